@@ -1,0 +1,40 @@
+"""Type a word and see it segmented: CLIPSeg on pictures and videos.
+
+The public names are imported when they are first used, so that ``import clipseg_live`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
+    from clipseg_live.core.errors import Failure as Failure
+    from clipseg_live.core.errors import UsageError as UsageError
+    from clipseg_live.core.prompts import Prompt as Prompt
+    from clipseg_live.core.segmentation import Segmentation as Segmentation
+    from clipseg_live.model.segmenter import Segmenter as Segmenter
+    from clipseg_live.video.sources import read_image as read_image
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ClipsegLiveError": "clipseg_live.core.errors",
+    "Failure": "clipseg_live.core.errors",
+    "UsageError": "clipseg_live.core.errors",
+    "Prompt": "clipseg_live.core.prompts",
+    "Segmentation": "clipseg_live.core.segmentation",
+    "Segmenter": "clipseg_live.model.segmenter",
+    "read_image": "clipseg_live.video.sources",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

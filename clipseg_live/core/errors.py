@@ -1,0 +1,32 @@
+"""Errors a person can cause: each is one sentence that names the thing and the way out.
+
+The command line prints the sentence and ends with ``exit_code``; it never shows a traceback for these.
+"""
+
+
+class ClipsegLiveError(Exception):
+    """Base of every error whose text is meant for the person who caused it."""
+
+    exit_code = 1
+
+
+class UsageError(ClipsegLiveError, ValueError):
+    """What was asked for cannot be right (a threshold of 2, an unknown codec): exit code 2."""
+
+    exit_code = 2
+
+
+class Failure(ClipsegLiveError):
+    """What was asked for is right, but it could not be done (a missing file, a full disk): exit code 1."""
+
+
+class SourceError(Failure):
+    """A source could not be opened, or broke while it was read."""
+
+
+class SinkError(Failure):
+    """A result could not be written."""
+
+
+class ModelError(Failure):
+    """A model could not be found, loaded or run."""

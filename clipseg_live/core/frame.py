@@ -1,0 +1,71 @@
+"""Frames, and what is known about the source they come from."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""A picture: uint8, shape (height, width, 3), RGB, upright, top row first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source. Nobody writes into ``pixels`` once the frame is made.
+
+    index: number of the frame within its source, from 0.
+    time: presentation time in seconds, exact, as the container or the capture clock gave it.
+    duration: how long the frame is shown, in seconds, where the source says so.
+    epoch: grows at each seek or source change; results of an old epoch are never shown.
+    """
+
+    pixels: Pixels
+    index: int
+    time: Fraction
+    duration: Fraction | None = None
+    epoch: int = 0
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class ColourInfo:
+    """How a video's samples mean colours, as FFmpeg's own numbers (AVCOL_*); 2 is "unspecified"."""
+
+    range: int = 0
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What an opened source promises of its frames.
+
+    width, height: size of the upright pictures.
+    rate: exact average frame rate, such as Fraction(30000, 1001); None where there is none (a single picture).
+    time_base: the unit that every ``Frame.time`` is a multiple of, in seconds.
+    frame_count: frames to come, where it is known beforehand (an estimate: for progress only).
+    duration: seconds, likewise.
+    pixel_aspect: width of a pixel over its height, of the upright picture.
+    audio_path: the file whose audio belongs to these frames, None where there is none.
+    """
+
+    name: str
+    width: int
+    height: int
+    rate: Fraction | None
+    time_base: Fraction
+    frame_count: int | None = None
+    duration: Fraction | None = None
+    pixel_aspect: Fraction = Fraction(1)
+    colour: ColourInfo = field(default_factory=ColourInfo)
+    audio_path: Path | None = None

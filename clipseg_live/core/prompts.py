@@ -1,0 +1,234 @@
+"""Prompts: what to look for, as frozen values that name their own content.
+
+Four kinds, as CLIPSeg takes them: a text, an image, a conditional embedding, and a weighted mix of these
+(Lüddecke and Ecker, CVPR 2022, section 3: the model is trained on interpolations of text and image).
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clipseg_live.core.errors import Failure, UsageError
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """One thing to look for. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
+
+    label: what a person reads beside the mask.
+    key: a hash of the content; two prompts with the same key have the same conditional embedding in a model.
+    """
+
+    label: str
+    key: str = field(init=False, default="")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prompt) and self.key == other.key and self.label == other.label
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.label))
+
+    @staticmethod
+    def text(text: str, templates: Sequence[str] = ("{}",)) -> "TextPrompt":
+        """A phrase such as "red circle". With several ``templates`` ("a photo of a {}", ...) the embeddings of all
+        of them are averaged. Raises UsageError for an empty phrase or a template without ``{}``."""
+        return TextPrompt(text, tuple(templates))
+
+    @staticmethod
+    def image(
+        pixels: NDArray[np.uint8],
+        *,
+        box: Box | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        label: str = "image",
+    ) -> "ImagePrompt":
+        """A picture of the thing: uint8 (height, width, 3) RGB.
+
+        With a ``box`` (x, y, width, height) or a ``mask`` (bool, the picture's size) the picture is prepared as
+        the paper found best: cropped around the object, and dimmed and blurred outside it.
+        Raises UsageError for another shape or type, or a box or mask that holds nothing of the picture.
+        """
+        return ImagePrompt(pixels, box, mask, label)
+
+    @staticmethod
+    def embedding(values: ArrayLike | str | PathLike[str], *, label: str = "embedding") -> "EmbeddingPrompt":
+        """A conditional embedding: a vector of the model's projection dimension (512 for CLIPSeg's), as an array or
+        as a ``.npy`` or ``.safetensors`` file with one tensor. Raises UsageError for another shape, an infinite or
+        missing value; Failure for a file that cannot be read."""
+        array = _read_embedding(Path(values)) if isinstance(values, (str, PathLike)) else np.asarray(values)
+        return EmbeddingPrompt(array, label)
+
+    @staticmethod
+    def mix(*parts: "tuple[Prompt, float]", label: str | None = None) -> "MixPrompt":
+        """A weighted mean of prompts: ``Prompt.mix((text, 0.5), (image, 0.5))``; weights are brought to a sum of 1.
+        Raises UsageError for no parts, or weights that are negative, infinite or all zero."""
+        return MixPrompt(tuple(parts), label)
+
+
+@dataclass(frozen=True, eq=False)
+class TextPrompt(Prompt):
+    label: str = field(init=False, default="")
+    phrase: str = ""
+    templates: tuple[str, ...] = ("{}",)
+
+    def __init__(self, phrase: str, templates: tuple[str, ...] = ("{}",)) -> None:
+        if not isinstance(phrase, str) or not phrase.strip():
+            raise UsageError("A text prompt is empty: type what to look for, such as \"red circle\".")
+        for template in templates:
+            if "{}" not in template:
+                raise UsageError(f"The template {template!r} has no {{}} for the phrase to stand in.")
+        if not templates:
+            raise UsageError("A text prompt needs at least one template; \"{}\" stands for the phrase alone.")
+        phrase = " ".join(phrase.split())
+        _set(self, phrase=phrase, templates=templates, label=phrase)
+        _set(self, key=_digest(b"text", *(sentence.encode() for sentence in self.sentences)))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The phrase within each template."""
+        return tuple(template.replace("{}", self.phrase) for template in self.templates)
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePrompt(Prompt):
+    pixels: NDArray[np.uint8] = field(init=False)
+    box: Box | None = None
+    mask: NDArray[np.bool_] | None = None
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], box: Box | None, mask: NDArray[np.bool_] | None, label: str
+    ) -> None:
+        pixels = _picture(pixels)
+        if box is not None and mask is not None:
+            raise UsageError("An image prompt takes a box or a mask, not both.")
+        height, width = pixels.shape[:2]
+        if mask is not None:
+            mask = _frozen(np.asarray(mask).astype(bool))
+            if mask.shape != (height, width):
+                raise UsageError(
+                    f"The mask of an image prompt must have the picture's size {(height, width)}, not {mask.shape}."
+                )
+            if not mask.any():
+                raise UsageError("The mask of an image prompt is empty: it must mark at least one pixel.")
+        if box is not None:
+            box = _clip_box(box, height, width)
+        _set(self, label=label, pixels=pixels, box=box, mask=mask)
+        outline = repr(box).encode() if mask is None else np.packbits(mask).tobytes()
+        _set(self, key=_digest(b"image", repr(pixels.shape).encode(), pixels.tobytes(), outline))
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingPrompt(Prompt):
+    values: NDArray[np.float32] = field(init=False)
+
+    def __init__(self, values: NDArray[np.float32], label: str) -> None:
+        array = np.asarray(values)
+        if array.ndim == 2 and array.shape[0] == 1:
+            array = array[0]
+        if array.ndim != 1 or array.size == 0:
+            raise UsageError(f"A conditional embedding is one vector; this has the shape {np.shape(values)}.")
+        if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+            raise UsageError(f"A conditional embedding holds real numbers, not {array.dtype}.")
+        array = _frozen(array.astype(np.float32))
+        if not np.isfinite(array).all():
+            raise UsageError("The conditional embedding holds NaN or infinite values: it was not written correctly.")
+        _set(self, label=label, values=array)
+        _set(self, key=_digest(b"embedding", array.tobytes()))
+
+
+@dataclass(frozen=True, eq=False)
+class MixPrompt(Prompt):
+    parts: tuple[tuple[Prompt, float], ...] = field(init=False)
+
+    def __init__(self, parts: tuple[tuple[Prompt, float], ...], label: str | None) -> None:
+        if not parts:
+            raise UsageError("A mixed prompt needs at least one part.")
+        for part in parts:
+            if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], Prompt)):
+                raise UsageError("A mixed prompt is made of pairs of a prompt and its weight.")
+        weights = [float(weight) for _, weight in parts]
+        total = sum(weights)
+        if not math.isfinite(total) or any(weight < 0 for weight in weights) or total <= 0:
+            raise UsageError(f"The weights of a mixed prompt must be 0 or more and not all 0, not {weights}.")
+        parts = tuple((prompt, weight / total) for (prompt, _), weight in zip(parts, weights, strict=True))
+        _set(self, parts=parts, label=label or " + ".join(prompt.label for prompt, _ in parts))
+        _set(self, key=_digest(b"mix", *(f"{prompt.key}:{weight:.6g}".encode() for prompt, weight in parts)))
+
+
+def require_prompts(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
+    """The prompts as a tuple. Raises UsageError where there is none or one is not a Prompt."""
+    found = tuple(prompts)
+    if not found:
+        raise UsageError("There is no prompt: give at least one, such as Prompt.text(\"red circle\").")
+    for prompt in found:
+        if not isinstance(prompt, Prompt):
+            raise UsageError(f"{prompt!r} is not a prompt: make one with Prompt.text(...) or Prompt.image(...).")
+    return found
+
+
+def _set(instance: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
+
+
+def _digest(*chunks: bytes) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(len(chunk).to_bytes(8, "little"))
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _frozen(array: NDArray) -> NDArray:  # type: ignore[type-arg]
+    array = np.array(array, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if isinstance(pixels, (str, PathLike)):
+        raise UsageError(f"Prompt.image takes pixels: read {str(pixels)!r} with clipseg_live.read_image first.")
+    array = np.asarray(pixels)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
+        raise UsageError(
+            f"An image prompt must be uint8 of shape (height, width, 3), RGB; this is {array.dtype} {array.shape}."
+        )
+    return _frozen(array)
+
+
+def _clip_box(box: Box, height: int, width: int) -> Box:
+    if len(box) != 4:
+        raise UsageError(f"A box is (x, y, width, height), not {box!r}.")
+    x, y, w, h = (int(value) for value in box)
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
+    if right <= left or bottom <= top:
+        raise UsageError(f"The box {tuple(box)} holds nothing of a picture of {width}×{height} pixels.")
+    return left, top, right - left, bottom - top
+
+
+def _read_embedding(path: Path) -> NDArray[np.float32]:
+    if not path.is_file():
+        raise Failure(f"There is no embedding file {path}.")
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".safetensors"):
+        raise UsageError(f"{path.name} is not an embedding: a .npy or .safetensors file is needed.")
+    try:
+        if suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        from safetensors.numpy import load_file
+
+        tensors = load_file(path)
+    except Exception as error:
+        raise Failure(f"The embedding file {path.name} cannot be read: it is damaged or not what its name says.") from error
+    if len(tensors) != 1:
+        raise Failure(f"The embedding file {path.name} holds {len(tensors)} tensors; exactly one is needed.")
+    return next(iter(tensors.values()))

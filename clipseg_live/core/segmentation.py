@@ -1,0 +1,62 @@
+"""What the engine answers: one probability map per prompt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """Probability maps of one frame.
+
+    probabilities: float32, shape (prompts, height, width), 0..1, on the decoder's grid, covering the whole frame
+        and nothing else (letterbox bars are cut off). Read-only.
+    prompts: what was asked, in the order of the maps.
+    frame_size: (height, width) of the frame that was segmented.
+    timings: milliseconds per stage.
+    """
+
+    probabilities: NDArray[np.float32]
+    prompts: tuple[Prompt, ...]
+    frame_size: tuple[int, int]
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, height: int | None = None, width: int | None = None) -> NDArray[np.float32]:
+        """The maps resized to (height, width), by default the frame's own size.
+
+        Bilinear with half-pixel centres (as ``cv2.INTER_LINEAR`` and torch's ``align_corners=False``).
+        Raises UsageError for a size under 1.
+        """
+        height = self.frame_size[0] if height is None else height
+        width = self.frame_size[1] if width is None else width
+        if height < 1 or width < 1:
+            raise UsageError(f"A size of {width}×{height} is not possible: both sides must be at least 1 pixel.")
+        return _resize_axis(_resize_axis(self.probabilities, 1, height), 2, width)
+
+    def masks(self, threshold: float = 0.5) -> NDArray[np.bool_]:
+        """Bool (prompts, height, width) at the frame's size: where the probability reaches ``threshold``."""
+        if not 0.0 <= threshold <= 1.0:
+            raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
+        return self.at() >= np.float32(threshold)
+
+
+def _resize_axis(maps: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:
+    """Linear interpolation along one axis, half-pixel centres, borders repeated."""
+    old = maps.shape[axis]
+    if old == size:
+        return maps
+    centres = (np.arange(size, dtype=np.float64) + 0.5) * (old / size) - 0.5
+    centres = centres.clip(0, old - 1)
+    lower = np.floor(centres).astype(np.intp)
+    upper = np.minimum(lower + 1, old - 1)
+    shape = [1, 1, 1]
+    shape[axis] = size
+    weight = (centres - lower).astype(np.float32).reshape(shape)
+    below = np.take(maps, lower, axis=axis)
+    between: NDArray[np.float32] = below + (np.take(maps, upper, axis=axis) - below) * weight
+    return between
