@@ -1,0 +1,239 @@
+"""How the modules of transformers' CLIPSeg are run: the image once, only as deep as the decoder reads, and the
+decoder for all prompts together.
+
+The modules and their weights are those of ``CLIPSegForImageSegmentation``; nothing is converted. What differs from
+its ``forward`` is what is left out or done once, and that a token grid may have any shape.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPSegForImageSegmentation
+from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer, CLIPSegEncoderLayer, CLIPSegMLP
+
+_CACHE_BYTES = 2 << 20
+"""About the second-level cache of one core: what an intermediate result should fit into on a CPU."""
+
+_GPU_CHUNK = 64
+"""Prompts decoded together on a GPU."""
+
+_QUICK_GELU = 1.702
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What the decoder needs of one picture, whatever the prompts.
+
+    conditioned: (1, 1 + rows · columns, reduce_dim), what the prompts are applied to (by FiLM).
+    later: tensors of the same shape, each added before one of the decoder's remaining layers.
+    grid: rows and columns of tokens.
+    """
+
+    conditioned: Tensor
+    later: tuple[Tensor, ...]
+    grid: tuple[int, int]
+
+
+class ClipSeg:
+    """Runs a ``CLIPSegForImageSegmentation`` stage by stage, on the device and in the precision it is in."""
+
+    def __init__(self, network: CLIPSegForImageSegmentation) -> None:
+        self.network = network.eval()
+        self.vision = network.clip.vision_model
+        self.decoder = network.decoder
+        self.patch = int(network.config.vision_config.patch_size)
+        self.depth = max(network.extract_layers) + 1
+        self.embedding_size = int(network.config.projection_dim)
+        self._positions: dict[tuple[int, int], Tensor] = {}
+        self._upsampling = _Upsampling(self.decoder.transposed_convolution)
+        self._scratch = _Scratch()
+
+    @property
+    def device(self) -> torch.device:
+        return self.decoder.film_mul.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.decoder.film_mul.weight.dtype
+
+    @property
+    def scale(self) -> int:
+        """Pixels of a probability map along one token (16, the patch, for the published checkpoints)."""
+        return self._upsampling.scale
+
+    def features(self, pixel_values: Tensor) -> Features:
+        """The vision encoder, as deep as the decoder reads, and the decoder's reductions.
+
+        pixel_values: (1, 3, height, width), normalised; both sides multiples of the patch.
+        """
+        rows, columns = pixel_values.shape[2] // self.patch, pixel_values.shape[3] // self.patch
+        hidden = self.vision.pre_layrnorm(self._embed(pixel_values, rows, columns))
+        wanted = set(self.network.extract_layers)
+        read = []
+        for number, layer in enumerate(self.vision.encoder.layers[: self.depth]):
+            hidden = _encoder_layer(layer, hidden, self._scratch)
+            if number in wanted:
+                read.append(hidden)
+        reduced = [
+            reduce(activation) for reduce, activation in zip(self.decoder.reduces, reversed(read), strict=True)
+        ]
+        conditioned = reduced.pop(0)
+        for layer in self.decoder.layers[: self.decoder.conditional_layer]:
+            conditioned = _decoder_layer(layer, conditioned, self._scratch) + reduced.pop(0)
+        return Features(conditioned, tuple(reduced), (rows, columns))
+
+    def probabilities(self, features: Features, conditional: Tensor, chunk: int | None = None) -> Iterator[Tensor]:
+        """Probability maps, chunk by chunk: each (prompts of the chunk, rows · scale, columns · scale).
+
+        conditional: (prompts, embedding_size). chunk: prompts decoded together; None picks what the device's
+        memory is fast for.
+        """
+        rows, columns = features.grid
+        size = chunk or self.chunk(rows * columns)
+        for part in conditional.split(size):
+            yield self._logits(features, part).sigmoid_()
+
+    def chunk(self, tokens: int) -> int:
+        """Prompts to decode together, so that the largest intermediate of a chunk stays in cache on a CPU."""
+        if self.device.type != "cpu":
+            return _GPU_CHUNK
+        return max(1, 2 * _CACHE_BYTES // (tokens * self._upsampling.widest * 4))
+
+    def text_embeddings(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """(texts, tokens) ids and mask → (texts, embedding_size)."""
+        found: Tensor = self.network.clip.get_text_features(input_ids, attention_mask=attention_mask).pooler_output
+        return found
+
+    def image_embeddings(self, pixel_values: Tensor) -> Tensor:
+        """(pictures, 3, height, width) normalised → (pictures, embedding_size); runs the whole vision encoder."""
+        found: Tensor = self.network.clip.get_image_features(pixel_values).pooler_output
+        return found
+
+    def _embed(self, pixel_values: Tensor, rows: int, columns: int) -> Tensor:
+        """Patches, the class token and positions; the interpolated positions are kept for each grid."""
+        embeddings = self.vision.embeddings
+        patches = embeddings.patch_embedding(pixel_values.to(self.dtype)).flatten(2).transpose(1, 2)
+        tokens = torch.cat([embeddings.class_embedding.expand(patches.shape[0], 1, -1), patches], dim=1)
+        positions = self._positions.get((rows, columns))
+        if positions is None:
+            positions = embeddings.interpolate_pos_encoding(tokens, rows * self.patch, columns * self.patch)
+            self._positions = {(rows, columns): positions}
+        return tokens + positions
+
+    def _logits(self, features: Features, conditional: Tensor) -> Tensor:
+        decoder = self.decoder
+        multiplier, addend = decoder.film_mul(conditional), decoder.film_add(conditional)
+        output = torch.addcmul(addend.unsqueeze(1), multiplier.unsqueeze(1), features.conditioned)
+        output = _decoder_layer(decoder.layers[decoder.conditional_layer], output, self._scratch)
+        remaining = decoder.layers[decoder.conditional_layer + 1 :]
+        for layer, reduced in zip(remaining, features.later, strict=True):
+            output = _decoder_layer(layer, output + reduced, self._scratch)
+        return self._upsampling(output[:, 1:], features.grid)
+
+
+class _Upsampling:
+    """The decoder's transposed convolutions, for any token grid.
+
+    Their kernels equal their strides, so outputs never overlap: each is a matrix product and a rearrangement of
+    its result, which is several times faster on a CPU than the general operation.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        steps = list(module) if isinstance(module, nn.Sequential) else [module]
+        self._smooth = steps[0] if isinstance(steps[0], nn.Conv2d) else None
+        products = [step for step in steps if isinstance(step, nn.ConvTranspose2d)]
+        if any(step.kernel_size != step.stride for step in products):
+            raise ValueError("CLIPSeg's decoder upsamples with kernels that equal their strides; this one does not.")
+        self._kernels = [int(step.kernel_size[0]) for step in products]
+        self._weights = [step.weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous() for step in products]
+        self._biases = [
+            None if step.bias is None else step.bias.repeat(kernel * kernel)
+            for step, kernel in zip(products, self._kernels, strict=True)
+        ]
+        self._channels = [int(step.out_channels) for step in products]
+        self.scale = 1
+        for kernel in self._kernels:
+            self.scale *= kernel
+        self.widest = int(self._weights[0].shape[0])
+
+    def __call__(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """tokens: (prompts, rows · columns, channels) → logits (prompts, rows · scale, columns · scale)."""
+        count, (rows, columns) = tokens.shape[0], grid
+        if self._smooth is not None:
+            square = tokens.transpose(1, 2).reshape(count, -1, rows, columns)
+            tokens = functional.relu_(self._smooth(square)).permute(0, 2, 3, 1)
+        values = tokens.reshape(count * rows * columns, -1)
+        last = len(self._weights) - 1
+        for number, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
+            values = functional.linear(values, weight, bias)
+            if number < last:
+                values = functional.relu_(values).view(-1, self._channels[number])
+        # (prompt, row, column, then one (down, across) pair for each kernel) → rows first, columns after
+        pairs = [size for kernel in self._kernels for size in (kernel, kernel)]
+        values = values.view(count, rows, columns, *pairs)
+        down, across = range(3, values.ndim, 2), range(4, values.ndim, 2)
+        values = values.permute(0, 1, *down, 2, *across)
+        return values.reshape(count, rows * self.scale, columns * self.scale)
+
+
+class _Scratch:
+    """Memory that is used again: a fresh temporary of megabytes costs a CPU more in page faults than its filling."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def take(self, like: Tensor, rows: int, columns: int) -> Tensor:
+        """(rows, columns) of ``like``'s type and device, valid until the next call."""
+        if self._memory.numel() < rows * columns or self._memory.dtype != like.dtype:
+            self._memory = like.new_empty(rows * columns)
+        return self._memory[: rows * columns].view(rows, columns)
+
+
+def _encoder_layer(layer: CLIPSegEncoderLayer, hidden: Tensor, scratch: _Scratch) -> Tensor:
+    """A pre-norm layer; on a CPU its MLP works in place."""
+    if hidden.device.type != "cpu":
+        output: Tensor = layer(hidden, None)
+        return output
+    hidden = hidden + layer.self_attn(layer.layer_norm1(hidden))[0]
+    normed = layer.layer_norm2(hidden)
+    return _mlp(layer.mlp, normed, scratch, rows=normed.numel()).add_(hidden)
+
+
+def _decoder_layer(layer: CLIPSegDecoderLayer, hidden: Tensor, scratch: _Scratch) -> Tensor:
+    """A post-norm layer; on a CPU its MLP, 32 times as wide as its input, runs in slices that stay in cache."""
+    if hidden.device.type != "cpu":
+        output: Tensor = layer(hidden, None)
+        return output
+    hidden = layer.layer_norm1(layer.self_attn(hidden)[0].add_(hidden))
+    rows = max(1, _CACHE_BYTES // (layer.mlp.fc1.out_features * hidden.element_size()))
+    output = layer.layer_norm2(_mlp(layer.mlp, hidden, scratch, rows).add_(hidden))
+    return output
+
+
+def _mlp(mlp: CLIPSegMLP, hidden: Tensor, scratch: _Scratch, rows: int) -> Tensor:
+    """``mlp(hidden)`` without its wide temporaries: at most ``rows`` tokens at a time, activated in place.
+
+    Quick GELU is x · sigmoid(1.702 x) = silu(1.702 x) / 1.702 (Hendrycks and Gimpel, arXiv:1606.08415), and both
+    factors ride along in the matrix products.
+    """
+    tokens = hidden.reshape(-1, hidden.shape[-1])
+    output = torch.empty_like(tokens)
+    quick = mlp.config.hidden_act == "quick_gelu"
+    factor = _QUICK_GELU if quick else 1.0
+    up, down = mlp.fc1.weight.t(), mlp.fc2.weight.t()
+    for part, result in zip(tokens.split(rows), output.split(rows), strict=True):
+        wide = scratch.take(part, len(part), up.shape[1])
+        torch.addmm(mlp.fc1.bias, part, up, beta=factor, alpha=factor, out=wide)
+        wide = functional.silu(wide, inplace=True) if quick else _activate(mlp, wide)
+        torch.addmm(mlp.fc2.bias, wide, down, alpha=1 / factor, out=result)
+    return output.view(hidden.shape)
+
+
+def _activate(mlp: CLIPSegMLP, wide: Tensor) -> Tensor:
+    if isinstance(mlp.activation_fn, nn.ReLU):
+        return functional.relu_(wide)
+    found: Tensor = mlp.activation_fn(wide)
+    return found

@@ -1,0 +1,117 @@
+"""Where the network runs and in which precision; moving pictures there and maps back."""
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clipseg_live.core.errors import UsageError
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; "auto" is the first of cuda, mps and cpu that is there.
+
+    Raises UsageError for one that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"{name!r} is not a device: use auto, cpu, cuda or mps.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        there = "no CUDA GPU that PyTorch can use" if count == 0 else f"only {count} CUDA GPU(s), from cuda:0"
+        raise UsageError(f"The device {name} is not there: this machine has {there}; --device cpu works everywhere.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("The device mps is not there: it needs an Apple GPU; --device cpu works everywhere.")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of this name; "auto" is float16 on a GPU and float32 on a CPU. Raises UsageError."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.float16
+    if name not in _DTYPES:
+        raise UsageError(f"{name!r} is not a precision: use auto, {', '.join(_DTYPES)}.")
+    return _DTYPES[name]
+
+
+class Upload:
+    """Copies pictures to a device through one page-locked buffer, without waiting; on a CPU it does nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pinned: Tensor | None = None
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """(1, 3, h, w) uint8 on the CPU → the same on the device.
+
+        The buffer is free again when the maps of this picture have come back, which ``to_host`` waits for.
+        """
+        if self._device.type == "cpu":
+            return picture
+        if self._device.type != "cuda":
+            return picture.to(self._device)
+        if self._pinned is None or self._pinned.shape != picture.shape:
+            self._pinned = torch.empty_like(picture, pin_memory=True)
+        self._pinned.copy_(picture)
+        return self._pinned.to(self._device, non_blocking=True)
+
+
+def to_host(maps: Tensor) -> NDArray[np.float32]:
+    """Maps as a float32 NumPy array; waits until they are computed."""
+    if maps.device.type != "cuda":
+        found: NDArray[np.float32] = maps.to("cpu", torch.float32).contiguous().numpy()
+        return found
+    host = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True)  # from torch's own cache of pinned blocks
+    host.copy_(maps, non_blocking=True)
+    torch.cuda.current_stream(maps.device).synchronize()
+    return np.array(host.float().numpy())
+
+
+def free_memory(device: torch.device) -> None:
+    """Give cached blocks back after memory ran out."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+class StageClock:
+    """Milliseconds per stage: the wall clock on a CPU, events in the stream (without waiting) on a CUDA GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._names: list[str] = []
+        self._marks: list[float] = []
+        self._events: list[torch.cuda.Event] = []
+        self._take()
+
+    def mark(self, name: str) -> None:
+        """End the stage ``name``."""
+        self._names.append(name)
+        self._take()
+
+    def milliseconds(self) -> dict[str, float]:
+        """Every stage so far; on a GPU call it after the work is done."""
+        if self._cuda:
+            self._events[-1].synchronize()
+            pairs = zip(self._names, self._events, self._events[1:], strict=False)
+            return {name: start.elapsed_time(end) for name, start, end in pairs}
+        spans = zip(self._names, self._marks, self._marks[1:], strict=False)
+        return {name: (end - start) * 1000 for name, start, end in spans}
+
+    def _take(self) -> None:
+        if self._cuda:
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self._events.append(event)
+        else:
+            self._marks.append(time.perf_counter())

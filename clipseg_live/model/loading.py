@@ -1,0 +1,267 @@
+"""Finding a model by name, checking its folder, and loading it. Never runs code that comes with a model."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.settings import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
+
+SHAPES = "shapes"
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "merges.txt")
+_FETCHED = ("*.json", "merges.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model with a name. repository: its place on the hub, None for the one that ships with the package."""
+
+    name: str
+    summary: str
+    repository: str | None
+    aliases: tuple[str, ...] = ()
+
+
+KNOWN_MODELS: dict[str, KnownModel] = {
+    known.name: known
+    for known in (
+        KnownModel(
+            DEFAULT_MODEL,
+            "CLIPSeg with the finer decoder, 150 M parameters, 352² (the default)",
+            DEFAULT_MODEL,
+            ("rd64-refined",),
+        ),
+        KnownModel(
+            "CIDAS/clipseg-rd64",
+            "CLIPSeg with 64 decoder channels, 150 M parameters, 352²",
+            "CIDAS/clipseg-rd64",
+            ("rd64",),
+        ),
+        KnownModel(
+            "CIDAS/clipseg-rd16",
+            "CLIPSeg with 16 decoder channels, 150 M parameters, 352²",
+            "CIDAS/clipseg-rd16",
+            ("rd16",),
+        ),
+        KnownModel(
+            SHAPES,
+            "small, shipped with the program: coloured shapes on drawn scenes only, for demos and tests",
+            None,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model's folder, seen to hold all that is needed.
+
+    name: what the person asked for. weights: its weights file.
+    """
+
+    name: str
+    folder: Path
+    weights: Path
+
+    def digest(self) -> str:
+        """SHA-256 of the weights file, as hexadecimal digits."""
+        with self.weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _sha256(file)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """The network in float32 on the CPU, and what belongs to it."""
+
+    files: ModelFiles
+    network: "CLIPSegForImageSegmentation"
+    tokenizer: "CLIPTokenizer"
+
+
+def known(name: str) -> KnownModel | None:
+    """The known model of this name or alias."""
+    for model in KNOWN_MODELS.values():
+        if name in (model.name, *model.aliases):
+            return model
+    return None
+
+
+def find(name: str, *, download: bool = True) -> ModelFiles:
+    """A model by name, alias or folder; one that is on the hub is fetched if it is not in the hub's cache.
+
+    Raises UsageError for a name that means nothing, ModelError where its files are missing or cannot be fetched.
+    """
+    model = known(name)
+    if model is not None and model.repository is None:
+        return check_folder(Path(__file__).parent.parent / "demo" / "shapes", model.name)
+    if model is not None and model.repository is not None:
+        return check_folder(_fetch(model.repository, download), model.name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return check_folder(folder, name)
+    if folder.exists():
+        raise UsageError(f"{name} is a file; a model is a folder with config.json and its weights.")
+    names = ", ".join(alias for one in KNOWN_MODELS.values() for alias in (one.aliases or (one.name,)))
+    raise UsageError(f"There is no model named {name!r}: use {names}, or the path of a model's folder.")
+
+
+def check_folder(folder: Path, name: str) -> ModelFiles:
+    """See that a folder holds a whole CLIPSeg model. Raises ModelError naming what is missing."""
+    for needed in _NEEDED:
+        if not (folder / needed).is_file():
+            raise ModelError(f"The model folder {folder} has no {needed}: fetch the whole model again.")
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"The config.json in {folder} is damaged: fetch the model again.") from error
+    if kind != "clipseg":
+        raise ModelError(f"The model in {folder} is not a CLIPSeg model: its config.json says {kind!r}.")
+    for weights in _WEIGHTS:
+        if (folder / weights).is_file():
+            return ModelFiles(name, folder, folder / weights)
+    raise ModelError(f"The model folder {folder} has no weights: {' or '.join(_WEIGHTS)} is needed.")
+
+
+def load(files: ModelFiles) -> LoadedModel:
+    """Read the weights into transformers' own network. Raises ModelError for damaged or unfitting files."""
+    from transformers import CLIPSegConfig, CLIPTokenizer
+
+    try:
+        config = CLIPSegConfig.from_pretrained(files.folder, local_files_only=True)
+        network = _build(config, _read_weights(files.weights))
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"The config.json in {files.folder} does not describe a CLIPSeg model that can be built: {_first_line(error)}"
+        ) from error
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(files.folder, local_files_only=True)
+    except Exception as error:
+        raise ModelError(
+            f"The tokenizer in {files.folder} (vocab.json, merges.txt) is damaged: fetch the model again."
+        ) from error
+    return LoadedModel(files, network, tokenizer)
+
+
+def _build(config: Any, state: "dict[str, Tensor]") -> "CLIPSegForImageSegmentation":
+    """The network around the given weights, without first filling it with random ones."""
+    import torch
+    from transformers import CLIPSegForImageSegmentation
+
+    with torch.device("meta"):
+        network = CLIPSegForImageSegmentation(config)
+    expected = dict(network.named_parameters())
+    state = {name: values for name, values in state.items() if not name.endswith("position_ids")}
+    missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing:
+        raise ModelError(f"The model's weights lack {missing[0]} and {len(missing) - 1} more: they are another model's.")
+    for name, parameter in expected.items():
+        if state[name].shape != parameter.shape:
+            raise ModelError(
+                f"The model's {name} has the shape {tuple(state[name].shape)} where its config.json says "
+                f"{tuple(parameter.shape)}: weights and configuration are of two models."
+            )
+    for name in unexpected:
+        del state[name]
+    network.load_state_dict({name: values.to(torch.float32) for name, values in state.items()}, strict=True, assign=True)
+    for embeddings in (network.clip.text_model.embeddings, network.clip.vision_model.embeddings):
+        count = embeddings.position_embedding.weight.shape[0]
+        embeddings.register_buffer("position_ids", torch.arange(count).expand(1, -1), persistent=False)
+    return network.eval().requires_grad_(False)
+
+
+def _read_weights(path: Path) -> "dict[str, Tensor]":
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:
+        raise ModelError(f"The weights {path} are damaged or cut short: fetch the model again.") from error
+
+
+def _fetch(repository: str, download: bool) -> Path:
+    """The folder of a hub model: from the cache where it is whole, else from the network."""
+    from huggingface_hub import snapshot_download
+
+    for weights in _WEIGHTS:
+        folder = _attempt(lambda w=weights: snapshot_download(  # type: ignore[misc]
+            repository, allow_patterns=[*_FETCHED, w], local_files_only=True
+        ))
+        if folder is not None and (folder / weights).is_file():
+            return folder
+    if not download:
+        raise ModelError(f"The model {repository} is not on this machine.")
+    try:
+        weights = _published_weights(repository)
+        return Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], tqdm_class=_progress_bar()))
+    except ModelError:
+        raise
+    except OSError as error:
+        if getattr(error, "errno", None) == 28:
+            raise ModelError(f"The disk is full: the model {repository} could not be saved.") from error
+        raise _unreachable(repository) from error
+    except Exception as error:  # the hub's client raises its transport's own errors
+        raise _unreachable(repository) from error
+
+
+def _attempt(find_folder: Callable[[], str]) -> Path | None:
+    try:
+        return Path(find_folder())
+    except Exception:  # not in the cache, whatever the reason
+        return None
+
+
+def _published_weights(repository: str) -> str:
+    from huggingface_hub import HfApi
+
+    files = set(HfApi().list_repo_files(repository))
+    for weights in _WEIGHTS:
+        if weights in files:
+            return weights
+    raise ModelError(f"{repository} publishes no weights that can be read safely ({' or '.join(_WEIGHTS)}).")
+
+
+def _progress_bar() -> type:
+    """The hub's bar, silent where nobody watches."""
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg, misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            if not sys.stderr.isatty():
+                options["disable"] = True
+            super().__init__(*arguments, **options)
+
+    return Bar
+
+
+def _unreachable(repository: str) -> ModelError:
+    return ModelError(
+        f"The model {repository} is not on this machine and could not be downloaded: "
+        f"check the network, or use the built-in small model with --model {SHAPES}."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _sha256(file: Any) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

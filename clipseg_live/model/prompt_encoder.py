@@ -1,0 +1,148 @@
+"""Prompts to conditional embeddings: encoded when they change, kept while they are used."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, Prompt, TextPrompt
+from clipseg_live.model.clipseg import ClipSeg
+from clipseg_live.model.preprocess import Preprocessing, prepare_image_prompt
+
+CACHE_CAPACITY = 512
+"""Encoded prompts that are kept; one of CLIPSeg's takes 2 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """Look-ups of encoded prompts so far, and how many are kept now."""
+
+    hits: int
+    misses: int
+    size: int
+    capacity: int
+
+
+class PromptEncoder:
+    """Encodes prompts for one model, with a bounded least-recently-used cache keyed by the prompts' content.
+
+    identity: tells models apart, so that embeddings of one are never taken for another's.
+    """
+
+    def __init__(
+        self,
+        network: ClipSeg,
+        tokenizer: CLIPTokenizer,
+        preprocessing: Preprocessing,
+        identity: str,
+        capacity: int = CACHE_CAPACITY,
+    ) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self._preprocessing = preprocessing
+        self._identity = identity
+        self._capacity = capacity
+        self._cache: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+        self._hits = self._misses = 0
+        self.notices: list[str] = []
+
+    @property
+    def statistics(self) -> CacheStatistics:
+        return CacheStatistics(self._hits, self._misses, len(self._cache), self._capacity)
+
+    def use(self, network: ClipSeg) -> None:
+        """Go over to the same model in another precision; what was encoded in the old one is dropped."""
+        self._network = network
+        self._cache.clear()
+
+    @torch.inference_mode()
+    def encode(self, prompts: Sequence[Prompt]) -> Tensor:
+        """(prompts, embedding_size), on the model's device and in its precision.
+
+        Raises UsageError for an embedding of another length than the model's.
+        """
+        found: dict[str, Tensor] = {}
+        missing: dict[str, Prompt] = {}
+        for prompt in prompts:
+            kept = self._cache.get((self._identity, prompt.key))
+            if kept is not None:
+                self._cache.move_to_end((self._identity, prompt.key))
+                found[prompt.key] = kept
+                self._hits += 1
+            elif prompt.key not in missing:
+                missing[prompt.key] = prompt
+                self._misses += 1
+        if missing:
+            found |= self._encode_new(list(missing.values()))
+        return torch.stack([found[prompt.key] for prompt in prompts])
+
+    def _encode_new(self, prompts: list[Prompt]) -> dict[str, Tensor]:
+        texts = [prompt for prompt in prompts if isinstance(prompt, TextPrompt)]
+        encoded = dict(zip((text.key for text in texts), self._encode_texts(texts), strict=True))
+        for prompt in prompts:
+            if isinstance(prompt, ImagePrompt):
+                encoded[prompt.key] = self._encode_image(prompt)
+            elif isinstance(prompt, EmbeddingPrompt):
+                encoded[prompt.key] = self._take_embedding(prompt)
+            elif isinstance(prompt, MixPrompt):
+                weights = torch.tensor([weight for _, weight in prompt.parts], device=self._network.device)
+                parts = self.encode([part for part, _ in prompt.parts])
+                encoded[prompt.key] = (weights.to(parts.dtype) @ parts).to(parts.dtype)
+        for key, embedding in encoded.items():
+            self._cache[self._identity, key] = embedding
+        while len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+        return encoded
+
+    def _encode_texts(self, prompts: list[TextPrompt]) -> list[Tensor]:
+        """All sentences of all prompts in one batch; a prompt is the mean of its sentences."""
+        if not prompts:
+            return []
+        rows = [self._tokens(sentence) for prompt in prompts for sentence in prompt.sentences]
+        longest = max(map(len, rows))
+        padding = self._tokenizer.pad_token_id
+        ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        device = self._network.device
+        embeddings = self._network.text_embeddings(ids.to(device), mask.to(device))
+        counts = [len(prompt.sentences) for prompt in prompts]
+        return [part.mean(dim=0) for part in embeddings.split(counts)]
+
+    def _tokens(self, sentence: str) -> list[int]:
+        """Token ids with start and end; what is over the model's length is cut, and a notice names it."""
+        limit = int(self._network.network.config.text_config.max_position_embeddings)
+        encoding = self._tokenizer(sentence, return_offsets_mapping=True, verbose=False)
+        ids: list[int] = encoding["input_ids"]
+        if len(ids) <= limit:
+            return ids
+        first_cut = encoding["offset_mapping"][limit - 1][0]
+        start = sentence.rfind(" ", 0, first_cut + 1) + 1
+        notice = (
+            f"The prompt {_shorten(sentence)} is longer than the {limit} tokens that the model reads: "
+            f'"{sentence[start:].strip()}" was cut off.'
+        )
+        if notice not in self.notices:
+            self.notices.append(notice)
+        return ids[: limit - 1] + ids[-1:]
+
+    def _encode_image(self, prompt: ImagePrompt) -> Tensor:
+        picture = prepare_image_prompt(prompt, self._preprocessing, self._preprocessing.size)
+        pixels = self._preprocessing.normalise(picture.to(self._network.device), self._network.dtype)
+        return self._network.image_embeddings(pixels)[0]
+
+    def _take_embedding(self, prompt: EmbeddingPrompt) -> Tensor:
+        size = self._network.embedding_size
+        if prompt.values.shape != (size,):
+            raise UsageError(
+                f"The embedding {prompt.label!r} has {prompt.values.size} values; this model needs {size}."
+            )
+        return torch.from_numpy(np.array(prompt.values)).to(self._network.device, self._network.dtype)
+
+
+def _shorten(sentence: str) -> str:
+    return f'"{sentence}"' if len(sentence) <= 40 else f'"{sentence[:40].rstrip()}…"'

@@ -1,0 +1,119 @@
+"""A CLIPSeg folder of the published architecture with seeded random weights, for measuring and testing without a network.
+
+It means nothing: its masks are arbitrary, though they differ from prompt to prompt and spread over 0..1.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
+
+_PREPROCESSOR = {
+    "do_normalize": True,
+    "do_resize": True,
+    "feature_extractor_type": "ViTFeatureExtractor",
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+    "resample": 2,
+    "size": 352,
+}
+"""As the published checkpoints have it: the constants of ImageNet, in the legacy format."""
+
+_SPREAD = 2.0
+"""Deviation of the logits on the picture they are calibrated with."""
+
+_LATER = 0.1
+"""Scale of the decoder's later reductions, which would else drown what the prompts changed before them."""
+
+
+def refined_configuration() -> CLIPSegConfig:
+    """The configuration of CIDAS/clipseg-rd64-refined."""
+    return CLIPSegConfig(
+        vision_config={"patch_size": 16, "image_size": 224},
+        extract_layers=[3, 6, 9],
+        reduce_dim=64,
+        use_complex_transposed_convolution=True,
+    )
+
+
+def write_random_model(folder: Path, *, seed: int = 0, configuration: CLIPSegConfig | None = None) -> Path:
+    """Write a whole model folder, the same for the same seed; by default of rd64-refined's architecture (600 MB)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = configuration or refined_configuration()
+    configuration.architectures = ["CLIPSegForImageSegmentation"]
+    network = random_network(configuration, seed)
+    save_file(
+        {name: values.contiguous() for name, values in network.state_dict().items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    configuration.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(_PREPROCESSOR))
+    _write_tokenizer(folder, configuration.text_config.vocab_size)
+    return folder
+
+
+def random_network(configuration: CLIPSegConfig, seed: int) -> CLIPSegForImageSegmentation:
+    """Weights of the scale that keeps signals alive through the layers, and logits that spread around 0."""
+    generator = torch.Generator().manual_seed(seed)
+    network = CLIPSegForImageSegmentation(configuration).eval().requires_grad_(False)
+    for module in network.modules():
+        for name, values in module.named_parameters(recurse=False):
+            values.copy_(_draw(module, name, values, generator))
+    for reduction in network.decoder.reduces[configuration.conditional_layer + 1 :]:
+        reduction.weight.mul_(_LATER)
+    _calibrate(network, generator)
+    return network
+
+
+def _draw(module: nn.Module, name: str, values: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(values.shape, generator=generator)
+    if isinstance(module, nn.LayerNorm):
+        return noise * 0.1 + (1.0 if name == "weight" else 0.0)
+    if name == "bias" or values.ndim < 2:
+        return noise * 0.02
+    if isinstance(module, nn.Embedding):
+        return noise * 0.5
+    return noise / (values[0].numel() if not isinstance(module, nn.ConvTranspose2d) else values.shape[0]) ** 0.5
+
+
+def _calibrate(network: CLIPSegForImageSegmentation, generator: torch.Generator) -> None:
+    """Scale the last layer so that logits have the mean 0 and the deviation ``_SPREAD``."""
+    size = network.config.vision_config.image_size
+    pixels = torch.randn((4, 3, size // 8, size // 8), generator=generator)
+    pixels = nn.functional.interpolate(pixels, size=(size, size), mode="bicubic")
+    conditional = torch.randn((4, network.config.projection_dim), generator=generator)
+    with torch.inference_mode():
+        logits = network(pixel_values=pixels, conditional_embeddings=conditional).logits
+    upsampling = network.decoder.transposed_convolution
+    last = upsampling[-1] if isinstance(upsampling, nn.Sequential) else upsampling
+    factor = _SPREAD / float(logits.std())
+    last.weight.mul_(factor)
+    last.bias.sub_(float(logits.mean())).mul_(factor)
+
+
+def _write_tokenizer(folder: Path, vocabulary_size: int) -> None:
+    """A tokenizer of CLIP's format that knows single bytes only; unused entries fill it to its size."""
+    letters = list(_byte_letters())
+    tokens = [*letters, *(letter + "</w>" for letter in letters)]
+    tokens += [f"<|unused{number}|>" for number in range(vocabulary_size - len(tokens) - 2)]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+    special["pad_token"] = "<|endoftext|>"
+    limits = {"model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    (folder / "tokenizer_config.json").write_text(json.dumps({**special, **limits}))
+
+
+def _byte_letters() -> list[str]:
+    """The 256 letters by which byte-level tokenizers write bytes: printable ones as themselves, others from U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [value for value in range(256) if value not in printable]
+    letters = {value: chr(value) for value in printable}
+    letters |= {value: chr(256 + number) for number, value in enumerate(others)}
+    return [letters[value] for value in range(256)]

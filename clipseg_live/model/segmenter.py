@@ -1,0 +1,216 @@
+"""The engine around CLIPSeg: pictures and prompts in, probability maps out."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings import DEFAULT_MODEL, FITS, Fit
+from clipseg_live.model import devices, loading
+from clipseg_live.model.clipseg import ClipSeg, Features
+from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, check_picture, place, resize
+from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder
+
+
+class Segmenter:
+    """CLIPSeg, ready to run: make one with ``Segmenter.load``. For one thread at a time.
+
+    notices: sentences a person should read (a prompt that was cut, a precision that was not good enough).
+    """
+
+    def __init__(
+        self,
+        model: loading.LoadedModel,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        size: int | None = None,
+        fit: Fit = "stretch",
+    ) -> None:
+        if fit not in FITS:
+            raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+        self.files = model.files
+        self.fit: Fit = fit
+        self.preprocessing = Preprocessing.read(model.files.folder / "preprocessor_config.json")
+        place_on = devices.choose_device(device)
+        precision = devices.choose_dtype(dtype, place_on)
+        self.network = ClipSeg(model.network.to(place_on))
+        self.size = self._check_size(size)
+        self._prompts = PromptEncoder(self.network, model.tokenizer, self.preprocessing, _identity(model.files))
+        self._upload = devices.Upload(place_on)
+        self._picture: Tensor | None = None
+        self._features: Features | None = None
+        self._precision_notices: tuple[str, ...] = ()
+        self.vision_passes = 0
+        if precision != torch.float32:
+            self._lower_precision(model, precision)
+
+    @classmethod
+    def load(
+        cls,
+        model: str = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        size: int | None = None,
+        fit: Fit = "stretch",
+    ) -> "Segmenter":
+        """Load a model by name, alias or folder.
+
+        device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps". dtype: "auto" (float16 on a GPU,
+        float32 on a CPU), "float32", "float16", "bfloat16"; a precision whose masks differ visibly from float32's is
+        not used, and a notice says so. size: side of the network's square in pixels, None for the checkpoint's own.
+        fit: "stretch", "letterbox" or "aspect".
+
+        Raises UsageError for a value that cannot be, ModelError where the model is missing, damaged or too large.
+        """
+        files = loading.find(model)
+        with _clear_memory_errors("load the model"):
+            return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit)
+
+    @property
+    def device(self) -> str:
+        return str(self.network.device)
+
+    @property
+    def dtype(self) -> str:
+        return str(self.network.dtype).removeprefix("torch.")
+
+    @property
+    def prompt_cache(self) -> CacheStatistics:
+        """How often a prompt was found encoded, and how many are kept."""
+        return self._prompts.statistics
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return (*self._precision_notices, *self._prompts.notices)
+
+    @torch.inference_mode()
+    def encode(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
+        """Conditional embeddings of prompts, float32 (prompts, embedding size); cached by content."""
+        found: NDArray[np.float32] = self._prompts.encode(require_prompts(prompts)).float().cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        """Probability maps of one frame for all prompts.
+
+        frame: uint8 (height, width, 3), RGB, any size from 1×1. Prompts that are the last call's cost nothing to
+        encode; a frame that looks the same to the network as the last one costs only the decoder.
+        Raises UsageError for another shape or type, no prompt, or an embedding of the wrong length; ModelError when
+        memory runs out even with one prompt at a time.
+        """
+        pixels = check_picture(frame)
+        wanted = require_prompts(prompts)
+        clock = devices.StageClock(self.network.device)
+        height, width = pixels.shape[:2]
+        placement = place(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
+        with _clear_memory_errors("segment a frame"):
+            conditional = self._prompts.encode(wanted)
+            clock.mark("prompts")
+            features = self._see(pixels, placement, clock)
+            maps = self._decode(features, conditional, placement)
+            clock.mark("decoder")
+            probabilities = devices.to_host(maps)
+            clock.mark("download")
+        probabilities.setflags(write=False)
+        return Segmentation(probabilities, wanted, (height, width), clock.milliseconds())
+
+    def _see(self, pixels: Pixels, placement: Placement, clock: devices.StageClock) -> Features:
+        """The features of a frame: the last ones where the network would read the very same picture."""
+        picture = resize(self._upload(as_tensor(pixels)), placement, self.preprocessing)
+        clock.mark("prepare")
+        unchanged = (
+            self._picture is not None and self._picture.shape == picture.shape and torch.equal(self._picture, picture)
+        )
+        if unchanged and self._features is not None:
+            clock.mark("vision")
+            return self._features
+        self._features = None
+        features = self.network.features(self.preprocessing.normalise(picture, self.network.dtype))
+        # a frame of the input's own size is used as it lies, so what is kept must be a copy
+        own = picture.shape[2:] == pixels.shape[:2]
+        self._picture, self._features = picture.clone() if own else picture, features
+        self.vision_passes += 1
+        clock.mark("vision")
+        return features
+
+    def _decode(self, features: Features, conditional: Tensor, placement: Placement) -> Tensor:
+        """Maps (prompts, rows, columns) on the device, cut to the frame; in smaller chunks where memory is short."""
+        scale = self.network.scale / self.network.patch
+        chunk: int | None = None
+        while True:
+            try:
+                parts = [
+                    placement.crop(part, scale) for part in self.network.probabilities(features, conditional, chunk)
+                ]
+                return parts[0] if len(parts) == 1 else torch.cat(parts)
+            except torch.OutOfMemoryError:
+                chunk = min(len(conditional), chunk or self.network.chunk(features.grid[0] * features.grid[1])) // 2
+                if chunk == 0:
+                    raise
+            devices.free_memory(self.network.device)
+
+    def _check_size(self, size: int | None) -> int:
+        size = self.preprocessing.size if size is None else size
+        patch = self.network.patch
+        if size < patch or size > 2048:
+            raise UsageError(f"A size of {size} is out of range: use {patch} to 2048, in steps of {patch}.")
+        if size % patch:
+            raise UsageError(f"A size of {size} is not a multiple of {patch}: use {round(size / patch) * patch}.")
+        return size
+
+    def _lower_precision(self, model: loading.LoadedModel, precision: torch.dtype) -> None:
+        """Go over to ``precision`` if it gives the same masks as float32 on one picture; else stay, and say so."""
+        name = str(precision).removeprefix("torch.")
+        full = self.network
+        reference = self._trial()
+        self._adopt(ClipSeg(copy.deepcopy(model.network).to(precision)))
+        found = self._trial()
+        difference = np.abs(found - reference)
+        if not np.isfinite(found).all() or difference.mean() > 0.01 or np.quantile(difference, 0.99) > 0.05:
+            self._adopt(full)
+            self._precision_notices = (
+                f"{name} changes this model's masks visibly on {self.device}, so float32 is used.",
+            )
+
+    def _adopt(self, network: ClipSeg) -> None:
+        self.network = network
+        self._prompts.use(network)
+        self._picture = self._features = None
+
+    def _trial(self) -> NDArray[np.float32]:
+        """Maps of a drawn picture (gradients, a disc, noise) for three phrases."""
+        side = 256
+        ramp = np.linspace(0, 255, side, dtype=np.float32)
+        picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 255 - ramp), axis=-1)
+        rows, columns = np.ogrid[:side, :side]
+        picture[(rows - 150) ** 2 + (columns - 100) ** 2 < 50**2] = (220, 30, 40)
+        picture[:80] += np.random.default_rng(0).normal(0, 40, (80, side, 3))
+        phrases = [Prompt.text(text) for text in ("a red circle", "the sky", "everything")]
+        found: NDArray[np.float32] = self.segment(picture.clip(0, 255).astype(np.uint8), phrases).probabilities
+        self.vision_passes = 0
+        return found
+
+
+def _identity(files: loading.ModelFiles) -> str:
+    status = files.weights.stat()
+    return f"{files.weights.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+
+
+@contextmanager
+def _clear_memory_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"There is not enough GPU memory to {what}: use a smaller --size, or --device cpu."
+        ) from error

@@ -1,0 +1,49 @@
+"""Model folders with random weights: a tiny one for behaviour, the published architecture for numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import CLIPSegConfig
+
+from clipseg_live.model.random_weights import write_random_model
+from clipseg_live.model.segmenter import Segmenter
+
+
+def tiny_configuration(**changes: object) -> CLIPSegConfig:
+    sides = {"intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "hidden_size": 32}
+    options = {
+        "vision_config": {**sides, "patch_size": 16, "image_size": 64},
+        "text_config": {**sides, "vocab_size": 600, "eos_token_id": 599, "bos_token_id": 598, "pad_token_id": 599},
+        "projection_dim": 24,
+        "extract_layers": [0, 1, 2],
+        "reduce_dim": 16,
+        "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 64,
+        "use_complex_transposed_convolution": True,
+    }
+    return CLIPSegConfig(**{**options, **changes})
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_model(tmp_path_factory.mktemp("models") / "tiny", configuration=tiny_configuration())
+
+
+@pytest.fixture(scope="session")
+def refined_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """rd64-refined's architecture (600 MB)."""
+    return write_random_model(tmp_path_factory.mktemp("models") / "refined")
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> Segmenter:
+    return Segmenter.load(str(tiny_folder), device="cpu", size=64)
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """Coloured gradients and noise, 72×96."""
+    rng = np.random.default_rng(3)
+    ramp = np.linspace(0, 200, 96, dtype=np.float32)[None, :, None] + rng.normal(0, 20, (72, 96, 3))
+    return (ramp + np.array([0, 25, 50])).clip(0, 255).astype(np.uint8)
