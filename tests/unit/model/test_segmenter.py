@@ -1,0 +1,169 @@
+"""The engine's behaviour, on a tiny network with random weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clipseg_live import Prompt, Segmenter, UsageError
+from clipseg_live.core.errors import ModelError
+from clipseg_live.model import segmenter as segmenter_module
+
+TEXTS = [Prompt.text("red circle"), Prompt.text("blue star"), Prompt.text("sky")]
+
+
+def test_maps_have_the_decoders_grid_and_the_frames_geometry(tiny: Segmenter, picture: np.ndarray) -> None:
+    found = tiny.segment(picture, TEXTS)
+    assert found.probabilities.shape == (3, 64, 64)
+    assert found.probabilities.dtype == np.float32
+    assert 0 <= found.probabilities.min() and found.probabilities.max() <= 1
+    assert found.at().shape == (3, 72, 96)
+    assert found.at(10, 20).shape == (3, 10, 20)
+    assert not found.probabilities.flags.writeable
+
+
+@pytest.mark.parametrize(("fit", "shape"), [("stretch", (64, 64)), ("letterbox", (48, 64)), ("aspect", (48, 64))])
+def test_fits(tiny_folder: Path, picture: np.ndarray, fit: str, shape: tuple[int, int]) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
+    assert segmenter.segment(picture, TEXTS).probabilities.shape[1:] == shape
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "aspect"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (37, 53), (64, 64), (3, 20000)])
+def test_any_frame_size(tiny_folder: Path, fit: str, size: tuple[int, int]) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
+    found = segmenter.segment(np.full((*size, 3), 90, np.uint8), TEXTS[:1])
+    assert found.at().shape == (1, *size)
+    assert np.isfinite(found.probabilities).all()
+
+
+def test_new_prompts_on_the_same_frame_cost_no_vision_pass(tiny: Segmenter, picture: np.ndarray) -> None:
+    first = tiny.segment(picture, TEXTS[:1])
+    second = tiny.segment(picture.copy(), TEXTS)
+    assert tiny.vision_passes == 1
+    np.testing.assert_allclose(first.probabilities[0], second.probabilities[0], atol=1e-6)
+
+
+def test_a_frame_changed_in_place_is_seen_anew(tiny: Segmenter) -> None:
+    frame = np.zeros((64, 64, 3), np.uint8)  # of the network's own size: nothing is resized
+    before = tiny.segment(frame, TEXTS).probabilities
+    frame[:, 32:] = 255
+    after = tiny.segment(frame, TEXTS).probabilities
+    assert tiny.vision_passes == 2
+    assert np.abs(before - after).max() > 0.01
+
+
+def test_a_read_only_and_a_strided_frame_give_the_same(tiny: Segmenter, picture: np.ndarray) -> None:
+    expected = tiny.segment(picture, TEXTS).probabilities
+    frozen = picture.copy()
+    frozen.setflags(write=False)
+    mirrored_twice = np.ascontiguousarray(picture[:, ::-1])[:, ::-1]
+    np.testing.assert_array_equal(tiny.segment(frozen, TEXTS).probabilities, expected)
+    np.testing.assert_array_equal(tiny.segment(mirrored_twice, TEXTS).probabilities, expected)
+
+
+def test_one_call_for_many_prompts_equals_one_call_each(tiny: Segmenter, picture: np.ndarray) -> None:
+    prompts = [Prompt.text(f"thing {number}") for number in range(100)]
+    together = tiny.segment(picture, prompts).probabilities
+    for number in (0, 57, 99):
+        alone = tiny.segment(picture, [prompts[number]]).probabilities[0]
+        np.testing.assert_allclose(together[number], alone, atol=1e-5)
+
+
+def test_text_is_encoded_once(tiny: Segmenter, picture: np.ndarray) -> None:
+    for _ in range(3):
+        tiny.segment(picture, TEXTS)
+    statistics = tiny.prompt_cache
+    assert (statistics.misses, statistics.hits, statistics.size) == (3, 6, 3)
+
+
+def test_decoding_goes_on_in_smaller_chunks_when_memory_runs_out(
+    tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = tiny.segment(picture, TEXTS).probabilities
+    decode = tiny.network.probabilities
+
+    def short_of_memory(features, conditional, chunk=None):  # type: ignore[no-untyped-def]
+        if (chunk or 99) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(features, conditional, chunk)
+
+    monkeypatch.setattr(tiny.network, "probabilities", short_of_memory)
+    np.testing.assert_allclose(tiny.segment(picture, TEXTS).probabilities, expected, atol=1e-6)
+
+
+def test_out_of_memory_with_one_prompt_says_what_to_do(
+    tiny: Segmenter, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(tiny.network, "probabilities", none_left)
+    with pytest.raises(ModelError, match="smaller --size"):
+        tiny.segment(picture, TEXTS)
+
+
+def test_low_precision_is_used_where_it_gives_the_same_masks(tiny_folder: Path, picture: np.ndarray) -> None:
+    exact = Segmenter.load(str(tiny_folder), device="cpu").segment(picture, TEXTS).probabilities
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
+    if segmenter.dtype == "bfloat16":
+        assert segmenter.notices == ()
+    else:
+        assert "float32 is used" in segmenter.notices[0]
+    assert np.abs(segmenter.segment(picture, TEXTS).probabilities - exact).mean() < 0.02
+
+
+def test_low_precision_that_changes_masks_is_left_with_a_notice(
+    tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials: list[np.ndarray] = []
+    real: Callable[[Segmenter], np.ndarray] = segmenter_module.Segmenter._trial
+
+    def trial(self: Segmenter) -> np.ndarray:
+        trials.append(real(self))
+        return trials[-1] if len(trials) == 1 else 1 - trials[-1]
+
+    monkeypatch.setattr(segmenter_module.Segmenter, "_trial", trial)
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
+    assert segmenter.dtype == "float32"
+    assert "float32 is used" in segmenter.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda:7"}, "not there"),
+        ({"device": "toaster"}, "not a device"),
+        ({"dtype": "int4"}, "not a precision"),
+        ({"fit": "squash"}, "not a way to fit"),
+        ({"size": 100}, "use 96"),
+        ({"size": 8}, "out of range"),
+    ],
+)
+def test_impossible_options_are_named(tiny_folder: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Segmenter.load(str(tiny_folder), **{"device": "cpu", **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.uint16),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+    ],
+)
+def test_frames_of_another_kind_are_refused(tiny: Segmenter, frame: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="A frame must be uint8"):
+        tiny.segment(frame, TEXTS)
+
+
+def test_prompts_are_needed(tiny: Segmenter, picture: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="no prompt"):
+        tiny.segment(picture, [])
+    with pytest.raises(UsageError, match="not a prompt"):
+        tiny.segment(picture, ["red circle"])  # type: ignore[list-item]
