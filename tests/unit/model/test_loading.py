@@ -1,0 +1,143 @@
+"""Finding, checking and loading models; what is wrong with a folder is said in one sentence."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clipseg_live import Prompt, Segmenter, UsageError
+from clipseg_live.core.errors import ModelError
+from clipseg_live.model import loading
+from clipseg_live.model.preprocess import Preprocessing
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "a model ü"))
+
+
+@pytest.mark.parametrize(
+    "missing", ["config.json", "preprocessor_config.json", "vocab.json", "merges.txt", "model.safetensors"]
+)
+def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(ModelError, match=missing.replace(".", r"\.")):
+        Segmenter.load(str(folder))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+def test_weights_that_are_cut_short_are_named(folder: Path, share: float) -> None:
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelError, match="damaged or cut short"):
+        Segmenter.load(str(folder))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"size": 352}', '{"size": "x", "image_mean": 1}'])
+def test_a_damaged_preprocessor_configuration_is_named(folder: Path, content: str) -> None:
+    (folder / "preprocessor_config.json").write_text(content)
+    with pytest.raises(ModelError, match="preprocessor_config"):
+        Segmenter.load(str(folder))
+
+
+def test_another_architecture_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelError, match="not a CLIPSeg model"):
+        Segmenter.load(str(folder))
+
+
+def test_a_damaged_configuration_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        Segmenter.load(str(folder))
+
+
+def test_weights_of_another_size_are_refused(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    values["reduce_dim"] = 32
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="of two models"):
+        Segmenter.load(str(folder))
+
+
+def test_weights_that_lack_a_layer_are_refused(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    values["vision_config"]["num_hidden_layers"] = 6
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="lack"):
+        Segmenter.load(str(folder))
+
+
+def test_pytorch_weights_are_read_without_running_code(folder: Path, picture) -> None:  # type: ignore[no-untyped-def]
+    expected = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    found = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
+    assert (found.probabilities == expected.probabilities).all()
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("/tmp/clipseg-live-was-run"),))
+
+
+def test_weights_that_hold_code_are_refused(folder: Path) -> None:
+    torch.save({"clip.logit_scale": Malicious()}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="damaged"):
+        Segmenter.load(str(folder))
+    assert not Path("/tmp/clipseg-live-was-run").exists()
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="rd64-refined.*shapes"):
+        Segmenter.load("no-such-model")
+
+
+def test_a_file_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.touch()
+    with pytest.raises(UsageError, match="is a file"):
+        Segmenter.load(str(path))
+
+
+def test_without_a_network_the_built_in_model_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", unreachable)
+    with pytest.raises(ModelError, match="--model shapes"):
+        loading.find("rd64-refined")
+
+
+def test_a_cached_hub_model_needs_no_network(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
+    asked: list[bool] = []
+
+    def cached(repository: str, *, allow_patterns: list[str], local_files_only: bool = False, **options: object) -> str:
+        asked.append(local_files_only)
+        return str(tiny_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", cached)
+    assert loading.find("rd64").folder == tiny_folder
+    assert asked == [True]
+
+
+def test_the_digest_is_the_weights_own(tiny_folder: Path) -> None:
+    files = loading.find(str(tiny_folder))
+    assert files.digest() == hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("size", [352, {"height": 352, "width": 352}, {"shortest_edge": 352}])
+def test_todays_and_legacy_preprocessing_are_read(folder: Path, size: object) -> None:
+    path = folder / "preprocessor_config.json"
+    values = json.loads(path.read_text())
+    values["size"] = size
+    path.write_text(json.dumps(values))
+    assert Preprocessing.read(path) == Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
