@@ -1,0 +1,318 @@
+"""Video files as a source of frames: exact timestamps, upright pixels, the colours that were meant."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Discard, Disposition
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.video.colour import FromVideo, colour_of
+from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input
+
+Orientation = tuple[int, int, int, int]
+UPRIGHT: Orientation = (1, 0, 0, 1)
+_SEEK_MARGINS = (Fraction(0), Fraction(2), Fraction(15))
+_CLOCK_JUMP = Fraction(1)
+
+
+class VideoFileSource:
+    """The frames of a video file from ``start`` up to, not including, ``end`` (seconds of ``Frame.time``).
+
+    Time is the container's own: presentation timestamp times time base. Broadcast formats (MPEG-TS, MPEG-PS),
+    whose clock has no zero of its own, count from the start of the file. A frame without a timestamp follows the
+    one before it by its duration; a timestamp that repeats or steps back is moved to one unit after the one
+    before it, and after a jump back of more than a second the rest is carried on from there, so that time
+    always grows. ``Frame.index`` counts the frames that are delivered.
+
+    Rotation by quarters and mirroring from the display matrix are applied to the pixels; fields of interlaced
+    video stay woven; alpha is laid over black. Where a file breaks, the whole frames before that point are
+    delivered and ``read`` then raises SourceError with the time; broadcast formats are read on, as players do.
+    """
+
+    def __init__(self, path: str | Path, start: Fraction | None = None, end: Fraction | None = None) -> None:
+        if start is not None and start < 0:
+            raise UsageError(f"A start of {float(start):g} s is not possible: the video begins at 0.")
+        if end is not None and end <= (start or 0):
+            raise UsageError(f"The end ({float(end):g} s) must come after the start ({float(start or 0):g} s).")
+        self.path = Path(path)
+        self._start, self._end = start, end
+        self._container: av.container.InputContainer | None = None
+        self._frames: Iterator[Frame] = iter(())
+        self._first: Frame | None = None
+        self._convert = FromVideo()
+
+    def open(self) -> SourceInfo:
+        """Open the file and read its first frame. Raises SourceError."""
+        self.close()
+        self._cut_short = is_cut_short(self.path)
+        stream = self._open_stream()
+        self._orientation: Orientation | None = None
+        self._reached: Fraction | None = None
+        self._frames = self._read_range()
+        self._first = next(self._frames, None)
+        if self._first is None:
+            self.close()
+            raise SourceError(self._nothing_there())
+        return self._describe(stream, self._first)
+
+    def read(self) -> Frame | None:
+        """The next frame, or None after the last. Raises SourceError where the file breaks."""
+        if self._first is not None:
+            frame, self._first = self._first, None
+            return frame
+        return next(self._frames, None)
+
+    def close(self) -> None:
+        """Close the file; may be called more than once."""
+        container, self._container = self._container, None
+        self._frames, self._first = iter(()), None
+        if container is not None:
+            container.close()
+
+    def _open_stream(self) -> av.VideoStream:
+        container = open_input(self.path)
+        self._container = container
+        streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+        if not streams:
+            self.close()
+            what = "only sound" if container.streams.audio else "no pictures"
+            raise SourceError(f"{self.path.name} holds {what}: a file with a video track is needed.")
+        best = container.streams.best("video")
+        stream = best if best in streams else streams[0]
+        if stream.codec_context is None:
+            self.close()
+            raise SourceError(f"{self.path.name} is coded in a way that cannot be read here: convert it first.")
+        stream.thread_type = "AUTO"
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        self._stream = stream
+        self._tick = stream.time_base or Fraction(1, 1000)
+        self._zero = clock_zero(container)
+        self._broadcast = has_running_clock(container)
+        rate = stream.average_rate or stream.guessed_rate
+        self._rate = Fraction(rate) if rate else None
+        return stream
+
+    def _describe(self, stream: av.VideoStream, first: Frame) -> SourceInfo:
+        assert self._container is not None
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        if _is_turned(self._orientation or UPRIGHT):
+            aspect = 1 / aspect
+        count, duration = self._expected(stream)
+        return SourceInfo(
+            name=self.path.name,
+            width=first.width,
+            height=first.height,
+            rate=self._rate,
+            time_base=self._tick,
+            frame_count=count,
+            duration=duration,
+            pixel_aspect=aspect,
+            colour=self._colour,
+            audio_path=self.path if self._container.streams.audio else None,
+        )
+
+    def _expected(self, stream: av.VideoStream) -> tuple[int | None, Fraction | None]:
+        """Frames and seconds to come, as far as the container tells."""
+        whole: Fraction | None = None
+        if stream.duration:
+            whole = stream.duration * self._tick
+        elif self._container is not None and self._container.duration:
+            whole = Fraction(self._container.duration, av.time_base)
+        if whole is None:
+            return (stream.frames or None if self._start is None and self._end is None else None), None
+        start = self._start or Fraction(0)
+        duration = max(min(whole, self._end or whole) - start, Fraction(0))
+        if stream.frames and duration == whole:
+            return stream.frames, duration
+        return (max(round(duration * self._rate), 1) if self._rate else None), duration
+
+    def _nothing_there(self) -> str:
+        if self._start is None and self._end is None:
+            return f"{self.path.name} has a video track without a single frame that can be read."
+        until = "" if self._reached is None else f"; it ends at {clock(self._reached)}"
+        return f"{self.path.name} has no frames in the range that was asked for{until}."
+
+    def _read_range(self) -> Iterator[Frame]:
+        for index, (frame, time) in enumerate(self._timed_from_start()):
+            if self._end is not None and time >= self._end:
+                return
+            yield Frame(
+                pixels=self._pixels(frame),
+                index=index,
+                time=time,
+                duration=frame.duration * self._tick if frame.duration else None,
+            )
+
+    def _timed_from_start(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+        """Frames from ``start`` on, found by a seek to the keyframe before and decoding forward."""
+        if not self._start:
+            yield from self._timed()
+            return
+        for margin in (*_SEEK_MARGINS, None):
+            if margin is None:  # the index leads astray: read the file from its beginning
+                self._close_container()
+                self._open_stream()
+            elif not self._seek(max(self._start - margin, Fraction(0))):
+                continue
+            frames = self._timed()
+            first = next(frames, None)
+            if first is not None and first[1] > self._start and margin is not None:
+                continue
+            if first is not None and first[1] >= self._start:
+                yield first
+            for frame, time in frames:
+                if time >= self._start:
+                    yield frame, time
+            return
+
+    def _close_container(self) -> None:
+        """Close the file alone, so that it can be opened again while frames are being read."""
+        if self._container is not None:
+            self._container.close()
+
+    def _seek(self, time: Fraction) -> bool:
+        assert self._container is not None
+        try:
+            self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
+        except av.FFmpegError:
+            return False
+        return True
+
+    def _timed(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+        """Frames with times that always grow."""
+        last: int | None = None
+        length = self._usual_length()
+        shift = 0
+        for frame in self._decoded():
+            stamp = frame.pts if frame.pts is not None else frame.dts
+            if stamp is None:
+                stamp = round(self._zero / self._tick) if last is None else last + length
+            else:
+                stamp += shift
+            if last is not None and stamp <= last:
+                if (last - stamp) * self._tick > _CLOCK_JUMP:
+                    shift += last + length - stamp
+                    stamp = last + length
+                else:
+                    stamp = last + 1
+            last = stamp
+            length = frame.duration or length
+            time = stamp * self._tick - self._zero
+            self._reached = time + length * self._tick
+            yield frame, time
+
+    def _usual_length(self) -> int:
+        return max(round(1 / self._rate / self._tick), 1) if self._rate else 1
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Frames in order of presentation, until the end or the first one that is damaged."""
+        assert self._container is not None
+        started = False
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt and packet.size and not self._broadcast:
+                    yield from self._drained()
+                    raise self._broken()
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    if self._broadcast or not started:
+                        continue
+                    yield from self._drained()
+                    raise
+                for frame in frames:
+                    if frame.is_corrupt and started and not self._broadcast:
+                        raise self._broken()
+                    started = started or not frame.is_corrupt
+                    yield frame
+        except av.error.EOFError:
+            pass
+        except (av.FFmpegError, OSError) as error:
+            raise self._broken() from error
+        if self._cut_short:
+            raise self._broken()
+
+    def _drained(self) -> Iterator[av.VideoFrame]:
+        """The whole frames that the decoder still holds."""
+        try:
+            for frame in self._stream.decode(None):
+                if frame.is_corrupt:
+                    return
+                yield frame
+        except av.FFmpegError:
+            return
+
+    def _broken(self) -> SourceError:
+        if self._reached is None:
+            return SourceError(f"{self.path.name} cannot be decoded: it is damaged, or cut short.")
+        return SourceError(
+            f"{self.path.name} breaks off at {clock(self._reached)}: it is damaged or cut short from there on."
+        )
+
+    def _pixels(self, frame: av.VideoFrame) -> Pixels:
+        if self._orientation is None:
+            self._orientation = orientation_of(frame)
+            self._size = frame.width, frame.height
+            self._colour = colour_of(frame)
+        if (frame.width, frame.height) != self._size:
+            raise SourceError(
+                f"{self.path.name} changes its size from {self._size[0]}×{self._size[1]} to "
+                f"{frame.width}×{frame.height} at {clock(self._reached or Fraction(0))}: "
+                "convert it to one size first."
+            )
+        return turned(self._convert(frame), self._orientation)
+
+
+def clock(time: Fraction) -> str:
+    """Seconds as a person reads them: ``0:01.250`` or ``1:02:03.000``."""
+    total = round(float(time) * 1000)
+    seconds, thousandths = divmod(abs(total), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if total < 0 else ""
+    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{sign}{front}:{seconds:02}.{thousandths:03}"
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """The frame's display matrix as (a, b, c, d): a stored point (x, y) is shown at (a·x + c·y, b·x + d·y).
+
+    Quarter turns and mirrorings come back with entries of -1, 0 and 1; any other angle counts as upright.
+    """
+    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if data is None:
+        return UPRIGHT
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
+    scale = max(abs(a), abs(b), abs(c), abs(d)) or 1.0
+    found = (round(a / scale), round(b / scale), round(c / scale), round(d / scale))
+    exact = all(abs(value / scale - whole) < 0.05 for value, whole in zip((a, b, c, d), found, strict=True))
+    quarter = abs(found[0]) == abs(found[3]) != abs(found[1]) == abs(found[2])
+    return found if exact and quarter else UPRIGHT
+
+
+def turned(pixels: Pixels, orientation: Orientation) -> Pixels:
+    """The picture as the orientation shows it; the very same array where it is upright already."""
+    a, b, c, d = orientation
+    if (a, d) == (1, 1):
+        return pixels
+    if a:
+        code = -1 if (a, d) == (-1, -1) else (1 if a < 0 else 0)
+        return np.asarray(cv2.flip(pixels, code), np.uint8)
+    if (b, c) == (1, -1):
+        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE), np.uint8)
+    if (b, c) == (-1, 1):
+        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8)
+    transposed = cv2.transpose(pixels)
+    return np.asarray(transposed if b > 0 else cv2.rotate(transposed, cv2.ROTATE_180), np.uint8)
+
+
+def _is_turned(orientation: Orientation) -> bool:
+    return orientation[0] == 0

@@ -1,0 +1,188 @@
+"""Pictures as sources: one image, or a folder or pattern of images as the frames of a video."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.video.colour import over_black
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".tga", ".jp2", ".avif"}
+)
+DEFAULT_RATE = Fraction(25)
+_MOST_PIXELS = 178_000_000
+
+
+def read_image(path: str | Path) -> Pixels:
+    """Read a picture file as uint8 RGB (height, width, 3).
+
+    It is turned upright as its EXIF orientation says; transparency is laid over black; 16 bits a channel are
+    scaled to 8; grey, palette and CMYK become RGB. Of an animation or a multi-page file the first picture is read.
+    Raises SourceError for a file that is missing, empty, damaged, no picture, or over 178 megapixels.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise SourceError(f"{path} is a folder, not a picture.")
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path.name} is empty: it holds not a single byte.")
+        with warnings.catch_warnings():
+            # Large pictures are welcome; the limit below speaks for itself.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise SourceError(_too_large(path))
+                return _to_rgb(path, image)
+    except Image.DecompressionBombError as error:
+        raise SourceError(_too_large(path)) from error
+    except FileNotFoundError as error:
+        raise SourceError(f"There is no file {path}.") from error
+    except PermissionError as error:
+        raise SourceError(f"{path} may not be read: change its permissions.") from error
+    except UnidentifiedImageError as error:
+        raise SourceError(f"{path.name} is not a picture that can be read.") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise SourceError(f"{path.name} cannot be read: the picture is damaged or cut short.") from error
+
+
+def _too_large(path: Path) -> str:
+    return f"{path.name} is too large: at most {_MOST_PIXELS // 1_000_000} megapixels can be read; make it smaller."
+
+
+def _to_rgb(path: Path, image: Image.Image) -> Pixels:
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    mode = upright.mode
+    if mode.startswith("I"):
+        grey = np.asarray(upright).astype(np.int64).clip(0, 65535)
+        eight = ((grey * 255 + 32767) // 65535).astype(np.uint8)
+        return np.repeat(eight[..., None], 3, axis=2)
+    if mode == "F":
+        raise SourceError(f"{path.name} holds floating-point values: save it with 8 or 16 bits a channel first.")
+    if mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in upright.info:
+        return over_black(np.array(upright.convert("RGBA")))
+    return np.array(upright if mode == "RGB" else upright.convert("RGB"))
+
+
+class StillSource:
+    """One picture as a source of one frame at time 0."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._frame: Frame | None = None
+
+    def open(self) -> SourceInfo:
+        """Read the picture. Raises SourceError."""
+        pixels = read_image(self.path)
+        self._frame = Frame(pixels, index=0, time=Fraction(0))
+        return SourceInfo(
+            name=self.path.name,
+            width=self._frame.width,
+            height=self._frame.height,
+            rate=None,
+            time_base=1 / DEFAULT_RATE,
+            frame_count=1,
+        )
+
+    def read(self) -> Frame | None:
+        """The frame, then None."""
+        frame, self._frame = self._frame, None
+        return frame
+
+    def close(self) -> None:
+        """Let go of the picture."""
+        self._frame = None
+
+
+class SequenceSource:
+    """Picture files, in the order given, as frames at a constant ``rate`` (frames per second).
+
+    ``start`` and ``end`` in seconds choose the pictures with start ≤ time < end, where picture k has the time
+    k / rate. Every picture must have the size of the first. ``name`` is what the source calls itself.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        rate: Fraction = DEFAULT_RATE,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        name: str | None = None,
+    ) -> None:
+        if rate <= 0:
+            raise UsageError(f"A rate of {float(rate):g} frames per second is not possible: it must be over 0.")
+        self._paths = [Path(path) for path in paths]
+        self._rate = Fraction(rate)
+        self._name = name
+        first = 0 if start is None else max(-(-start * self._rate // 1), 0)
+        last = len(self._paths) if end is None else min(-(-end * self._rate // 1), len(self._paths))
+        self._numbers = range(int(first), int(last))
+        self._next = 0
+        self._size: tuple[int, int] | None = None
+        self._opened: Pixels | None = None
+
+    def open(self) -> SourceInfo:
+        """Read the first picture. Raises SourceError."""
+        if not self._paths:
+            raise SourceError("There are no pictures to read.")
+        if not self._numbers:
+            length = float(len(self._paths) / self._rate)
+            raise SourceError(f"There are no pictures in the range that was asked for: they last {length:g} s.")
+        self._next = 0
+        self._opened = read_image(self._paths[self._numbers[0]])
+        height, width = self._opened.shape[:2]
+        self._size = width, height
+        return SourceInfo(
+            name=self._name or self._paths[0].parent.name or self._paths[0].name,
+            width=width,
+            height=height,
+            rate=self._rate,
+            time_base=1 / self._rate,
+            frame_count=len(self._numbers),
+            duration=len(self._numbers) / self._rate,
+        )
+
+    def read(self) -> Frame | None:
+        """The next picture, or None after the last. Raises SourceError for one of another size, or unreadable."""
+        if self._size is None or self._next >= len(self._numbers):
+            return None
+        number = self._numbers[self._next]
+        path = self._paths[number]
+        pixels = self._opened if self._opened is not None else read_image(path)
+        self._opened = None
+        height, width = pixels.shape[:2]
+        if (width, height) != self._size:
+            raise SourceError(
+                f"{path.name} has {width}×{height} pixels, but the pictures before it have "
+                f"{self._size[0]}×{self._size[1]}: bring all to one size first."
+            )
+        frame = Frame(pixels, index=self._next, time=number / self._rate, duration=1 / self._rate)
+        self._next += 1
+        return frame
+
+    def close(self) -> None:
+        """Let go of the picture that was read ahead."""
+        self._opened, self._size = None, None
+
+
+def natural_order(path: Path) -> tuple[object, ...]:
+    """A sorting key that puts ``shot2`` before ``shot10``."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return (*((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), path.name)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder in natural order; hidden files are left out."""
+    found = (
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    return sorted(found, key=natural_order)
