@@ -228,7 +228,9 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
 
         tensors = load_file(path)
     except Exception as error:
-        raise Failure(f"The embedding file {path.name} cannot be read: it is damaged or not what its name says.") from error
+        raise Failure(
+            f"The embedding file {path.name} cannot be read: it is damaged or not what its name says."
+        ) from error
     if len(tensors) != 1:
         raise Failure(f"The embedding file {path.name} holds {len(tensors)} tensors; exactly one is needed.")
     return next(iter(tensors.values()))

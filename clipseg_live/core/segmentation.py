@@ -42,7 +42,8 @@ class Segmentation:
         """Bool (prompts, height, width) at the frame's size: where the probability reaches ``threshold``."""
         if not 0.0 <= threshold <= 1.0:
             raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
-        return self.at() >= np.float32(threshold)
+        masks: NDArray[np.bool_] = self.at() >= np.float32(threshold)
+        return masks
 
 
 def _resize_axis(maps: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +74,11 @@ class ModelFiles:
 
     def digest(self) -> str:
         """SHA-256 of the weights file, as hexadecimal digits."""
+        digest = hashlib.sha256()
         with self.weights.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _sha256(file)
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +145,8 @@ def load(files: ModelFiles) -> LoadedModel:
         raise
     except Exception as error:
         raise ModelError(
-            f"The config.json in {files.folder} does not describe a CLIPSeg model that can be built: {_first_line(error)}"
+            f"The config.json in {files.folder} does not describe a CLIPSeg model that can be built: "
+            f"{_first_line(error)}"
         ) from error
     try:
         tokenizer = CLIPTokenizer.from_pretrained(files.folder, local_files_only=True)
@@ -165,7 +168,9 @@ def _build(config: Any, state: "dict[str, Tensor]") -> "CLIPSegForImageSegmentat
     state = {name: values for name, values in state.items() if not name.endswith("position_ids")}
     missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing:
-        raise ModelError(f"The model's weights lack {missing[0]} and {len(missing) - 1} more: they are another model's.")
+        raise ModelError(
+            f"The model's weights lack {missing[0]} and {len(missing) - 1} more: they are another model's."
+        )
     for name, parameter in expected.items():
         if state[name].shape != parameter.shape:
             raise ModelError(
@@ -174,11 +179,13 @@ def _build(config: Any, state: "dict[str, Tensor]") -> "CLIPSegForImageSegmentat
             )
     for name in unexpected:
         del state[name]
-    network.load_state_dict({name: values.to(torch.float32) for name, values in state.items()}, strict=True, assign=True)
+    state = {name: values.to(torch.float32) for name, values in state.items()}
+    network.load_state_dict(state, strict=True, assign=True)
     for embeddings in (network.clip.text_model.embeddings, network.clip.vision_model.embeddings):
         count = embeddings.position_embedding.weight.shape[0]
         embeddings.register_buffer("position_ids", torch.arange(count).expand(1, -1), persistent=False)
-    return network.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
+    return network
 
 
 def _read_weights(path: Path) -> "dict[str, Tensor]":
@@ -199,10 +206,11 @@ def _fetch(repository: str, download: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     for weights in _WEIGHTS:
-        folder = _attempt(lambda w=weights: snapshot_download(  # type: ignore[misc]
-            repository, allow_patterns=[*_FETCHED, w], local_files_only=True
-        ))
-        if folder is not None and (folder / weights).is_file():
+        try:
+            folder = Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], local_files_only=True))
+        except Exception:  # the hub's client has many words for "not in the cache"
+            continue
+        if (folder / weights).is_file():
             return folder
     if not download:
         raise ModelError(f"The model {repository} is not on this machine.")
@@ -219,13 +227,6 @@ def _fetch(repository: str, download: bool) -> Path:
         raise _unreachable(repository) from error
 
 
-def _attempt(find_folder: Callable[[], str]) -> Path | None:
-    try:
-        return Path(find_folder())
-    except Exception:  # not in the cache, whatever the reason
-        return None
-
-
 def _published_weights(repository: str) -> str:
     from huggingface_hub import HfApi
 
@@ -240,7 +241,7 @@ def _progress_bar() -> type:
     """The hub's bar, silent where nobody watches."""
     from huggingface_hub.utils import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg, misc]
+    class Bar(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             if not sys.stderr.isatty():
                 options["disable"] = True
@@ -259,9 +260,3 @@ def _unreachable(repository: str) -> ModelError:
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
-
-def _sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()

@@ -56,7 +56,7 @@ class Preprocessing:
             raise ModelError(
                 f"The model's {path.name} in {path.parent} is damaged or not an image model's: fetch the model again."
             ) from error
-        return Preprocessing(int(size), mean, deviation, resampling)  # type: ignore[arg-type]
+        return Preprocessing(int(size), mean, deviation, resampling)
 
     def normalise(self, picture: Tensor, dtype: torch.dtype) -> Tensor:
         """(1, 3, h, w) with values 0..255 → the same with the checkpoint's mean and deviation taken out."""
@@ -192,7 +192,7 @@ def _square_around(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(top), int(top + side), int(left), int(left + side)
 
 
-def _crop(array: NDArray, top: int, bottom: int, left: int, right: int) -> NDArray:  # type: ignore[type-arg]
+def _crop(array: NDArray, top: int, bottom: int, left: int, right: int) -> NDArray:
     """A part of an array; what lies beyond its borders is zero."""
     height, width = array.shape[:2]
     found = np.zeros((bottom - top, right - left, *array.shape[2:]), dtype=array.dtype)

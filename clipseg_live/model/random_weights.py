@@ -1,4 +1,4 @@
-"""A CLIPSeg folder of the published architecture with seeded random weights, for measuring and testing without a network.
+"""A CLIPSeg folder of the published architecture with seeded random weights: to measure and test without a network.
 
 It means nothing: its masks are arbitrary, though they differ from prompt to prompt and spread over 0..1.
 """
@@ -89,10 +89,10 @@ def _calibrate(network: CLIPSegForImageSegmentation, generator: torch.Generator)
     with torch.inference_mode():
         logits = network(pixel_values=pixels, conditional_embeddings=conditional).logits
     upsampling = network.decoder.transposed_convolution
-    last = upsampling[-1] if isinstance(upsampling, nn.Sequential) else upsampling
+    weight, bias = list(upsampling.parameters())[-2:]
     factor = _SPREAD / float(logits.std())
-    last.weight.mul_(factor)
-    last.bias.sub_(float(logits.mean())).mul_(factor)
+    weight.mul_(factor)
+    bias.sub_(float(logits.mean())).mul_(factor)
 
 
 def _write_tokenizer(folder: Path, vocabulary_size: int) -> None:

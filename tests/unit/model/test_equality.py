@@ -1,5 +1,6 @@
 """Our run of the published architecture against transformers' own forward, on seeded random weights."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,8 @@ def theirs(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor, *
 def assert_meaningful(maps: torch.Tensor) -> None:
     """The reference itself spreads over 0..1, and differs from prompt to prompt: else equality says little."""
     assert maps.std() > 0.2
-    assert maps.quantile(0.1) < 0.2 if maps.numel() < 1 << 24 else True
     assert maps.min() < 0.05 and maps.max() > 0.95
-    for first, second in zip(maps, maps[1:], strict=False):
+    for first, second in pairwise(maps):
         assert (first - second).abs().mean() > 0.03
 
 
@@ -118,7 +118,7 @@ def test_photographs_equal_through_the_checkpoints_own_processor(
 def test_grids_of_any_shape_equal_an_independent_reference(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, grid: tuple[int, int]
 ) -> None:
-    """The reference: transformers' encoder and decoder layers, its upsampling on the tokens laid out as rows × columns."""
+    """The reference: transformers' own layers, and its upsampling on the tokens laid out as rows × columns."""
     rows, columns = grid
     coarse = torch.randn((1, 3, rows * 2, columns * 2), generator=torch.Generator().manual_seed(2))
     pixels = torch.nn.functional.interpolate(coarse, size=(rows * 16, columns * 16), mode="bicubic")

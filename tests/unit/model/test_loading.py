@@ -96,7 +96,7 @@ def test_weights_that_hold_code_are_refused(folder: Path) -> None:
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="rd64-refined.*shapes"):
+    with pytest.raises(UsageError, match=r"rd64-refined.*shapes"):
         Segmenter.load("no-such-model")
 
 

@@ -18,7 +18,7 @@ def test_maps_have_the_decoders_grid_and_the_frames_geometry(tiny: Segmenter, pi
     found = tiny.segment(picture, TEXTS)
     assert found.probabilities.shape == (3, 64, 64)
     assert found.probabilities.dtype == np.float32
-    assert 0 <= found.probabilities.min() and found.probabilities.max() <= 1
+    assert found.probabilities.min() >= 0 and found.probabilities.max() <= 1
     assert found.at().shape == (3, 72, 96)
     assert found.at(10, 20).shape == (3, 10, 20)
     assert not found.probabilities.flags.writeable
