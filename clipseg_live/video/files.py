@@ -164,7 +164,7 @@ class VideoFileSource:
                 continue
             frames = self._timed()
             first = next(frames, None)
-            if first is not None and first[1] > self._start and margin is not None:
+            if margin is not None and (first is None or first[1] > self._start):
                 continue
             if first is not None and first[1] >= self._start:
                 yield first

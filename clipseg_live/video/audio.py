@@ -1,0 +1,231 @@
+"""Sound that belongs to a video: copied untouched where the new container can hold it, else encoded anew."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.stream import Discard
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.video.container import clock_zero, has_running_clock, open_input
+
+_MP4 = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac"})
+_MOV = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac"})
+_COPIED = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MOV, ".webm": frozenset({"opus", "vorbis"})}
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
+
+
+def can_copy(codec: str, suffix: str) -> bool:
+    """Whether a container (by its suffix) holds sound coded like that, in a way that players know."""
+    if suffix == ".mkv":
+        return True
+    return codec in _COPIED[suffix] or (suffix == ".mov" and codec.startswith("pcm_"))
+
+
+class Sound:
+    """Feeds the sound of ``path`` into ``output``, up to whatever time the pictures have reached.
+
+    The output's streams are added here, before its header is written. ``notices`` grows by a sentence for each
+    thing a person should know. Damaged sound ends its track, never the video; an error of the disk is raised.
+    """
+
+    def __init__(
+        self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]
+    ) -> None:
+        self._name, self._notices = path.name, notices
+        self._tracks: dict[int, _Track] = {}
+        self._input: av.container.InputContainer | None = None
+        self._packets: Iterator[av.Packet] = iter(())
+        self._ahead: av.Packet | None = None
+        try:
+            self._input = open_input(path)
+        except SourceError as error:
+            notices.append(f"The sound was left out: {error}")
+            return
+        self._zero = clock_zero(self._input)
+        for number, stream in enumerate(self._input.streams.audio, start=1):
+            try:
+                track = _track(stream, output, suffix)
+            except (av.FFmpegError, ValueError) as error:
+                notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
+                continue
+            if isinstance(track, _Encoded):
+                notices.append(
+                    f"Sound track {number} ({track.codec}) cannot be kept as it is in {suffix}: "
+                    f"it is converted to {track.target}."
+                )
+            self._tracks[stream.index] = track
+        for stream in self._input.streams:
+            if stream.index not in self._tracks:
+                stream.discard = Discard.all
+
+    def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
+        if self._input is None or not self._tracks:
+            return
+        self._end = end
+        streams = [self._input.streams[index] for index in self._tracks]
+        if start is not None and start > 1 and not has_running_clock(self._input):
+            # Without a usable index, what comes before is read and left out.
+            with contextlib.suppress(av.FFmpegError):
+                self._input.seek(int((start - 1) * av.time_base))
+        for track in self._tracks.values():
+            track.begin(self._zero, offset, start, end)
+        self._packets = self._input.demux(streams)
+
+    def advance(self, until: Fraction | None) -> None:
+        """Write the sound up to a time of the source, or (None) all that is left."""
+        while self._tracks:
+            packet = self._ahead
+            self._ahead = None
+            if packet is None:
+                packet = self._next()
+                if packet is None:
+                    return
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            time = None if stamp is None else stamp * packet.time_base - self._zero
+            if until is not None and time is not None and time > until:
+                self._ahead = packet
+                return
+            if self._end is not None and time is not None and time >= self._end + 1:
+                self._packets = iter(())
+                return
+            self._take(packet)
+
+    def finish(self) -> None:
+        """Write what is left and end the tracks."""
+        self.advance(None)
+        for index in list(self._tracks):
+            self._guarded(index, None)
+
+    def close(self) -> None:
+        """Close the file."""
+        container, self._input = self._input, None
+        self._packets, self._ahead = iter(()), None
+        if container is not None:
+            container.close()
+
+    def _next(self) -> av.Packet | None:
+        try:
+            return next(self._packets, None)
+        except (av.FFmpegError, OSError):
+            self._packets = iter(())
+            self._notices.append(f"The sound of {self._name} is damaged: the rest of it was left out.")
+            return None
+
+    def _take(self, packet: av.Packet) -> None:
+        index = packet.stream.index
+        if packet.size and index in self._tracks:
+            self._guarded(index, packet)
+
+    def _guarded(self, index: int, packet: av.Packet | None) -> None:
+        try:
+            self._tracks[index].take(packet)
+        except (av.FFmpegError, ValueError) as error:
+            if getattr(error, "errno", None) in _DISK_ERRORS:
+                raise
+            del self._tracks[index]
+            self._notices.append(f"A sound track of {self._name} is damaged: the rest of it was left out.")
+
+
+def _track(stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "_Track":
+    if stream.codec_context is None:
+        raise ValueError("it is coded in a way that is not known here")
+    if not stream.codec_context.sample_rate:
+        raise ValueError("it is damaged")
+    codec = stream.codec_context.codec.canonical_name
+    track: _Track
+    if can_copy(codec, suffix):
+        track = _Copied(stream, output)
+    else:
+        track = _Encoded(stream, output, codec, "Opus" if suffix == ".webm" else "AAC")
+    if "language" in stream.metadata:
+        track.stream.metadata["language"] = stream.metadata["language"]
+    return track
+
+
+def _reason(error: Exception) -> str:
+    return "it is damaged or of a kind that cannot be kept" if isinstance(error, av.FFmpegError) else str(error)
+
+
+class _Track:
+    """One track: takes packets of the source in their order, None at the end."""
+
+    stream: av.AudioStream
+
+    def begin(
+        self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None
+    ) -> None:
+        self._zero, self._offset = zero, offset
+        self._start, self._end = start, end
+
+    def _wanted(self, time: Fraction) -> bool:
+        return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
+
+    def take(self, packet: av.Packet | None) -> None:
+        raise NotImplementedError
+
+
+class _Copied(_Track):
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
+        self.stream = output.add_stream_from_template(source)
+        self._output = output
+        self._last: int | None = None
+        self._next = 0
+
+    def take(self, packet: av.Packet | None) -> None:
+        if packet is None:
+            return
+        base = packet.time_base
+        shift = round((self._zero + self._offset) / base)
+        decode = packet.dts if packet.dts is not None else packet.pts
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if decode is None or stamp is None:
+            decode = stamp = self._next + shift
+        if not self._wanted(stamp * base - self._zero):
+            return
+        decode, stamp = decode - shift, stamp - shift
+        if self._last is not None and decode <= self._last:  # a muxer takes only times that grow
+            decode = self._last + 1
+        packet.dts, packet.pts = decode, max(stamp, decode)
+        self._last = decode
+        self._next = packet.pts + (packet.duration or 0)
+        packet.stream = self.stream
+        self._output.mux(packet)
+
+
+class _Encoded(_Track):
+    def __init__(
+        self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, target: str
+    ) -> None:
+        self.codec, self.target = codec, target
+        context = source.codec_context
+        rate = 48000 if target == "Opus" or context.sample_rate not in _AAC_RATES else context.sample_rate
+        channels = context.layout.nb_channels
+        stream = output.add_stream(
+            "libopus" if target == "Opus" else "aac", rate=rate, bit_rate=96_000 * min(max(channels, 1), 8)
+        )
+        stream.layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(channels, "stereo")
+        self.stream = stream
+        self._source, self._output = source, output
+        self._reached = Fraction(0)
+
+    def take(self, packet: av.Packet | None) -> None:
+        for frame in self._source.decode(packet):
+            if frame.pts is None or not frame.time_base:
+                time = self._reached
+            else:
+                time = frame.pts * frame.time_base - self._zero
+            self._reached = time + Fraction(frame.samples, frame.sample_rate)
+            if not self._wanted(time):
+                continue
+            frame.time_base = Fraction(1, frame.sample_rate)
+            frame.pts = round((time - self._offset) * frame.sample_rate)
+            self._output.mux(self.stream.encode(frame))
+        if packet is None:
+            self._output.mux(self.stream.encode(None))
+

@@ -1,0 +1,145 @@
+"""Results appear whole or not at all: written under a hidden name beside their place, and moved when complete."""
+
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from clipseg_live.core.errors import SinkError, UsageError
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
+
+
+class Place:
+    """Where a file (or, with ``folder``, a folder of files) is to stand.
+
+    ours: for a folder, tells whether an existing entry may be thrown away with ``overwrite``; a folder that holds
+        anything else is never replaced.
+    """
+
+    def __init__(self, path: str | Path, overwrite: bool, folder: bool = False) -> None:
+        self.path = Path(path)
+        self.working: Path | None = None
+        self._overwrite, self._folder = overwrite, folder
+
+    def check(self) -> None:
+        """Raises UsageError where something stands already and may not be replaced, SinkError where nothing can
+        be written."""
+        parent = self.path.parent
+        if self._folder and self.path.is_dir():
+            foreign = next((each for each in self.path.iterdir() if not _is_ours(each)), None)
+            if foreign is not None:
+                raise UsageError(
+                    f"The folder {self.path} holds other files ({foreign.name}): name a new or an empty one."
+                )
+            if any(self.path.iterdir()) and not self._overwrite:
+                raise UsageError(f"{self.path} exists already: use --overwrite to replace it.")
+        elif self.path.is_dir():
+            raise UsageError(f"{self.path} is a folder: name a file in it.")
+        elif self._folder and self.path.exists():
+            raise UsageError(f"{self.path} is a file: name a folder.")
+        elif os.path.lexists(self.path) and not self._overwrite:
+            raise UsageError(f"{self.path} exists already: use --overwrite to replace it.")
+        if not parent.exists():
+            raise SinkError(f"The folder {parent} does not exist: create it first.")
+        if not parent.is_dir():
+            raise SinkError(f"{parent} is not a folder, so nothing can be written into it.")
+
+    def begin(self) -> Path:
+        """Create the hidden file or folder to work in, and return it. Raises as ``check``."""
+        self.check()
+        name = f".{self.path.stem[:60]}.partial-{secrets.token_hex(4)}{self.path.suffix}"
+        working = self.path.parent / name
+        try:
+            if self._folder:
+                working.mkdir()
+            else:
+                working.touch(exist_ok=False)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SinkError(f"Nothing can be written into {self.path.parent}: {reason}.") from error
+        self.working = working
+        return working
+
+    def commit(self) -> None:
+        """Move the whole result to its place. Raises SinkError; what was written is then still in ``working``."""
+        working = self._begun()
+        try:
+            if self._folder:
+                self._move_folder(working)
+            else:
+                with working.open("rb+") as file:
+                    os.fsync(file.fileno())
+                self._move_file(working)
+        except FileExistsError as error:
+            raise SinkError(
+                f"{self.path} was created by something else meanwhile: use --overwrite to replace it."
+            ) from error
+        except OSError as error:
+            raise SinkError(f"{self.path} could not be put in its place: {error.strerror or error}.") from error
+        self.working = None
+
+    def discard(self) -> None:
+        """Remove what was written. Never raises."""
+        working, self.working = self.working, None
+        if working is None:
+            return
+        if self._folder:
+            shutil.rmtree(working, ignore_errors=True)
+            return
+        try:
+            working.unlink()
+        except OSError:
+            return
+
+    def keep_partial(self) -> Path | None:
+        """Move what was written to the final name with ``.partial`` before the suffix, numbered where that is
+        taken; None where it cannot be. Never raises."""
+        working = self.working
+        if working is None:
+            return None
+        for number in range(1, 100):
+            extra = "" if number == 1 else f"-{number}"
+            kept = self.path.with_name(f"{self.path.stem}.partial{extra}{self.path.suffix}")
+            if not os.path.lexists(kept):
+                try:
+                    working.rename(kept)
+                except OSError:
+                    break
+                self.working = None
+                return kept
+        return None
+
+    def _begun(self) -> Path:
+        if self.working is None:
+            raise SinkError(f"{self.path} was not begun, or is finished already.")
+        return self.working
+
+    def _move_file(self, working: Path) -> None:
+        if self._overwrite:
+            working.replace(self.path)
+            return
+        try:
+            os.link(working, self.path)  # unlike a rename, this never replaces what appeared meanwhile
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            working.replace(self.path)
+            return
+        working.unlink()
+
+    def _move_folder(self, working: Path) -> None:
+        if not self.path.exists():
+            working.rename(self.path)
+            return
+        self.check()
+        old = working.with_name(working.name + ".old")
+        self.path.rename(old)
+        working.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_ours(entry: Path) -> bool:
+    return entry.name == "index.json" or (entry.suffix == ".png" and entry.name[:6].isdigit())
