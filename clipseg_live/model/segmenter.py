@@ -38,6 +38,7 @@ class Segmenter:
         if fit not in FITS:
             raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
         self.files = model.files
+        self.tokenizer = model.tokenizer
         self.fit: Fit = fit
         self.preprocessing = Preprocessing.read(model.files.folder / "preprocessor_config.json")
         place_on = devices.choose_device(device)

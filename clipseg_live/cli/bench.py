@@ -1,0 +1,88 @@
+"""``clipseg-live bench``: how fast the engine is here, beside transformers' own forward."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipseg_live.core.settings import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from clipseg_live.model.benchmark import BenchmarkRow
+    from clipseg_live.model.segmenter import Segmenter
+
+COUNTS = (1, 4, 8, 16)
+
+
+def bench(
+    model: Annotated[str, typer.Option(help="Model to measure: a known name or a folder.")] = DEFAULT_MODEL,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="The published architecture with random weights: no download.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
+    size: Annotated[int | None, typer.Option(help="Side of the network's square; the model's own by default.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are printed.")] = 3,
+    json_output: Annotated[bool, typer.Option("--json", help="Print a list of rows as JSON.")] = False,
+) -> None:
+    """Measure this machine: our engine beside transformers' own forward, for 1, 4, 8 and 16 prompts."""
+    import json
+    import sys
+    import tempfile
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from clipseg_live.model.benchmark import benchmark
+    from clipseg_live.model.segmenter import Segmenter
+
+    with tempfile.TemporaryDirectory(prefix="clipseg-live-") as folder:
+        if random_weights:
+            from clipseg_live.model.random_weights import write_random_model
+
+            model = str(write_random_model(Path(folder) / "random-weights"))
+        segmenter = Segmenter.load(model, device=device, dtype=dtype, size=size)
+        errors = Console(stderr=True)
+        with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+            rows = list(progress.track(benchmark(segmenter, COUNTS, rounds=rounds), total=len(COUNTS)))
+    if json_output:
+        json.dump([asdict(row) for row in rows], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _print_table(segmenter, rows, "random weights" if random_weights else model)
+
+
+def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    first = rows[0]
+    table = Table(
+        title=f"{name}, {first.size}², {first.device}, {first.dtype}, {first.threads} threads",
+        title_justify="left",
+    )
+    columns = ("prompts", "transformers ms", "fps", "ours ms", "fps", "ratio", "largest difference")
+    for column in (*columns, *(f"{stage} ms" for stage in first.stages)):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row.prompts),
+            f"{row.reference_ms:.0f}" if row.reference_ms >= 100 else f"{row.reference_ms:.1f}",
+            f"{1000 / row.reference_ms:.2f}",
+            f"{row.ours_ms:.0f}" if row.ours_ms >= 100 else f"{row.ours_ms:.1f}",
+            f"{1000 / row.ours_ms:.2f}",
+            f"{row.ratio:.1f}",
+            f"{row.max_difference:.1e}",
+            *(f"{value:.1f}" for value in row.stages.values()),
+        )
+    console.print(table)
+    last = rows[-1]
+    console.print(f"{last.prompts} prompts cost {last.ours_ms / first.ours_ms:.2f} times one prompt.")
+    console.print(
+        f"The encoder's linear layers alone take {first.matrix_share:.0%} of the encoder's time "
+        f"({first.gigaflops:.0f} GFLOP/s of them in the encoder)."
+    )
+    for notice in segmenter.notices:
+        console.print(notice)

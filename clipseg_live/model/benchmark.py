@@ -1,0 +1,157 @@
+"""Our engine beside transformers' own forward: same weights, same device and precision, one run."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompts import Prompt, TextPrompt
+from clipseg_live.model.preprocess import as_tensor, place, resize
+from clipseg_live.model.segmenter import Segmenter
+
+PHRASES = (
+    "cat", "dog", "a mug", "hair", "sky", "wood", "grass", "a hand",
+    "a face", "water", "a tree", "a book", "a lamp", "the wall", "a car", "shoes",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """Medians for one number of prompts.
+
+    reference_ms: transformers' forward, text encoding included, from ready pixel values to probabilities on the host.
+    ours_ms: ``Segmenter.segment`` on a new frame, from its uint8 pixels to probabilities on the host; prompts are
+        encoded beforehand, as they are while a video runs.
+    ratio: reference_ms / ours_ms. max_difference: the largest difference of any probability on the same frame.
+    stages: milliseconds of each of our stages.
+    matrix_share: time of the linear layers of the encoder's blocks alone, over the time of the encoder.
+    gigaflops: those layers' floating-point operations over the encoder's time, per second.
+    """
+
+    prompts: int
+    size: int
+    device: str
+    dtype: str
+    threads: int
+    reference_ms: float
+    ours_ms: float
+    ratio: float
+    max_difference: float
+    stages: dict[str, float]
+    matrix_share: float
+    gigaflops: float
+
+
+def benchmark(segmenter: Segmenter, counts: Sequence[int], *, rounds: int = 3) -> Iterator[BenchmarkRow]:
+    """A row for each number of prompts (1 to 16). ``segmenter`` must be loaded with fit "stretch"."""
+    frames = [_frame(seed) for seed in range(2)]
+    share, gigaflops = _matrix_share(segmenter, frames[0], rounds)
+    for count in counts:
+        prompts = [Prompt.text(phrase) for phrase in PHRASES[:count]]
+        yield _row(segmenter, prompts, frames, rounds, share, gigaflops)
+
+
+def _row(
+    segmenter: Segmenter,
+    prompts: list[TextPrompt],
+    frames: list[Pixels],
+    rounds: int,
+    share: float,
+    gigaflops: float,
+) -> BenchmarkRow:
+    reference = _Reference(segmenter, prompts)
+    difference = float(np.abs(segmenter.segment(frames[0], prompts).probabilities - reference(frames[0])).max())
+    theirs, ours, stages = [], [], []
+    for number in range(rounds):
+        theirs.append(_milliseconds(lambda: reference(frames[0])))
+        for repeat in range(3):  # never the frame before, whose features are still there
+            frame = frames[(number + repeat + 1) % 2]
+            start = time.perf_counter()
+            stages.append(segmenter.segment(frame, prompts).timings)
+            ours.append((time.perf_counter() - start) * 1000)
+    reference_ms, ours_ms = statistics.median(theirs), statistics.median(ours)
+    return BenchmarkRow(
+        prompts=len(prompts),
+        size=segmenter.size,
+        device=segmenter.device,
+        dtype=segmenter.dtype,
+        threads=torch.get_num_threads(),
+        reference_ms=reference_ms,
+        ours_ms=ours_ms,
+        ratio=reference_ms / ours_ms,
+        max_difference=difference,
+        stages={name: statistics.median(stage[name] for stage in stages) for name in stages[0]},
+        matrix_share=share,
+        gigaflops=gigaflops,
+    )
+
+
+class _Reference:
+    """transformers' forward for the same picture and phrases, in the engine's device and precision."""
+
+    def __init__(self, segmenter: Segmenter, prompts: list[TextPrompt]) -> None:
+        self._segmenter = segmenter
+        tokens = segmenter.tokenizer([prompt.phrase for prompt in prompts], padding=True, return_tensors="pt")
+        self._tokens = {name: values.to(segmenter.network.device) for name, values in tokens.items()}
+        self._count = len(prompts)
+
+    @torch.inference_mode()
+    def __call__(self, frame: Pixels) -> NDArray[np.float32]:
+        network = self._segmenter.network
+        pixels = _pixel_values(self._segmenter, frame).expand(self._count, -1, -1, -1).contiguous()
+        logits = network.network(pixel_values=pixels, **self._tokens).logits
+        maps: NDArray[np.float32] = logits.reshape(self._count, *logits.shape[-2:]).sigmoid().float().cpu().numpy()
+        return maps
+
+
+def _pixel_values(segmenter: Segmenter, frame: Pixels) -> Tensor:
+    network = segmenter.network
+    placement = place(*frame.shape[:2], size=segmenter.size, patch=network.patch, fit="stretch")
+    picture = resize(as_tensor(frame).to(network.device), placement, segmenter.preprocessing)
+    return segmenter.preprocessing.normalise(picture, network.dtype)
+
+
+@torch.inference_mode()
+def _matrix_share(segmenter: Segmenter, frame: Pixels, rounds: int) -> tuple[float, float]:
+    """How much of the encoder's time its blocks' linear layers alone would take, and their rate in the encoder."""
+    network = segmenter.network
+    pixels = _pixel_values(segmenter, frame)
+    blocks = network.vision.encoder.layers[: network.depth]
+    linears = [module for block in blocks for module in block.modules() if isinstance(module, nn.Linear)]
+    tokens = (segmenter.size // network.patch) ** 2 + 1
+    inputs = {
+        width: torch.randn((1, tokens, width), device=network.device).to(network.dtype)
+        for width in {linear.in_features for linear in linears}
+    }
+
+    def run_linears() -> None:
+        for linear in linears:
+            linear(inputs[linear.in_features])
+
+    alone, encoder = [], []
+    for _ in range(3 * rounds):
+        alone.append(_milliseconds(run_linears, network.device))
+        encoder.append(_milliseconds(lambda: network.features(pixels), network.device))
+    operations = sum(2 * tokens * linear.in_features * linear.out_features for linear in linears)
+    milliseconds = statistics.median(encoder)
+    return statistics.median(alone) / milliseconds, operations / milliseconds / 1e6
+
+
+def _milliseconds(work: Callable[[], object], device: torch.device | None = None) -> float:
+    start = time.perf_counter()
+    work()
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) * 1000
+
+
+def _frame(seed: int) -> Pixels:
+    """1280×720 of coarse coloured noise."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (45, 80, 3), np.uint8)
+    return coarse.repeat(16, axis=0).repeat(16, axis=1)

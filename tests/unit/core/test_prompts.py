@@ -1,0 +1,103 @@
+"""Prompts are frozen values that name their own content."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from clipseg_live import Prompt, UsageError
+
+phrases = st.text(min_size=1).filter(str.strip)
+
+
+@given(phrases, phrases)
+def test_equal_phrases_have_equal_keys(first: str, second: str) -> None:
+    same = first.split() == second.split()
+    assert (Prompt.text(first).key == Prompt.text(second).key) is same
+    assert (Prompt.text(first) == Prompt.text(second)) is same
+
+
+@given(phrases)
+def test_space_around_a_phrase_does_not_count(phrase: str) -> None:
+    assert Prompt.text(f"  {phrase}\n") == Prompt.text(phrase)
+
+
+@given(arrays(np.uint8, (3, 4, 3)), arrays(np.uint8, (3, 4, 3)))
+def test_images_are_told_apart_by_their_pixels(first: np.ndarray, second: np.ndarray) -> None:
+    assert (Prompt.image(first).key == Prompt.image(second).key) is bool((first == second).all())
+
+
+def test_the_same_bytes_in_another_shape_are_another_image() -> None:
+    assert Prompt.image(np.zeros((2, 6, 3), np.uint8)).key != Prompt.image(np.zeros((3, 4, 3), np.uint8)).key
+
+
+def test_an_image_prompt_keeps_its_own_copy() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    prompt = Prompt.image(pixels)
+    pixels[:] = 255
+    assert prompt.pixels.max() == 0
+    with pytest.raises(ValueError, match="read-only"):
+        prompt.pixels[0, 0] = 1
+
+
+@pytest.mark.parametrize("phrase", ["", "   ", "\n\t"])
+def test_an_empty_phrase_is_refused(phrase: str) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        Prompt.text(phrase)
+
+
+@pytest.mark.parametrize("templates", [[], ["a photo"]])
+def test_templates_need_a_place_for_the_phrase(templates: list[str]) -> None:
+    with pytest.raises(UsageError, match="template"):
+        Prompt.text("mug", templates)
+
+
+def test_a_box_is_clipped_to_the_picture() -> None:
+    assert Prompt.image(np.zeros((10, 20, 3), np.uint8), box=(-5, 2, 100, 100)).box == (0, 2, 20, 8)
+
+
+@pytest.mark.parametrize("box", [(30, 0, 5, 5), (0, 0, 0, 5), (1, 2, 3)])
+def test_a_box_that_holds_nothing_is_refused(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(UsageError, match="box"):
+        Prompt.image(np.zeros((10, 20, 3), np.uint8), box=box)
+
+
+def test_masks_must_fit_and_mark_something() -> None:
+    pixels = np.zeros((10, 20, 3), np.uint8)
+    with pytest.raises(UsageError, match="size"):
+        Prompt.image(pixels, mask=np.ones((9, 20), bool))
+    with pytest.raises(UsageError, match="empty"):
+        Prompt.image(pixels, mask=np.zeros((10, 20), bool))
+    with pytest.raises(UsageError, match="not both"):
+        Prompt.image(pixels, mask=np.ones((10, 20), bool), box=(0, 0, 2, 2))
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_other_arrays_are_no_images(pixels: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="image prompt must be uint8"):
+        Prompt.image(pixels)
+
+
+def test_a_path_is_no_image() -> None:
+    with pytest.raises(UsageError, match="read_image"):
+        Prompt.image("mug.png")  # type: ignore[arg-type]
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5))
+def test_weights_of_a_mix_are_brought_to_one(weights: list[float]) -> None:
+    mix = Prompt.mix(*((Prompt.text(f"thing {number}"), weight) for number, weight in enumerate(weights)))
+    assert sum(weight for _, weight in mix.parts) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("weights", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1)])
+def test_impossible_weights_are_refused(weights: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="weights"):
+        Prompt.mix((Prompt.text("a"), weights[0]), (Prompt.text("b"), weights[1]))
+
+
+def test_a_mix_needs_parts() -> None:
+    with pytest.raises(UsageError, match="at least one part"):
+        Prompt.mix()
+    with pytest.raises(UsageError, match="pairs"):
+        Prompt.mix(Prompt.text("a"))  # type: ignore[arg-type]

@@ -1,0 +1,42 @@
+"""Maps resized to the frame."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live import Prompt, Segmentation, UsageError
+
+sides = st.integers(1, 60)
+
+
+def segmentation(maps: np.ndarray, frame_size: tuple[int, int] = (30, 40)) -> Segmentation:
+    return Segmentation(maps.astype(np.float32), (Prompt.text("x"),) * len(maps), frame_size)
+
+
+@given(sides, sides, sides, sides, st.integers(0, 2**32 - 1))
+def test_resizing_is_opencvs(rows: int, columns: int, height: int, width: int, seed: int) -> None:
+    maps = np.random.default_rng(seed).random((2, rows, columns), np.float32)
+    found = segmentation(maps).at(height, width)
+    for one, resized in zip(maps, found, strict=True):
+        expected = cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(resized, expected, atol=1e-5)
+    assert found.min() >= maps.min() - 1e-6 and found.max() <= maps.max() + 1e-6
+
+
+def test_the_frames_own_size_is_the_default() -> None:
+    assert segmentation(np.zeros((1, 5, 5))).at().shape == (1, 30, 40)
+
+
+def test_the_threshold_is_a_probability_that_counts_as_inside() -> None:
+    found = segmentation(np.full((1, 2, 2), 0.5), (2, 2))
+    assert found.masks(0.5).all()
+    assert not found.masks(0.51).any()
+    with pytest.raises(UsageError, match="threshold of 2"):
+        found.masks(2)
+
+
+def test_sizes_under_one_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least 1 pixel"):
+        segmentation(np.zeros((1, 2, 2))).at(0, 5)
