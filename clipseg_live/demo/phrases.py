@@ -1,0 +1,243 @@
+"""The small language of the shapes model: what a phrase means, and many phrases for one meaning.
+
+Sizes are shares of the picture's area: small is under 1.2 %, large over 4 %; what lies between, up to a third over the
+first and under the second, is neither. The biggest and the smallest have no rival within a factor of 1.4.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from clipseg_live.demo.drawing import COLOURS, SHAPES
+
+Size = Literal["small", "large", "smallest", "biggest"]
+Kind = Literal["objects", "everything", "background", "nothing"]
+
+SMALL, LARGE, RIVAL = 0.012, 0.04, 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a phrase asks for: all objects of a colour, shape and size (None: any), or one of the other kinds."""
+
+    kind: Kind = "objects"
+    colour: str | None = None
+    shape: str | None = None
+    size: Size | None = None
+
+
+COLOUR_WORDS: dict[str, tuple[str, ...]] = {
+    "red": ("red", "crimson", "scarlet", "ruby", "cherry red", "bright red"),
+    "orange": ("orange", "tangerine", "bright orange"),
+    "yellow": ("yellow", "lemon", "golden", "bright yellow"),
+    "green": ("green", "emerald", "lime green", "dark green"),
+    "cyan": ("cyan", "turquoise", "aqua"),
+    "blue": ("blue", "navy", "azure", "cobalt", "dark blue", "sapphire"),
+    "purple": ("purple", "violet", "lilac", "mauve"),
+    "pink": ("pink", "rose", "fuchsia", "rosy"),
+    "brown": ("brown", "chocolate", "chestnut", "coffee"),
+    "white": ("white", "ivory", "snow white"),
+    "grey": ("grey", "gray", "silver", "ash grey"),
+    "black": ("black", "ebony", "jet black"),
+}
+SHAPE_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "circle": (("circle", "circles"), ("disc", "discs"), ("disk", "disks"), ("ball", "balls"), ("dot", "dots")),
+    "square": (("square", "squares"), ("box", "boxes"), ("block", "blocks")),
+    "triangle": (("triangle", "triangles"), ("triangular shape", "triangular shapes")),
+    "star": (("star", "stars"), ("star shape", "star shapes"), ("pentagram", "pentagrams")),
+    "ring": (("ring", "rings"), ("donut", "donuts"), ("doughnut", "doughnuts"), ("hoop", "hoops")),
+    "cross": (("cross", "crosses"), ("plus", "pluses"), ("plus sign", "plus signs")),
+    "heart": (("heart", "hearts"), ("heart shape", "heart shapes"), ("love heart", "love hearts")),
+    "diamond": (("diamond", "diamonds"), ("rhombus", "rhombuses"), ("lozenge", "lozenges")),
+}
+"""Each word with its plural; the first of each is the plain one, the others are synonyms."""
+SIZE_WORDS: dict[str, tuple[str, ...]] = {
+    "small": ("small", "little", "tiny"),
+    "large": ("large", "big", "huge"),
+    "smallest": ("smallest", "tiniest"),
+    "biggest": ("biggest", "largest"),
+}
+THINGS = (("thing", "things"), ("object", "objects"), ("shape", "shapes"), ("item", "items"), ("figure", "figures"))
+EVERYTHING = (
+    "everything", "all shapes", "all objects", "all the shapes", "every object", "every shape", "anything",
+    "all things", "shapes", "objects", "the objects", "all of them", "the foreground", "foreground",
+)  # fmt: skip
+BACKGROUND = ("background", "the background", "empty space", "the backdrop", "backdrop", "what is behind", "no object")
+
+SINGULAR = (
+    "{}", "{}", "{}", "{}", "a {}", "the {}", "one {}", "a photo of a {}", "a picture of a {}", "an image of the {}",
+    "find the {}", "segment the {}", "show the {}", "show me the {}", "this {}", "that {}", "a photo of the {}",
+    "find a {}", "select the {}", "mark the {}", "look for the {}", "the {} please", "i want the {}",
+    "highlight the {}", "there is a {}", "a drawing of a {}", "where is a {}", "can you find the {}", "my {}",
+    "only the {}", "just the {}", "the {} in the picture", "a {} on the background", "this is a {}", "point at the {}",
+    "could you mark the {}", "i see a {}", "give me the {}", "detect the {}", "cut out the {}", "track the {}",
+)  # fmt: skip
+PLURAL = (
+    "{}", "{}", "{}", "{}", "the {}", "all {}", "all the {}", "some {}", "many {}", "these {}", "those {}",
+    "a photo of {}", "find all {}", "segment the {}", "show all the {}", "show me {}", "select all {}",
+    "where are {}", "mark the {}", "look for {}", "any {}", "i want all the {}", "highlight all {}", "just the {}",
+    "every one of the {}", "can you find all the {}", "only {}", "there are {}", "pictures of {}", "detect all {}",
+)  # fmt: skip
+HELD_OUT_SINGULAR = (
+    "can you show me the {}", "where is the {}", "please find the {}", "i am looking for a {}", "the {} in this image",
+    "could you select the {}", "a photograph of the {}", "please segment a {}", "point to the {}", "there is the {}",
+)  # fmt: skip
+HELD_OUT_PLURAL = (
+    "can you show me all the {}", "where are the {}", "please find all {}", "i am looking for {}", "both of the {}",
+    "could you select the {}", "photographs of {}", "please segment all the {}",
+)  # fmt: skip
+"""Wordings that training never draws; ``scripts/evaluate_shapes.py`` measures them on their own."""
+
+UNRELATED = tuple(
+    """dog cat car person man woman child face hair hand eye tree house sky cloud grass water road street bicycle bus
+    train truck boat plane bird horse cow sheep fish elephant bear zebra giraffe table chair sofa bed lamp window door
+    wall floor ceiling book pen paper phone computer keyboard mouse screen cup mug bottle glass plate fork knife spoon
+    bowl banana apple bread cake pizza sandwich carrot cheese egg milk tea beer wine shirt hat shoe glove coat bag
+    umbrella watch clock camera guitar piano drum flag bridge mountain river sea beach sand snow rain fire smoke sun
+    moon flower leaf wood stone metal garden field forest city building church castle tower shop market school hospital
+    kitchen bathroom airport station engine wheel tyre helmet soldier doctor teacher player football tennis racket
+    skateboard surfboard kite toothbrush scissors teddy vase plant sign light traffic bench mirror pillow blanket towel
+    soap candle basket box office desk printer cable battery robot rocket dinosaur dragon monkey lion tiger wolf fox
+    rabbit squirrel frog snake spider butterfly bee ant nose mouth ear finger leg foot shoulder beard hello music love
+    idea freedom tomorrow yesterday number letter word question answer happiness weather""".split()
+)
+UNRELATED = tuple(word for word in UNRELATED if word != "box")
+HELD_OUT_UNRELATED = (
+    "dolphin", "laptop", "tractor", "penguin", "violin", "strawberry", "newspaper", "ladder", "suitcase", "mushroom",
+    "a man on a bicycle", "the wet street", "xqzzt", "blorpf", "running shoes", "a glass of juice",
+)  # fmt: skip
+
+
+def words(meaning: Meaning, rng: np.random.Generator, *, synonyms: float = 0.3, held_out: bool = False) -> str:
+    """A phrase that means ``meaning``: words, synonyms (with that probability), number and wording drawn by ``rng``."""
+    if meaning.kind == "everything":
+        return _pick(EVERYTHING, rng)
+    if meaning.kind == "background":
+        return _pick(BACKGROUND, rng)
+    if meaning.kind == "nothing":
+        return unrelated(rng, held_out=held_out)
+    if meaning.colour and not meaning.shape and not meaning.size and not held_out and rng.random() < 0.45:
+        return _colour_alone(_word(COLOUR_WORDS[meaning.colour], rng, synonyms), rng)
+    plural = rng.random() < 0.35 and meaning.size not in ("smallest", "biggest")
+    noun = _noun(meaning.shape, plural, rng, synonyms)
+    noun = _described(meaning, noun, plural, rng, synonyms)
+    if held_out:
+        return _pick(HELD_OUT_PLURAL if plural else HELD_OUT_SINGULAR, rng).format(noun)
+    bare = rng.random() < 0.35
+    return noun if bare else _pick(PLURAL if plural else SINGULAR, rng).format(noun)
+
+
+def _noun(shape: str | None, plural: bool, rng: np.random.Generator, synonyms: float) -> str:
+    if shape is None:
+        return THINGS[int(rng.integers(len(THINGS)))][plural]
+    known = SHAPE_WORDS[shape]
+    return known[0 if rng.random() >= synonyms else int(rng.integers(len(known)))][plural]
+
+
+def _described(meaning: Meaning, noun: str, plural: bool, rng: np.random.Generator, synonyms: float) -> str:
+    if meaning.colour:
+        colour = _word(COLOUR_WORDS[meaning.colour], rng, synonyms)
+        form = rng.random()
+        if form < 0.88:
+            noun = f"{colour} {noun}"
+        elif form < 0.92:
+            noun = f"{noun} in {colour}"
+        elif form < 0.96:
+            noun = f"{noun} that {'are' if plural else 'is'} {colour}"
+        else:
+            noun = f"{colour} {'colored' if rng.random() < 0.5 else 'coloured'} {noun}"
+    if meaning.size:
+        noun = f"{_word(SIZE_WORDS[meaning.size], rng, 0.6)} {noun}"
+    return noun
+
+
+def _colour_alone(colour: str, rng: np.random.Generator) -> str:
+    forms = (
+        "{}", "{}", "{}", "{}", "something {}", "anything {}", "everything {}", "all that is {}", "the {} one",
+        "what is {}", "{} color", "{} colour", "things that are {}", "the color {}", "the {} ones", "{} stuff",
+    )  # fmt: skip
+    return _pick(forms, rng).format(colour)
+
+
+def unrelated(rng: np.random.Generator, *, held_out: bool = False) -> str:
+    """A phrase about something that drawn scenes never show, or made-up letters."""
+    if held_out:
+        return _pick(HELD_OUT_UNRELATED, rng)
+    kind = rng.random()
+    if kind < 0.35:
+        size = int(rng.integers(2, 10))
+        letters = "".join(rng.choice(list("aaabcdeeefghiijklmnooopqrstuuvwxyz"), size=size))
+        noun = letters if letters not in _KNOWN else "zzqx"
+    else:
+        noun = _pick(UNRELATED, rng)
+    if kind > 0.93:
+        noun = f"{noun} {_pick(UNRELATED, rng)}"
+    if rng.random() < 0.2:
+        noun = f"{_pick(COLOURS, rng)} {noun}"
+    if rng.random() < 0.1:
+        noun = f"{noun}s"
+    return _pick(SINGULAR, rng).format(noun) if rng.random() < 0.6 else noun
+
+
+def _word(choices: tuple[str, ...], rng: np.random.Generator, synonyms: float) -> str:
+    return choices[0] if rng.random() >= synonyms else _pick(choices, rng)
+
+
+def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:
+    return choices[int(rng.integers(len(choices)))]
+
+
+def _lexicon() -> dict[str, tuple[str, str | None]]:
+    """Every word or pair of words that carries meaning, with the field of Meaning and the value it stands for."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for colour, names in COLOUR_WORDS.items():
+        found.update((name, ("colour", colour)) for name in names)
+    for shape, pairs in SHAPE_WORDS.items():
+        found.update((word, ("shape", shape)) for pair in pairs for word in pair)
+    for size, names in SIZE_WORDS.items():
+        found.update((name, ("size", size)) for name in names)
+    found.update((word, ("shape", None)) for pair in THINGS for word in pair)
+    return found
+
+
+_KNOWN = _lexicon()
+_FILLERS = frozenset(
+    word
+    for template in (*SINGULAR, *PLURAL, *HELD_OUT_SINGULAR, *HELD_OUT_PLURAL)
+    for word in template.replace("{}", " ").split()
+) | frozenset("in that is are colored coloured color colour something anything everything ones stuff what".split())
+
+
+def parse(phrase: str) -> Meaning:
+    """What a phrase of the language means; ``nothing`` where a word is unknown to it or contradicts another."""
+    tokens = re.findall(r"[\w]+", phrase.lower())
+    text = " ".join(tokens)
+    if text in EVERYTHING:
+        return Meaning("everything")
+    if text in BACKGROUND:
+        return Meaning("background")
+    fields: dict[str, str] = {}
+    thing = False
+    while tokens:
+        for length in (2, 1):
+            entry = _KNOWN.get(" ".join(tokens[:length]))
+            if entry is not None:
+                break
+        else:
+            if tokens[0] not in _FILLERS:
+                return Meaning("nothing")
+            tokens = tokens[1:]
+            continue
+        name, value = entry
+        thing = thing or value is None
+        if value is not None and fields.setdefault(name, value) != value:
+            return Meaning("nothing")
+        tokens = tokens[length:]
+    if not fields:
+        return Meaning("everything") if thing else Meaning("nothing")
+    return Meaning("objects", fields.get("colour"), fields.get("shape"), fields.get("size"))  # type: ignore[arg-type]
+
+
+assert set(COLOUR_WORDS) == set(COLOURS) and set(SHAPE_WORDS) == set(SHAPES)

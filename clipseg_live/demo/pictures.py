@@ -1,0 +1,335 @@
+"""Random single pictures of coloured shapes with their true masks, on which the shapes model is trained and measured."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.demo.drawing import (
+    COLOURS,
+    DISTRACTORS,
+    SHAPES,
+    Colour,
+    Outline,
+    coverage,
+    hsv,
+    lightness_distance,
+    place,
+    random_outline,
+    random_tint,
+)
+from clipseg_live.demo.phrases import LARGE, RIVAL, SMALL, Meaning
+
+Canvas = NDArray[np.float32]
+
+ASPECTS = (1.0, 1.0, 1.0, 4 / 3, 16 / 9, 3 / 4, 9 / 16)
+"""Width over height of the scene before it is stretched to the picture, as a square network input does."""
+_APART = 30.0
+"""Smallest L*a*b* distance between an object's tint and what lies behind it."""
+_DISTRACTOR_SHARE = 0.008
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object of a picture. shape: None for an outline without a name. share: visible part of the picture, 0..1.
+    tint: its main colour."""
+
+    colour: str
+    shape: str | None
+    share: float
+    tint: Colour
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """pixels: uint8 (height, width, 3) RGB. owner: uint8 (height, width), 0 for the background, k for things[k - 1]
+    where it is what one sees."""
+
+    pixels: NDArray[np.uint8]
+    owner: NDArray[np.uint8]
+    things: tuple[Thing, ...]
+
+    def mask(self, meaning: Meaning) -> NDArray[np.bool_]:
+        """Where in the picture ``meaning`` is: bool (height, width)."""
+        return np.take(np.array(wanted(self.things, meaning) or [False] * (len(self.things) + 1)), self.owner)
+
+
+def wanted(things: Sequence[Thing], meaning: Meaning) -> list[bool] | None:
+    """For the background and then each thing, whether ``meaning`` asks for it; None where the sizes leave it open."""
+    if meaning.kind != "objects":
+        return [meaning.kind == "background"] + [meaning.kind == "everything"] * len(things)
+    match = [
+        meaning.colour in (None, thing.colour) and meaning.shape in (None, thing.shape) for thing in things
+    ]
+    if meaning.size in ("small", "large"):
+        shares = [thing.share for thing, fits in zip(things, match, strict=True) if fits]
+        if any(SMALL < share < SMALL * 4 / 3 or LARGE * 0.75 < share < LARGE for share in shares):
+            return None
+        small = meaning.size == "small"
+        match = [fits and (t.share < SMALL if small else t.share > LARGE) for t, fits in zip(things, match, strict=True)]
+    elif meaning.size is not None and any(match):
+        sign = 1 if meaning.size == "biggest" else -1
+        order = sorted((sign * math.log(t.share), i) for i, t in enumerate(things) if match[i])
+        if len(order) > 1 and order[-1][0] - order[-2][0] < math.log(RIVAL):
+            return None
+        match = [i == order[-1][1] for i in range(len(things))]
+    return [False, *match]
+
+
+def draw(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    *,
+    smallest: float = 0.002,
+    largest: float = 0.25,
+    wish: tuple[str, str | None] | None = None,
+    plain: bool = False,
+) -> Picture:
+    """A random picture. smallest, largest: bounds of the objects' visible share of it.
+
+    wish: colour and shape of the first object. plain: without noise, blur, changes of light or compression.
+    """
+    canvas, palette = _background(rng, height, width)
+    owner = np.zeros((height, width), dtype=np.uint8)
+    aspect = float(rng.choice(ASPECTS))
+    count = 1 + int(10 * rng.random() ** 1.4)
+    upper = min(largest, 0.9 / count)
+    looks: list[tuple[str, str | None, Colour]] = []
+    shadow = float(rng.uniform(0.15, 0.55)) if rng.random() < 0.25 else 0.0
+    style = rng.random()
+    for number in range(count):
+        colour, shape = wish if wish is not None and number == 0 else _kind(rng, looks)
+        tint = _visible_tint(rng, colour, palette)
+        if tint is None:
+            continue
+        low = smallest if shape is not None else max(smallest, _DISTRACTOR_SHARE)
+        share = math.exp(rng.uniform(math.log(low * 1.15), math.log(max(upper, low * 1.5))))
+        form = random_outline(shape or str(rng.choice(DISTRACTORS)), rng)
+        if _add(rng, canvas, owner, form, tint, share, aspect, len(looks) + 1, (low, shadow, style)):
+            looks.append((colour, shape, tint))
+    pixels = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8) if plain else _photographed(rng, canvas)
+    counts = np.bincount(owner.ravel(), minlength=len(looks) + 1) / owner.size
+    things = tuple(Thing(c, s, float(counts[k + 1]), t) for k, (c, s, t) in enumerate(looks))
+    return Picture(pixels, owner, things)
+
+
+def _kind(rng: np.random.Generator, looks: list[tuple[str, str | None, Colour]]) -> tuple[str, str | None]:
+    """Colour and shape of a further object, often sharing one with an earlier object so that both matter."""
+    colour, shape = str(rng.choice(COLOURS)), str(rng.choice(SHAPES)) if rng.random() < 0.85 else None
+    if looks and rng.random() < 0.45:
+        earlier = looks[int(rng.integers(len(looks)))]
+        if rng.random() < 0.5:
+            colour = earlier[0]
+        else:
+            shape = earlier[1]
+    return colour, shape
+
+
+def _visible_tint(rng: np.random.Generator, colour: str, palette: list[Colour]) -> Colour | None:
+    for _ in range(3):
+        tint = random_tint(colour, rng)
+        if all(lightness_distance(tint, other) > _APART for other in palette):
+            return tint
+    return None
+
+
+def _add(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    owner: NDArray[np.uint8],
+    form: Outline,
+    tint: Colour,
+    share: float,
+    aspect: float,
+    number: int,
+    options: tuple[float, float, float],
+) -> bool:
+    """Draw one object where it hides no other too much. Returns whether a place was found."""
+    height, width = owner.shape
+    low, shadow, style = options
+    side = math.sqrt(share * height * width)
+    # As if the scene of this aspect had been stretched to the picture, at the same area.
+    stretch = math.sqrt(width / height / aspect)
+    matrix = np.diag([side * stretch, side / stretch])
+    for _ in range(5):
+        contours = place(form, matrix, rng.uniform(0.03, 0.97) * width, rng.uniform(0.03, 0.97) * height)
+        found = coverage(contours, height, width)
+        if found is None:
+            continue
+        rows, columns, alpha = found
+        solid = alpha > 0.5
+        inside = int(solid.sum())
+        if inside < max(low * height * width, 0.62 * share * height * width):
+            continue
+        before = owner[rows, columns][solid]
+        hidden = np.bincount(before, minlength=number)
+        if hidden[1:].any():
+            total = np.bincount(owner.ravel(), minlength=number)
+            left = total - hidden
+            floor = np.maximum(0.55 * total, low * height * width)
+            if (left[1:] < floor[1:])[hidden[1:] > 0].any() or rng.random() < 0.4:
+                continue
+        if shadow:
+            _cast_shadow(canvas, rows, columns, alpha, shadow, side)
+        region = canvas[rows, columns]
+        paint = _paint(rng, tint, alpha.shape[0], alpha.shape[1], style)
+        if style > 0.82 and side > 14:
+            _stroke(rng, paint, contours, rows.start, columns.start, tint, side)
+        region += alpha[:, :, None] * (paint - region)
+        owner[rows, columns][solid] = number
+        return True
+    return False
+
+
+def _paint(rng: np.random.Generator, tint: Colour, height: int, width: int, style: float) -> Canvas:
+    """An object's surface (height, width, 3): flat, shaded, or lightly textured in its own tint."""
+    base = np.array(tint, dtype=np.float32)
+    kind = rng.random() if style > 0.35 else 0.0
+    if kind < 0.35:
+        return np.broadcast_to(base, (height, width, 3)).copy()
+    strength = np.float32(rng.uniform(0.06, 0.2))
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    if kind < 0.6:
+        angle = rng.uniform(0, 2 * math.pi)
+        field = x * np.float32(math.cos(angle)) + y * np.float32(math.sin(angle))
+    elif kind < 0.78:
+        field = 1 - 1.6 * np.hypot(x + np.float32(0.35), y + np.float32(0.35))
+    elif kind < 0.9:
+        angle, waves = rng.uniform(0, math.pi), rng.uniform(4, 14)
+        field = np.sign(np.sin((x * np.float32(math.cos(angle)) + y * np.float32(math.sin(angle))) * np.float32(waves)))
+    else:
+        grains = rng.standard_normal((max(2, height // 4), max(2, width // 4)), dtype=np.float32)
+        field = cv2.resize(grains, (width, height), interpolation=cv2.INTER_LINEAR)
+    paint: Canvas = base * (1 + strength * field)[:, :, None]
+    if max(tint) < 0.2:
+        paint = base + 0.2 * strength * field[:, :, None]
+    return np.clip(paint, 0, 1)
+
+
+def _stroke(
+    rng: np.random.Generator, paint: Canvas, contours: Outline, top: int, left: int, tint: Colour, side: float
+) -> None:
+    """A thin edge inside the object: darker, lighter, black or white; it counts as the object."""
+    factor = rng.choice((0.55, 0.75, 1.3))
+    edge = tuple(min(1.0, c * factor) for c in tint)
+    if rng.random() < 0.3:
+        edge = (0.04, 0.04, 0.04) if rng.random() < 0.6 else (0.97, 0.97, 0.97)
+    thickness = max(1, round(side * rng.uniform(0.02, 0.07)))
+    points = [np.round((c - (left, top) - 0.5) * 16).astype(np.int32) for c in contours]
+    cv2.polylines(paint, points, True, edge, thickness, cv2.LINE_AA, 4)
+
+
+def _cast_shadow(
+    canvas: Canvas, rows: slice, columns: slice, alpha: NDArray[np.float32], strength: float, side: float
+) -> None:
+    height, width = canvas.shape[:2]
+    shift = max(1, round(side * 0.09))
+    bottom, right = min(height, rows.stop + 2 * shift), min(width, columns.stop + 2 * shift)
+    shade = np.zeros((bottom - rows.start, right - columns.start), dtype=np.float32)
+    part = alpha[: shade.shape[0] - shift, : shade.shape[1] - shift]
+    shade[shift : shift + part.shape[0], shift : shift + part.shape[1]] = part
+    shade = cv2.GaussianBlur(shade, (0, 0), max(0.5, shift * 0.7))
+    canvas[rows.start : bottom, columns.start : right] *= 1 - strength * shade[:, :, None]
+
+
+def _background_tint(rng: np.random.Generator) -> Colour:
+    kind = rng.random()
+    if kind < 0.2:
+        return hsv(rng.uniform(0, 360), rng.uniform(0, 0.06), rng.uniform(0.9, 1))
+    if kind < 0.3:
+        return hsv(rng.uniform(0, 360), rng.uniform(0, 0.6), rng.uniform(0, 0.15))
+    if kind < 0.5:
+        return hsv(rng.uniform(0, 360), rng.uniform(0, 0.12), rng.uniform(0.15, 0.9))
+    if kind < 0.75:
+        return hsv(rng.uniform(0, 360), rng.uniform(0.1, 0.45), rng.uniform(0.2, 1))
+    return hsv(rng.uniform(0, 360), rng.uniform(0.3, 1), rng.uniform(0.2, 1))
+
+
+def _background(rng: np.random.Generator, height: int, width: int) -> tuple[Canvas, list[Colour]]:
+    """A background and the tints it is made of."""
+    first = _background_tint(rng)
+    kind = rng.random()
+    if kind < 0.32:
+        return np.broadcast_to(np.array(first, dtype=np.float32), (height, width, 3)).copy(), [first]
+    second = _background_tint(rng)
+    nearness = rng.uniform(0.1, 0.6) if rng.random() < 0.75 else 1.0
+    second = (
+        first[0] + nearness * (second[0] - first[0]),
+        first[1] + nearness * (second[1] - first[1]),
+        first[2] + nearness * (second[2] - first[2]),
+    )
+    middle = tuple((a + b) / 2 for a, b in zip(first, second, strict=True))
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
+    if kind < 0.52:
+        angle = rng.uniform(0, 2 * math.pi)
+        field = x * math.cos(angle) + y * math.sin(angle) if rng.random() < 0.7 else np.hypot(x - 0.5, y - 0.5)
+        low, high = float(field.min()), float(field.max())
+        field = (field - low) / max(high - low, 1e-6)
+    elif kind < 0.72:
+        field = _noise(rng, height, width)
+    elif kind < 0.86:
+        field = _pattern(rng, x, y)
+    else:
+        third = np.array(_background_tint(rng), dtype=np.float32) * 0.4 + np.array(first, dtype=np.float32) * 0.6
+        blend = _noise(rng, height, width)[:, :, None]
+        base = np.array(first, np.float32) * (1 - blend) + np.array(second, np.float32) * blend
+        blend = np.clip(_noise(rng, height, width) * 4 - 1.5, 0, 1)[:, :, None]
+        return base * (1 - blend) + third * blend, [first, second, middle, tuple(map(float, third))]  # type: ignore[list-item]
+    weight = field.astype(np.float32)[:, :, None]
+    canvas = np.array(first, np.float32) * (1 - weight) + np.array(second, np.float32) * weight
+    return canvas, [first, second, middle]  # type: ignore[list-item]
+
+
+def _noise(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
+    """Value noise of three octaves, 0..1."""
+    field = np.zeros((height, width), dtype=np.float32)
+    cells, weight = int(rng.integers(2, 7)), 1.0
+    for _ in range(3):
+        grid = rng.random((cells, cells), dtype=np.float32)
+        field += np.float32(weight) * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+        cells, weight = cells * 2, weight * rng.uniform(0.25, 0.6)
+    low, high = float(field.min()), float(field.max())
+    return (field - low) / max(high - low, 1e-6)
+
+
+def _pattern(rng: np.random.Generator, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Stripes, checks, dots or a grid all over, 0..1."""
+    angle, waves = rng.uniform(0, math.pi), rng.uniform(12, 90)
+    u = (x * math.cos(angle) + y * math.sin(angle)) * waves
+    v = (y * math.cos(angle) - x * math.sin(angle)) * waves
+    kind = int(rng.integers(4))
+    if kind == 0:
+        field = np.sin(u)
+    elif kind == 1:
+        field = np.sin(u) * np.sin(v)
+    elif kind == 2:
+        field = np.sin(u) + np.sin(v) - 1.2
+    else:
+        field = np.maximum(np.cos(u), np.cos(v)) - 0.93
+    return np.clip(field * 6 + 0.5, 0, 1)
+
+
+def _photographed(rng: np.random.Generator, canvas: Canvas) -> NDArray[np.uint8]:
+    """The drawn scene as a camera might hand it over: light, cast, blur, noise, compression; each only sometimes."""
+    if rng.random() < 0.2:
+        height, width = canvas.shape[:2]
+        light = cv2.resize(rng.uniform(0.8, 1.12, (2, 2)).astype(np.float32), (width, height))
+        canvas = canvas * light[:, :, None]
+    if rng.random() < 0.6:
+        gain = rng.uniform(0.85, 1.1) * rng.uniform(0.95, 1.05, 3)
+        canvas = np.clip(canvas, 0, 1) ** np.float32(rng.uniform(0.82, 1.22)) * gain.astype(np.float32)
+        canvas = (canvas - 0.5) * np.float32(rng.uniform(0.85, 1.1)) + np.float32(0.5)
+    if rng.random() < 0.25:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.35, 0.9))
+    if rng.random() < 0.4:
+        shape = canvas.shape if rng.random() < 0.5 else canvas.shape[:2] + (1,)
+        canvas = canvas + np.float32(rng.uniform(0.005, 0.05)) * rng.standard_normal(shape, dtype=np.float32)
+    pixels = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.2:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 96))]
+        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+    return pixels
