@@ -44,9 +44,11 @@ def meaning_for(category: str, things: Sequence[Thing], rng: np.random.Generator
     named = [thing for thing in things if thing.shape is not None]
     colours, shapes = {t.colour for t in things}, {t.shape for t in named}
     if category == "absent colour":
-        return Meaning(colour=_one([c for c in COLOURS if c not in colours], rng))
+        missing = [c for c in COLOURS if c not in colours]
+        return Meaning(colour=_one(missing, rng)) if missing else None
     if category == "absent shape":
-        return Meaning(shape=_one([s for s in SHAPES if s not in shapes], rng))
+        missing = [s for s in SHAPES if s not in shapes]
+        return Meaning(shape=_one(missing, rng)) if missing else None
     if category == "absent colour+shape":
         return _absent_pair(things, sorted(colours), sorted(filter(None, shapes)), rng)
     thing = things[int(rng.integers(len(things)))] if things else None
