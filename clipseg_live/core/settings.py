@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clipseg_live.core.errors import UsageError
 
@@ -39,6 +39,9 @@ _NAMED: dict[str, RGB] = {
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Settings = TypeVar("Settings", bound=Frozen)
 
 
 class PromptStyle(Frozen):
@@ -128,3 +131,14 @@ def prompt_styles(
         )
         for position in range(count)
     )
+
+
+def validated(kind: type[Settings], **values: object) -> Settings:
+    """A settings value. Raises UsageError, in one sentence, for a value that cannot be."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "value"
+        reason = str(first["msg"])
+        raise UsageError(f"{first['input']!r} is not a possible {name}: {reason[0].lower()}{reason[1:]}.") from error

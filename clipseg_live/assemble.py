@@ -1,0 +1,157 @@
+"""Builds a runnable session out of settings: the only place that knows every concrete class."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from clipseg_live import __version__
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.ports import FrameSource
+from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.settings import ExportSettings
+from clipseg_live.demo.source import DemoSource, is_demo
+from clipseg_live.model import loading
+from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.pipeline.export import Export, ExportResult, Progress
+from clipseg_live.video.compose import OverlayComposer
+from clipseg_live.video.masks import open_mask_sink
+from clipseg_live.video.sinks import open_sink
+from clipseg_live.video.sources import open_source
+
+DEMO_SECONDS = Fraction(8)
+"""How much of the endless demo scene is exported where no end is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What a person asked to be exported.
+
+    source: a file, a folder or pattern of pictures, or ``demo:SEED``. masks: a ``.jsonl`` file or a folder.
+    """
+
+    source: str
+    output: Path
+    prompts: tuple[Prompt, ...]
+    settings: ExportSettings
+    masks: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedExport:
+    """notices: sentences a person should read, such as that sound was converted."""
+
+    result: ExportResult
+    notices: tuple[str, ...]
+
+
+def run_export(
+    request: ExportRequest,
+    *,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> FinishedExport:
+    """Check everything that is cheap to check, load the model, and export.
+
+    Raises the errors of core: UsageError for what cannot be, Failure for what did not work.
+    """
+    settings = request.settings
+    prompts = require_prompts(request.prompts)
+    if len(settings.look.styles) != len(prompts):
+        raise UsageError(
+            f"There are {len(settings.look.styles)} styles for {len(prompts)} prompts: one each is needed."
+        )
+    source = open_named_source(request.source, settings.start, settings.end)
+    _refuse_own_input(request)
+    sink = open_sink(
+        request.output,
+        codec=settings.codec,
+        quality=settings.quality,
+        overwrite=settings.overwrite,
+        start=settings.start,
+        end=settings.end,
+    )
+    on_stage(f"Loading {settings.engine.model}")
+    files = loading.find(settings.engine.model)
+    masks = None
+    if request.masks is not None:
+        masks = open_mask_sink(
+            request.masks,
+            mask_header(request, files),
+            [prompt.label for prompt in prompts],
+            [style.threshold for style in settings.look.styles],
+            overwrite=settings.overwrite,
+        )
+    engine = Segmenter.load(
+        settings.engine.model,
+        device=settings.engine.device,
+        dtype=settings.engine.dtype,
+        size=settings.engine.size,
+        fit=settings.engine.fit,
+    )
+    engine.encode(prompts)
+    on_stage(f"Exporting to {request.output.name}")
+    export = Export(
+        source,
+        engine,
+        OverlayComposer(settings.look),
+        sink,
+        prompts,
+        masks=masks,
+        smoothing=settings.smoothing,
+        keep_partial=settings.keep_partial,
+        on_progress=on_progress,
+    )
+    result = export.run()
+    return FinishedExport(result, (*engine.notices, *sink.notices))
+
+
+def open_named_source(name: str, start: Fraction | None = None, end: Fraction | None = None) -> FrameSource:
+    """The source of this name, not yet opened; a demo scene ends after ``DEMO_SECONDS`` unless ``end`` is given."""
+    if is_demo(name):
+        return DemoSource(name, start=start, end=(start or Fraction(0)) + DEMO_SECONDS if end is None else end)
+    return open_source(name, start=start, end=end)
+
+
+def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, Any]:
+    """The first line of exported masks: what they were made with."""
+    return {
+        "version": __version__,
+        "model": files.name,
+        "model_sha256": files.digest(),
+        "source": request.source,
+        "prompts": [prompt.label for prompt in request.prompts],
+        "settings": request.settings.model_dump(mode="json"),
+    }
+
+
+def _refuse_own_input(request: ExportRequest) -> None:
+    """No output may be the input, or another output, whatever it is called."""
+    outputs = [request.output] if request.masks is None else [request.output, request.masks]
+    for output in outputs:
+        if _same(Path(request.source), output):
+            raise UsageError(f"{output} is the input itself: give the result another name.")
+    if len(outputs) == 2 and (_same(*outputs) or os.path.abspath(outputs[0]) == os.path.abspath(outputs[1])):
+        raise UsageError(f"The masks and the video would both be {outputs[0]}: give them two names.")
+
+
+def _same(first: Path, second: Path) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # one of them is not there
+        return False
+
+
+def prompts_from(
+    texts: Sequence[str], templates: Sequence[str], images: Sequence[Path], embeddings: Sequence[Path]
+) -> tuple[Prompt, ...]:
+    """Prompts of the command line: texts, then images, then embeddings, each in the order given."""
+    from clipseg_live.video.stills import read_image
+
+    return (
+        *(Prompt.text(text, templates or ("{}",)) for text in texts),
+        *(Prompt.image(read_image(path), label=path.stem) for path in images),
+        *(Prompt.embedding(path, label=path.stem) for path in embeddings),
+    )

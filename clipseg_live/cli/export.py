@@ -1,0 +1,179 @@
+"""``clipseg-live export``: a video, picture or folder in; the same with its prompts drawn, and masks as data, out."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from clipseg_live.assemble import ExportRequest
+    from clipseg_live.pipeline.export import Progress
+
+_INPUT = "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene)."
+_ONCE = "once for all prompts, or once for each in their order"
+
+
+def export(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help=_INPUT)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="The file to write.")],
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.")
+    ] = None,
+    prompt_image: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A picture of what to look for; repeat for more.")
+    ] = None,
+    prompt_embedding: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A conditional embedding (.npy, .safetensors).")
+    ] = None,
+    template: Annotated[
+        list[str] | None, typer.Option(help='A sentence around each text, such as "a photo of a {}"; averaged.')
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
+    size: Annotated[int | None, typer.Option(help="Side of the model's square in pixels; its own by default.")] = None,
+    fit: Annotated[str, typer.Option(help="stretch, letterbox or aspect.")] = "stretch",
+    threshold: Annotated[list[float] | None, typer.Option(help=f"Probability from 0 to 1, {_ONCE}.")] = None,
+    colour: Annotated[
+        list[str] | None, typer.Option("--colour", "--color", help=f"#rrggbb or a colour's name, {_ONCE}.")
+    ] = None,
+    opacity: Annotated[float, typer.Option(help="How much of the colour covers the picture, from 0 to 1.")] = 0.55,
+    effect: Annotated[str, typer.Option(help="tint, outline, heatmap or cutout.")] = "tint",
+    smoothing: Annotated[float, typer.Option(help="Average over time, from 0 (off) to under 1; ends at cuts.")] = 0.0,
+    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Begin at (seconds or h:mm:ss).")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).")] = None,
+    codec: Annotated[str | None, typer.Option(help="h264, vp9 or ffv1 (lossless); chosen by OUT's name.")] = None,
+    quality: Annotated[int, typer.Option(help="0 (smallest) to 100 (best).")] = 70,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="OUT.jsonl|FOLDER", help="Masks as JSON lines, or a folder of PNG files.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands at OUT.")] = False,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Keep what was done when the input breaks or you stop it.")
+    ] = False,
+) -> None:
+    """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""
+    from clipseg_live.assemble import ExportRequest, prompts_from
+    from clipseg_live.core.settings import (
+        DEFAULT_MODEL,
+        EngineSettings,
+        ExportSettings,
+        Look,
+        parse_colour,
+        prompt_styles,
+        validated,
+    )
+
+    prompts = prompts_from(prompt or (), template or (), prompt_image or (), prompt_embedding or ())
+    styles = prompt_styles(
+        len(prompts),
+        thresholds=threshold or (),
+        colours=[parse_colour(text) for text in colour or ()],
+        opacity=opacity,
+    )
+    chosen = model or ("shapes" if source.startswith("demo:") else DEFAULT_MODEL)
+    settings = validated(
+        ExportSettings,
+        engine=validated(EngineSettings, model=chosen, device=device, dtype=dtype, size=size, fit=fit),
+        look=validated(Look, effect=effect, styles=styles),
+        smoothing=smoothing,
+        start=None if start is None else parse_time(start),
+        end=None if end is None else parse_time(end),
+        codec=codec,
+        quality=quality,
+        overwrite=overwrite,
+        keep_partial=keep_partial,
+    )
+    _run(ExportRequest(source, output, prompts, settings, masks))
+
+
+def parse_time(text: str) -> Fraction:
+    """``"90"``, ``"1:30"``, ``"0:01:30.5"`` as exact seconds. Raises UsageError for anything else."""
+    from clipseg_live.core.errors import UsageError
+
+    parts = text.strip().split(":")
+    try:
+        values = [Fraction(part) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        values = []
+    well_formed = 1 <= len(values) <= 3 and all(value >= 0 for value in values)
+    if not well_formed or any(value >= 60 for value in values[1:]) or "/" in text:
+        raise UsageError(f"{text!r} is not a time: write seconds (12.5) or hours, minutes and seconds (0:01:12.5).")
+    seconds = Fraction(0)
+    for value in values:
+        seconds = seconds * 60 + value
+    return seconds
+
+
+def _run(request: "ExportRequest") -> None:
+    from clipseg_live.assemble import run_export
+
+    with _terminated_like_interrupted(), _progress_display() as (on_stage, on_progress):
+        finished = run_export(request, on_stage=on_stage, on_progress=on_progress)
+    for notice in finished.notices:
+        print(notice, file=sys.stderr)  # noqa: T201
+    result = finished.result
+    rate = result.frames / result.seconds if result.seconds > 0 else 0.0
+    frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
+    print(f"{request.output}: {frames} in {result.seconds:.1f} s ({rate:.1f} frames a second)")  # noqa: T201
+    if request.masks is not None:
+        print(f"{request.masks}: masks")  # noqa: T201
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """A polite request to end (SIGTERM) cleans up as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Starting", total=None, rate="", left="")
+
+        def on_stage(stage: str) -> None:
+            bar.update(task, description=stage)
+
+        def on_progress(progress: "Progress") -> None:  # type: ignore[valid-type]
+            left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
+            bar.update(
+                task,
+                completed=progress.frames,
+                total=progress.total,
+                rate=f"{progress.rate:.1f} frames/s" if progress.frames else "",
+                left=left,
+            )
+
+        yield on_stage, on_progress
+
+
+def _clock(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"

@@ -1,0 +1,220 @@
+"""One source through the engine into files: every frame, in order, with decoding and encoding beside inference."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.temporal import THUMBNAIL, TemporalState, is_cut, smooth
+from clipseg_live.pipeline.stage import Cancelled, Channel, Worker
+
+QUEUED_FRAMES = 4
+"""Frames that wait between two stages, at most."""
+
+JOIN_SECONDS = 10.0
+"""How long a stage may take to end once it was told to."""
+
+
+class ExportStopped(Failure):
+    """A person or a signal stopped the export."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an export is. total: frames expected, None where nobody knows. rate: frames a second so far.
+    seconds_left: None before the first frame or without a total."""
+
+    frames: int
+    total: int | None
+    rate: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written. time: of the last frame, in seconds of the source."""
+
+    frames: int
+    seconds: float
+    time: Fraction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Segmented:
+    frame: Frame
+    maps: Maps
+
+
+class Export:
+    """A run from start to end, made of parts that are not open yet. ``run`` is called once.
+
+    smoothing: 0 (off) to under 1, see ``core.temporal.smooth``; the past is forgotten at cuts.
+    keep_partial: keep what was finished when the source breaks or the run is stopped.
+    on_progress: called in the thread of ``run``.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        engine: Engine,
+        composer: Composer,
+        sink: FrameSink,
+        prompts: Sequence[Prompt],
+        *,
+        masks: MaskSink | None = None,
+        smoothing: float = 0.0,
+        keep_partial: bool = False,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._source, self._engine, self._composer = source, engine, composer
+        self._sinks: list[FrameSink | MaskSink] = [sink] if masks is None else [sink, masks]
+        self._sink, self._masks = sink, masks
+        self._prompts = tuple(prompts)
+        self._smoothing, self._keep_partial = smoothing, keep_partial
+        self._on_progress = on_progress
+        self._decoded: Channel[Frame] = Channel(QUEUED_FRAMES)
+        self._segmented: Channel[_Segmented] = Channel(QUEUED_FRAMES)
+        self._stopped = False
+        self._written = 0
+        self._reached = Fraction(0)
+        self._started = time.monotonic()
+
+    def request_stop(self) -> None:
+        """End ``run`` soon, from any thread or a signal handler."""
+        self._stopped = True
+        self._cancel()
+
+    def run(self) -> ExportResult:
+        """Raises the first error of any stage; ExportStopped after ``request_stop`` or Ctrl-C.
+
+        Whatever is raised, the files are finished or given up, the source is closed and the threads have ended.
+        """
+        try:
+            info = self._source.open()
+            opened: list[FrameSink | MaskSink] = []
+            try:
+                for sink in self._sinks:
+                    sink.open(info)
+                    opened.append(sink)
+                self._run_stages(info)
+                for sink in self._sinks:
+                    sink.finish()
+                    opened.remove(sink)
+            except BaseException as error:
+                kept = [sink.abandon(self._may_keep(error)) for sink in opened]
+                told = self._told(error, [path for path in kept if path is not None])
+                if told is error:
+                    raise
+                raise told from error
+        finally:
+            self._source.close()
+        return ExportResult(self._written, time.monotonic() - self._started, self._reached)
+
+    def _run_stages(self, info: SourceInfo) -> None:
+        self._started = time.monotonic()
+        reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
+        writer = Worker("clipseg-live encode", self._write, self._cancel)
+        reader.start()
+        writer.start()
+        failed: BaseException | None = None
+        try:
+            self._segment(info)
+        except Cancelled:
+            pass
+        except BaseException as error:
+            failed = error
+        if failed is None and writer.error is None and not self._stopped:
+            self._segmented.finish()
+        else:
+            self._cancel()
+        self._end(writer, patient=failed is None and not self._stopped)
+        self._decoded.cancel()
+        self._end(reader, patient=False)
+        # what a person did comes first, then what broke first along the way
+        for error in (failed, writer.error, reader.error):
+            if error is not None:
+                raise error
+        if self._stopped:
+            raise ExportStopped("The export was stopped.")
+        if self._written == 0:
+            raise Failure(f"{info.name} holds no frames in the part that was asked for.")
+        self._report(info.frame_count)
+
+    def _read(self) -> None:
+        while (frame := self._source.read()) is not None:
+            self._decoded.put(frame)
+        self._decoded.finish()
+
+    def _segment(self, info: SourceInfo) -> None:
+        state, before = TemporalState(), None
+        for frame in self._decoded:
+            maps: Maps = self._engine.segment(frame.pixels, self._prompts).probabilities
+            if self._smoothing > 0:
+                seen = _thumbnail(frame.pixels)
+                cut = before is None or is_cut(before, seen)
+                state, maps = smooth(state, maps, self._smoothing, cut, frame.epoch)
+                before = seen
+            self._segmented.put(_Segmented(frame, maps))
+            self._report(info.frame_count)
+
+    def _write(self) -> None:
+        for item in self._segmented:
+            frame = item.frame
+            maps = self._composer.resize(item.maps, frame.height, frame.width)
+            if self._masks is not None:
+                self._masks.write(frame, maps)
+            composed = self._composer.compose(frame.pixels, maps)
+            self._sink.write(Frame(composed, frame.index, frame.time, frame.duration, frame.epoch))
+            self._written += 1
+            self._reached = frame.time
+
+    def _report(self, total: int | None) -> None:
+        done = self._written
+        elapsed = time.monotonic() - self._started
+        rate = done / elapsed if elapsed > 0 else 0.0
+        left = None if total is None or done == 0 else max(total - done, 0) / rate
+        self._on_progress(Progress(done, total, rate, left))
+
+    def _cancel(self) -> None:
+        self._decoded.cancel()
+        self._segmented.cancel()
+
+    def _end(self, worker: Worker, *, patient: bool) -> None:
+        """Wait for a stage; a patient wait lasts as long as frames come out, and goes on listening for a stop."""
+        while patient and not self._stopped:
+            if worker.join(0.2):
+                return
+        if not worker.join(JOIN_SECONDS):
+            raise Failure("A stage of the export did not end in time; what it wrote was given up.")
+
+    def _may_keep(self, error: BaseException) -> bool:
+        return self._keep_partial and self._written > 0 and not isinstance(error, SinkError)
+
+    def _told(self, error: BaseException, kept: list[Path]) -> BaseException:
+        """The error, with how far the export got and what is left of it."""
+        if isinstance(error, KeyboardInterrupt):
+            error = ExportStopped("The export was stopped.")
+        if not isinstance(error, ClipsegLiveError) or self._written == 0:
+            return error
+        how_far = f"{self._written} frames were done, to {float(self._reached):.2f} s"
+        ending = f"kept in {', '.join(map(str, kept))}" if kept else "nothing was kept"
+        return type(error)(f"{str(error).rstrip('.')}; {how_far}, and {ending}.")
+
+
+def _thumbnail(pixels: Pixels) -> NDArray[np.uint8]:
+    """A small picture for ``is_cut``: means of four by four samples, uint8 (32, 32, 3)."""
+    (rows, columns), fine = THUMBNAIL, 4
+    height, width = pixels.shape[:2]
+    down = np.arange(rows * fine) * height // (rows * fine)
+    across = np.arange(columns * fine) * width // (columns * fine)
+    samples = pixels[down[:, None], across]
+    means: NDArray[np.uint8] = samples.reshape(rows, fine, columns, fine, 3).mean(axis=(1, 3)).astype(np.uint8)
+    return means

@@ -1,0 +1,86 @@
+"""What stages of a pipeline are made of: channels that block, and threads that can be stopped."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Cancelled(Exception):
+    """A channel was cancelled: its stage is to end at once."""
+
+
+class Channel(Generic[Item]):
+    """A bounded queue between two threads whose policy is to block: nothing is dropped, order is kept.
+
+    ``finish`` says that no more will come; ``cancel`` wakes both ends at once, whatever they wait for.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._items: deque[Item] = deque()
+        self._capacity = capacity
+        self._changed = threading.Condition()
+        self._finished = False
+        self._cancelled = False
+
+    def put(self, item: Item) -> None:
+        """Add an item, waiting for room. Raises Cancelled."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._cancelled or len(self._items) < self._capacity)
+            if self._cancelled:
+                raise Cancelled
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Items until the channel is finished and empty. Raises Cancelled."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._cancelled or self._items or self._finished)
+                if self._cancelled:
+                    raise Cancelled
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+
+class Worker:
+    """A thread that runs ``work`` once and keeps the error it ended with; Cancelled is no error."""
+
+    def __init__(self, name: str, work: Callable[[], None], on_error: Callable[[], None]) -> None:
+        self.error: Exception | None = None
+        self._work = work
+        self._on_error = on_error
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, deadline: float) -> bool:
+        """Wait at most ``deadline`` seconds; whether the thread has ended."""
+        self._thread.join(deadline)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Cancelled:
+            pass
+        except Exception as error:
+            self.error = error
+            self._on_error()

@@ -1,0 +1,100 @@
+"""Stand-ins for the ports of core, in one place."""
+
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from clipseg_live.core.errors import SinkError, SourceError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.ports import Maps
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import Segmentation
+
+
+class FakeSource:
+    """``count`` frames with uneven times; breaks before frame ``breaks_at``; waits at ``blocks_at`` until released."""
+
+    def __init__(self, count: int, *, breaks_at: int | None = None, blocks_at: int | None = None) -> None:
+        self.count, self.breaks_at, self.blocks_at = count, breaks_at, blocks_at
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.opened = self.closed = self.given = 0
+
+    def open(self) -> SourceInfo:
+        self.opened += 1
+        return SourceInfo("fake", 8, 6, Fraction(30), Fraction(1, 600), self.count)
+
+    def read(self) -> Frame | None:
+        number = self.given
+        if number == self.breaks_at:
+            raise SourceError("fake breaks here.")
+        if number == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        if number >= self.count:
+            return None
+        self.given += 1
+        return Frame(np.full((6, 8, 3), number % 256, np.uint8), number, Fraction(number * number, 600))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FakeSink:
+    """Keeps what it is given; fails at write number ``fails_at``; waits at ``blocks_at`` until released."""
+
+    def __init__(self, *, fails_at: int | None = None, blocks_at: int | None = None) -> None:
+        self.fails_at, self.blocks_at = fails_at, blocks_at
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.frames: list[Frame] = []
+        self.maps: list[Maps] = []
+        self.opened = self.finished = self.abandoned = 0
+        self.kept = False
+
+    def open(self, info: SourceInfo) -> None:
+        self.opened += 1
+
+    def write(self, frame: Frame, probabilities: Maps | None = None) -> None:
+        if len(self.frames) == self.fails_at:
+            raise SinkError("The fake disk is full.")
+        if len(self.frames) == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        self.frames.append(frame)
+        if probabilities is not None:
+            self.maps.append(probabilities)
+
+    def finish(self) -> None:
+        self.finished += 1
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        self.abandoned += 1
+        self.kept = keep_partial
+        return Path("kept.partial.mp4") if keep_partial else None
+
+
+class FakeEngine:
+    """Maps of 2×2 whose value is the picture's first byte over 255; fails at call number ``fails_at``."""
+
+    def __init__(self, *, fails_at: int | None = None, error: BaseException | None = None) -> None:
+        self.fails_at, self.error = fails_at, error
+        self.calls = 0
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        if self.calls == self.fails_at and self.error is not None:
+            raise self.error
+        self.calls += 1
+        maps = np.full((len(prompts), 2, 2), frame[0, 0, 0] / 255, np.float32)
+        return Segmentation(maps, tuple(prompts), frame.shape[:2])
+
+
+class FakeComposer:
+    """Inverts the picture."""
+
+    def resize(self, maps: Maps, height: int, width: int) -> Maps:
+        return np.ascontiguousarray(np.broadcast_to(maps[:, :1, :1], (len(maps), height, width)))
+
+    def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
+        return 255 - pixels

@@ -1,0 +1,176 @@
+"""The export run, with fakes at its ports: nothing is lost, reordered or left behind, whatever fails."""
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipseg_live.core.errors import Failure, ModelError, SinkError, SourceError
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.pipeline.export import Export, ExportStopped, Progress
+from tests.fakes import FakeComposer, FakeEngine, FakeSink, FakeSource
+
+PROMPTS = (Prompt.text("a"), Prompt.text("b"))
+
+
+def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, **options: object) -> Export:
+    return Export(source, engine, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
+
+
+def no_thread_is_left() -> bool:
+    return not [thread for thread in threading.enumerate() if thread.name.startswith("clipseg-live")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40))
+def test_frames_in_equal_frames_out(count: int) -> None:
+    source, sink, masks = FakeSource(count), FakeSink(), FakeSink()
+    result = export(source, FakeEngine(), sink, masks=masks).run()
+    assert result.frames == count
+    assert [frame.index for frame in sink.frames] == list(range(count))
+    assert [frame.time for frame in sink.frames] == [Fraction(n * n, 600) for n in range(count)]
+    assert [int(frame.pixels[0, 0, 0]) for frame in sink.frames] == [255 - n for n in range(count)]
+    assert [maps.shape for maps in masks.maps] == [(2, 6, 8)] * count
+    assert [int(frame.pixels[0, 0, 0]) for frame in masks.frames] == list(range(count))
+    assert (sink.finished, sink.abandoned, masks.finished, masks.abandoned) == (1, 0, 1, 0)
+    assert source.closed == 1
+    assert no_thread_is_left()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 30),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.booleans(),
+)
+def test_whatever_fails_everything_is_closed_once(
+    count: int, source_at: int | None, engine_at: int | None, sink_at: int | None, keep: bool
+) -> None:
+    source = FakeSource(count, breaks_at=source_at)
+    engine = FakeEngine(fails_at=engine_at, error=ModelError("The fake model failed."))
+    sink, masks = FakeSink(fails_at=sink_at), FakeSink()
+    run = export(source, engine, sink, masks=masks, keep_partial=keep)
+    failing = [at for at in (source_at, engine_at, sink_at) if at is not None and (at < count or at == source_at)]
+    breaks = source_at is not None and source_at <= count
+    if count == 0 or breaks or any(at < count for at in failing):
+        with pytest.raises(Failure):
+            run.run()
+        assert (sink.finished, sink.abandoned, masks.abandoned) == (0, 1, 1)
+    else:
+        assert run.run().frames == count
+        assert (sink.finished, sink.abandoned) == (1, 0)
+    assert source.closed == 1
+    assert [frame.index for frame in sink.frames] == list(range(len(sink.frames)))
+    assert no_thread_is_left()
+
+
+def test_a_source_that_breaks_is_exported_as_far_as_it_goes() -> None:
+    sink = FakeSink()
+    with pytest.raises(SourceError, match=r"breaks here; 7 frames were done, to 0\.06 s, and nothing was kept"):
+        export(FakeSource(20, breaks_at=7), FakeEngine(), sink).run()
+    assert len(sink.frames) == 7
+    assert not sink.kept
+
+
+def test_what_was_done_is_kept_when_asked_for() -> None:
+    sink = FakeSink()
+    with pytest.raises(SourceError, match=r"kept in kept\.partial\.mp4"):
+        export(FakeSource(20, breaks_at=7), FakeEngine(), sink, keep_partial=True).run()
+    assert sink.kept
+
+
+def test_nothing_is_kept_of_a_file_that_could_not_be_written() -> None:
+    sink = FakeSink(fails_at=3)
+    with pytest.raises(SinkError, match="disk is full; 3 frames were done"):
+        export(FakeSource(20), FakeEngine(), sink, keep_partial=True).run()
+    assert not sink.kept
+
+
+def test_a_source_without_frames_is_a_failure() -> None:
+    sink = FakeSink()
+    with pytest.raises(Failure, match="holds no frames"):
+        export(FakeSource(0), FakeEngine(), sink, keep_partial=True).run()
+    assert (sink.abandoned, sink.kept) == (1, False)
+
+
+def test_ctrl_c_says_how_far_it_got() -> None:
+    engine = FakeEngine(fails_at=12, error=KeyboardInterrupt())
+    sink = FakeSink()
+    with pytest.raises(ExportStopped, match=r"stopped; \d+ frames were done"):
+        export(FakeSource(50), engine, sink).run()
+    assert sink.abandoned == 1
+    assert no_thread_is_left()
+
+
+def test_an_unexpected_error_stays_what_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        export(FakeSource(5), FakeEngine(fails_at=2, error=ZeroDivisionError("bug")), FakeSink()).run()
+    assert no_thread_is_left()
+
+
+@pytest.mark.parametrize("blocked", ["source", "sink"])
+def test_a_stop_beats_a_blocked_stage(blocked: str) -> None:
+    source = FakeSource(50, blocks_at=3 if blocked == "source" else None)
+    sink = FakeSink(blocks_at=3 if blocked == "sink" else None)
+    held = source if blocked == "source" else sink
+    run = export(source, FakeEngine(), sink)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run.run()
+        except ExportStopped as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert held.blocked.wait(10)
+    run.request_stop()
+    held.release.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(errors) == 1
+    assert sink.abandoned == 1
+    assert no_thread_is_left()
+
+
+def test_a_slow_sink_bounds_what_is_decoded() -> None:
+    source, sink = FakeSource(200), FakeSink(blocks_at=0)
+    run = export(source, FakeEngine(), sink)
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    assert sink.blocked.wait(10)
+    given = -1
+    while given != source.given:  # until nothing moves any more
+        given = source.given
+        thread.join(0.3)
+    assert source.given <= 2 * 4 + 4
+    sink.release.set()
+    thread.join(20)
+    assert len(sink.frames) == 200
+
+
+def test_progress_counts_up_to_all_frames() -> None:
+    seen: list[Progress] = []
+    export(FakeSource(30), FakeEngine(), FakeSink(), on_progress=seen.append).run()
+    assert [progress.frames for progress in seen] == sorted(progress.frames for progress in seen)
+    assert seen[-1].frames == seen[-1].total == 30
+    assert seen[-1].seconds_left == 0
+
+
+def test_smoothing_averages_and_no_smoothing_leaves_maps_alone() -> None:
+    plain, smoothed = FakeSink(), FakeSink()
+    export(FakeSource(10), FakeEngine(), FakeSink(), masks=plain).run()
+    export(FakeSource(10), FakeEngine(), FakeSink(), masks=smoothed, smoothing=0.5).run()
+    values = [float(maps[0, 0, 0]) for maps in plain.maps]
+    np.testing.assert_allclose(values, np.arange(10) / 255, atol=1e-6)
+    average, expected = values[0], []
+    for value in values:
+        average = 0.5 * average + 0.5 * value
+        expected.append(average)
+    np.testing.assert_allclose([float(maps[0, 0, 0]) for maps in smoothed.maps], expected, atol=1e-6)
