@@ -1,0 +1,60 @@
+"""The source named ``demo:``."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.ports import FrameSource
+from clipseg_live.demo.scenes import PRESETS, Scene
+from clipseg_live.demo.source import DemoSource
+
+
+def test_frames_come_in_order_with_exact_times() -> None:
+    rate = Fraction(30000, 1001)
+    source: FrameSource = DemoSource(4, 64, 36, rate, duration=Fraction(1, 5))
+    info = source.open()
+    assert (info.width, info.height, info.rate, info.frame_count) == (64, 36, rate, 6)
+    frames = []
+    while (frame := source.read()) is not None:
+        frames.append(frame)
+    assert [f.index for f in frames] == list(range(6))
+    assert [f.time for f in frames] == [n / rate for n in range(6)]
+    assert all((f.time / info.time_base).denominator == 1 and f.duration == 1 / rate for f in frames)
+    np.testing.assert_array_equal(frames[3].pixels, Scene(4, 64, 36, rate).picture(3))
+    assert source.read() is None
+    source.close()
+    source.close()
+    with pytest.raises(SourceError):
+        source.read()
+    source.open()
+    first = source.read()
+    assert first is not None and first.index == 0
+
+
+def test_without_a_duration_it_does_not_end() -> None:
+    source = DemoSource(0, 8, 8)
+    info = source.open()
+    assert info.frame_count is None and info.duration is None
+    assert all(source.read() is not None for _ in range(50))
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "preset"),
+    [("demo:", 0, "calm"), ("demo:7", 7, "calm"), ("demo:shake", 0, "shake"), ("demo:cuts:12", 12, "cuts")],
+)
+def test_names(name: str, seed: int, preset: str) -> None:
+    scene = DemoSource.named(name, 32, 32).scene
+    assert scene.seed == seed and scene.settings == PRESETS[preset]
+
+
+@pytest.mark.parametrize("name", ["demo:-1", "demo:x", "demo:1:2", "demo:calm:x", "demo:²", "demo:" + "9" * 40, "a.mp4"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="not a demo scene"):
+        DemoSource.named(name)
+
+
+def test_a_duration_must_hold_something() -> None:
+    with pytest.raises(UsageError, match="duration"):
+        DemoSource(duration=Fraction(0))
