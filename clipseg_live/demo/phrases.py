@@ -110,17 +110,28 @@ HELD_OUT_UNRELATED = (
 )  # fmt: skip
 
 
-def words(meaning: Meaning, rng: np.random.Generator, *, synonyms: float = 0.3, held_out: bool = False) -> str:
-    """A phrase that means ``meaning``: words, synonyms (with that probability), number and wording drawn by ``rng``."""
+def words(
+    meaning: Meaning,
+    rng: np.random.Generator,
+    *,
+    synonyms: float = 0.3,
+    held_out: bool = False,
+    plural: bool | None = None,
+) -> str:
+    """A phrase that means ``meaning``: words, synonyms (with that probability), wording and (None) number drawn by
+    ``rng``. held_out: in wordings, and unrelated words, that training never draws."""
     if meaning.kind == "everything":
         return _pick(EVERYTHING, rng)
     if meaning.kind == "background":
         return _pick(BACKGROUND, rng)
     if meaning.kind == "nothing":
         return unrelated(rng, held_out=held_out)
-    if meaning.colour and not meaning.shape and not meaning.size and not held_out and rng.random() < 0.45:
-        return _colour_alone(_word(COLOUR_WORDS[meaning.colour], rng, synonyms), rng)
-    plural = rng.random() < 0.35 and meaning.size not in ("smallest", "biggest")
+    alone = meaning.colour and not (meaning.shape or meaning.size or held_out or plural)
+    if alone and rng.random() < 0.45:
+        return _colour_alone(_word(COLOUR_WORDS[str(meaning.colour)], rng, synonyms), rng)
+    if plural is None:
+        plural = rng.random() < 0.35
+    plural = plural and meaning.size not in ("smallest", "biggest")
     noun = _noun(meaning.shape, plural, rng, synonyms)
     noun = _described(meaning, noun, plural, rng, synonyms)
     if held_out:
@@ -133,7 +144,7 @@ def _noun(shape: str | None, plural: bool, rng: np.random.Generator, synonyms: f
     if shape is None:
         return THINGS[int(rng.integers(len(THINGS)))][plural]
     known = SHAPE_WORDS[shape]
-    return known[0 if rng.random() >= synonyms else int(rng.integers(len(known)))][plural]
+    return known[0 if rng.random() >= synonyms else int(rng.integers(1, len(known)))][plural]
 
 
 def _described(meaning: Meaning, noun: str, plural: bool, rng: np.random.Generator, synonyms: float) -> str:
@@ -182,7 +193,7 @@ def unrelated(rng: np.random.Generator, *, held_out: bool = False) -> str:
 
 
 def _word(choices: tuple[str, ...], rng: np.random.Generator, synonyms: float) -> str:
-    return choices[0] if rng.random() >= synonyms else _pick(choices, rng)
+    return choices[0] if rng.random() >= synonyms else _pick(choices[1:], rng)
 
 
 def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:

@@ -1,0 +1,84 @@
+"""The language: every phrase it makes means what it was made from."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live.demo import phrases
+from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.phrases import Meaning, parse, words
+from clipseg_live.demo.pictures import Thing, wanted
+
+MEANINGS = st.builds(
+    Meaning,
+    st.just("objects"),
+    st.sampled_from([None, *COLOURS]),
+    st.sampled_from([None, *SHAPES]),
+    st.sampled_from([None, "small", "large", "smallest", "biggest"]),
+).filter(lambda m: m.colour or m.shape or m.size)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@given(MEANINGS, SEEDS, st.sampled_from([0.0, 0.3, 1.0]), st.booleans(), st.sampled_from([None, False, True]))
+def test_every_wording_keeps_its_meaning(
+    meaning: Meaning, seed: int, synonyms: float, held_out: bool, plural: bool | None
+) -> None:
+    phrase = words(meaning, np.random.default_rng(seed), synonyms=synonyms, held_out=held_out, plural=plural)
+    assert parse(phrase) == meaning, phrase
+    assert parse(phrase.upper() + "!") == meaning
+
+
+@given(SEEDS, st.booleans())
+def test_unrelated_phrases_mean_nothing(seed: int, held_out: bool) -> None:
+    assert parse(words(Meaning("nothing"), np.random.default_rng(seed), held_out=held_out)) == Meaning("nothing")
+
+
+@pytest.mark.parametrize("kind", ["everything", "background"])
+def test_wholes(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        assert parse(words(Meaning(kind), rng)) == Meaning(kind)  # type: ignore[arg-type]
+
+
+def test_held_out_wordings_are_never_trained() -> None:
+    assert not set(phrases.SINGULAR) & set(phrases.HELD_OUT_SINGULAR)
+    assert not set(phrases.PLURAL) & set(phrases.HELD_OUT_PLURAL)
+    assert not set(phrases.UNRELATED) & set(phrases.HELD_OUT_UNRELATED)
+
+
+@given(st.text(max_size=40))
+def test_any_text_has_a_meaning(text: str) -> None:
+    assert isinstance(parse(text), Meaning)
+
+
+@pytest.mark.parametrize("phrase", ["", "red blue", "red circle square", "green dog", "small large star", "the", "redcircle"])
+def test_contradictions_and_strangers_mean_nothing(phrase: str) -> None:
+    assert parse(phrase) == Meaning("nothing")
+
+
+def things(*shares: float) -> list[Thing]:
+    return [Thing("red", "circle", share, (1.0, 0.0, 0.0)) for share in shares]
+
+
+def test_sizes() -> None:
+    small, large = Meaning(size="small"), Meaning(size="large")
+    assert wanted(things(0.005, 0.1), small) == [False, True, False]
+    assert wanted(things(0.005, 0.1), large) == [False, False, True]
+    assert wanted(things(0.02, 0.1), large) == [False, False, True]
+    assert wanted(things(0.014, 0.1), small) is None
+    assert wanted(things(0.005, 0.035), large) is None
+    assert wanted(things(0.02, 0.05), Meaning(size="biggest")) == [False, False, True]
+    assert wanted(things(0.02, 0.05), Meaning(size="smallest")) == [False, True, False]
+    assert wanted(things(0.04, 0.05), Meaning(size="biggest")) is None
+    assert wanted(things(0.02), Meaning(colour="blue", size="biggest")) == [False, False]
+    assert wanted(things(0.02), Meaning("background")) == [True, False]
+    assert wanted(things(0.02), Meaning("everything")) == [False, True]
+
+
+def test_an_outline_without_a_name_belongs_to_its_colour_alone() -> None:
+    scene = [Thing("red", None, 0.1, (1.0, 0.0, 0.0))]
+    assert wanted(scene, Meaning(colour="red")) == [False, True]
+    assert wanted(scene, Meaning("everything")) == [False, True]
+    for shape in SHAPES:
+        assert wanted(scene, Meaning(shape=shape)) == [False, False]
