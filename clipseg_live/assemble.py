@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 from clipseg_live import __version__
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.ports import FrameSource
+from clipseg_live.core.ports import FrameSource, MaskSink
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.settings import ExportSettings
-from clipseg_live.demo.source import DemoSource, is_demo
+from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
 from clipseg_live.model.segmenter import Segmenter
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
@@ -63,6 +64,8 @@ def run_export(
         raise UsageError(
             f"There are {len(settings.look.styles)} styles for {len(prompts)} prompts: one each is needed."
         )
+    if settings.end is not None and settings.end <= (settings.start or 0):
+        raise UsageError("The end must come after the start: nothing lies between --from and --to.")
     source = open_named_source(request.source, settings.start, settings.end)
     _refuse_own_input(request)
     sink = open_sink(
@@ -73,46 +76,46 @@ def run_export(
         start=settings.start,
         end=settings.end,
     )
-    on_stage(f"Loading {settings.engine.model}")
-    files = loading.find(settings.engine.model)
-    masks = None
-    if request.masks is not None:
-        masks = open_mask_sink(
-            request.masks,
-            mask_header(request, files),
-            [prompt.label for prompt in prompts],
-            [style.threshold for style in settings.look.styles],
-            overwrite=settings.overwrite,
+    with closing(source):
+        info = source.open()
+        on_stage(f"Loading {settings.engine.model}")
+        files = loading.find(settings.engine.model)
+        masks = None if request.masks is None else _mask_sink(request.masks, request, files)
+        engine = Segmenter.load(**settings.engine.model_dump())
+        engine.encode(prompts)
+        on_stage(f"Exporting to {request.output.name}")
+        export = Export(
+            source,
+            info,
+            engine,
+            OverlayComposer(settings.look),
+            sink,
+            prompts,
+            masks=masks,
+            smoothing=settings.smoothing,
+            keep_partial=settings.keep_partial,
+            on_progress=on_progress,
         )
-    engine = Segmenter.load(
-        settings.engine.model,
-        device=settings.engine.device,
-        dtype=settings.engine.dtype,
-        size=settings.engine.size,
-        fit=settings.engine.fit,
-    )
-    engine.encode(prompts)
-    on_stage(f"Exporting to {request.output.name}")
-    export = Export(
-        source,
-        engine,
-        OverlayComposer(settings.look),
-        sink,
-        prompts,
-        masks=masks,
-        smoothing=settings.smoothing,
-        keep_partial=settings.keep_partial,
-        on_progress=on_progress,
-    )
-    result = export.run()
+        result = export.run()
     return FinishedExport(result, (*engine.notices, *sink.notices))
+
+
+def _mask_sink(path: Path, request: ExportRequest, files: loading.ModelFiles) -> MaskSink:
+    return open_mask_sink(
+        path,
+        mask_header(request, files),
+        [prompt.label for prompt in request.prompts],
+        [style.threshold for style in request.settings.look.styles],
+        overwrite=request.settings.overwrite,
+    )
 
 
 def open_named_source(name: str, start: Fraction | None = None, end: Fraction | None = None) -> FrameSource:
     """The source of this name, not yet opened; a demo scene ends after ``DEMO_SECONDS`` unless ``end`` is given."""
-    if is_demo(name):
-        return DemoSource(name, start=start, end=(start or Fraction(0)) + DEMO_SECONDS if end is None else end)
-    return open_source(name, start=start, end=end)
+    if not name.startswith(PREFIX):
+        return open_source(name, start=start, end=end)
+    start = start or Fraction(0)
+    return DemoSource.named(name, start=start, duration=DEMO_SECONDS if end is None else end - start)
 
 
 def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def export(
 ) -> None:
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""
     from clipseg_live.assemble import ExportRequest, prompts_from
+    from clipseg_live.core.errors import UsageError
     from clipseg_live.core.settings import (
         DEFAULT_MODEL,
         EngineSettings,
@@ -69,6 +70,8 @@ def export(
         validated,
     )
 
+    if not (prompt or prompt_image or prompt_embedding):
+        raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
     prompts = prompts_from(prompt or (), template or (), prompt_image or (), prompt_embedding or ())
     styles = prompt_styles(
         len(prompts),

@@ -1,5 +1,6 @@
 """The source named ``demo:``: a drawn scene as frames, without any file or device."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,9 +12,10 @@ PREFIX = "demo:"
 
 
 class DemoSource:
-    """Frames of a scene (a ``FrameSource``): endless, or ``duration`` seconds long.
+    """Frames of a scene (a ``FrameSource``) from ``start`` (seconds): endless, or ``duration`` seconds long.
 
-    Every frame's time is its number over the rate, exactly. Raises UsageError for an impossible size, rate or duration.
+    Every frame keeps its number in the scene, and its time is that number over the rate, exactly. Raises UsageError for
+    an impossible size, rate or duration.
     """
 
     def __init__(
@@ -24,11 +26,14 @@ class DemoSource:
         rate: Fraction = Fraction(30),
         duration: Fraction | None = None,
         settings: SceneSettings | None = None,
+        start: Fraction = Fraction(0),
     ) -> None:
         if duration is not None and duration <= 0:
             raise UsageError(f"A demo of {duration} seconds has no frames: its duration must be above 0.")
         self.scene = Scene(seed, width, height, Fraction(rate), settings or SceneSettings())
         self._duration = None if duration is None else Fraction(duration)
+        self._first = math.ceil(start * self.scene.rate)
+        self._start = start
         self._next: int | None = None
 
     @classmethod
@@ -39,6 +44,7 @@ class DemoSource:
         height: int = 720,
         rate: Fraction = Fraction(30),
         duration: Fraction | None = None,
+        start: Fraction = Fraction(0),
     ) -> "DemoSource":
         """The source of a name: ``demo:``, ``demo:SEED``, ``demo:PRESET`` or ``demo:PRESET:SEED``, presets being the
         keys of ``PRESETS``. Raises UsageError for any other name."""
@@ -53,18 +59,17 @@ class DemoSource:
                 f"{', '.join(PRESETS)}."
             )
         settings = replace(PRESETS[preset]) if preset else None
-        return cls(int(number or 0), width, height, rate, duration, settings)
+        return cls(int(number or 0), width, height, rate, duration, settings, start)
 
     @property
     def frame_count(self) -> int | None:
         """How many frames there are: those that begin before the duration has passed; None if endless."""
         if self._duration is None:
             return None
-        exact = self._duration * self.scene.rate
-        return -(-exact.numerator // exact.denominator)
+        return math.ceil((self._start + self._duration) * self.scene.rate) - self._first
 
     def open(self) -> SourceInfo:
-        self._next = 0
+        self._next = self._first
         scene = self.scene
         return SourceInfo(
             name=f"{PREFIX}{scene.seed}",
@@ -81,7 +86,7 @@ class DemoSource:
         if number is None:
             raise SourceError("The demo scene is not open: open it before reading.")
         count = self.frame_count
-        if count is not None and number >= count:
+        if count is not None and number - self._first >= count:
             return None
         self._next = number + 1
         rate = self.scene.rate

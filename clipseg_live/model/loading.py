@@ -230,7 +230,7 @@ def _fetch(repository: str, download: bool) -> Path:
 def _published_weights(repository: str) -> str:
     from huggingface_hub import HfApi
 
-    files = set(HfApi().list_repo_files(repository))
+    files = {file.rfilename for file in HfApi().model_info(repository, timeout=10).siblings or ()}
     for weights in _WEIGHTS:
         if weights in files:
             return weights

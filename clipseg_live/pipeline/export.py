@@ -54,8 +54,9 @@ class _Segmented:
 
 
 class Export:
-    """A run from start to end, made of parts that are not open yet. ``run`` is called once.
+    """A run from start to end. ``run`` is called once.
 
+    source: open already, and described by ``info``; ``run`` closes it. The sinks are not open yet.
     smoothing: 0 (off) to under 1, see ``core.temporal.smooth``; the past is forgotten at cuts.
     keep_partial: keep what was finished when the source breaks or the run is stopped.
     on_progress: called in the thread of ``run``.
@@ -64,6 +65,7 @@ class Export:
     def __init__(
         self,
         source: FrameSource,
+        info: SourceInfo,
         engine: Engine,
         composer: Composer,
         sink: FrameSink,
@@ -74,7 +76,7 @@ class Export:
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._source, self._engine, self._composer = source, engine, composer
+        self._source, self._info, self._engine, self._composer = source, info, engine, composer
         self._sinks: list[FrameSink | MaskSink] = [sink] if masks is None else [sink, masks]
         self._sink, self._masks = sink, masks
         self._prompts = tuple(prompts)
@@ -98,13 +100,12 @@ class Export:
         Whatever is raised, the files are finished or given up, the source is closed and the threads have ended.
         """
         try:
-            info = self._source.open()
             opened: list[FrameSink | MaskSink] = []
             try:
                 for sink in self._sinks:
-                    sink.open(info)
+                    sink.open(self._info)
                     opened.append(sink)
-                self._run_stages(info)
+                self._run_stages()
                 for sink in self._sinks:
                     sink.finish()
                     opened.remove(sink)
@@ -118,7 +119,7 @@ class Export:
             self._source.close()
         return ExportResult(self._written, time.monotonic() - self._started, self._reached)
 
-    def _run_stages(self, info: SourceInfo) -> None:
+    def _run_stages(self) -> None:
         self._started = time.monotonic()
         reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
         writer = Worker("clipseg-live encode", self._write, self._cancel)
@@ -126,7 +127,7 @@ class Export:
         writer.start()
         failed: BaseException | None = None
         try:
-            self._segment(info)
+            self._segment()
         except Cancelled:
             pass
         except BaseException as error:
@@ -145,15 +146,15 @@ class Export:
         if self._stopped:
             raise ExportStopped("The export was stopped.")
         if self._written == 0:
-            raise Failure(f"{info.name} holds no frames in the part that was asked for.")
-        self._report(info.frame_count)
+            raise Failure(f"{self._info.name} holds no frames in the part that was asked for.")
+        self._report()
 
     def _read(self) -> None:
         while (frame := self._source.read()) is not None:
             self._decoded.put(frame)
         self._decoded.finish()
 
-    def _segment(self, info: SourceInfo) -> None:
+    def _segment(self) -> None:
         state, before = TemporalState(), None
         for frame in self._decoded:
             maps: Maps = self._engine.segment(frame.pixels, self._prompts).probabilities
@@ -163,7 +164,7 @@ class Export:
                 state, maps = smooth(state, maps, self._smoothing, cut, frame.epoch)
                 before = seen
             self._segmented.put(_Segmented(frame, maps))
-            self._report(info.frame_count)
+            self._report()
 
     def _write(self) -> None:
         for item in self._segmented:
@@ -176,8 +177,8 @@ class Export:
             self._written += 1
             self._reached = frame.time
 
-    def _report(self, total: int | None) -> None:
-        done = self._written
+    def _report(self) -> None:
+        done, total = self._written, self._info.frame_count
         elapsed = time.monotonic() - self._started
         rate = done / elapsed if elapsed > 0 else 0.0
         left = None if total is None or done == 0 else max(total - done, 0) / rate

@@ -112,7 +112,7 @@ def test_without_a_network_the_built_in_model_is_named(monkeypatch: pytest.Monke
         raise OSError("no route to host")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
-    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", unreachable)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
     with pytest.raises(ModelError, match="--model shapes"):
         loading.find("rd64-refined")
 

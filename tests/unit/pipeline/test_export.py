@@ -17,7 +17,7 @@ PROMPTS = (Prompt.text("a"), Prompt.text("b"))
 
 
 def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, **options: object) -> Export:
-    return Export(source, engine, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
+    return Export(source, source.open(), engine, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
 
 
 def no_thread_is_left() -> bool:
