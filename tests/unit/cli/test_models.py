@@ -1,0 +1,132 @@
+"""``models``: what is on disk is found without the network, and said plainly."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+from typer.testing import CliRunner
+
+from clipseg_live.cli.main import app
+from clipseg_live.core.settings import DEFAULT_MODEL
+from clipseg_live.model import catalogue, loading
+from clipseg_live.model.random_weights import write_random_model
+
+RUNNER = CliRunner()
+REVISION = "0" * 40
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache, and no network."""
+    folder = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(folder))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import CLIPSegConfig
+
+    sides = {"intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "hidden_size": 32}
+    configuration = CLIPSegConfig(
+        vision_config={**sides, "patch_size": 16, "image_size": 64},
+        text_config={**sides, "vocab_size": 600, "eos_token_id": 599, "bos_token_id": 598, "pad_token_id": 599},
+        projection_dim=24,
+        extract_layers=[0, 1, 2],
+        reduce_dim=16,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=64,
+        use_complex_transposed_convolution=True,
+    )
+    return write_random_model(tmp_path_factory.mktemp("models") / "tiny", configuration=configuration)
+
+
+def keep_in_cache(cache: Path, model: Path) -> Path:
+    """Lay a folder into the hub's cache as the default model."""
+    home = cache / f"models--{DEFAULT_MODEL.replace('/', '--')}"
+    snapshot = home / "snapshots" / REVISION
+    shutil.copytree(model, snapshot)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(REVISION)
+    return snapshot
+
+
+def listed() -> dict[str, dict[str, object]]:
+    result = RUNNER.invoke(app, ["models", "--json"])
+    assert result.exit_code == 0, result.output
+    return {entry["name"]: entry for entry in json.loads(result.stdout)}
+
+
+def test_all_known_models_are_listed_and_one_is_the_default(cache: Path) -> None:
+    entries = listed()
+    assert list(entries) == list(loading.KNOWN_MODELS)
+    assert [name for name, entry in entries.items() if entry["default"]] == [DEFAULT_MODEL]
+    absent = entries[DEFAULT_MODEL]
+    assert (absent["path"], absent["bytes"], absent["whole"], absent["problem"]) == (None, 0, False, None)
+
+
+def test_a_whole_model_in_the_cache(cache: Path, tiny: Path) -> None:
+    snapshot = keep_in_cache(cache, tiny)
+    entry = listed()[DEFAULT_MODEL]
+    assert entry["whole"] is True and entry["problem"] is None
+    assert Path(str(entry["path"])) == snapshot
+    files = sum(file.stat().st_size for file in snapshot.iterdir())
+    assert entry["bytes"] == files + len(REVISION)
+
+
+def test_weights_that_are_cut_short(cache: Path, tiny: Path) -> None:
+    weights = keep_in_cache(cache, tiny) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    entry = listed()[DEFAULT_MODEL]
+    assert entry["whole"] is False
+    assert "cut short" in str(entry["problem"]) and "model.safetensors" in str(entry["problem"])
+
+
+@pytest.mark.parametrize(("start", "whole"), [(b"", False), (b"PK\x03\x04cut", False), (b"\x80\x02older", True)])
+def test_weights_in_the_older_formats(cache: Path, tiny: Path, start: bytes, whole: bool) -> None:
+    snapshot = keep_in_cache(cache, tiny)
+    (snapshot / "model.safetensors").unlink()
+    (snapshot / "pytorch_model.bin").write_bytes(start)
+    assert listed()[DEFAULT_MODEL]["whole"] is whole
+
+
+def test_a_fetch_that_was_interrupted(cache: Path, tiny: Path) -> None:
+    (keep_in_cache(cache, tiny) / "model.safetensors").unlink()
+    entry = listed()[DEFAULT_MODEL]
+    assert entry["whole"] is False and "weights are not here" in str(entry["problem"])
+
+
+def test_a_missing_file_is_named(cache: Path, tiny: Path) -> None:
+    (keep_in_cache(cache, tiny) / "vocab.json").unlink()
+    assert "vocab.json" in str(listed()[DEFAULT_MODEL]["problem"])
+
+
+def test_the_page_for_people(cache: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    snapshot = keep_in_cache(cache, tiny)
+    (snapshot / "merges.txt").unlink()
+    monkeypatch.setattr(loading, "KNOWN_MODELS", {DEFAULT_MODEL: loading.KNOWN_MODELS[DEFAULT_MODEL]})
+    page = RUNNER.invoke(app, ["models"]).stdout
+    assert f"{DEFAULT_MODEL}  rd64-refined  default" in page
+    assert "incomplete" in page and "merges.txt" in page
+    assert str(cache) in page  # in one piece, to be copied
+
+
+def test_links_are_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(b"x" * 100_000)
+    link = tmp_path / "snapshot"
+    try:
+        link.symlink_to(tmp_path / "blob")
+    except OSError:
+        pytest.skip("this system makes no links for this user")
+    assert 100_000 <= catalogue.folder_bytes(tmp_path) < 101_000
