@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.core.settings import DEFAULT_MODEL
-
 if TYPE_CHECKING:
     from clipseg_live.model.benchmark import BenchmarkRow
     from clipseg_live.model.segmenter import Segmenter
@@ -14,7 +12,9 @@ COUNTS = (1, 4, 8, 16)
 
 
 def bench(
-    model: Annotated[str, typer.Option(help="Model to measure: a known name or a folder.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str | None, typer.Option(help="Model to measure: a known name or a folder; the published one by default.")
+    ] = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="The published architecture with random weights: no download.")
     ] = False,
@@ -34,6 +34,7 @@ def bench(
     from rich.console import Console
     from rich.progress import Progress
 
+    from clipseg_live.core.settings import DEFAULT_MODEL
     from clipseg_live.model.benchmark import benchmark
     from clipseg_live.model.segmenter import Segmenter
 
@@ -42,6 +43,7 @@ def bench(
             from clipseg_live.model.random_weights import write_random_model
 
             model = str(write_random_model(Path(folder) / "random-weights"))
+        model = model or DEFAULT_MODEL
         segmenter = Segmenter.load(model, device=device, dtype=dtype, size=size)
         errors = Console(stderr=True)
         with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:

@@ -1,0 +1,104 @@
+"""The command line as a process, and small videos with a known content."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from clipseg_live.demo.scenes import Scene
+
+SIZE = (256, 192)
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+
+
+def start(arguments: Sequence[object], folder: Path) -> subprocess.Popen[str]:
+    """``clipseg-live`` with these arguments, in ``folder``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "clipseg_live", *map(str, arguments)],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def clipseg_live(tmp_path: Path) -> Callable[..., Finished]:
+    def run(*arguments: object) -> Finished:
+        with start(arguments, tmp_path) as process:
+            out, err = process.communicate(timeout=170)
+        return Finished(process.returncode, out, err)
+
+    return run
+
+
+def scene() -> Scene:
+    return Scene(0, *SIZE, Fraction(30))
+
+
+def write_clip(
+    path: Path,
+    times: Sequence[int],
+    *,
+    base: Fraction = Fraction(1, 600),
+    rate: Fraction = Fraction(30),
+    sound: bool = False,
+    size: tuple[int, int] = SIZE,
+) -> Path:
+    """Frames of the demo scene at these times (in units of ``base``), with a tone if asked for."""
+    drawn = Scene(0, *size, Fraction(30))
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264rgb" if size[0] % 2 or size[1] % 2 else "libx264", rate=rate)
+        video.width, video.height = size
+        video.pix_fmt = "rgb24" if video.codec.name == "libx264rgb" else "yuv420p"
+        video.codec_context.time_base = base
+        video.options = {"crf": "12"}
+        tone = container.add_stream("aac", rate=44100) if sound else None
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(drawn.picture(number), format="rgb24")
+            frame.pts, frame.time_base = time, base
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if tone is not None:
+            seconds = float(times[-1] * base)
+            samples = np.sin(np.arange(int(44100 * seconds)) * 0.05).astype(np.float32)
+            for begin in range(0, len(samples) - 1024, 1024):
+                part = av.AudioFrame.from_ndarray(samples[None, begin : begin + 1024], format="fltp", layout="mono")
+                part.sample_rate, part.pts, part.time_base = 44100, begin, Fraction(1, 44100)
+                container.mux(tone.encode(part))
+            container.mux(tone.encode())
+    return path
+
+
+def times_of(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def pictures_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def packets_of(path: Path) -> list[bytes]:
+    """The sound's packets as they are."""
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]

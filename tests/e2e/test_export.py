@@ -1,0 +1,197 @@
+"""``clipseg-live export`` as a person runs it, with the shipped model."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from clipseg_live import Prompt, Segmenter
+from tests.e2e.conftest import Finished, packets_of, pictures_of, scene, start, times_of, write_clip
+
+Run = Callable[..., Finished]
+UNEVEN = [0, 20, 40, 55, 80, 100, 121, 140, 160, 200]
+
+
+def assert_one_sentence(result: Finished, code: int, *words: str) -> None:
+    assert result.code == code, result
+    lines = result.err.strip().splitlines()
+    assert len(lines) == 1, result.err
+    for word in words:
+        assert word in lines[0]
+    assert "Traceback" not in result.err
+
+
+def hidden_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_the_main_job(clipseg_live: Run, tmp_path: Path) -> None:
+    """Timing and sound as they came in; the named object coloured and no other; masks that are the engine's."""
+    clip = write_clip(tmp_path / "ein Clip – 日本.mp4", UNEVEN, sound=True)
+    options = ["-p", "red circle", "-p", "blue star", "--model", "shapes", "--opacity", "1", "--quality", "95"]
+    result = clipseg_live("export", clip, *options, "-o", "out.mp4", "--masks", "out.jsonl", "--colour", "#00ff00")
+    assert result.code == 0, result.err
+    assert result.out.startswith("out.mp4: 10 frames in")
+    assert result.err == ""
+    assert hidden_files(tmp_path) == []
+
+    assert times_of(tmp_path / "out.mp4") == times_of(clip) == [Fraction(time, 600) for time in UNEVEN]
+    assert packets_of(tmp_path / "out.mp4") == packets_of(clip)
+    before, after = pictures_of(clip), pictures_of(tmp_path / "out.mp4")
+    assert after[0].shape == before[0].shape == (192, 256, 3)
+
+    header, *lines = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    assert header["model"] == "shapes"
+    assert len(lines) == 20
+    segmenter = Segmenter.load("shapes", device="cpu")
+    prompts = [Prompt.text("red circle"), Prompt.text("blue star")]
+    for number in (0, 9):
+        expected = segmenter.segment(before[number], prompts).masks(0.5)
+        for which, prompt in enumerate(prompts):
+            line = lines[2 * number + which]
+            found = coco.decode(line["rle"]).astype(bool)
+            assert (line["frame"], line["prompt"]) == (number, prompt.label)
+            assert line["area"] == found.sum() > 0
+            # decoders of two libraries may round a pixel differently, so a few pixels of a border may
+            assert np.logical_xor(found, expected[which]).sum() <= 0.01 * expected[which].sum()
+            green = (after[number][..., 1] > 150) & (after[number][..., 0] < 90) & (after[number][..., 2] < 90)
+            inside = Image.fromarray(found).resize((128, 96)).resize((256, 192))
+            assert green[np.asarray(inside) & found].mean() > 0.8
+
+
+def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> None:
+    drawn = scene()
+    for number in range(3):
+        Image.fromarray(drawn.picture(10 * number)).save(tmp_path / f"picture {number}.png")
+    result = clipseg_live(
+        "export", "picture *.png", "-p", "red circle", "-p", "dog", "--model", "shapes", "-o", "out.mkv",
+        "--masks", "masks", "--codec", "ffv1", "--effect", "cutout",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert len(pictures_of(tmp_path / "out.mkv")) == 3
+    found = {path.name: np.asarray(Image.open(path)) > 0 for path in (tmp_path / "masks").glob("*.png")}
+    assert len(found) == 6
+    for name, mask in found.items():
+        number = int(name.split("_")[0])
+        truth = drawn.truth(10 * number).mask("red circle")
+        if "dog" in name:
+            assert mask.mean() < 0.02
+        else:
+            assert (mask & truth).sum() / (mask | truth).sum() > 0.5
+
+
+def test_a_picture_an_odd_size_and_a_prompt_that_is_cut(clipseg_live: Run, tmp_path: Path) -> None:
+    Image.fromarray(scene().picture(0)[:101, :77]).save(tmp_path / "odd.png")
+    options = ["-p", "red " * 90, "--model", "shapes"]
+    picture = clipseg_live("export", "odd.png", *options, "-o", "out.png")
+    assert picture.code == 0, picture.err
+    assert "77 tokens" in picture.err
+    assert Image.open(tmp_path / "out.png").size == (77, 101)
+    video = clipseg_live("export", "odd.png", "-p", "red", "--model", "shapes", "-o", "out.mp4", "--effect", "outline")
+    assert video.code == 0, video.err
+    assert "even" in video.err or "repeat" in video.err or "padded" in video.err
+    assert pictures_of(tmp_path / "out.mp4")[0].shape == (102, 78, 3)
+
+
+def test_a_video_that_breaks_in_the_middle(clipseg_live: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "whole.mkv", [20 * number for number in range(40)])
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    result = clipseg_live("export", broken, "-p", "red circle", "--model", "shapes", "-o", "out.mp4")
+    assert_one_sentence(result, 1, "broken.mkv", "frames were done", "nothing was kept")
+    assert not (tmp_path / "out.mp4").exists()
+    result = clipseg_live("export", broken, "-p", "red", "--model", "shapes", "-o", "out.mp4", "--keep-partial")
+    assert_one_sentence(result, 1, "frames were done", "out.partial.mp4")
+    assert 1 <= len(pictures_of(tmp_path / "out.partial.mp4")) < 40
+    assert not (tmp_path / "out.mp4").exists()
+    assert hidden_files(tmp_path) == []
+
+
+def begin_long_export(folder: Path) -> "subprocess.Popen[str]":
+    """A long job that has begun to write: its hidden file is there and has grown."""
+    options = ["-p", "red circle", "--to", "3600", "--overwrite", "--codec", "ffv1"]
+    process = start(["export", "demo:", *options, "-o", "out.mkv"], folder)
+    deadline, tick = time.monotonic() + 120, threading.Event()
+    while not any(path.stat().st_size > 100_000 for path in hidden_files(folder)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        tick.wait(0.05)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "out.mkv").write_bytes(b"precious")
+    process = begin_long_export(tmp_path)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert (tmp_path / "out.mkv").read_bytes() == b"precious"
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["out.mkv"]
+    if number != signal.SIGKILL:
+        assert process.returncode == 1
+        assert hidden_files(tmp_path) == []
+        assert "stopped" in err and "frames were done" in err
+        assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["missing.mp4", "-o", "a.mp4"], 1, ["missing.mp4"]),
+        (["text.mp4", "-o", "a.mp4"], 1, ["text.mp4"]),
+        (["empty.mp4", "-o", "a.mp4"], 1, ["empty.mp4"]),
+        (["nothing", "-o", "a.mp4"], 1, ["nothing"]),
+        (["clip.mp4", "-o", "clip.mp4", "--overwrite"], 2, ["clip.mp4", "input"]),
+        (["clip.mp4", "-o", "text.mp4"], 2, ["text.mp4", "--overwrite"]),
+        (["clip.mp4", "-o", "no/such/folder/a.mp4"], 1, ["no/such/folder"]),
+        (["clip.mp4", "-o", "a.mp4", "--codec", "ffv1"], 2, ["ffv1", ".mkv"]),
+        (["clip.mp4", "-o", "a.xyz"], 2, ["a.xyz"]),
+        (["clip.mp4", "-o", "a.mp4", "--threshold", "2"], 2, ["2.0"]),
+        (["clip.mp4", "-o", "a.mp4", "--threshold", "0.1", "--threshold", "0.2", "--threshold", "0.3"], 2, ["3", "1"]),
+        (["clip.mp4", "-o", "a.mp4", "-p", "  "], 2, ["empty"]),
+        (["clip.mp4", "-o", "a.mp4", "--from", "9"], 1, ["clip.mp4"]),
+        (["clip.mp4", "-o", "a.mp4", "--from", "2", "--to", "1"], 2, ["after"]),
+        (["clip.mp4", "-o", "a.mp4", "--model", "nonsense"], 2, ["nonsense", "shapes"]),
+        (["clip.mp4", "-o", "a.mp4", "--model", "rd64"], 1, ["--model shapes"]),
+        (["clip.mp4", "-o", "a.mp4", "--model", "nothing"], 1, ["nothing", "config.json"]),
+        (["clip.mp4", "-o", "a.mp4", "--device", "cuda:9"], 2, ["cuda:9", "cpu"]),
+        (["clip.mp4", "-o", "a.mp4", "--size", "100"], 2, ["100", "96"]),
+        (["clip.mp4", "-o", "a.mp4", "--prompt-image", "text.mp4"], 1, ["text.mp4"]),
+        (["clip.mp4", "-o", "a.mp4", "--prompt-embedding", "text.npy"], 1, ["text.npy"]),
+        (["clip.mp4", "-o", "a.mp4", "--masks", "a.mp4"], 2, ["a.mp4"]),
+        (["demo:x", "-o", "a.mp4"], 2, ["demo:"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    words: list[str],
+) -> None:
+    """In this process, for speed: the same function that the command calls."""
+    from clipseg_live.cli.main import run
+
+    write_clip(tmp_path / "clip.mp4", [0, 20, 40])
+    (tmp_path / "text.mp4").write_text("This is no video.\n" * 50)
+    (tmp_path / "text.npy").write_text("no numbers")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    defaults = [] if "-p" in arguments else ["-p", "red circle"]
+    defaults += [] if "--model" in arguments else ["--model", "shapes"]
+    found = run(["export", *arguments, *defaults])
+    assert_one_sentence(Finished(found, "", capsys.readouterr().err), code, *words)
+    assert sorted(tmp_path.iterdir()) == before

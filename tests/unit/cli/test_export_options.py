@@ -1,0 +1,50 @@
+"""Options of ``export`` that are read before anything heavy is loaded."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live import UsageError
+from clipseg_live.cli.export import _clock, parse_time
+from clipseg_live.core.settings import EngineSettings, ExportSettings, Look, validated
+
+
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
+def test_times_are_exact(hours: int, minutes: int, seconds: int, thousandths: int) -> None:
+    expected = hours * 3600 + minutes * 60 + seconds + Fraction(thousandths, 1000)
+    assert parse_time(f"{hours}:{minutes:02d}:{seconds:02d}.{thousandths:03d}") == expected
+
+
+def test_short_forms_of_times() -> None:
+    assert parse_time("90") == 90
+    assert parse_time("1:30.5") == Fraction(181, 2)
+    assert parse_time(" 0.1 ") == Fraction(1, 10)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:2:3:4", "-1", "1:60", "1:-1", "1/3", "nan", "inf", "1::2", "1e"])
+def test_other_words_are_no_times(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
+def test_time_left_is_readable(seconds: float, text: str) -> None:
+    assert _clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "name"),
+    [
+        (Look, {"effect": "glow"}, "effect"),
+        (ExportSettings, {"quality": 101}, "quality"),
+        (ExportSettings, {"smoothing": 1.0}, "smoothing"),
+        (ExportSettings, {"codec": "divx"}, "codec"),
+        (EngineSettings, {"size": 5}, "size"),
+    ],
+)
+def test_impossible_settings_are_one_sentence(kind: type, values: dict[str, object], name: str) -> None:
+    with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
+        validated(kind, **values)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,75 @@
+"""What errors look like on the command line, and that it starts light."""
+
+import subprocess
+import sys
+
+import pytest
+
+from clipseg_live import __version__
+from clipseg_live.cli import main
+from clipseg_live.core.errors import Failure, UsageError
+
+HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "pydantic", "PIL", "huggingface_hub")
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in ("export", "bench", "doctor", "models"):
+        assert command in text
+    assert main.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"clipseg-live {__version__}\n"
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    code = (
+        "import sys; from clipseg_live.cli.main import run; run(['--help']); run(['export', '--help']);"
+        f"print('HEAVY', *(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert output.stdout.splitlines()[-1] == "HEAVY"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (UsageError("No."), 2, "clipseg-live: No.\n"),
+        (Failure("Broken."), 1, "clipseg-live: Broken.\n"),
+        (KeyboardInterrupt(), 1, "clipseg-live: Stopped.\n"),
+        (
+            RuntimeError("a\nb"),
+            1,
+            "clipseg-live: Something unexpected went wrong (RuntimeError: a b); "
+            "set CLIPSEG_LIVE_DEBUG=1 to see where.\n",
+        ),
+    ],
+)
+def test_every_error_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    sentence: str,
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "app", fail)
+    assert main.run(["models"]) == code
+    assert capsys.readouterr().err == sentence
+
+
+def test_the_traceback_is_there_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise Failure("Broken.")
+
+    monkeypatch.setattr(main, "app", fail)
+    monkeypatch.setenv("CLIPSEG_LIVE_DEBUG", "1")
+    with pytest.raises(Failure):
+        main.run(["models"])
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["export", "x.mp4", "-o"], ["bench", "--rounds", "0"]])
+def test_wrong_usage_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
