@@ -1,0 +1,122 @@
+"""The training program: it learns, resumes exactly, and exports a folder that transformers and the engine load."""
+
+import csv
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.prompts import Prompt
+
+torch = pytest.importorskip("torch")
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def program() -> ModuleType:
+    """scripts/train_shapes.py with the threads it sets put back afterwards."""
+    threads, path = torch.get_num_threads(), list(sys.path)
+    before = os.environ.get("TOKENIZERS_PARALLELISM")
+    sys.path.insert(0, str(SCRIPTS))
+    import train_shapes
+
+    yield train_shapes
+    sys.path[:] = path
+    torch.set_num_threads(threads)
+    os.environ.pop("TOKENIZERS_PARALLELISM")
+    if before is not None:
+        os.environ["TOKENIZERS_PARALLELISM"] = before
+
+
+def start(program: ModuleType, folder: Path, *arguments: str) -> None:
+    fixed = ["--tiny", "--scale", "0.12", "--workers", "0", "--threads", "2", "--device", "cpu", "--measure-every", "100"]
+    old = sys.argv
+    sys.argv = ["train_shapes.py", str(folder), *fixed, *arguments]
+    try:
+        program.main()
+    finally:
+        sys.argv = old
+
+
+@pytest.fixture(scope="module")
+def run(program: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three steps, of which the third came after an interruption."""
+    folder = tmp_path_factory.mktemp("run")
+    stopped = RuntimeError("stopped")
+    take_step = program.Run.advance
+
+    def advance(self: object, batch: object, steps: int) -> float:
+        if self.step == 2 and not (folder / "checkpoint.pt").exists():  # type: ignore[attr-defined]
+            self.save()  # type: ignore[attr-defined]
+            raise stopped
+        return take_step(self, batch, steps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "measure", lambda *_: {"colour": 0.25})
+        patch.setattr(program.Run, "advance", advance)
+        with pytest.raises(RuntimeError, match="stopped"):
+            start(program, folder, "--steps", "3")
+        start(program, folder, "--steps", "3", "--resume")
+    return folder
+
+
+def test_it_resumes_and_logs_a_curve(run: Path) -> None:
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 3 and not (run / "checkpoint.partial").exists()
+    rows = list(csv.DictReader((run / "curve.csv").read_text("utf-8").splitlines()))
+    assert [row["step"] for row in rows] == ["3"]
+    assert float(rows[0]["colour"]) == 0.25 and np.isfinite(float(rows[0]["loss"]))
+
+
+def test_a_resumed_run_is_the_same_as_an_unbroken_one(program: ModuleType, run: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "measure", lambda *_: {})
+        start(program, tmp_path, "--steps", "3")
+    whole, broken = (torch.load(folder / "checkpoint.pt", weights_only=True)["model"] for folder in (tmp_path, run))
+    for name, values in whole.items():
+        torch.testing.assert_close(values, broken[name], msg=name, rtol=1e-3, atol=1e-4)
+
+
+def test_the_exported_folder_loads(program: ModuleType, run: Path, tmp_path: Path) -> None:
+    from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
+
+    from clipseg_live.model.segmenter import Segmenter
+
+    start(program, run, "--export", str(tmp_path / "model"))
+    network = CLIPSegForImageSegmentation.from_pretrained(tmp_path / "model")
+    assert network.dtype == torch.float32
+    processor = CLIPSegProcessor.from_pretrained(tmp_path / "model")
+    frame = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    texts = ["red circle", "something 未知 unknown"]
+    inputs = processor(text=texts, images=[frame, frame], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        reference = network(**inputs).logits.sigmoid().numpy()
+    engine = Segmenter.load(str(tmp_path / "model"), device="cpu", dtype="float32")
+    found = engine.segment(frame, [Prompt.text(text) for text in texts]).probabilities
+    np.testing.assert_allclose(found, reference, atol=1e-4)
+
+
+def test_the_training_forward_pass_equals_transformers(program: ModuleType, run: Path, tmp_path: Path) -> None:
+    """The faster decoder and attention of the training give the logits of transformers' own."""
+    import shapes_model
+    from transformers import CLIPSegForImageSegmentation
+
+    start(program, run, "--export", str(tmp_path / "model"))
+    stock = CLIPSegForImageSegmentation.from_pretrained(tmp_path / "model")
+    ours = shapes_model.build(stock.config)
+    ours.load_state_dict(stock.state_dict())
+    tokenizer = shapes_model.load_tokenizer(tmp_path / "model")
+    pixels = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    ids = tokenizer(["red", "find all the large blue stars"], padding=True, return_tensors="pt").input_ids
+    with torch.no_grad():
+        stock.config._attn_implementation = "eager"
+        expected = stock(pixel_values=shapes_model.normalise(pixels), input_ids=ids).logits
+        ours.config._attn_implementation = "plain_products"
+        activations, _ = shapes_model.see(ours, pixels)
+        found = shapes_model.decode(ours, activations, shapes_model.read(ours, ids), (6, 6))
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(found, shapes_model.by_patch(expected), rtol=1e-4, atol=1e-4)
