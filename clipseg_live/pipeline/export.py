@@ -125,24 +125,20 @@ class Export:
         writer = Worker("clipseg-live encode", self._write, self._cancel)
         reader.start()
         writer.start()
-        failed: BaseException | None = None
         try:
             self._segment()
+            self._segmented.finish()
+            while not writer.join(0.2):  # in short waits, so that Ctrl-C is heard
+                pass
         except Cancelled:
             pass
-        except BaseException as error:
-            failed = error
-        if failed is None and writer.error is None and not self._stopped:
-            self._segmented.finish()
-        else:
+        finally:
             self._cancel()
-        self._end(writer, patient=failed is None and not self._stopped)
-        self._decoded.cancel()
-        self._end(reader, patient=False)
-        # what a person did comes first, then what broke first along the way
-        for error in (failed, writer.error, reader.error):
-            if error is not None:
-                raise error
+            self._end(writer)
+            self._end(reader)
+        for worker in (writer, reader):
+            if worker.error is not None:
+                raise worker.error
         if self._stopped:
             raise ExportStopped("The export was stopped.")
         if self._written == 0:
@@ -188,13 +184,10 @@ class Export:
         self._decoded.cancel()
         self._segmented.cancel()
 
-    def _end(self, worker: Worker, *, patient: bool) -> None:
-        """Wait for a stage; a patient wait lasts as long as frames come out, and goes on listening for a stop."""
-        while patient and not self._stopped:
-            if worker.join(0.2):
-                return
+    @staticmethod
+    def _end(worker: Worker) -> None:
         if not worker.join(JOIN_SECONDS):
-            raise Failure("A stage of the export did not end in time; what it wrote was given up.")
+            raise Failure(f"The stage {worker.name} did not end in time, so what it wrote was given up.")
 
     def _may_keep(self, error: BaseException) -> bool:
         return self._keep_partial and self._written > 0 and not isinstance(error, SinkError)

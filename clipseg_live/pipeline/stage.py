@@ -63,6 +63,7 @@ class Worker:
     """A thread that runs ``work`` once and keeps the error it ended with; Cancelled is no error."""
 
     def __init__(self, name: str, work: Callable[[], None], on_error: Callable[[], None]) -> None:
+        self.name = name
         self.error: Exception | None = None
         self._work = work
         self._on_error = on_error
