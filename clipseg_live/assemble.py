@@ -97,7 +97,8 @@ def run_export(
             on_progress=on_progress,
         )
         result = export.run()
-    return FinishedExport(result, (*engine.notices, *sink.notices))
+    padding = f"{request.output.name} repeats its last line or column: H.264 takes only even sizes."
+    return FinishedExport(result, (*engine.notices, *sink.notices, *([padding] if sink.padded else [])))
 
 
 def _mask_sink(path: Path, request: ExportRequest, files: loading.ModelFiles) -> MaskSink:
