@@ -59,9 +59,9 @@ class Sound:
                     f"it is converted to {track.target}."
                 )
             self._tracks[stream.index] = track
-        for stream in self._input.streams:
-            if stream.index not in self._tracks:
-                stream.discard = Discard.all
+        for other in self._input.streams:
+            if other.index not in self._tracks:
+                other.discard = Discard.all
 
     def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
@@ -172,7 +172,7 @@ class _Track:
 
 class _Copied(_Track):
     def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
-        self.stream = output.add_stream_from_template(source)
+        self.stream: av.AudioStream = output.add_stream_from_template(source)
         self._output = output
         self._last: int | None = None
         self._next = 0

@@ -48,7 +48,7 @@ def open_input(path: Path) -> av.container.InputContainer:
 
 def has_running_clock(container: av.container.InputContainer) -> bool:
     """Whether the format's timestamps start anywhere and may jump, as in a broadcast (MPEG-TS, MPEG-PS)."""
-    return bool(int(container.format.flags) & int(FormatFlags.ts_discont.value))
+    return bool(FormatFlags(container.format.flags) & FormatFlags.ts_discont)
 
 
 def clock_zero(container: av.container.InputContainer) -> Fraction:

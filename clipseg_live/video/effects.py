@@ -46,7 +46,7 @@ def tint(picture: Pixels, maps: Maps, styles: tuple[PromptStyle, ...]) -> None:
         box = _box(mask, margin=0)
         if box is None:
             continue
-        field = cv2.min(_blurred(mask[box], width), mask[box])
+        field = np.minimum(_blurred(mask[box], width), mask[box])
         _lay(picture[box], field, _tint_tables(style.colour, style.opacity, width))
 
 
@@ -61,7 +61,8 @@ def outline(picture: Pixels, maps: Maps, styles: tuple[PromptStyle, ...]) -> Non
         field = _blurred(mask[box], width)
         if min(field.shape) < 14 * width:  # so small that blurring may have washed it out
             peak = float(field.max())
-            field = cv2.convertScaleAbs(field, alpha=255 / peak) if peak < 200 else field
+            if peak < 200:
+                field = np.asarray(cv2.convertScaleAbs(field, alpha=255 / peak), np.uint8)
         _lay(picture[box], field, _outline_tables(style.colour, style.opacity, width))
 
 
@@ -151,8 +152,8 @@ def _tint_tables(colour: RGB, opacity: float, width: int) -> Tables:
 @lru_cache(maxsize=64)
 def _outline_tables(colour: RGB, opacity: float, width: int) -> Tables:
     distance = _distances(width)
-    line = np.clip(width * 0.6 + 0.5 - np.abs(distance), 0, 1)
-    halo = np.clip(width * 0.6 + 1.9 - np.abs(distance), 0, 1) * 0.55
+    line = np.clip(width * 0.85 + 0.5 - np.abs(distance), 0, 1)
+    halo = np.clip(width * 0.85 + 1.9 - np.abs(distance), 0, 1) * 0.55
     fill = np.where(distance > 0, 0.28 * opacity, 0.0)
     strength = min(1.0, 0.35 + opacity)
     shown = np.zeros((256, 3))

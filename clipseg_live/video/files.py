@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import cv2
@@ -287,7 +288,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
     Quarter turns and mirrorings come back with entries of -1, 0 and 1; any other angle counts as upright.
     """
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    data = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)  # its type is not declared
     if data is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)

@@ -5,7 +5,7 @@ import errno
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import av
 import cv2
@@ -181,9 +181,8 @@ class VideoWriter:
         )
         self._container = container
         encoder, pixel_format = _ENCODERS[self.codec]
-        stream = container.add_stream(
-            encoder, rate=info.rate or _USUAL_RATE, options=_encoder_options(self.codec, self._quality, info)
-        )
+        options = _encoder_options(self.codec, self._quality, info)
+        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or _USUAL_RATE, options=options))
         context = stream.codec_context
         self.padded = self.codec == "h264" and (info.width % 2 or info.height % 2) == 1
         stream.width, stream.height = info.width, info.height
