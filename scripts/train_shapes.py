@@ -6,7 +6,9 @@
 
 RUN gets curve.csv, the tokenizer, and checkpoint.pt every few minutes. The vision encoder sees each picture once; the
 decoder answers many questions about it, texts and images alike, in one conditional space. Pictures grow over the run
-from 128 to 224 pixels. Loss: binary cross-entropy and Dice (Milletari et al., arXiv:1606.04797), half at first.
+from 128 to 224 pixels. Loss: binary cross-entropy and Dice (Milletari et al., arXiv:1606.04797), half at first. Hints,
+linear classifiers that are not kept, make the encoders learn sooner: each patch names the colours and shapes in it, each
+prompt the colour, shape, size and kind it means.
 """
 
 import argparse
@@ -35,10 +37,12 @@ from shapes_model import (
     write_folder,
     write_tokenizer,
 )
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
+from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.phrases import Meaning
 from clipseg_live.demo.pictures import draw
 
 LONGEST = 24
@@ -67,6 +71,51 @@ IMAGE_SHARE = 0.42
 """How many pictures of a batch get one question asked by an image."""
 
 
+KINDS = ("objects", "everything", "background", "nothing")
+SIZES = ("small", "large", "smallest", "biggest")
+HINTS = {"colour": len(COLOURS) + 2, "shape": len(SHAPES) + 2, "size": len(SIZES) + 1, "kind": len(KINDS)}
+"""Classes of each hint; of a colour or shape, 0 is none (the background) and 1 any that has no name."""
+
+
+class Hints(nn.Module):
+    """Linear classifiers on patches and on conditional embeddings, which serve the training alone."""
+
+    def __init__(self, width: int, projection: int) -> None:
+        super().__init__()
+        self.patch = nn.ModuleDict({name: nn.Linear(width, HINTS[name]) for name in ("colour", "shape")})
+        self.prompt = nn.ModuleDict({name: nn.Linear(projection, classes) for name, classes in HINTS.items()})
+
+    def on_patches(self, tokens: Tensor, looks: Tensor, owners: Tensor) -> Tensor:
+        """tokens: (pictures, 1 + patches, width). looks: (pictures, things, 2), each thing's colour and shape.
+        owners: whose each pixel is, by patch. Cross-entropy against the shares of a patch's pixels."""
+        tokens = functional.layer_norm(tokens[:, 1:], tokens.shape[-1:])
+        pixels = owners.flatten(2).long()
+        loss = tokens.new_zeros((), dtype=torch.float32)
+        for i, (name, head) in enumerate(self.patch.items()):
+            labels = torch.stack([table[owner] for table, owner in zip(looks[..., i], pixels, strict=True)])
+            shares = labels.new_zeros((*labels.shape[:2], HINTS[name]), dtype=torch.float32)
+            shares.scatter_add_(2, labels, torch.ones_like(labels, dtype=torch.float32)).div_(labels.shape[2])
+            shares[..., 0] *= 0.3  # most of a picture is background
+            scores = functional.log_softmax(head(tokens).float(), -1)
+            loss = loss - (shares * scores).sum(-1).mean()
+        return loss
+
+    def on_prompts(self, embeddings: Tensor, meanings: Tensor) -> Tensor:
+        """embeddings: (prompts, projection). meanings: (prompts, 4) class numbers in the order of HINTS."""
+        scores = [functional.cross_entropy(h(embeddings).float(), meanings[:, i]) for i, h in enumerate(self.prompt.values())]
+        return torch.stack(scores).sum()
+
+
+def classes_of(meaning: Meaning) -> tuple[int, int, int, int]:
+    """A meaning as class numbers in the order of HINTS."""
+    return (
+        COLOURS.index(meaning.colour) + 2 if meaning.colour else 1,
+        SHAPES.index(meaning.shape) + 2 if meaning.shape else 1,
+        SIZES.index(meaning.size) + 1 if meaning.size else 0,
+        KINDS.index(meaning.kind),
+    )
+
+
 class Batches(IterableDataset[dict[str, Tensor]]):
     """Drawn batches, each a pure function of (seed, step), so that a resumed run goes on as it would have."""
 
@@ -87,16 +136,22 @@ class Batches(IterableDataset[dict[str, Tensor]]):
         height, width = stage.sizes[int(rng.integers(len(stage.sizes)))]
         side = min(height, width)
         pictures = max(2, round(stage.pictures * self._scale))
-        pixels, owners, prompts, slots, phrases = [], [], [], [], []
+        pixels, owners, prompts, slots = [], [], [], []
+        phrases: list[str] = []
+        meanings: dict[str, tuple[int, int, int, int]] = {}
+        looks = np.zeros((pictures, MOST_THINGS, 2), dtype=np.int64)
         answers = np.zeros((pictures, QUESTIONS, MOST_THINGS), dtype=bool)
         for row in range(pictures):
             picture = draw(rng, height, width, smallest=stage.smallest)
             pixels.append(picture.pixels)
             owners.append(picture.owner)
+            for number, thing in enumerate(picture.things, start=1):
+                looks[row, number] = classes_of(Meaning(colour=thing.colour, shape=thing.shape))[:2]
             by_image = row < IMAGE_SHARE * pictures
             for column, question in enumerate(_questions(picture, rng, side if by_image else 0)):
                 answers[row, column, : len(question.answer)] = question.answer
                 phrases.append(question.phrase)
+                meanings[question.phrase] = classes_of(question.meaning)
                 if question.picture is not None:
                     prompts.append(question.picture)
                     slots.append(row * QUESTIONS + column)
@@ -107,6 +162,8 @@ class Batches(IterableDataset[dict[str, Tensor]]):
             "pixels": torch.from_numpy(np.stack(pixels)),
             "owners": torch.from_numpy(np.stack(owners)),
             "answers": torch.from_numpy(answers),
+            "looks": torch.from_numpy(looks),
+            "meanings": torch.tensor([meanings[phrase] for phrase in unique]),
             "ids": ids,
             "phrase": torch.tensor([order[p] for p in phrases]),
             "prompts": torch.from_numpy(np.stack(prompts)) if prompts else torch.zeros((0, side, side, 3), dtype=torch.uint8),
@@ -126,8 +183,11 @@ def _questions(picture: Any, rng: np.random.Generator, image_size: int) -> list[
     return found
 
 
-def answer(model: Any, batch: dict[str, Tensor], blend: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits and truth by patch, and how far the image prompts' embeddings are from their phrases'.
+def answer(
+    model: Any, batch: dict[str, Tensor], blend: Tensor | None = None, hints: Hints | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits and truth by patch, and (with ``hints``) the loss of what helps: the classifiers', and how far the image
+    prompts' embeddings are from their phrases'.
 
     blend: share of the image in each image prompt's embedding; None for the image alone."""
     pixels, prompts = batch["pixels"], batch["prompts"]
@@ -138,18 +198,25 @@ def answer(model: Any, batch: dict[str, Tensor], blend: Tensor | None) -> tuple[
     else:
         activations, _ = see(model, pixels)
         images = see(model, prompts)[1] if len(prompts) else activations[0].new_zeros((0, 1))
-    embeddings = read(model, batch["ids"])[batch["phrase"]]
-    apart = embeddings.new_zeros(())
+    read_phrases = read(model, batch["ids"])
+    embeddings = read_phrases[batch["phrase"]]
+    owners = by_patch(batch["owners"])
+    helping = embeddings.new_zeros((), dtype=torch.float32)
+    if hints is not None:
+        helping = 0.3 * hints.on_patches(activations[0], batch["looks"], owners)
+        helping = helping + 0.05 * hints.on_prompts(read_phrases, batch["meanings"])
     if len(prompts):
         texts = embeddings[batch["slots"]]
-        apart = functional.mse_loss(images.float(), texts.detach().float()) / texts.detach().float().var().clamp_min(1e-3)
+        if hints is not None:
+            target = texts.detach().float()
+            helping = helping + 0.1 * functional.mse_loss(images.float(), target) / target.var().clamp_min(1e-3)
+            helping = helping + 0.05 * hints.on_prompts(images, batch["meanings"][batch["phrase"][batch["slots"]]])
         share = torch.ones(len(prompts)) if blend is None else blend
         mixed = share[:, None] * images + (1 - share[:, None]) * texts
         embeddings = embeddings.index_put((batch["slots"],), mixed.to(embeddings.dtype))
     logits = decode(model, activations, embeddings, (height // 16, width // 16))
-    owners = by_patch(batch["owners"])
     truth = torch.cat([table[:, owner.long()] for table, owner in zip(batch["answers"], owners, strict=True)])
-    return logits, truth, apart
+    return logits, truth, helping
 
 
 def loss_of(logits: Tensor, truth: Tensor, dice_weight: float) -> Tensor:
@@ -185,7 +252,7 @@ def measure(model: Any, tokenizer: Any, size: int, count: int, device: torch.dev
         }
         batch = {name: values.to(device) for name, values in batch.items()}
         with torch.no_grad(), _precision(device):
-            logits, truth, _ = answer(model, batch, None)
+            logits, truth, _ = answer(model, batch)
         fired = logits.float().flatten(1) > 0
         truth = truth.flatten(1)
         for i, question in enumerate(asked):
@@ -220,9 +287,12 @@ class Run:
         self.tokenizer = load_tokenizer(folder / "tokenizer")
         shape = {"width": 64, "depth": 3} if tiny else {}
         self.model = build(configuration(len(self.tokenizer), **shape)).to(device).train()
+        config = self.model.config
+        self.hints = Hints(config.vision_config.hidden_size, config.projection_dim).to(device)
         decayed = [p for p in self.model.parameters() if p.ndim >= 2]
         others = [p for p in self.model.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
+        groups.append({"params": list(self.hints.parameters()), "weight_decay": 0.0})
         self.optimiser = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
         self.average = torch.optim.swa_utils.AveragedModel(
             self.model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
@@ -233,13 +303,14 @@ class Run:
         saved = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.model.load_state_dict(saved["model"])
         self.average.load_state_dict(saved["average"])
+        self.hints.load_state_dict(saved["hints"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.step, self.seconds = saved["step"], saved["seconds"]
 
     def save(self) -> None:
         saved = {
             "model": self.model.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
+            "hints": self.hints.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
         partial = self.folder / "checkpoint.partial"
         torch.save(saved, partial)
@@ -255,10 +326,10 @@ class Run:
         draws = torch.from_numpy(np.random.default_rng([7, self.step]).random((2, len(batch["prompts"])), dtype=np.float32))
         blend = torch.where(draws[0] < 0.5, torch.ones_like(draws[1]), draws[1]).to(self.device)
         with _precision(self.device):
-            logits, truth, apart = answer(self.model, batch, blend)
+            logits, truth, helping = answer(self.model, batch, blend, self.hints)
         loss = loss_of(logits, truth, stage.dice)
-        (loss + 0.1 * apart).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        (loss + helping).backward()
+        torch.nn.utils.clip_grad_norm_([*self.model.parameters(), *self.hints.parameters()], 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.average.update_parameters(self.model)
