@@ -81,8 +81,8 @@ class VideoFileSource:
         self._container = container
         streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
         if not streams:
-            self.close()
             what = "only sound" if container.streams.audio else "no pictures"
+            self.close()
             raise SourceError(f"{self.path.name} holds {what}: a file with a video track is needed.")
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
@@ -142,15 +142,35 @@ class VideoFileSource:
         return f"{self.path.name} has no frames in the range that was asked for{until}."
 
     def _read_range(self) -> Iterator[Frame]:
-        for index, (frame, time) in enumerate(self._timed_from_start()):
-            if self._end is not None and time >= self._end:
-                return
-            yield Frame(
-                pixels=self._pixels(frame),
-                index=index,
-                time=time,
-                duration=frame.duration * self._tick if frame.duration else None,
-            )
+        """Each frame lasts until the next: with reordered frames, containers give durations in coding order."""
+        held: tuple[av.VideoFrame, Fraction] | None = None
+        index = 0
+        try:
+            for frame, time in self._timed_from_start():
+                if held is not None:
+                    yield self._made(held, index, time - held[1])
+                    held, index = None, index + 1
+                if self._end is not None and time >= self._end:
+                    return
+                held = frame, time
+        except SourceError:
+            if held is not None:
+                yield self._made(held, index, None)
+            raise
+        if held is not None:
+            yield self._made(held, index, self._last_duration(held))
+
+    def _made(self, held: tuple[av.VideoFrame, Fraction], index: int, duration: Fraction | None) -> Frame:
+        return Frame(self._pixels(held[0]), index, held[1], duration)
+
+    def _last_duration(self, held: tuple[av.VideoFrame, Fraction]) -> Fraction | None:
+        frame, time = held
+        stream = self._stream
+        if stream.duration and stream.start_time is not None:
+            rest = (stream.start_time + stream.duration) * self._tick - self._zero - time
+            if rest > 0:
+                return rest
+        return frame.duration * self._tick if frame.duration else None
 
     def _timed_from_start(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
         """Frames from ``start`` on, found by a seek to the keyframe before and decoding forward."""
