@@ -9,7 +9,7 @@ from clipseg_live import __version__
 from clipseg_live.cli import main
 from clipseg_live.core.errors import Failure, UsageError
 
-HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "pydantic", "PIL", "huggingface_hub")
+HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "PIL", "huggingface_hub")
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
