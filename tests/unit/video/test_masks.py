@@ -1,0 +1,105 @@
+"""Masks as data, held against pycocotools, NumPy and Pillow."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.video.masks import JsonLinesMaskSink, PngMaskSink, open_mask_sink
+from tests.unit.video.clips import drawn
+
+PROMPTS, THRESHOLDS = ["red circle", "étoile 青", "red circle"], [0.5, 0.3, 0.9]
+INFO, FRAMES = drawn(3, rate=Fraction(30000, 1001), size=(37, 53))
+MAPS = [np.random.default_rng(number).random((3, 37, 53), dtype=np.float32) for number in range(3)]
+MAPS[1][0] = 0  # one mask is empty
+HEADER = {"version": "0.1.0", "model": "shapes"}
+
+
+def written(sink):
+    sink.open(INFO)
+    for frame, maps in zip(FRAMES, MAPS, strict=True):
+        sink.write(frame, maps)
+    assert not sink.path.exists()
+    return sink
+
+
+def test_json_lines(tmp_path):
+    written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)).finish()
+    lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
+    assert lines[0] == HEADER and len(lines) == 1 + 9
+    for number, line in enumerate(lines[1:]):
+        frame, maps = FRAMES[number // 3], MAPS[number // 3]
+        wanted = maps[number % 3] >= np.float32(THRESHOLDS[number % 3])
+        assert line["frame"] == frame.index and line["time"] == pytest.approx(float(frame.time), abs=1e-12)
+        assert line["prompt"] == PROMPTS[number % 3] and line["threshold"] == THRESHOLDS[number % 3]
+        assert line["rle"]["size"] == [37, 53]
+        assert np.array_equal(coco.decode(line["rle"]).astype(bool), wanted)
+        assert line["area"] == wanted.sum()
+        if wanted.any():
+            rows, columns = np.nonzero(wanted)
+            assert line["box"] == [
+                columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1
+            ]  # fmt: skip
+            assert line["probability"] == pytest.approx(maps[number % 3][wanted].mean(), abs=1e-5)
+        else:
+            assert line["box"] == [0, 0, 0, 0] and line["probability"] is None
+
+
+def test_png_pictures(tmp_path):
+    written(PngMaskSink(tmp_path / "masks", HEADER, PROMPTS, THRESHOLDS)).finish()
+    index = json.loads((tmp_path / "masks" / "index.json").read_text("utf-8"))
+    assert index["header"] == HEADER and [each["frame"] for each in index["frames"]] == [0, 1, 2]
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 9
+    assert (tmp_path / "masks" / "000001_2-étoile-青.png").exists()
+    for frame, maps in zip(FRAMES, MAPS, strict=True):
+        for entry, probability in zip(index["prompts"], maps, strict=True):
+            image = Image.open(tmp_path / "masks" / f"{frame.index:06}_{entry['name']}.png")
+            wanted = (probability >= np.float32(entry["threshold"])) * 255
+            assert image.mode == "L" and np.array_equal(np.array(image), wanted)
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "masks"])
+def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
+    def make(overwrite=False):
+        return open_mask_sink(tmp_path / name, HEADER, PROMPTS, THRESHOLDS, overwrite)
+
+    written(make()).finish()
+    with pytest.raises(UsageError, match="--overwrite"):
+        make()
+    sink = make(overwrite=True)
+    sink.open(INFO)
+    sink.write(FRAMES[0], MAPS[0])
+    sink.finish()
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    if name == "masks":
+        assert len(list((tmp_path / name).iterdir())) == 4
+        (tmp_path / name / "thesis.doc").write_text("mine")
+        with pytest.raises(UsageError, match=r"thesis\.doc"):
+            make(overwrite=True)
+
+
+@pytest.mark.parametrize("name, partial", [("m.jsonl", "m.partial.jsonl"), ("masks", "masks.partial")])
+def test_abandon(tmp_path, name, partial):
+    for keep in (False, True):
+        sink = open_mask_sink(tmp_path / name, HEADER, PROMPTS, THRESHOLDS)
+        sink.open(INFO)
+        sink.write(FRAMES[0], MAPS[0])
+        kept = sink.abandon(keep_partial=keep)
+        assert [each.name for each in tmp_path.iterdir()] == ([partial] if keep else [])
+    assert kept == tmp_path / partial
+
+
+def test_what_cannot_be_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="jsonl"):
+        open_mask_sink(tmp_path / "m.csv", HEADER, PROMPTS, THRESHOLDS)
+    with pytest.raises(SinkError, match="does not exist"):
+        open_mask_sink(tmp_path / "none" / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)
+    sink = JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)
+    sink.open(INFO)
+    with pytest.raises(SinkError, match="do not fit"):
+        sink.write(FRAMES[0], MAPS[0][:, :20])
+    sink.abandon()
