@@ -136,7 +136,7 @@ def test_motion_is_no_cut(seed, move):
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("gain, offset", [(1.4, 0), (0.6, 0), (1, 50), (1, -50), (0.6, 90)])
+@pytest.mark.parametrize(("gain", "offset"), [(1.4, 0), (0.6, 0), (1, 50), (1, -50), (0.6, 90)])
 def test_a_change_of_light_is_no_cut(seed, gain, offset):
     picture = scene(seed)
     assert not is_cut(thumbnail(picture), thumbnail(picture * gain + offset, 18, 17))

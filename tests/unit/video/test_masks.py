@@ -83,7 +83,7 @@ def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
             make(overwrite=True)
 
 
-@pytest.mark.parametrize("name, partial", [("m.jsonl", "m.partial.jsonl"), ("masks", "masks.partial")])
+@pytest.mark.parametrize(("name", "partial"), [("m.jsonl", "m.partial.jsonl"), ("masks", "masks.partial")])
 def test_abandon(tmp_path, name, partial):
     for keep in (False, True):
         sink = open_mask_sink(tmp_path / name, HEADER, PROMPTS, THRESHOLDS)

@@ -18,7 +18,7 @@ from tests.unit.video.clips import drawn, make_clip, packets, picture, raw_times
 KINDS = [("o.mp4", None), ("o.mov", None), ("o.mkv", None), ("o.webm", None), ("o.mp4", "vp9"), ("o.mkv", "ffv1")]
 
 
-@pytest.mark.parametrize("name, codec", KINDS)
+@pytest.mark.parametrize(("name", "codec"), KINDS)
 def test_times_and_rate_come_back(tmp_path, name, codec):
     info, frames = read_all(VideoFileSource(make_clip(tmp_path / "i.mp4", rate=Fraction(30000, 1001), count=12)))
     write_all(VideoWriter(tmp_path / name, codec), info, frames)
@@ -47,7 +47,7 @@ def test_ffv1_is_lossless_at_odd_sizes(tmp_path):
     assert all(np.array_equal(old.pixels, new.pixels) for old, new in zip(frames, back, strict=True))
 
 
-@pytest.mark.parametrize("name, padded", [("o.mp4", True), ("o.webm", False)])
+@pytest.mark.parametrize(("name", "padded"), [("o.mp4", True), ("o.webm", False)])
 def test_odd_sizes_are_padded_only_where_needed(tmp_path, name, padded):
     info, frames = drawn(3, size=(47, 63))
     writer = VideoWriter(tmp_path / name, quality=95)
@@ -69,7 +69,7 @@ def test_colours_and_tags_come_back(tmp_path, matrix, range_):
 
 
 @pytest.mark.parametrize(
-    "source, sound, target, copied",
+    ("source", "sound", "target", "copied"),
     [
         ("i.mp4", "aac", "o.mp4", True), ("i.mp4", "aac", "o.mkv", True), ("i.mkv", "libopus", "o.webm", True),
         ("i.mkv", "flac", "o.mp4", True), ("i.mov", "pcm_s16le", "o.mp4", False),
@@ -115,7 +115,7 @@ def test_damaged_sound_does_not_kill_the_video(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, codec, says",
+    ("name", "codec", "says"),
     [("o.webm", "h264", ".mp4"), ("o.mp4", "ffv1", ".mkv"), ("o.xyz", None, ".mp4"), ("o.avi", None, ".mkv"),
      ("o.mp4", "av7", "h264")],
 )  # fmt: skip
