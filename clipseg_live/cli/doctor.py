@@ -1,0 +1,310 @@
+"""``clipseg-live doctor``: what this machine has for the program, what works, and what would make it faster."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console, RenderableType
+
+    from clipseg_live.model.probe import Devices, MatrixSpeed, Precision
+    from clipseg_live.video.probe import EncoderProbe, FoundCamera
+
+PACKAGES = ("torch", "transformers", "opencv-python", "av", "numpy", "pydantic")
+APPLICATION = "clipseg-live"
+
+_LABEL = 14
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A check that could not be done, in one sentence."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """packages: the installed version of each, None for one that is missing."""
+
+    clipseg_live: str
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Codecs:
+    ffmpeg: str
+    encoders: "tuple[EncoderProbe, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder the program keeps things in. bytes: what it takes, None where there is no such folder yet."""
+
+    purpose: str
+    path: "Path"
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that ``doctor`` found; a check that failed left its Problem."""
+
+    versions: Versions | Problem
+    devices: "Devices | Problem"
+    precision: "tuple[Precision, ...] | Problem"
+    matrix_speed: "MatrixSpeed | Problem"
+    codecs: Codecs | Problem
+    cameras: "tuple[FoundCamera, ...] | Problem"
+    caches: tuple[Folder, ...] | Problem
+    faster: tuple[str, ...] | Problem
+
+
+def doctor(
+    device: Annotated[str, typer.Option(help="Where to compare precisions: auto, cpu, cuda or mps.")] = "auto",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look over this machine: versions, devices, precision, codecs, cameras, caches, and what would be faster."""
+    import json
+    import sys
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    # refreshed by hand: rich's own refreshing thread is not waited for when it ends
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        report = examine(device, lambda what: live.update(Text(f"Checking {what} ...", style="dim"), refresh=True))
+    if json_output:
+        json.dump(asdict(report), sys.stdout, indent=2, default=str)
+        sys.stdout.write("\n")
+    else:
+        show(report, Console(highlight=False))
+
+
+def examine(device: str, say: Callable[[str], None]) -> Report:
+    """Do every check; one that fails spoils no other. say: told what is being checked, a word or two."""
+
+    def attempt(what: str, check: Callable[[], Found]) -> Found | Problem:
+        say(what)
+        try:
+            return check()
+        except Exception as error:  # whatever a broken installation comes up with is what is to be reported
+            return Problem(" ".join(str(error).split()) or type(error).__name__)
+
+    versions = attempt("versions", _versions)
+    codecs = attempt("codecs", _codecs)
+    cameras = attempt("cameras", _cameras)
+    caches = attempt("caches", _caches)
+    devices = attempt("devices", _devices)
+    speed = attempt("speed", lambda: _speed(devices))
+    precision = attempt("precision", lambda: _precision(device))
+    faster = attempt("advice", lambda: _advice(devices, speed, precision))
+    return Report(versions, devices, precision, speed, codecs, cameras, caches, faster)
+
+
+def _versions() -> Versions:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from clipseg_live import __version__
+
+    packages: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return Versions(__version__, platform.python_version(), platform.platform(), packages)
+
+
+def _codecs() -> Codecs:
+    from clipseg_live.video import probe
+
+    return Codecs(probe.ffmpeg_version(), tuple(probe.probe_encoder(name) for name in probe.ENCODERS))
+
+
+def _cameras() -> "tuple[FoundCamera, ...]":
+    from clipseg_live.video import probe
+
+    return probe.cameras()
+
+
+def _caches() -> tuple[Folder, ...]:
+    from platformdirs import user_cache_path, user_config_path
+
+    from clipseg_live.model.catalogue import folder_bytes, hub_cache
+
+    places = (
+        ("models", hub_cache()),
+        ("cache", user_cache_path(APPLICATION, appauthor=False)),
+        ("settings", user_config_path(APPLICATION, appauthor=False)),
+    )
+    return tuple(Folder(purpose, path, folder_bytes(path) if path.is_dir() else None) for purpose, path in places)
+
+
+def _devices() -> "Devices":
+    from clipseg_live.model import probe
+
+    return probe.devices()
+
+
+def _speed(devices: "Devices | Problem") -> "MatrixSpeed":
+    from clipseg_live.model import probe
+
+    return probe.matrix_speed(1 if isinstance(devices, Problem) else devices.cpu.cores)
+
+
+def _precision(device: str) -> "tuple[Precision, ...] | Problem":
+    from clipseg_live.model import catalogue, loading, probe
+
+    shapes = next((entry for entry in catalogue.catalogue() if entry.name == loading.SHAPES), None)
+    if shapes is None or not shapes.whole:
+        return Problem(f"The model {loading.SHAPES} is not in this installation, so precisions were not compared.")
+    return probe.precisions(device)
+
+
+def _advice(
+    devices: "Devices | Problem", speed: "MatrixSpeed | Problem", precision: "tuple[Precision, ...] | Problem"
+) -> "tuple[str, ...] | Problem":
+    from clipseg_live.model import probe
+
+    if isinstance(devices, Problem):
+        return Problem("The devices could not be examined, so nothing can be said.")
+    return probe.advice(
+        devices,
+        None if isinstance(speed, Problem) else speed,
+        () if isinstance(precision, Problem) else precision,
+    )
+
+
+def show(report: Report, console: "Console") -> None:
+    """Print a report for people."""
+    from rich.text import Text
+
+    sections: tuple[tuple[str, Any, Callable[[Any], Any]], ...] = (
+        ("Versions", report.versions, _version_lines),
+        ("Devices", report.devices, _device_lines),
+        ("Precision", report.precision, _precision_lines),
+        ("Codecs", report.codecs, _codec_lines),
+        ("Cameras", report.cameras, _camera_lines),
+        ("Caches", report.caches, _cache_lines),
+        ("What would make this machine faster", report.faster, _advice_lines),
+    )
+    for index, (title, found, lines_of) in enumerate(sections):
+        if index:
+            console.print()
+        console.print(title, style="bold")
+        for line in [_sentence(found.problem, "yellow")] if isinstance(found, Problem) else lines_of(found):
+            console.print(line, soft_wrap=isinstance(line, Text))  # a path in pieces could not be copied
+    if isinstance(report.matrix_speed, Problem):
+        console.print(_sentence(f"The speed could not be measured: {report.matrix_speed.problem}", "yellow"))
+
+
+def _version_lines(found: Versions) -> "list[RenderableType]":
+    lines = [
+        _line("clipseg-live", found.clipseg_live),
+        _line("python", found.python),
+        _line("platform", found.platform),
+    ]
+    for name, version in found.packages.items():
+        lines.append(_line(name, version or "not installed", "" if version else "yellow"))
+    return lines
+
+
+def _device_lines(found: "Devices") -> "list[RenderableType]":
+    from rich.filesize import decimal
+
+    cpu = found.cpu
+    lines = [
+        _line("cpu", f"{cpu.name}, {_count(cpu.cores, 'core')}, {_count(cpu.threads, 'thread')} in PyTorch"),
+        _line("instructions", ", ".join(cpu.instructions) or cpu.capability),
+    ]
+    for gpu in found.gpus:
+        memory = "" if gpu.total_bytes is None else f", {decimal(gpu.total_bytes)}"
+        free = "" if gpu.free_bytes is None else f" ({decimal(gpu.free_bytes)} free)"
+        lines.append(_line(gpu.device, f"{gpu.name}{memory}{free}"))
+    if not found.gpus:
+        lines.append(_line("gpu", f"none that PyTorch (built for {found.build}) can use"))
+    return [*lines, _line("--device auto", found.chosen)]
+
+
+def _precision_lines(found: "tuple[Precision, ...]") -> "list[RenderableType]":
+    lines: list[RenderableType] = []
+    for one in found:
+        if one.refusal is not None or one.largest is None or one.mean is None or one.milliseconds is None:
+            lines.append(_line(one.dtype, one.refusal or "not measured", "yellow"))
+            continue
+        lines.append(_line(one.dtype, f"differs from float32 by {one.largest:.4f} at most, {one.mean:.5f} on average"))
+        lines.append(
+            _line("", f"{one.milliseconds:.1f} ms a frame on {one.device}, float32 {one.float32_milliseconds:.1f} ms")
+        )
+    return [*lines, _sentence("Probabilities of the model shapes on a drawn picture, three phrases.", "dim")]
+
+
+def _codec_lines(found: Codecs) -> "list[RenderableType]":
+    working = [one for one in found.encoders if one.works]
+    lines = [_line("ffmpeg", found.ffmpeg)]
+    for kind in ("video", "audio"):
+        names = ", ".join(one.name for one in working if one.kind == kind)
+        lines.append(_line(kind, names or "no encoder works", "" if names else "yellow"))
+    failed = (one for one in found.encoders if not one.works)
+    return [*lines, *(_line(one.name, f"does not work: {one.problem}", "yellow") for one in failed)]
+
+
+def _camera_lines(found: "tuple[FoundCamera, ...]") -> "list[RenderableType]":
+    lines: list[RenderableType] = []
+    for camera in found:
+        refused = camera.readable is False
+        where = f", {camera.path}" if camera.path else ""
+        denied = " (this user may not open it: join the group video)" if refused else ""
+        lines.append(_line(f"camera {camera.index}", f"{camera.name}{where}{denied}", "yellow" if refused else ""))
+    return lines or [_sentence("None was found.", "dim")]
+
+
+def _cache_lines(found: tuple[Folder, ...]) -> "list[RenderableType]":
+    from rich.filesize import decimal
+    from rich.text import Text
+
+    lines: list[RenderableType] = []
+    for one in found:
+        kept = "nothing yet" if one.bytes is None else decimal(one.bytes)
+        lines.append(Text.assemble((f"  {one.purpose:<{_LABEL}}  ", "dim"), f"{kept}, {one.path}"))
+    return lines
+
+
+def _advice_lines(found: tuple[str, ...]) -> "list[RenderableType]":
+    return [_sentence(text) for text in found] or [_sentence("Nothing that these checks could see.", "dim")]
+
+
+def _line(label: str, value: str, style: str = "") -> "RenderableType":
+    """A label and its value; a value too long for the line goes on below itself."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=0)
+    grid.add_column(width=_LABEL)
+    grid.add_column(overflow="fold")
+    grid.add_row("", Text(label, style="dim"), Text(value, style=style))
+    return grid
+
+
+def _sentence(text: str, style: str = "") -> "RenderableType":
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return Padding(Text(text, style=style), (0, 0, 0, 2), expand=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,322 @@
+"""What this machine computes with: its processor, its GPUs, its precisions, and what would make it faster."""
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.model import loading
+
+if TYPE_CHECKING:
+    from clipseg_live.model.segmenter import Segmenter
+
+FASTER = 1.2
+"""From this ratio of times on a saving is told: below it, it drowns in what else the machine does."""
+
+_INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 bf16",
+    "avx512_fp16": "AVX-512 fp16",
+    "amx_bf16": "AMX bf16",
+    "asimd": "NEON",
+    "bf16": "bf16",
+}
+_CPU_INFO = Path("/proc/cpuinfo")
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+_ROWS, _IN, _OUT = 485, 768, 3072  # the widest product of the published models' vision encoder: 22² tokens and one
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """The processor. cores: physical ones this process may use (logical ones where the system does not tell).
+
+    threads: how many PyTorch uses. capability: the instruction set that PyTorch's own kernels use.
+    """
+
+    name: str
+    cores: int
+    logical: int
+    threads: int
+    capability: str
+    instructions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU that PyTorch can use, under its device name; bytes of memory, None where the driver does not say."""
+
+    device: str
+    name: str
+    total_bytes: int | None
+    free_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """build: what PyTorch was built for ("CPU", "CUDA 12.6"). nvidia: GPUs that NVIDIA's driver knows.
+
+    chosen: what ``--device auto`` takes. warning: what PyTorch said when it looked for a GPU.
+    """
+
+    cpu: Cpu
+    gpus: tuple[Gpu, ...]
+    build: str
+    nvidia: tuple[str, ...]
+    chosen: str
+    warning: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """A low precision beside float32 with the model ``shapes``, on one drawn picture and three phrases.
+
+    largest, mean: of the absolute differences of probability; None where it was refused, and ``refusal`` says why.
+    milliseconds, float32_milliseconds: a frame, the fastest of some rounds taken in turns.
+    """
+
+    dtype: str
+    device: str
+    refusal: str | None
+    largest: float | None
+    mean: float | None
+    milliseconds: float | None
+    float32_milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSpeed:
+    """Milliseconds of one product of the published models' size on the CPU, the fastest of some rounds.
+
+    all_cores: in float32 with a thread a core; None where PyTorch uses as many already.
+    """
+
+    float32: float
+    bfloat16: float
+    all_cores: float | None
+
+
+def devices() -> Devices:
+    """The processor and the GPUs, as PyTorch sees them."""
+    import torch
+
+    from clipseg_live.model.devices import choose_device
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = [_cuda(index) for index in range(count)]
+    if torch.backends.mps.is_available():
+        gpus.append(Gpu("mps", "Apple GPU", torch.mps.recommended_max_memory(), None))
+    return Devices(
+        cpu=cpu(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()),
+        gpus=tuple(gpus),
+        build=_build(torch.version.cuda, torch.version.hip),
+        nvidia=nvidia_gpus(),
+        chosen=str(choose_device("auto")),
+        warning=" ".join(str(caught[0].message).split()) if caught else None,
+    )
+
+
+def cpu(threads: int, capability: str, information: Path = _CPU_INFO) -> Cpu:
+    """The processor. information: a file in the format of Linux's /proc/cpuinfo; others give what Python knows."""
+    logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    pairs = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    names = [value for key, value in pairs if key == "model name"]
+    flags = {flag for key, value in pairs if key in ("flags", "Features") for flag in value.split()}
+    return Cpu(
+        name=names[0] if names else platform.processor() or platform.machine() or "unknown",
+        cores=min(logical, _physical_cores(pairs) or logical),
+        logical=logical,
+        threads=threads,
+        capability=capability,
+        instructions=tuple(title for flag, title in _INSTRUCTIONS.items() if flag in flags),
+    )
+
+
+def nvidia_gpus(folder: Path = _NVIDIA) -> tuple[str, ...]:
+    """Names of the GPUs that NVIDIA's driver knows, whether or not PyTorch can use them; empty without a driver."""
+    found = []
+    for information in sorted(folder.glob("*/information")):
+        lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
+        found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    tool = shutil.which("nvidia-smi")
+    if found or tool is None:
+        return tuple(found)
+    asked = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=3, check=True).stdout
+    except (OSError, subprocess.SubprocessError):  # the tool is there without a driver that answers
+        return ()
+    return tuple(line.strip() for line in answer.splitlines() if line.strip())
+
+
+def precisions(device: str = "auto", model: str = loading.SHAPES) -> tuple[Precision, ...]:
+    """The low precisions of a device beside float32: bfloat16, and float16 on a GPU.
+
+    Raises ModelError where the model is not there, UsageError for a device that is not there.
+    """
+    from clipseg_live.model.segmenter import Segmenter
+
+    full = Segmenter.load(model, device=device, dtype="float32")
+    names = ("bfloat16",) if full.device == "cpu" else ("float16", "bfloat16")
+    return tuple(_compare(full, Segmenter.load(model, device=device, dtype=name), name) for name in names)
+
+
+def matrix_speed(cores: int) -> MatrixSpeed:
+    """Time one matrix product in float32 and bfloat16. cores: threads to try, too, where PyTorch uses fewer."""
+    import torch
+
+    def product(dtype: torch.dtype) -> Callable[[], object]:
+        tokens, weights = torch.ones(_ROWS, _IN, dtype=dtype), torch.ones(_OUT, _IN, dtype=dtype)
+        return lambda: torch.nn.functional.linear(tokens, weights)
+
+    threads = torch.get_num_threads()
+    with torch.inference_mode():
+        full, low = product(torch.float32), product(torch.bfloat16)
+        single, half = _fastest([full, low], 20)
+        if threads >= cores:
+            return MatrixSpeed(single, half, None)
+        torch.set_num_threads(cores)
+        try:
+            return MatrixSpeed(single, half, _fastest([full], 20)[0])
+        finally:
+            torch.set_num_threads(threads)
+
+
+def advice(found: Devices | None, speed: MatrixSpeed | None, compared: tuple[Precision, ...] = ()) -> tuple[str, ...]:
+    """What would make this machine faster: only what was seen or measured; None and () for what was not."""
+    if found is None:
+        return ()
+    said = []
+    if found.nvidia and not any(gpu.device.startswith("cuda") for gpu in found.gpus):
+        said.append(_unused_gpu(found))
+    if found.chosen == "cpu" and speed is not None:
+        said += _faster_cpu(found.cpu, speed, compared)
+    return tuple(said)
+
+
+def _build(cuda: str | None, hip: str | None) -> str:
+    return f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else "CPU"
+
+
+def _unused_gpu(found: Devices) -> str:
+    names = ", ".join(sorted(set(found.nvidia)))
+    if found.build == "CPU":
+        return (
+            f"This machine has an NVIDIA GPU ({names}), but this PyTorch is built for CPUs alone: "
+            "install its CUDA build (pytorch.org/get-started)."
+        )
+    reason = f": {found.warning}" if found.warning else "; CUDA_VISIBLE_DEVICES and the driver's version decide that."
+    return f"This machine has an NVIDIA GPU ({names}), but PyTorch ({found.build}) cannot use it{reason}"
+
+
+def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, ...]) -> Iterable[str]:
+    if speed.all_cores is not None and speed.float32 / speed.all_cores >= FASTER:
+        variable = "OMP_NUM_THREADS"
+        cause = f" because {variable} is {os.environ[variable]}" if variable in os.environ else ""
+        yield (
+            f"PyTorch uses {processor.threads} of {processor.cores} cores{cause}: with all of them the encoder's "
+            f"widest product ran {speed.float32 / speed.all_cores:.1f} times as fast here "
+            f"({variable}={processor.cores})."
+        )
+    ratio = speed.float32 / speed.bfloat16
+    low = next((one for one in compared if one.dtype == "bfloat16" and one.device == "cpu"), None)
+    if ratio < FASTER or (low is not None and low.refusal is not None):
+        return
+    told = (
+        f"--dtype bfloat16: the widest product of the published models' encoder ran {ratio:.1f} times as fast as "
+        "in float32 here"
+    )
+    if low is None or low.largest is None or low.milliseconds is None:
+        yield f"{told}; what it changes in the masks was not measured (the model {loading.SHAPES} is needed)."
+        return
+    yield (
+        f"{told}; a whole frame of the model {loading.SHAPES} ran {low.float32_milliseconds / low.milliseconds:.1f} "
+        f"times as fast, with probabilities that differ by {low.largest:.3f} at most."
+    )
+
+
+def _compare(full: "Segmenter", low: "Segmenter", name: str) -> Precision:
+    pictures = _pictures(full.size)
+    phrases = [Prompt.text(text) for text in ("red circle", "blue square", "everything")]
+    if low.dtype != name:
+        reference = _fastest([_turns(full, pictures, phrases)], _ROUNDS)[0]
+        refusal = low.notices[0] if low.notices else f"{low.dtype} is used in its place."
+        return Precision(name, full.device, refusal, None, None, None, reference)
+    expected, found = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
+    difference = np.abs(found - expected)
+    reference, time_taken = _fastest([_turns(one, pictures, phrases) for one in (full, low)], _ROUNDS)
+    return Precision(name, full.device, None, float(difference.max()), float(difference.mean()), time_taken, reference)
+
+
+def _turns(segmenter: "Segmenter", pictures: tuple[Pixels, Pixels], phrases: Sequence[Prompt]) -> Callable[[], object]:
+    """Segment a frame; a different one at each call, for the features of the last are kept."""
+    count = 0
+
+    def frame() -> object:
+        nonlocal count
+        count += 1
+        return segmenter.segment(pictures[count % 2], phrases)
+
+    return frame
+
+
+def _pictures(side: int) -> tuple[Pixels, Pixels]:
+    """A red disc and a blue square over a gradient, uint8 (side, side, 3), and its mirror image."""
+    ramp = np.linspace(60, 190, side, dtype=np.float32)
+    picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 200 - ramp), axis=-1)
+    rows, columns = (axis / side for axis in np.ogrid[:side, :side])
+    picture[(rows - 0.3) ** 2 + (columns - 0.3) ** 2 < 0.04] = (220, 30, 40)
+    picture[(abs(rows - 0.7) < 0.15) & (abs(columns - 0.7) < 0.15)] = (30, 60, 220)
+    pixels = picture.astype(np.uint8)
+    return pixels, np.ascontiguousarray(pixels[:, ::-1])
+
+
+def _fastest(actions: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Milliseconds of each action, the fastest of some rounds in turns, after one that does not count."""
+    best = [float("inf")] * len(actions)
+    for number in range(rounds + 1):
+        for index, action in enumerate(actions):
+            start = time.perf_counter()
+            action()
+            if number:
+                best[index] = min(best[index], (time.perf_counter() - start) * 1000)
+    return best
+
+
+def _cuda(index: int) -> Gpu:
+    import torch
+
+    properties = torch.cuda.get_device_properties(index)
+    try:
+        free: int | None = torch.cuda.mem_get_info(index)[0]
+    except RuntimeError:  # a GPU in exclusive use tells its size, but not what is free
+        free = None
+    return Gpu(f"cuda:{index}", properties.name, properties.total_memory, free)
+
+
+def _physical_cores(pairs: list[tuple[str, str]]) -> int:
+    """Distinct (socket, core) of /proc/cpuinfo; 0 where it does not tell them."""
+    cores, socket = set(), "0"
+    for key, value in pairs:
+        if key == "physical id":
+            socket = value
+        elif key == "core id":
+            cores.add((socket, value))
+    return len(cores)
