@@ -161,7 +161,7 @@ def _devices() -> "Devices":
 def _speed(devices: "Devices | Problem") -> "MatrixSpeed":
     from clipseg_live.model import probe
 
-    return probe.matrix_speed(1 if isinstance(devices, Problem) else devices.cpu.cores)
+    return probe.matrix_speed(None if isinstance(devices, Problem) else devices.cpu.cores)
 
 
 def _precision(device: str) -> "tuple[Precision, ...] | Problem":

@@ -33,6 +33,7 @@ _INSTRUCTIONS = {
     "bf16": "bf16",
 }
 _CPU_INFO = Path("/proc/cpuinfo")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 _ROWS, _IN, _OUT = 485, 768, 3072  # the widest product of the published models' vision encoder: 22² tokens and one
 _ROUNDS = 5
@@ -40,7 +41,8 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """The processor. cores: physical ones this process may use (logical ones where the system does not tell).
+    """The processor. cores: physical ones this process may use, by its affinity and its container's quota (logical
+    ones where the system does not tell).
 
     threads: how many PyTorch uses. capability: the instruction set that PyTorch's own kernels use.
     """
@@ -129,8 +131,8 @@ def devices() -> Devices:
     )
 
 
-def cpu(threads: int, capability: str, information: Path = _CPU_INFO) -> Cpu:
-    """The processor. information: a file in the format of Linux's /proc/cpuinfo; others give what Python knows."""
+def cpu(threads: int, capability: str, information: Path = _CPU_INFO, quota: Path = _QUOTA) -> Cpu:
+    """The processor, from files in the formats of Linux's /proc/cpuinfo and cpu.max; else what Python knows."""
     logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -141,7 +143,7 @@ def cpu(threads: int, capability: str, information: Path = _CPU_INFO) -> Cpu:
     flags = {flag for key, value in pairs if key in ("flags", "Features") for flag in value.split()}
     return Cpu(
         name=names[0] if names else platform.processor() or platform.machine() or "unknown",
-        cores=min(logical, _physical_cores(pairs) or logical),
+        cores=min(logical, _physical_cores(pairs) or logical, _quota(quota) or logical),
         logical=logical,
         threads=threads,
         capability=capability,
@@ -178,8 +180,8 @@ def precisions(device: str = "auto", model: str = loading.SHAPES) -> tuple[Preci
     return tuple(_compare(full, Segmenter.load(model, device=device, dtype=name), name) for name in names)
 
 
-def matrix_speed(cores: int) -> MatrixSpeed:
-    """Time one matrix product in float32 and bfloat16. cores: threads to try, too, where PyTorch uses fewer."""
+def matrix_speed(cores: int | None) -> MatrixSpeed:
+    """Time one matrix product in float32 and bfloat16. cores: threads to try, too, where PyTorch uses others."""
     import torch
 
     def product(dtype: torch.dtype) -> Callable[[], object]:
@@ -190,7 +192,7 @@ def matrix_speed(cores: int) -> MatrixSpeed:
     with torch.inference_mode():
         full, low = product(torch.float32), product(torch.bfloat16)
         single, half = _fastest([full, low], 20)
-        if threads >= cores:
+        if cores is None or threads == cores:
             return MatrixSpeed(single, half, None)
         torch.set_num_threads(cores)
         try:
@@ -230,8 +232,9 @@ def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, .
     if speed.all_cores is not None and speed.float32 / speed.all_cores >= FASTER:
         variable = "OMP_NUM_THREADS"
         cause = f" because {variable} is {os.environ[variable]}" if variable in os.environ else ""
+        threads, cores = _count(processor.threads, "thread"), _count(processor.cores, "core")
         yield (
-            f"PyTorch uses {processor.threads} of {processor.cores} cores{cause}: with all of them the encoder's "
+            f"PyTorch uses {threads} for {cores}{cause}: with a thread a core the encoder's "
             f"widest product ran {speed.float32 / speed.all_cores:.1f} times as fast here "
             f"({variable}={processor.cores})."
         )
@@ -248,8 +251,12 @@ def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, .
         return
     yield (
         f"{told}; a whole frame of the model {loading.SHAPES} ran {low.float32_milliseconds / low.milliseconds:.1f} "
-        f"times as fast, with probabilities that differ by {low.largest:.3f} at most."
+        f"times as fast, with probabilities that differ by {low.largest:.2g} at most."
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _compare(full: "Segmenter", low: "Segmenter", name: str) -> Precision:
@@ -320,3 +327,12 @@ def _physical_cores(pairs: list[tuple[str, str]]) -> int:
         elif key == "core id":
             cores.add((socket, value))
     return len(cores)
+
+
+def _quota(file: Path) -> int:
+    """Whole cores' worth of time that the container gets, at least 1; 0 where nothing limits it."""
+    try:
+        share, period = file.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return 0
+    return 0 if share == "max" else max(1, int(share) // int(period))

@@ -1,0 +1,160 @@
+"""What the machine is seen to have, what is measured on it, and that advice says nothing else."""
+
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.model import probe
+from clipseg_live.model.segmenter import Segmenter
+
+CPU_INFO = """\
+processor\t: {0}
+model name\t: Some processor @ 3.00GHz
+physical id\t: 0
+core id\t: {1}
+flags\t: fpu avx2 avx512f amx_bf16 amx_tile
+
+"""
+CPU = probe.Cpu("Some processor", 4, 8, 4, "AVX512", ())
+DEVICES = probe.Devices(CPU, (), "CPU", (), "cpu", None)
+BFLOAT16 = probe.Precision("bfloat16", "cpu", None, 0.0125, 0.0011, 20.0, 40.0)
+FAST = probe.MatrixSpeed(10.0, 2.5, None)
+LEVEL = probe.MatrixSpeed(10.0, 9.5, None)
+
+
+def test_a_processor_with_two_threads_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    information = tmp_path / "cpuinfo"
+    information.write_text("".join(CPU_INFO.format(number, number // 2) for number in range(4)))
+    found = probe.cpu(2, "AVX512", information, tmp_path / "unlimited")
+    assert found == probe.Cpu("Some processor @ 3.00GHz", 2, 4, 2, "AVX512", ("AVX2", "AVX-512", "AMX bf16"))
+
+
+def test_a_process_that_may_use_fewer_cores_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    information = tmp_path / "cpuinfo"
+    information.write_text("".join(CPU_INFO.format(number, number) for number in range(4)))
+    assert probe.cpu(1, "AVX512", information, tmp_path / "unlimited").cores == 1
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1), ("", 4)])
+def test_a_container_that_gets_less_than_the_machine(
+    limit: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    (tmp_path / "cpu.max").write_text(limit)
+    assert probe.cpu(4, "AVX512", tmp_path / "missing", tmp_path / "cpu.max").cores == cores
+
+
+def test_a_system_without_cpuinfo(tmp_path: Path) -> None:
+    found = probe.cpu(1, "DEFAULT", tmp_path / "missing", tmp_path / "missing")
+    assert found.name and found.cores == found.logical >= 1 and found.instructions == ()
+
+
+def test_devices_of_this_machine() -> None:
+    found = probe.devices()
+    assert found.cpu.threads == torch.get_num_threads()
+    assert (found.chosen == "cpu") is (not found.gpus)
+
+
+def test_nvidia_gpus_from_the_driver(tmp_path: Path) -> None:
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA Something\nIRQ: 3\n")
+    assert probe.nvidia_gpus(tmp_path) == ("NVIDIA Something",)
+
+
+def test_a_driver_tool_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **options: object) -> None:
+        assert options["timeout"]
+        raise subprocess.TimeoutExpired("nvidia-smi", 3)
+
+    monkeypatch.setattr(probe.shutil, "which", lambda _: "nvidia-smi")
+    monkeypatch.setattr(probe.subprocess, "run", hang)
+    assert probe.nvidia_gpus(tmp_path) == ()
+
+
+def test_precision_is_the_difference_of_the_two_segmenters(tiny_folder: Path) -> None:
+    (found,) = probe.precisions("cpu", str(tiny_folder))
+    assert (found.dtype, found.device, found.refusal) == ("bfloat16", "cpu", None)
+    full, low = (Segmenter.load(str(tiny_folder), device="cpu", dtype=name) for name in ("float32", "bfloat16"))
+    phrases = [probe.Prompt.text(text) for text in ("red circle", "blue square", "everything")]
+    picture = probe._pictures(full.size)[0]
+    difference = np.abs(full.segment(picture, phrases).probabilities - low.segment(picture, phrases).probabilities)
+    assert found.largest == pytest.approx(difference.max()) and found.largest > 0
+    assert found.mean == pytest.approx(difference.mean())
+    assert found.milliseconds is not None and found.milliseconds > 0 and found.float32_milliseconds > 0
+
+
+def test_a_precision_that_the_engine_refuses_is_told(tiny_folder: Path) -> None:
+    full, stayed = (Segmenter.load(str(tiny_folder), device="cpu", dtype="float32") for _ in range(2))
+    stayed._precision_notices = ("bfloat16 changes this model's masks visibly.",)
+    found = probe._compare(full, stayed, "bfloat16")
+    assert found.refusal == "bfloat16 changes this model's masks visibly."
+    assert found.largest is None and found.milliseconds is None
+
+
+def test_the_pictures_differ_and_are_pictures() -> None:
+    first, second = probe._pictures(64)
+    assert first.shape == second.shape == (64, 64, 3) and first.dtype == np.uint8
+    assert (first != second).any()
+    assert tuple(first[19, 19]) == (220, 30, 40) and tuple(first[45, 45]) == (30, 60, 220)
+
+
+def test_a_device_that_is_not_there(tiny_folder: Path) -> None:
+    with pytest.raises(UsageError):
+        probe.precisions("cuda:99", str(tiny_folder))
+
+
+def test_measuring_speed_leaves_torch_as_it_was() -> None:
+    threads, before = torch.get_num_threads(), threading.active_count()
+    level = probe.matrix_speed(threads)
+    assert level.float32 > 0 and level.bfloat16 > 0 and level.all_cores is None
+    more = probe.matrix_speed(threads + 1)
+    assert more.all_cores is not None and more.all_cores > 0
+    assert torch.get_num_threads() == threads and threading.active_count() == before
+
+
+def test_no_advice_where_nothing_was_measured_or_won() -> None:
+    assert probe.advice(None, FAST) == ()
+    assert probe.advice(DEVICES, None) == ()
+    assert probe.advice(DEVICES, LEVEL, (BFLOAT16,)) == ()
+    assert probe.advice(replace(DEVICES, chosen="mps"), FAST) == ()
+
+
+def test_bfloat16_is_advised_with_what_was_measured() -> None:
+    (said,) = probe.advice(DEVICES, FAST, (BFLOAT16,))
+    for part in ("--dtype bfloat16", "4.0 times as fast", "2.0 times as fast", "0.013 at most"):
+        assert part in said
+    (unsure,) = probe.advice(DEVICES, FAST)
+    assert "was not measured" in unsure
+    refused = replace(BFLOAT16, refusal="no", largest=None, mean=None, milliseconds=None)
+    assert probe.advice(DEVICES, FAST, (refused,)) == ()
+
+
+def test_idle_cores_are_told_when_they_were_seen_to_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    one = replace(DEVICES, cpu=replace(CPU, threads=1))
+    (said,) = probe.advice(one, replace(LEVEL, all_cores=4.0))
+    assert "1 thread for 4 cores because OMP_NUM_THREADS is 1" in said and "2.5 times" in said
+    crowded = replace(DEVICES, cpu=replace(CPU, threads=16, cores=1))
+    assert "16 threads for 1 core because" in probe.advice(crowded, replace(LEVEL, all_cores=2.0))[0]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    (said,) = probe.advice(one, replace(LEVEL, all_cores=4.0))
+    assert "because" not in said
+    assert probe.advice(one, replace(LEVEL, all_cores=9.9)) == ()
+
+
+def test_a_gpu_that_pytorch_cannot_use() -> None:
+    seen = replace(DEVICES, nvidia=("NVIDIA Something", "NVIDIA Something"))
+    (said,) = probe.advice(seen, LEVEL)
+    assert "(NVIDIA Something)" in said and "built for CPUs" in said
+    (said,) = probe.advice(replace(seen, build="CUDA 12.6", warning="The driver is too old."), LEVEL)
+    assert "cannot use it: The driver is too old." in said
+    gpu = probe.Gpu("cuda:0", "NVIDIA Something", 1, 1)
+    assert probe.advice(replace(seen, build="CUDA 12.6", gpus=(gpu,), chosen="cuda"), LEVEL) == ()
