@@ -145,25 +145,25 @@ def _terminated_like_interrupted() -> Iterator[None]:
 @contextmanager
 def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
     """A bar on a terminal, nothing elsewhere."""
+    from rich import progress as bars
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
     console = Console(stderr=True)
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[left]}"),
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Starting", total=None, rate="", left="")
 
         def on_stage(stage: str) -> None:
             bar.update(task, description=stage)
 
-        def on_progress(progress: "Progress") -> None:  # type: ignore[valid-type]
+        def on_progress(progress: "Progress") -> None:
             left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
             bar.update(
                 task,

@@ -1,0 +1,192 @@
+"""The virtual environment of a checkout: made, kept up to date and entered by ``scripts/run`` and ``scripts/test``.
+
+Only the standard library, so that any Python can run it on any system.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST_PYTHON = (3, 10)
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+CUDA_INDEX = "https://download.pytorch.org/whl/cu126"
+SYSTEM_LIBRARIES = {"libGL.so.1": "libgl1", "libglib-2.0.so.0": "libglib2.0-0"}
+"""Shared libraries that OpenCV loads, and the packages of Debian and Ubuntu that hold them."""
+
+_MARK = "clipseg-live-installed"
+
+
+class EnvironmentProblem(Exception):
+    """The environment cannot be made; the text says what to do."""
+
+
+def prepare(extras: Sequence[str] = ()) -> Path:
+    """The environment's Python, with the package and ``extras`` installed. Quick when nothing has changed.
+
+    Raises EnvironmentProblem.
+    """
+    if sys.version_info < OLDEST_PYTHON:
+        raise EnvironmentProblem(f"Python 3.10 or later is needed; this is {platform.python_version()}.")
+    folder = ROOT / ".venv"
+    python = python_of(folder)
+    wanted = stamps(extras)
+    if is_ready(folder, wanted):
+        return python
+    with _locked(ROOT / ".venv.lock"):
+        if is_ready(folder, wanted):  # another start has just made it
+            return python
+        say("Installing clipseg-live into .venv (a few minutes the first time)...")
+        install_system_libraries()
+        if not _works(python):
+            _make(folder)
+        _install(python, extras)
+        mark = folder / _MARK
+        mark.write_text("\n".join(sorted(wanted | _installed(mark))), encoding="ascii")
+    return python
+
+
+def python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def stamps(extras: Sequence[str]) -> set[str]:
+    """One for the package and one for each extra; they change whenever something must be installed anew."""
+    content = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+    place = repr((sys.version_info[:2], str(ROOT))).encode()
+    return {hashlib.sha256(content + place + extra.encode()).hexdigest() for extra in ("", *extras)}
+
+
+def is_ready(folder: Path, wanted: set[str]) -> bool:
+    return wanted <= _installed(folder / _MARK) and python_of(folder).exists()
+
+
+def _installed(mark: Path) -> set[str]:
+    return set(mark.read_text(encoding="ascii", errors="replace").split()) if mark.is_file() else set()
+
+
+def torch_arguments(version: str, *, system: str, nvidia: bool, reachable: bool) -> list[str]:
+    """What to ask pip for, so that the build of torch suits the machine.
+
+    Without an NVIDIA GPU that is the CPU build, many times smaller than the usual one; on Windows the usual one is the
+    CPU build, and the GPU's has an index of its own. reachable: whether those indexes can be reached.
+    """
+    index = {("Linux", False): CPU_INDEX, ("Windows", True): CUDA_INDEX}.get((system, nvidia))
+    return [f"torch=={version}", *(["--extra-index-url", index] if index and reachable else [])]
+
+
+def missing_packages() -> list[str]:
+    """Packages of Debian or Ubuntu whose libraries are not there; nothing on other systems."""
+    if platform.system() != "Linux" or shutil.which("apt-get") is None:
+        return []
+    return [package for library, package in SYSTEM_LIBRARIES.items() if not _loads(library)]
+
+
+def install_system_libraries() -> None:
+    """Install what is missing, or raise EnvironmentProblem with the command to do it."""
+    packages = missing_packages()
+    if not packages:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if os.geteuid() != 0:
+        raise EnvironmentProblem(f"Libraries of the system are missing. Run: sudo {' '.join(command)}")
+    say(f"Installing {', '.join(packages)} from the system's packages...")
+    _run(["apt-get", "update"])
+    _run(command)
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _make(folder: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True, check=False
+    )
+    if finished.returncode:
+        if "ensurepip" in finished.stdout + finished.stderr:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            raise EnvironmentProblem(f"Python's venv is missing. Run: sudo apt-get install python{version}-venv")
+        raise EnvironmentProblem(f"The virtual environment could not be made: {_last_lines(finished)}")
+
+
+def _install(python: Path, extras: Sequence[str]) -> None:
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    wanted = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
+    version = constrained("torch")
+    # torch on its own and exactly: a range would take a build of several gigabytes even where a small one is at hand
+    choice = torch_arguments(
+        version, system=platform.system(), nvidia=has_nvidia(), reachable=_reachable("download.pytorch.org")
+    )
+    _run([*pip, *choice])
+    _run([*pip, "--constraint", str(ROOT / "constraints.txt"), "--editable", wanted])
+
+
+def constrained(package: str) -> str:
+    """The version that constraints.txt asks for."""
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        name, _, version = line.partition("==")
+        if name == package:
+            return version.split(";")[0].strip()
+    raise EnvironmentProblem(f"constraints.txt names no version of {package}.")
+
+
+def has_nvidia() -> bool:
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
+
+
+def _reachable(host: str) -> bool:
+    try:
+        socket.create_connection((host, 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def _works(python: Path) -> bool:
+    try:
+        return not subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode
+    except OSError:
+        return False
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _run(command: list[str]) -> None:
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if finished.returncode:
+        raise EnvironmentProblem(f"{' '.join(command)}\nfailed:\n{_last_lines(finished)}")
+
+
+def _last_lines(finished: "subprocess.CompletedProcess[str]") -> str:
+    return "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-15:])
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One start at a time installs; the others wait."""
+    with path.open("a+b") as file:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,39 @@
+"""What holds for every test: no network, and nothing left running."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+
+_PATIENCE = 5.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """Fails a test after which a thread or process is there that was not there before."""
+    threads, processes = set(threading.enumerate()), _children()
+    yield
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(_PATIENCE)
+    left = [thread.name for thread in set(threading.enumerate()) - threads if _counts(thread)]
+    assert not left, f"threads left running: {left}"
+    multiprocessing.active_children()  # collects those that have ended
+    assert not _children() - processes, "a process was left running"
+
+
+def _counts(thread: threading.Thread) -> bool:
+    """tqdm's monitor and hypothesis' own threads last as long as the process."""
+    return not thread.name.startswith(("TMonitor", "tqdm", "hypothesis"))
+
+
+def _children() -> set[str]:
+    """Ids of this process's children, where the system tells."""
+    listed: set[str] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        listed.update(task.read_text().split())
+    return listed
