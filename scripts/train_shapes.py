@@ -52,20 +52,26 @@ MOST_THINGS = 16
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the run, up to the share ``until`` of its steps."""
+    """A part of the run, up to the share ``until`` of its steps.
+
+    sizes: of the pictures, one drawn for each batch. smallest, largest: bounds of the objects' shares of a picture.
+    dice: weight of the Dice loss.
+    """
 
     until: float
     sizes: tuple[tuple[int, int], ...]
     pictures: int
     smallest: float
+    largest: float
     dice: float
 
 
 STAGES = (
-    Stage(0.56, ((128, 128),), 16, 0.006, 0.5),
-    Stage(0.82, ((176, 176), (176, 176), (176, 176), (144, 208)), 16, 0.0035, 0.6),
-    Stage(1.0, ((224, 224),) * 7 + ((176, 272), (256, 192), (256, 256)), 12, 0.002, 0.8),
+    Stage(0.56, ((128, 128),), 16, 0.018, 0.4, 0.5),
+    Stage(0.82, ((176, 176), (176, 176), (176, 176), (144, 208)), 16, 0.005, 0.3, 0.6),
+    Stage(1.0, ((224, 224),) * 7 + ((176, 272), (256, 192), (256, 256)), 12, 0.002, 0.25, 0.8),
 )
+"""Large objects first: a shape is learnt where many patches show it, and then carries over to small ones."""
 QUESTIONS = 9
 IMAGE_SHARE = 0.42
 """How many pictures of a batch get one question asked by an image."""
@@ -97,7 +103,7 @@ class Hints(nn.Module):
             shares.scatter_add_(2, labels, torch.ones_like(labels, dtype=torch.float32)).div_(labels.shape[2])
             shares[..., 0] *= 0.3  # most of a picture is background
             scores = functional.log_softmax(head(tokens).float(), -1)
-            loss = loss - (shares * scores).sum(-1).mean()
+            loss = loss - (2.0 if name == "shape" else 1.0) * (shares * scores).sum(-1).mean()
         return loss
 
     def on_prompts(self, embeddings: Tensor, meanings: Tensor) -> Tensor:
@@ -142,7 +148,7 @@ class Batches(IterableDataset[dict[str, Tensor]]):
         looks = np.zeros((pictures, MOST_THINGS, 2), dtype=np.int64)
         answers = np.zeros((pictures, QUESTIONS, MOST_THINGS), dtype=bool)
         for row in range(pictures):
-            picture = draw(rng, height, width, smallest=stage.smallest)
+            picture = draw(rng, height, width, smallest=stage.smallest, largest=stage.largest)
             pixels.append(picture.pixels)
             owners.append(picture.owner)
             for number, thing in enumerate(picture.things, start=1):
@@ -210,7 +216,7 @@ def answer(
         if hints is not None:
             target = texts.detach().float()
             helping = helping + 0.1 * functional.mse_loss(images.float(), target) / target.var().clamp_min(1e-3)
-            helping = helping + 0.05 * hints.on_prompts(images, batch["meanings"][batch["phrase"][batch["slots"]]])
+            helping = helping + 0.15 * hints.on_prompts(images, batch["meanings"][batch["phrase"][batch["slots"]]])
         share = torch.ones(len(prompts)) if blend is None else blend
         mixed = share[:, None] * images + (1 - share[:, None]) * texts
         embeddings = embeddings.index_put((batch["slots"],), mixed.to(embeddings.dtype))
