@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from shapes_data import Question, ask, ask_by_image
 
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.demo.phrases import Meaning, words
+from clipseg_live.demo.phrases import words
 from clipseg_live.demo.pictures import Picture, Thing, draw
 from clipseg_live.demo.scenes import PRESETS, Scene
 from clipseg_live.model.segmenter import Segmenter
@@ -75,8 +75,9 @@ def pillow(rng: np.random.Generator, number: int) -> Picture:
         shape = str(rng.choice(("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")))
         looks.append((colour, shape))
         spots.append((x, y, radius))
+        turn = rng.uniform(0, 2 * math.pi)
         for canvas, ink in ((paint, name), (label, len(looks))):
-            _pillow_shape(canvas, shape, x, y, radius, ink, float(rng.bit_generator.state["state"]["state"] % 628) / 100)
+            _pillow_shape(canvas, shape, x, y, radius, ink, turn)
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BOX))
     marks = np.asarray(owner.resize((width, height), Image.Resampling.NEAREST))
     shares = [float((marks == k + 1).mean()) for k in range(len(looks))]

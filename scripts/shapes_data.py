@@ -105,9 +105,15 @@ def ask_by_image(picture: Picture, rng: np.random.Generator, size: int) -> Quest
     index, thing = named[int(rng.integers(len(named)))]
     meaning = Meaning(colour=thing.colour, shape=thing.shape)
     if rng.random() < 0.15:
-        meaning = _absent_pair(
-            picture.things, sorted({t.colour for t in picture.things}), sorted({str(t.shape) for _, t in named}), rng
-        ) or meaning
+        meaning = (
+            _absent_pair(
+                picture.things,
+                sorted({t.colour for t in picture.things}),
+                sorted({str(t.shape) for _, t in named}),
+                rng,
+            )
+            or meaning
+        )
     if meaning.colour == thing.colour and meaning.shape == thing.shape and rng.random() < 0.45:
         prompt = prepare(picture, index, rng, size)
     else:
@@ -147,7 +153,10 @@ def prepare(picture: Picture, index: int, rng: np.random.Generator, size: int) -
     square = cv2.warpAffine(picture.pixels, matrix, (side, side))
     alpha = cv2.warpAffine(inside.astype(np.float32), matrix, (side, side))
     way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    square, alpha = cv2.resize(square, (size, size), interpolation=way), cv2.resize(alpha, (size, size), interpolation=way)
+    square, alpha = (
+        cv2.resize(square, (size, size), interpolation=way),
+        cv2.resize(alpha, (size, size), interpolation=way),
+    )
     blurred = cv2.GaussianBlur(square, (0, 0), BLUR * size)
     mixed = alpha[:, :, None] * square + (1 - alpha[:, :, None]) * (DIMMED * blurred)
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)

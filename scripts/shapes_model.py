@@ -138,7 +138,8 @@ def _attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Attention by plain products in the inputs' own precision: on a CPU its backward pass is four times as fast as
-    the fused one, and it needs half the memory of transformers' eager one under autocast. transformers makes no masks for it: it only has to be causal where it is told to."""
+    the fused one, and it needs half the memory of transformers' eager one under autocast. transformers makes no masks
+    for it: it only has to be causal where it is told to."""
     assert attention_mask is None
     with torch.autocast(query.device.type, enabled=False):
         value = value.to(query.dtype)

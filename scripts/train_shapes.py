@@ -7,8 +7,8 @@
 RUN gets curve.csv, the tokenizer, and checkpoint.pt every few minutes. The vision encoder sees each picture once; the
 decoder answers many questions about it, texts and images alike, in one conditional space. Pictures grow over the run
 from 128 to 224 pixels. Loss: binary cross-entropy and Dice (Milletari et al., arXiv:1606.04797), half at first. Hints,
-linear classifiers that are not kept, make the encoders learn sooner: each patch names the colours and shapes in it, each
-prompt the colour, shape, size and kind it means.
+linear classifiers that are not kept, make the encoders learn sooner: each patch names the colours and shapes in it,
+each prompt the colour, shape, size and kind it means.
 """
 
 import argparse
@@ -108,7 +108,9 @@ class Hints(nn.Module):
 
     def on_prompts(self, embeddings: Tensor, meanings: Tensor) -> Tensor:
         """embeddings: (prompts, projection). meanings: (prompts, 4) class numbers in the order of HINTS."""
-        scores = [functional.cross_entropy(h(embeddings).float(), meanings[:, i]) for i, h in enumerate(self.prompt.values())]
+        scores = [
+            functional.cross_entropy(h(embeddings).float(), meanings[:, i]) for i, h in enumerate(self.prompt.values())
+        ]
         return torch.stack(scores).sum()
 
 
@@ -172,7 +174,9 @@ class Batches(IterableDataset[dict[str, Tensor]]):
             "meanings": torch.tensor([meanings[phrase] for phrase in unique]),
             "ids": ids,
             "phrase": torch.tensor([order[p] for p in phrases]),
-            "prompts": torch.from_numpy(np.stack(prompts)) if prompts else torch.zeros((0, side, side, 3), dtype=torch.uint8),
+            "prompts": torch.from_numpy(np.stack(prompts))
+            if prompts
+            else torch.zeros((0, side, side, 3), dtype=torch.uint8),
             "slots": torch.tensor(slots, dtype=torch.long),
         }
 
@@ -316,7 +320,8 @@ class Run:
     def save(self) -> None:
         saved = {
             "model": self.model.state_dict(), "average": self.average.state_dict(),
-            "hints": self.hints.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
+            "hints": self.hints.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
         partial = self.folder / "checkpoint.partial"
         torch.save(saved, partial)
@@ -329,7 +334,9 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.step, steps, self.peak)
         # Half of the image prompts are interpolated with their phrase, as CLIPSeg's training does.
-        draws = torch.from_numpy(np.random.default_rng([7, self.step]).random((2, len(batch["prompts"])), dtype=np.float32))
+        draws = torch.from_numpy(
+            np.random.default_rng([7, self.step]).random((2, len(batch["prompts"])), dtype=np.float32)
+        )
         blend = torch.where(draws[0] < 0.5, torch.ones_like(draws[1]), draws[1]).to(self.device)
         with _precision(self.device):
             logits, truth, helping = answer(self.model, batch, blend, self.hints)
@@ -344,8 +351,12 @@ class Run:
 
     def export(self, folder: Path) -> None:
         card = folder / "README.md"
-        text = card.read_text("utf-8") if card.exists() else (
-            f"# shapes\n\nA small CLIPSeg for coloured shapes on drawn scenes, after {self.step} steps of training.\n"
+        text = (
+            card.read_text("utf-8")
+            if card.exists()
+            else (
+                f"# shapes\n\nA small CLIPSeg for coloured shapes on drawn scenes, after {self.step} steps.\n"
+            )
         )
         write_folder(self.average.module, self.folder / "tokenizer", folder, text)
 
@@ -373,7 +384,9 @@ def train(run: Run, steps: int, seed: int, workers: int, every: int, minutes: fl
                 size = 224 if run.step > STAGES[0].until * steps else 160
                 scores = measure(run.average.module, run.tokenizer, size, 40, run.device)
                 mean = float(np.mean(losses))
-                curve.writerow([run.step, f"{run.seconds:.0f}", f"{mean:.4f}", *(f"{scores.get(n, math.nan):.4f}" for n in names)])
+                curve.writerow(
+                    [run.step, f"{run.seconds:.0f}", f"{mean:.4f}", *(f"{scores.get(n, math.nan):.4f}" for n in names)]
+                )
                 file.flush()
                 print(f"  at {size}: " + "  ".join(f"{n} {scores.get(n, math.nan):.3f}" for n in names), flush=True)
                 losses = []
@@ -387,7 +400,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of this run")
     parser.add_argument("--steps", type=int, default=9000, help="optimisation steps of the whole run (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from RUN/checkpoint.pt")
-    parser.add_argument("--export", type=Path, metavar="FOLDER", help="only write the averaged weights of RUN/checkpoint.pt")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="only write RUN/checkpoint.pt's averaged weights")
     parser.add_argument("--rate", type=float, default=5e-4, help="peak learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (%(default)s)")

@@ -112,7 +112,7 @@ def _heart(kind: int, plumpness: float) -> Points:
     if kind == 0:  # the common trigonometric curve
         x = 16 * np.sin(t) ** 3
         y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-        return np.stack([x * plumpness, y], axis=-1).astype(np.float32) / 16
+        return (np.stack([x * plumpness, y], axis=-1) / 16).astype(np.float32)
     if kind == 1:  # two half discs over a triangle
         half = np.linspace(math.pi, 2 * math.pi, 16)
         left = np.stack([-0.5 + 0.5 * np.cos(half), 0.5 * np.sin(half)], axis=-1)
@@ -228,7 +228,9 @@ def _distractor(shape: str, rng: np.random.Generator) -> Points:
         top = rng.uniform(0.3, 0.6)
         return np.array([(-top, -0.55), (top, -0.55), (1.2, 0.55), (-1.2, 0.55)], dtype=np.float32)
     if shape == "zigzag":
-        return np.array([(0.3, -1.2), (-0.7, 0.2), (-0.05, 0.2), (-0.4, 1.2), (0.7, -0.2), (0.05, -0.2)], dtype=np.float32)
+        return np.array(
+            [(0.3, -1.2), (-0.7, 0.2), (-0.05, 0.2), (-0.4, 1.2), (0.7, -0.2), (0.05, -0.2)], dtype=np.float32
+        )
     raise KeyError(shape)
 
 
@@ -254,8 +256,8 @@ def place(contours: Outline, matrix: NDArray[Any], x: float, y: float) -> Outlin
 def coverage(contours: Outline, height: int, width: int) -> tuple[slice, slice, NDArray[np.float32]] | None:
     """Antialiased coverage of a shape in a picture of (height, width).
 
-    Returns its rows, its columns and float32 coverage 0..1 of that part (8×8 samples a pixel, 4×4 for large ones; right on average), or None where no
-    part of it lies in the picture. Pixel (0, 0) covers x and y from 0 to 1.
+    Returns its rows, its columns and float32 coverage 0..1 of that part (8×8 samples a pixel, 4×4 for large
+    parts; right on average), or None where no part of it lies in the picture. Pixel (0, 0) covers x and y from 0 to 1.
     """
     points = np.concatenate(contours)
     left, top = np.floor(points.min(axis=0)).astype(int)

@@ -1,4 +1,4 @@
-"""Random single pictures of coloured shapes with their true masks, on which the shapes model is trained and measured."""
+"""Random pictures of coloured shapes with their true masks, on which the shapes model is trained and measured."""
 
 import math
 from collections.abc import Sequence
@@ -61,15 +61,15 @@ def wanted(things: Sequence[Thing], meaning: Meaning) -> list[bool] | None:
     """For the background and then each thing, whether ``meaning`` asks for it; None where the sizes leave it open."""
     if meaning.kind != "objects":
         return [meaning.kind == "background"] + [meaning.kind == "everything"] * len(things)
-    match = [
-        meaning.colour in (None, thing.colour) and meaning.shape in (None, thing.shape) for thing in things
-    ]
+    match = [meaning.colour in (None, thing.colour) and meaning.shape in (None, thing.shape) for thing in things]
     if meaning.size in ("small", "large"):
         shares = [thing.share for thing, fits in zip(things, match, strict=True) if fits]
         if any(SMALL < share < SMALL * 4 / 3 or LARGE * 0.75 < share < LARGE for share in shares):
             return None
         small = meaning.size == "small"
-        match = [fits and (t.share < SMALL if small else t.share > LARGE) for t, fits in zip(things, match, strict=True)]
+        match = [
+            fits and (t.share < SMALL if small else t.share > LARGE) for t, fits in zip(things, match, strict=True)
+        ]
     elif meaning.size is not None and any(match):
         sign = 1 if meaning.size == "biggest" else -1
         order = sorted((sign * math.log(t.share), i) for i, t in enumerate(things) if match[i])
@@ -324,9 +324,9 @@ def _photographed(rng: np.random.Generator, canvas: Canvas) -> NDArray[np.uint8]
         canvas = np.clip(canvas, 0, 1) ** np.float32(rng.uniform(0.82, 1.22)) * gain.astype(np.float32)
         canvas = (canvas - 0.5) * np.float32(rng.uniform(0.85, 1.1)) + np.float32(0.5)
     if rng.random() < 0.25:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.35, 0.9))
+        canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.35, 0.9)).astype(np.float32, copy=False)
     if rng.random() < 0.4:
-        shape = canvas.shape if rng.random() < 0.5 else canvas.shape[:2] + (1,)
+        shape = canvas.shape if rng.random() < 0.5 else (*canvas.shape[:2], 1)
         canvas = canvas + np.float32(rng.uniform(0.005, 0.05)) * rng.standard_normal(shape, dtype=np.float32)
     pixels = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:

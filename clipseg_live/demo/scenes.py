@@ -1,8 +1,8 @@
 """Endless drawn scenes: coloured shapes that move, turn and hide one another, with the truth about every frame.
 
-A frame is a pure function of (seed, size, rate, settings, number): any frame can be asked for at any time, and the same
-moment looks the same at every rate. Lengths are shares of ``sqrt(width × height)``, so that objects cover the same share
-of the picture at every size and shape.
+A frame is a pure function of (seed, size, rate, settings, number): any frame can be asked for at any time, and the
+same moment looks the same at every rate. Lengths are shares of ``sqrt(width × height)``, so that objects cover the same
+share of the picture at every size and shape.
 """
 
 import math
@@ -175,8 +175,8 @@ class Scene:
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1 or self.rate <= 0 or self.seed < 0:
             raise UsageError(
-                f"A demo scene of {self.width}×{self.height} at {self.rate} frames a second, seed {self.seed}, cannot be "
-                "drawn: width, height and rate must be above 0, the seed 0 or more."
+                f"A demo scene of {self.width}×{self.height} at {self.rate} frames a second, seed {self.seed}, cannot "
+                "be drawn: width, height and rate must be above 0, the seed 0 or more."
             )
 
     @cached_property
@@ -218,7 +218,9 @@ class Scene:
                 matte[rows, columns] = alpha * remaining[rows, columns]
                 remaining[rows, columns] *= 1 - alpha
             step = _between(now @ _square(self._pose(actor, seconds)), then @ _square(self._pose(actor, later)))
-            objects.append(ObjectTruth(actor.colour, actor.shape, matte, matte > 0.5, step if continues else step * np.nan))
+            objects.append(
+                ObjectTruth(actor.colour, actor.shape, matte, matte > 0.5, step if continues else step * np.nan)
+            )
         camera = _between(now, then)
         return SceneTruth(tuple(reversed(objects)), remaining, camera if continues else camera * np.nan, continues)
 
@@ -232,7 +234,9 @@ class Scene:
         cast = self._casts.get(part)
         if cast is None:
             self._casts.clear()  # one part is shown at a time
-            cast = self._casts[part] = _cast(np.random.default_rng([self.seed, part]), self.settings, self.width / self.height)
+            cast = self._casts[part] = _cast(
+                np.random.default_rng([self.seed, part]), self.settings, self.width / self.height
+            )
         return cast
 
     def _camera(self, seconds: float) -> Matrix:
@@ -326,12 +330,13 @@ class Scene:
             gain = 1 + s.light * (0.7 * math.sin(0.9 * seconds) + 0.3 * math.sin(2.3 * seconds + 1))
             warmth = s.light * 0.35 * math.sin(0.53 * seconds + 2)
             levels = np.arange(256)[:, None] * (np.array([1 + warmth, 1, 1 - warmth]) * gain)
-            canvas = cv2.LUT(canvas, np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None])
+            table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)[None]
+            canvas = cv2.LUT(canvas, table).astype(np.uint8, copy=False)
         if s.noise:
             y, x = np.random.default_rng([self.seed, number, 5]).integers(0, 61, 2)
             grain = self._grain[y : y + self.height, x : x + self.width]
-            canvas = cv2.add(canvas, grain, dtype=cv2.CV_8U)
-        return canvas.astype(np.uint8, copy=False).reshape(self.height, self.width, 3)
+            canvas = cv2.add(canvas, grain, dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+        return canvas.reshape(self.height, self.width, 3)
 
 
 def _cast(rng: np.random.Generator, settings: SceneSettings, aspect: float) -> tuple[_Actor, ...]:
@@ -348,17 +353,18 @@ def _homes(rng: np.random.Generator, count: int, aspect: float) -> list[tuple[fl
     columns = min(count, max(1, round(math.sqrt(count * aspect))))
     rows = math.ceil(count / columns)
     cells = [(r, c) for r in range(rows) for c in range(columns)]
-    rng.shuffle(cells)
+    cells = [cells[i] for i in rng.permutation(len(cells))]
     chosen: list[tuple[int, int]] = []
     for _ in range(min(len(STAPLES), count)):
-        free = [c for c in cells if tuple(c) not in chosen]
-        apart = [min((math.dist(c, o) for o in chosen), default=0.0) for c in free]
-        chosen.append(tuple(free[int(np.argmax(apart))]))
-    others = [tuple(c) for c in cells if tuple(c) not in chosen][: count - len(chosen)]
-    return [
-        ((c + 0.5 + rng.uniform(-0.12, 0.12)) / columns, (r + 0.5 + rng.uniform(-0.12, 0.12)) / rows, 1 / columns, 1 / rows)
-        for r, c in [*others, *chosen]
-    ]
+        free = [cell for cell in cells if cell not in chosen]
+        apart = [min((math.dist(cell, other) for other in chosen), default=0.0) for cell in free]
+        chosen.append(free[int(np.argmax(apart))])
+    others = [cell for cell in cells if cell not in chosen][: count - len(chosen)]
+    homes = []
+    for row, column in [*others, *chosen]:
+        x, y = rng.uniform(-0.12, 0.12, 2)
+        homes.append(((column + 0.5 + x) / columns, (row + 0.5 + y) / rows, 1 / columns, 1 / rows))
+    return homes
 
 
 def _actor(
@@ -404,7 +410,8 @@ def _paper(seed: int, height: int, width: int, texture: float) -> Pixels:
 def _lay(region: Pixels, alpha: NDArray[np.float32], tint: Colour) -> None:
     """Paint an object with a little light from the top left into its part of the picture, in place."""
     height, width = alpha.shape
-    fall = np.linspace(1.05, 0.96, height, dtype=np.float32)[:, None] + np.linspace(0.025, -0.025, width, dtype=np.float32)
+    fall = np.linspace(1.05, 0.96, height, dtype=np.float32)[:, None]
+    fall = fall + np.linspace(0.025, -0.025, width, dtype=np.float32)
     weight = alpha * 255
     layers = [cv2.multiply(fall, weight, scale=channel) for channel in tint]
     below = cv2.multiply(region, cv2.merge([1 - alpha] * 3), dtype=cv2.CV_32F)

@@ -43,16 +43,14 @@ def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(SHAPES), st.floats(12, 60), st.floats(0, 2 * math.pi), st.floats(0, 200), st.floats(0, 120)
-)
+@given(st.sampled_from(SHAPES), st.floats(12, 60), st.floats(0, 2 * math.pi), st.floats(0, 200), st.floats(0, 120))
 def test_coverage_has_the_shapes_area_and_place(shape: str, side: float, angle: float, x: float, y: float) -> None:
     matrix = side * np.array([(math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))])
     x, y = 200 + x, 200 + y
     found = coverage(place(outline(shape), matrix, x, y), 600, 700)
     assert found is not None
     rows, columns, alpha = found
-    assert alpha.dtype == np.float32 and 0 <= alpha.min() and alpha.max() <= 1
+    assert alpha.dtype == np.float32 and alpha.min() >= 0 and alpha.max() <= 1
     assert alpha.sum() == pytest.approx(side * side, rel=0.03)
     v, u = np.mgrid[rows, columns] + 0.5
     assert (u * alpha).sum() / alpha.sum() == pytest.approx(x, abs=0.15 + side * 0.01)

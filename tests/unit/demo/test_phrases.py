@@ -52,7 +52,9 @@ def test_any_text_has_a_meaning(text: str) -> None:
     assert isinstance(parse(text), Meaning)
 
 
-@pytest.mark.parametrize("phrase", ["", "red blue", "red circle square", "green dog", "small large star", "the", "redcircle"])
+@pytest.mark.parametrize(
+    "phrase", ["", "red blue", "red circle square", "green dog", "small large star", "the", "redcircle"]
+)
 def test_contradictions_and_strangers_mean_nothing(phrase: str) -> None:
     assert parse(phrase) == Meaning("nothing")
 

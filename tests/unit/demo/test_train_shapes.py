@@ -33,7 +33,7 @@ def program() -> ModuleType:
 
 
 def start(program: ModuleType, folder: Path, *arguments: str) -> None:
-    fixed = ["--tiny", "--scale", "0.12", "--workers", "0", "--threads", "2", "--device", "cpu", "--measure-every", "100"]
+    fixed = ["--tiny", "--scale", "0.12", "--workers", "0", "--threads", "2", "--device", "cpu"]
     old = sys.argv
     sys.argv = ["train_shapes.py", str(folder), *fixed, *arguments]
     try:
