@@ -120,6 +120,14 @@ def test_measuring_speed_leaves_torch_as_it_was() -> None:
     assert torch.get_num_threads() == threads and threading.active_count() == before
 
 
+def test_timing_ends_early_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(1000))
+    monkeypatch.setattr(probe.time, "perf_counter", lambda: float(next(now)))
+    calls: list[int] = []
+    assert probe._fastest([lambda: calls.append(1)], 50) == [1000.0]
+    assert len(calls) == 2  # one that does not count, one that does
+
+
 def test_no_advice_where_nothing_was_measured_or_won() -> None:
     assert probe.advice(None, FAST) == ()
     assert probe.advice(DEVICES, None) == ()
