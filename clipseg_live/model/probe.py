@@ -70,7 +70,8 @@ class Gpu:
 class Devices:
     """build: what PyTorch was built for ("CPU", "CUDA 12.6"). nvidia: GPUs that NVIDIA's driver knows.
 
-    chosen: what ``--device auto`` takes. warning: what PyTorch said when it looked for a GPU.
+    chosen: what ``--device auto`` takes. warning: what PyTorch said when it looked for a GPU. load: threads that
+    wanted the processor at a time, over the last minute; None where the system does not count them.
     """
 
     cpu: Cpu
@@ -79,6 +80,7 @@ class Devices:
     nvidia: tuple[str, ...]
     chosen: str
     warning: str | None
+    load: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class MatrixSpeed:
 
 def devices() -> Devices:
     """The processor and the GPUs, as PyTorch sees them."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     import torch
 
     from clipseg_live.model.devices import choose_device
@@ -129,6 +132,7 @@ def devices() -> Devices:
         nvidia=nvidia_gpus(),
         chosen=str(choose_device("auto")),
         warning=" ".join(str(caught[0].message).split()) if caught else None,
+        load=load,
     )
 
 
@@ -211,6 +215,11 @@ def advice(found: Devices | None, speed: MatrixSpeed | None, compared: tuple[Pre
         said.append(_unused_gpu(found))
     if found.chosen == "cpu" and speed is not None:
         said += _faster_cpu(found.cpu, speed, compared)
+    if found.load is not None and found.load > found.cpu.logical:
+        said.append(
+            f"Other programs keep the processor busy (a load of {found.load:.1f} over the last minute on "
+            f"{_count(found.cpu.logical, 'processor')}): end them, and do not trust the times above until then."
+        )
     return tuple(said)
 
 
@@ -297,19 +306,18 @@ def _pictures(side: int) -> tuple[Pixels, Pixels]:
 
 
 def _fastest(actions: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Milliseconds of each action, the fastest of some rounds in turns, after one that does not count.
+    """Milliseconds of each action, the fastest of some rounds in turns.
 
     On a machine that is busy or slow it ends after the round in which ``_SECONDS`` are over.
     """
     best = [float("inf")] * len(actions)
     began = time.perf_counter()
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         for index, action in enumerate(actions):
             start = time.perf_counter()
             action()
-            if number:
-                best[index] = min(best[index], (time.perf_counter() - start) * 1000)
-        if number and time.perf_counter() - began > _SECONDS:
+            best[index] = min(best[index], (time.perf_counter() - start) * 1000)
+        if time.perf_counter() - began > _SECONDS:
             break
     return best
 
