@@ -102,6 +102,16 @@ def write_tokenizer(folder: Path, vocabulary: int = VOCABULARY) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
 
 
+def sine_positions(side: int, width: int, norm: float) -> Tensor:
+    """Where each patch of a square grid lies, as sines and cosines of both coordinates: (side², width), each row of
+    length ``norm``. Waves of 5 to 60 patches, so that they survive interpolation to other grids."""
+    waves = 2 * math.pi / torch.logspace(math.log10(5), math.log10(60), width // 4)
+    angles = torch.arange(side)[:, None] * waves
+    line = torch.cat([angles.sin(), angles.cos()], 1)
+    grid = torch.cat([line[:, None].expand(-1, side, -1), line[None].expand(side, -1, -1)], 2)
+    return grid.reshape(side * side, width) * (norm / math.sqrt(width / 2))
+
+
 def initialise(model: CLIPSegForImageSegmentation) -> None:
     """Weights from which training is stable: narrow truncated normals (transformers' own start diverges)."""
     depth = model.config.vision_config.num_hidden_layers
@@ -122,7 +132,10 @@ def initialise(model: CLIPSegForImageSegmentation) -> None:
             deviation /= math.sqrt(2 * depth)
         nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
     with torch.no_grad():
-        nn.init.trunc_normal_(model.clip.vision_model.embeddings.class_embedding, std=0.03)
+        embeddings = model.clip.vision_model.embeddings
+        nn.init.trunc_normal_(embeddings.class_embedding, std=0.03)
+        # A patch's content starts at a length of some 30; weaker positions would drown in it, and shapes with them.
+        embeddings.position_embedding.weight[1:] = sine_positions(SIZE // PATCH, embeddings.embed_dim, 15.0)
         model.decoder.film_mul.bias.fill_(1.0)
         model.decoder.transposed_convolution[4].bias.fill_(-2.0)
 

@@ -67,13 +67,13 @@ class Stage:
 
 
 STAGES = (
-    Stage(0.56, ((128, 128),), 16, 0.018, 0.4, 0.5),
-    Stage(0.82, ((176, 176), (176, 176), (176, 176), (144, 208)), 16, 0.005, 0.3, 0.6),
+    Stage(0.74, ((128, 128),), 20, 0.018, 0.4, 0.5),
+    Stage(0.88, ((176, 176), (176, 176), (176, 176), (144, 208)), 16, 0.005, 0.3, 0.6),
     Stage(1.0, ((224, 224),) * 7 + ((176, 272), (256, 192), (256, 256)), 12, 0.002, 0.25, 0.8),
 )
 """Large objects first: a shape is learnt where many patches show it, and then carries over to small ones."""
-QUESTIONS = 9
-IMAGE_SHARE = 0.42
+QUESTIONS = 6
+IMAGE_SHARE = 0.4
 """How many pictures of a batch get one question asked by an image."""
 
 

@@ -105,7 +105,10 @@ def find(name: str, *, download: bool = True) -> ModelFiles:
     """
     model = known(name)
     if model is not None and model.repository is None:
-        return check_folder(Path(__file__).parent.parent / "demo" / "shapes", model.name)
+        folder = Path(__file__).parent.parent / "demo" / "shapes"
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"The built-in model {SHAPES} is missing from {folder.parent}: install clipseg-live again.")
+        return check_folder(folder, model.name)
     if model is not None and model.repository is not None:
         return check_folder(_fetch(model.repository, download), model.name)
     folder = Path(name).expanduser()
@@ -210,7 +213,7 @@ def _fetch(repository: str, download: bool) -> Path:
             folder = Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], local_files_only=True))
         except Exception:  # the hub's client has many words for "not in the cache"
             continue
-        if (folder / weights).is_file():
+        if all((folder / name).is_file() for name in (*_NEEDED, weights)):
             return folder
     if not download:
         raise ModelError(f"The model {repository} is not on this machine.")

@@ -141,3 +141,16 @@ def test_todays_and_legacy_preprocessing_are_read(folder: Path, size: object) ->
     values["size"] = size
     path.write_text(json.dumps(values))
     assert Preprocessing.read(path) == Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_a_hub_model_that_lacks_a_file_is_completed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, tiny_folder: Path
+) -> None:
+    (folder / "vocab.json").unlink()
+
+    def fetch(repository: str, *, local_files_only: bool = False, **options: object) -> str:
+        return str(folder if local_files_only else tiny_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr(loading, "_published_weights", lambda repository: "model.safetensors")
+    assert loading.find("rd64").folder == tiny_folder
