@@ -107,7 +107,7 @@ def find(name: str, *, download: bool = True) -> ModelFiles:
     if model is not None and model.repository is None:
         folder = Path(__file__).parent.parent / "demo" / "shapes"
         if not (folder / "config.json").is_file():
-            raise ModelError(f"The built-in model {SHAPES} is missing from {folder.parent}: install clipseg-live again.")
+            raise ModelError(f"The built-in model {SHAPES} is missing from {folder}: install clipseg-live again.")
         return check_folder(folder, model.name)
     if model is not None and model.repository is not None:
         return check_folder(_fetch(model.repository, download), model.name)
