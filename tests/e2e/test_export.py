@@ -95,7 +95,8 @@ def test_a_picture_an_odd_size_and_a_prompt_that_is_cut(clipseg_live: Run, tmp_p
     picture = clipseg_live("export", "odd.png", *options, "-o", "out.png")
     assert picture.code == 0, picture.err
     assert "77 tokens" in picture.err
-    assert Image.open(tmp_path / "out.png").size == (77, 101)
+    with Image.open(tmp_path / "out.png") as written:
+        assert written.size == (77, 101)
     video = clipseg_live("export", "odd.png", "-p", "red", "--model", "shapes", "-o", "out.mp4", "--effect", "outline")
     assert video.code == 0, video.err
     assert "even" in video.err or "repeat" in video.err or "padded" in video.err
