@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.demo.scenes import Scene
+from clipseg_live.video.sources import open_source
 
 SIZE = (256, 192)
 
@@ -96,6 +97,16 @@ def times_of(path: Path) -> list[Fraction]:
 def pictures_of(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    """The pictures as our own source reads them."""
+    source = open_source(path)
+    source.open()
+    try:
+        return [frame.pixels for frame in iter(source.read, None)]
+    finally:
+        source.close()
 
 
 def packets_of(path: Path) -> list[bytes]:

@@ -27,7 +27,6 @@ def written(sink):
     return sink
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own decoder
 def test_json_lines(tmp_path):
     written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)).finish()
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
