@@ -43,11 +43,12 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from clipseg_live.demo.drawing import COLOURS, SHAPES
 from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import draw
+from clipseg_live.demo.pictures import draw, draw_grid
 
 LONGEST = 24
 """Tokens a phrase may have in training; the language's longest has fewer."""
-MOST_THINGS = 16
+MOST_THINGS = 17
+"""Objects a picture may have, and its background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Stage:
     """A part of the run, up to the share ``until`` of its steps.
 
     sizes: of the pictures, one drawn for each batch. smallest, largest: bounds of the objects' shares of a picture.
-    dice: weight of the Dice loss.
+    dice: weight of the Dice loss. grids: share of orderly pictures. eyes_alone: only the vision encoder learns, by the
+    hints of its patches.
     """
 
     until: float
@@ -64,14 +66,16 @@ class Stage:
     smallest: float
     largest: float
     dice: float
+    grids: float
+    eyes_alone: bool = False
 
 
 STAGES = (
-    Stage(0.74, ((128, 128),), 20, 0.018, 0.4, 0.5),
-    Stage(0.88, ((176, 176), (176, 176), (176, 176), (144, 208)), 16, 0.005, 0.3, 0.6),
-    Stage(1.0, ((224, 224),) * 7 + ((176, 272), (256, 192), (256, 256)), 12, 0.002, 0.25, 0.8),
+    Stage(0.3, ((144, 144),), 20, 0.015, 0.4, 0.5, grids=1.0, eyes_alone=True),
+    Stage(0.7, ((144, 144),), 18, 0.012, 0.4, 0.5, grids=0.5),
+    Stage(1.0, ((224, 224),) * 8 + ((176, 272), (256, 192)), 12, 0.002, 0.3, 0.7, grids=0.25),
 )
-"""Large objects first: a shape is learnt where many patches show it, and then carries over to small ones."""
+"""Large objects in order first: a shape is learnt where many patches show it, and then carries over to small ones."""
 QUESTIONS = 6
 IMAGE_SHARE = 0.4
 """How many pictures of a batch get one question asked by an image."""
@@ -150,7 +154,11 @@ class Batches(IterableDataset[dict[str, Tensor]]):
         looks = np.zeros((pictures, MOST_THINGS, 2), dtype=np.int64)
         answers = np.zeros((pictures, QUESTIONS, MOST_THINGS), dtype=bool)
         for row in range(pictures):
-            picture = draw(rng, height, width, smallest=stage.smallest, largest=stage.largest)
+            if rng.random() < stage.grids:
+                variety = min(1.0, step / (0.8 * STAGES[0].until * self._steps))
+                picture = draw_grid(rng, height, width, variety=variety)
+            else:
+                picture = draw(rng, height, width, smallest=stage.smallest, largest=stage.largest)
             pixels.append(picture.pixels)
             owners.append(picture.owner)
             for number, thing in enumerate(picture.things, start=1):
@@ -339,8 +347,13 @@ class Run:
         )
         blend = torch.where(draws[0] < 0.5, torch.ones_like(draws[1]), draws[1]).to(self.device)
         with _precision(self.device):
-            logits, truth, helping = answer(self.model, batch, blend, self.hints)
-        loss = loss_of(logits, truth, stage.dice)
+            if stage.eyes_alone:
+                tokens = see(self.model, batch["pixels"])[0][0]
+                loss = self.hints.on_patches(tokens, batch["looks"], by_patch(batch["owners"]))
+                helping = torch.zeros_like(loss)
+            else:
+                logits, truth, helping = answer(self.model, batch, blend, self.hints)
+                loss = loss_of(logits, truth, stage.dice)
         (loss + helping).backward()
         torch.nn.utils.clip_grad_norm_([*self.model.parameters(), *self.hints.parameters()], 1.0)
         self.optimiser.step()
@@ -354,9 +367,7 @@ class Run:
         text = (
             card.read_text("utf-8")
             if card.exists()
-            else (
-                f"# shapes\n\nA small CLIPSeg for coloured shapes on drawn scenes, after {self.step} steps.\n"
-            )
+            else (f"# shapes\n\nA small CLIPSeg for coloured shapes on drawn scenes, after {self.step} steps.\n")
         )
         write_folder(self.average.module, self.folder / "tokenizer", folder, text)
 

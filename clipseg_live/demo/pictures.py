@@ -17,6 +17,7 @@ from clipseg_live.demo.drawing import (
     coverage,
     hsv,
     lightness_distance,
+    outline,
     place,
     random_outline,
     random_tint,
@@ -112,9 +113,54 @@ def draw(
         if _add(rng, canvas, owner, form, tint, share, aspect, len(looks) + 1, (low, shadow, style)):
             looks.append((colour, shape, tint))
     pixels = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8) if plain else _photographed(rng, canvas)
-    counts = np.bincount(owner.ravel(), minlength=len(looks) + 1) / owner.size
-    things = tuple(Thing(c, s, float(counts[k + 1]), t) for k, (c, s, t) in enumerate(looks))
-    return Picture(pixels, owner, things)
+    return _told(pixels, owner, looks)
+
+
+def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: float = 1.0) -> Picture:
+    """An orderly picture of four to sixteen objects side by side, from which shapes are learnt soonest.
+
+    variety: 0..1, how often forms, surfaces, background and light are other than plain.
+    """
+    if rng.random() < variety:
+        canvas, palette = _background(rng, height, width)
+    else:
+        palette = [_background_tint(rng)]
+        canvas = np.broadcast_to(np.array(palette[0], dtype=np.float32), (height, width, 3)).copy()
+    owner = np.zeros((height, width), dtype=np.uint8)
+    looks: list[tuple[str, str | None, Colour]] = []
+    side = int(rng.choice((2, 3, 3, 3) if height * width < 180 * 180 else (2, 3, 4, 4)))
+    for row in range(side):
+        for column in range(side):
+            colour, shape = _kind(rng, looks)
+            tint = _visible_tint(rng, colour, palette)
+            if tint is None:
+                continue
+            plain = shape is not None and rng.random() >= max(variety, 0.3)
+            form = outline(shape) if plain and shape else random_outline(shape or str(rng.choice(DISTRACTORS)), rng)
+            x, y = (column + 0.5 + rng.uniform(-0.15, 0.15)) / side, (row + 0.5 + rng.uniform(-0.15, 0.15)) / side
+            scale = rng.uniform(0.42, 0.72) * math.sqrt(height * width) / side
+            found = coverage(place(form, np.eye(2) * scale, x * width, y * height), height, width)
+            if found is None:
+                continue
+            rows, columns, alpha = found
+            region = canvas[rows, columns]
+            surface = _paint(rng, tint, *alpha.shape, rng.random() if rng.random() < variety else 0.0)
+            region += alpha[:, :, None] * (surface - region)
+            looks.append((colour, shape, tint))
+            owner[rows, columns][alpha > 0.5] = len(looks)
+    photographed = rng.random() < variety
+    pixels = _photographed(rng, canvas) if photographed else np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)
+    return _told(pixels, owner, looks)
+
+
+def _told(pixels: NDArray[np.uint8], owner: NDArray[np.uint8], looks: list[tuple[str, str | None, Colour]]) -> Picture:
+    """The picture with its things' visible shares; what ended wholly hidden is no thing of it."""
+    counts = np.bincount(owner.ravel(), minlength=len(looks) + 1)
+    seen = [k for k in range(len(looks)) if counts[k + 1]]
+    order = np.zeros(len(looks) + 1, dtype=np.uint8)
+    order[[k + 1 for k in seen]] = np.arange(1, len(seen) + 1)
+    things = tuple(Thing(*looks[k][:2], float(counts[k + 1] / owner.size), looks[k][2]) for k in seen)
+    return Picture(pixels, order[owner], things)
 
 
 def _kind(rng: np.random.Generator, looks: list[tuple[str, str | None, Colour]]) -> tuple[str, str | None]:

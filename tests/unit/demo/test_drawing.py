@@ -23,7 +23,7 @@ from clipseg_live.demo.drawing import (
     random_tint,
 )
 from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import draw
+from clipseg_live.demo.pictures import Picture, draw, draw_grid
 
 
 def area(contours: tuple[np.ndarray, ...]) -> float:
@@ -90,21 +90,24 @@ def test_tints_of_different_colours_stay_apart() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([(96, 96), (64, 112), (33, 41)]))
-def test_pictures_tell_the_truth(seed: int, size: tuple[int, int]) -> None:
-    picture = draw(np.random.default_rng(seed), *size, smallest=0.01)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(96, 96), (64, 112), (33, 41)]), st.booleans())
+def test_pictures_tell_the_truth(seed: int, size: tuple[int, int], orderly: bool) -> None:
+    def make() -> Picture:
+        rng = np.random.default_rng(seed)
+        return draw_grid(rng, *size) if orderly else draw(rng, *size, smallest=0.01)
+
+    picture = make()
     assert picture.pixels.shape == (*size, 3) and picture.pixels.dtype == np.uint8
     assert picture.owner.max() == len(picture.things)
     for number, thing in enumerate(picture.things, start=1):
         mine = picture.owner == number
         assert mine.mean() == pytest.approx(thing.share)
-        assert thing.share >= 0.01
+        assert thing.share >= (0 if orderly else 0.01)
         colour = picture.mask(Meaning(colour=thing.colour))
         assert (colour & mine).sum() == mine.sum()
     everything, background = picture.mask(Meaning("everything")), picture.mask(Meaning("background"))
     assert (everything ^ background).all()
-    again = draw(np.random.default_rng(seed), *size, smallest=0.01)
-    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    np.testing.assert_array_equal(make().pixels, picture.pixels)
 
 
 def test_a_wish_comes_first() -> None:
