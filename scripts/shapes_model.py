@@ -232,6 +232,7 @@ def write_folder(model: CLIPSegForImageSegmentation, tokenizer: Path, folder: Pa
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: values.detach().to(torch.float16).contiguous() for name, values in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes a file for its owner alone
     config = model.config.to_dict()
     config.update(architectures=["CLIPSegForImageSegmentation"], dtype="float32")
     config.pop("_attn_implementation", None)

@@ -80,6 +80,13 @@ PLURAL = (
     "where are {}", "mark the {}", "look for {}", "any {}", "i want all the {}", "highlight all {}", "just the {}",
     "every one of the {}", "can you find all the {}", "only {}", "there are {}", "pictures of {}", "detect all {}",
 )  # fmt: skip
+_LOOSE_WORDS = """
+    please can could would will you i we they want need like to see show me us find look for where is are here there now
+    also and then the a this that picture image photo scene of in on it them again let get tell select mark only just am
+    looking pick out every each both what which do does have has with at by hey ok so maybe try
+"""
+LOOSE = tuple(_LOOSE_WORDS.split())
+"""Words without a meaning of their own, which may stand in any order before what is meant."""
 HELD_OUT_SINGULAR = (
     "can you show me the {}", "where is the {}", "please find the {}", "i am looking for a {}", "the {} in this image",
     "could you select the {}", "a photograph of the {}", "please segment a {}", "point to the {}", "there is the {}",
@@ -137,8 +144,10 @@ def words(
     noun = _described(meaning, noun, plural, rng, synonyms)
     if held_out:
         return _pick(HELD_OUT_PLURAL if plural else HELD_OUT_SINGULAR, rng).format(noun)
-    bare = rng.random() < 0.35
-    return noun if bare else _pick(PLURAL if plural else SINGULAR, rng).format(noun)
+    wording = rng.random()
+    if wording < 0.25:
+        return " ".join([*(_pick(LOOSE, rng) for _ in range(int(rng.integers(1, 7)))), noun])
+    return noun if wording < 0.5 else _pick(PLURAL if plural else SINGULAR, rng).format(noun)
 
 
 def _noun(shape: str | None, plural: bool, rng: np.random.Generator, synonyms: float) -> str:
@@ -190,7 +199,9 @@ def unrelated(rng: np.random.Generator, *, held_out: bool = False) -> str:
         noun = f"{_pick(COLOURS, rng)} {noun}"
     if rng.random() < 0.1:
         noun = f"{noun}s"
-    return _pick(SINGULAR, rng).format(noun) if rng.random() < 0.6 else noun
+    if rng.random() < 0.2:
+        return " ".join([*(_pick(LOOSE, rng) for _ in range(int(rng.integers(1, 7)))), noun])
+    return _pick(SINGULAR, rng).format(noun) if rng.random() < 0.5 else noun
 
 
 def _word(choices: tuple[str, ...], rng: np.random.Generator, synonyms: float) -> str:
@@ -218,7 +229,7 @@ _KNOWN = _lexicon()
 _FILLING = "in that is are colored coloured color colour something anything everything ones stuff what"
 _FILLERS = frozenset(
     word
-    for template in (*SINGULAR, *PLURAL, *HELD_OUT_SINGULAR, *HELD_OUT_PLURAL, _FILLING)
+    for template in (*SINGULAR, *PLURAL, *HELD_OUT_SINGULAR, *HELD_OUT_PLURAL, _FILLING, _LOOSE_WORDS)
     for word in template.replace("{}", " ").split()
 )
 
