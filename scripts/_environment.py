@@ -22,6 +22,7 @@ CUDA_INDEX = "https://download.pytorch.org/whl/cu126"
 SYSTEM_LIBRARIES = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0", "libxcb.so.1": "libxcb1"}
 """Shared libraries that OpenCV loads, and the packages of Debian and Ubuntu that hold them."""
 
+EXTRAS = ("test",)
 _MARK = "clipseg-live-installed"
 
 
@@ -46,11 +47,14 @@ def prepare(extras: Sequence[str] = ()) -> Path:
             return python
         say("Installing clipseg-live into .venv (a few minutes the first time)...")
         install_system_libraries()
+        mark = folder / _MARK
+        still_valid = _installed(mark) & stamps(EXTRAS)
+        mark.unlink(missing_ok=True)  # an interrupted installation must not look finished
         if not _works(python):
             _make(folder)
+            still_valid = set()
         _install(python, extras)
-        mark = folder / _MARK
-        mark.write_text("\n".join(sorted(wanted | _installed(mark))), encoding="ascii")
+        mark.write_text("\n".join(sorted(wanted | still_valid)), encoding="ascii")
     return python
 
 
@@ -122,10 +126,11 @@ def _install(python: Path, extras: Sequence[str]) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
     version = constrained("torch")
+    reachable = _reachable("download.pytorch.org")
+    if not reachable:
+        say("PyTorch's own index does not answer, so its build is taken from where pip looks by itself.")
     # torch on its own and exactly: a range would take a build of several gigabytes even where a small one is at hand
-    choice = torch_arguments(
-        version, system=platform.system(), nvidia=has_nvidia(), reachable=_reachable("download.pytorch.org")
-    )
+    choice = torch_arguments(version, system=platform.system(), nvidia=has_nvidia(), reachable=reachable)
     _run([*pip, *choice])
     _run([*pip, "--constraint", str(ROOT / "constraints.txt"), "--editable", wanted])
 

@@ -71,6 +71,49 @@ def test_marks_change_with_the_requirements(
     assert environment.stamps([]).isdisjoint(before)
 
 
+def test_going_back_to_older_requirements_installs_again(
+    environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[str] = []
+    python = environment.python_of(tmp_path / ".venv")
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "install_system_libraries", lambda: None)
+    monkeypatch.setattr(environment, "_works", lambda python: True)
+    monkeypatch.setattr(
+        environment, "_install", lambda python, extras: installed.append((tmp_path / "constraints.txt").read_text())
+    )
+    (tmp_path / "pyproject.toml").write_text("")
+    for content in ("a", "a", "b", "a"):
+        (tmp_path / "constraints.txt").write_text(content)
+        environment.prepare()
+    assert installed == ["a", "b", "a"]
+
+
+def test_an_interrupted_installation_is_not_ready(
+    environment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = environment.python_of(tmp_path / ".venv")
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "install_system_libraries", lambda: None)
+    monkeypatch.setattr(environment, "_works", lambda python: True)
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "constraints.txt").write_text("a")
+    monkeypatch.setattr(environment, "_install", lambda python, extras: None)
+    environment.prepare()
+
+    def interrupted(python: Path, extras: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(environment, "_install", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        environment.prepare(["test"])
+    assert not environment.is_ready(tmp_path / ".venv", environment.stamps([]))
+
+
 def test_an_old_python_is_named(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "OLDEST_PYTHON", (9, 0))
     with pytest.raises(environment.EnvironmentProblem, match=r"Python 3\.10 or later is needed; this is 3\."):
