@@ -144,7 +144,7 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
                 continue
             rows, columns, alpha = found
             region = canvas[rows, columns]
-            surface = _paint(rng, tint, *alpha.shape, rng.random() if rng.random() < variety else 0.0)
+            surface = _paint(rng, tint, alpha.shape[0], alpha.shape[1], rng.random() if rng.random() < variety else 0.0)
             region += alpha[:, :, None] * (surface - region)
             looks.append((colour, shape, tint))
             owner[rows, columns][alpha > 0.5] = len(looks)
