@@ -27,6 +27,11 @@ class Place:
         """Raises UsageError where something stands already and may not be replaced, SinkError where nothing can
         be written."""
         parent = self.path.parent
+        try:
+            self.path.lstat()
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
+                raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
         if self._folder and self.path.is_dir():
             foreign = next((each for each in self.path.iterdir() if not _is_ours(each)), None)
             if foreign is not None:

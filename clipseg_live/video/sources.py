@@ -52,6 +52,8 @@ def open_source(
         if not pictures:
             raise SourceError(f"No picture fits the pattern {path}.")
         return SequenceSource(pictures, rate, start, end, name=path.name)
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path} is neither a file nor a folder, so it cannot be read from its beginning.")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return StillSource(path)
     return VideoFileSource(path, start, end)

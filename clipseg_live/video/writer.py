@@ -36,6 +36,7 @@ CONTAINERS = {
     ".webm": _Container("webm", ("vp9",)),
 }
 _ENCODERS = {"h264": ("libx264", "yuv420p"), "vp9": ("libvpx-vp9", "yuv420p"), "ffv1": ("ffv1", "bgr0")}
+_LARGEST_H264 = 16384
 _USUAL_RATE = Fraction(25)
 _FINEST_CLOCK = 1_000_000_000
 
@@ -100,6 +101,11 @@ class VideoWriter:
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
         self._info = info
+        if self.codec == "h264" and max(info.width, info.height) > _LARGEST_H264:
+            raise UsageError(
+                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {_LARGEST_H264} a side: "
+                "write a .webm file, or use --codec vp9."
+            )
         self._working = self._place.begin()
         try:
             try:

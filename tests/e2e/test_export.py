@@ -1,6 +1,7 @@
 """``clipseg-live export`` as a person runs it, with the shipped model."""
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -169,6 +170,9 @@ def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) 
         (["clip.mp4", "-o", "a.mp4", "--prompt-embedding", "text.npy"], 1, ["text.npy"]),
         (["clip.mp4", "-o", "a.mp4", "--masks", "a.mp4"], 2, ["a.mp4"]),
         (["demo:x", "-o", "a.mp4"], 2, ["demo:"]),
+        (["pipe", "-o", "a.mp4"], 1, ["pipe", "neither"]),
+        (["clip.mp4", "-o", f"{'x' * 300}.mp4"], 2, ["xxx", "name"]),
+        (["wide.png", "-o", "a.mp4"], 2, ["wide.png", "16384", ".webm"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -188,6 +192,8 @@ def test_bad_input_is_one_sentence(
     (tmp_path / "text.npy").write_text("no numbers")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "nothing").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    Image.new("RGB", (16400, 2)).save(tmp_path / "wide.png")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
     defaults = [] if "-p" in arguments else ["-p", "red circle"]
