@@ -16,7 +16,9 @@ from clipseg_live.demo.scenes import Scene
 from clipseg_live.video.compose import OverlayComposer
 
 PHRASES = ("red circle", "blue star", "yellow heart")
-MOMENT = 90
+COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
+"""None is its object's own, so that the masks are seen."""
+MOMENT = 0
 """The frame of ``demo:`` that is shown."""
 
 
@@ -29,7 +31,8 @@ def main() -> None:
     save(picture, folder / "scene.png")
     drawn = {}
     for effect in EFFECTS:
-        composer = OverlayComposer(Look(effect=effect, styles=prompt_styles(len(PHRASES), opacity=0.75)))
+        styles = prompt_styles(len(PHRASES), colours=COLOURS, opacity=0.65)
+        composer = OverlayComposer(Look(effect=effect, styles=styles))
         drawn[effect] = composer.compose(picture, composer.resize(found.probabilities, *picture.shape[:2]))
     save(drawn["outline"], folder / "demo.png")
     pairs = [np.hstack([drawn[left], drawn[right]]) for left, right in (("tint", "outline"), ("heatmap", "cutout"))]
