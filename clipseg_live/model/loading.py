@@ -1,5 +1,6 @@
 """Finding a model by name, checking its folder, and loading it. Never runs code that comes with a model."""
 
+import errno
 import hashlib
 import json
 import sys
@@ -213,7 +214,8 @@ def _fetch(repository: str, download: bool) -> Path:
             folder = Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], local_files_only=True))
         except Exception:  # the hub's client has many words for "not in the cache"
             continue
-        if all((folder / name).is_file() for name in (*_NEEDED, weights)):
+        whole = all((folder / name).is_file() for name in (*_NEEDED, weights))
+        if whole or not download:  # whoever wants no download is told what is missing
             return folder
     if not download:
         raise ModelError(f"The model {repository} is not on this machine.")
@@ -223,7 +225,7 @@ def _fetch(repository: str, download: bool) -> Path:
     except ModelError:
         raise
     except OSError as error:
-        if getattr(error, "errno", None) == 28:
+        if error.errno == errno.ENOSPC:
             raise ModelError(f"The disk is full: the model {repository} could not be saved.") from error
         raise _unreachable(repository) from error
     except Exception as error:  # the hub's client raises its transport's own errors
