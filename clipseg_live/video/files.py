@@ -1,6 +1,6 @@
 """Video files as a source of frames: exact timestamps, upright pixels, the colours that were meant."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -52,7 +52,7 @@ class VideoFileSource:
         """Open the file and read its first frame. Raises SourceError."""
         self.close()
         self._cut_short = is_cut_short(self.path)
-        stream = self._open_stream()
+        self._open_stream()
         self._orientation: Orientation | None = None
         self._reached: Fraction | None = None
         self._frames = self._read_range()
@@ -60,7 +60,7 @@ class VideoFileSource:
         if self._first is None:
             self.close()
             raise SourceError(self._nothing_there())
-        return self._describe(stream, self._first)
+        return self._describe(self._stream, self._first)  # the stream of now: finding the start may have reopened it
 
     def read(self) -> Frame | None:
         """The next frame, or None after the last. Raises SourceError where the file breaks."""
@@ -76,7 +76,7 @@ class VideoFileSource:
         if container is not None:
             container.close()
 
-    def _open_stream(self) -> av.VideoStream:
+    def _open_stream(self) -> None:
         container = open_input(self.path)
         self._container = container
         streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
@@ -99,7 +99,6 @@ class VideoFileSource:
         self._broadcast = has_running_clock(container)
         rate = stream.average_rate or stream.guessed_rate
         self._rate = Fraction(rate) if rate else None
-        return stream
 
     def _describe(self, stream: av.VideoStream, first: Frame) -> SourceInfo:
         assert self._container is not None
@@ -186,6 +185,7 @@ class VideoFileSource:
             frames = self._timed()
             first = next(frames, None)
             if margin is not None and (first is None or first[1] > self._start):
+                frames.close()  # before its container is closed
                 continue
             if first is not None and first[1] >= self._start:
                 yield first
@@ -207,7 +207,7 @@ class VideoFileSource:
             return False
         return True
 
-    def _timed(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+    def _timed(self) -> Generator[tuple[av.VideoFrame, Fraction], None, None]:
         """Frames with times that always grow."""
         last: int | None = None
         length = self._usual_length()
