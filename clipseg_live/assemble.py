@@ -137,6 +137,8 @@ def _refuse_own_input(request: ExportRequest) -> None:
     for output in outputs:
         if _same(Path(request.source), output):
             raise UsageError(f"{output} is the input itself: give the result another name.")
+    if request.masks is not None and _same(Path(request.source).parent, request.masks):
+        raise UsageError(f"The input lies in {request.masks}, which the masks would replace: give them another folder.")
     if len(outputs) == 2 and (_same(*outputs) or os.path.abspath(outputs[0]) == os.path.abspath(outputs[1])):
         raise UsageError(f"The masks and the video would both be {outputs[0]}: give them two names.")
 

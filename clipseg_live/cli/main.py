@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"clipseg-live {__version__}")
@@ -51,6 +55,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(list(arguments), prog_name="clipseg-live")
     except SystemExit as exit_request:
+        if exit_request.code == _INTERRUPTED:
+            _say("Stopped.")
+            return 1
         return exit_request.code if isinstance(exit_request.code, int) else 1
     except ClipsegLiveError as error:
         if os.environ.get("CLIPSEG_LIVE_DEBUG"):

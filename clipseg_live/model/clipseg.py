@@ -194,22 +194,23 @@ class _Scratch:
 
 def _encoder_layer(layer: CLIPSegEncoderLayer, hidden: Tensor, scratch: _Scratch) -> Tensor:
     """A pre-norm layer; on a CPU its MLP works in place."""
-    if hidden.device.type != "cpu":
-        output: Tensor = layer(hidden, None)
-        return output
     hidden = hidden + layer.self_attn(layer.layer_norm1(hidden))[0]
     normed = layer.layer_norm2(hidden)
+    if hidden.device.type != "cpu":
+        output: Tensor = layer.mlp(normed).add_(hidden)
+        return output
     return _mlp(layer.mlp, normed, scratch, rows=normed.numel()).add_(hidden)
 
 
 def _decoder_layer(layer: CLIPSegDecoderLayer, hidden: Tensor, scratch: _Scratch) -> Tensor:
     """A post-norm layer; on a CPU its MLP, 32 times as wide as its input, runs in slices that stay in cache."""
-    if hidden.device.type != "cpu":
-        output: Tensor = layer(hidden, None)
-        return output
     hidden = layer.layer_norm1(layer.self_attn(hidden)[0].add_(hidden))
-    rows = max(1, _CACHE_BYTES // (layer.mlp.fc1.out_features * hidden.element_size()))
-    output = layer.layer_norm2(_mlp(layer.mlp, hidden, scratch, rows).add_(hidden))
+    if hidden.device.type != "cpu":
+        wide = layer.mlp(hidden)
+    else:
+        rows = max(1, _CACHE_BYTES // (layer.mlp.fc1.out_features * hidden.element_size()))
+        wide = _mlp(layer.mlp, hidden, scratch, rows)
+    output: Tensor = layer.layer_norm2(wide.add_(hidden))
     return output
 
 

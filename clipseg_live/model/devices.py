@@ -88,6 +88,7 @@ class StageClock:
     """Milliseconds per stage: the wall clock on a CPU, events in the stream (without waiting) on a CUDA GPU."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._cuda = device.type == "cuda"
         self._names: list[str] = []
         self._marks: list[float] = []
@@ -111,7 +112,7 @@ class StageClock:
     def _take(self) -> None:
         if self._cuda:
             event = torch.cuda.Event(enable_timing=True)
-            event.record()
+            event.record(torch.cuda.current_stream(self._device))
             self._events.append(event)
         else:
             self._marks.append(time.perf_counter())

@@ -97,7 +97,8 @@ class Segmenter:
     @torch.inference_mode()
     def encode(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
         """Conditional embeddings of prompts, float32 (prompts, embedding size); cached by content."""
-        found: NDArray[np.float32] = self._prompts.encode(require_prompts(prompts)).float().cpu().numpy()
+        with _clear_memory_errors("encode the prompts"):
+            found: NDArray[np.float32] = self._prompts.encode(require_prompts(prompts)).float().cpu().numpy()
         return found
 
     @torch.inference_mode()

@@ -103,8 +103,8 @@ class Export:
             opened: list[FrameSink | MaskSink] = []
             try:
                 for sink in self._sinks:
+                    opened.append(sink)  # before it is open: it may be left half open
                     sink.open(self._info)
-                    opened.append(sink)
                 self._run_stages()
                 for sink in self._sinks:
                     sink.finish()
@@ -134,8 +134,9 @@ class Export:
             pass
         finally:
             self._cancel()
-            self._end(writer)
-            self._end(reader)
+            late = [worker.name for worker in (writer, reader) if not worker.join(JOIN_SECONDS)]
+        if late:
+            raise Failure(f"{' and '.join(late)} did not end in time, so what was written was given up.")
         for worker in (writer, reader):
             if worker.error is not None:
                 raise worker.error
@@ -183,11 +184,6 @@ class Export:
     def _cancel(self) -> None:
         self._decoded.cancel()
         self._segmented.cancel()
-
-    @staticmethod
-    def _end(worker: Worker) -> None:
-        if not worker.join(JOIN_SECONDS):
-            raise Failure(f"The stage {worker.name} did not end in time, so what it wrote was given up.")
 
     def _may_keep(self, error: BaseException) -> bool:
         return self._keep_partial and self._written > 0 and not isinstance(error, SinkError)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -147,4 +148,4 @@ class Place:
 
 
 def _is_ours(entry: Path) -> bool:
-    return entry.name == "index.json" or (entry.suffix == ".png" and entry.name[:6].isdigit())
+    return re.fullmatch(r"index\.json|\d{6,}_\d+-.*\.png", entry.name) is not None

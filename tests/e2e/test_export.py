@@ -170,6 +170,8 @@ def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) 
         (["clip.mp4", "-o", "a.mp4", "--prompt-embedding", "text.npy"], 1, ["text.npy"]),
         (["clip.mp4", "-o", "a.mp4", "--masks", "a.mp4"], 2, ["a.mp4"]),
         (["demo:x", "-o", "a.mp4"], 2, ["demo:"]),
+        (["mine/*.png", "-o", "a.mp4", "--masks", "mine", "--overwrite"], 2, ["mine", "another folder"]),
+        (["clip.mp4", "-o", "a.mp4", "--masks", "mine", "--overwrite"], 2, ["mine", "000001.png"]),
         (["pipe", "-o", "a.mp4"], 1, ["pipe", "neither"]),
         (["clip.mp4", "-o", f"{'x' * 300}.mp4"], 2, ["xxx", "name"]),
         (["wide.png", "-o", "a.mp4"], 2, ["wide.png", "16384", ".webm"]),
@@ -193,6 +195,8 @@ def test_bad_input_is_one_sentence(
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "nothing").mkdir()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "mine").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "mine" / "000001.png")
     Image.new("RGB", (16400, 2)).save(tmp_path / "wide.png")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
@@ -201,3 +205,4 @@ def test_bad_input_is_one_sentence(
     found = run(["export", *arguments, *defaults])
     assert_one_sentence(Finished(found, "", capsys.readouterr().err), code, *words)
     assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "mine" / "000001.png").exists()
