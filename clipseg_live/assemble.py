@@ -15,7 +15,7 @@ from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.settings import ExportSettings
 from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
-from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.model.segmenter import Segmenter, check_options
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
 from clipseg_live.video.compose import OverlayComposer
 from clipseg_live.video.masks import open_mask_sink
@@ -78,10 +78,11 @@ def run_export(
     )
     with closing(source):
         info = source.open()
-        on_stage(f"Loading {settings.engine.model}")
-        files = loading.find(settings.engine.model)
+        check_options(settings.engine.device, settings.engine.dtype, settings.engine.fit)
+        files = loading.find(settings.engine.model)  # with a bar of its own where it downloads
+        on_stage(f"Loading {files.name}")
         masks = None if request.masks is None else _mask_sink(request.masks, request, files)
-        engine = Segmenter.load(**settings.engine.model_dump())
+        engine = Segmenter.load(files, **settings.engine.model_dump(exclude={"model"}))
         engine.encode(prompts)
         on_stage(f"Exporting to {request.output.name}")
         export = Export(

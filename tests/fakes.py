@@ -45,13 +45,17 @@ class FakeSource:
 class FakeSink:
     """Keeps what it is given; fails at write number ``fails_at``; waits at ``blocks_at`` until released."""
 
-    def __init__(self, *, fails_at: int | None = None, blocks_at: int | None = None) -> None:
-        self.fails_at, self.blocks_at = fails_at, blocks_at
+    def __init__(
+        self, *, fails_at: int | None = None, blocks_at: int | None = None, fails_at_end: bool = False,
+        name: str = "fake.mp4",
+    ) -> None:  # fmt: skip
+        self.fails_at, self.blocks_at, self.fails_at_end = fails_at, blocks_at, fails_at_end
         self.blocked, self.release = threading.Event(), threading.Event()
         self.frames: list[Frame] = []
         self.maps: list[Maps] = []
         self.opened = self.finished = self.abandoned = 0
         self.kept = False
+        self.path = Path(name)
 
     def open(self, info: SourceInfo) -> None:
         self.opened += 1
@@ -67,6 +71,8 @@ class FakeSink:
             self.maps.append(probabilities)
 
     def finish(self) -> None:
+        if self.fails_at_end:
+            raise SinkError(f"The fake disk is full at the end of {self.path}.")
         self.finished += 1
 
     def abandon(self, keep_partial: bool = False) -> Path | None:

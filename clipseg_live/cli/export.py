@@ -130,21 +130,25 @@ def _run(request: "ExportRequest") -> None:
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """A polite request to end (SIGTERM) cleans up as Ctrl-C does."""
+    """A polite request to end (SIGTERM) cleans up as Ctrl-C does; a second one does not break into the cleaning up."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
 
     def interrupt(number: int, frame: Any) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager
 def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
-    """A bar on a terminal, nothing elsewhere."""
+    """A bar on a terminal, from the first stage on; nothing elsewhere."""
     from rich import progress as bars
     from rich.console import Console
 
@@ -157,23 +161,27 @@ def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Prog
         bars.TextColumn("{task.fields[rate]}"),
         bars.TextColumn("{task.fields[left]}"),
     )
-    with bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Starting", total=None, rate="", left="")
+    bar = bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("Starting", total=None, rate="", left="")
 
-        def on_stage(stage: str) -> None:
-            bar.update(task, description=stage)
+    def on_stage(stage: str) -> None:
+        bar.start()
+        bar.update(task, description=stage)
 
-        def on_progress(progress: "Progress") -> None:
-            left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
-            bar.update(
-                task,
-                completed=progress.frames,
-                total=progress.total,
-                rate=f"{progress.rate:.1f} frames/s" if progress.frames else "",
-                left=left,
-            )
+    def on_progress(progress: "Progress") -> None:
+        left = "" if progress.seconds_left is None else f"{_clock(progress.seconds_left)} left"
+        bar.update(
+            task,
+            completed=progress.frames,
+            total=progress.total,
+            rate=f"{progress.rate:.1f} frames/s" if progress.frames else "",
+            left=left,
+        )
 
+    try:
         yield on_stage, on_progress
+    finally:
+        bar.stop()
 
 
 def _clock(seconds: float) -> str:

@@ -29,7 +29,9 @@ class FrameSource(Protocol):
 
 
 class FrameSink(Protocol):
-    """Where composed frames go. Nothing stands at the final place before ``finish`` has succeeded."""
+    """Where composed frames go. Nothing stands at ``path`` before ``finish`` has succeeded."""
+
+    path: Path
 
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place, shaped like the source. Raises SinkError."""
@@ -47,6 +49,8 @@ class FrameSink(Protocol):
 
 class MaskSink(Protocol):
     """Where masks go as data, one call a frame."""
+
+    path: Path
 
     def open(self, info: SourceInfo) -> None: ...
 

@@ -14,8 +14,8 @@ PREFIX = "demo:"
 class DemoSource:
     """Frames of a scene (a ``FrameSource``) from ``start`` (seconds): endless, or ``duration`` seconds long.
 
-    Every frame keeps its number in the scene, and its time is that number over the rate, exactly. Raises UsageError for
-    an impossible size, rate or duration.
+    Time is the scene's own: the frame's number in it over the rate, exactly. ``Frame.index`` counts the frames that are
+    delivered, as with files. Raises UsageError for an impossible size, rate or duration.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class DemoSource:
             return None
         self._next = number + 1
         rate = self.scene.rate
-        return Frame(self.scene.picture(number), number, number / rate, 1 / rate)
+        return Frame(self.scene.picture(number), number - self._first, number / rate, 1 / rate)
 
     def close(self) -> None:
         self._next = None

@@ -69,7 +69,7 @@ def _row(
     difference = float(np.abs(segmenter.segment(frames[0], prompts).probabilities - reference(frames[0])).max())
     theirs, ours, stages = [], [], []
     for number in range(rounds):
-        theirs.append(_milliseconds(lambda: reference(frames[0])))
+        theirs.append(_milliseconds(lambda: reference(frames[0]), segmenter.network.device))
         for repeat in range(3):  # never the frame before, whose features are still there
             frame = frames[(number + repeat + 1) % 2]
             start = time.perf_counter()
@@ -143,11 +143,13 @@ def _matrix_share(segmenter: Segmenter, frame: Pixels, rounds: int) -> tuple[flo
     return statistics.median(alone) / milliseconds, operations / milliseconds / 1e6
 
 
-def _milliseconds(work: Callable[[], object], device: torch.device | None = None) -> float:
+def _milliseconds(work: Callable[[], object], device: torch.device) -> float:
     start = time.perf_counter()
     work()
-    if device is not None and device.type == "cuda":
+    if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
     return (time.perf_counter() - start) * 1000
 
 

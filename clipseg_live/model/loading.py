@@ -172,9 +172,8 @@ def _build(config: Any, state: "dict[str, Tensor]") -> "CLIPSegForImageSegmentat
     state = {name: values for name, values in state.items() if not name.endswith("position_ids")}
     missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing:
-        raise ModelError(
-            f"The model's weights lack {missing[0]} and {len(missing) - 1} more: they are another model's."
-        )
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(f"The model's weights lack {missing[0]}{others}: they are another model's.")
     for name, parameter in expected.items():
         if state[name].shape != parameter.shape:
             raise ModelError(
@@ -200,6 +199,8 @@ def _read_weights(path: Path) -> "dict[str, Tensor]":
         if path.suffix == ".safetensors":
             return load_file(path)
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        if not all(isinstance(values, torch.Tensor) for values in state.values()):
+            raise TypeError(path.name)
         return state
     except Exception as error:
         raise ModelError(f"The weights {path} are damaged or cut short: fetch the model again.") from error
@@ -229,6 +230,11 @@ def _fetch(repository: str, download: bool) -> Path:
             raise ModelError(f"The disk is full: the model {repository} could not be saved.") from error
         raise _unreachable(repository) from error
     except Exception as error:  # the hub's client raises its transport's own errors
+        if getattr(getattr(error, "response", None), "status_code", None) in (401, 403, 404):
+            raise ModelError(
+                f"The model hub gives {repository} to nobody, or not to you: if it needs an account, log in with "
+                "hf auth login; --model shapes needs no download."
+            ) from error
         raise _unreachable(repository) from error
 
 

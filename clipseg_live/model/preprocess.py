@@ -51,7 +51,13 @@ class Preprocessing:
             mean, deviation = (tuple(float(v) for v in values[name]) for name in ("image_mean", "image_std"))
             if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0 or int(size) < 1:
                 raise ValueError(path.name)
-            resampling = _RESAMPLING[values.get("resample", 2)]
+            number = values.get("resample", 2)
+            if number not in _RESAMPLING:
+                raise ModelError(
+                    f"The model's {path.name} in {path.parent} asks for resampling number {number}, which is not known "
+                    f"here: 0 (nearest), 2 (bilinear) and 3 (bicubic) are."
+                )
+            resampling = _RESAMPLING[number]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"The model's {path.name} in {path.parent} is damaged or not an image model's: fetch the model again."

@@ -14,6 +14,9 @@ from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, P
 from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing, prepare_image_prompt
 
+_SENTENCES = 64
+"""Sentences that are encoded together, at most."""
+
 CACHE_CAPACITY = 512
 """Encoded prompts that are kept; one of CLIPSeg's takes 2 KiB."""
 
@@ -100,18 +103,22 @@ class PromptEncoder:
         return encoded
 
     def _encode_texts(self, prompts: list[TextPrompt]) -> list[Tensor]:
-        """All sentences of all prompts in one batch; a prompt is the mean of its sentences."""
+        """The sentences of all prompts in batches; a prompt is the mean of its sentences."""
         if not prompts:
             return []
         rows = [self._tokens(sentence) for prompt in prompts for sentence in prompt.sentences]
+        batches = [rows[start : start + _SENTENCES] for start in range(0, len(rows), _SENTENCES)]
+        embeddings = torch.cat([self._encode_batch(batch) for batch in batches])
+        counts = [len(prompt.sentences) for prompt in prompts]
+        return [part.mean(dim=0) for part in embeddings.split(counts)]
+
+    def _encode_batch(self, rows: list[list[int]]) -> Tensor:
         longest = max(map(len, rows))
         padding = self._tokenizer.pad_token_id
         ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         device = self._network.device
-        embeddings = self._network.text_embeddings(ids.to(device), mask.to(device))
-        counts = [len(prompt.sentences) for prompt in prompts]
-        return [part.mean(dim=0) for part in embeddings.split(counts)]
+        return self._network.text_embeddings(ids.to(device), mask.to(device))
 
     def _tokens(self, sentence: str) -> list[int]:
         """Token ids with start and end; what is over the model's length is cut, and a notice names it."""

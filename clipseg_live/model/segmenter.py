@@ -35,20 +35,18 @@ class Segmenter:
         size: int | None = None,
         fit: Fit = "stretch",
     ) -> None:
-        if fit not in FITS:
-            raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+        place_on, precision = check_options(device, dtype, fit)
         self.files = model.files
         self.tokenizer = model.tokenizer
         self.fit: Fit = fit
         self.preprocessing = Preprocessing.read(model.files.folder / "preprocessor_config.json")
-        place_on = devices.choose_device(device)
-        precision = devices.choose_dtype(dtype, place_on)
         self.network = ClipSeg(model.network.to(place_on))
         self.size = self._check_size(size)
         self._prompts = PromptEncoder(self.network, model.tokenizer, self.preprocessing, _identity(model.files))
         self._upload = devices.Upload(place_on)
         self._picture: Tensor | None = None
         self._features: Features | None = None
+        self._chunk: int | None = None
         self._precision_notices: tuple[str, ...] = ()
         self.vision_passes = 0
         if precision != torch.float32:
@@ -57,14 +55,14 @@ class Segmenter:
     @classmethod
     def load(
         cls,
-        model: str = DEFAULT_MODEL,
+        model: str | loading.ModelFiles = DEFAULT_MODEL,
         *,
         device: str = "auto",
         dtype: str = "auto",
         size: int | None = None,
         fit: Fit = "stretch",
     ) -> "Segmenter":
-        """Load a model by name, alias or folder.
+        """Load a model by name, alias or folder, or one that ``loading.find`` has found.
 
         device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps". dtype: "auto" (float16 on a GPU,
         float32 on a CPU), "float32", "float16", "bfloat16"; a precision whose masks differ visibly from float32's is
@@ -73,7 +71,8 @@ class Segmenter:
 
         Raises UsageError for a value that cannot be, ModelError where the model is missing, damaged or too large.
         """
-        files = loading.find(model)
+        check_options(device, dtype, fit)  # before a download of hundreds of megabytes
+        files = loading.find(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
             return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit)
 
@@ -148,12 +147,13 @@ class Segmenter:
     def _decode(self, features: Features, conditional: Tensor, placement: Placement) -> Tensor:
         """Maps (prompts, rows, columns) on the device, cut to the frame; in smaller chunks where memory is short."""
         scale = self.network.scale / self.network.patch
-        chunk: int | None = None
+        chunk = self._chunk
         while True:
             try:
                 parts = [
                     placement.crop(part, scale) for part in self.network.probabilities(features, conditional, chunk)
                 ]
+                self._chunk = chunk  # what fitted once is what the next frame begins with
                 return parts[0] if len(parts) == 1 else torch.cat(parts)
             except torch.OutOfMemoryError:
                 chunk = min(len(conditional), chunk or self.network.chunk(features.grid[0] * features.grid[1])) // 2
@@ -201,6 +201,14 @@ class Segmenter:
         found: NDArray[np.float32] = self.segment(picture.clip(0, 255).astype(np.uint8), phrases).probabilities
         self.vision_passes = 0
         return found
+
+
+def check_options(device: str, dtype: str, fit: str) -> tuple[torch.device, torch.dtype]:
+    """The device and precision that are meant. Raises UsageError for what cannot be on this machine."""
+    if fit not in FITS:
+        raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+    found = devices.choose_device(device)
+    return found, devices.choose_dtype(dtype, found)
 
 
 def _identity(files: loading.ModelFiles) -> str:

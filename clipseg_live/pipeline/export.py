@@ -84,6 +84,8 @@ class Export:
         self._on_progress = on_progress
         self._decoded: Channel[Frame] = Channel(QUEUED_FRAMES)
         self._segmented: Channel[_Segmented] = Channel(QUEUED_FRAMES)
+        self._reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
+        self._writer = Worker("clipseg-live encode", self._write, self._cancel)
         self._stopped = False
         self._written = 0
         self._reached = Fraction(0)
@@ -97,32 +99,35 @@ class Export:
     def run(self) -> ExportResult:
         """Raises the first error of any stage; ExportStopped after ``request_stop`` or Ctrl-C.
 
-        Whatever is raised, the files are finished or given up, the source is closed and the threads have ended.
+        Whatever is raised, the files are finished or given up, the source is closed and the threads have ended; only
+        what a thread holds that does not end within ten seconds is left to it.
         """
+        opened: list[FrameSink | MaskSink] = []
+        finished: list[Path] = []
         try:
-            opened: list[FrameSink | MaskSink] = []
-            try:
-                for sink in self._sinks:
-                    opened.append(sink)  # before it is open: it may be left half open
-                    sink.open(self._info)
-                self._run_stages()
-                for sink in self._sinks:
-                    sink.finish()
-                    opened.remove(sink)
-            except BaseException as error:
-                kept = [sink.abandon(self._may_keep(error)) for sink in opened]
-                told = self._told(error, [path for path in kept if path is not None])
-                if told is error:
-                    raise
-                raise told from error
+            for sink in self._sinks:
+                opened.append(sink)  # before it is open: it may be left half open
+                sink.open(self._info)
+            self._run_stages()
+            for sink in reversed(self._sinks):
+                sink.finish()
+                opened.remove(sink)
+                finished.append(sink.path)
+        except BaseException as error:
+            # What a thread still works on cannot be closed under it: a hidden file stays.
+            kept = [] if self._writer.alive else [sink.abandon(self._may_keep(error)) for sink in opened]
+            told = self._told(error, [*finished, *(path for path in kept if path is not None)])
+            if told is error:
+                raise
+            raise told from error
         finally:
-            self._source.close()
+            if not self._reader.alive:
+                self._source.close()
         return ExportResult(self._written, time.monotonic() - self._started, self._reached)
 
     def _run_stages(self) -> None:
         self._started = time.monotonic()
-        reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
-        writer = Worker("clipseg-live encode", self._write, self._cancel)
+        reader, writer = self._reader, self._writer
         reader.start()
         writer.start()
         try:
@@ -194,7 +199,8 @@ class Export:
             error = ExportStopped("The export was stopped.")
         if not isinstance(error, ClipsegLiveError) or self._written == 0:
             return error
-        how_far = f"{self._written} frames were done, to {float(self._reached):.2f} s"
+        done = "1 frame was" if self._written == 1 else f"{self._written} frames were"
+        how_far = f"{done} done, to {float(self._reached):.2f} s"
         ending = f"kept in {', '.join(map(str, kept))}" if kept else "nothing was kept"
         return type(error)(f"{str(error).rstrip('.')}; {how_far}, and {ending}.")
 

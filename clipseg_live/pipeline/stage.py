@@ -72,6 +72,11 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._thread.is_alive()
+
     def join(self, deadline: float) -> bool:
         """Wait at most ``deadline`` seconds; whether the thread has ended."""
         self._thread.join(deadline)

@@ -12,6 +12,10 @@ from clipseg_live.core.errors import SourceError
 
 # FFmpeg plays text as "ANSI art"; no person who names a text file wants that.
 _TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+_BOXES = frozenset(
+    (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta",
+     b"pdin", b"pnot", b"ssix", b"prft", b"emsg", b"udta")
+)  # fmt: skip
 
 
 def open_input(path: Path) -> av.container.InputContainer:
@@ -29,7 +33,7 @@ def open_input(path: Path) -> av.container.InputContainer:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if size == 0:
-        raise SourceError(f"{name} is empty: it holds not a single byte.")
+        raise SourceError(f"{name} is empty (0 bytes): record or fetch it again.")
     try:
         # "file:" keeps a name with a colon from being taken for a protocol; the list keeps playlists offline.
         container = av.open(
@@ -66,7 +70,7 @@ def is_cut_short(path: Path) -> bool:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(12)
-            if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+            if head[4:8] in _BOXES:
                 return _boxes_end(file, size) > size
             if head[:4] == b"\x1a\x45\xdf\xa3":
                 return _segment_end(file) > size
@@ -88,7 +92,7 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
             length = int.from_bytes(head[8:16], "big")
         elif length == 0:
             return size
-        if length < 8:
+        if length < 8 or head[4:8] not in _BOXES:  # something was appended to a whole file
             return position
         position += length
     return position

@@ -1,15 +1,19 @@
 """Results appear whole or not at all: written under a hidden name beside their place, and moved when complete."""
 
+import contextlib
 import errno
 import os
 import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 from clipseg_live.core.errors import SinkError, UsageError
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
+
+_STALE_SECONDS = 24 * 3600.0
 
 
 class Place:
@@ -51,6 +55,8 @@ class Place:
             raise SinkError(f"The folder {parent} does not exist: create it first.")
         if not parent.is_dir():
             raise SinkError(f"{parent} is not a folder, so nothing can be written into it.")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise SinkError(f"{parent} may not be written to: change its permissions, or write somewhere else.")
 
     def begin(self) -> Path:
         """Create the hidden file or folder to work in, and return it. Raises as ``check``."""
@@ -64,7 +70,10 @@ class Place:
                 working.touch(exist_ok=False)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise SinkError(f"Nothing can be written into {self.path.parent}: {reason}.") from error
+            raise SinkError(
+                f"Nothing can be written into {self.path.parent} ({reason}): write somewhere else."
+            ) from error
+        self._clear_stale(working)
         self.working = working
         return working
 
@@ -116,6 +125,18 @@ class Place:
                 self.working = None
                 return kept
         return None
+
+    def _clear_stale(self, new: Path) -> None:
+        """Remove what killed runs of this name left here: hidden files of ours that nobody has touched for a day."""
+        stem = new.name.rpartition(".partial-")[0]
+        ours = re.compile(re.escape(stem) + r"\.partial-[0-9a-f]{8}" + re.escape(self.path.suffix))
+        with contextlib.suppress(OSError):
+            for entry in list(new.parent.iterdir()):
+                if ours.fullmatch(entry.name) and time.time() - entry.lstat().st_mtime > _STALE_SECONDS:
+                    if entry.is_dir() and not entry.is_symlink():
+                        shutil.rmtree(entry, ignore_errors=True)
+                    else:
+                        entry.unlink()
 
     def _begun(self) -> Path:
         if self.working is None:

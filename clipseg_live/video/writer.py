@@ -17,7 +17,6 @@ from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.audio import Sound
 from clipseg_live.video.colour import ToVideo, written_colour
-from clipseg_live.video.files import clock
 from clipseg_live.video.place import Place
 
 
@@ -94,7 +93,6 @@ class VideoWriter:
         self._container: av.container.OutputContainer | None = None
         self._sound: Sound | None = None
         self._count = 0
-        self._reached = Fraction(0)
         self._offset: Fraction | None = None
         self._last: int | None = None
 
@@ -149,7 +147,6 @@ class VideoWriter:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._failure(error) from error
         self._count += 1
-        self._reached = frame.time - self._offset + duration
 
     def finish(self) -> None:
         """Complete the file and move it to its place. Raises SinkError."""
@@ -233,14 +230,16 @@ class VideoWriter:
                 container.close()
 
     def _failure(self, error: Exception) -> SinkError:
-        got = f"it got to {clock(self._reached)} ({self._count} frames)" if self._count else "nothing was written"
         number = getattr(error, "errno", None)
         if number in (errno.ENOSPC, errno.EDQUOT):
-            return SinkError(f"The disk with {self.path.parent} is full, so {self.path.name} broke off: {got}.")
+            return SinkError(
+                f"The disk with {self.path.parent} is full, so {self.path.name} broke off: make room, "
+                "or write somewhere else."
+            )
         if number == errno.EFBIG:
-            return SinkError(f"{self.path.name} grew larger than the disk or system allows: {got}.")
+            return SinkError(f"{self.path.name} grew larger than the disk or system allows: write somewhere else.")
         reason = getattr(error, "strerror", None) or str(error)
-        return SinkError(f"{self.path.name} could not be written ({reason}): {got}.")
+        return SinkError(f"{self.path.name} could not be written: {reason}.")
 
 
 def _clock(time_base: Fraction) -> Fraction:

@@ -33,6 +33,15 @@ def test_frames_come_in_order_with_exact_times() -> None:
     assert first is not None and first.index == 0
 
 
+def test_a_later_start_counts_frames_from_0_and_keeps_the_scenes_time() -> None:
+    source = DemoSource(4, 64, 36, Fraction(10), duration=Fraction(1), start=Fraction(2))
+    source.open()
+    first, second = source.read(), source.read()
+    assert first is not None and second is not None
+    assert [(f.index, f.time) for f in (first, second)] == [(0, Fraction(2)), (1, Fraction(21, 10))]
+    np.testing.assert_array_equal(first.pixels, Scene(4, 64, 36, Fraction(10)).picture(20))
+
+
 def test_without_a_duration_it_does_not_end() -> None:
     source = DemoSource(0, 8, 8)
     info = source.open()

@@ -95,6 +95,45 @@ def test_weights_that_hold_code_are_refused(folder: Path) -> None:
     assert not Path("/tmp/clipseg-live-was-run").exists()
 
 
+def test_weights_that_are_no_tensors_are_refused(folder: Path) -> None:
+    torch.save({"clip.logit_scale": 3}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin are damaged"):
+        Segmenter.load(str(folder))
+
+
+def test_an_unknown_resampling_is_named(folder: Path) -> None:
+    values = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps({**values, "resample": 1}))
+    with pytest.raises(ModelError, match="resampling number 1"):
+        Segmenter.load(str(folder))
+
+
+@pytest.mark.parametrize("options", [{"device": "tpu"}, {"dtype": "int4"}, {"fit": "zoom"}])
+def test_impossible_options_are_refused_before_a_download(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", never)
+    with pytest.raises(UsageError):
+        Segmenter.load("rd64", **options)  # type: ignore[arg-type]
+
+
+def test_a_refusal_of_the_hub_is_not_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Exception):
+        response = type("Response", (), {"status_code": 401})
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise Refused
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
+    with pytest.raises(ModelError, match="log in"):
+        loading.find("rd64-refined")
+
+
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"rd64-refined.*shapes"):
         Segmenter.load("no-such-model")

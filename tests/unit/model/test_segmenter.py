@@ -85,13 +85,20 @@ def test_decoding_goes_on_in_smaller_chunks_when_memory_runs_out(
     expected = tiny.segment(picture, TEXTS).probabilities
     decode = tiny.network.probabilities
 
+    tried = []
+
     def short_of_memory(features, conditional, chunk=None):  # type: ignore[no-untyped-def]
+        tried.append(chunk)
         if (chunk or 99) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode(features, conditional, chunk)
 
     monkeypatch.setattr(tiny.network, "probabilities", short_of_memory)
     np.testing.assert_allclose(tiny.segment(picture, TEXTS).probabilities, expected, atol=1e-6)
+    assert tried[0] is None and tried[-1] == 1
+    tried.clear()
+    tiny.segment(picture, TEXTS)
+    assert tried == [1], "what fitted is what the next frame begins with"
 
 
 def test_out_of_memory_with_one_prompt_says_what_to_do(

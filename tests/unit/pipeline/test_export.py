@@ -91,6 +91,35 @@ def test_nothing_is_kept_of_a_file_that_could_not_be_written() -> None:
     assert not sink.kept
 
 
+def test_what_was_finished_before_another_file_failed_is_named() -> None:
+    sink, masks = FakeSink(fails_at_end=True), FakeSink(name="fake.jsonl")
+    with pytest.raises(SinkError, match=r"4 frames were done, to .* s, and kept in fake\.jsonl"):
+        export(FakeSource(4), FakeEngine(), sink, masks=masks).run()
+    assert (masks.finished, masks.abandoned, sink.abandoned) == (1, 0, 1)
+
+
+def test_one_frame_is_told_as_one() -> None:
+    with pytest.raises(SourceError, match="1 frame was done"):
+        export(FakeSource(9, breaks_at=1), FakeEngine(), FakeSink()).run()
+
+
+def test_a_file_that_a_thread_still_writes_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipseg_live.pipeline.export.JOIN_SECONDS", 0.2)
+    source, sink = FakeSource(50), FakeSink(blocks_at=3)
+    run = export(source, FakeEngine(), sink)
+    stopper = threading.Thread(target=lambda: (sink.blocked.wait(10), run.request_stop()))
+    stopper.start()
+    with pytest.raises(Failure, match="encode did not end in time"):
+        run.run()
+    assert (sink.abandoned, source.closed) == (0, 1)
+    sink.release.set()
+    stopper.join(10)
+    for thread in threading.enumerate():
+        if thread.name.startswith("clipseg-live"):
+            thread.join(10)
+    assert no_thread_is_left()
+
+
 def test_a_source_without_frames_is_a_failure() -> None:
     sink = FakeSink()
     with pytest.raises(Failure, match="holds no frames"):

@@ -17,6 +17,13 @@ def close(seen, wanted, tolerance=6):
     return np.median(difference) <= tolerance and np.mean(difference) <= 2 * tolerance
 
 
+def test_a_whole_file_with_something_after_it_is_whole(tmp_path):
+    path = make_clip(tmp_path / "a.mp4", count=12)
+    path.write_bytes(path.read_bytes() + b"\xff\xd8\xff appended by some camera " * 40)
+    _, frames = read_all(VideoFileSource(path))
+    assert len(frames) == 12
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "ünïcode 例 %03d: x.mp4"])
 def test_frames_carry_the_containers_own_times(tmp_path, name):
     path = make_clip(tmp_path / name, rate=Fraction(30000, 1001), count=12)

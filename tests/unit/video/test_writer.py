@@ -186,7 +186,7 @@ except SinkError as error:
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "o.mkv")], capture_output=True, text=True, timeout=60
     )
-    assert "o.mkv grew larger" in done.stdout and "it got to 0:0" in done.stdout, done.stdout + done.stderr
+    assert "o.mkv grew larger" in done.stdout, done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
