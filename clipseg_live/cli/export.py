@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from clipseg_live.assemble import ExportRequest
+    from clipseg_live.assemble.export import ExportRequest
     from clipseg_live.pipeline.export import Progress
 
 _INPUT = "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene)."
@@ -58,7 +58,7 @@ def export(
     ] = False,
 ) -> None:
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""
-    from clipseg_live.assemble import ExportRequest, prompts_from
+    from clipseg_live.assemble.export import ExportRequest, prompts_from
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.settings import (
         DEFAULT_MODEL,
@@ -114,7 +114,7 @@ def parse_time(text: str) -> Fraction:
 
 
 def _run(request: "ExportRequest") -> None:
-    from clipseg_live.assemble import run_export
+    from clipseg_live.assemble.export import run_export
 
     with _terminated_like_interrupted(), _progress_display() as (on_stage, on_progress):
         finished = run_export(request, on_stage=on_stage, on_progress=on_progress)

@@ -1,6 +1,7 @@
 """The protocols through which pipeline, model, video and demo meet without importing one another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.live import LiveSettings, Message, Picture, SessionStatus, SourceSpec
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 
@@ -75,4 +77,81 @@ class Composer(Protocol):
         """Maps on the decoder's grid resized to the frame, bilinear with half-pixel centres."""
 
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
-        """A new picture: ``pixels`` (left untouched) with every prompt drawn; maps have the frame's size."""
+        """A new picture: ``pixels`` (left untouched) with every prompt drawn.
+
+        probabilities: on the decoder's grid, or resized to the frame already.
+        """
+
+
+class LiveSource(FrameSource, Protocol):
+    """A source that a live session can run: a camera, a stream, or something with a timeline.
+
+    live: frames come at the source's own pace and cannot be asked for again; where it breaks, ``close`` and ``open``
+        start it anew. Otherwise frames come as fast as they are read, and ``seek`` works.
+    """
+
+    live: bool
+
+    def seek(self, time: Fraction) -> None:
+        """Make the next ``read`` give the last frame whose time is at most ``time`` seconds (the first frame for
+        less, the last for more). Raises SourceError. Only where ``live`` is False."""
+
+    def controls(self) -> Mapping[str, float]:
+        """A camera's own adjustable values by name ("exposure", "focus", "gain"); empty where there are none."""
+
+    def set_control(self, name: str, value: float) -> None:
+        """Change one of ``controls``; a value that the camera refuses is left as it was."""
+
+
+class LiveSession(Protocol):
+    """What a window can do with a running session. No method waits for a device, a file or the worker.
+
+    ``on_picture`` and ``on_message`` are called from any thread and must return at once.
+    """
+
+    on_picture: Callable[[], None]
+    on_message: Callable[[Message], None]
+
+    @property
+    def settings(self) -> LiveSettings: ...
+
+    def apply(self, settings: LiveSettings) -> None:
+        """Change prompts, look, engine or framing; what did not change is left alone."""
+
+    def open(self, spec: SourceSpec) -> None:
+        """Change over to a source; the old one is closed."""
+
+    def picture(self) -> Picture | None:
+        """The newest picture, None before the first of this source."""
+
+    def status(self) -> SessionStatus: ...
+
+    def play(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def seek(self, time: Fraction) -> None: ...
+
+    def step(self, frames: int) -> None:
+        """Pause, and go ``frames`` on (or back, where negative)."""
+
+    def set_loop(self, loop: bool) -> None: ...
+
+    def set_speed(self, speed: float) -> None:
+        """0.25 to 4 times."""
+
+    def set_control(self, name: str, value: float) -> None: ...
+
+    def start_recording(self, path: Path) -> None:
+        """Raises UsageError or SinkError for a path that cannot be written."""
+
+    def stop_recording(self) -> None:
+        """Finish the file; ``on_message`` tells (topic "recording") when it is in its place."""
+
+    def restart_worker(self) -> None: ...
+
+    def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
+        """Milliseconds by stage of the last half minute: (seconds ago, {stage: milliseconds}), oldest first."""
+
+    def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
+        """End everything; names of what had to be abandoned. Once stopped, a session stays so."""

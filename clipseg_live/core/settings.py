@@ -12,7 +12,8 @@ from clipseg_live.core.errors import UsageError
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 
 Fit = Literal["stretch", "letterbox", "aspect"]
-Effect = Literal["tint", "outline", "heatmap", "cutout"]
+Effect = Literal["tint", "outline", "tint+outline", "heatmap", "cutout", "blur", "raw"]
+Backdrop = Literal["checkerboard", "colour"]
 Codec = Literal["h264", "vp9", "ffv1"]
 
 FITS: tuple[Fit, ...] = get_args(Fit)
@@ -20,7 +21,10 @@ EFFECTS: tuple[Effect, ...] = get_args(Effect)
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-RGB = tuple[int, int, int]
+Level = Annotated[int, Field(ge=0, le=255)]
+RGB = tuple[Level, Level, Level]
+
+GREEN_SCREEN: RGB = (0, 177, 64)
 
 PALETTE: tuple[RGB, ...] = (
     (255, 64, 88), (46, 134, 255), (255, 196, 0), (24, 200, 120), (168, 96, 255), (255, 128, 32),
@@ -53,9 +57,14 @@ class PromptStyle(Frozen):
 
 
 class Look(Frozen):
-    """How a session looks: one effect, one style per prompt, in the prompts' order."""
+    """How a session looks: one effect, one style per prompt, in the prompts' order.
+
+    backdrop, backdrop_colour: what "cutout" shows outside the masks.
+    """
 
     effect: Effect = "tint"
+    backdrop: Backdrop = "checkerboard"
+    backdrop_colour: RGB = GREEN_SCREEN
     styles: tuple[PromptStyle, ...] = ()
 
 

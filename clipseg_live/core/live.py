@@ -1,0 +1,354 @@
+"""What a live session is asked for, and what it tells of itself: the frozen values between window and pipeline."""
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings import (
+    GREEN_SCREEN,
+    PALETTE,
+    RGB,
+    Backdrop,
+    Effect,
+    EngineSettings,
+    Frozen,
+    Look,
+    PromptStyle,
+    Share,
+)
+
+MOST_ROWS = 16
+"""Prompts that a live session takes."""
+
+DisplayMode = Literal["smooth", "locked"]
+Turn = Literal[0, 90, 180, 270]
+
+DISPLAY_MODES: tuple[DisplayMode, ...] = get_args(DisplayMode)
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode("ascii")
+
+
+def _unpacked(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return zlib.decompress(base64.b64decode(value, validate=True))
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError("the bytes of a picture are damaged") from error
+
+
+Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
+
+
+class PromptPicture(Frozen):
+    """A picture as part of a prompt. data: RGB bytes, row by row; in JSON zlib-compressed and in base 64."""
+
+    width: Annotated[int, Field(ge=1, le=4096)]
+    height: Annotated[int, Field(ge=1, le=4096)]
+    data: Bytes
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "PromptPicture":
+        if len(self.data) != 3 * self.width * self.height:
+            raise ValueError(f"{len(self.data)} bytes are no picture of {self.width}×{self.height} pixels")
+        return self
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "PromptPicture":
+        """From uint8 (height, width, 3), RGB."""
+        height, width = pixels.shape[:2]
+        return cls(width=width, height=height, data=np.ascontiguousarray(pixels).tobytes())
+
+    @property
+    def pixels(self) -> Pixels:
+        """uint8 (height, width, 3), RGB, read-only."""
+        return np.frombuffer(self.data, np.uint8).reshape(self.height, self.width, 3)
+
+
+class PromptRow(Frozen):
+    """One row of the prompt list.
+
+    id: stays with the row through edits and moves. text: may be empty beside a picture; a row with neither asks for
+    nothing. share: how much of the mix is the picture where there are both, 0 (text alone) to 1 (picture alone).
+    solo: while any row has it, only rows with it are shown.
+    """
+
+    id: Annotated[int, Field(ge=0)]
+    text: str = ""
+    picture: PromptPicture | None = None
+    share: Share = 0.5
+    style: PromptStyle = PromptStyle()
+    visible: bool = True
+    solo: bool = False
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """What the engine is asked; None for a row that asks for nothing."""
+        text = self.text.strip()
+        if self.picture is None:
+            return Prompt.text(text) if text else None
+        image = Prompt.image(self.picture.pixels, label=text or "image")
+        if not text or self.share >= 1.0:
+            return image
+        if self.share <= 0.0:
+            return Prompt.text(text)
+        return Prompt.mix((image, self.share), (Prompt.text(text), 1.0 - self.share), label=text)
+
+
+class Framing(Frozen):
+    """What is done to every frame of a source before anything else: first cut, then turned, then mirrored.
+
+    crop: x, y, width, height as shares (0 to 1) of the source's picture. turn: degrees clockwise.
+    """
+
+    mirror: bool = False
+    turn: Turn = 0
+    crop: tuple[Share, Share, Share, Share] | None = None
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> "Framing":
+        if self.crop is not None:
+            x, y, width, height = self.crop
+            if width <= 0 or height <= 0 or x + width > 1 + 1e-9 or y + height > 1 + 1e-9:
+                raise ValueError("a crop must lie within the picture and hold something of it")
+        return self
+
+
+class LiveSettings(Frozen):
+    """Everything that shapes a live session, but its source. One value; ``Session.apply`` is its only way in.
+
+    backdrop, backdrop_colour: what "cutout" shows outside the masks.
+    smoothing: 0 (each answer for itself) to under 1, see ``core.temporal.smooth``.
+    mode: "smooth" shows every captured frame at once with the newest mask, "locked" only frames that have their own.
+    """
+
+    rows: Annotated[tuple[PromptRow, ...], Field(max_length=MOST_ROWS)] = ()
+    effect: Effect = "tint+outline"
+    backdrop: Backdrop = "checkerboard"
+    backdrop_colour: RGB = GREEN_SCREEN
+    smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    mode: DisplayMode = "smooth"
+    engine: EngineSettings = EngineSettings()
+    framing: Framing = Framing()
+
+    @model_validator(mode="after")
+    def _rows_are_told_apart(self) -> "LiveSettings":
+        if len({row.id for row in self.rows}) != len(self.rows):
+            raise ValueError("two prompt rows have the same id")
+        return self
+
+    def shown(self) -> tuple[PromptRow, ...]:
+        """The rows that are drawn, in their order."""
+        alone = any(row.solo for row in self.rows)
+        return tuple(row for row in self.rows if (row.solo if alone else row.visible))
+
+    def look(self, rows: tuple[PromptRow, ...]) -> Look:
+        """How these rows are drawn."""
+        return Look(
+            effect=self.effect,
+            styles=tuple(row.style for row in rows),
+            backdrop=self.backdrop,
+            backdrop_colour=self.backdrop_colour,
+        )
+
+    def new_row(self, text: str = "", picture: PromptPicture | None = None) -> PromptRow:
+        """A row with a fresh id and the next colour that no row has. Raises UsageError when the list is full."""
+        if len(self.rows) >= MOST_ROWS:
+            raise UsageError(f"There are {MOST_ROWS} prompts already: delete one first.")
+        taken = {row.style.colour for row in self.rows}
+        colour = next((colour for colour in PALETTE if colour not in taken), PALETTE[len(self.rows) % len(PALETTE)])
+        number = max((row.id for row in self.rows), default=-1) + 1
+        return PromptRow(id=number, text=text, picture=picture, style=PromptStyle(colour=colour))
+
+
+class SourceSpec(Frozen):
+    """Which source, by name: "camera:0", a file, folder or pattern, an address (rtsp, http, https), "demo:SEED",
+    "screen:" or "screen:x,y,width,height".
+
+    width, height, rate, fourcc: what a camera is asked for; None leaves it the choice. controls: a camera's own
+    values by name (exposure, focus, gain), in its own units.
+    """
+
+    name: str
+    width: Annotated[int, Field(ge=16, le=16384)] | None = None
+    height: Annotated[int, Field(ge=16, le=16384)] | None = None
+    rate: Annotated[float, Field(gt=0, le=1000)] | None = None
+    fourcc: Annotated[str, Field(min_length=4, max_length=4)] | None = None
+    controls: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """What the engine is asked, in order. version grows at each edit; ids: of the rows the prompts come from."""
+
+    version: int = 0
+    ids: tuple[int, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """The engine's answer for one frame.
+
+    maps: float32 (prompts, h, w), 0..1, on the decoder's grid, read-only. ids: of the rows, in the maps' order.
+    unchanged: the frame looked like the one before, whose maps these are. milliseconds: by stage of the engine.
+    """
+
+    index: int
+    epoch: int
+    version: int
+    ids: tuple[int, ...]
+    maps: NDArray[np.float32]
+    unchanged: bool = False
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+
+class SourceState(str, Enum):
+    """What the source is doing."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ENDED = "ended"
+    RECONNECTING = "reconnecting"
+    FAILED = "failed"
+
+
+class WorkerState(str, Enum):
+    """What the inference worker is doing. WAITING: it failed too often, and waits for a person to restart it."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    LOADING = "loading"
+    READY = "ready"
+    RESTARTING = "restarting"
+    WAITING = "waiting"
+
+
+Level = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One sentence for the person. topic: what it is about; a newer message of a topic replaces the older one, and an
+    empty text takes it back."""
+
+    topic: str
+    text: str
+    level: Level = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """The source as it is now. duration, position: seconds; duration is None for what has no end.
+
+    problem: why it is reconnecting or failed, one sentence. controls: what a camera offers, by name, and its values.
+    """
+
+    state: SourceState = SourceState.CLOSED
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    rate: Fraction | None = None
+    duration: Fraction | None = None
+    position: Fraction = Fraction(0)
+    seekable: bool = False
+    loop: bool = False
+    speed: float = 1.0
+    problem: str = ""
+    controls: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """The worker as it is now. progress: of loading, in words; problem: why it is not ready, one sentence.
+
+    model, device, dtype: what runs, empty before it does. version: of the newest prompts that it has answered.
+    """
+
+    state: WorkerState = WorkerState.STOPPED
+    progress: str = ""
+    problem: str = ""
+    model: str = ""
+    device: str = ""
+    dtype: str = ""
+    version: int = 0
+    process_id: int | None = None
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """A recording. seconds: of recorded time; size: bytes so far; dropped: frames that the encoder was too slow for."""
+
+    active: bool = False
+    path: Path | None = None
+    seconds: float = 0.0
+    size: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Per second over the last few seconds; delay: capture to picture, milliseconds, median and 95th percentile.
+
+    dropped: frames that were captured and never composed. skipped: frames that the worker never saw.
+    unchanged: frames that were not inferred because nothing had changed. stages: median milliseconds by stage.
+    """
+
+    capture: float = 0.0
+    inference: float = 0.0
+    display: float = 0.0
+    delay: tuple[float, float] = (0.0, 0.0)
+    dropped: int = 0
+    skipped: int = 0
+    unchanged: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """Everything a window shows about a session, as of one moment."""
+
+    source: SourceStatus = SourceStatus()
+    worker: WorkerStatus = WorkerStatus()
+    recording: RecordingStatus = RecordingStatus()
+    rates: Rates = Rates()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What is on the screen.
+
+    composed: uint8 (height, width, 3), what is shown. original: the frame without any overlay, same shape.
+    maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
+    own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
+    probability reaches the row's threshold.
+    """
+
+    composed: Pixels
+    original: Pixels
+    index: int
+    epoch: int
+    time: Fraction
+    maps: NDArray[np.float32]
+    ids: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+    own: bool = False
+    version: int = 0
+
