@@ -19,6 +19,7 @@ class Frame:
     time: presentation time in seconds, exact, as the container or the capture clock gave it.
     duration: how long the frame is shown, in seconds, where the source says so.
     epoch: grows at each seek or source change; results of an old epoch are never shown.
+    captured: ``time.monotonic()`` when a live session got it.
     """
 
     pixels: Pixels
@@ -26,6 +27,7 @@ class Frame:
     time: Fraction
     duration: Fraction | None = None
     epoch: int = 0
+    captured: float | None = None
 
     @property
     def height(self) -> int:

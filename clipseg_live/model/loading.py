@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,9 +100,10 @@ def known(name: str) -> KnownModel | None:
     return None
 
 
-def find(name: str, *, download: bool = True) -> ModelFiles:
+def find(name: str, *, download: bool = True, on_progress: Callable[[str], None] | None = None) -> ModelFiles:
     """A model by name, alias or folder; one that is on the hub is fetched if it is not in the hub's cache.
 
+    on_progress: told in words how far a download is; without it, there is a bar on a terminal.
     Raises UsageError for a name that means nothing, ModelError where its files are missing or cannot be fetched.
     """
     model = known(name)
@@ -111,7 +113,7 @@ def find(name: str, *, download: bool = True) -> ModelFiles:
             raise ModelError(f"The built-in model {SHAPES} is missing from {folder}: install clipseg-live again.")
         return check_folder(folder, model.name)
     if model is not None and model.repository is not None:
-        return check_folder(_fetch(model.repository, download), model.name)
+        return check_folder(_fetch(model.repository, download, on_progress), model.name)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return check_folder(folder, name)
@@ -206,7 +208,7 @@ def _read_weights(path: Path) -> "dict[str, Tensor]":
         raise ModelError(f"The weights {path} are damaged or cut short: fetch the model again.") from error
 
 
-def _fetch(repository: str, download: bool) -> Path:
+def _fetch(repository: str, download: bool, on_progress: Callable[[str], None] | None = None) -> Path:
     """The folder of a hub model: from the cache where it is whole, else from the network."""
     from huggingface_hub import snapshot_download
 
@@ -222,7 +224,8 @@ def _fetch(repository: str, download: bool) -> Path:
         raise ModelError(f"The model {repository} is not on this machine.")
     try:
         weights = _published_weights(repository)
-        return Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], tqdm_class=_progress_bar()))
+        bar = _progress_bar(on_progress)
+        return Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], tqdm_class=bar))
     except ModelError:
         raise
     except OSError as error:
@@ -248,15 +251,25 @@ def _published_weights(repository: str) -> str:
     raise ModelError(f"{repository} publishes no weights that can be read safely ({' or '.join(_WEIGHTS)}).")
 
 
-def _progress_bar() -> type:
-    """The hub's bar, silent where nobody watches."""
+def _progress_bar(on_progress: Callable[[str], None] | None) -> type:
+    """The hub's bar: silent where nobody watches, and in words where somebody listens."""
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            if not sys.stderr.isatty():
+            if on_progress is not None or not sys.stderr.isatty():
                 options["disable"] = True
             super().__init__(*arguments, **options)
+            self._done, self._all, self._in_bytes = 0.0, options.get("total") or 0.0, options.get("unit") == "B"
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self._done += n or 0
+            if on_progress is not None and self._in_bytes:
+                whole = max(self._all, getattr(self, "total", None) or 0)
+                of = f" of {whole / 1e6:.0f}" if whole else ""
+                on_progress(f"{self._done / 1e6:.0f}{of} MB")
+            shown: bool | None = super().update(n)
+            return shown
 
     return Bar
 

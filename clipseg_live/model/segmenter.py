@@ -76,6 +76,17 @@ class Segmenter:
         with _clear_memory_errors("load the model"):
             return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit)
 
+    def configure(self, size: int | None = None, fit: Fit = "stretch") -> None:
+        """Change the network's square and how frames meet it; nothing is loaded. Raises UsageError as ``load``."""
+        if fit not in FITS:
+            raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+        self.size, self.fit = self._check_size(size), fit
+
+    @property
+    def name(self) -> str:
+        """What the model was asked for by."""
+        return self.files.name
+
     @property
     def device(self) -> str:
         return str(self.network.device)

@@ -1,0 +1,38 @@
+"""Whether a frame still looks like one that was segmented before, so that it need not be segmented again."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels
+
+_CELL = 8
+_MEAN = 0.6
+_LARGEST = 4.0
+
+Sample = NDArray[np.float32]
+
+
+def sample(pixels: Pixels) -> Sample:
+    """Means over cells of 8 by 8 samples, two pixels apart (one in a small picture): float32 (rows, columns, 3).
+
+    A change of 60 levels in a spot of 16 by 16 pixels moves a cell by some 15 levels; noise is averaged away.
+    """
+    step = 2 if min(pixels.shape[:2]) >= 4 * _CELL else 1
+    coarse = pixels[::step, ::step]
+    rows, columns = max(coarse.shape[0] // _CELL, 1), max(coarse.shape[1] // _CELL, 1)
+    coarse = coarse[: rows * _CELL, : columns * _CELL]
+    height, width = coarse.shape[:2]
+    starts_down = np.arange(0, height, _CELL)
+    starts_across = np.arange(0, width, _CELL)
+    sums = np.add.reduceat(np.add.reduceat(coarse, starts_down, axis=0, dtype=np.uint32), starts_across, axis=1)
+    counts = np.diff(np.append(starts_down, height))[:, None] * np.diff(np.append(starts_across, width))[None]
+    means: Sample = (sums / counts[..., None]).astype(np.float32)
+    return means
+
+
+def is_unchanged(before: Sample, now: Sample) -> bool:
+    """Whether two samples differ by less than a camera's noise, on average and in every cell."""
+    if before.shape != now.shape:
+        return False
+    difference = np.abs(before - now)
+    return bool(difference.mean() < _MEAN and difference.max() < _LARGEST)
