@@ -104,3 +104,65 @@ class FakeComposer:
 
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
         return 255 - pixels
+
+
+class FakeLiveSource:
+    """Frames of one colour; steered from the test.
+
+    count: frames until its end, None for never. It breaks at every ``fails_at``-th read; it waits at read number
+    ``blocks_at``, or in ``open`` where ``blocks_open`` is set, until ``release`` is set.
+    """
+
+    def __init__(
+        self, *, live: bool = True, count: int | None = None, rate: int = 30, fails_at: int | None = None,
+        blocks_at: int | None = None, blocks_open: bool = False, missing: bool = False,
+        size: tuple[int, int] = (48, 64), colour: tuple[int, int, int] = (200, 0, 0),
+    ) -> None:  # fmt: skip
+        self.live, self.count, self.rate, self.fails_at = live, count, rate, fails_at
+        self.blocks_at, self.blocks_open, self.missing = blocks_at, blocks_open, missing
+        self.size, self.colour = size, colour
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.opened = self.closed = self.reads = self.at = 0
+        self.values = {"focus": 5.0}
+        self._clock = threading.Event()
+
+    def open(self) -> SourceInfo:
+        if self.blocks_open:
+            self.blocked.set()
+            self.release.wait(20)
+        if self.missing:
+            raise SourceError("The fake is not there.")
+        self.opened += 1
+        height, width = self.size
+        duration = None if self.count is None else Fraction(self.count, self.rate)
+        return SourceInfo("fake", width, height, Fraction(self.rate), Fraction(1, self.rate), self.count, duration)
+
+    def read(self) -> Frame | None:
+        self.reads += 1
+        if self.fails_at is not None and self.reads % self.fails_at == 0:
+            raise SourceError("The fake was unplugged.")
+        if self.reads == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        if self.count is not None and self.at >= self.count:
+            return None
+        if self.live:
+            self._clock.wait(1 / self.rate)
+        number, self.at = self.at, self.at + 1
+        pixels = np.zeros((*self.size, 3), np.uint8)
+        pixels[:, self.size[1] // 2 :] = self.colour
+        pixels[0, 0] = number % 256
+        return Frame(pixels, number, Fraction(number, self.rate), Fraction(1, self.rate))
+
+    def seek(self, time: Fraction) -> None:
+        last = (self.count or 1 << 30) - 1
+        self.at = int(min(max(time * self.rate // 1, 0), last))
+
+    def controls(self) -> dict[str, float]:
+        return dict(self.values)
+
+    def set_control(self, name: str, value: float) -> None:
+        self.values[name] = value
+
+    def close(self) -> None:
+        self.closed += 1

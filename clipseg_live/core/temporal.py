@@ -1,7 +1,7 @@
 """Steadiness over time: an average of probability maps that forgets at cuts, and what a cut is."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,34 @@ def smooth(
         np.clip(mixed, 0.0, 1.0, out=mixed)
     mixed.setflags(write=False)
     return TemporalState(mixed, key), mixed
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStates:
+    """What smoothing remembers of each prompt by itself, and the epoch that it is valid for."""
+
+    states: Mapping[Hashable, TemporalState] = field(default_factory=dict)
+    epoch: int = -1
+
+
+def smooth_each(
+    past: PromptStates, keys: Sequence[Hashable], maps: Maps, strength: float, epoch: int
+) -> tuple[PromptStates, Maps]:
+    """``smooth`` for each prompt by itself: one that is new begins anew, and does not disturb the others.
+
+    keys: what tells the prompts apart (row and content), one for each map. A new epoch forgets everything.
+    Returns the state to pass in next, and maps of the same shape, read-only.
+    """
+    if strength == 0.0 or not len(maps):
+        return PromptStates({}, epoch), maps
+    known = past.states if past.epoch == epoch else {}
+    states: dict[Hashable, TemporalState] = {}
+    for number, key in enumerate(keys):
+        state, _ = smooth(known.get(key, TemporalState()), maps[number : number + 1], strength)
+        states[key] = state
+    mixed: Maps = np.concatenate([state.maps for state in states.values() if state.maps is not None])
+    mixed.setflags(write=False)
+    return PromptStates(states, epoch), mixed
 
 
 def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:

@@ -1,0 +1,252 @@
+"""A live session: capture, worker, composition and recording, steered by one frozen value of settings."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.live import (
+    LiveSettings,
+    Message,
+    Picture,
+    PromptSet,
+    Rates,
+    RecordingStatus,
+    Result,
+    SessionStatus,
+    SourceSpec,
+    WorkerStatus,
+)
+from clipseg_live.core.ports import FrameSink
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.states import SESSION, Machine, SessionState
+from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
+from clipseg_live.pipeline.composing import Composing, MakeComposer, keys_of
+from clipseg_live.pipeline.recording import Recording
+from clipseg_live.pipeline.worker import InferenceWorker
+from clipseg_live.pipeline.worker_process import MakeEngine
+
+OpenSink = Callable[[Path], FrameSink]
+
+
+class Session:
+    """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
+
+    open_source, frame_filter, make_composer, make_engine, open_sink: the concrete parts, made by ``assemble``.
+    """
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        *,
+        open_source: OpenSource,
+        frame_filter: FrameFilter,
+        make_composer: MakeComposer,
+        make_engine: MakeEngine,
+        open_sink: OpenSink,
+    ) -> None:
+        self.on_picture: Callable[[], None] = lambda: None
+        self.on_message: Callable[[Message], None] = lambda message: None
+        self._settings = settings
+        self._open_sink = open_sink
+        self._machine = Machine(SessionState.NEW, SESSION)
+        self._lock = threading.Lock()
+        self._prompts: dict[Hashable, Prompt | None] = {}
+        self._prompt_set = self._prompts_of(settings, 1)
+        self._keys: dict[int, dict[int, Hashable]] = {1: keys_of(settings.rows)}
+        self._picture: Picture | None = None
+        self._info: SourceInfo | None = None
+        self._recording: Recording | None = None
+        self._finishing: list[Recording] = []
+        self._told_worker = ""
+        self._capture = Capture(open_source, frame_filter, self._take_frame)
+        self._worker = InferenceWorker(
+            make_engine,
+            settings.engine,
+            on_result=self._take_result,
+            on_status=self._worker_changed,
+            on_notice=lambda sentence: self._say("engine", sentence, "warning"),
+        )
+        self._composing = Composing(make_composer, settings, self._take_picture, self._compose_failed)
+
+    @property
+    def settings(self) -> LiveSettings:
+        return self._settings
+
+    def start(self) -> None:
+        """Start the threads and the worker; a source is opened by ``open``."""
+        self._machine.to(SessionState.RUNNING)
+        self._capture.set_framing(self._settings.framing)
+        self._composing.start()
+        self._worker.set_prompts(self._prompt_set)
+        self._worker.start()
+
+    def apply(self, settings: LiveSettings) -> None:
+        """The one way in for settings: what did not change is left alone."""
+        with self._lock:
+            before, self._settings = self._settings, settings
+            if settings.rows != before.rows:
+                self._edit_prompts(settings)
+        if settings.engine != before.engine:
+            self._worker.set_engine(settings.engine)
+        self._capture.set_framing(settings.framing)
+        self._composing.set_settings(settings)
+
+    def open(self, spec: SourceSpec) -> None:
+        if self._machine.state is SessionState.RUNNING:
+            self._picture = None
+            self._capture.open(spec)
+
+    def picture(self) -> Picture | None:
+        return self._picture
+
+    def status(self) -> SessionStatus:
+        recording = self._recording
+        median, late = self._composing.delay.percentiles(50, 95)
+        return SessionStatus(
+            source=self._capture.status,
+            worker=self._worker.status,
+            recording=recording.status if recording is not None else RecordingStatus(),
+            rates=Rates(
+                capture=self._capture.meter.rate(),
+                inference=self._composing.answered.rate(),
+                display=self._composing.displayed.rate(),
+                delay=(median, late),
+                dropped=self._composing.dropped,
+                skipped=self._worker.submitted - self._worker.taken,
+                unchanged=self._worker.unchanged,
+                stages=self._composing.timings.medians(),
+            ),
+        )
+
+    def play(self) -> None:
+        self._capture.play()
+
+    def pause(self) -> None:
+        self._capture.pause()
+
+    def seek(self, time: Fraction) -> None:
+        self._capture.seek(time)
+
+    def step(self, frames: int) -> None:
+        self._capture.step(frames)
+
+    def set_loop(self, loop: bool) -> None:
+        self._capture.set_loop(loop)
+
+    def set_speed(self, speed: float) -> None:
+        self._capture.set_speed(speed)
+
+    def set_control(self, name: str, value: float) -> None:
+        self._capture.set_control(name, value)
+
+    def restart_worker(self) -> None:
+        self._worker.restart()
+
+    def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
+        return self._composing.timings.recent()
+
+    def start_recording(self, path: Path) -> None:
+        """Record what is shown from now on. Raises UsageError or SinkError for a path that cannot be written."""
+        with self._lock:
+            if self._recording is not None:
+                raise UsageError("A recording is running: stop it first.")
+            if self._info is None:
+                raise UsageError("There is no picture to record yet: open a source first.")
+            recording = Recording(self._open_sink(path), self._info, lambda error: self._recorded(recording, error))
+            self._recording = recording
+        recording.start()
+
+    def stop_recording(self) -> None:
+        recording = self._recording
+        if recording is not None:
+            recording.finish()
+
+    def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
+        """End everything within ``deadline`` seconds; names of what had to be abandoned. May be called again."""
+        with self._lock:
+            if self._machine.state in (SessionState.STOPPED, SessionState.STOPPING):
+                return ()
+            self._machine.to(
+                SessionState.STOPPED if self._machine.state is SessionState.NEW else SessionState.STOPPING
+            )
+            if self._machine.state is SessionState.STOPPED:
+                return ()
+        limit = time.monotonic() + deadline
+        self.stop_recording()
+        self._capture.request_stop()
+        self._worker.request_stop()
+        self._composing.request_stop()
+        left = lambda: max(0.0, limit - time.monotonic())  # noqa: E731
+        abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
+        abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
+        for recording in (self._recording, *self._finishing):
+            # a file is worth waiting for: it is finished here, or was lost by the encoder
+            if recording is not None and not recording.join(max(left(), 30.0)):
+                abandoned.append("clipseg-live record")
+        abandoned += self._capture.join(left())
+        self._machine.to(SessionState.STOPPED)
+        return tuple(abandoned)
+
+    def _edit_prompts(self, settings: LiveSettings) -> None:
+        """A new version of what is asked, where that has changed and not only how it looks."""
+        version = self._prompt_set.version + 1
+        asked = self._prompts_of(settings, version)
+        if (asked.ids, asked.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
+            self._prompt_set = asked
+            newest = {number: keys for number, keys in self._keys.items() if number > version - 32}
+            self._keys = {**newest, version: keys_of(settings.rows)}
+            self._worker.set_prompts(asked)
+
+    def _prompts_of(self, settings: LiveSettings, version: int) -> PromptSet:
+        """Prompts of the rows that ask for something; kept for each content, for a picture's hash takes a while."""
+        keys = keys_of(settings.rows)
+        known = self._prompts
+        self._prompts = {keys[row.id]: known.get(keys[row.id]) or row.prompt for row in settings.rows}
+        asking = [(row.id, prompt) for row in settings.rows if (prompt := self._prompts[keys[row.id]]) is not None]
+        return PromptSet(version, tuple(row_id for row_id, _ in asking), tuple(prompt for _, prompt in asking))
+
+    def _take_frame(self, frame: Frame, info: SourceInfo) -> None:
+        self._info = info
+        self._composing.put_frame(frame)
+        self._worker.submit(frame)
+
+    def _take_result(self, result: Result, frame: Frame | None) -> None:
+        if result.epoch != self._capture.epoch:
+            return
+        keys = self._keys.get(result.version, {})
+        self._composing.put_result(result, frame, tuple(keys.get(row_id, row_id) for row_id in result.ids))
+
+    def _take_picture(self, picture: Picture, composed: Frame) -> None:
+        if picture.epoch != self._capture.epoch:
+            return
+        self._picture = picture
+        recording = self._recording
+        if recording is not None:
+            recording.put(composed)
+        self.on_picture()
+
+    def _compose_failed(self, error: Exception) -> None:
+        reason = " ".join(str(error).split())[:160]
+        self._say("compose", f"A picture could not be drawn ({type(error).__name__}: {reason}).", "error")
+
+    def _worker_changed(self, status: WorkerStatus) -> None:
+        if status.problem != self._told_worker:
+            self._told_worker = status.problem
+            self._say("worker", status.problem, "warning")
+
+    def _recorded(self, recording: Recording, error: ClipsegLiveError | None) -> None:
+        with self._lock:
+            if self._recording is recording:
+                self._recording = None
+        if error is not None:
+            self._say("recording", str(error), "error")
+        else:
+            self._say("recording", f"Recorded {recording.status.path}.", "info")
+
+    def _say(self, topic: str, text: str, level: str) -> None:
+        self.on_message(Message(topic, text, level))  # type: ignore[arg-type]
+
