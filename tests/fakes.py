@@ -107,17 +107,18 @@ class FakeComposer:
 
 
 class FakeLiveSource:
-    """Frames of one colour; steered from the test.
+    """Frames whose right half has one colour; steered from the test.
 
-    count: frames until its end, None for never. It breaks at every ``fails_at``-th read; it waits at read number
+    flickers: the left quarter changes with every frame. count: frames until its end, None for never. It breaks at every ``fails_at``-th read; it waits at read number
     ``blocks_at``, or in ``open`` where ``blocks_open`` is set, until ``release`` is set.
     """
 
     def __init__(
         self, *, live: bool = True, count: int | None = None, rate: int = 30, fails_at: int | None = None,
         blocks_at: int | None = None, blocks_open: bool = False, missing: bool = False,
-        size: tuple[int, int] = (48, 64), colour: tuple[int, int, int] = (200, 0, 0),
+        size: tuple[int, int] = (48, 64), colour: tuple[int, int, int] = (200, 0, 0), flickers: bool = False,
     ) -> None:  # fmt: skip
+        self.flickers = flickers
         self.live, self.count, self.rate, self.fails_at = live, count, rate, fails_at
         self.blocks_at, self.blocks_open, self.missing = blocks_at, blocks_open, missing
         self.size, self.colour = size, colour
@@ -152,6 +153,8 @@ class FakeLiveSource:
         pixels = np.zeros((*self.size, 3), np.uint8)
         pixels[:, self.size[1] // 2 :] = self.colour
         pixels[0, 0] = number % 256
+        if self.flickers:
+            pixels[:, : self.size[1] // 4] = 60 * (number % 4)
         return Frame(pixels, number, Fraction(number, self.rate), Fraction(1, self.rate))
 
     def seek(self, time: Fraction) -> None:

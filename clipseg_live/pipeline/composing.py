@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,7 +26,7 @@ OnPicture = Callable[[Picture, Frame], None]
 class Answer:
     """Smoothed maps, one for each of ``ids``, and the frame that they were made for."""
 
-    maps: Maps = _NO_MAPS
+    maps: Maps = field(default_factory=lambda: _NO_MAPS)
     ids: tuple[int, ...] = ()
     index: int = -1
     epoch: int = -1

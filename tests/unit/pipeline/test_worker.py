@@ -257,7 +257,9 @@ if __name__ == "__main__":
     threading.Event().wait()
 """
     before = shared_blocks()
-    application = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    application = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert application.stdout is not None
     with application.stdout:
         worker = int(application.stdout.readline())

@@ -1,0 +1,345 @@
+"""A whole session over fakes at its edges and a real worker process: edits, modes, recordings, failures, the end."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.live import (
+    LiveSettings,
+    Message,
+    Picture,
+    PromptPicture,
+    PromptRow,
+    SourceSpec,
+    SourceState,
+    WorkerState,
+)
+from clipseg_live.core.ports import Maps
+from clipseg_live.core.settings import EngineSettings, Look, PromptStyle
+from clipseg_live.pipeline.session import Session
+from tests.fakes import FakeLiveSource, FakeSink
+from tests.live_engine import fake
+from tests.unit.pipeline.test_worker import shared_blocks
+
+PATIENCE = 15.0
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+class Paint:
+    """A composer that gives each pixel the colour of the last prompt whose map is over its threshold there."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+
+    def resize(self, maps: Maps, height: int, width: int) -> Maps:
+        rows = np.arange(height) * maps.shape[1] // height
+        columns = np.arange(width) * maps.shape[2] // width
+        return maps[:, rows[:, None], columns]
+
+    def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
+        picture = pixels.copy()
+        for style, part in zip(self.look.styles, self.resize(probabilities, *pixels.shape[:2]), strict=True):
+            picture[part >= style.threshold] = style.colour
+        return picture
+
+
+class Running:
+    """A session with one source "a" (and others by name), and everything that it showed and said."""
+
+    def __init__(self, settings: LiveSettings, sources: dict[str, FakeLiveSource]) -> None:
+        self.sources, self.sinks = sources, []
+        self.changed = threading.Condition()
+        self.pictures: list[Picture] = []
+        self.messages: list[Message] = []
+        self.session = Session(
+            settings,
+            open_source=lambda spec: sources[spec.name],
+            frame_filter=lambda pixels, framing: np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels,
+            make_composer=Paint,
+            make_engine=fake,
+            open_sink=self._sink,
+        )
+        self.session.on_picture = self._shown
+        self.session.on_message = self._said
+        self.session.start()
+        if sources:
+            self.session.open(SourceSpec(name=next(iter(sources))))
+
+    def _sink(self, path: Path) -> FakeSink:
+        self.sinks.append(FakeSink(name=str(path)))
+        return self.sinks[-1]
+
+    def _shown(self) -> None:
+        picture = self.session.picture()
+        with self.changed:
+            if picture is not None:
+                self.pictures.append(picture)
+            self.changed.notify_all()
+
+    def _said(self, message: Message) -> None:
+        with self.changed:
+            self.messages.append(message)
+            self.changed.notify_all()
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, PATIENCE), (self.session.status(), len(self.pictures))
+
+    def wait_shown(self, right: tuple[int, int, int]) -> Picture:
+        """A picture whose right half (where the fakes have their colour) is of this colour."""
+        self.wait(lambda: self.pictures and tuple(self.pictures[-1].composed[20, -3]) == right)
+        return self.pictures[-1]
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., Running]]:
+    made: list[Running] = []
+    before = shared_blocks()
+
+    def make(settings: LiveSettings | None = None, **sources: FakeLiveSource) -> Running:
+        made.append(Running(settings or LiveSettings(smoothing=0.0), sources))
+        return made[-1]
+
+    yield make
+    for each in made:
+        start = time.monotonic()
+        assert each.session.stop(2.0) == ()
+        assert time.monotonic() - start < 2.0
+        assert each.session.stop() == ()
+        assert all(source.closed >= source.opened for source in each.sources.values())
+    assert not multiprocessing.active_children()
+    assert shared_blocks() == before
+
+
+def row(number: int, text: str, colour: tuple[int, int, int] = (0, 0, 255), **values: object) -> PromptRow:
+    return PromptRow(id=number, text=text, style=PromptStyle(colour=colour), **values)  # type: ignore[arg-type]
+
+
+def asking(*rows: PromptRow, **values: object) -> LiveSettings:
+    return LiveSettings(rows=rows, **{"smoothing": 0.0, **values})  # type: ignore[arg-type]
+
+
+def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Callable[..., Running]) -> None:
+    one = running(asking(row(3, "red")), a=FakeLiveSource(rate=100))
+    one.wait(lambda: one.pictures)
+    assert tuple(one.pictures[0].composed[20, -3]) == (200, 0, 0) and not len(one.pictures[0].maps)
+    picture = one.wait_shown((0, 0, 255))
+    assert picture.ids == (3,) and picture.shares == (0.5,)
+    assert tuple(picture.original[20, -3]) == (200, 0, 0) and tuple(picture.composed[20, 3]) == (0, 0, 0)
+    status = one.session.status()
+    assert status.worker.state is WorkerState.READY and status.source.state is SourceState.RUNNING
+    assert status.rates.display > 5 and status.rates.capture > 5 and 0 < status.rates.delay[0] < 500
+
+
+def test_edits_show_while_it_runs(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "green")), a=FakeLiveSource(rate=100))
+    one.wait(lambda: one.pictures and one.pictures[-1].ids)
+    assert tuple(one.pictures[-1].composed[20, -3]) == (200, 0, 0)
+    one.session.apply(asking(row(0, "red")))
+    one.wait_shown((0, 0, 255))
+    one.session.apply(asking(row(0, "red", GREEN)))
+    one.wait_shown(GREEN)
+    one.session.apply(asking(row(0, "red", GREEN, visible=False)))
+    one.wait_shown((200, 0, 0))
+    one.session.apply(asking(row(0, "red", GREEN), row(1, "red", (9, 9, 9))))
+    one.wait_shown((9, 9, 9))
+    one.session.apply(asking(row(0, "red", GREEN, solo=True), row(1, "red", (9, 9, 9))))
+    one.wait_shown(GREEN)
+    one.session.apply(asking(row(1, "red", (9, 9, 9)), row(0, "red", GREEN)))
+    one.wait_shown(GREEN)
+    one.session.apply(asking())
+    one.wait_shown((200, 0, 0))
+
+
+def test_a_look_changes_without_asking_the_engine_again(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=1))
+    picture = one.wait_shown((0, 0, 255))
+    one.session.apply(asking(row(0, "red", GREEN)))
+    assert one.wait_shown(GREEN).version == picture.version
+
+
+def test_a_hundred_edits_end_with_the_last(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "green")), a=FakeLiveSource(rate=100))
+    one.wait(lambda: one.pictures and one.pictures[-1].ids)
+    for number in range(100):
+        one.session.apply(asking(row(0, f"word {number}"), row(1, "red", GREEN)))
+    one.session.apply(asking(row(0, "red", RED)))
+    one.wait_shown(RED)
+    assert one.session.status().worker.restarts == 0
+
+
+def test_a_paused_picture_is_drawn_again_after_an_edit(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "green")), a=FakeLiveSource(live=False, count=500, rate=100))
+    one.wait(lambda: one.pictures and one.pictures[-1].ids)
+    one.session.pause()
+    one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
+    one.session.apply(asking(row(0, "red")))
+    one.wait_shown((0, 0, 255))
+
+
+def test_locked_shows_only_frames_with_their_own_mask(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "red"), row(1, "slow"), mode="locked"), a=FakeLiveSource(rate=100, flickers=True))
+    one.wait(lambda: len(one.pictures) >= 3)
+    assert all(picture.own and len(picture.maps) == 2 for picture in one.pictures)
+    assert all(tuple(picture.composed[20, -3]) == (0, 0, 255) for picture in one.pictures)
+    indices = [picture.index for picture in one.pictures]
+    assert indices == sorted(set(indices)) and indices[2] - indices[1] > 20, "the frames between are left out"
+
+
+def test_answers_of_another_epoch_are_never_shown(running: Callable[..., Running]) -> None:
+    one = running(
+        asking(row(0, "red"), row(1, "slow")),
+        a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, colour=(0, 200, 0)),
+    )  # fmt: skip
+    one.wait_shown((0, 0, 255))
+    one.session.open(SourceSpec(name="b"))
+    one.wait(lambda: one.pictures[-1].original[20, -3, 1] == 200 and len(one.pictures[-1].maps))
+    of_b = [picture for picture in one.pictures if picture.original[20, -3, 1] == 200]
+    assert all(tuple(picture.composed[20, -3]) == (0, 200, 0) for picture in of_b)
+
+
+def test_smoothing_carries_the_past_and_a_seek_forgets_it(running: Callable[..., Running]) -> None:
+    source = FakeLiveSource(live=False, count=300, rate=100)
+    one = running(asking(row(0, "red"), smoothing=0.9), a=source)
+    one.wait_shown((0, 0, 255))
+    source.colour = (0, 200, 0)
+    one.wait(lambda: one.pictures[-1].own and 0 < one.pictures[-1].maps.max() < 1)
+    epoch = one.pictures[-1].epoch
+    one.session.seek(Fraction(0))
+    one.wait(lambda: one.pictures[-1].epoch > epoch and one.pictures[-1].ids)
+    assert one.pictures[-1].maps.max() == 0
+
+
+def test_a_row_with_a_picture_asks_with_it(running: Callable[..., Running]) -> None:
+    example = PromptPicture.of(np.zeros((4, 4, 3), np.uint8))
+    one = running(asking(row(0, "", picture=example), row(1, "red"), row(2, " ")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    assert one.pictures[-1].ids == (0, 1)
+
+
+def test_video_goes_on_while_the_worker_is_killed(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    process = one.session.status().worker.process_id
+    assert process is not None
+    shown = len(one.pictures)
+    os.kill(process, signal.SIGKILL)
+    one.wait(lambda: any(message.topic == "worker" and "signal 9" in message.text for message in one.messages))
+    one.wait(lambda: len(one.pictures) > shown + 10)
+    one.wait(lambda: one.session.status().worker.state is WorkerState.READY)
+    one.wait(lambda: one.messages[-1].topic == "worker" and one.messages[-1].text == "")
+
+
+def test_another_model_is_loaded_while_it_runs(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    one.session.apply(asking(row(0, "red"), engine=EngineSettings(model="missing")))
+    one.wait(lambda: any("no model named missing" in message.text for message in one.messages))
+    one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake", size=96)))
+    one.wait(lambda: one.pictures[-1].maps.shape == (1, 6, 6))
+    one.wait_shown(GREEN)
+
+
+def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
+    one.wait_shown((0, 0, 255))
+    one.session.start_recording(tmp_path / "x.mp4")
+    with pytest.raises(UsageError, match="is running"):
+        one.session.start_recording(tmp_path / "y.mp4")
+    one.wait(lambda: one.session.status().recording.seconds > 0.2)
+    assert one.session.status().recording.active
+    one.session.seek(Fraction(1, 10))
+    one.wait(lambda: one.session.status().recording.seconds > 0.5)
+    one.session.stop_recording()
+    one.wait(lambda: one.messages and one.messages[-1].topic == "recording")
+    assert not one.session.status().recording.active
+    (sink,) = one.sinks
+    assert (sink.finished, sink.abandoned) == (1, 0)
+    times = [frame.time for frame in sink.frames]
+    assert times[0] == 0 and all(0 < after - before <= Fraction(1, 2) for before, after in zip(times, times[1:]))
+    assert [frame.index for frame in sink.frames] == list(range(len(times)))
+    assert tuple(sink.frames[-1].pixels[20, -3]) == (0, 0, 255)
+
+
+def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(asking(), a=FakeLiveSource(rate=100))
+    with pytest.raises(UsageError, match="no picture to record"):
+        running(asking()).session.start_recording(tmp_path / "x.mp4")
+    one.wait(lambda: one.pictures)
+    one.session.start_recording(tmp_path / "x.mp4")
+    one.wait(lambda: one.session.status().recording.seconds > 0.1)
+    assert one.session.stop() == ()
+    assert one.sinks[0].finished == 1
+
+
+def test_a_source_of_another_size_ends_the_recording_with_a_sentence(
+    running: Callable[..., Running], tmp_path: Path
+) -> None:
+    one = running(asking(), a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, size=(30, 40)))
+    one.wait(lambda: one.pictures)
+    one.session.start_recording(tmp_path / "x.mp4")
+    one.wait(lambda: one.session.status().recording.seconds > 0.1)
+    one.session.open(SourceSpec(name="b"))
+    one.wait(lambda: any("another size" in message.text for message in one.messages))
+    one.wait(lambda: len(one.pictures[-1].composed) == 30)
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_comes(
+    running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    broken = threading.Event()
+
+    def fails(self: Paint, pixels: Pixels, probabilities: Maps) -> Pixels:
+        broken.set()
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Paint, "compose", fails)
+        one.wait(lambda: any("a bug" in message.text for message in one.messages))
+    shown = len(one.pictures)
+    one.wait(lambda: len(one.pictures) > shown)
+
+
+@pytest.mark.parametrize("model", ["fake", "slow", "missing"])
+@pytest.mark.parametrize("source", ["running", "missing", "none"])
+def test_it_ends_in_two_seconds_from_every_state(running: Callable[..., Running], model: str, source: str) -> None:
+    sources = {} if source == "none" else {"a": FakeLiveSource(rate=100, missing=source == "missing")}
+    one = running(asking(row(0, "red"), engine=EngineSettings(model=model)), **sources)
+    wanted = {"fake": WorkerState.READY, "slow": WorkerState.LOADING, "missing": WorkerState.WAITING}[model]
+    limit = time.monotonic() + PATIENCE
+    while one.session.status().worker.state is not wanted and time.monotonic() < limit:
+        threading.Event().wait(0.01)
+    assert one.session.status().worker.state is wanted
+
+
+def test_a_thread_held_by_a_device_is_left_by_name() -> None:
+    source = FakeLiveSource(blocks_open=True)
+    one = Running(asking(), {"a": source})
+    assert source.blocked.wait(PATIENCE)
+    start = time.monotonic()
+    assert one.session.stop(0.5) == ("clipseg-live capture a",)
+    assert time.monotonic() - start < 2.0
+    source.release.set()
+    limit = time.monotonic() + PATIENCE
+    while not source.closed and time.monotonic() < limit:
+        threading.Event().wait(0.01)
+    assert source.closed
+
+
+def test_frames_are_frozen(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    picture = one.wait_shown((0, 0, 255))
+    assert not (picture.composed.flags.writeable or picture.original.flags.writeable or picture.maps.flags.writeable)
+    assert isinstance(Frame(picture.composed, 0, Fraction(0)), Frame)
