@@ -7,9 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clipseg_live.assemble.stream import stream as stream
     from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
     from clipseg_live.core.errors import Failure as Failure
     from clipseg_live.core.errors import UsageError as UsageError
+    from clipseg_live.core.live import LiveSettings as LiveSettings
     from clipseg_live.core.prompts import Prompt as Prompt
     from clipseg_live.core.segmentation import Segmentation as Segmentation
     from clipseg_live.model.segmenter import Segmenter as Segmenter
@@ -21,10 +23,12 @@ _HOMES = {
     "ClipsegLiveError": "clipseg_live.core.errors",
     "Failure": "clipseg_live.core.errors",
     "UsageError": "clipseg_live.core.errors",
+    "LiveSettings": "clipseg_live.core.live",
     "Prompt": "clipseg_live.core.prompts",
     "Segmentation": "clipseg_live.core.segmentation",
     "Segmenter": "clipseg_live.model.segmenter",
     "read_image": "clipseg_live.video.sources",
+    "stream": "clipseg_live.assemble.stream",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from clipseg_live import __version__
 from clipseg_live.core.errors import UsageError
+from clipseg_live.core.live import Framing
 from clipseg_live.core.ports import FrameSource, MaskSink
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.settings import ExportSettings
@@ -18,6 +19,7 @@ from clipseg_live.model import loading
 from clipseg_live.model.segmenter import Segmenter, check_options
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
 from clipseg_live.video.compose import OverlayComposer
+from clipseg_live.video.framed import FramedSource
 from clipseg_live.video.masks import open_mask_sink
 from clipseg_live.video.sinks import open_sink
 from clipseg_live.video.sources import open_source
@@ -31,6 +33,7 @@ class ExportRequest:
     """What a person asked to be exported.
 
     source: a file, a folder or pattern of pictures, or ``demo:SEED``. masks: a ``.jsonl`` file or a folder.
+    framing: what is done to every frame first; masks are of the framed picture.
     """
 
     source: str
@@ -38,6 +41,7 @@ class ExportRequest:
     prompts: tuple[Prompt, ...]
     settings: ExportSettings
     masks: Path | None = None
+    framing: Framing = field(default_factory=Framing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ def run_export(
     if settings.end is not None and settings.end <= (settings.start or 0):
         raise UsageError("The end must come after the start: nothing lies between --from and --to.")
     source = open_named_source(request.source, settings.start, settings.end)
+    if request.framing != Framing():
+        source = FramedSource(source, request.framing)
     _refuse_own_input(request)
     sink = open_sink(
         request.output,
@@ -129,6 +135,7 @@ def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, 
         "source": request.source,
         "prompts": [prompt.label for prompt in request.prompts],
         "settings": request.settings.model_dump(mode="json"),
+        "framing": request.framing.model_dump(mode="json"),
     }
 
 

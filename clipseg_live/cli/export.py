@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from clipseg_live.assemble.export import ExportRequest
+    from clipseg_live.core.live import Framing
+    from clipseg_live.core.prompts import Prompt
+    from clipseg_live.core.settings import EngineSettings, Look
     from clipseg_live.pipeline.export import Progress
 
 _INPUT = "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene)."
@@ -34,17 +38,26 @@ def export(
         list[str] | None, typer.Option(help='A sentence around each text, such as "a photo of a {}"; averaged.')
     ] = None,
     model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
+    device: Annotated[str | None, typer.Option(help="auto (the default), cpu, cuda or mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto (the default), float32, float16 or bfloat16.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the model's square in pixels; its own by default.")] = None,
-    fit: Annotated[str, typer.Option(help="stretch, letterbox or aspect.")] = "stretch",
+    fit: Annotated[str | None, typer.Option(help="stretch (the default), letterbox or aspect.")] = None,
     threshold: Annotated[list[float] | None, typer.Option(help=f"Probability from 0 to 1, {_ONCE}.")] = None,
     colour: Annotated[
         list[str] | None, typer.Option("--colour", "--color", help=f"#rrggbb or a colour's name, {_ONCE}.")
     ] = None,
-    opacity: Annotated[float, typer.Option(help="How much of the colour covers the picture, from 0 to 1.")] = 0.55,
-    effect: Annotated[str, typer.Option(help="tint, outline, heatmap or cutout.")] = "tint",
-    smoothing: Annotated[float, typer.Option(help="Average over time, from 0 (off) to under 1; ends at cuts.")] = 0.0,
+    opacity: Annotated[
+        float | None, typer.Option(help="How much of the colour covers the picture, from 0 to 1 (default 0.55).")
+    ] = None,
+    effect: Annotated[
+        str | None, typer.Option(help="tint (the default), outline, tint+outline, heatmap, cutout, blur or raw.")
+    ] = None,
+    session: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, look, engine and framing.")
+    ] = None,
+    smoothing: Annotated[
+        float | None, typer.Option(help="Average over time, from 0 (off, the default) to under 1; ends at cuts.")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Begin at (seconds or h:mm:ss).")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).")] = None,
     codec: Annotated[str | None, typer.Option(help="h264, vp9 or ffv1 (lossless); chosen by OUT's name.")] = None,
@@ -60,39 +73,64 @@ def export(
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""
     from clipseg_live.assemble.export import ExportRequest, prompts_from
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.settings import (
-        DEFAULT_MODEL,
-        EngineSettings,
-        ExportSettings,
-        Look,
-        parse_colour,
-        prompt_styles,
-        validated,
-    )
+    from clipseg_live.core.settings import DEFAULT_MODEL, ExportSettings, validated
 
-    if not (prompt or prompt_image or prompt_embedding):
-        raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
-    prompts = prompts_from(prompt or (), template or (), prompt_image or (), prompt_embedding or ())
+    named = {"model": model, "device": device, "dtype": dtype, "size": size, "fit": fit}
+    engine = {name: value for name, value in named.items() if value is not None}
+    times = {"start": None if start is None else parse_time(start), "end": None if end is None else parse_time(end)}
+    files = {"codec": codec, "quality": quality, "overwrite": overwrite, "keep_partial": keep_partial}
+    if session is not None:
+        drawn = (prompt, prompt_image, prompt_embedding, template, threshold, colour, opacity, effect)
+        if any(given is not None for given in drawn):
+            raise UsageError("A session file has its own prompts and look: give those options, or --session, not both.")
+        prompts, look, framing, chosen, average = _from_session(session, engine)
+        smoothing = average if smoothing is None else smoothing
+    else:
+        if not (prompt or prompt_image or prompt_embedding):
+            raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
+        prompts = prompts_from(prompt or (), template or (), prompt_image or (), prompt_embedding or ())
+        look, framing = _look(len(prompts), threshold, colour, opacity, effect), None
+        engine.setdefault("model", "shapes" if source.startswith("demo:") else DEFAULT_MODEL)
+        chosen = _engine(engine)
+    settings = validated(ExportSettings, engine=chosen, look=look, smoothing=smoothing or 0.0, **times, **files)
+    request = ExportRequest(source, output, prompts, settings, masks)
+    _run(request if framing is None else replace(request, framing=framing))
+
+
+def _look(
+    count: int, threshold: list[float] | None, colour: list[str] | None, opacity: float | None, effect: str | None
+) -> "Look":
+    from clipseg_live.core.settings import Look, PromptStyle, parse_colour, prompt_styles, validated
+
     styles = prompt_styles(
-        len(prompts),
+        count,
         thresholds=threshold or (),
         colours=[parse_colour(text) for text in colour or ()],
-        opacity=opacity,
+        opacity=PromptStyle().opacity if opacity is None else opacity,
     )
-    chosen = model or ("shapes" if source.startswith("demo:") else DEFAULT_MODEL)
-    settings = validated(
-        ExportSettings,
-        engine=validated(EngineSettings, model=chosen, device=device, dtype=dtype, size=size, fit=fit),
-        look=validated(Look, effect=effect, styles=styles),
-        smoothing=smoothing,
-        start=None if start is None else parse_time(start),
-        end=None if end is None else parse_time(end),
-        codec=codec,
-        quality=quality,
-        overwrite=overwrite,
-        keep_partial=keep_partial,
-    )
-    _run(ExportRequest(source, output, prompts, settings, masks))
+    return validated(Look, effect=effect or "tint", styles=styles)
+
+
+def _engine(values: dict[str, Any]) -> "EngineSettings":
+    from clipseg_live.core.settings import EngineSettings, validated
+
+    return validated(EngineSettings, **values)
+
+
+def _from_session(
+    path: Path, engine: dict[str, Any]
+) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, float]":
+    """Prompts, look, framing, engine (with what was given beside it) and smoothing of a session file."""
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.session_file import load_session
+
+    saved = load_session(path)
+    asking = [(row, prompt) for row in saved.shown() if (prompt := row.prompt) is not None]
+    if not asking:
+        raise UsageError(f"The session {path} shows no prompt: add one in the window first.")
+    prompts = tuple(prompt for _, prompt in asking)
+    look = saved.look(tuple(row for row, _ in asking))
+    return prompts, look, saved.framing, _engine({**saved.engine.model_dump(), **engine}), saved.smoothing
 
 
 def parse_time(text: str) -> Fraction:

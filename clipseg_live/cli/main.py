@@ -11,12 +11,14 @@ from clipseg_live import __version__
 from clipseg_live.cli.bench import bench
 from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export import export
+from clipseg_live.cli.live import live
 from clipseg_live.cli.models import models
+from clipseg_live.cli.watch import watch
 
 app = typer.Typer(
     name="clipseg-live",
-    help="Type a word and see it segmented: CLIPSeg on pictures and videos.",
-    no_args_is_help=True,
+    help="Type a word and see it segmented, live, on cameras, videos and pictures. Without a command, the window opens.",
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -35,13 +37,17 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        live()
 
 
+app.command()(live)
+app.command()(watch)
 app.command()(export)
 app.command()(bench)
 app.command()(doctor)

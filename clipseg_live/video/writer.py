@@ -63,6 +63,7 @@ class VideoWriter:
     codec: None takes the usual one of the suffix. quality: 0 (smallest) to 100 (best); ffv1 is always lossless.
     start, end: the range of the source, in seconds, that the frames come from. With a ``start`` the file begins
         with the first frame at 0, and the sound is cut to match; without one every frame keeps its own time.
+    live: frames come from a session that runs: a quick preset without look-ahead, so that encoding keeps up.
     padded: whether a line or column was repeated, because H.264 takes only even sizes.
     notices: sentences for the person, such as that a sound track was converted.
 
@@ -78,6 +79,7 @@ class VideoWriter:
         overwrite: bool = False,
         start: Fraction | None = None,
         end: Fraction | None = None,
+        live: bool = False,
     ) -> None:
         """Raises UsageError for a name, codec or quality that cannot be, or a file that exists; SinkError for a
         folder that does not."""
@@ -85,7 +87,7 @@ class VideoWriter:
         self.codec = choose_codec(path, codec)
         if not 0 <= quality <= 100:
             raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
-        self._quality, self._start, self._end = quality, start, end
+        self._quality, self._start, self._end, self._live = quality, start, end, live
         self._place = Place(path, overwrite)
         self._place.check()
         self.padded = False
@@ -95,6 +97,11 @@ class VideoWriter:
         self._count = 0
         self._offset: Fraction | None = None
         self._last: int | None = None
+
+    @property
+    def working(self) -> Path | None:
+        """The hidden file that is being written."""
+        return self._place.working
 
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
@@ -184,7 +191,7 @@ class VideoWriter:
         )
         self._container = container
         encoder, pixel_format = _ENCODERS[self.codec]
-        options = _encoder_options(self.codec, self._quality, info)
+        options = _encoder_options(self.codec, self._quality, info, self._live)
         stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or _USUAL_RATE, options=options))
         context = stream.codec_context
         self.padded = self.codec == "h264" and (info.width % 2 or info.height % 2) == 1
@@ -257,14 +264,15 @@ def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:
     return {"movflags": "+faststart", "movie_timescale": str(scale)}
 
 
-def _encoder_options(codec: Codec, quality: int, info: SourceInfo) -> dict[str, str]:
+def _encoder_options(codec: Codec, quality: int, info: SourceInfo, live: bool) -> dict[str, str]:
     if codec == "h264":
-        return {"crf": f"{38 - 0.26 * quality:.2f}", "preset": "fast"}
+        crf = f"{38 - 0.26 * quality:.2f}"
+        return {"crf": crf, "preset": "superfast", "tune": "zerolatency"} if live else {"crf": crf, "preset": "fast"}
     if codec == "vp9":
         return {
             "crf": str(round(55 - 0.4 * quality)),
-            "deadline": "good",
-            "cpu-used": "4",
+            "deadline": "realtime" if live else "good",
+            "cpu-used": "7" if live else "4",
             "row-mt": "1",
             "tile-columns": "2" if info.width >= 1024 else "0",
         }

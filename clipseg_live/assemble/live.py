@@ -1,0 +1,68 @@
+"""Builds live sessions. Importing this module loads neither OpenCV nor PyAV nor torch: the parts do, where they run."""
+
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.assemble.engine import make_engine
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.live import Framing, LiveSettings, SourceSpec
+from clipseg_live.core.ports import Composer, FrameSink, FrameSource, LiveSource
+from clipseg_live.core.settings import Look
+from clipseg_live.pipeline.session import Session
+
+DEMO = "demo:"
+
+
+def make_session(settings: LiveSettings) -> Session:
+    """A session over the real parts, not started yet."""
+    return Session(
+        settings,
+        open_source=open_live_source,
+        frame_filter=framed,
+        make_composer=make_composer,
+        make_engine=make_engine,
+        open_sink=open_recording,
+    )
+
+
+def open_live_source(spec: SourceSpec) -> LiveSource:
+    """The source of this name, not yet opened. Raises UsageError for a name that means nothing."""
+    if spec.name.startswith(DEMO):
+        return _demo(spec)
+    from clipseg_live.video.live_sources import open_live_source as open_other
+
+    return open_other(spec)
+
+
+def _demo(spec: SourceSpec) -> LiveSource:
+    from clipseg_live.demo.source import DemoSource
+    from clipseg_live.video.playback import PlaybackSource
+
+    width, height = spec.width or 1280, spec.height or 720
+    rate = Fraction(spec.rate or 30).limit_denominator(1001)
+
+    def make(start: Fraction | None) -> FrameSource:
+        return DemoSource.named(spec.name, width, height, rate, start=start or Fraction(0))
+
+    make(None)  # a name that means nothing is told at once
+    return PlaybackSource(make)
+
+
+def framed(pixels: Pixels, framing: Framing) -> Pixels:
+    """The picture cut, turned and mirrored."""
+    from clipseg_live.video.framing import apply_framing
+
+    return apply_framing(pixels, framing)
+
+
+def make_composer(look: Look) -> Composer:
+    from clipseg_live.video.compose import OverlayComposer
+
+    return OverlayComposer(look)
+
+
+def open_recording(path: Path) -> FrameSink:
+    """A video file for a recording. Raises UsageError or SinkError for a path that cannot be written."""
+    from clipseg_live.video.writer import VideoWriter
+
+    return VideoWriter(path, live=True)

@@ -1,0 +1,48 @@
+"""Builds a stream for programs: ``clipseg_live.stream``."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clipseg_live.assemble.live import DEMO, framed, open_live_source
+from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings import EngineSettings
+from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.pipeline.streaming import Stream
+
+
+def stream(
+    source: str | Path | SourceSpec,
+    prompts: Sequence[str | Prompt] = (),
+    settings: LiveSettings | None = None,
+    *,
+    model: str | None = None,
+    on_status: Callable[[SourceStatus], None] = lambda status: None,
+) -> Stream:
+    """Frames of a source with the maps of prompts, as they come.
+
+    source: as in ``clipseg-live watch``: "camera:0", a file, an address, "demo:". prompts: texts or prompts; none takes
+    the rows of ``settings``. settings: engine, smoothing and framing (defaults: no smoothing). model: a name or folder,
+    instead of the settings' own; "demo:" alone defaults to "shapes".
+    Raises UsageError and ModelError at once; SourceError comes from the iteration.
+    """
+    spec = source if isinstance(source, SourceSpec) else SourceSpec(name=str(source))
+    chosen = settings or LiveSettings(smoothing=0.0)
+    engine = chosen.engine
+    if model is not None or (settings is None and spec.name.startswith(DEMO)):
+        engine = EngineSettings(**{**engine.model_dump(), "model": model or "shapes"})
+    asked = [Prompt.text(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
+    if not asked:
+        asked = [prompt for row in chosen.shown() if (prompt := row.prompt) is not None]
+    segmenter = Segmenter.load(**engine.model_dump())
+    segmenter.encode(asked)
+    return Stream(
+        spec,
+        asked,
+        segmenter,
+        open_live_source,
+        framed,
+        smoothing=chosen.smoothing,
+        framing=chosen.framing,
+        on_status=on_status,
+    )

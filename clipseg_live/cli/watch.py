@@ -1,0 +1,96 @@
+"""``clipseg-live watch``: what is found in a source, as JSON lines, for scripts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from clipseg_live.core.live import SourceStatus
+    from clipseg_live.pipeline.streaming import StreamFrame
+
+
+def watch(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="camera:0, a file, an address (rtsp, http), screen: or demo:."),
+    ],
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.")
+    ] = None,
+    session: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, thresholds, engine and framing.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability from 0 to 1 from which on a pixel counts (default 0.5).")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="End after so many frames.")] = None,
+) -> None:
+    """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C ends it."""
+    from clipseg_live.assemble.stream import stream
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.session_file import load_session
+
+    settings = load_session(session) if session is not None else None
+    if not prompt and (settings is None or not any(row.prompt for row in settings.shown())):
+        raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
+    if threshold is not None and not 0.0 <= threshold <= 1.0:
+        raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
+    own = [row.style.threshold for row in settings.shown() if row.prompt] if settings and not prompt else None
+    with stream(source, prompt or (), settings, model=model, on_status=_Told()) as found:
+        count = len(found.prompts)
+        levels = own if own and threshold is None else [0.5 if threshold is None else threshold] * count
+        for number, item in enumerate(found, start=1):
+            _print(item, levels)
+            if number == frames:
+                return
+
+
+def describe(item: "StreamFrame", thresholds: list[float]) -> list[dict[str, object]]:
+    """One entry for each prompt: frame, time (seconds), prompt, present, probability (the largest, 0 to 1), area (share
+    of the picture, 0 to 1) and box ([x, y, width, height] in pixels, null where there is nothing)."""
+    import numpy as np
+
+    entries: list[dict[str, object]] = []
+    for prompt, matte, threshold in zip(item.prompts, item.mattes(), thresholds, strict=True):
+        mask = matte >= np.float32(threshold)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = None
+        if len(rows):
+            left, top = int(columns[0]), int(rows[0])
+            box = [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
+        entries.append(
+            {
+                "frame": item.frame.index,
+                "time": round(float(item.frame.time), 6),
+                "prompt": prompt.label,
+                "present": box is not None,
+                "probability": round(float(matte.max()), 4),
+                "area": round(float(mask.mean()), 6),
+                "box": box,
+            }
+        )
+    return entries
+
+
+def _print(item: "StreamFrame", thresholds: list[float]) -> None:
+    for entry in describe(item, thresholds):
+        sys.stdout.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+class _Told:
+    """Says on standard error when the source is lost, and when it is back."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def __call__(self, status: "SourceStatus") -> None:
+        lost = status.state.value == "reconnecting"
+        if lost != self._lost:
+            self._lost = lost
+            words = f"{status.problem} Reconnecting..." if lost else f"{status.name} is back."
+            print(words, file=sys.stderr)  # noqa: T201
