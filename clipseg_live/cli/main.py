@@ -17,7 +17,7 @@ from clipseg_live.cli.watch import watch
 
 app = typer.Typer(
     name="clipseg-live",
-    help="Type a word and see it segmented, live, on cameras, videos and pictures. Without a command, the window opens.",
+    help="Type a word and see it segmented, live: cameras, videos and pictures. Without a command, the window opens.",
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
