@@ -1,0 +1,59 @@
+"""Which live source a name means: a camera, an address, the screen, a file, a folder or a pattern of pictures."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.live import SourceSpec
+from clipseg_live.core.ports import FrameSource, LiveSource
+from clipseg_live.video import screen
+from clipseg_live.video.cameras import CameraSource
+from clipseg_live.video.playback import PlaybackSource
+from clipseg_live.video.screen import ScreenSource
+from clipseg_live.video.sources import open_source
+from clipseg_live.video.streams import StreamSource
+
+CAMERA_PREFIX = "camera:"
+
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one is a drive
+_MEANT = "a camera (camera:0), a file, a folder, an address (rtsp://, http://), screen: or demo:"
+
+
+def open_live_source(spec: SourceSpec) -> LiveSource:
+    """The source that ``spec.name`` means, not yet opened.
+
+    ``camera:NUMBER`` or ``camera:NAME``; an address; ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``; anything else is
+    a file, a folder or a pattern of pictures. Nothing is touched before ``open``. Raises UsageError for a name that
+    means nothing; scenes (``demo:``) are not known here.
+    """
+    name = spec.name.strip()
+    if not name:
+        raise UsageError(f"No source is named: write {_MEANT}.")
+    lowered = name.lower()
+    if lowered.startswith(CAMERA_PREFIX):
+        return _camera(name[len(CAMERA_PREFIX) :].strip(), spec)
+    if lowered.startswith(screen.PREFIX):
+        return ScreenSource.named(lowered, spec.rate)
+    if "://" in name and not Path(name).exists():
+        return StreamSource(name)
+    prefix = _PREFIX.match(name)
+    if prefix and not Path(name).exists() and not Path(name).suffix:
+        raise UsageError(f"{prefix[0]!r} at the start of a name means nothing: write {_MEANT}.")
+    return open_playback(spec.name)
+
+
+def open_playback(name: str | Path) -> PlaybackSource:
+    """The file, folder or pattern of pictures that ``name`` means, not yet opened."""
+
+    def make(start: Fraction | None) -> FrameSource:
+        return open_source(name, start=start)
+
+    return PlaybackSource(make)
+
+
+def _camera(which: str, spec: SourceSpec) -> CameraSource:
+    camera: int | str = which or 0
+    if which.isascii() and which.lstrip("-").isdigit():
+        camera = int(which)
+    return CameraSource(camera, spec.width, spec.height, spec.rate, spec.fourcc, spec.controls)

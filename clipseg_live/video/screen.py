@@ -1,0 +1,173 @@
+"""A part of the screen as a live source (the optional package mss)."""
+
+import importlib
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+
+PREFIX = "screen:"
+DEFAULT_RATE = 30.0
+Region = tuple[int, int, int, int]
+
+_TICK = Fraction(1, 1_000_000)
+
+
+class ScreenSource:
+    """The screen, as a ``LiveSource`` of ``rate`` pictures a second.
+
+    region: left, top, width, height in the desktop's own pixels; None takes the whole main screen. It must lie on the
+    desktop. grabber: gives the object that takes the pictures; by default one of mss.
+
+    ``Frame.time`` counts exact microseconds since ``open``. Raises UsageError for an impossible region or rate.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        region: Region | None = None,
+        rate: float | None = None,
+        *,
+        grabber: Callable[[], Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        if region is not None and (region[2] < 1 or region[3] < 1):
+            raise UsageError(f"A part of the screen of {region[2]}×{region[3]} pixels holds nothing.")
+        rate = DEFAULT_RATE if rate is None else rate
+        if not math.isfinite(rate) or rate < 1:  # a slower one could not be stopped in time
+            raise UsageError(f"A rate of {rate:g} pictures of the screen a second is not possible: 1 is the least.")
+        self._region, self._rate = region, rate
+        self._make = grabber or _mss
+        self._clock, self._wait = clock, wait or threading.Event().wait
+        self._grabber: Any = None
+
+    @classmethod
+    def named(cls, name: str, rate: float | None = None) -> "ScreenSource":
+        """The source of ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``. Raises UsageError for any other name."""
+        rest = name.removeprefix(PREFIX).strip()
+        if not rest:
+            return cls(None, rate)
+        try:
+            left, top, width, height = (int(part) for part in rest.split(","))
+        except ValueError:
+            raise UsageError(
+                f"{name!r} is no part of the screen: write screen: or screen:LEFT,TOP,WIDTH,HEIGHT in pixels."
+            ) from None
+        return cls((left, top, width, height), rate)
+
+    def open(self) -> SourceInfo:
+        """Take a first picture. Raises SourceError, and UsageError where mss is not installed."""
+        self.close()
+        self._grabber = self._make()
+        try:
+            self._area = self._found_area()
+            self._first: Pixels | None = self._picture()
+        except BaseException:
+            self.close()
+            raise
+        self._began = self._due = self._clock()
+        self._last = -_TICK
+        self._index = 0
+        height, width = self._first.shape[:2]
+        self._shape = self._first.shape
+        rate = Fraction(self._rate).limit_denominator(1001)
+        return SourceInfo("screen", width, height, rate, _TICK)
+
+    def read(self) -> Frame | None:
+        """The screen when the next picture is due; None where it is not open. Raises SourceError."""
+        if self._grabber is None:
+            return None
+        if self._first is not None:
+            pixels, self._first = self._first, None
+            now = self._began
+        else:
+            self._pace()
+            now = self._clock()
+            pixels = self._picture()
+        if pixels.shape != self._shape:
+            raise SourceError("The screen changed its size: it is captured anew.")
+        elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
+        self._last = max(elapsed, self._last + _TICK)
+        self._index += 1
+        return Frame(pixels, self._index - 1, self._last)
+
+    def close(self) -> None:
+        """Let go of the screen; may be called more than once."""
+        grabber, self._grabber = self._grabber, None
+        self._first = None
+        if grabber is not None:
+            grabber.close()
+
+    def seek(self, time: Fraction) -> None:
+        """Raises SourceError: the screen is live."""
+        raise SourceError("The screen is live: there is nothing to seek in.")
+
+    def controls(self) -> Mapping[str, float]:
+        """None."""
+        return {}
+
+    def set_control(self, name: str, value: float) -> None:
+        """Does nothing: the screen has no controls."""
+
+    def _pace(self) -> None:
+        """Until the next picture is due; one that is late already moves those after it."""
+        self._due += 1 / self._rate
+        late = self._clock() - self._due
+        if late >= 0:
+            self._due += late
+            return
+        while (rest := self._due - self._clock()) > 0:
+            self._wait(rest)
+
+    def _found_area(self) -> dict[str, int]:
+        with _in_words():
+            monitors = self._grabber.monitors  # the whole desktop, then each screen
+        if len(monitors) < 2:
+            raise SourceError("There is no screen to capture.")
+        if self._region is None:
+            return dict(monitors[1])
+        left, top, width, height = self._region
+        desktop = monitors[0]
+        right, bottom = desktop["left"] + desktop["width"], desktop["top"] + desktop["height"]
+        if left < desktop["left"] or top < desktop["top"] or left + width > right or top + height > bottom:
+            raise SourceError(
+                f"The part {left},{top},{width},{height} lies outside the screen, which goes from "
+                f"{desktop['left']},{desktop['top']} to {right},{bottom}."
+            )
+        return {"left": left, "top": top, "width": width, "height": height}
+
+    def _picture(self) -> Pixels:
+        with _in_words():
+            shot = self._grabber.grab(self._area)
+        bgra = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)
+        return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
+
+
+class _in_words:
+    """mss tells of trouble in exceptions of its own."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            said = " ".join(str(error).split())[:120]
+            raise SourceError(f"The screen cannot be captured: {said or type(error).__name__}.") from error
+
+
+def _mss() -> Any:
+    try:
+        mss = importlib.import_module("mss")
+    except ImportError:
+        raise UsageError('Capturing the screen needs a package more: pip install "clipseg-live[screen]"') from None
+    with _in_words():
+        return mss.MSS() if hasattr(mss, "MSS") else mss.mss()

@@ -1,0 +1,278 @@
+"""Network streams through PyAV: RTSP, RTMP, HLS, MJPEG and files over HTTP, as live sources."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+
+import av
+from av.format import Flags as FormatFlags
+from av.stream import Discard
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.video.addresses import check_address, safe_name
+from clipseg_live.video.colour import FromVideo, colour_of
+from clipseg_live.video.files import orientation_of, turned
+
+OPEN_SECONDS = 10.0
+READ_SECONDS = 10.0
+
+_CLOCK_TICK = Fraction(1, 1_000_000)
+_JUMP = Fraction(10)
+"""Seconds by which timestamps may run ahead of the clock before they are taken for those of another recording."""
+_STEP_BACK = Fraction(1)
+_LATE = 0.5
+_LONGEST_WAIT = 1.5
+_ENDING = Fraction(1)
+_SEGMENTED = ("hls", "dash")
+
+# fflags=nobuffer is not among them: it throws away what was read to recognise the stream, the first keyframe
+# included, and the picture would come a whole keyframe interval later.
+_OPTIONS = {"rtsp_transport": "tcp", "flags": "low_delay", "analyzeduration": "2000000"}
+
+
+class StreamSource:
+    """The pictures of an address (rtsp, rtsps, rtmp, rtmps, http, https), as a ``LiveSource``.
+
+    ``Frame.time`` comes from the stream's timestamps and begins at 0; from the clock (exact microseconds since
+    ``open``) where the format has none, as MJPEG. It always grows: steps back and jumps of other recordings are carried
+    on. Pictures of a stream that can be fetched faster than they play (HLS, a file over HTTP) are given when they are
+    due; others at once. ``read`` raises SourceError where the stream is cut off or falls silent, and gives None at
+    the end of a whole file. ``close`` and ``open`` start anew.
+
+    open_seconds, read_seconds: how long the network may be silent, while opening and while reading.
+    Raises UsageError for what is no address. User name and password of an address appear in no message or name.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        address: str,
+        open_seconds: float = OPEN_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self._address = check_address(address)
+        self.name = safe_name(self._address)
+        self._limits = open_seconds, read_seconds
+        self._clock, self._wait = clock, wait or threading.Event().wait
+        self._container: av.container.InputContainer | None = None
+        self._decoded: Iterator[av.VideoFrame] = iter(())
+
+    def open(self) -> SourceInfo:
+        """Connect, and wait for the first picture. Raises SourceError."""
+        self.close()
+        try:
+            return self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> SourceInfo:
+        self._container = container = self._connected()
+        stream = container.streams.best("video")
+        if not isinstance(stream, av.VideoStream):
+            what = "only sound" if container.streams.audio else "no pictures"
+            raise SourceError(f"{self.name} holds {what}: an address with video is needed.")
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        stream.thread_type = "SLICE"  # threads by frame would hold back one picture each
+        self._stream = stream
+        self._convert = FromVideo()
+        self._decoded = self._decode(container, stream)
+        first = next(self._decoded, None)
+        if first is None:
+            raise SourceError(f"{self.name} ended before it gave a picture: check the address.")
+        self._first: av.VideoFrame | None = first
+        self._orientation = orientation_of(first)
+        self._size = first.width, first.height
+        length = container.duration or 0
+        duration = Fraction(length, av.time_base) if length > 0 else None
+        stamped = not FormatFlags(container.format.flags) & FormatFlags.no_timestamps and first.pts is not None
+        told = (stream.average_rate or stream.guessed_rate) if stamped else None
+        rate = Fraction(told) if told else None
+        tick = (stream.time_base if stamped else None) or _CLOCK_TICK
+        self._timeline = Timeline(tick, rate, self._clock()) if stamped else None
+        self._paced = stamped and (duration is not None or container.format.name in _SEGMENTED)
+        self._due: tuple[float, Fraction] | None = None
+        self._duration = duration
+        self._began = self._clock()
+        self._reached = -_CLOCK_TICK
+        self._index = 0
+        pixels = turned(self._convert(first), self._orientation)
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        is_turned = self._orientation[0] == 0
+        return SourceInfo(
+            name=self.name,
+            width=int(pixels.shape[1]),
+            height=int(pixels.shape[0]),
+            rate=rate,
+            time_base=tick,
+            duration=duration,
+            pixel_aspect=1 / aspect if is_turned else aspect,
+            colour=colour_of(first),
+        )
+
+    def read(self) -> Frame | None:
+        """The next picture, waiting for it; None where the stream is not open or its file has ended.
+        Raises SourceError where it breaks off."""
+        if self._container is None:
+            return None
+        first, self._first = self._first, None
+        picture = first or next(self._decoded, None)
+        if picture is None:
+            self._check_ending()
+            return None
+        if (picture.width, picture.height) != self._size:
+            raise SourceError(f"{self.name} changed the size of its pictures: it is opened again.")
+        pixels: Pixels = turned(self._convert(picture), self._orientation)
+        duration = None
+        if self._timeline is None:
+            elapsed = Fraction(round((self._clock() - self._began) * 1_000_000), 1_000_000)
+            moment = max(elapsed, self._reached + _CLOCK_TICK)
+        else:
+            length = picture.duration or 0
+            moment = self._timeline.time(picture.pts, length, self._clock())
+            duration = length * self._timeline.tick if length else None
+            if self._paced:
+                self._pace(moment)
+        self._reached = moment
+        self._index += 1
+        return Frame(pixels, self._index - 1, moment, duration)
+
+    def close(self) -> None:
+        """Hang up; may be called more than once."""
+        container, self._container = self._container, None
+        self._decoded, self._first = iter(()), None
+        if container is not None:
+            container.close()
+
+    def seek(self, time: Fraction) -> None:
+        """Raises SourceError: a stream is live."""
+        raise SourceError(f"{self.name} is live: there is nothing to seek in.")
+
+    def controls(self) -> Mapping[str, float]:
+        """None."""
+        return {}
+
+    def set_control(self, name: str, value: float) -> None:
+        """Does nothing: a stream has no controls."""
+
+    def _connected(self) -> av.container.InputContainer:
+        try:
+            container = av.open(
+                self._address, mode="r", metadata_errors="replace", container_options=_OPTIONS, timeout=self._limits
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            # What FFmpeg says holds the whole address: it is neither repeated nor chained.
+            raise SourceError(self._in_words(error)) from None
+        return container
+
+    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        """Pictures from the first whole one on; damaged packets are passed over. Raises SourceError."""
+        started = False
+        silent_since = self._clock()
+        try:
+            for packet in container.demux(stream):
+                try:
+                    pictures = packet.decode()
+                except av.error.InvalidDataError:
+                    pictures = []
+                for picture in pictures:
+                    started = started or not picture.is_corrupt
+                    if started:
+                        yield picture
+                        silent_since = self._clock()
+                if self._clock() - silent_since > self._limits[1]:
+                    raise SourceError(f"{self.name} sends data, but no picture that can be shown.")
+        except av.error.EOFError:
+            return
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(self._in_words(error) if not started else self._cut(error)) from None
+
+    def _check_ending(self) -> None:
+        """At the end: of a whole file, or of a stream that should have gone on."""
+        self._decoded = iter(())
+        if self._duration is None or self._reached < self._duration - _ENDING - (self._usual_gap() or 0):
+            raise SourceError(f"{self.name} was cut off.")
+
+    def _usual_gap(self) -> Fraction | None:
+        rate = self._stream.average_rate
+        return 2 / Fraction(rate) if rate else None
+
+    def _pace(self, moment: Fraction) -> None:
+        """Wait until a picture is due; one that comes too late, or lies too far ahead, sets the pace anew."""
+        now = self._clock()
+        began, first = self._due or (now, moment)
+        due = began + float(moment - first)
+        if now - _LATE <= due <= now + _LONGEST_WAIT:
+            self._due = began, first
+            while (rest := due - self._clock()) > 0:
+                self._wait(rest)
+            return
+        if due > now:
+            self._wait(_LONGEST_WAIT)
+        self._due = self._clock(), moment
+
+    def _cut(self, error: Exception) -> str:
+        if isinstance(error, av.error.ExitError):
+            return f"{self.name} has sent nothing for {self._limits[1]:g} seconds."
+        return f"{self.name} was cut off."
+
+    def _in_words(self, error: Exception) -> str:
+        """Why the stream cannot be opened."""
+        name = self.name
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return f"{name} did not answer within {self._limits[0]:g} seconds: check the address and the network."
+        if isinstance(error, ConnectionRefusedError):
+            return f"{name} refuses the connection: see that it is switched on and that the port is right."
+        if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+            return f"{name} wants another user name and password: write them before its host, as NAME:PASSWORD@HOST."
+        if isinstance(error, av.error.HTTPNotFoundError):
+            return f"There is nothing at {name}: check the address."
+        if isinstance(error, av.error.HTTPError):
+            return f"{name} answers with an error of its own: check the address, or try later."
+        if isinstance(error, av.error.InvalidDataError):
+            return f"{name} gives no video that can be played: check the address."
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return f"{name} needs a protocol that this build of FFmpeg lacks: use another address of the stream."
+        return f"{name} cannot be reached: check the address and the network."
+
+
+class Timeline:
+    """Timestamps of a live stream made into times that begin at 0 and always grow.
+
+    tick: the unit of the timestamps, in seconds. rate: pictures a second, where it is known.
+    """
+
+    def __init__(self, tick: Fraction, rate: Fraction | None, now: float) -> None:
+        self.tick = tick
+        self._length = max(round(1 / rate / tick), 1) if rate else 1
+        self._zero: int | None = None
+        self._last = -1
+        self._shift = 0
+        self._now = now
+
+    def time(self, stamp: int | None, length: int, now: float) -> Fraction:
+        """The time of the next picture. stamp, length: in ticks, None or 0 where unknown. now: the clock's seconds."""
+        elapsed, self._now = Fraction(now - self._now), now
+        follows = self._last + self._length
+        self._length = length or self._length
+        if self._zero is None:
+            self._zero, self._last = stamp or 0, 0
+            return Fraction(0)
+        if stamp is None:
+            number = follows
+        else:
+            number = stamp - self._zero + self._shift
+            ahead = (number - self._last) * self.tick
+            if ahead > elapsed + _JUMP or ahead < -_STEP_BACK:
+                self._shift += follows - number
+                number = follows
+        self._last = max(number, self._last + 1)
+        return self._last * self.tick
