@@ -11,7 +11,7 @@ from av.format import Flags as FormatFlags
 from clipseg_live.core.errors import SourceError
 
 # FFmpeg plays text as "ANSI art"; no person who names a text file wants that.
-_TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _BOXES = frozenset(
     (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta",
      b"pdin", b"pnot", b"ssix", b"prft", b"emsg", b"udta")
@@ -44,7 +44,7 @@ def open_input(path: Path) -> av.container.InputContainer:
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"{name} is not a video, or it is cut short: nothing in it can be played.") from error
-    if container.format.name in _TEXT_FORMATS:
+    if container.format.name in TEXT_FORMATS:
         container.close()
         raise SourceError(f"{name} is not a video: it holds text.")
     return container

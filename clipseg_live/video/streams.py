@@ -13,6 +13,7 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.video.addresses import check_address, safe_name
 from clipseg_live.video.colour import FromVideo, colour_of
+from clipseg_live.video.container import TEXT_FORMATS
 from clipseg_live.video.files import orientation_of, turned
 
 OPEN_SECONDS = 10.0
@@ -27,9 +28,10 @@ _LONGEST_WAIT = 1.5
 _ENDING = Fraction(1)
 _SEGMENTED = ("hls", "dash")
 
+# A rate from five pictures will do: to look at twenty, as FFmpeg does, takes a live stream most of a second.
 # fflags=nobuffer is not among them: it throws away what was read to recognise the stream, the first keyframe
 # included, and the picture would come a whole keyframe interval later.
-_OPTIONS = {"rtsp_transport": "tcp", "flags": "low_delay", "analyzeduration": "2000000"}
+_OPTIONS = {"rtsp_transport": "tcp", "flags": "low_delay", "fpsprobesize": "5"}
 
 
 class StreamSource:
@@ -93,7 +95,7 @@ class StreamSource:
         self._size = first.width, first.height
         length = container.duration or 0
         duration = Fraction(length, av.time_base) if length > 0 else None
-        stamped = not FormatFlags(container.format.flags) & FormatFlags.no_timestamps and first.pts is not None
+        stamped = not FormatFlags(container.format.flags) & FormatFlags.no_timestamps
         told = (stream.average_rate or stream.guessed_rate) if stamped else None
         rate = Fraction(told) if told else None
         tick = (stream.time_base if stamped else None) or _CLOCK_TICK
@@ -164,13 +166,18 @@ class StreamSource:
         """Does nothing: a stream has no controls."""
 
     def _connected(self) -> av.container.InputContainer:
+        began = self._clock()
         try:
             container = av.open(
                 self._address, mode="r", metadata_errors="replace", container_options=_OPTIONS, timeout=self._limits
             )
         except (av.FFmpegError, OSError, ValueError) as error:
+            waited = self._clock() - began >= self._limits[0]  # which RTSP does not call a time-out
             # What FFmpeg says holds the whole address: it is neither repeated nor chained.
-            raise SourceError(self._in_words(error)) from None
+            raise SourceError(self._in_words(TimeoutError() if waited else error)) from None
+        if container.format.name in TEXT_FORMATS:
+            container.close()
+            raise SourceError(f"{self.name} gives no video that can be played, but text: check the address.")
         return container
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
@@ -247,32 +254,35 @@ class StreamSource:
 class Timeline:
     """Timestamps of a live stream made into times that begin at 0 and always grow.
 
-    tick: the unit of the timestamps, in seconds. rate: pictures a second, where it is known.
+    A picture without a timestamp comes as long after the one before it as the clock says. tick: the unit of the
+    timestamps, in seconds. rate: pictures a second, where it is known. now: the clock's seconds.
     """
 
     def __init__(self, tick: Fraction, rate: Fraction | None, now: float) -> None:
         self.tick = tick
         self._length = max(round(1 / rate / tick), 1) if rate else 1
-        self._zero: int | None = None
-        self._last = -1
-        self._shift = 0
+        self._shift: int | None = None
+        self._last: int | None = None
         self._now = now
 
     def time(self, stamp: int | None, length: int, now: float) -> Fraction:
         """The time of the next picture. stamp, length: in ticks, None or 0 where unknown. now: the clock's seconds."""
         elapsed, self._now = Fraction(now - self._now), now
-        follows = self._last + self._length
-        self._length = length or self._length
-        if self._zero is None:
-            self._zero, self._last = stamp or 0, 0
+        usual, self._length = self._length, length or self._length
+        if self._last is None:
+            self._last, self._shift = 0, None if stamp is None else -stamp
             return Fraction(0)
         if stamp is None:
-            number = follows
+            number = self._last + round(elapsed / self.tick)
+        elif self._shift is None or self._is_elsewhere(stamp + self._shift, elapsed):
+            number = self._last + usual
+            self._shift = number - stamp
         else:
-            number = stamp - self._zero + self._shift
-            ahead = (number - self._last) * self.tick
-            if ahead > elapsed + _JUMP or ahead < -_STEP_BACK:
-                self._shift += follows - number
-                number = follows
+            number = stamp + self._shift
         self._last = max(number, self._last + 1)
         return self._last * self.tick
+
+    def _is_elsewhere(self, number: int, elapsed: Fraction) -> bool:
+        """Whether a timestamp lies so far off that it must belong to another recording."""
+        ahead = (number - (self._last or 0)) * self.tick
+        return ahead > elapsed + _JUMP or ahead < -_STEP_BACK
