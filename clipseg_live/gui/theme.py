@@ -1,110 +1,223 @@
-"""The look of the window: one dark, calm palette, and the style sheet made of it."""
+"""The look of the window: one dark, neutral palette, one accent, distances in steps of eight pixels.
 
-from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QStyleFactory
-
-BACKGROUND = "#101216"
-"""Around the picture."""
-SURFACE = "#16191f"
-"""Bars and panels."""
-RAISED = "#20242c"
-"""Fields and buttons."""
-HOVER = "#2a2f39"
-BORDER = "#2c313b"
-TEXT = "#e7e9ee"
-MUTED = "#98a0ae"
-ACCENT = "#4c8dff"
-DANGER = "#ff5a5f"
-WARNING = "#f2b84b"
-GOOD = "#3ecf8e"
-
-UNIT = 8
-"""Pixels at 100 %: margins and gaps are multiples of it, or half of it."""
-
-STYLE = f"""
-* {{ font-size: 13px; }}
-QWidget {{ color: {TEXT}; }}
-QMainWindow, QDialog {{ background: {SURFACE}; }}
-QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {BORDER}; padding: 4px 6px; }}
-QLabel[role="muted"] {{ color: {MUTED}; }}
-QLabel[role="small"] {{ color: {MUTED}; font-size: 11px; }}
-QLabel[role="heading"] {{ color: {MUTED}; font-size: 11px; font-weight: 600; letter-spacing: 1px; }}
-QLabel[role="value"] {{ color: {MUTED}; font-size: 12px; }}
-QFrame#bar, QWidget#bar {{ background: {SURFACE}; border: none; }}
-QFrame#line {{ background: {BORDER}; border: none; }}
-QPushButton, QToolButton {{
-  background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 5px 9px; color: {TEXT};
-}}
-QPushButton {{ background: {RAISED}; border-color: {BORDER}; }}
-QPushButton:hover, QToolButton:hover {{ background: {HOVER}; }}
-QPushButton:pressed, QToolButton:pressed {{ background: {BORDER}; }}
-QPushButton:disabled, QToolButton:disabled {{ color: #5b6270; }}
-QToolButton:checked {{ background: {HOVER}; }}
-QToolButton::menu-indicator {{ image: none; width: 0; }}
-QPushButton[role="primary"] {{ background: {ACCENT}; border-color: {ACCENT}; color: white; font-weight: 600; }}
-QPushButton[role="primary"]:hover {{ background: #6a9fff; }}
-QPushButton[role="flat"] {{ background: transparent; border-color: transparent; }}
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{
-  border: 1px solid {ACCENT};
-}}
-QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox, QPlainTextEdit {{
-  background: {RAISED}; border: 1px solid {BORDER}; border-radius: 6px; padding: 5px 8px;
-  selection-background-color: {ACCENT}; selection-color: white;
-}}
-QLineEdit:hover, QComboBox:hover {{ border-color: #3a404c; }}
-QComboBox::drop-down {{ border: none; width: 20px; }}
-QComboBox QAbstractItemView, QMenu, QCompleter, QListView {{
-  background: {RAISED}; border: 1px solid {BORDER}; color: {TEXT}; selection-background-color: {ACCENT};
-  selection-color: white; outline: none;
-}}
-QMenu {{ padding: 4px; }}
-QMenu::item {{ padding: 6px 24px 6px 12px; border-radius: 4px; }}
-QMenu::item:selected {{ background: {ACCENT}; color: white; }}
-QMenu::item:disabled {{ color: {MUTED}; background: transparent; }}
-QMenu::separator {{ height: 1px; background: {BORDER}; margin: 4px 6px; }}
-QSlider {{ min-height: 18px; }}
-QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {BORDER}; }}
-QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: #5a6373; }}
-QSlider::handle:horizontal {{
-  width: 12px; height: 12px; margin: -4px 0; border-radius: 6px; background: {TEXT}; border: none;
-}}
-QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background: white; }}
-QSlider:focus::sub-page:horizontal {{ background: {ACCENT}; }}
-QScrollArea {{ background: transparent; border: none; }}
-QScrollBar:vertical {{ background: transparent; width: 8px; margin: 0; }}
-QScrollBar::handle:vertical {{ background: {BORDER}; border-radius: 4px; min-height: 24px; }}
-QScrollBar::handle:vertical:hover {{ background: #3d4450; }}
-QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {{ background: none; height: 0; }}
-QCheckBox::indicator {{
-  width: 15px; height: 15px; border-radius: 4px; border: 1px solid #4a5160; background: {RAISED};
-}}
-QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT}; }}
-QCheckBox:focus {{ color: white; }}
-QProgressBar {{ background: {BORDER}; border: none; border-radius: 2px; height: 4px; }}
-QProgressBar::chunk {{ background: {ACCENT}; border-radius: 2px; }}
-QSplitter::handle {{ background: {BORDER}; }}
+Colours are "#rrggbb". Widgets ask for a variant with ``set_kind``: a QPushButton "primary" or "danger", a QToolButton
+"plain", a QLabel "muted", "heading", "figure" or "problem", a QFrame "panel", "bar" or "card".
 """
 
+import sys
 
-def apply_theme(application: QApplication) -> None:
-    """Fusion as the base everywhere, so that the window looks the same on every system."""
-    application.setStyle(QStyleFactory.create("Fusion"))
-    palette = QPalette()
-    for role, colour in (
-        (QPalette.ColorRole.Window, SURFACE),
-        (QPalette.ColorRole.WindowText, TEXT),
-        (QPalette.ColorRole.Base, RAISED),
-        (QPalette.ColorRole.AlternateBase, SURFACE),
-        (QPalette.ColorRole.Text, TEXT),
-        (QPalette.ColorRole.PlaceholderText, "#6f7786"),
-        (QPalette.ColorRole.Button, RAISED),
-        (QPalette.ColorRole.ButtonText, TEXT),
-        (QPalette.ColorRole.Highlight, ACCENT),
-        (QPalette.ColorRole.HighlightedText, "#ffffff"),
-        (QPalette.ColorRole.ToolTipBase, RAISED),
-        (QPalette.ColorRole.ToolTipText, TEXT),
-        (QPalette.ColorRole.Link, ACCENT),
-    ):
-        palette.setColor(role, QColor(colour))
-    application.setPalette(palette)
-    application.setStyleSheet(STYLE)
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
+from PySide6.QtWidgets import QApplication, QWidget
+
+from clipseg_live.gui import icons
+
+BACKGROUND = "#0f1012"
+"""Behind the picture."""
+SURFACE = "#17181b"
+"""Bars and panels."""
+RAISED = "#202226"
+"""Cards, fields and buttons on a surface."""
+HOVER = "#2a2d32"
+PRESSED = "#33373d"
+LINE = "#2b2e33"
+"""Between surfaces."""
+EDGE = "#3a3e45"
+"""Around fields and buttons."""
+TEXT = "#eceef0"
+MUTED = "#a4abb4"
+"""Text of the second rank; 7:1 on SURFACE."""
+FAINT = "#6d747d"
+"""Disabled text and marks; never for text that must be read."""
+ACCENT = "#6cb2ff"
+ACCENT_SOFT = "#22364d"
+"""Behind what is chosen."""
+ON_ACCENT = "#08131f"
+DANGER = "#ff5c6c"
+WARNING = "#ffbd4a"
+GOOD = "#4fd29a"
+
+UNIT = 8
+"""One step of distance, pixels."""
+RADIUS = 6
+CONTROL = 32
+"""Height of a button or field."""
+ICON = 18
+TEXT_SIZE = 13
+SMALL_SIZE = 12
+"""Pixels."""
+
+
+def icon(name: str, colour: str = TEXT, checked: str = ACCENT) -> QIcon:
+    """The icon ``name`` (one of ``icons.NAMES``), in ``checked`` while its button is checked."""
+    return icons.make_icon(name, colour, FAINT, checked)
+
+
+def set_kind(widget: QWidget, kind: str) -> None:
+    """Give a widget one of the variants; may be called again."""
+    if widget.property("kind") == kind:
+        return
+    widget.setProperty("kind", kind)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def qcolour(colour: str, opacity: float = 1.0) -> QColor:
+    """A QColor of "#rrggbb"; opacity 0..1."""
+    made = QColor(colour)
+    made.setAlphaF(opacity)
+    return made
+
+
+def icon_size() -> QSize:
+    return QSize(ICON, ICON)
+
+
+def apply_theme(app: QApplication) -> None:
+    """Fusion with this palette, font and style sheet."""
+    app.setStyle("Fusion")
+    app.setPalette(palette())
+    app.setFont(text_font())
+    app.setStyleSheet(style_sheet())
+
+
+def text_font() -> QFont:
+    """The platform's own interface font, in the window's text size."""
+    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
+    if sys.platform.startswith("linux"):
+        font.setFamilies(["Inter", "Noto Sans", "Cantarell", "Ubuntu", "DejaVu Sans", font.family()])
+    font.setPixelSize(TEXT_SIZE)
+    return font
+
+
+def figure_font(size: int = SMALL_SIZE) -> QFont:
+    """For figures that change: digits of one width."""
+    font = text_font()
+    font.setPixelSize(size)
+    font.setFeature(QFont.Tag("tnum"), 1)
+    return font
+
+
+def palette() -> QPalette:
+    role = QPalette.ColorRole
+    colours = {
+        role.Window: SURFACE, role.WindowText: TEXT, role.Base: RAISED, role.AlternateBase: SURFACE,
+        role.Text: TEXT, role.PlaceholderText: FAINT, role.Button: RAISED, role.ButtonText: TEXT,
+        role.BrightText: TEXT, role.ToolTipBase: HOVER, role.ToolTipText: TEXT, role.Highlight: ACCENT,
+        role.HighlightedText: ON_ACCENT, role.Accent: ACCENT, role.Link: ACCENT, role.LinkVisited: ACCENT,
+        role.Light: EDGE, role.Midlight: HOVER, role.Mid: LINE, role.Dark: BACKGROUND, role.Shadow: "#000000",
+    }  # fmt: skip
+    made = QPalette()
+    for each, colour in colours.items():
+        made.setColor(each, QColor(colour))
+    for each in (role.WindowText, role.Text, role.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, each, QColor(FAINT))
+    return made
+
+
+def style_sheet() -> str:
+    values = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str | int)}
+    sheet = _SHEET
+    for name in sorted(values, key=len, reverse=True):
+        sheet = sheet.replace(f"@{name}", str(values[name]))
+    return sheet
+
+
+_SHEET = """
+QMainWindow, QDialog { background: @SURFACE; }
+QToolTip { background: @HOVER; color: @TEXT; border: 1px solid @EDGE; padding: 4px 8px; }
+QFrame[kind="panel"] { background: @SURFACE; border: none; }
+QFrame[kind="bar"] { background: @SURFACE; border: none; }
+QFrame[kind="card"] { background: @RAISED; border: 1px solid @LINE; border-radius: @RADIUSpx; }
+QFrame[kind="line"] { background: @LINE; border: none; }
+
+QLabel { background: transparent; }
+QLabel[kind="muted"] { color: @MUTED; font-size: @SMALL_SIZEpx; }
+QLabel[kind="figure"] { color: @MUTED; font-size: @SMALL_SIZEpx; }
+QLabel[kind="heading"] { color: @TEXT; font-weight: 600; }
+QLabel[kind="problem"] { color: @WARNING; font-size: @SMALL_SIZEpx; }
+
+QPushButton, QToolButton {
+    background: @RAISED; color: @TEXT; border: 1px solid @EDGE; border-radius: @RADIUSpx;
+    padding: 0 12px; min-height: 30px;
+}
+QToolButton { padding: 0 6px; min-width: 18px; }
+QPushButton:hover, QToolButton:hover { background: @HOVER; }
+QPushButton:pressed, QToolButton:pressed { background: @PRESSED; }
+QPushButton:focus, QToolButton:focus { border-color: @ACCENT; }
+QPushButton:disabled, QToolButton:disabled { color: @FAINT; border-color: @LINE; background: @SURFACE; }
+QPushButton:checked, QToolButton:checked { background: @ACCENT_SOFT; border-color: @ACCENT; }
+QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0; }
+QPushButton[kind="primary"] {
+    background: @ACCENT; color: @ON_ACCENT; border-color: @ACCENT; font-weight: 600; padding: 0 16px;
+}
+QPushButton[kind="primary"]:hover { background: #86c0ff; }
+QPushButton[kind="primary"]:focus { border-color: @TEXT; }
+QPushButton[kind="primary"]:disabled { background: @RAISED; color: @FAINT; border-color: @LINE; }
+QPushButton[kind="danger"] { background: #40202a; border-color: @DANGER; color: #ffd9dd; }
+QPushButton[kind="danger"]:hover { background: #552833; }
+QPushButton[kind="plain"], QToolButton[kind="plain"] { background: transparent; border-color: transparent; }
+QPushButton[kind="plain"]:hover, QToolButton[kind="plain"]:hover { background: @HOVER; }
+QPushButton[kind="plain"]:pressed, QToolButton[kind="plain"]:pressed { background: @PRESSED; }
+QPushButton[kind="plain"]:focus, QToolButton[kind="plain"]:focus { border-color: @ACCENT; }
+QPushButton[kind="plain"]:checked, QToolButton[kind="plain"]:checked { background: @ACCENT_SOFT; }
+
+QLineEdit, QPlainTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
+    background: @RAISED; color: @TEXT; border: 1px solid @EDGE; border-radius: @RADIUSpx;
+    padding: 0 8px; min-height: 30px; selection-background-color: @ACCENT; selection-color: @ON_ACCENT;
+}
+QPlainTextEdit { padding: 8px; }
+QLineEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover { border-color: @FAINT; }
+QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
+    border-color: @ACCENT;
+}
+QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {
+    color: @FAINT; border-color: @LINE; background: @SURFACE;
+}
+QComboBox::drop-down { border: none; width: 24px; }
+QComboBox QAbstractItemView, QAbstractItemView {
+    background: @RAISED; color: @TEXT; border: 1px solid @EDGE; outline: 0;
+    selection-background-color: @ACCENT_SOFT; selection-color: @TEXT;
+}
+QComboBox QAbstractItemView::item { min-height: 28px; padding: 0 8px; }
+
+QMenu { background: @RAISED; color: @TEXT; border: 1px solid @EDGE; padding: 6px; }
+QMenu::item { padding: 7px 28px 7px 10px; border-radius: 4px; }
+QMenu::item:selected { background: @ACCENT_SOFT; }
+QMenu::item:disabled { color: @FAINT; }
+QMenu::separator { height: 1px; background: @LINE; margin: 6px 8px; }
+QMenu::icon { padding-left: 8px; }
+
+QSlider { min-height: 22px; background: transparent; }
+QSlider::groove:horizontal { height: 4px; border-radius: 2px; background: @EDGE; }
+QSlider::sub-page:horizontal { height: 4px; border-radius: 2px; background: @ACCENT; }
+QSlider::handle:horizontal {
+    width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: @TEXT; border: none;
+}
+QSlider::handle:horizontal:hover { background: #ffffff; }
+QSlider::handle:horizontal:focus { background: @ACCENT; }
+QSlider::sub-page:horizontal:disabled { background: @FAINT; }
+QSlider::handle:horizontal:disabled { background: @FAINT; }
+
+QScrollArea { background: transparent; border: none; }
+QScrollArea > QWidget > QWidget { background: transparent; }
+QScrollBar:vertical { background: transparent; width: 10px; margin: 0; }
+QScrollBar:horizontal { background: transparent; height: 10px; margin: 0; }
+QScrollBar::handle { background: @EDGE; border-radius: 3px; margin: 2px; min-height: 32px; min-width: 32px; }
+QScrollBar::handle:hover { background: @FAINT; }
+QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
+QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
+
+QSplitter::handle { background: @LINE; }
+QSplitter::handle:hover { background: @ACCENT; }
+QTabWidget::pane { border: none; }
+QTabBar { background: transparent; }
+QTabBar::tab {
+    background: transparent; color: @MUTED; padding: 8px 14px; border: none; border-bottom: 2px solid transparent;
+}
+QTabBar::tab:hover { color: @TEXT; }
+QTabBar::tab:selected { color: @TEXT; border-bottom-color: @ACCENT; }
+QTabBar::tab:focus { color: @ACCENT; }
+QProgressBar { background: @EDGE; border: none; border-radius: 2px; max-height: 4px; }
+QProgressBar::chunk { background: @ACCENT; border-radius: 2px; }
+"""
