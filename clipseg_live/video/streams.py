@@ -132,14 +132,15 @@ class StreamSource:
             return None
         if (picture.width, picture.height) != self._size:
             raise SourceError(f"{self.name} changed the size of its pictures: it is opened again.")
+        now = self._clock()
         pixels: Pixels = turned(self._convert(picture), self._orientation)
         duration = None
         if self._timeline is None:
-            elapsed = Fraction(round((self._clock() - self._began) * 1_000_000), 1_000_000)
+            elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
             moment = max(elapsed, self._reached + _CLOCK_TICK)
         else:
             length = picture.duration or 0
-            moment = self._timeline.time(picture.pts, length, self._clock())
+            moment = self._timeline.time(picture.pts, length, now)
             duration = length * self._timeline.tick if length else None
             if self._paced:
                 self._pace(moment)

@@ -10,6 +10,7 @@ import pytest
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.demo.source import DemoSource
 from clipseg_live.video import playback
 from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.live_sources import open_playback
@@ -118,6 +119,22 @@ class Counting:
             self.next = 10**9
 
 
+def test_a_scene_without_end_is_sought_in_the_same_way():
+    def scene(start: Fraction | None) -> DemoSource:
+        return DemoSource(3, 64, 48, start=start or Fraction(0))
+
+    inner = scene(None)
+    inner.open()
+    frames = [inner.read() for _ in range(60)]
+    source = PlaybackSource(scene)
+    assert source.open().duration is None
+    for time in (Fraction(1), Fraction(1, 2), Fraction(0), Fraction(57, 30) + TICK, Fraction(40, 30) - TICK):
+        check_at(source, frames, time)
+    source.seek(Fraction(10**5))
+    assert source.read().time == 10**5
+    source.close()
+
+
 def test_a_seek_reads_only_a_few_frames():
     owner = Counting()
     source = PlaybackSource(owner)
@@ -150,12 +167,16 @@ def test_steps_back_and_short_ways_on_open_nothing_again(monkeypatch: pytest.Mon
 
 def test_what_was_passed_is_not_all_kept(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(playback, "_KEPT_BYTES", 36 * 8)
-    source = PlaybackSource(Counting(200))
+    owner = Counting(200)
+    source = PlaybackSource(owner)
     source.open()
     while source.read() is not None:
         assert len(source._recent) <= 8
     source.seek(Fraction(10**9))
     assert source.read().time == Fraction(199, 30) and source.read() is None
+    owner.opened = 0
+    source.seek(Fraction(10**9))  # again, and the end is known now
+    assert source.read().time == Fraction(199, 30) and owner.opened == 0
     source.close()
 
 

@@ -141,17 +141,23 @@ def hls(tmp_path: Path, count: int, ended: bool) -> dict[str, tuple[str, bytes]]
     return {"all_m3u8": ("application/vnd.apple.mpegurl", text.encode()), "one_ts": ("video/mp2t", path.read_bytes())}
 
 
-def test_hls_plays_at_its_own_pace(tmp_path):
+@pytest.mark.parametrize("ended", [True, False], ids=["whole", "live"])
+def test_hls_plays_at_its_own_pace(tmp_path, ended):
     clock = Patience()
-    with serving(**hls(tmp_path, 45, ended=True)) as server:
-        source = StreamSource(at(server, "all.m3u8"), clock=clock, wait=clock.wait)
-        source.open()
+    with serving(**hls(tmp_path, 45, ended)) as server:
+        source = StreamSource(at(server, "all.m3u8"), read_seconds=0.5, clock=clock, wait=clock.wait)
+        assert (source.open().duration is not None) is ended
         frames = []
-        while (frame := source.read()) is not None:
-            frames.append(frame)
-            assert clock.now - 1000 == pytest.approx(float(frame.time), abs=0.002)
+        for _ in range(40):
+            frames.append(source.read())
+            assert clock.now - 1000 == pytest.approx(float(frames[-1].time), abs=0.002)
+        if ended:
+            assert [source.read() is None for _ in range(6)] == [False] * 5 + [True]
+        else:
+            with pytest.raises(SourceError, match="was cut off|has sent nothing"):
+                read_on(source)
         source.close()
-    assert len(frames) == 45 and frames[0].time == 0
+    assert [frame.index for frame in frames] == list(range(40)) and frames[0].time == 0
 
 
 def test_a_playlist_from_the_network_may_not_name_local_files(tmp_path):
