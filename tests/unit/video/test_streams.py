@@ -154,7 +154,7 @@ def test_hls_plays_at_its_own_pace(tmp_path, ended):
         if ended:
             assert [source.read() is None for _ in range(6)] == [False] * 5 + [True]
         else:
-            with pytest.raises(SourceError, match="was cut off|has sent nothing"):
+            with pytest.raises(SourceError, match=r"was cut off|has sent nothing"):
                 read_on(source)
         source.close()
     assert [frame.index for frame in frames] == list(range(40)) and frames[0].time == 0
