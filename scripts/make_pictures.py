@@ -33,7 +33,7 @@ def main() -> None:
     for effect in EFFECTS:
         styles = prompt_styles(len(PHRASES), colours=COLOURS, opacity=0.65)
         composer = OverlayComposer(Look(effect=effect, styles=styles))
-        drawn[effect] = composer.compose(picture, composer.resize(found.probabilities, *picture.shape[:2]))
+        drawn[effect] = composer.compose(picture, found.probabilities)
     save(drawn["outline"], folder / "demo.png")
     pairs = [np.hstack([drawn[left], drawn[right]]) for left, right in (("tint", "outline"), ("heatmap", "cutout"))]
     save(np.vstack(pairs)[::2, ::2], folder / "effects.png")

@@ -99,9 +99,6 @@ class FakeEngine:
 class FakeComposer:
     """Inverts the picture."""
 
-    def resize(self, maps: Maps, height: int, width: int) -> Maps:
-        return np.ascontiguousarray(np.broadcast_to(maps[:, :1, :1], (len(maps), height, width)))
-
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
         return 255 - pixels
 
@@ -109,8 +106,9 @@ class FakeComposer:
 class FakeLiveSource:
     """Frames whose right half has one colour; steered from the test.
 
-    flickers: the left quarter changes with every frame. count: frames until its end, None for never. It breaks at every ``fails_at``-th read; it waits at read number
-    ``blocks_at``, or in ``open`` where ``blocks_open`` is set, until ``release`` is set.
+    flickers: the left quarter changes with every frame. count: frames until its end, None for never. It breaks at every
+    ``fails_at``-th read; it waits at read number ``blocks_at``, or in ``open`` where ``blocks_open`` is set, until
+    ``release`` is set.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class MaskSink(Protocol):
     def open(self, info: SourceInfo) -> None: ...
 
     def write(self, frame: Frame, probabilities: Maps) -> None:
-        """``probabilities``: maps of the frame's own size, one per prompt."""
+        """``probabilities``: maps on the decoder's grid, one per prompt."""
 
     def finish(self) -> None: ...
 
@@ -73,13 +73,10 @@ class Engine(Protocol):
 class Composer(Protocol):
     """Draws the look of a session. Stateless: the same input gives the same pixels."""
 
-    def resize(self, maps: Maps, height: int, width: int) -> Maps:
-        """Maps on the decoder's grid resized to the frame, bilinear with half-pixel centres."""
-
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
         """A new picture: ``pixels`` (left untouched) with every prompt drawn.
 
-        probabilities: on the decoder's grid, or resized to the frame already.
+        probabilities: on the decoder's grid.
         """
 
 

@@ -171,10 +171,9 @@ class Export:
     def _write(self) -> None:
         for item in self._segmented:
             frame = item.frame
-            maps = self._composer.resize(item.maps, frame.height, frame.width)
             if self._masks is not None:
-                self._masks.write(frame, maps)
-            composed = self._composer.compose(frame.pixels, maps)
+                self._masks.write(frame, item.maps)
+            composed = self._composer.compose(frame.pixels, item.maps)
             self._sink.write(Frame(composed, frame.index, frame.time, frame.duration, frame.epoch))
             self._written += 1
             self._reached = frame.time

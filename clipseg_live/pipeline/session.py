@@ -61,7 +61,7 @@ class Session:
         self._info: SourceInfo | None = None
         self._recording: Recording | None = None
         self._finishing: list[Recording] = []
-        self._told_worker = ""
+        self._told_worker = self._told_compose = ""
         self._capture = Capture(open_source, frame_filter, self._take_frame)
         self._worker = InferenceWorker(
             make_engine,
@@ -231,7 +231,10 @@ class Session:
 
     def _compose_failed(self, error: Exception) -> None:
         reason = " ".join(str(error).split())[:160]
-        self._say("compose", f"A picture could not be drawn ({type(error).__name__}: {reason}).", "error")
+        sentence = f"A picture could not be drawn ({type(error).__name__}: {reason})."
+        if sentence != self._told_compose:  # once, and not thirty times a second
+            self._told_compose = sentence
+            self._say("compose", sentence, "error")
 
     def _worker_changed(self, status: WorkerStatus) -> None:
         if status.problem != self._told_worker:

@@ -1,7 +1,4 @@
-"""The composer: brings probability maps to the frame's size and draws the look of a session."""
-
-import cv2
-import numpy as np
+"""The composer: draws the look of a session over its frames."""
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.ports import Maps
@@ -19,23 +16,15 @@ class OverlayComposer:
     def __init__(self, look: Look) -> None:
         self.look = look
 
-    def resize(self, maps: Maps, height: int, width: int) -> Maps:
-        """Maps float32 (prompts, h, w) resized to (prompts, height, width): bilinear, half-pixel centres."""
-        if maps.shape[1:] == (height, width):
-            return maps
-        resized = np.empty((len(maps), height, width), np.float32)
-        for source, target in zip(maps, resized, strict=True):
-            cv2.resize(source, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
-        return resized
-
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
-        """A new picture, uint8 (height, width, 3); probabilities: float32 (prompts, height, width), 0..1."""
-        height, width = pixels.shape[:2]
-        if probabilities.ndim != 3 or probabilities.shape[1:] != (height, width):
-            raise ValueError(f"maps of shape {probabilities.shape} do not fit a picture of {height} by {width}")
+        """A new picture, uint8 (height, width, 3).
+
+        probabilities: float32 (prompts, h, w), 0..1, on any grid that covers the picture; each is resized by itself, so
+        that a hundred of them never lie at full size side by side.
+        """
         styles = tuple(self._style(number) for number in range(len(probabilities)))
         picture = pixels.copy()
-        EFFECTS[self.look.effect](picture, probabilities, styles)
+        EFFECTS[self.look.effect](picture, probabilities, self.look, styles)
         return picture
 
     def _style(self, number: int) -> PromptStyle:

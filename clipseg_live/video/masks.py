@@ -15,6 +15,7 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.ports import Maps, MaskSink
 from clipseg_live.video.place import Place
+from clipseg_live.video.resize import resize_map
 
 Mask = NDArray[np.uint8]
 
@@ -71,11 +72,10 @@ class JsonLinesMaskSink:
             raise _failure(self.path, error) from error
 
     def write(self, frame: Frame, probabilities: Maps) -> None:
-        """Add a frame; ``probabilities``: float32 (prompts, height, width) of the frame's size. Raises SinkError."""
-        _fits(self.path, frame, probabilities, len(self._prompts))
-        for prompt, threshold, probability in zip(
-            self._prompts, self._thresholds, probabilities, strict=True
-        ):
+        """Add a frame; ``probabilities``: float32 (prompts, h, w), on any grid. Raises SinkError."""
+        _fits(self.path, probabilities, len(self._prompts))
+        for prompt, threshold, coarse in zip(self._prompts, self._thresholds, probabilities, strict=True):
+            probability = resize_map(coarse, frame.height, frame.width)
             mask = mask_of(probability, threshold)
             encoded = coco.encode(np.asfortranarray(mask))
             area = int(cv2.countNonZero(mask))
@@ -155,10 +155,11 @@ class PngMaskSink:
         self._frames = []
 
     def write(self, frame: Frame, probabilities: Maps) -> None:
-        """Add a frame; ``probabilities``: float32 (prompts, height, width) of the frame's size. Raises SinkError."""
-        _fits(self.path, frame, probabilities, len(self._prompts))
+        """Add a frame; ``probabilities``: float32 (prompts, h, w), on any grid. Raises SinkError."""
+        _fits(self.path, probabilities, len(self._prompts))
         folder = self._opened()
-        for name, threshold, probability in zip(self._names, self._thresholds, probabilities, strict=True):
+        for name, threshold, coarse in zip(self._names, self._thresholds, probabilities, strict=True):
+            probability = resize_map(coarse, frame.height, frame.width)
             _, data = cv2.imencode(".png", mask_of(probability, threshold) * np.uint8(255))
             self._put(folder / f"{frame.index:06}_{name}.png", data.tobytes())
         self._frames.append({"frame": frame.index, "time": float(frame.time)})
@@ -222,12 +223,9 @@ def _paired(prompts: Sequence[str], thresholds: Sequence[float]) -> tuple[tuple[
     return tuple(prompts), tuple(float(threshold) for threshold in thresholds)
 
 
-def _fits(path: Path, frame: Frame, probabilities: Maps, prompts: int) -> None:
-    if probabilities.shape != (prompts, frame.height, frame.width):
-        raise SinkError(
-            f"Maps of shape {probabilities.shape} do not fit {path.name}: "
-            f"{(prompts, frame.height, frame.width)} are needed."
-        )
+def _fits(path: Path, probabilities: Maps, prompts: int) -> None:
+    if probabilities.ndim != 3 or len(probabilities) != prompts:
+        raise SinkError(f"Maps of shape {probabilities.shape} do not fit {path.name}: {prompts} prompts need one each.")
 
 
 def _failure(path: Path, error: OSError) -> SinkError:

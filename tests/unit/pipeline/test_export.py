@@ -33,7 +33,7 @@ def test_frames_in_equal_frames_out(count: int) -> None:
     assert [frame.index for frame in sink.frames] == list(range(count))
     assert [frame.time for frame in sink.frames] == [Fraction(n * n, 600) for n in range(count)]
     assert [int(frame.pixels[0, 0, 0]) for frame in sink.frames] == [255 - n for n in range(count)]
-    assert [maps.shape for maps in masks.maps] == [(2, 6, 8)] * count
+    assert [maps.shape for maps in masks.maps] == [(2, 2, 2)] * count
     assert [int(frame.pixels[0, 0, 0]) for frame in masks.frames] == list(range(count))
     assert (sink.finished, sink.abandoned, masks.finished, masks.abandoned) == (1, 0, 1, 0)
     assert source.closed == 1

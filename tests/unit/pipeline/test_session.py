@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -266,7 +267,7 @@ def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_p
     (sink,) = one.sinks
     assert (sink.finished, sink.abandoned) == (1, 0)
     times = [frame.time for frame in sink.frames]
-    assert times[0] == 0 and all(0 < after - before <= Fraction(1, 2) for before, after in zip(times, times[1:]))
+    assert times[0] == 0 and all(0 < after - before <= Fraction(1, 2) for before, after in pairwise(times))
     assert [frame.index for frame in sink.frames] == list(range(len(times)))
     assert tuple(sink.frames[-1].pixels[20, -3]) == (0, 0, 255)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings import EFFECTS, Look, PromptStyle, prompt_styles
 from clipseg_live.video.compose import OverlayComposer
+from clipseg_live.video.resize import resize_map
 from tests.unit.video.clips import picture
 
 HEIGHT, WIDTH = 121, 203
@@ -97,10 +98,80 @@ def test_heatmap_follows_the_largest_probability():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.tuples(*[st.integers(1, 40)] * 4), st.integers(0, 3), st.integers(0, 99))
-def test_resize_agrees_with_the_segmentation(sizes, count, seed):
-    maps = np.random.default_rng(seed).random((count, *sizes[:2]), dtype=np.float32)
-    resized = OverlayComposer(Look()).resize(maps, *sizes[2:])
-    wanted = Segmentation(maps, (), (sizes[2], sizes[3])).at()
+@given(st.tuples(*[st.integers(1, 40)] * 4), st.integers(0, 99))
+def test_resize_agrees_with_the_segmentation(sizes, seed):
+    coarse = np.random.default_rng(seed).random((1, *sizes[:2]), dtype=np.float32)
+    resized = resize_map(coarse[0], *sizes[2:])
+    wanted = Segmentation(coarse, (), (sizes[2], sizes[3])).at()[0]
     assert resized.shape == wanted.shape and resized.dtype == np.float32
-    assert not count or np.abs(resized - wanted).max() <= 1e-5
+    assert np.abs(resized - wanted).max() <= 1e-5
+
+
+def grids(seed, count, rows, columns, sparse):
+    """Maps with a few spots, or with something everywhere."""
+    generator = np.random.default_rng(seed)
+    maps = generator.random((count, rows, columns), dtype=np.float32)
+    return np.where(generator.random(maps.shape) < 0.02, maps, 0).astype(np.float32) if sparse else maps
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["tint", "outline", "tint+outline", "cutout", "blur"]),
+    st.tuples(st.integers(1, 90), st.integers(1, 90), st.integers(1, 200), st.integers(1, 200)),
+    st.integers(0, 3), st.booleans(), st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(0, 99),
+)  # fmt: skip
+def test_maps_on_their_grid_and_resized_beforehand_give_the_same_pixels(effect, sizes, count, sparse, level, seed):
+    rows, columns, height, width = sizes
+    maps = grids(seed, count, rows, columns, sparse)
+    resized = np.empty((count, height, width), np.float32)
+    for number in range(count):
+        resized[number] = resize_map(maps[number], height, width)
+    composer = OverlayComposer(Look(effect=effect, styles=prompt_styles(count, thresholds=[level] if count else [])))
+    pixels = picture(0, height, width)
+    assert np.array_equal(composer.compose(pixels, maps), composer.compose(pixels, resized))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.booleans(), st.integers(1, 300), st.integers(1, 300))
+def test_tint_reaches_every_pixel_of_a_mask(seed, sparse, height, width):
+    maps = grids(seed, 1, 37, 91, sparse)
+    look = Look(effect="tint", styles=(PromptStyle(colour=(255, 255, 255), opacity=1.0),))
+    drawn = OverlayComposer(look).compose(np.zeros((height, width, 3), np.uint8), maps)
+    assert np.array_equal(drawn[..., 0] == 255, resize_map(maps[0], height, width) >= np.float32(0.5))
+
+
+def test_tint_and_outline_fills_and_draws_the_line():
+    pixels = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    style = PromptStyle(colour=(255, 220, 0), opacity=0.6)
+    drawn = OverlayComposer(Look(effect="tint+outline", styles=(style,))).compose(pixels, MAPS[:1])
+    faint = OverlayComposer(Look(effect="outline", styles=(style,))).compose(pixels, MAPS[:1])
+    distance = np.hypot(*(np.mgrid[0:HEIGHT, 0:WIDTH][::-1] - np.array([60, 60])[:, None, None])) - 40
+    assert np.array_equal(drawn[distance > 10], pixels[distance > 10])
+    assert np.abs(drawn[60, 60] - (128 * 0.55 + np.array(style.colour) * 0.45)).max() <= 2
+    assert drawn[60, 60, 0] > faint[60, 60, 0] > 128
+    assert np.abs(np.median(drawn[np.abs(distance) < 0.5].astype(int), axis=0) - style.colour).max() < 40
+
+
+def test_cutout_on_a_colour():
+    look = Look(effect="cutout", styles=prompt_styles(1), backdrop="colour", backdrop_colour=(1, 200, 3))
+    drawn = OverlayComposer(look).compose(np.full((HEIGHT, WIDTH, 3), 250, np.uint8), MAPS[:1])
+    assert (drawn[MAPS[0] < 0.01] == (1, 200, 3)).all() and (drawn[MAPS[0] > 0.99] == 250).all()
+
+
+def test_blur_leaves_the_inside_sharp_and_flattens_the_rest():
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[:, ::2] = 255
+    drawn = OverlayComposer(Look(effect="blur", styles=prompt_styles(1))).compose(pixels, MAPS[:1])
+    inside, outside = MAPS[0] > 0.99, MAPS[0] < 0.01
+    assert np.array_equal(drawn[inside], pixels[inside])
+    assert np.abs(drawn[outside].astype(int) - 127).max() < 25
+
+
+def test_raw_shows_probabilities_in_the_prompts_colours():
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    maps = np.stack([ramp, np.zeros_like(ramp)])
+    look = Look(effect="raw", styles=(PromptStyle(colour=(255, 0, 0)), PromptStyle(colour=(0, 255, 0), threshold=0.9)))
+    drawn = OverlayComposer(look).compose(np.full((1, 256, 3), 77, np.uint8), maps)
+    assert np.abs(drawn[0, :, 0].astype(int) - np.arange(256)).max() <= 1 and not drawn[..., 1:].any()
+    other = OverlayComposer(look).compose(np.full((1, 256, 3), 77, np.uint8), maps[::-1])
+    assert np.abs(other[0, :, 1].astype(int) - np.arange(256)).max() <= 1
