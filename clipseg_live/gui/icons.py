@@ -6,7 +6,7 @@ from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-_SIZES = (16, 18, 24, 36, 48)
+_SIZES = (18, 27, 36)
 
 _CLOCK = '<circle cx="12" cy="12" r="8.5"/><path d="M12 7v5.2l3.5 2"/>'
 _ROUND = '<path d="M19.5 12a7.5 7.5 0 1 1-2.4-5.5L20 9M20 4v5h-5"/>'

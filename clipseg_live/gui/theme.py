@@ -5,8 +5,9 @@ Colours are "#rrggbb". Widgets ask for a variant with ``set_kind``: a QPushButto
 """
 
 import sys
+from functools import cache
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QDir, QSize, QTemporaryDir
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -78,7 +79,7 @@ def apply_theme(app: QApplication) -> None:
     app.setStyle("Fusion")
     app.setPalette(palette())
     app.setFont(text_font())
-    app.setStyleSheet(style_sheet())
+    app.setStyleSheet(style_sheet(_marks()))
 
 
 def text_font() -> QFont:
@@ -115,9 +116,20 @@ def palette() -> QPalette:
     return made
 
 
-def style_sheet() -> str:
+@cache
+def _marks() -> QTemporaryDir:
+    """A folder with the arrows and ticks, which a style sheet takes only from files; there until the process ends."""
+    folder = QTemporaryDir()
+    for name, icon_name, colour in (("down", "down", MUTED), ("up", "up", MUTED), ("check", "check", ON_ACCENT)):
+        for suffix, ratio in (("", 1), ("@2x", 2)):
+            icons.pixmap(icon_name, colour, 14, ratio).save(folder.filePath(f"{name}{suffix}.png"))
+    return folder
+
+
+def style_sheet(marks: QTemporaryDir) -> str:
+    """marks: the folder with down.png, up.png and check.png."""
+    sheet = _SHEET.replace("@MARKS", QDir.fromNativeSeparators(marks.path()))
     values = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str | int)}
-    sheet = _SHEET
     for name in sorted(values, key=len, reverse=True):
         sheet = sheet.replace(f"@{name}", str(values[name]))
     return sheet
@@ -174,7 +186,20 @@ QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QCo
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {
     color: @FAINT; border-color: @LINE; background: @SURFACE;
 }
-QComboBox::drop-down { border: none; width: 24px; }
+QComboBox::drop-down { border: none; width: 26px; }
+QComboBox::down-arrow { image: url(@MARKS/down.png); }
+QSpinBox::up-button, QDoubleSpinBox::up-button { border: none; width: 22px; }
+QSpinBox::down-button, QDoubleSpinBox::down-button { border: none; width: 22px; }
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url(@MARKS/up.png); width: 10px; height: 10px; }
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow { image: url(@MARKS/down.png); width: 10px; height: 10px; }
+QCheckBox { spacing: 8px; }
+QCheckBox::indicator {
+    width: 16px; height: 16px; border: 1px solid @EDGE; border-radius: 4px; background: @RAISED;
+}
+QCheckBox::indicator:hover, QCheckBox:focus::indicator { border-color: @ACCENT; }
+QCheckBox::indicator:checked { background: @ACCENT; border-color: @ACCENT; image: url(@MARKS/check.png); }
+QCheckBox::indicator:checked:disabled { background: @FAINT; border-color: @FAINT; }
+QCheckBox:disabled { color: @FAINT; }
 QComboBox QAbstractItemView, QAbstractItemView {
     background: @RAISED; color: @TEXT; border: 1px solid @EDGE; outline: 0;
     selection-background-color: @ACCENT_SOFT; selection-color: @TEXT;

@@ -1,0 +1,72 @@
+"""What a window needs beside its session. Importing this module loads neither OpenCV nor PyAV nor Pillow."""
+
+import importlib.util
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.live import Framing, LiveSettings, Picture
+from clipseg_live.core.settings import Look
+
+Crop = tuple[float, float, float, float]
+
+
+def list_cameras() -> Sequence[tuple[str, str]]:
+    """("camera:NUMBER", its name) of each. Takes up to seconds. Raises SourceError."""
+    from clipseg_live.video.cameras import list_cameras as found
+
+    return [(f"camera:{camera.index}", camera.name or f"camera {camera.index}") for camera in found()]
+
+
+def has_screen() -> bool:
+    """Whether the optional package that reads the screen is there."""
+    return importlib.util.find_spec("mss") is not None
+
+
+def crop_of(box: Crop, framing: Framing) -> Crop:
+    """A box on the framed picture as a crop of the source (``video.framing.to_source``)."""
+    from clipseg_live.video.framing import to_source
+
+    return to_source(*box, framing)
+
+
+def save_snapshot(folder: Path, picture: Picture, settings: LiveSettings) -> Sequence[Path]:
+    """Write a picture as PNG, and the mask (0 or 255) of each prompt that is shown, at the picture's size.
+
+    The files begin with the time of day; the folder is made where it is missing. Raises SinkError.
+    """
+    from clipseg_live.video.compose import OverlayComposer
+    from clipseg_live.video.masks import mask_of, slug
+
+    stem = datetime.now().strftime("clipseg-live %Y-%m-%d %H.%M.%S.%f")[:-3]
+    pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
+    rows = {row.id: row for row in settings.shown()}
+    height, width = picture.composed.shape[:2]
+    if len(picture.ids):
+        maps = OverlayComposer(Look()).resize(picture.maps, height, width)
+        for number, row_id in enumerate(picture.ids):
+            if row_id in rows:
+                name = slug(rows[row_id].text or "picture")
+                mask = mask_of(maps[number], rows[row_id].style.threshold)
+                pictures.append((folder / f"{stem} mask {number + 1} {name}.png", mask.astype("uint8") * 255))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, pixels in pictures:
+            _write(path, pixels)
+    except OSError as error:
+        raise SinkError(f"The picture could not be saved in {folder}: {error.strerror or error}.") from error
+    return [path for path, _ in pictures]
+
+
+def _write(path: Path, pixels: Pixels) -> None:
+    """A whole file, or none."""
+    from PIL import Image
+
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        Image.fromarray(pixels).save(partial, format="PNG", compress_level=3)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
