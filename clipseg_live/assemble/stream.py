@@ -27,6 +27,7 @@ def stream(
     Raises UsageError and ModelError at once; SourceError comes from the iteration.
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec(name=str(source))
+    open_live_source(spec)  # a name that means nothing is told before a model is loaded
     chosen = settings or LiveSettings(smoothing=0.0)
     engine = chosen.engine
     if model is not None or (settings is None and spec.name.startswith(DEMO)):

@@ -1,0 +1,107 @@
+"""Session files: what is saved comes back, and anything else is one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live.core.errors import Failure, UsageError
+from clipseg_live.core.live import Framing, LiveSettings, PromptPicture, PromptRow
+from clipseg_live.core.session_file import load_session, save_session
+from clipseg_live.core.settings import EFFECTS, EngineSettings, PromptStyle
+
+rows = st.lists(
+    st.builds(
+        PromptRow,
+        id=st.integers(0, 10**6),
+        text=st.text(max_size=20),
+        picture=st.none() | st.builds(
+            lambda h, w, seed: PromptPicture.of(np.random.default_rng(seed).integers(0, 256, (h, w, 3), np.uint8)),
+            st.integers(1, 5), st.integers(1, 5), st.integers(0, 9),
+        ),
+        share=st.floats(0, 1),
+        style=st.builds(PromptStyle, threshold=st.floats(0, 1), opacity=st.floats(0, 1)),
+        visible=st.booleans(),
+        solo=st.booleans(),
+    ),
+    max_size=16, unique_by=lambda row: row.id,
+)  # fmt: skip
+sessions = st.builds(
+    LiveSettings,
+    rows=rows.map(tuple),
+    effect=st.sampled_from(EFFECTS),
+    smoothing=st.floats(0, 0.99),
+    mode=st.sampled_from(["smooth", "locked"]),
+    engine=st.builds(EngineSettings, model=st.text(max_size=9), size=st.none() | st.just(224)),
+    framing=st.sampled_from([Framing(), Framing(mirror=True, turn=90, crop=(0.1, 0.2, 0.5, 0.6))]),
+)
+
+
+@given(settings=sessions)
+def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, settings: LiveSettings) -> None:
+    path = tmp_path_factory.mktemp("session") / "ünïcode 例.clipseg.json"
+    save_session(path, settings)
+    assert load_session(path) == settings
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@given(settings=sessions)
+def test_shown_rows_are_the_visible_ones_or_the_solo_ones(settings: LiveSettings) -> None:
+    shown = settings.shown()
+    if any(row.solo for row in settings.rows):
+        assert shown == tuple(row for row in settings.rows if row.solo)
+    else:
+        assert shown == tuple(row for row in settings.rows if row.visible)
+    assert settings.look(shown).styles == tuple(row.style for row in shown)
+
+
+def test_new_rows_have_ids_and_colours_of_their_own_until_it_is_full() -> None:
+    settings = LiveSettings()
+    while len(settings.rows) < 16:
+        settings = LiveSettings(rows=(*settings.rows, settings.new_row("x")))
+    assert len({row.id for row in settings.rows}) == len({row.style.colour for row in settings.rows}) == 16
+    with pytest.raises(UsageError, match="16 prompts already"):
+        settings.new_row()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "does not hold JSON"),
+        (b"\xff\xfe\x00", "does not hold JSON"),
+        (b"[]", "not a session file"),
+        (b'{"format": "clipseg-live session", "version": 2}', "newer clipseg-live"),
+        (b'{"format": "clipseg-live session", "version": 1}', "a value that cannot be"),
+        (b'{"format": "clipseg-live session", "version": 1, "settings": {"smoothing": 3}}', "smoothing"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(Failure, match=message) as raised:
+        load_session(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    picture = PromptPicture.of(np.zeros((2, 2, 3), np.uint8))
+    save_session(path, LiveSettings(rows=(PromptRow(id=0, picture=picture),)))
+    content = json.loads(path.read_text())
+    for damaged in ("!!!", "AAAA", content["settings"]["rows"][0]["picture"]["data"][:-8]):
+        content["settings"]["rows"][0]["picture"]["data"] = damaged
+        path.write_text(json.dumps(content))
+        with pytest.raises(Failure, match="picture"):
+            load_session(path)
+
+
+def test_missing_and_unwritable_places_are_named(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="There is no session file"):
+        load_session(tmp_path / "none.json")
+    with pytest.raises(Failure, match="cannot be read"):
+        load_session(tmp_path)
+    with pytest.raises(Failure, match="could not be saved"):
+        save_session(tmp_path / "none" / "x.json", LiveSettings())

@@ -1,0 +1,120 @@
+"""Streams for programs: frames with maps, edits while it runs, reconnection, files to their end."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.pipeline.streaming import Stream
+from tests.fakes import FakeLiveSource
+from tests.live_engine import FakeLiveEngine
+
+RED, GREEN = Prompt.text("red"), Prompt.text("green")
+
+
+def stream(source: FakeLiveSource, *prompts: Prompt, **options: object) -> Stream:
+    return Stream(
+        SourceSpec(name="fake"),
+        prompts or (RED,),
+        FakeLiveEngine(),
+        lambda spec: source,
+        lambda pixels, framing: np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_a_file_gives_every_frame_and_ends() -> None:
+    with stream(FakeLiveSource(live=False, count=12, rate=400)) as found:
+        items = list(found)
+    assert [item.frame.index for item in items] == list(range(12))
+    assert all(item.maps.shape == (1, 4, 4) and item.mattes().shape == (1, 48, 64) for item in items)
+    assert items[0].mattes()[0, 20, -1] == 1 and items[0].mattes()[0, 20, 0] == 0
+
+
+def test_a_slow_reader_loses_no_frame_of_a_file() -> None:
+    source = FakeLiveSource(live=False, count=30, rate=4000)
+    with stream(source) as found:
+        first = next(found)
+        while source.reads < 3:
+            threading.Event().wait(0.01)
+        assert first.frame.index == 0 and source.reads <= 4
+        assert [item.frame.index for item in found] == list(range(1, 30))
+
+
+def test_a_live_source_gives_its_newest_frame() -> None:
+    source = FakeLiveSource(rate=500)
+    with stream(source) as found:
+        next(found)
+        seen = source.reads
+        while source.reads < seen + 20:
+            threading.Event().wait(0.01)
+        assert next(found).frame.index >= seen + 10
+
+
+def test_prompts_are_edited_while_it_runs() -> None:
+    with stream(FakeLiveSource(rate=200), RED) as found:
+        assert next(found).maps.max() == 1
+        found.prompts = (GREEN, RED)
+        item = next(found)
+        assert item.prompts == (GREEN, RED) and item.maps[0].max() == 0 and item.maps[1].max() == 1
+        with pytest.raises(UsageError):
+            found.prompts = ()
+
+
+def test_it_goes_on_when_a_source_is_back() -> None:
+    states: list[SourceState] = []
+
+    def told(status: SourceStatus) -> None:
+        states.append(status.state)
+
+    with stream(FakeLiveSource(rate=500, fails_at=9), on_status=told) as found:
+        epochs = [next(found).frame.index for _ in range(20)]
+    assert len(epochs) == 20 and SourceState.RECONNECTING in states
+
+
+def test_a_source_that_is_not_there_and_one_that_breaks_raise() -> None:
+    with stream(FakeLiveSource(missing=True)) as found, pytest.raises(SourceError, match="is not there"):
+        next(found)
+    broken = FakeLiveSource(live=False, count=9, rate=400, fails_at=5)
+    with stream(broken) as found, pytest.raises(SourceError, match="unplugged"):
+        list(found)
+
+
+def test_smoothing_and_framing() -> None:
+    source = FakeLiveSource(live=False, count=40, rate=400)
+    with stream(source, RED, smoothing=0.5, framing=Framing(mirror=True)) as found:
+        item = next(found)
+        assert item.mattes()[0, 20, 0] == 1 and item.mattes()[0, 20, -1] == 0
+        source.colour = (0, 200, 0)
+        values = [float(next(found).maps.max()) for _ in range(6)]
+        assert any(0 < value < 1 for value in values)
+    with pytest.raises(UsageError, match="smoothing"):
+        stream(FakeLiveSource(), smoothing=1.0)
+
+
+def test_closing_from_another_thread_ends_the_iteration() -> None:
+    source = FakeLiveSource(blocks_at=3, rate=500)
+    found = stream(source)
+    next(found)
+    closer = threading.Thread(target=lambda: (source.blocked.wait(10), source.release.set(), found.close()))
+    closer.start()
+    assert len(list(found)) < 50
+    closer.join(10)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError])
+def test_an_engine_that_fails_is_told_to_the_caller(error: type[Exception]) -> None:
+    def broken(frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        raise error
+
+    found = stream(FakeLiveSource(rate=200))
+    segment: Callable[..., Segmentation] = broken
+    found._engine.segment = segment  # type: ignore[method-assign]
+    with found, pytest.raises(error):
+        next(found)
