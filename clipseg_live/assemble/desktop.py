@@ -8,7 +8,6 @@ from pathlib import Path
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, Picture
-from clipseg_live.core.settings import Look
 
 Crop = tuple[float, float, float, float]
 
@@ -37,20 +36,18 @@ def save_snapshot(folder: Path, picture: Picture, settings: LiveSettings) -> Seq
 
     The files begin with the time of day; the folder is made where it is missing. Raises SinkError.
     """
-    from clipseg_live.video.compose import OverlayComposer
     from clipseg_live.video.masks import mask_of, slug
+    from clipseg_live.video.resize import resize_map
 
     stem = datetime.now().strftime("clipseg-live %Y-%m-%d %H.%M.%S.%f")[:-3]
     pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
     rows = {row.id: row for row in settings.shown()}
     height, width = picture.composed.shape[:2]
-    if len(picture.ids):
-        maps = OverlayComposer(Look()).resize(picture.maps, height, width)
-        for number, row_id in enumerate(picture.ids):
-            if row_id in rows:
-                name = slug(rows[row_id].text or "picture")
-                mask = mask_of(maps[number], rows[row_id].style.threshold)
-                pictures.append((folder / f"{stem} mask {number + 1} {name}.png", mask.astype("uint8") * 255))
+    for number, row_id in enumerate(picture.ids):
+        if row_id in rows:
+            name = slug(rows[row_id].text or "picture")
+            mask = mask_of(resize_map(picture.maps[number], height, width), rows[row_id].style.threshold)
+            pictures.append((folder / f"{stem} mask {number + 1} {name}.png", mask.astype("uint8") * 255))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, pixels in pictures:

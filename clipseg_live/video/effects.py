@@ -7,6 +7,7 @@ everywhere and clean edges. Only the parts of the picture that hold a piece of a
 what is found and not the picture's size.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,7 +38,7 @@ _MOST_PARTS = 24
 class Tables:
     """What a field's value does: the picture is multiplied by ``keep`` / 255, then ``add`` is added.
 
-    keep: uint8 (256,). add: uint8 (256, 1, 3).
+    keep: uint8 (256,). add: uint8 (3, 256), a table for each channel.
     """
 
     keep: Bytes
@@ -224,16 +225,41 @@ def _mix(picture: Pixels, other: Bytes, kept: Bytes) -> None:
 
 def _lay(picture: Pixels, field: Bytes, tables: Tables) -> None:
     """Change ``picture`` (a view) as the tables say for each value of ``field``."""
-    share = cv2.cvtColor(cv2.LUT(field, tables.keep), cv2.COLOR_GRAY2RGB)
-    kept = cv2.multiply(picture, share, scale=1 / 255)
-    picture[...] = cv2.add(kept, cv2.LUT(cv2.cvtColor(field, cv2.COLOR_GRAY2RGB), tables.add), dst=kept)
+    one, two, three, kept, added = _SCRATCH.take(*field.shape)
+    cv2.LUT(field, tables.keep, dst=one)
+    cv2.merge((one, one, one), dst=kept)
+    cv2.multiply(picture, kept, dst=kept, scale=1 / 255)
+    for channel, table in zip((one, two, three), tables.add, strict=True):
+        cv2.LUT(field, table, dst=channel)
+    cv2.merge((one, two, three), dst=added)
+    cv2.add(kept, added, dst=kept)
+    picture[...] = kept
+
+
+class _Scratch(threading.local):
+    """Memory that is used again, each thread its own: fresh megabytes cost more in page faults than their filling."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def take(self, height: int, width: int) -> tuple[Bytes, Bytes, Bytes, Bytes, Bytes]:
+        """Three arrays (height, width) and two (height, width, 3), valid until the next call."""
+        size = height * width
+        if self._memory.size < 9 * size:
+            self._memory = np.empty(9 * size, np.uint8)
+        singles = [self._memory[n * size : (n + 1) * size].reshape(height, width) for n in range(3)]
+        triples = [self._memory[n * size : (n + 3) * size].reshape(height, width, 3) for n in (3, 6)]
+        return singles[0], singles[1], singles[2], triples[0], triples[1]
+
+
+_SCRATCH = _Scratch()
 
 
 def _tables(colours: NDArray[np.float64], alphas: NDArray[np.float64]) -> Tables:
     """Tables that lay ``colours`` (256, 3) with ``alphas`` (256) over the picture."""
     keep = (255 * (1 - alphas)).round()
     add = (colours * alphas[:, None]).round()
-    return Tables(keep.astype(np.uint8), add.astype(np.uint8)[:, None])
+    return Tables(keep.astype(np.uint8), np.ascontiguousarray(add.astype(np.uint8).T))
 
 
 @lru_cache(maxsize=64)
