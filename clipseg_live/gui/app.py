@@ -1,0 +1,119 @@
+"""Starts the window. Nothing heavy is imported here: the window is up before the model's libraries are."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QApplication, QWidget
+
+from clipseg_live.core.live import LiveSettings, Message, SourceSpec
+from clipseg_live.core.ports import LiveSession
+from clipseg_live.gui import preferences, theme
+from clipseg_live.gui.bridge import Bridge
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.services import Services, real_services
+from clipseg_live.gui.state import Store
+
+FIRST_SOURCE = "camera:0"
+
+
+class Startable(LiveSession, Protocol):
+    """A session that has not begun yet."""
+
+    def start(self) -> None: ...
+
+
+MakeSession = Callable[[LiveSettings], Startable]
+
+
+def run(
+    *,
+    settings: LiveSettings | None = None,
+    source: str | None = None,
+    prompts: Sequence[str] = (),
+    model: str | None = None,
+    make_session: MakeSession | None = None,
+    services: Services | None = None,
+    path: Path | None = None,
+) -> int:
+    """Show the window until it is closed; the exit code.
+
+    settings, source: None for those of the last time. prompts: in place of those of the settings. model: likewise.
+    path: of the preferences, None for the usual place. Raises UsageError for impossible settings.
+    """
+    app = application()
+    path = path or preferences.preferences_path()
+    kept, problem = preferences.load(path)
+    settings = beginning(settings or kept.settings, prompts, model)
+    spec = SourceSpec(name=source) if source else kept.recent[0] if kept.recent else SourceSpec(name=FIRST_SOURCE)
+    session = (make_session or _real_session)(settings)
+    bridge = Bridge(session)
+    window: MainWindow | None = None
+    try:
+        session.start()
+        session.open(spec)  # it opens while the window is built
+        store = Store(settings)
+        keeper = preferences.Keeper(path, kept, lambda text: bridge_message(session, text))
+        window = MainWindow(session, bridge, store, keeper, services or real_services(), real_panels)
+        window.show_source(spec)
+        if problem:
+            window.say(Message("preferences", problem, "warning"))
+        window.show()
+        _close_on_signals(window)
+        return app.exec()
+    finally:
+        if window is not None:
+            window.shut_down()
+        session.stop()
+
+
+def application() -> QApplication:
+    """The one QApplication, with the window's look."""
+    os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)  # OpenCV points it to plugins of its own
+    running = QCoreApplication.instance()
+    app = running if isinstance(running, QApplication) else QApplication(sys.argv[:1])
+    app.setApplicationName("clipseg-live")
+    app.setApplicationDisplayName("clipseg-live")
+    app.setDesktopFileName("clipseg-live")
+    app.setWindowIcon(theme.icon("demo", theme.ACCENT))
+    theme.apply_theme(app)
+    return app
+
+
+def beginning(settings: LiveSettings, prompts: Sequence[str], model: str | None) -> LiveSettings:
+    """The settings to begin with. Raises UsageError for too many prompts."""
+    if prompts:
+        settings = settings.model_copy(update={"rows": ()})
+        for text in prompts:
+            settings = settings.model_copy(update={"rows": (*settings.rows, settings.new_row(text))})
+    if model is not None:
+        settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"model": model})})
+    return settings
+
+
+def bridge_message(session: LiveSession, text: str) -> None:
+    """Say something about the preferences the way the session says things."""
+    session.on_message(Message("preferences", text, "warning"))
+
+
+def real_panels(store: Store) -> tuple[Any, QWidget]:
+    from clipseg_live.gui.look_panel import LookPanel
+    from clipseg_live.gui.prompt_panel import PromptPanel
+
+    return PromptPanel(store), LookPanel(store)
+
+
+def _real_session(settings: LiveSettings) -> Startable:
+    from clipseg_live.assemble.live import make_session
+
+    return make_session(settings)
+
+
+def _close_on_signals(window: MainWindow) -> None:
+    """Ctrl-C and a polite kill end the window as its own button does; its timer lets Python hear of them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())

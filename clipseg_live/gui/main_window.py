@@ -1,0 +1,276 @@
+"""The main window: puts the parts together, and hands on between them, the store and the session."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QRectF, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
+from PySide6.QtWidgets import QMainWindow, QMenu
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.live import Message, PromptPicture, SourceSpec, SourceState
+from clipseg_live.core.ports import LiveSession
+from clipseg_live.gui import notices
+from clipseg_live.gui.bridge import Bridge
+from clipseg_live.gui.camera_dialog import CameraDialog
+from clipseg_live.gui.preferences import Keeper, packed, unpacked
+from clipseg_live.gui.services import Services
+from clipseg_live.gui.session_files import SessionFiles, is_session_file
+from clipseg_live.gui.shortcuts import ShortcutsDialog, make_actions
+from clipseg_live.gui.source_menu import DEMO
+from clipseg_live.gui.state import Store
+from clipseg_live.gui.status import diagnostics
+from clipseg_live.gui.transport import SKIP_SECONDS
+from clipseg_live.gui.window_body import MakePanels, WindowBody
+
+REFRESH_MILLISECONDS = 66
+_TIMINGS_EVERY = 4
+_CROP = "crop"
+_LARGEST_PROMPT = 1024
+
+
+class MainWindow(QMainWindow):
+    """Shows a session; ``shut_down`` (also by closing) stops it and keeps what comes back at the next start."""
+
+    def __init__(
+        self, session: LiveSession, bridge: Bridge, store: Store, keeper: Keeper, services: Services, panels: MakePanels
+    ) -> None:
+        super().__init__()
+        self._session, self._bridge, self._store, self._keeper = session, bridge, store, keeper
+        self._services = services
+        self.files = SessionFiles(store, keeper, self)
+        self._spec: SourceSpec | None = None
+        self._camera_dialog: CameraDialog | None = None
+        self._ticks = 0
+        self._down = False
+        body = WindowBody(session, store, services, panels, recent=lambda: keeper.value.recent, files=self.files)
+        self.body, self.canvas, self.messages, self.transport = body, body.canvas, body.messages, body.transport
+        self.prompts, self.stats, self.status_line = body.prompts, body.stats, body.status_line
+        self.source_menu, self.framing_menu, self.recording_bar = (
+            body.source_menu,
+            body.framing_menu,
+            body.recording_bar,
+        )
+        self.setCentralWidget(body)
+        self._connect()
+        self.setMinimumSize(760, 480)
+        self.resize(1280, 800)
+        self.restoreGeometry(QByteArray(unpacked(keeper.value.geometry)))
+        body.splitter.restoreState(QByteArray(unpacked(keeper.value.panels)))
+        self.canvas.show_settings(store.settings)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.refresh)
+        self._timer.start(REFRESH_MILLISECONDS)
+        self.refresh()
+
+    def show_source(self, spec: SourceSpec) -> None:
+        """Remember and name a source that the session has been told to open."""
+        self._spec = spec
+        self._keeper.change(self._keeper.value.with_source(spec))
+        self.source_menu.show_source(spec)
+        self.setWindowTitle(f"{self.source_menu.title()} – clipseg-live")
+
+    def open_source(self, spec: SourceSpec) -> None:
+        self._session.open(spec)
+        self.show_source(spec)
+        self.canvas.cancel_box()
+        self.refresh()
+
+    def say(self, message: Message) -> None:
+        self.messages.show_message(message)
+
+    def refresh(self) -> None:
+        """Bring everything that shows the session's state up to it."""
+        status = self._session.status()
+        self._ticks += 1
+        title = self.source_menu.title() or status.source.name
+        has_picture, is_demo = self.canvas.picture is not None, self._spec is not None and self._spec.name == DEMO.name
+        self.canvas.show_notice(notices.notice_of(status.source, title, has_picture=has_picture, is_demo=is_demo))
+        self.transport.show_status(status.source)
+        if self.isFullScreen():
+            self.transport.hide()
+        self.status_line.show_status(status)
+        self.recording_bar.show_status(status.recording)
+        picture = self._session.picture()
+        if picture is not None:
+            self.prompts.show_shares(dict(zip(picture.ids, picture.shares, strict=True)))
+        if self.stats.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
+            self.stats.show_timings(self._session.timings(), status.rates.stages)
+        if self._camera_dialog is not None and status.source.state is SourceState.RUNNING:
+            self._camera_dialog.show_status(status.source)
+
+    def shut_down(self) -> None:
+        """Stop the session and keep the preferences; once."""
+        if self._down:
+            return
+        self._down = True
+        self._timer.stop()
+        self._bridge.let_go()
+        self._keeper.update(
+            geometry=packed(bytes(self.saveGeometry().data())),
+            panels=packed(bytes(self.body.splitter.saveState().data())),
+            settings=self._store.settings,
+        )
+        self._keeper.write()
+        self.hide()
+        self._session.stop()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.shut_down()
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self.isFullScreen():
+            self._full_screen()
+        else:
+            super().keyPressEvent(event)
+
+    def _connect(self) -> None:
+        self._bridge.picture_changed.connect(self._take_picture)
+        self._bridge.messages_arrived.connect(self._take_messages)
+        self._store.changed.connect(self._settings_changed)
+        self.source_menu.chosen.connect(self.open_source)
+        self.source_menu.camera_asked.connect(self._camera_options)
+        self.source_menu.problem.connect(lambda text: self.say(Message("cameras", text, "warning")))
+        self.framing_menu.crop_asked.connect(lambda: self.canvas.begin_box(_CROP))
+        self.recording_bar.said.connect(self.say)
+        self.files.said.connect(self.say)
+        self.status_line.restart.connect(self._session.restart_worker)
+        self.status_line.details.connect(self.stats.setVisible)
+        self.stats.copy_asked.connect(self._copy_diagnostics)
+        self.canvas.box_drawn.connect(self._box_drawn)
+        self.canvas.dropped.connect(self._dropped)
+        self.canvas.full_screen_asked.connect(self._full_screen)
+        self.prompts.box_requested.connect(lambda row_id: self.canvas.begin_box(("prompt", row_id)))
+        bar, view = self.transport, self.canvas
+        self.actions_by_name = make_actions(
+            self,
+            view,
+            {
+                "source": self.source_menu.showMenu, "open_file": self.source_menu.ask_file,
+                "open_address": self.source_menu.ask_address, "demo": self.source_menu.choose_demo,
+                "camera": self._camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
+                "crop": lambda: view.begin_box(_CROP), "uncrop": self.framing_menu.uncrop,
+                "new_prompt": self._new_prompt,
+                "box_prompt": lambda: view.begin_box(("prompt", None)),
+                "undo": self._store.undo, "redo": self._store.redo,
+                "open_session": self.files.ask_open, "save_session": self.files.ask_save,
+                "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
+                "on": lambda: bar.step(1), "skip_back": lambda: bar.skip(-SKIP_SECONDS),
+                "skip_on": lambda: bar.skip(SKIP_SECONDS), "loop": bar.loop_button.toggle,
+                "slower": lambda: bar.faster(-1), "faster": lambda: bar.faster(1),
+                "record": self.recording_bar.toggle, "snapshot": self.recording_bar.snapshot,
+                "copy": self.recording_bar.copy, "folder": self.files.ask_folder,
+                "show_folder": self.recording_bar.show_folder, "picture": view.setFocus,
+                "prompts": lambda: self.body.go_to(0), "look": lambda: self.body.go_to(1),
+                "panels": self.body.toggle_panel,
+                "full_screen": self._full_screen, "zoom_in": lambda: view.zoom_by(1.25),
+                "zoom_out": lambda: view.zoom_by(0.8), "fit": view.reset_view,
+                "statistics": self.status_line.details_button.toggle, "diagnostics": self._copy_diagnostics,
+                "restart": self._session.restart_worker, "help": lambda: ShortcutsDialog(self).show(),
+                "quit": self.close,
+            },
+        )  # fmt: skip
+        self.canvas.action.connect(self._notice_action)
+        self.body.panel_button.clicked.connect(self.body.toggle_panel)
+        menu = QMenu(self)
+        for names in (
+            ("undo", "redo"), ("open_session", "save_session"), ("folder", "show_folder"),
+            ("statistics", "diagnostics", "restart"), ("full_screen", "help", "quit"),
+        ):  # fmt: skip
+            for name in names:
+                menu.addAction(self.actions_by_name[name])
+            menu.addSeparator()
+        self.body.menu_button.setMenu(menu)
+        self._settings_changed()
+
+    def _take_picture(self) -> None:
+        picture = self._session.picture()
+        if picture is not None:  # until the next source has one, the last picture of the old one stays
+            self.canvas.show_picture(picture)
+
+    def _take_messages(self) -> None:
+        for message in self._bridge.messages():
+            self.say(message)
+
+    def _settings_changed(self) -> None:
+        settings = self._store.settings
+        self._session.apply(settings)
+        self.canvas.show_settings(settings)
+        self._keeper.update(settings=settings)
+        self.actions_by_name["undo"].setEnabled(self._store.can_undo)
+        self.actions_by_name["redo"].setEnabled(self._store.can_redo)
+        self.actions_by_name["uncrop"].setEnabled(settings.framing.crop is not None)
+
+    def _new_prompt(self) -> None:
+        self.body.go_to(0)
+        self.prompts.focus_new_row()
+
+    def _box_drawn(self, purpose: object, box: QRectF) -> None:
+        if purpose == _CROP:
+            framing = self._store.settings.framing
+            crop = self._services.crop_of((box.x(), box.y(), box.width(), box.height()), framing)
+            self._store.update(framing=framing.model_copy(update={"crop": crop}))
+        elif isinstance(purpose, tuple) and self.canvas.picture is not None:
+            self.body.go_to(0)
+            self.prompts.set_picture(purpose[1], cut_out(self.canvas.picture.original, box))
+
+    def _dropped(self, paths: list[Path]) -> None:
+        if is_session_file(paths[0]):
+            self.files.open(paths[0])
+        else:
+            self.open_source(SourceSpec(name=str(paths[0])))
+
+    def _notice_action(self, name: str) -> None:
+        if name == notices.RETRY and self._spec is not None:
+            self.open_source(self._spec)
+        elif name == notices.DEMO:
+            self.open_source(DEMO)
+        elif name == notices.OPEN_FILE:
+            self.source_menu.ask_file()
+
+    def _camera_options(self) -> None:
+        if self._spec is None or not self._spec.name.startswith("camera:"):
+            self.say(Message("cameras", self.tr("The source is no camera, so there are no camera options.")))
+            return
+        if self._camera_dialog is not None:
+            self._camera_dialog.raise_()
+            return
+        dialog = self._camera_dialog = CameraDialog(self._spec, self)
+        dialog.wanted.connect(self.open_source)
+        dialog.control.connect(self._set_control)
+        dialog.destroyed.connect(self._camera_dialog_closed)
+        dialog.show()
+
+    def _camera_dialog_closed(self) -> None:
+        self._camera_dialog = None
+
+    def _set_control(self, name: str, value: float) -> None:
+        self._session.set_control(name, value)
+        if self._spec is not None:
+            kept = tuple(each for each in self._spec.controls if each[0] != name)
+            self.show_source(self._spec.model_copy(update={"controls": (*kept, (name, value))}))
+
+    def _copy_diagnostics(self) -> None:
+        QGuiApplication.clipboard().setText(diagnostics(self._session.status(), self._store.settings))
+        self.say(Message("diagnostics", self.tr("The diagnostics are on the clipboard.")))
+
+    def _full_screen(self) -> None:
+        """Only the picture, or everything again."""
+        bare = not self.isFullScreen()
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+        self.body.set_bare(bare)
+        self.canvas.setFocus()
+        self.refresh()
+
+
+def cut_out(pixels: Pixels, box: QRectF) -> PromptPicture:
+    """What a box (shares of the picture) holds, at least one pixel, as a prompt; large ones at a part of their pixels.
+
+    pixels: uint8 (height, width, 3).
+    """
+    height, width = pixels.shape[:2]
+    left, top = min(int(box.left() * width), width - 1), min(int(box.top() * height), height - 1)
+    right, bottom = max(round(box.right() * width), left + 1), max(round(box.bottom() * height), top + 1)
+    part = pixels[top:bottom, left:right]
+    step = -(-max(part.shape[:2]) // _LARGEST_PROMPT)
+    return PromptPicture.of(part[::step, ::step])

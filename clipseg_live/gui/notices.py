@@ -1,0 +1,34 @@
+"""What the canvas says about the source, for each of its states."""
+
+from PySide6.QtCore import QCoreApplication
+
+from clipseg_live.core.live import SourceState, SourceStatus
+from clipseg_live.gui import theme
+from clipseg_live.gui.canvas_paint import Notice
+
+RETRY, DEMO, OPEN_FILE = "retry", "demo", "open_file"
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Notices", text)
+
+
+def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: bool) -> Notice | None:
+    """title: what the person calls the source. has_picture: whether a last picture can stay on the canvas."""
+    state = status.state
+    demo = () if is_demo else ((DEMO, _tr("Show the demo scene")),)
+    if state is SourceState.CLOSED:
+        text = _tr("Open a camera, a video or an address, or drop a file here.")
+        return Notice(_tr("No source is open"), text, (*demo, (OPEN_FILE, _tr("Open a file…"))))
+    if state is SourceState.OPENING:
+        return Notice(_tr("Opening {0}…").format(title), quiet=has_picture)
+    if state is SourceState.RECONNECTING:
+        if has_picture:
+            return Notice(_tr("Reconnecting to {0}").format(title), status.problem, quiet=True, colour=theme.WARNING)
+        return Notice(_tr("Reconnecting to {0}").format(title), status.problem, demo)
+    if state is SourceState.FAILED:
+        actions = (*demo, (RETRY, _tr("Try again")), (OPEN_FILE, _tr("Open a file…")))
+        return Notice(_tr("{0} cannot be opened").format(title), status.problem, actions)
+    if state is SourceState.ENDED and not status.seekable:
+        return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open it again")), *demo))
+    return None

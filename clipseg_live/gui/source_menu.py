@@ -1,0 +1,243 @@
+"""The menus of the source: which one, and how its picture is framed."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from clipseg_live.core.live import Framing, SourceSpec
+from clipseg_live.gui import theme
+from clipseg_live.gui.bridge import Errand
+from clipseg_live.gui.services import Services
+from clipseg_live.gui.state import Store
+
+DEMO = SourceSpec(name="demo:")
+SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
+_MOST_TITLE = 32
+
+
+def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
+    """What a person calls this source; an address without its user, password and query."""
+    known = dict(cameras)
+    if spec.name in known:
+        return known[spec.name]
+    if spec.name.startswith("demo:"):
+        seed = spec.name.partition(":")[2]
+        return f"Demo scene {seed}".strip()
+    if spec.name.startswith("screen:"):
+        return f"Screen {spec.name.partition(':')[2]}".strip()
+    if spec.name.startswith("camera:"):
+        rest = spec.name.partition(":")[2]
+        return f"Camera {rest}" if rest.isdigit() else rest
+    if "://" in spec.name:
+        found = urlsplit(spec.name)
+        host = found.netloc.rpartition("@")[2]
+        path = "/".join("…" if "=" in part else part for part in found.path.rpartition("@")[2].split("/"))
+        return f"{found.scheme}://{host}{path}"
+    return Path(spec.name).name or spec.name
+
+
+class SourceMenu(QToolButton):
+    """The button that names the source and opens the menu of all.
+
+    chosen: a SourceSpec. camera_asked: the camera's options are wanted. problem: a sentence.
+    """
+
+    chosen = Signal(object)
+    camera_asked = Signal()
+    problem = Signal(str)
+
+    def __init__(self, services: Services, recent: Callable[[], Sequence[SourceSpec]], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._services, self._recent = services, recent
+        self._spec: SourceSpec | None = None
+        self._cameras: Sequence[tuple[str, str]] = ()
+        self._looked = False
+        self._errand = Errand(services.list_cameras, self)
+        self._errand.answered.connect(self._found)
+        self._errand.failed.connect(self._not_found)
+        self.setIcon(theme.icon("video"))
+        self.setIconSize(theme.icon_size())
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._menu = QMenu(self)
+        self._menu.setAccessibleName(self.tr("Source"))
+        self._menu.aboutToShow.connect(self._open_menu)
+        self.setMenu(self._menu)
+        self.show_source(None)
+
+    def show_source(self, spec: SourceSpec | None) -> None:
+        """The one that is open, None for none."""
+        self._spec = spec
+        title = self.title() if spec is not None else self.tr("Choose a source")
+        room = _MOST_TITLE
+        self.setText(" " + (title if len(title) <= room else title[: room // 2] + "…" + title[-room // 2 :]))
+        self.setAccessibleName(self.tr("Source: {0}").format(title))
+        self.setToolTip(title)
+
+    def title(self) -> str:
+        return title_of(self._spec, self._cameras) if self._spec is not None else ""
+
+    def ask_file(self) -> None:
+        """Let the person choose a video or picture."""
+        dialog = QFileDialog(self.window(), self.tr("Open a video or picture"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters(
+            [
+                self.tr("Videos and pictures")
+                + " (*.mp4 *.mov *.mkv *.webm *.avi *.m4v *.ts *.mpg *.gif"
+                + " *.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff)",
+                self.tr("All files") + " (*)",
+            ]
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=path)))
+        dialog.open()
+
+    def ask_address(self) -> None:
+        """Let the person type a stream's address."""
+        dialog = AddressDialog(self.window())
+        dialog.chosen.connect(lambda address: self.chosen.emit(SourceSpec(name=address)))
+        dialog.open()
+
+    def choose_demo(self) -> None:
+        self.chosen.emit(DEMO)
+
+    def _open_menu(self) -> None:
+        self._errand.start()
+        self._fill()
+
+    def _found(self, cameras: Sequence[tuple[str, str]]) -> None:
+        self._looked, self._cameras = True, tuple(cameras)
+        self._fill()
+        self.show_source(self._spec)
+
+    def _not_found(self, problem: str) -> None:
+        self._looked, self._cameras = True, ()
+        self._fill()
+        self.problem.emit(problem)
+
+    def _fill(self) -> None:
+        menu = self._menu
+        menu.clear()
+        for name, title in self._cameras:
+            self._add(menu, "video", title, SourceSpec(name=name))
+        if not self._cameras:
+            note = self.tr("No camera was found") if self._looked else self.tr("Looking for cameras…")
+            menu.addAction(theme.icon("video"), note).setEnabled(False)
+        options = menu.addAction(theme.icon("sliders"), self.tr("Camera options…"), self.camera_asked.emit)
+        options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))
+        menu.addSeparator()
+        menu.addAction(theme.icon("file"), self.tr("Open a file…"), self.ask_file)
+        menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
+        if self._services.has_screen():
+            self._add(menu, "screen", self.tr("Screen"), SourceSpec(name="screen:"))
+        self._add(menu, "demo", self.tr("Demo scene"), DEMO)
+        recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
+        if recent:
+            menu.addSeparator()
+        for spec in recent:
+            self._add(menu, "recent", title_of(spec), spec)
+
+    def _add(self, menu: QMenu, icon: str, title: str, spec: SourceSpec) -> None:
+        action = menu.addAction(theme.icon(icon), title.replace("&", "&&"), lambda: self.chosen.emit(spec))
+        action.setToolTip(title)
+        if self._spec is not None and self._spec.name == spec.name:
+            action.setIcon(theme.icon("check", theme.ACCENT))
+
+
+class AddressDialog(QDialog):
+    """Asks for a stream's address. chosen: the address."""
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Open an address"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(480)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("rtsp://192.168.1.20/stream")
+        self.field.setAccessibleName(self.tr("Address"))
+        hint = QLabel(self.tr("A network camera or stream: rtsp, rtmp, http or https."))
+        theme.set_kind(hint, "muted")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
+        self.open_button = buttons.button(QDialogButtonBox.StandardButton.Open)
+        theme.set_kind(self.open_button, "primary")
+        self.open_button.setEnabled(False)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[2 * theme.UNIT] * 4)
+        layout.setSpacing(theme.UNIT)
+        layout.addWidget(self.field)
+        layout.addWidget(hint)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(buttons)
+        pattern = re.compile(rf"({'|'.join(SCHEMES)})://[^/?#\s]+\S*", re.IGNORECASE)
+        self.field.textChanged.connect(lambda text: self.open_button.setEnabled(bool(pattern.fullmatch(text.strip()))))
+        self.accepted.connect(lambda: self.chosen.emit(self.field.text().strip()))
+
+
+class FramingMenu(QToolButton):
+    """Mirror, turn and crop, through the store. crop_asked: the person wants to draw the region."""
+
+    crop_asked = Signal()
+
+    def __init__(self, store: Store, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._store = store
+        theme.set_kind(self, "plain")
+        self.setIcon(theme.icon("crop"))
+        self.setIconSize(theme.icon_size())
+        self.setToolTip(self.tr("Mirror, turn, crop"))
+        self.setAccessibleName(self.tr("Mirror, turn, crop"))
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        menu = QMenu(self)
+        self.mirror_action = menu.addAction(theme.icon("mirror"), self.tr("Mirror"), self.mirror)
+        self.turn_action = menu.addAction(theme.icon("turn"), self.tr("Turn by 90°"), self.turn)
+        self.crop_action = menu.addAction(theme.icon("crop"), self.tr("Crop to a region…"), self.crop_asked.emit)
+        menu.addSeparator()
+        self.whole_action = menu.addAction(theme.icon("undo"), self.tr("Undo crop"), self.uncrop)
+        self.setMenu(menu)
+        store.changed.connect(self._show)
+        self._show()
+
+    def mirror(self) -> None:
+        framing = self._store.settings.framing
+        self._set(framing.model_copy(update={"mirror": not framing.mirror}))
+
+    def turn(self) -> None:
+        """A quarter further, clockwise."""
+        framing = self._store.settings.framing
+        # mirrored comes after turned, so that a turn of the mirrored picture goes the other way round
+        step = -90 if framing.mirror else 90
+        self._set(framing.model_copy(update={"turn": (framing.turn + step) % 360}))
+
+    def uncrop(self) -> None:
+        self._set(self._store.settings.framing.model_copy(update={"crop": None}))
+
+    def _set(self, framing: Framing) -> None:
+        self._store.update(framing=framing)
+
+    def _show(self) -> None:
+        framing = self._store.settings.framing
+        self.mirror_action.setIcon(theme.icon("check", theme.ACCENT) if framing.mirror else theme.icon("mirror"))
+        self.whole_action.setEnabled(framing.crop is not None)
+        changed = framing != Framing()
+        self.setIcon(theme.icon("crop", theme.ACCENT if changed else theme.TEXT))

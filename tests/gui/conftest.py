@@ -1,0 +1,121 @@
+"""For every test of the window: no display, and its own folders."""
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"  # before anything makes a QApplication
+os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QStandardPaths, Signal
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.live import LiveSettings, PromptPicture
+from clipseg_live.gui import theme
+from clipseg_live.gui.bridge import Bridge
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.preferences import Keeper, Preferences
+from clipseg_live.gui.services import Services
+from clipseg_live.gui.state import Store
+from tests.gui.fake_session import FakeSession
+
+
+class FakePanel(QWidget):
+    """Stands for the prompt panel: keeps what it was given."""
+
+    box_requested = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shares: dict[int, float] = {}
+        self.pictures: list[tuple[int | None, PromptPicture]] = []
+        self.new_rows = 0
+
+    def show_shares(self, shares: dict[int, float]) -> None:
+        self.shares = shares
+
+    def set_picture(self, row_id: int | None, picture: PromptPicture) -> None:
+        self.pictures.append((row_id, picture))
+
+    def focus_new_row(self) -> None:
+        self.new_rows += 1
+
+
+class FakeServices:
+    """Cameras and snapshots without devices; ``real`` is what the window takes."""
+
+    def __init__(self) -> None:
+        self.cameras: Sequence[tuple[str, str]] = (("camera:0", "Front Camera"), ("camera:1", "Desk Camera"))
+        self.camera_problem: Exception | None = None
+        self.snapshot_problem: Exception | None = None
+        self.snapshots: list[tuple[Path, object, LiveSettings]] = []
+        self.crops: list[tuple[object, object]] = []
+        self.screen = True
+        self.real = Services(self._cameras, self._snapshot, self._crop, lambda: self.screen)
+
+    def _cameras(self) -> Sequence[tuple[str, str]]:
+        if self.camera_problem is not None:
+            raise self.camera_problem
+        return self.cameras
+
+    def _snapshot(self, folder: Path, picture: object, settings: LiveSettings) -> Sequence[Path]:
+        if self.snapshot_problem is not None:
+            raise self.snapshot_problem
+        self.snapshots.append((folder, picture, settings))
+        return [folder / "picture.png", folder / "mask.png"]
+
+    def _crop(self, box: tuple[float, float, float, float], framing: object) -> tuple[float, float, float, float]:
+        self.crops.append((box, framing))
+        return box
+
+
+@pytest.fixture(scope="session", autouse=True)
+def themed(qapp: QApplication) -> None:
+    QStandardPaths.setTestModeEnabled(True)
+    theme.apply_theme(qapp)
+
+
+@pytest.fixture
+def session() -> FakeSession:
+    return FakeSession()
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return FakeServices()
+
+
+@pytest.fixture
+def make_window(
+    qtbot: QtBot, session: FakeSession, services: FakeServices, tmp_path: Path
+) -> Iterator[Callable[..., MainWindow]]:
+    """Makes a shown window on the fake session; every window is shut down after the test."""
+    made: list[MainWindow] = []
+
+    def make(
+        settings: LiveSettings | None = None, kept: Preferences | None = None, size: tuple[int, int] = (1280, 800)
+    ) -> MainWindow:
+        store = Store(settings or LiveSettings())
+        keeper = Keeper(tmp_path / "preferences.json", kept or Preferences(folder=str(tmp_path)), lambda text: None)
+        panels = (FakePanel(), QWidget())
+        window = MainWindow(session, Bridge(session), store, keeper, services.real, lambda _: panels)
+        window.store = store
+        window.keeper = keeper
+        made.append(window)
+        qtbot.addWidget(window)
+        window.resize(*size)
+        window.show()
+        qtbot.waitExposed(window)
+        return window
+
+    yield make
+    for window in made:
+        window.shut_down()
+
+
+@pytest.fixture
+def window(make_window: Callable[..., MainWindow]) -> MainWindow:
+    return make_window()
