@@ -19,8 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 10)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA_INDEX = "https://download.pytorch.org/whl/cu126"
-SYSTEM_LIBRARIES = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0", "libxcb.so.1": "libxcb1"}
-"""Shared libraries that OpenCV loads, and the packages of Debian and Ubuntu that hold them."""
+SYSTEM_LIBRARIES = {
+    "libGL.so.1": "libgl1", "libEGL.so.1": "libegl1", "libgthread-2.0.so.0": "libglib2.0-0", "libxcb.so.1": "libxcb1",
+    "libxcb-cursor.so.0": "libxcb-cursor0", "libxcb-icccm.so.4": "libxcb-icccm4", "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1", "libxcb-randr.so.0": "libxcb-randr0",
+    "libxcb-render-util.so.0": "libxcb-render-util0", "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xkb.so.1": "libxcb-xkb1", "libxkbcommon.so.0": "libxkbcommon0",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0", "libdbus-1.so.3": "libdbus-1-3",
+    "libfontconfig.so.1": "libfontconfig1",
+}  # fmt: skip
+"""Shared libraries that OpenCV and Qt load, and the packages of Debian and Ubuntu that hold them."""
+TEST_PROGRAMS = {"Xvfb": "xvfb"}
+"""Programs that the tests start, likewise."""
 
 EXTRAS = ("test",)
 _MARK = "clipseg-live-installed"
@@ -46,7 +56,7 @@ def prepare(extras: Sequence[str] = ()) -> Path:
         if is_ready(folder, wanted):  # another start has just made it
             return python
         say("Installing clipseg-live into .venv (a few minutes the first time)...")
-        install_system_libraries()
+        install_system_packages(extras)
         mark = folder / _MARK
         still_valid = _installed(mark) & stamps(EXTRAS)
         mark.unlink(missing_ok=True)  # an interrupted installation must not look finished
@@ -87,21 +97,25 @@ def torch_arguments(version: str, *, system: str, nvidia: bool, reachable: bool)
     return [f"torch=={version}", *(["--extra-index-url", index] if index and reachable else [])]
 
 
-def missing_packages() -> list[str]:
-    """Packages of Debian or Ubuntu whose libraries are not there; nothing on other systems."""
+def missing_packages(extras: Sequence[str] = ()) -> list[str]:
+    """Packages of Debian or Ubuntu whose libraries or programs are not there; nothing on other systems."""
     if platform.system() != "Linux" or shutil.which("apt-get") is None:
         return []
-    return [package for library, package in SYSTEM_LIBRARIES.items() if not _loads(library)]
+    programs = TEST_PROGRAMS if "test" in extras else {}
+    return [
+        *(package for library, package in SYSTEM_LIBRARIES.items() if not _loads(library)),
+        *(package for program, package in programs.items() if shutil.which(program) is None),
+    ]
 
 
-def install_system_libraries() -> None:
+def install_system_packages(extras: Sequence[str] = ()) -> None:
     """Install what is missing, or raise EnvironmentProblem with the command to do it."""
-    packages = missing_packages()
+    packages = missing_packages(extras)
     if not packages:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     if os.geteuid() != 0:
-        raise EnvironmentProblem(f"Libraries of the system are missing. Run: sudo {' '.join(command)}")
+        raise EnvironmentProblem(f"Packages of the system are missing. Run: sudo {' '.join(command)}")
     say(f"Installing {', '.join(packages)} from the system's packages...")
     _run(["apt-get", "update"])
     _run(command)

@@ -79,7 +79,7 @@ def test_going_back_to_older_requirements_installs_again(
     python.parent.mkdir(parents=True)
     python.touch()
     monkeypatch.setattr(environment, "ROOT", tmp_path)
-    monkeypatch.setattr(environment, "install_system_libraries", lambda: None)
+    monkeypatch.setattr(environment, "install_system_packages", lambda extras: None)
     monkeypatch.setattr(environment, "_works", lambda python: True)
     monkeypatch.setattr(
         environment, "_install", lambda python, extras: installed.append((tmp_path / "constraints.txt").read_text())
@@ -98,7 +98,7 @@ def test_an_interrupted_installation_is_not_ready(
     python.parent.mkdir(parents=True)
     python.touch()
     monkeypatch.setattr(environment, "ROOT", tmp_path)
-    monkeypatch.setattr(environment, "install_system_libraries", lambda: None)
+    monkeypatch.setattr(environment, "install_system_packages", lambda extras: None)
     monkeypatch.setattr(environment, "_works", lambda python: True)
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "constraints.txt").write_text("a")
@@ -130,12 +130,15 @@ def test_missing_libraries_are_installed_by_root_and_named_to_others(
     monkeypatch.setattr(environment, "_run", ran.append)
     monkeypatch.setattr(environment.os, "geteuid", lambda: 1000)
     with pytest.raises(environment.EnvironmentProblem, match=r"sudo apt-get install .* libgl1$"):
-        environment.install_system_libraries()
+        environment.install_system_packages()
     assert ran == []
     monkeypatch.setattr(environment.os, "geteuid", lambda: 0)
-    environment.install_system_libraries()
+    environment.install_system_packages()
     assert [command[:2] for command in ran] == [["apt-get", "update"], ["apt-get", "install"]]
     assert ran[1][-1] == "libgl1"
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None if name == "Xvfb" else f"/usr/bin/{name}")
+    assert environment.missing_packages() == ["libgl1"]
+    assert environment.missing_packages(["test"]) == ["libgl1", "xvfb"]
 
 
 def test_a_failed_command_shows_its_last_lines(environment: ModuleType) -> None:

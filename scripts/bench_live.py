@@ -1,0 +1,381 @@
+"""Measure the live application, and print a table.
+
+    python scripts/bench_live.py [--model FOLDER] [--seconds 20] [--minutes 10]
+
+Each scenario starts the real window in a process of its own (under a virtual display where there is none) and takes the
+times of what it paints. The real architecture runs with random weights: its maps mean nothing, so its thresholds are
+set where a tenth of the picture passes. ``--minutes`` adds a soak run that watches the memory.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+SIZE, RATE = (1280, 720), 30
+CLIP_SECONDS = 30
+PROMPTS = ("red circle", "blue star")
+GAP_EVENTS = 200
+Row = tuple[str, str, str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="folder of the real architecture (default: written with random weights)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each scenario (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of the soak run (%(default)s: none)")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--clip", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        Child(given.child, given.model, given.clip, given.seconds).run()
+        return
+    with tempfile.TemporaryDirectory() as folder, virtual_display():
+        model = given.model or random_weights(Path(folder))
+        clip = str(make_clip(Path(folder) / "clip.mp4"))
+        rows = [
+            *start_rows(clip),
+            *display_rows(model, clip, given.seconds),
+            *gap_rows(clip, given.seconds),
+            *(soak_rows(model, clip, given.minutes) if given.minutes else []),
+        ]
+    width = max(len(row[0]) for row in rows)
+    for what, found, target in rows:
+        print(f"{what:<{width}}  {found:<34}  {target}")
+
+
+def start_rows(clip: str) -> list[Row]:
+    """First picture and first mask after the process's start, beside imports of torch and transformers' module."""
+    torch, loading, pictures, masks = [], [], [], []
+    for _ in range(3):
+        torch.append(seconds_of("import torch"))
+        loading.append(seconds_of(LOAD_ALONE))
+        events = run_child("start", "shapes", clip, 30)
+        pictures.append(events["first_picture"])
+        masks.append(events["first_mask"])
+    picture, mask = statistics.median(pictures), statistics.median(masks)
+    return [
+        ("first picture on screen after start", f"{picture:.2f} s (import torch: {statistics.median(torch):.2f} s)",
+         "under 1.0 s and before import torch"),
+        ("first mask on screen, shapes", f"{mask:.2f} s (loading alone: {statistics.median(loading):.2f} s)",
+         "under 6 s, or 1.5 times loading alone"),
+    ]  # fmt: skip
+
+
+def display_rows(model: str, clip: str, seconds: float) -> list[Row]:
+    """Display while the real architecture infers on the same cores, and how fast that infers."""
+    bare = json.loads(output_of([sys.executable, "-c", BARE, model, clip]))
+    events = run_child("display", model, clip, seconds)
+    ratio = events["inference"] / bare["rate"]
+    delay = events["edit"] * 1000
+    period, decoder = 1000 / events["inference"], events["stages"].get("decoder", 0.0)
+    return [
+        ("display rate, 720p, real architecture on the CPU", f"{events['rate']:.1f} a second", "at least 28"),
+        ("95th percentile gap", f"{events['gap95'] * 1000:.0f} ms", "at most 50 ms"),
+        ("edit applied to picture with its mask, median", f"{delay:.0f} ms",
+         f"at most a period and the decoder ({period + decoder:.0f} ms)"),
+        ("inference rate beside the bare engine",
+         f"{ratio:.2f} ({events['inference']:.2f} of {bare['rate']:.2f} a second)", "at least 0.75 on two cores"),
+        ("memory of the application process", f"{events['rss']:.0f} MB", "under 350 MB"),
+    ]  # fmt: skip
+
+
+def gap_rows(clip: str, seconds: float) -> list[Row]:
+    """The longest gap between pictures while a person works, a model is loaded, and the worker is killed."""
+    events = run_child("gaps", "shapes", clip, seconds)
+    return [
+        (f"longest gap, {name}", f"{gap * 1000:.0f} ms", "at most 100 ms") for name, gap in events["longest"].items()
+    ]
+
+
+def soak_rows(model: str, clip: str, minutes: float) -> list[Row]:
+    events = run_child("soak", model, clip, 60 * minutes)
+    return [("memory growth a minute", f"{events['growth']:.2f} MB", "under 1 MB")]
+
+
+def run_child(scenario: str, model: str, clip: str, seconds: float) -> dict[str, Any]:
+    """A scenario in a process of its own; times count from just before it was started."""
+    command = [sys.executable, __file__, "--child", scenario, "--model", model, "--clip", clip]
+    with tempfile.TemporaryDirectory() as config:
+        environment = {**os.environ, "CLIPSEG_LIVE_CONFIG": config, "CLIPSEG_LIVE_STARTED": repr(time.time())}
+        finished = subprocess.run(
+            [*command, "--seconds", str(seconds)], env=environment, capture_output=True, text=True, check=False
+        )
+    if finished.returncode or not finished.stdout.strip():
+        sys.exit(f"The scenario {scenario} failed:\n{finished.stderr}")
+    found: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return found
+
+
+LOAD_ALONE = """
+from transformers import CLIPSegForImageSegmentation
+import clipseg_live.demo, pathlib
+CLIPSegForImageSegmentation.from_pretrained(pathlib.Path(list(clipseg_live.demo.__path__)[0]) / "shapes")
+"""
+BARE = """
+import json, sys, time, torch
+from fractions import Fraction
+from clipseg_live import Prompt, Segmenter
+from clipseg_live.video.files import VideoFileSource
+segmenter = Segmenter.load(sys.argv[1])
+prompts = [Prompt.text("red circle"), Prompt.text("blue star")]
+source = VideoFileSource(sys.argv[2]); source.open()
+frames = [source.read().pixels for _ in range(12)]; source.close()
+segmenter.segment(frames[0], prompts)
+times = []
+for frame in frames[1:]:
+    start = time.perf_counter(); segmenter.segment(frame, prompts); times.append(time.perf_counter() - start)
+print(json.dumps({"rate": 1 / sorted(times)[len(times) // 2], "threads": torch.get_num_threads()}))
+"""
+
+
+class Child:
+    """The window in this process, with a stop-watch in its canvas."""
+
+    def __init__(self, scenario: str, model: str, clip: str, seconds: float) -> None:
+        self.scenario, self.model, self.clip, self.seconds = scenario, model, clip, seconds
+        self.started = float(os.environ["CLIPSEG_LIVE_STARTED"])
+        self.painted: list[tuple[float, int, int]] = []  # when, how many masks, of which prompts' version
+        self.maps: Any = None
+        self.sizes: list[tuple[float, float]] = []
+        self.answer: dict[str, Any] = {}
+
+    def run(self) -> None:
+        from PySide6.QtCore import QTimer
+
+        from clipseg_live.core.live import LiveSettings, PromptRow
+        from clipseg_live.core.settings import PALETTE, EngineSettings, PromptStyle
+        from clipseg_live.gui import app
+        from clipseg_live.gui.canvas import Canvas
+
+        paint, last = Canvas.paintEvent, [None]
+
+        def painted(canvas: Any, event: Any) -> None:
+            paint(canvas, event)
+            if canvas.picture is not None and canvas.picture is not last[0]:
+                last[0] = picture = canvas.picture
+                self.painted.append((time.time(), len(picture.ids), picture.version))
+                self.maps = picture.maps
+
+        Canvas.paintEvent = painted  # type: ignore[method-assign]
+        rows = tuple(
+            PromptRow(id=n, text=text, style=PromptStyle(colour=PALETTE[n])) for n, text in enumerate(PROMPTS)
+        )
+        settings = LiveSettings(rows=rows, engine=EngineSettings(model=self.model))
+        build = app.MainWindow.__init__
+
+        def built(window: Any, *arguments: Any) -> None:
+            build(window, *arguments)
+            self.window, self.session, self.store = window, arguments[0], arguments[2]
+            self.session.set_loop(True)
+            QTimer.singleShot(0, lambda: self._follow(self._script()))
+
+        app.MainWindow.__init__ = built  # type: ignore[method-assign]
+        app.run(settings=settings, source=self.clip)
+        print(json.dumps(self.answer))
+
+    def _follow(self, script: Iterator[float]) -> None:
+        """Go on with the script after the seconds that it asks for; the window is closed at its end."""
+        from PySide6.QtCore import QTimer
+
+        try:
+            pause = next(script)
+        except StopIteration:
+            self.window.close()
+            return
+        QTimer.singleShot(round(pause * 1000), lambda: self._follow(script))
+
+    def _script(self) -> Iterator[float]:
+        return {"start": self._start, "display": self._display, "gaps": self._gaps, "soak": self._soak}[self.scenario]()
+
+    def _start(self) -> Iterator[float]:
+        yield from self._until(lambda: any(masks for _, masks, _ in self.painted), self.seconds)
+        self.answer["first_picture"] = self.painted[0][0] - self.started
+        masked = [at for at, masks, _ in self.painted if masks]
+        self.answer["first_mask"] = (masked[0] if masked else time.time()) - self.started
+
+    def _display(self) -> Iterator[float]:
+        yield from self._until(self._has_mask, 60)
+        self._set_thresholds()
+        yield 3.0
+        begin, answered = time.time(), self.session.status()
+        results = self.session._composing.answered.count
+        yield self.seconds
+        span = time.time() - begin
+        times = [at for at, _, _ in self.painted if at >= begin]
+        gaps = sorted(after - before for before, after in pairwise(times))
+        self.answer["rate"] = len(times) / span
+        self.answer["gap95"] = gaps[int(0.95 * len(gaps))]
+        self.answer["inference"] = (self.session._composing.answered.count - results) / span
+        self.answer["stages"] = answered.rates.stages
+        delays = []
+        for number in range(7):
+            yield 0.37
+            at = time.time()
+            self._edit(f"a thing {number}")
+            wanted = self.session._prompt_set.version
+            yield from self._until(lambda wanted=wanted: self.painted[-1][2] >= wanted, 10)
+            delays.append(next(when for when, _, version in self.painted if version >= wanted) - at)
+        self.answer["edit"] = statistics.median(delays)
+        self.answer["rss"] = resident_megabytes()
+
+    def _gaps(self) -> Iterator[float]:
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+        from PySide6.QtWidgets import QLineEdit, QSlider
+
+        yield from self._until(self._has_mask, 60)
+        yield 1.0
+        longest: dict[str, float] = {}
+        begin = time.time()
+        field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PROMPTS[0])
+        for number in range(GAP_EVENTS):
+            QTest.keyClick(field, "abcdefghij "[number % 11])
+            if number % 20 == 19:
+                QTest.keyClick(field, Qt.Key.Key_Return)
+            yield 0.03
+        longest["typing 200 keys into a prompt"] = self._longest(begin)
+        begin = time.time()
+        slider = next(each for each in self.window.prompts.findChildren(QSlider) if each.isVisible())
+        for number in range(GAP_EVENTS):
+            QTest.keyClick(slider, Qt.Key.Key_Right if number // 25 % 2 else Qt.Key.Key_Left)
+            yield 0.02
+        longest["dragging a slider"] = self._longest(begin)
+        begin = time.time()
+        engine = self.store.settings.engine
+        self.store.update(engine=engine.model_copy(update={"size": 288}))
+        yield 1.0
+        self.store.update(engine=engine.model_copy(update={"model": str(shapes_folder())}))
+        yield 0.2
+        yield from self._until(lambda: self.session.status().worker.state.value == "ready", 30)
+        yield 1.0
+        longest["changing size and loading a model"] = self._longest(begin)
+        begin = time.time()
+        os.kill(self.session.status().worker.process_id, 9)
+        yield 0.5
+        yield from self._until(lambda: self.session.status().worker.state.value == "ready", 60)
+        yield 1.0
+        longest["killing the worker"] = self._longest(begin)
+        self.answer["longest"] = longest
+
+    def _soak(self) -> Iterator[float]:
+        yield from self._until(self._has_mask, 60)
+        self._set_thresholds()
+        yield 30.0
+        end = time.time() + self.seconds
+        while time.time() < end:
+            self.sizes.append((time.time() / 60, resident_megabytes()))
+            yield 5.0
+        minutes, sizes = zip(*self.sizes, strict=True)
+        self.answer["growth"] = statistics.linear_regression(minutes, sizes).slope
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> Iterator[float]:
+        end = time.time() + seconds
+        while not condition() and time.time() < end:
+            yield 0.005
+
+    def _has_mask(self) -> bool:
+        return bool(self.painted) and self.painted[-1][1] == len(PROMPTS)
+
+    def _longest(self, begin: float) -> float:
+        times = [at for at, _, _ in self.painted if at >= begin]
+        return max(after - before for before, after in pairwise(times))
+
+    def _edit(self, text: str) -> None:
+        row = self.store.settings.rows[0]
+        self.store.edit_row(row.model_copy(update={"text": text}))
+
+    def _set_thresholds(self) -> None:
+        import numpy as np
+
+        for row, part in zip(self.store.settings.rows, self.maps, strict=True):
+            style = row.style.model_copy(update={"threshold": float(np.quantile(part, 0.9))})
+            self.store.edit_row(row.model_copy(update={"style": style}))
+
+
+def resident_megabytes() -> float:
+    """Of this process, now; its peak where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def shapes_folder() -> Path:
+    import clipseg_live.demo
+
+    return Path(next(iter(clipseg_live.demo.__path__))) / "shapes"
+
+
+def random_weights(folder: Path) -> str:
+    from clipseg_live.model.random_weights import write_random_model
+
+    return str(write_random_model(folder / "random"))
+
+
+def make_clip(path: Path) -> Path:
+    """The demo scene as an ordinary file of 1280×720 at 30 frames a second."""
+    from clipseg_live.core.frame import SourceInfo
+    from clipseg_live.demo.source import DemoSource
+    from clipseg_live.video.writer import VideoWriter
+
+    source = DemoSource(0, *SIZE, Fraction(RATE), duration=Fraction(CLIP_SECONDS))
+    writer = VideoWriter(path, live=True)
+    info: SourceInfo = source.open()
+    writer.open(info)
+    for frame in iter(source.read, None):
+        writer.write(frame)
+    writer.finish()
+    return path
+
+
+def seconds_of(code: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def output_of(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+
+
+@contextmanager
+def virtual_display() -> Iterator[None]:
+    """Xvfb where there is no display and Xvfb is installed; otherwise Qt's own off-screen platform."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        yield
+        return
+    program = shutil.which("Xvfb")
+    if program is None:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        yield
+        return
+    reading, writing = os.pipe()
+    command = [program, "-displayfd", str(writing), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as number:
+        os.environ["DISPLAY"] = f":{number.readline().strip()}"
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main()
