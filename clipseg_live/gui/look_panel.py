@@ -1,0 +1,222 @@
+"""How the masks are drawn, and which model makes them."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from clipseg_live.core.live import DISPLAY_MODES, LiveSettings
+from clipseg_live.core.settings import EFFECTS, FITS
+from clipseg_live.gui import theme
+from clipseg_live.gui.colours import ColourChooser
+from clipseg_live.gui.state import Store
+from clipseg_live.gui.widgets import Choice, Segments, SlideField, panel_sheet, small_label
+
+SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
+"""Pixels of the model's input, multiples of its 16-pixel patch; None is the model's own."""
+
+_STRONGEST = 0.95
+_FOLDER = object()
+
+
+class LookPanel(QScrollArea):
+    """Effect, smoothing, display mode, model, device, inference size and fit; every change is live.
+
+    models: name and what a person reads, for each that is offered beside a folder. devices: names, "auto" first.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        models: Sequence[tuple[str, str]],
+        devices: Sequence[str],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._models, self._devices = tuple(models), tuple(devices)
+        self.setStyleSheet(panel_sheet())
+        self.setMinimumWidth(300)
+        self.setAccessibleName(self.tr("Look"))
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._body = QWidget()
+        self._make_drawing()
+        self._make_display()
+        self._make_engine()
+        self._lay_out()
+        self._connect()
+        self.setWidget(self._body)
+        store.changed.connect(self._show)
+        self._show()
+
+    # ---- what it is made of
+
+    def _make_drawing(self) -> None:
+        names = {
+            "tint": self.tr("Tint"),
+            "outline": self.tr("Outline"),
+            "tint+outline": self.tr("Tint and outline"),
+            "heatmap": self.tr("Heatmap"),
+            "cutout": self.tr("Cut-out"),
+            "blur": self.tr("Blurred background"),
+            "raw": self.tr("Raw probabilities"),
+        }
+        self.effect = Choice(self.tr("Effect"), self._body)
+        self.effect.offer([(effect, names.get(effect, effect)) for effect in EFFECTS])
+        self.backdrop = Segments(
+            self.tr("Backdrop"),
+            [("checkerboard", self.tr("Checkerboard")), ("colour", self.tr("Colour"))],
+            self._body,
+        )
+        self.backdrop_colour = ColourChooser(self.tr("Colour of the backdrop"), 30, self._body)
+        self.smoothing = SlideField(
+            self.tr("Smoothing"), default=LiveSettings().smoothing, top=_STRONGEST, parent=self._body
+        )
+        self.smoothing.setToolTip(self.tr("0 follows every answer at once; more is calmer, and later"))
+
+    def _make_display(self) -> None:
+        names = {"smooth": self.tr("Smooth"), "locked": self.tr("Locked")}
+        self.mode = Segments(self.tr("Display"), [(mode, names[mode]) for mode in DISPLAY_MODES], self._body)
+        self.mode_hint = small_label("", self._body)
+
+    def _make_engine(self) -> None:
+        self.model = Choice(self.tr("Model"), self._body)
+        self.device = Choice(self.tr("Device"), self._body)
+        self.input_size = Choice(self.tr("Inference size"), self._body)
+        names = {
+            "stretch": self.tr("Stretch"),
+            "letterbox": self.tr("Letterbox"),
+            "aspect": self.tr("Keep aspect"),
+        }
+        self.fit = Choice(self.tr("Fit"), self._body)
+        self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
+        self.fit_hint = small_label("", self._body)
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self._body)
+        column.setContentsMargins(12, 10, 12, 14)
+        column.setSpacing(8)
+        self._backdrop_label = self._label(self.tr("Backdrop"), self.backdrop)
+        picture = self._section(column, self.tr("Picture"))
+        picture.addWidget(self._label(self.tr("Effect"), self.effect), 0, 0)
+        picture.addWidget(self.effect, 0, 1, 1, 2)
+        picture.addWidget(self._backdrop_label, 1, 0)
+        picture.addWidget(self.backdrop, 1, 1)
+        picture.addWidget(self.backdrop_colour, 1, 2)
+        picture.addWidget(self._label(self.tr("Smoothing"), self.smoothing), 2, 0)
+        picture.addWidget(self.smoothing, 2, 1, 1, 2)
+        picture.addWidget(self._label(self.tr("Display"), self.mode), 3, 0)
+        picture.addWidget(self.mode, 3, 1, 1, 2)
+        picture.addWidget(self.mode_hint, 4, 1, 1, 2)
+        column.addSpacing(10)
+        engine = self._section(column, self.tr("Model"))
+        rows: tuple[tuple[str, QWidget], ...] = (
+            (self.tr("Model"), self.model), (self.tr("Device"), self.device),
+            (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit),
+        )  # fmt: skip
+        for place, (text, control) in enumerate(rows):
+            engine.addWidget(self._label(text, control), place, 0)
+            engine.addWidget(control, place, 1)
+        engine.addWidget(self.fit_hint, len(rows), 1)
+        column.addStretch(1)
+
+    def _section(self, column: QVBoxLayout, title: str) -> QGridLayout:
+        heading = QLabel(title, self._body)
+        theme.set_kind(heading, "heading")
+        column.addWidget(heading)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(8)
+        grid.setColumnMinimumWidth(0, 78)
+        grid.setColumnStretch(1, 1)
+        column.addLayout(grid)
+        return grid
+
+    def _label(self, text: str, control: QWidget) -> QLabel:
+        label = QLabel(text, self._body)
+        theme.set_kind(label, "muted")
+        label.setBuddy(control)
+        return label
+
+    def _connect(self) -> None:
+        self.effect.picked.connect(lambda effect: self._store.update(effect=effect))
+        self.backdrop.picked.connect(lambda backdrop: self._store.update(backdrop=backdrop))
+        self.backdrop_colour.picked.connect(self._set_backdrop_colour)
+        self.smoothing.edited.connect(lambda value: self._store.update("smoothing", smoothing=value))
+        self.smoothing.released.connect(self._store.end_merge)
+        self.mode.picked.connect(lambda mode: self._store.update(mode=mode))
+        self.model.picked.connect(self._set_model)
+        self.device.picked.connect(lambda device: self._edit_engine(device=device))
+        self.input_size.picked.connect(lambda size: self._edit_engine(size=size))
+        self.fit.picked.connect(lambda fit: self._edit_engine(fit=fit))
+
+    # ---- showing the Store
+
+    def _show(self) -> None:
+        settings = self._store.settings
+        self.effect.show_value(settings.effect)
+        cutout = settings.effect == "cutout"
+        for widget in (self._backdrop_label, self.backdrop, self.backdrop_colour):
+            widget.setVisible(cutout)
+        self.backdrop.show_value(settings.backdrop)
+        self.backdrop_colour.show_colour(settings.backdrop_colour, hollow=settings.backdrop != "colour")
+        self.smoothing.show_value(settings.smoothing)
+        self.mode.show_value(settings.mode)
+        self.mode_hint.setText(
+            self.tr("Every frame is shown at once, with the newest mask.")
+            if settings.mode == "smooth"
+            else self.tr("Only frames with a mask of their own are shown, a little later.")
+        )
+        self._show_engine(settings)
+
+    def _show_engine(self, settings: LiveSettings) -> None:
+        engine = settings.engine
+        models: list[tuple[object, str]] = list(self._models)
+        if engine.model not in dict(self._models):
+            models.append((engine.model, PurePath(engine.model).name or engine.model))
+        self.model.offer([*models, (_FOLDER, self.tr("Folder…"))])
+        self.model.show_value(engine.model)
+        self.model.setToolTip(engine.model)
+        names = {"auto": self.tr("Automatic"), "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
+        devices = [*self._devices, *([engine.device] if engine.device not in self._devices else [])]
+        self.device.offer([(device, names.get(device, device)) for device in devices])
+        self.device.show_value(engine.device)
+        sizes = [*SIZES, *([engine.size] if engine.size not in SIZES else [])]
+        self.input_size.offer([(size, self._written_size(size)) for size in sizes])
+        self.input_size.show_value(engine.size)
+        self.fit.show_value(engine.fit)
+        hints = {
+            "stretch": self.tr("The whole picture, pressed into the model’s square."),
+            "letterbox": self.tr("The whole picture in its own shape, with bars around it."),
+            "aspect": self.tr("The model’s input takes the shape of the picture."),
+        }
+        self.fit_hint.setText(hints.get(engine.fit, ""))
+
+    def _written_size(self, size: int | None) -> str:
+        return self.tr("The model’s own") if size is None else self.tr("{} pixels").format(size)
+
+    # ---- edits
+
+    def _edit_engine(self, **values: object) -> None:
+        self._store.update(engine=self._store.settings.engine.model_copy(update=values))
+
+    def _set_backdrop_colour(self, colour: object) -> None:
+        """A chosen colour is also shown."""
+        self._store.update(backdrop_colour=colour, backdrop="colour")
+
+    def _set_model(self, model: object) -> None:
+        if model is not _FOLDER:
+            self._edit_engine(model=model)
+            return
+        self.model.show_value(self._store.settings.engine.model)
+        dialog = QFileDialog(self, self.tr("Folder of a model"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(lambda path: self._edit_engine(model=path))
+        dialog.open()

@@ -1,0 +1,111 @@
+"""The text of a prompt while it is typed."""
+
+from PySide6.QtCore import QEvent, QMimeData, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
+
+from clipseg_live.gui import theme
+
+PAUSE = 150
+"""Milliseconds after the last key at which a text is applied."""
+
+
+class PromptField(QLineEdit):
+    """A line of text that tells when it is worth applying.
+
+    settled: the text, PAUSE after the last key, or at once on Enter, on a completion and when the focus goes.
+    entered: the text, on Enter and on a completion. image_pasted: the clipboard's content, where it is a picture.
+    Undo and redo are left to the window, which has them for all edits.
+    """
+
+    settled = Signal(str)
+    entered = Signal(str)
+    image_pasted = Signal(object)
+
+    def __init__(self, completions: QStringListModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.set_kind(self, "flat")
+        self.setMaxLength(1000)
+        self._known = ""
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE)
+        self._pause.timeout.connect(self._settle)
+        self.textEdited.connect(lambda: self._pause.start())
+        self._completer = completer = QCompleter(completions, self)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setMaxVisibleItems(8)
+        completer.activated[str].connect(self._complete)  # type: ignore[index]
+        self.setCompleter(completer)
+
+    def show_text(self, text: str) -> None:
+        """Show the text that is in force. What is being typed, the cursor and the selection stay as they are, unless
+        the text has changed from elsewhere (an undo, say)."""
+        if text == self._known:
+            return
+        self._known = text
+        self._pause.stop()
+        if text != self.text():
+            at_end = self.cursorPosition() == len(self.text())
+            place = self.cursorPosition()
+            self.setText(text)
+            self.setCursorPosition(len(text) if at_end and self.hasFocus() else place if self.hasFocus() else 0)
+
+    def flush(self) -> None:
+        """Apply at once what was typed."""
+        if self._pause.isActive():
+            self._settle()
+
+    def _settle(self) -> None:
+        self._pause.stop()
+        self._known = self.text()
+        self.settled.emit(self.text())
+
+    def _enter(self) -> None:
+        self._settle()
+        self.entered.emit(self.text())
+
+    def _complete(self, text: str) -> None:
+        self.setText(text)
+        self._enter()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and _is_undo(event):
+            self.flush()
+            event.ignore()
+            return False
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        popup = self._completer.popup()
+        assert popup is not None
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            if popup.isVisible() and popup.currentIndex().isValid():
+                event.ignore()  # the completer takes it
+                return
+            popup.hide()
+            self._enter()
+        elif event.key() == Qt.Key.Key_Escape and not popup.isVisible():
+            self.clearFocus()
+        elif _is_undo(event):
+            event.ignore()
+        elif event.matches(QKeySequence.StandardKey.Paste) and _is_image(QGuiApplication.clipboard().mimeData()):
+            self.image_pasted.emit(QGuiApplication.clipboard().mimeData())
+        else:
+            super().keyPressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        leaving = event.reason() not in (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
+        self.flush()  # before "editing finished" is told
+        super().focusOutEvent(event)
+        if leaving:
+            self.home(False)  # a long text shows its beginning
+
+
+def _is_undo(event: QKeyEvent) -> bool:
+    return event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo)
+
+
+def _is_image(content: QMimeData | None) -> bool:
+    return content is not None and content.hasImage() and not content.hasText()

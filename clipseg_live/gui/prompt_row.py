@@ -1,0 +1,395 @@
+"""One prompt of the list: what it looks for, how it is drawn, and what of the picture passes."""
+
+from PySide6.QtCore import QElapsedTimer, QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QEnterEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent
+from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
+
+from clipseg_live.core.live import PromptPicture, PromptRow
+from clipseg_live.core.settings import RGB, PromptStyle
+from clipseg_live.gui import row_edits, theme
+from clipseg_live.gui.colours import ColourChooser
+from clipseg_live.gui.history import PromptHistory
+from clipseg_live.gui.prompt_field import PromptField
+from clipseg_live.gui.state import Store
+from clipseg_live.gui.thumbnails import preview_html, square_of
+from clipseg_live.gui.widgets import FIELD, IconButton, SlideField, hex_of
+
+_WORD = 1500
+"""Milliseconds without a key after which typing is a new step of undo."""
+
+_ALT_SHIFT = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier
+
+
+class RowCard(QFrame):
+    """Shows one PromptRow of the Store and asks the Store for changes of it.
+
+    Asked of the panel, each with the row's id: ``duplicate_asked``, ``remove_asked``, ``move_asked`` (and by how many
+    places), ``file_wanted``, ``clipboard_wanted``, ``box_wanted``, ``pasted`` (and the clipboard's content).
+    """
+
+    duplicate_asked = Signal(int)
+    remove_asked = Signal(int)
+    move_asked = Signal(int, int)
+    file_wanted = Signal(int)
+    clipboard_wanted = Signal(int)
+    box_wanted = Signal(int)
+    pasted = Signal(int, object)
+
+    def __init__(self, row: PromptRow, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.row_id = row.id
+        self._row = row
+        self._store, self._history = store, history
+        self._shown = True
+        self._room = True
+        self._share: float | None = None
+        self._typing = QElapsedTimer()
+        theme.set_kind(self, "row")
+        self._make_controls()
+        self._lay_out()
+        self._connect()
+        self.set_lively(False)
+
+    # ---- what it is made of
+
+    def _make_controls(self) -> None:
+        self.grip = Grip(self.tr("Drag to reorder"), self)
+        self.swatch = ColourChooser(self.tr("Colour"), parent=self)
+        self.thumbnail = Thumbnail(self.tr("Picture of the prompt"), self)
+        self.field = PromptField(self._history.model, self)
+        self.field.setAccessibleName(self.tr("Prompt"))
+        self.delete = IconButton("delete", self.tr("Delete"), parent=self)
+        self.solo = IconButton("solo", self.tr("Show this one alone"), checked_icon="solo", parent=self)
+        self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", parent=self)
+        self.more = IconButton("more", self.tr("More"), parent=self)
+        self.threshold = SlideField(
+            self.tr("Threshold"), short=self.tr("Thr."), default=PromptStyle().threshold, parent=self
+        )
+        self.share = QLabel(self)
+        theme.set_kind(self.share, "figure")
+        self.share.setFont(theme.figure_font())
+        self.share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.share.setFixedWidth(self.share.fontMetrics().horizontalAdvance("100 %") + 2)
+        self.share.setAccessibleName(self.tr("Share of the picture that passes"))
+        self.share.setToolTip(self.tr("Share of the picture that reaches the threshold"))
+        self.mix = SlideField(self.tr("Picture"), short=self.tr("Pic."), write=_per_cent, parent=self)
+        self.mix.setToolTip(self.tr("How much of the prompt is the picture; the rest is the text"))
+        self.opacity = SlideField(
+            self.tr("Opacity"), short=self.tr("Op."), default=PromptStyle().opacity, write=_per_cent, parent=self
+        )
+
+    def _lay_out(self) -> None:
+        first = QHBoxLayout()
+        first.setSpacing(2)
+        for widget in (self.grip, self.swatch, self.thumbnail):
+            first.addWidget(widget)
+        first.addSpacing(2)
+        first.addWidget(self.field, 1)
+        for button in (self.delete, self.solo, self.eye, self.more):
+            first.addWidget(button)
+        second = QHBoxLayout()
+        second.setSpacing(6)
+        second.setContentsMargins(4, 0, 2, 0)
+        second.addWidget(self.threshold, 10)
+        second.addWidget(self.share)
+        second.addWidget(self.mix, 8)
+        second.addWidget(self.opacity, 8)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 6, 6, 8)
+        column.setSpacing(5)
+        column.addLayout(first)
+        column.addLayout(second)
+
+    def _connect(self) -> None:
+        self.swatch.picked.connect(self._set_colour)
+        self.field.settled.connect(self._set_text)
+        self.field.entered.connect(self._finish_text)
+        self.field.editingFinished.connect(lambda: self._finish_text(self.field.text()))
+        self.field.image_pasted.connect(lambda content: self.pasted.emit(self.row_id, content))
+        self.thumbnail.clicked.connect(lambda: self._open_menu(self.thumbnail))
+        self.more.clicked.connect(lambda: self._open_menu(self.more))
+        self.delete.clicked.connect(lambda: self.remove_asked.emit(self.row_id))
+        self.eye.clicked.connect(lambda on: self._edit(visible=on))
+        self.solo.clicked.connect(lambda on: self._edit(solo=on))
+        self.threshold.edited.connect(lambda value: self._edit_style("threshold", threshold=value))
+        self.opacity.edited.connect(lambda value: self._edit_style("opacity", opacity=value))
+        self.mix.edited.connect(lambda value: self._edit("mix", share=value))
+        for slider in (self.threshold, self.opacity, self.mix):
+            slider.released.connect(self._store.end_merge)
+
+    def tab_stops(self) -> list[QWidget]:
+        """In the order in which Tab goes through them."""
+        return [
+            self.swatch, self.thumbnail, self.field, self.delete, self.solo, self.eye, self.more,
+            self.threshold, self.mix, self.opacity,
+        ]  # fmt: skip
+
+    # ---- showing
+
+    def show_row(self, row: PromptRow, *, shown: bool, room: bool) -> None:
+        """shown: whether the row is drawn on the picture; room: whether the list takes another row."""
+        self._room, style = room, row.style
+        self._show_picture(row)
+        self.field.show_text(row.text)
+        self.field.setPlaceholderText(self.tr("Add a text") if row.picture is not None else self.tr("What to look for"))
+        self.field.setToolTip(row.text if len(row.text) > 18 else "")
+        self.swatch.show_colour(style.colour, hollow=not shown)
+        self.threshold.show_value(style.threshold)
+        self.opacity.show_value(style.opacity)
+        self.mix.show_value(row.share)
+        self.eye.setChecked(row.visible)
+        self.eye.name(self.tr("Hide") if row.visible else self.tr("Show"))
+        self.solo.setChecked(row.solo)
+        self.solo.name(self.tr("Show all again") if row.solo else self.tr("Show this one alone"))
+        self._row, self._shown = row, shown
+        if self.field.property("quiet") != (not shown):
+            self.field.setProperty("quiet", not shown)
+            self.field.style().polish(self.field)
+        self.setAccessibleName(self.tr("Prompt {}").format(row.text or self.tr("picture")))
+        self._show_buttons()
+        self._draw_share()
+
+    def show_share(self, share: float | None) -> None:
+        """share: 0..1 of the picture that passes; None while that is not known."""
+        if share != self._share:
+            self._share = share
+            self._draw_share()
+
+    def set_lively(self, lively: bool) -> None:
+        """Whether pointer or focus is in it: then the secondary buttons can be seen."""
+        if self.property("lively") != lively:
+            self.setProperty("lively", lively)
+            self.style().polish(self)
+            self._show_buttons()
+
+    def set_lifted(self, lifted: bool) -> None:
+        """Whether it is being dragged."""
+        self.setProperty("lifted", lifted)
+        self.style().polish(self)
+
+    def _show_picture(self, row: PromptRow) -> None:
+        self.thumbnail.show_picture(row.picture)
+        self.thumbnail.setVisible(row.picture is not None)
+        self.mix.setVisible(row.picture is not None and bool(row.text.strip()))
+
+    def _show_buttons(self) -> None:
+        lively = bool(self.property("lively"))
+        self.delete.setVisible(lively)
+        self.solo.setVisible(lively or self._row.solo)
+
+    def _draw_share(self) -> None:
+        colour = hex_of(self._row.style.colour) if self._shown else theme.FAINT
+        self.threshold.show_share(self._share if self._share is not None else 0.0, colour)
+        text = "" if self._share is None else written_share(self._share)
+        if text != self.share.text():
+            self.share.setText(text)
+            self.share.setAccessibleDescription(text)
+
+    # ---- edits
+
+    def _now(self) -> PromptRow | None:
+        return row_edits.row_of(self._store.settings, self.row_id)
+
+    def _edit(self, merge: str = "", **values: object) -> None:
+        row = self._now()
+        if row is not None:
+            changed = row.model_copy(update=values)
+            self._store.edit_row(changed, f"{merge} {row.id}" if merge else "")
+
+    def _edit_style(self, merge: str = "", **values: object) -> None:
+        row = self._now()
+        if row is not None:
+            self._edit(merge, style=row.style.model_copy(update=values))
+
+    def _set_colour(self, colour: RGB) -> None:
+        self._edit_style(colour=colour)
+
+    def _set_text(self, text: str) -> None:
+        if self._typing.isValid() and self._typing.elapsed() > _WORD:
+            self._store.end_merge()
+        self._typing.start()
+        self._edit("text", text=text)
+
+    def _finish_text(self, text: str) -> None:
+        self._typing.invalidate()
+        self._store.end_merge()
+        self._history.add(text)
+
+    # ---- the menu
+
+    def menu(self) -> QMenu:
+        """All that can be done with the row."""
+        menu = QMenu(self)
+        picture = self._row.picture is not None
+        self._add(menu, "image", self.tr("Picture from a file…"), lambda: self.file_wanted.emit(self.row_id))
+        self._add(
+            menu, "clipboard", self.tr("Picture from the clipboard"), lambda: self.clipboard_wanted.emit(self.row_id)
+        )
+        self._add(menu, "box", self.tr("Draw a box on the picture"), lambda: self.box_wanted.emit(self.row_id))
+        self._add(menu, "close", self.tr("Remove the picture"), lambda: self._edit(picture=None)).setEnabled(picture)
+        menu.addSeparator()
+        self._add(menu, "up", self.tr("Move up\tAlt+Up"), lambda: self.move_asked.emit(self.row_id, -1))
+        self._add(menu, "down", self.tr("Move down\tAlt+Down"), lambda: self.move_asked.emit(self.row_id, 1))
+        menu.addSeparator()
+        duplicate = self.tr("Duplicate\tAlt+Shift+Down")
+        copy = self._add(menu, "copy", duplicate, lambda: self.duplicate_asked.emit(self.row_id))
+        copy.setEnabled(self._room)
+        self._add(menu, "delete", self.tr("Delete\tAlt+Delete"), lambda: self.remove_asked.emit(self.row_id))
+        return menu
+
+    def _add(self, menu: QMenu, icon: str, text: str, do: object) -> QAction:
+        action = menu.addAction(theme.icon(icon, theme.MUTED), text)
+        action.triggered.connect(do)
+        return action
+
+    def _open_menu(self, button: QWidget) -> None:
+        menu = self.menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+
+    # ---- keys and pointer
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Keys that no control of the row has taken."""
+        key = event.key()
+        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if held == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self.move_asked.emit(self.row_id, -1 if key == Qt.Key.Key_Up else 1)
+        elif held == Qt.KeyboardModifier.AltModifier and key == Qt.Key.Key_Delete:
+            self.remove_asked.emit(self.row_id)
+        elif held == _ALT_SHIFT and key == Qt.Key.Key_Down:
+            self.duplicate_asked.emit(self.row_id)
+        else:
+            super().keyPressEvent(event)
+
+    def has_focus(self) -> bool:
+        focus = QApplication.focusWidget()
+        return focus is not None and (focus is self or self.isAncestorOf(focus))
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self.set_lively(True)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.set_lively(self.has_focus())
+
+
+class Grip(QWidget):
+    """Where a row is taken hold of. Positions are the pointer's, on the screen."""
+
+    lifted = Signal()
+    dragged = Signal(QPointF)
+    dropped = Signal()
+    cancelled = Signal()
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedSize(14, FIELD)
+        self.setCursor(Qt.CursorShape.OpenHandCursor)
+        self.setAccessibleName(name)
+        self.setToolTip(name)
+        self._pressed: QPointF | None = None
+        self._dragging = False
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._pressed = event.globalPosition()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._pressed is None:
+            return
+        position = event.globalPosition()
+        if not self._dragging:
+            if (position - self._pressed).manhattanLength() < QApplication.startDragDistance():
+                return
+            self._dragging = True
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+            self.grabKeyboard()
+            self.lifted.emit()
+        self.dragged.emit(position)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self._end():
+            self.dropped.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """While dragging all keys come here; Escape lets go, the others wait."""
+        if event.key() == Qt.Key.Key_Escape and self._end():
+            self.cancelled.emit()
+
+    def hideEvent(self, event: QEvent) -> None:
+        """The row was taken away under the pointer, by an undo for instance."""
+        if self._end():
+            self.cancelled.emit()
+
+    def _end(self) -> bool:
+        was, self._dragging, self._pressed = self._dragging, False, None
+        if was:
+            self.releaseKeyboard()
+            self.setCursor(Qt.CursorShape.OpenHandCursor)
+        return was
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.qcolour(theme.MUTED if self.underMouse() else theme.FAINT))
+        middle = QRectF(self.rect()).center()
+        for x in (-2.5, 2.5):
+            for y in (-5.0, 0.0, 5.0):
+                painter.drawEllipse(middle + QPointF(x, y), 1.2, 1.2)
+        painter.end()
+
+
+class Thumbnail(QAbstractButton):
+    """The picture of a prompt, small; its tool tip shows more of it."""
+
+    _SIDE = 24
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedSize(QSize(self._SIDE + 2, self._SIDE + 2))
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName(name)
+        self._picture: PromptPicture | None = None
+        self._image = QImage()
+
+    def show_picture(self, picture: PromptPicture | None) -> None:
+        if picture is self._picture:
+            return
+        self._picture = picture
+        self._image = QImage() if picture is None else square_of(picture, 3 * self._SIDE)
+        self.setToolTip("" if picture is None else preview_html(picture))
+        self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        shape = QPainterPath()
+        shape.addRoundedRect(frame, 4, 4)
+        painter.setClipPath(shape)
+        painter.drawImage(frame, self._image)
+        painter.setClipping(False)
+        painter.setPen(theme.qcolour(theme.ACCENT if self.hasFocus() else theme.EDGE))
+        painter.drawPath(shape)
+        painter.end()
+
+
+def written_share(share: float) -> str:
+    """A share of the picture in whole per cent, "<1 %" for little and nothing less than "0 %" for none."""
+    if 0.0 < share < 0.01:
+        return "<1 %"
+    return _per_cent(share)
+
+
+def _per_cent(value: float) -> str:
+    return f"{value * 100:.0f} %"
