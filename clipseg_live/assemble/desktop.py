@@ -1,6 +1,7 @@
 """What a window needs beside its session. Importing this module loads neither OpenCV nor PyAV nor Pillow."""
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,18 @@ def list_cameras() -> Sequence[tuple[str, str]]:
     from clipseg_live.video.cameras import list_cameras as found
 
     return [(f"camera:{camera.index}", camera.name or f"camera {camera.index}") for camera in found()]
+
+
+def models() -> Sequence[tuple[str, str]]:
+    """(name for the settings, words for people) of the models that have a name."""
+    from clipseg_live.model.loading import KNOWN_MODELS
+
+    return [(name, known.summary) for name, known in KNOWN_MODELS.items()]
+
+
+def devices() -> Sequence[str]:
+    """What may be there on this system; whether it is, the worker finds out."""
+    return ("auto", "cpu", "mps") if sys.platform == "darwin" else ("auto", "cpu", "cuda")
 
 
 def has_screen() -> bool:

@@ -17,6 +17,7 @@ from clipseg_live.gui.bridge import Bridge
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.services import Services, real_services
 from clipseg_live.gui.state import Store
+from clipseg_live.gui.window_body import MakePanels
 
 FIRST_SOURCE = "camera:0"
 
@@ -58,7 +59,7 @@ def run(
         session.open(spec)  # it opens while the window is built
         store = Store(settings)
         keeper = preferences.Keeper(path, kept, lambda text: bridge_message(session, text))
-        window = MainWindow(session, bridge, store, keeper, services or real_services(), real_panels)
+        window = MainWindow(session, bridge, store, keeper, services or real_services(), panels_for(path.parent))
         window.show_source(spec)
         if problem:
             window.say(Message("preferences", problem, "warning"))
@@ -100,11 +101,19 @@ def bridge_message(session: LiveSession, text: str) -> None:
     session.on_message(Message("preferences", text, "warning"))
 
 
-def real_panels(store: Store) -> tuple[Any, QWidget]:
-    from clipseg_live.gui.look_panel import LookPanel
-    from clipseg_live.gui.prompt_panel import PromptPanel
+def panels_for(folder: Path) -> MakePanels:
+    """Makes the panels; earlier prompts are kept in ``folder``."""
 
-    return PromptPanel(store), LookPanel(store)
+    def make(store: Store) -> tuple[Any, QWidget]:
+        from clipseg_live.assemble import desktop
+        from clipseg_live.gui.history import PromptHistory
+        from clipseg_live.gui.look_panel import LookPanel
+        from clipseg_live.gui.prompt_panel import PromptPanel
+
+        history = PromptHistory(folder / "prompts.json")
+        return PromptPanel(store, history), LookPanel(store, models=desktop.models(), devices=desktop.devices())
+
+    return make
 
 
 def _real_session(settings: LiveSettings) -> Startable:
