@@ -10,8 +10,9 @@ from clipseg_live.core.live import DISPLAY_MODES, LiveSettings
 from clipseg_live.core.settings import EFFECTS, FITS
 from clipseg_live.gui import theme
 from clipseg_live.gui.colours import ColourChooser
+from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
-from clipseg_live.gui.widgets import Choice, Segments, SlideField, panel_sheet, small_label
+from clipseg_live.gui.widgets import Choice, Segments, panel_sheet, small_label
 
 SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
 """Pixels of the model's input, multiples of its 16-pixel patch; None is the model's own."""
@@ -75,8 +76,9 @@ class LookPanel(QScrollArea):
         )
         self.backdrop_colour = ColourChooser(self.tr("Colour of the backdrop"), 30, self._body)
         self.smoothing = SlideField(
-            self.tr("Smoothing"), default=LiveSettings().smoothing, top=_STRONGEST, parent=self._body
+            self.tr("Smoothing"), bare=True, default=LiveSettings().smoothing, top=_STRONGEST, parent=self._body
         )
+        self.smoothing.setFixedHeight(theme.CONTROL)
         self.smoothing.setToolTip(self.tr("0 follows every answer at once; more is calmer, and later"))
 
     def _make_display(self) -> None:
@@ -114,7 +116,7 @@ class LookPanel(QScrollArea):
         picture.addWidget(self.mode, 3, 1, 1, 2)
         picture.addWidget(self.mode_hint, 4, 1, 1, 2)
         column.addSpacing(10)
-        engine = self._section(column, self.tr("Model"))
+        engine = self._section(column, self.tr("Inference"))
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
             (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit),

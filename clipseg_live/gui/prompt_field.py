@@ -1,13 +1,16 @@
 """The text of a prompt while it is typed."""
 
 from PySide6.QtCore import QEvent, QMimeData, QStringListModel, Qt, QTimer, Signal
-from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QLinearGradient, QPainter, QPaintEvent
 from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
 
 from clipseg_live.gui import theme
 
 PAUSE = 150
 """Milliseconds after the last key at which a text is applied."""
+
+_FADE = 24
+"""Pixels in which a text that is too long fades out."""
 
 
 class PromptField(QLineEdit):
@@ -26,6 +29,7 @@ class PromptField(QLineEdit):
         super().__init__(parent)
         theme.set_kind(self, "flat")
         self.setMaxLength(1000)
+        self.setAcceptDrops(False)  # a file that is dropped here is for the row, not a text
         self._known = ""
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -101,6 +105,19 @@ class PromptField(QLineEdit):
         super().focusOutEvent(event)
         if leaving:
             self.home(False)  # a long text shows its beginning
+
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        inside = self.rect().adjusted(2, 2, -2, -2)
+        if self.hasFocus() or self.fontMetrics().horizontalAdvance(self.text()) <= inside.width() - 12:
+            return
+        fade = QLinearGradient(inside.right() - _FADE, 0, inside.right(), 0)
+        fade.setColorAt(0, theme.qcolour(theme.RAISED, 0))
+        fade.setColorAt(0.8, theme.qcolour(theme.RAISED))
+        painter = QPainter(self)
+        painter.fillRect(inside.adjusted(inside.width() - _FADE, 0, 0, 0), fade)
+        painter.end()
 
 
 def _is_undo(event: QKeyEvent) -> bool:

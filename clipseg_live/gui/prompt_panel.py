@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QFileDialog, QFrame, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.live import MOST_ROWS, PromptPicture
@@ -15,6 +15,7 @@ from clipseg_live.gui.history import PromptHistory
 from clipseg_live.gui.prompt_field import PromptField
 from clipseg_live.gui.prompt_list import RowList
 from clipseg_live.gui.prompt_row import RowCard
+from clipseg_live.gui.row_parts import PictureFrame
 from clipseg_live.gui.state import Store
 from clipseg_live.gui.thumbnails import clipboard_picture, file_patterns, read_picture
 from clipseg_live.gui.widgets import IconButton, panel_sheet, small_label
@@ -40,7 +41,10 @@ class PromptPanel(QWidget):
         self._make_header()
         self.list = RowList(self)
         self.list.moved.connect(self._drop)
-        self.hint = small_label(self.tr("Type what you want to see: “a red mug”, “hair”, “anything wet”."), self)
+        self.hint = small_label(
+            self.tr("Type what you want to see, and press Enter: “a red mug”, “hair”, “anything wet”."), self
+        )
+        self.hint.setContentsMargins(4, 2, 4, 0)
         self.problem = small_label("", self)
         theme.set_kind(self.problem, "problem")
         self.problem.hide()
@@ -49,9 +53,9 @@ class PromptPanel(QWidget):
         column.setContentsMargins(10, 8, 10, 10)
         column.setSpacing(6)
         column.addLayout(self._header)
-        column.addWidget(self.hint)
         column.addWidget(self.list)
         column.addWidget(self.new_row)
+        column.addWidget(self.hint)
         column.addWidget(self.problem)
         column.addStretch(1)
         store.changed.connect(self._show)
@@ -86,27 +90,33 @@ class PromptPanel(QWidget):
         theme.set_kind(self.count, "muted")
         self.more = IconButton("more", self.tr("More about prompts"), parent=self)
         self.more.clicked.connect(self._open_menu)
+        self.undo = IconButton("undo", self.tr("Undo"), parent=self)
+        self.undo.clicked.connect(self._store.undo)
+        self.redo = IconButton("redo", self.tr("Redo"), parent=self)
+        self.redo.clicked.connect(self._store.redo)
         self._header = QHBoxLayout()
-        self._header.setContentsMargins(2, 0, 6, 0)
-        self._header.setSpacing(8)
+        self._header.setContentsMargins(4, 0, 6, 0)
+        self._header.setSpacing(2)
         self._header.addWidget(self.count)
         self._header.addStretch(1)
-        self._header.addWidget(self.more)
+        for button in (self.undo, self.redo, self.more):
+            self._header.addWidget(button)
 
     def _make_new_row(self) -> None:
-        self.new_row = QFrame(self)
-        self.new_row.setObjectName("new-row")
+        self.new_row = PictureFrame(self)
+        theme.set_kind(self.new_row, "new-row")
         self.add = IconButton("plus", self.tr("Add this prompt"), parent=self.new_row)
         self.add.clicked.connect(self._add_typed)
         self.field = PromptField(self._history.model, self.new_row)
         self.field.setAccessibleName(self.tr("New prompt"))
         self.field.entered.connect(self._add)
         self.field.image_pasted.connect(lambda content: self._paste(None, content))
+        self.new_row.picture_dropped.connect(lambda content: self._paste(None, content))
         self.picture = IconButton("image", self.tr("Add a picture as a prompt"), parent=self.new_row)
         self.picture.clicked.connect(self._open_picture_menu)
         line = QHBoxLayout(self.new_row)
-        line.setContentsMargins(10, 3, 6, 3)
-        line.setSpacing(4)
+        line.setContentsMargins(16, 5, 6, 5)
+        line.setSpacing(2)
         line.addWidget(self.add)
         line.addWidget(self.field, 1)
         line.addWidget(self.picture)
@@ -173,8 +183,10 @@ class PromptPanel(QWidget):
 
     def _show_room(self, room: bool, count: int) -> None:
         self.hint.setVisible(count == 0)
-        self.count.setText(self.tr("{} of {} prompts").format(count, MOST_ROWS))
+        self.count.setText(self.tr("{} of {} prompts").format(count, MOST_ROWS) if count else "")
         self.list.setVisible(count > 0)
+        self.undo.setEnabled(self._store.can_undo)
+        self.redo.setEnabled(self._store.can_redo)
         had_focus = self.field.hasFocus()
         for widget in (self.field, self.add, self.picture):
             widget.setEnabled(room)
@@ -203,7 +215,7 @@ class PromptPanel(QWidget):
 
     def _order_tabs(self, ordered: list[RowCard]) -> None:
         stops = [stop for card in ordered for stop in card.tab_stops()]
-        stops = [self.more, *stops, self.add, self.field, self.picture]
+        stops = [self.undo, self.redo, self.more, *stops, self.add, self.field, self.picture]
         for before, after in pairwise(stops):
             QWidget.setTabOrder(before, after)
 

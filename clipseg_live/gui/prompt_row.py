@@ -1,18 +1,19 @@
 """One prompt of the list: what it looks for, how it is drawn, and what of the picture passes."""
 
-from PySide6.QtCore import QElapsedTimer, QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QEnterEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
+from PySide6.QtCore import QElapsedTimer, QEvent, Qt, Signal
+from PySide6.QtGui import QAction, QEnterEvent, QKeyEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
-from clipseg_live.core.live import PromptPicture, PromptRow
+from clipseg_live.core.live import PromptRow
 from clipseg_live.core.settings import RGB, PromptStyle
 from clipseg_live.gui import row_edits, theme
 from clipseg_live.gui.colours import ColourChooser
 from clipseg_live.gui.history import PromptHistory
 from clipseg_live.gui.prompt_field import PromptField
+from clipseg_live.gui.row_parts import Grip, PictureFrame, Thumbnail
+from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
-from clipseg_live.gui.thumbnails import preview_html, square_of
-from clipseg_live.gui.widgets import FIELD, IconButton, SlideField, hex_of
+from clipseg_live.gui.widgets import IconButton, hex_of
 
 _WORD = 1500
 """Milliseconds without a key after which typing is a new step of undo."""
@@ -20,11 +21,11 @@ _WORD = 1500
 _ALT_SHIFT = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier
 
 
-class RowCard(QFrame):
+class RowCard(PictureFrame):
     """Shows one PromptRow of the Store and asks the Store for changes of it.
 
     Asked of the panel, each with the row's id: ``duplicate_asked``, ``remove_asked``, ``move_asked`` (and by how many
-    places), ``file_wanted``, ``clipboard_wanted``, ``box_wanted``, ``pasted`` (and the clipboard's content).
+    places), ``file_wanted``, ``clipboard_wanted``, ``box_wanted``, ``pasted`` (and the QMimeData).
     """
 
     duplicate_asked = Signal(int)
@@ -60,11 +61,9 @@ class RowCard(QFrame):
         self.field.setAccessibleName(self.tr("Prompt"))
         self.delete = IconButton("delete", self.tr("Delete"), parent=self)
         self.solo = IconButton("solo", self.tr("Show this one alone"), checked_icon="solo", parent=self)
-        self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", parent=self)
+        self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self)
         self.more = IconButton("more", self.tr("More"), parent=self)
-        self.threshold = SlideField(
-            self.tr("Threshold"), short=self.tr("Thr."), default=PromptStyle().threshold, parent=self
-        )
+        self.threshold = SlideField(self.tr("Threshold"), default=PromptStyle().threshold, parent=self)
         self.share = QLabel(self)
         theme.set_kind(self.share, "figure")
         self.share.setFont(theme.figure_font())
@@ -72,18 +71,18 @@ class RowCard(QFrame):
         self.share.setFixedWidth(self.share.fontMetrics().horizontalAdvance("100 %") + 2)
         self.share.setAccessibleName(self.tr("Share of the picture that passes"))
         self.share.setToolTip(self.tr("Share of the picture that reaches the threshold"))
-        self.mix = SlideField(self.tr("Picture"), short=self.tr("Pic."), write=_per_cent, parent=self)
+        self.mix = SlideField(self.tr("Picture"), glyph="image", write=_per_cent, parent=self)
         self.mix.setToolTip(self.tr("How much of the prompt is the picture; the rest is the text"))
         self.opacity = SlideField(
-            self.tr("Opacity"), short=self.tr("Op."), default=PromptStyle().opacity, write=_per_cent, parent=self
+            self.tr("Opacity"), glyph="half", default=PromptStyle().opacity, write=_per_cent, parent=self
         )
+        self.opacity.setToolTip(self.tr("Opacity"))
 
     def _lay_out(self) -> None:
         first = QHBoxLayout()
         first.setSpacing(2)
         for widget in (self.grip, self.swatch, self.thumbnail):
             first.addWidget(widget)
-        first.addSpacing(2)
         first.addWidget(self.field, 1)
         for button in (self.delete, self.solo, self.eye, self.more):
             first.addWidget(button)
@@ -92,8 +91,8 @@ class RowCard(QFrame):
         second.setContentsMargins(4, 0, 2, 0)
         second.addWidget(self.threshold, 10)
         second.addWidget(self.share)
-        second.addWidget(self.mix, 8)
-        second.addWidget(self.opacity, 8)
+        second.addWidget(self.mix, 7)
+        second.addWidget(self.opacity, 7)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 6, 6, 8)
         column.setSpacing(5)
@@ -106,6 +105,7 @@ class RowCard(QFrame):
         self.field.entered.connect(self._finish_text)
         self.field.editingFinished.connect(lambda: self._finish_text(self.field.text()))
         self.field.image_pasted.connect(lambda content: self.pasted.emit(self.row_id, content))
+        self.picture_dropped.connect(lambda content: self.pasted.emit(self.row_id, content))
         self.thumbnail.clicked.connect(lambda: self._open_menu(self.thumbnail))
         self.more.clicked.connect(lambda: self._open_menu(self.more))
         self.delete.clicked.connect(lambda: self.remove_asked.emit(self.row_id))
@@ -273,115 +273,6 @@ class RowCard(QFrame):
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self.set_lively(self.has_focus())
-
-
-class Grip(QWidget):
-    """Where a row is taken hold of. Positions are the pointer's, on the screen."""
-
-    lifted = Signal()
-    dragged = Signal(QPointF)
-    dropped = Signal()
-    cancelled = Signal()
-
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setFixedSize(14, FIELD)
-        self.setCursor(Qt.CursorShape.OpenHandCursor)
-        self.setAccessibleName(name)
-        self.setToolTip(name)
-        self._pressed: QPointF | None = None
-        self._dragging = False
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._pressed = event.globalPosition()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._pressed is None:
-            return
-        position = event.globalPosition()
-        if not self._dragging:
-            if (position - self._pressed).manhattanLength() < QApplication.startDragDistance():
-                return
-            self._dragging = True
-            self.setCursor(Qt.CursorShape.ClosedHandCursor)
-            self.grabKeyboard()
-            self.lifted.emit()
-        self.dragged.emit(position)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self._end():
-            self.dropped.emit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """While dragging all keys come here; Escape lets go, the others wait."""
-        if event.key() == Qt.Key.Key_Escape and self._end():
-            self.cancelled.emit()
-
-    def hideEvent(self, event: QEvent) -> None:
-        """The row was taken away under the pointer, by an undo for instance."""
-        if self._end():
-            self.cancelled.emit()
-
-    def _end(self) -> bool:
-        was, self._dragging, self._pressed = self._dragging, False, None
-        if was:
-            self.releaseKeyboard()
-            self.setCursor(Qt.CursorShape.OpenHandCursor)
-        return was
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.qcolour(theme.MUTED if self.underMouse() else theme.FAINT))
-        middle = QRectF(self.rect()).center()
-        for x in (-2.5, 2.5):
-            for y in (-5.0, 0.0, 5.0):
-                painter.drawEllipse(middle + QPointF(x, y), 1.2, 1.2)
-        painter.end()
-
-
-class Thumbnail(QAbstractButton):
-    """The picture of a prompt, small; its tool tip shows more of it."""
-
-    _SIDE = 24
-
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setFixedSize(QSize(self._SIDE + 2, self._SIDE + 2))
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setAccessibleName(name)
-        self._picture: PromptPicture | None = None
-        self._image = QImage()
-
-    def show_picture(self, picture: PromptPicture | None) -> None:
-        if picture is self._picture:
-            return
-        self._picture = picture
-        self._image = QImage() if picture is None else square_of(picture, 3 * self._SIDE)
-        self.setToolTip("" if picture is None else preview_html(picture))
-        self.update()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
-            self.click()
-        else:
-            super().keyPressEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        shape = QPainterPath()
-        shape.addRoundedRect(frame, 4, 4)
-        painter.setClipPath(shape)
-        painter.drawImage(frame, self._image)
-        painter.setClipping(False)
-        painter.setPen(theme.qcolour(theme.ACCENT if self.hasFocus() else theme.EDGE))
-        painter.drawPath(shape)
-        painter.end()
 
 
 def written_share(share: float) -> str:

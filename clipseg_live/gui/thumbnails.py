@@ -60,7 +60,10 @@ def read_picture(path: Path) -> PromptPicture:
 
 
 def clipboard_picture(content: QMimeData | None) -> PromptPicture:
-    """The picture that the clipboard holds, as pixels or as a file. Raises UsageError or Failure, in one sentence."""
+    """The picture that the clipboard (or a drop) holds, as pixels or as a file.
+
+    Raises UsageError or Failure, in one sentence.
+    """
     if content is not None and content.hasImage():
         image = content.imageData()
         if isinstance(image, QImage) and not image.isNull():
@@ -70,6 +73,14 @@ def clipboard_picture(content: QMimeData | None) -> PromptPicture:
         if files:
             return read_picture(files[0])
     raise UsageError(_tr("There is no picture in the clipboard: copy one first."))
+
+
+def holds_picture(content: QMimeData) -> bool:
+    """Whether what is dragged is a picture, or a file that is named like one."""
+    if content.hasImage():
+        return True
+    endings = {pattern[1:] for pattern in file_patterns().split()}
+    return any(url.isLocalFile() and Path(url.toLocalFile()).suffix.lower() in endings for url in content.urls())
 
 
 def image_of(picture: PromptPicture) -> QImage:

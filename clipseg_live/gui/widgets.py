@@ -1,15 +1,12 @@
-"""Small widgets that the panels share: a slider in a field, icon buttons, a colour button, choices."""
+"""Small widgets that the panels share: icon buttons, a colour button, choices; and their style sheet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QEnterEvent,
-    QFocusEvent,
     QKeyEvent,
-    QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
     QWheelEvent,
 )
@@ -21,7 +18,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
-    QSlider,
     QToolButton,
     QWidget,
 )
@@ -32,8 +28,6 @@ from clipseg_live.gui import theme
 FIELD = 26
 """Height of the small controls in a row, pixels."""
 
-_STEPS = 100
-_INSET = 8
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
@@ -45,18 +39,23 @@ def panel_sheet() -> str:
     QFrame[kind="row"][lifted="true"] {{ background: {theme.SURFACE}; border: 1px dashed {theme.ACCENT}; }}
     QToolButton[kind="mini"] {{
         background: transparent; border: 1px solid transparent; border-radius: 5px;
-        padding: 0; min-width: 0; min-height: 0;
+        padding: 0; min-width: {FIELD - 2}px; max-width: {FIELD - 2}px; min-height: {FIELD - 2}px;
     }}
     QToolButton[kind="mini"]:hover {{ background: {theme.PRESSED}; }}
     QToolButton[kind="mini"]:pressed {{ background: {theme.EDGE}; }}
     QToolButton[kind="mini"]:checked {{ background: transparent; }}
     QToolButton[kind="mini"]:checked:hover {{ background: {theme.PRESSED}; }}
     QToolButton[kind="mini"]:focus {{ border-color: {theme.ACCENT}; }}
+    QFrame[kind="new-row"] {{ background: transparent; border: 1px dashed {theme.EDGE}; border-radius: 8px; }}
+    QFrame[kind="new-row"]:hover {{ border-color: {theme.FAINT}; }}
+    QFrame[kind="row"][target="true"], QFrame[kind="new-row"][target="true"] {{ border-color: {theme.ACCENT}; }}
     QLineEdit[kind="flat"] {{
         background: transparent; border: 1px solid transparent; border-radius: 5px; padding: 0 5px; min-height: 24px;
+        placeholder-text-color: {theme.MUTED};
     }}
     QLineEdit[kind="flat"]:hover {{ border-color: {theme.EDGE}; }}
     QLineEdit[kind="flat"]:focus {{ background: {theme.BACKGROUND}; border-color: {theme.ACCENT}; }}
+    QLineEdit[kind="flat"]:disabled {{ placeholder-text-color: {theme.FAINT}; border-color: transparent; }}
     QLineEdit[kind="flat"][quiet="true"] {{ color: {theme.MUTED}; }}
     QPushButton[kind="segment"] {{
         background: {theme.RAISED}; border: 1px solid {theme.EDGE}; border-radius: 0; padding: 0 8px;
@@ -78,182 +77,27 @@ def hex_of(colour: RGB) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-class SlideField(QSlider):
-    """A value from 0 to ``top`` in steps of a hundredth: a field with its name and figure, filled as far as it goes.
+class IconButton(QToolButton):
+    """A small flat button with an icon and a name. For one that stays pressed give ``checked_icon``.
 
-    edited: the person has changed the value; released: the person is done with this change.
-    Click or drag anywhere in it; arrow and page keys, Home and End; double-click, Backspace or Delete: the default.
+    A click leaves the focus where it is, in a text for instance; Tab comes here.
     """
-
-    edited = Signal(float)
-    released = Signal()
 
     def __init__(
         self,
-        label: str,
+        icon: str,
+        name: str,
         *,
-        short: str = "",
-        default: float = 0.5,
-        top: float = 1.0,
-        write: Callable[[float], str] = "{:.2f}".format,
+        checked_icon: str = "",
+        checked_colour: str = theme.ACCENT,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(Qt.Orientation.Horizontal, parent)
-        self._labels, self._write, self._default = (label, short), write, round(default * _STEPS)
-        self._share: float | None = None
-        self._colour = theme.ACCENT
-        self._hovered = False
-        self.setRange(0, round(top * _STEPS))
-        self.setSingleStep(1)
-        self.setPageStep(10)
-        self.setFixedHeight(FIELD)
-        self.setMinimumWidth(44)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName(label)
-        self.valueChanged.connect(lambda value: self.edited.emit(value / _STEPS))
-
-    def show_value(self, value: float) -> None:
-        """Show a value without telling anybody."""
-        self.blockSignals(True)
-        self.setValue(round(value * _STEPS))
-        self.blockSignals(False)
-        self.update()
-
-    def show_share(self, share: float | None, colour: str) -> None:
-        """Draw a bar along the bottom that is ``share`` (0..1) of the width long; None: no bar."""
-        if (share, colour) != (self._share, self._colour):
-            self._share, self._colour = share, colour
-            self.update()
-
-    @property
-    def share(self) -> float | None:
-        return self._share
-
-    def value_at(self, x: float) -> int:
-        """The step under a horizontal position in the widget."""
-        part = (x - _INSET) / max(1, self.width() - 2 * _INSET)
-        return round(min(max(part, 0.0), 1.0) * self.maximum())
-
-    def place_of(self, value: float) -> int:
-        """Where a value is in the widget, horizontally."""
-        return round(_INSET + value * _STEPS / self.maximum() * (self.width() - 2 * _INSET))
-
-    def sizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().horizontalAdvance(self._labels[0]) + 60, FIELD)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(44, FIELD)
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() != Qt.MouseButton.LeftButton:
-            event.ignore()
-            return
-        self.setSliderDown(True)
-        self.setValue(self.value_at(event.position().x()))
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self.isSliderDown():
-            self.setValue(self.value_at(event.position().x()))
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self.isSliderDown() and event.button() == Qt.MouseButton.LeftButton:
-            self.setSliderDown(False)
-            self.released.emit()
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._reset()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete) and not event.modifiers():
-            self._reset()
-        elif event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
-            event.ignore()  # Alt with an arrow moves the row
-        else:
-            super().keyPressEvent(event)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scrolls the list rather than changing a value that happens to pass under the pointer."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self.released.emit()
-
-    def enterEvent(self, event: QEnterEvent) -> None:
-        super().enterEvent(event)
-        self._hovered = True
-        self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        super().leaveEvent(event)
-        self._hovered = False
-        self.update()
-
-    def _reset(self) -> None:
-        self.setValue(self._default)
-        self.released.emit()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        outline = QPainterPath()
-        outline.addRoundedRect(frame, 5, 5)
-        painter.fillPath(outline, theme.qcolour(theme.BACKGROUND))
-        painter.save()
-        painter.setClipPath(outline)
-        self._paint_value(painter)
-        painter.restore()
-        active = self.isEnabled() and (self.hasFocus() or self.isSliderDown())
-        edge = theme.ACCENT if active else theme.EDGE if self._hovered else theme.LINE
-        painter.setPen(theme.qcolour(edge))
-        painter.drawPath(outline)
-        self._paint_text(painter)
-        painter.end()
-
-    def _paint_value(self, painter: QPainter) -> None:
-        part = self.value() / self.maximum()
-        x = _INSET + part * (self.width() - 2 * _INSET) if 0 < part < 1 else part * self.width()
-        strong = self.isEnabled() and (self.hasFocus() or self._hovered or self.isSliderDown())
-        fill = theme.PRESSED if self.isEnabled() else theme.HOVER
-        painter.fillRect(QRectF(0, 0, x, self.height()), theme.qcolour(fill))
-        if self._share is not None:
-            bar = QRectF(0, self.height() - 4, max(self._share * self.width(), 0.0), 4)
-            painter.fillRect(QRectF(0, bar.y(), self.width(), 4), theme.qcolour(self._colour, 0.16))
-            painter.fillRect(bar, theme.qcolour(self._colour))
-        if 0 < part < 1:
-            painter.fillRect(QRectF(x - 1, 0, 2, self.height()), theme.qcolour(theme.ACCENT if strong else theme.MUTED))
-
-    def _paint_text(self, painter: QPainter) -> None:
-        lift = 1.5 if self._share is not None else 0.0
-        room = QRectF(_INSET, -lift, self.width() - 2 * _INSET, self.height())
-        painter.setFont(theme.figure_font(theme.SMALL_SIZE))
-        metrics = painter.fontMetrics()
-        figure = self._write(self.value() / _STEPS)
-        left = room.width() - metrics.horizontalAdvance(figure) - 6
-        label = next((each for each in self._labels if each and metrics.horizontalAdvance(each) <= left), "")
-        painter.setPen(theme.qcolour(theme.MUTED if self.isEnabled() else theme.FAINT))
-        painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, label)
-        painter.setPen(theme.qcolour(theme.TEXT if self.isEnabled() else theme.FAINT))
-        side = Qt.AlignmentFlag.AlignRight if label else Qt.AlignmentFlag.AlignHCenter
-        painter.drawText(room, side | Qt.AlignmentFlag.AlignVCenter, figure)
-
-
-class IconButton(QToolButton):
-    """A small flat button with an icon and a name. For one that stays pressed give ``checked_icon``."""
-
-    def __init__(self, icon: str, name: str, *, checked_icon: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._icon, self._checked_icon = icon, checked_icon
+        self._icon, self._checked_icon, self._checked_colour = icon, checked_icon, checked_colour
         self.setCheckable(bool(checked_icon))
         self.setFixedSize(FIELD, FIELD)
         self.setIconSize(QSize(16, 16))
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         theme.set_kind(self, "mini")
         self.name(name)
         self._draw()
@@ -272,7 +116,7 @@ class IconButton(QToolButton):
 
     def _draw(self) -> None:
         if self.isCheckable() and self.isChecked():
-            self.setIcon(theme.icon(self._checked_icon, theme.ACCENT))
+            self.setIcon(theme.icon(self._checked_icon, self._checked_colour, self._checked_colour))
         else:
             self.setIcon(theme.icon(self._icon, theme.MUTED))
 
@@ -286,7 +130,7 @@ class ColourButton(QAbstractButton):
         self.setFixedSize(side, side)
         self.setAccessibleName(name)
         self.setToolTip(name)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     @property
