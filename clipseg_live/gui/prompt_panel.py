@@ -83,6 +83,10 @@ class PromptPanel(QWidget):
         """Go to where the next prompt is typed; where the list is full, to the last prompt."""
         self._focus_place(len(self._store.settings.rows))
 
+    def focus_first_row(self) -> None:
+        """Go to the first prompt's text; to the new row where there is none."""
+        self._focus_place(0)
+
     # ---- what it is made of
 
     def _make_header(self) -> None:

@@ -328,7 +328,7 @@ class _Reader:
         self.rebase()
         self._change(
             name=info.name, width=info.width, height=info.height, rate=info.rate, duration=info.duration,
-            seekable=not source.live, controls=tuple(source.controls().items()), problem="",
+            seekable=not source.live and info.frame_count != 1, controls=tuple(source.controls().items()), problem="",
         )  # fmt: skip
         self._to_running()
 

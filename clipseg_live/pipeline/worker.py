@@ -203,7 +203,7 @@ class InferenceWorker:
             with self._lock:
                 newest = self._newest
             if newest is not None:
-                run.submit(newest)
+                self.submit(newest)
         elif kind == "unloadable":
             problem, still_runs = values
             self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
