@@ -4,7 +4,10 @@ The application makes every block and takes its name away as soon as the worker 
 shared memory until somebody removes it, it is then gone with the last of the two, whatever ends them.
 """
 
+import os
+import secrets
 import sys
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Protocol
 
@@ -29,6 +32,18 @@ class Lock(Protocol):
     def release(self) -> None: ...
 
 
+def create(size: int) -> SharedMemory:
+    """A new block of at least ``size`` bytes.
+
+    Python's own tracker is told of the name beforehand: an application that is killed between the two would leave the
+    block behind for ever.
+    """
+    name = f"clipseg-live-{secrets.token_hex(8)}"
+    if os.name == "posix":
+        resource_tracker.register(f"/{name}", "shared_memory")
+    return SharedMemory(name, create=True, size=size)
+
+
 def attach(name: str) -> SharedMemory:
     """Open a block that the other process made and will remove."""
     if sys.version_info >= (3, 13):
@@ -51,7 +66,7 @@ class FrameSlots:
 
     @classmethod
     def create(cls, capacity: int, lock: Lock) -> "FrameSlots":
-        slots = cls(SharedMemory(create=True, size=_HEADER + SLOTS * capacity), capacity, lock)
+        slots = cls(create(_HEADER + SLOTS * capacity), capacity, lock)
         slots._head[:] = _NONE
         return slots
 

@@ -23,7 +23,7 @@ from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import EngineSettings
 from clipseg_live.core.states import WORKER, Machine
 from clipseg_live.pipeline import worker_process
-from clipseg_live.pipeline.exchange import FrameSlots, close, unlink
+from clipseg_live.pipeline.exchange import FrameSlots, close, create, unlink
 
 SILENCE_SECONDS = 10.0
 """Without a word for so long, the process hangs; a slow answer does not stop its heartbeat."""
@@ -329,7 +329,7 @@ class _Run:
 
     def make_maps(self, size: int) -> None:
         """A block for the maps of all prompts, as large as they need."""
-        old, self._maps = self._maps, SharedMemory(create=True, size=size)
+        old, self._maps = self._maps, create(size)
         self._named[self._maps.name] = self._maps
         self.post("maps", self._maps.name, size)
         if old is not None:

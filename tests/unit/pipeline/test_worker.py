@@ -79,7 +79,7 @@ def watched() -> Iterator[Callable[..., Watched]]:
 
 def shared_blocks() -> set[str]:
     folder = Path("/dev/shm")
-    return {path.name for path in folder.glob("psm_*")} if folder.is_dir() else set()
+    return {path.name for path in folder.glob("clipseg-live-*")} if folder.is_dir() else set()
 
 
 def frame(index: int, colour: tuple[int, int, int], *, epoch: int = 0, size: tuple[int, int] = (48, 64)) -> Frame:
