@@ -1,5 +1,6 @@
 """The main window: puts the parts together, and hands on between them, the store and the session."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRectF, Qt, QTimer
@@ -56,7 +57,7 @@ class MainWindow(QMainWindow):
         self.resize(1280, 800)
         self.restoreGeometry(QByteArray(unpacked(keeper.value.geometry)))
         body.splitter.restoreState(QByteArray(unpacked(keeper.value.panels)))
-        self.canvas.show_settings(store.settings)
+        self.canvas.setFocus()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
         self._timer.start(REFRESH_MILLISECONDS)
@@ -67,7 +68,6 @@ class MainWindow(QMainWindow):
         self._spec = spec
         self._keeper.change(self._keeper.value.with_source(spec))
         self.source_menu.show_source(spec)
-        self.setWindowTitle(f"{self.source_menu.title()} – clipseg-live")
 
     def open_source(self, spec: SourceSpec) -> None:
         self._session.open(spec)
@@ -83,8 +83,12 @@ class MainWindow(QMainWindow):
         status = self._session.status()
         self._ticks += 1
         title = self.source_menu.title() or status.source.name
+        self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
         has_picture, is_demo = self.canvas.picture is not None, self._spec is not None and self._spec.name == DEMO.name
-        self.canvas.show_notice(notices.notice_of(status.source, title, has_picture=has_picture, is_demo=is_demo))
+        source = status.source
+        if source.state is SourceState.CLOSED and self._spec is not None:  # asked for, but not begun yet
+            source = replace(source, state=SourceState.OPENING)
+        self.canvas.show_notice(notices.notice_of(source, title, has_picture=has_picture, is_demo=is_demo))
         self.transport.show_status(status.source)
         if self.isFullScreen():
             self.transport.hide()
@@ -131,7 +135,7 @@ class MainWindow(QMainWindow):
         self.source_menu.chosen.connect(self.open_source)
         self.source_menu.camera_asked.connect(self._camera_options)
         self.source_menu.problem.connect(lambda text: self.say(Message("cameras", text, "warning")))
-        self.framing_menu.crop_asked.connect(lambda: self.canvas.begin_box(_CROP))
+        self.framing_menu.crop_asked.connect(lambda: self._begin_box(_CROP))
         self.recording_bar.said.connect(self.say)
         self.files.said.connect(self.say)
         self.status_line.restart.connect(self._session.restart_worker)
@@ -140,7 +144,7 @@ class MainWindow(QMainWindow):
         self.canvas.box_drawn.connect(self._box_drawn)
         self.canvas.dropped.connect(self._dropped)
         self.canvas.full_screen_asked.connect(self._full_screen)
-        self.prompts.box_requested.connect(lambda row_id: self.canvas.begin_box(("prompt", row_id)))
+        self.prompts.box_requested.connect(lambda row_id: self._begin_box(("prompt", row_id)))
         bar, view = self.transport, self.canvas
         self.actions_by_name = make_actions(
             self,
@@ -149,9 +153,9 @@ class MainWindow(QMainWindow):
                 "source": self.source_menu.showMenu, "open_file": self.source_menu.ask_file,
                 "open_address": self.source_menu.ask_address, "demo": self.source_menu.choose_demo,
                 "camera": self._camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
-                "crop": lambda: view.begin_box(_CROP), "uncrop": self.framing_menu.uncrop,
+                "crop": lambda: self._begin_box(_CROP), "uncrop": self.framing_menu.uncrop,
                 "new_prompt": self._new_prompt,
-                "box_prompt": lambda: view.begin_box(("prompt", None)),
+                "box_prompt": lambda: self._begin_box(("prompt", None)),
                 "undo": self._store.undo, "redo": self._store.redo,
                 "open_session": self.files.ask_open, "save_session": self.files.ask_save,
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
@@ -204,6 +208,13 @@ class MainWindow(QMainWindow):
     def _new_prompt(self) -> None:
         self.body.go_to(0)
         self.prompts.focus_new_row()
+
+    def _begin_box(self, purpose: object) -> None:
+        if self.canvas.picture is None:
+            self.say(Message("box", self.tr("There is no picture to draw a box on yet."), "warning"))
+        else:
+            self.messages.take_back("box")
+            self.canvas.begin_box(purpose)
 
     def _box_drawn(self, purpose: object, box: QRectF) -> None:
         if purpose == _CROP:

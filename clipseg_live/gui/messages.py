@@ -94,7 +94,7 @@ class _Card(QFrame):
         name, colour = _ICONS[message.level]
         self.setObjectName("message")
         self.setStyleSheet(
-            f"#message {{ background: {theme.RAISED}; border: 1px solid {theme.EDGE}; border-left: 3px solid {colour}; "
+            f"#message {{ background: {theme.RAISED}; border: 1px solid {theme.EDGE}; "
             f"border-radius: {theme.RADIUS}px; }}"
         )
         sign = QLabel()

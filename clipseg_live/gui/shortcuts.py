@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDialog, QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from clipseg_live.gui import theme
 
 _CONTEXT = "Shortcuts"
+_LEFT_GROUPS = 3
 
 
 def QT_TRANSLATE_NOOP(context: str, text: str) -> str:
@@ -123,18 +124,17 @@ class ShortcutsDialog(QDialog):
         self.setWindowTitle(self.tr("Keys"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         inside = QWidget()
-        grid = QGridLayout(inside)
-        grid.setContentsMargins(3 * theme.UNIT, 2 * theme.UNIT, 3 * theme.UNIT, 2 * theme.UNIT)
-        grid.setHorizontalSpacing(2 * theme.UNIT)
-        grid.setVerticalSpacing(theme.UNIT // 2)
-        grid.setColumnMinimumWidth(2, 3 * theme.UNIT)
+        columns = QHBoxLayout(inside)
+        columns.setContentsMargins(3 * theme.UNIT, theme.UNIT, 3 * theme.UNIT, 2 * theme.UNIT)
+        columns.setSpacing(5 * theme.UNIT)
         groups = list(dict.fromkeys(row.group for row in TABLE))
-        self._fill(grid, 0, groups[:2])
-        bottom = self._fill(grid, 3, groups[2:])
+        left, right = self._column(groups[:_LEFT_GROUPS]), self._column(groups[_LEFT_GROUPS:])
         for keys, text in IN_HAND:
-            self._line(grid, bottom, 3, translated(keys), translated(text))
-            bottom += 1
-        grid.setRowStretch(grid.rowCount(), 1)
+            self._line(right, translated(keys), translated(text))
+        columns.addLayout(left, 1)
+        columns.addLayout(right, 1)
+        for column in (left, right):
+            column.setRowStretch(column.rowCount(), 1)
         area = QScrollArea()
         area.setWidget(inside)
         area.setWidgetResizable(True)
@@ -147,24 +147,23 @@ class ShortcutsDialog(QDialog):
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignHCenter)
         self.resize(820, min(640, max(360, parent.height() - 40)))
 
-    def _fill(self, grid: QGridLayout, column: int, groups: list[str]) -> int:
-        line = 0
+    def _column(self, groups: list[str]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(theme.UNIT // 2)
         for group in groups:
             heading = QLabel(translated(group))
             theme.set_kind(heading, "heading")
             heading.setContentsMargins(0, theme.UNIT, 0, theme.UNIT // 2)
-            grid.addWidget(heading, line, column, 1, 2)
-            line += 1
+            grid.addWidget(heading, grid.rowCount(), 0, 1, 2)
             for row in TABLE:
                 if row.group == group and row.keys:
                     keys = [QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys]
-                    self._line(grid, line, column, self.tr(" or ").join(keys), translated(row.text).rstrip("…"))
-                    line += 1
-        return line
+                    self._line(grid, self.tr(" or ").join(keys), translated(row.text).rstrip("…"))
+        return grid
 
-    def _line(self, grid: QGridLayout, line: int, column: int, keys: str, text: str) -> None:
-        said = QLabel(text)
+    def _line(self, grid: QGridLayout, keys: str, text: str) -> None:
+        line = grid.rowCount()
         pressed = QLabel(keys)
         theme.set_kind(pressed, "muted")
-        grid.addWidget(said, line, column)
-        grid.addWidget(pressed, line, column + 1, Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(QLabel(text), line, 0)
+        grid.addWidget(pressed, line, 1, Qt.AlignmentFlag.AlignRight)

@@ -2,6 +2,7 @@
 
 import platform
 import re
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -12,8 +13,37 @@ from clipseg_live.core.live import LiveSettings, SessionStatus, SourceState, Wor
 from clipseg_live.gui import theme
 from clipseg_live.gui.controls import tool_button
 
+_GAP = "     "
 _BUSY = (WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING)
 _WITHOUT_PICTURE = (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED)
+
+
+class Figures(QLabel):
+    """Parts of a line, the most important first; those for which there is no room are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        theme.set_kind(self, "figure")
+        self.setFont(theme.figure_font())
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._parts: tuple[str, ...] = ()
+
+    def show_parts(self, parts: Sequence[str]) -> None:
+        self._parts = tuple(parts)
+        self.setToolTip("\n".join(parts))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        metrics, room = self.fontMetrics(), self.width()
+        parts = list(self._parts)
+        while len(parts) > 1 and metrics.horizontalAdvance(_GAP.join(parts)) > room:
+            parts.pop()
+        self.setText(metrics.elidedText(_GAP.join(parts), Qt.TextElideMode.ElideRight, room))
 
 
 class StatusLine(QFrame):
@@ -28,7 +58,6 @@ class StatusLine(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         theme.set_kind(self, "bar")
-        self._parts: list[str] = []
         self.dot = QLabel("●")
         self.worker = QLabel()
         self.worker.setFont(theme.figure_font())
@@ -40,12 +69,8 @@ class StatusLine(QFrame):
         self.restart_button = QPushButton(self.tr("Restart"))
         self.restart_button.setAccessibleName(self.tr("Restart the segmentation"))
         self.restart_button.clicked.connect(self.restart)
-        self.figures = QLabel()
-        theme.set_kind(self.figures, "figure")
-        self.figures.setFont(theme.figure_font())
+        self.figures = Figures()
         self.figures.setAccessibleName(self.tr("Rates and delay"))
-        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.figures.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.details_button = tool_button("chart", self.tr("Statistics"), checkable=True)
         self.details_button.toggled.connect(self.details)
         row = QHBoxLayout(self)
@@ -68,13 +93,7 @@ class StatusLine(QFrame):
         if done is not None:
             self.loading.setValue(round(1000 * done))
         self.restart_button.setVisible(worker.state is WorkerState.WAITING)
-        self._parts = [] if status.source.state in _WITHOUT_PICTURE else self._figures(status)
-        self.figures.setToolTip("\n".join(self._parts))
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
+        self.figures.show_parts([] if status.source.state in _WITHOUT_PICTURE else self._figures(status))
 
     def _figures(self, status: SessionStatus) -> list[str]:
         """The most important first."""
@@ -88,14 +107,6 @@ class StatusLine(QFrame):
             f"{source.width} × {source.height}",
         ]
 
-    def _fit(self) -> None:
-        metrics, room = self.figures.fontMetrics(), self.figures.width()
-        parts = list(self._parts)
-        while len(parts) > 1 and metrics.horizontalAdvance("     ".join(parts)) > room:
-            parts.pop()
-        text = "     ".join(parts)
-        self.figures.setText(metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
-
     def _words(self, status: SessionStatus) -> tuple[str, str]:
         worker = status.worker
         if worker.state is WorkerState.READY:
@@ -105,6 +116,8 @@ class StatusLine(QFrame):
         if worker.state is WorkerState.WAITING:
             return self.tr("Segmentation stopped"), theme.DANGER
         if worker.state is WorkerState.LOADING:
+            if worker.progress.endswith(" MB"):
+                return self.tr("Downloading the model: {0}").format(worker.progress), theme.ACCENT
             return worker.progress or self.tr("Loading the model"), theme.ACCENT
         if worker.state is WorkerState.RESTARTING:
             return self.tr("Segmentation starts again"), theme.WARNING

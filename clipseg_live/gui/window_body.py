@@ -68,7 +68,10 @@ class WindowBody(QWidget):
         self._panel_wanted = True
         self.tabs.show()
         self.tabs.setCurrentIndex(tab)
-        self.tabs.tabBar().setFocus()
+        if tab == 0:
+            self.prompts.focus_first_row()
+        else:
+            self.tabs.tabBar().setFocus()
 
     def toggle_panel(self) -> None:
         self._panel_wanted = not self._panel_wanted
@@ -85,6 +88,7 @@ class WindowBody(QWidget):
         tabs = QTabWidget()
         tabs.setAccessibleName(self.tr("Prompts and look"))
         tabs.setDocumentMode(True)
+        tabs.tabBar().setDrawBase(False)
         tabs.addTab(self.prompts, self.tr("Prompts"))
         tabs.addTab(self.look, self.tr("Look"))
         tabs.setMinimumWidth(PANEL_WIDTH - 4 * theme.UNIT)

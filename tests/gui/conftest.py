@@ -33,6 +33,7 @@ class FakePanel(QWidget):
         self.shares: dict[int, float] = {}
         self.pictures: list[tuple[int | None, PromptPicture]] = []
         self.new_rows = 0
+        self.first_rows = 0
 
     def show_shares(self, shares: dict[int, float]) -> None:
         self.shares = shares
@@ -42,6 +43,9 @@ class FakePanel(QWidget):
 
     def focus_new_row(self) -> None:
         self.new_rows += 1
+
+    def focus_first_row(self) -> None:
+        self.first_rows += 1
 
 
 class FakeServices:

@@ -1,0 +1,141 @@
+"""Starting and ending the application."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.live import LiveSettings, SourceSpec
+from clipseg_live.gui import app, preferences
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.preferences import Preferences
+from tests.gui.conftest import FakePanel, FakeServices
+from tests.gui.fake_session import FakeSession
+
+
+@pytest.fixture(autouse=True)
+def plain_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "panels_for", lambda folder: lambda store: (FakePanel(), QWidget()))
+
+
+@pytest.fixture(autouse=True)
+def signals_stay() -> object:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def run(path: Path, session: FakeSession, services: FakeServices, end: object = None, **values: object) -> int:
+    """Run the application until ``end`` (by default closing the window) has been called."""
+
+    def close() -> None:
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, MainWindow) and widget.isVisible():
+                widget.close()
+
+    QTimer.singleShot(100, end or close)
+
+    def make(settings: LiveSettings) -> FakeSession:
+        session.settings = settings
+        return session
+
+    return app.run(make_session=make, services=services.real, path=path, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "preferences.json"
+
+
+def test_it_starts_with_the_first_camera_and_ends_cleanly(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
+    assert run(path, session, services) == 0
+    assert session.names()[:2] == ["start", "open"] and session.last("open") == SourceSpec(name="camera:0")
+    assert session.stops >= 1
+    assert preferences.load(path)[0].recent == (SourceSpec(name="camera:0"),)
+
+
+def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices) -> None:
+    source = SourceSpec(name="/films/walk.mp4")
+    preferences.save(path, Preferences(settings=LiveSettings(effect="raw"), recent=(source,)))
+    run(path, session, services)
+    assert session.last("open") == source and session.settings.effect == "raw"
+
+
+def test_what_is_asked_for_comes_before_what_was_last(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
+    preferences.save(path, Preferences(settings=LiveSettings(effect="raw"), recent=(SourceSpec(name="demo:3"),)))
+    run(
+        path, session, services, settings=LiveSettings(effect="blur"), source="demo:5", prompts=("mug", "hair"),
+        model="shapes",
+    )  # fmt: skip
+    assert session.last("open") == SourceSpec(name="demo:5")
+    assert session.settings.effect == "blur" and session.settings.engine.model == "shapes"
+    assert [row.text for row in session.settings.rows] == ["mug", "hair"]
+
+
+def test_too_many_prompts_are_refused_before_a_window_is_there(path: Path, session: FakeSession) -> None:
+    with pytest.raises(UsageError, match="16 prompts"):
+        app.run(prompts=["x"] * 17, path=path, make_session=lambda settings: session)
+    assert session.asked == []
+
+
+def test_broken_preferences_are_told_in_the_window(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
+    path.write_text("{")
+    told: list[str] = []
+
+    def look() -> None:
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, MainWindow) and widget.isVisible():
+                told.extend(widget.messages.texts())
+                widget.close()
+
+    assert run(path, session, services, look) == 0
+    assert len(told) == 1 and "damaged" in told[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_polite_kill_ends_it_as_closing_does(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
+    assert run(path, session, services, lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
+    assert session.stops >= 1 and path.exists()
+
+
+def test_a_session_that_does_not_start_is_stopped(path: Path, session: FakeSession, services: FakeServices) -> None:
+    def refuse(spec: SourceSpec) -> None:
+        raise UsageError("That is no source.")
+
+    session.open = refuse  # type: ignore[method-assign]
+    with pytest.raises(UsageError, match="no source"):
+        app.run(path=path, make_session=lambda settings: session, services=services.real)
+    assert session.stops == 1
+
+
+def test_opencv_s_plugins_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", "/somewhere/cv2/qt/plugins")
+    app.application()
+    assert "QT_QPA_PLATFORM_PLUGIN_PATH" not in os.environ
+
+
+def test_nothing_heavy_is_imported_for_the_window() -> None:
+    code = (
+        "import sys; import clipseg_live.gui.app, clipseg_live.gui.main_window, clipseg_live.gui.services; "
+        "import clipseg_live.assemble.desktop, clipseg_live.assemble.live; "
+        "print([name for name in ('torch', 'transformers', 'cv2', 'av', 'PIL', 'huggingface_hub', 'qtawesome') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,549 @@
+"""The whole window on a session without devices: what a person does, and what the session is asked."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QRectF, Qt, QTimer
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+)
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.live import (
+    Framing,
+    LiveSettings,
+    Message,
+    RecordingStatus,
+    SourceSpec,
+    SourceState,
+    SourceStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.core.session_file import load_session, save_session
+from clipseg_live.gui import preferences
+from clipseg_live.gui.camera_dialog import CameraDialog
+from clipseg_live.gui.main_window import MainWindow, cut_out
+from clipseg_live.gui.preferences import Preferences
+from clipseg_live.gui.shortcuts import TABLE, ShortcutsDialog
+from clipseg_live.gui.source_menu import AddressDialog
+from tests.gui.conftest import FakeServices
+from tests.gui.fake_session import RATES, READY, FakeSession, picture, playing, running
+from tests.gui.test_canvas import PLAIN_POSITION, drag, drop, files
+
+LEFT = Qt.MouseButton.LeftButton
+Make = Callable[..., MainWindow]
+
+
+def key(qtbot: QtBot, window: MainWindow, name: str) -> None:
+    """Press the first key of an action, where the focus is."""
+    action: QAction = window.actions_by_name[name]
+    combination = action.shortcut()[0]
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=2000)
+    qtbot.keyClick(window.focusWidget() or window, combination.key(), combination.keyboardModifiers())
+
+
+def texts(window: MainWindow) -> list[str]:
+    return window.messages.texts()
+
+
+def with_picture(window: MainWindow, session: FakeSession, qtbot: QtBot, **values: object) -> None:
+    shown = picture(**values)  # type: ignore[arg-type]
+    session.show(shown)
+    qtbot.waitUntil(lambda: window.canvas.picture is shown, timeout=2000)
+
+
+def dialog_of(kind: type) -> object:
+    return next(each for each in QApplication.topLevelWidgets() if isinstance(each, kind) and each.isVisible())
+
+
+# pictures, settings, states
+
+
+def test_the_newest_picture_of_the_session_is_shown(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.be(running())
+    session.show(picture(value=10))
+    with_picture(window, session, qtbot, value=200, ids=(3,))
+    window.refresh()
+    spot = window.canvas.picture_rect().center().toPoint() + QPoint(50, 0)
+    assert window.canvas.grab().toImage().pixelColor(spot).getRgb()[:3] == (200, 200, 200)
+    assert window.prompts.shares == {3: 0.5}
+
+
+def test_every_change_of_the_settings_reaches_the_session(window: MainWindow, session: FakeSession) -> None:
+    window.store.update(effect="blur")
+    assert session.settings.effect == "blur"
+    window.store.undo()
+    assert session.settings == LiveSettings()
+    assert not window.actions_by_name["undo"].isEnabled() and window.actions_by_name["redo"].isEnabled()
+
+
+def test_without_a_source_there_is_a_way_on(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
+    qtbot.mouseClick(button(window, "Show the demo scene"), LEFT)
+    assert session.last("open") == SourceSpec(name="demo:")
+    assert window.windowTitle().startswith("Demo scene")
+
+
+def button(window: MainWindow, text: str) -> QPushButton:
+    return next(each for each in window.canvas.findChildren(QPushButton) if each.text() == text and each.isVisible())
+
+
+def test_a_missing_camera_offers_the_demo_and_another_try(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    window.open_source(SourceSpec(name="camera:0"))
+    session.be(SourceStatus(SourceState.FAILED, "camera 0", problem="There is no camera."))
+    window.refresh()
+    notice = window.canvas.notice
+    assert notice is not None and notice.title == "Camera 0 cannot be opened" and notice.text == "There is no camera."
+    qtbot.mouseClick(button(window, "Try again"), LEFT)
+    assert [spec for name, spec in session.asked if name == "open"] == [SourceSpec(name="camera:0")] * 2
+    qtbot.mouseClick(button(window, "Show the demo scene"), LEFT)
+    assert session.last("open") == SourceSpec(name="demo:")
+
+
+def test_while_reconnecting_the_last_picture_stays(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.be(running())
+    with_picture(window, session, qtbot, value=200)
+    window.refresh()
+    assert window.canvas.notice is None
+    session.be(replace(running(), state=SourceState.RECONNECTING, problem="It was unplugged."))
+    session.shown = None
+    session.on_picture()
+    window.refresh()
+    notice = window.canvas.notice
+    assert notice is not None and notice.quiet and notice.text == "It was unplugged."
+    spot = window.canvas.picture_rect().center().toPoint() + QPoint(50, 0)
+    assert window.canvas.grab().toImage().pixelColor(spot).getRgb()[:3] == (200, 200, 200)
+
+
+@pytest.mark.parametrize(
+    ("state", "title", "quiet"),
+    [
+        (SourceState.CLOSED, "Opening one.mp4…", False),
+        (SourceState.OPENING, "Opening one.mp4…", False),
+        (SourceState.RECONNECTING, "Reconnecting to one.mp4", False),
+        (SourceState.ENDED, "one.mp4 has ended", False),
+    ],
+)
+def test_states_without_a_picture_are_told(
+    window: MainWindow, session: FakeSession, state: SourceState, title: str, quiet: bool
+) -> None:
+    window.open_source(SourceSpec(name="/films/one.mp4"))
+    session.be(replace(running(), state=state))
+    window.refresh()
+    assert window.canvas.notice is not None
+    assert (window.canvas.notice.title, window.canvas.notice.quiet) == (title, quiet)
+
+
+def test_a_finished_file_stays_on_its_last_frame(window: MainWindow, session: FakeSession) -> None:
+    session.be(playing(60, state=SourceState.ENDED))
+    window.refresh()
+    assert window.canvas.notice is None and window.transport.isVisible()
+
+
+def test_figures_recording_and_transport_follow_the_session(window: MainWindow, session: FakeSession) -> None:
+    session.be(playing(), READY, rates=RATES, recording=RecordingStatus(True, Path("a.mp4"), 5, 1_000_000))
+    window.refresh()
+    assert "7.4 segmented" in window.status_line.figures.text()
+    assert window.recording_bar.figures.text() == "0:05  ·  1.0 MB"
+    assert window.transport.time.text() == "0:12 / 1:00"
+
+
+def test_the_window_refreshes_itself(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.be(playing(33))
+    qtbot.waitUntil(lambda: window.transport.time.text().startswith("0:33"), timeout=2000)
+
+
+def test_messages_of_the_session_are_shown_and_taken_back(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    session.on_message(Message("worker", "The worker crashed.", "warning"))
+    qtbot.waitUntil(lambda: texts(window) == ["The worker crashed."], timeout=2000)
+    session.on_message(Message("worker", ""))
+    qtbot.waitUntil(lambda: texts(window) == [], timeout=2000)
+
+
+def test_a_stopped_worker_is_restarted_from_the_status_line(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    session.be(running(), WorkerStatus(WorkerState.WAITING))
+    window.refresh()
+    qtbot.mouseClick(window.status_line.restart_button, LEFT)
+    assert "restart_worker" in session.names()
+
+
+# boxes and drops
+
+
+def test_a_box_becomes_the_picture_of_a_new_prompt(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    with_picture(window, session, qtbot, value=200)
+    key(qtbot, window, "box_prompt")
+    area = window.canvas.picture_rect().toRect()
+    drag(qtbot, window.canvas, area.center() + QPoint(1, 1), area.bottomRight() - QPoint(4, 4))
+    ((row_id, made),) = window.prompts.pictures
+    assert row_id is None
+    assert made.width == pytest.approx(160, abs=3) and made.height == pytest.approx(90, abs=3)
+    assert (made.pixels[:, 2:] == 200).all()
+
+
+def test_a_box_is_asked_for_by_a_row(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    with_picture(window, session, qtbot)
+    window.prompts.box_requested.emit(7)
+    area = window.canvas.picture_rect().toRect()
+    drag(qtbot, window.canvas, area.center(), area.center() + QPoint(100, 60))
+    assert [row_id for row_id, _ in window.prompts.pictures] == [7]
+
+
+def test_a_region_is_cropped_through_the_store(
+    window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot
+) -> None:
+    with_picture(window, session, qtbot)
+    before = Framing(mirror=True)
+    window.store.update(framing=before)
+    window.framing_menu.crop_action.trigger()
+    area = window.canvas.picture_rect().toRect()
+    drag(qtbot, window.canvas, area.topLeft(), area.center())
+    ((box, framing),) = services.crops
+    assert framing == before and box == pytest.approx((0, 0, 0.5, 0.5), abs=0.01)
+    assert session.settings.framing == Framing(mirror=True, crop=box)
+    key(qtbot, window, "uncrop")
+    assert session.settings.framing == before
+
+
+def test_without_a_picture_a_box_is_refused_with_a_message(window: MainWindow, qtbot: QtBot) -> None:
+    key(qtbot, window, "crop")
+    assert window.canvas.purpose is None and len(texts(window)) == 1
+
+
+def test_large_boxes_are_taken_at_a_part_of_their_pixels() -> None:
+    pixels = np.arange(3000 * 4000 * 3, dtype=np.uint32).astype(np.uint8).reshape(3000, 4000, 3)
+    whole = cut_out(pixels, QRectF(0, 0, 1, 1))
+    assert max(whole.width, whole.height) <= 1024 and whole.width / whole.height == pytest.approx(4 / 3, abs=0.01)
+    part = cut_out(pixels, QRectF(0.5, 0.5, 0.1, 0.1))
+    assert np.array_equal(part.pixels, pixels[1500:1800, 2000:2400])
+    tiny = cut_out(pixels, QRectF(1.0, 1.0, 0.0, 0.0))
+    assert (tiny.width, tiny.height) == (1, 1)
+
+
+@PLAIN_POSITION
+def test_a_dropped_video_is_opened(window: MainWindow, session: FakeSession) -> None:
+    assert drop(window.canvas, files("/films/walk.mp4"))
+    assert session.last("open") == SourceSpec(name="/films/walk.mp4")
+    assert window.windowTitle() == "walk.mp4 – clipseg-live"
+
+
+@PLAIN_POSITION
+def test_a_dropped_session_takes_over_and_undo_brings_the_old_one_back(
+    window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
+) -> None:
+    path = tmp_path / "mine.clipseg.json"
+    save_session(path, LiveSettings(effect="heatmap"))
+    assert drop(window.canvas, files(str(path)))
+    assert session.settings.effect == "heatmap" and texts(window) == ["Opened the session mine.clipseg.json."]
+    key(qtbot, window, "undo")
+    assert session.settings.effect == LiveSettings().effect
+
+
+@PLAIN_POSITION
+def test_a_dropped_file_that_is_no_session_says_so(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    drop(window.canvas, files(str(tmp_path / "other.json")))
+    assert "is not a session file" in texts(window)[0]
+    assert session.settings == LiveSettings()
+
+
+# keys
+
+
+def test_every_action_of_the_table_is_there_and_no_key_means_two_things(window: MainWindow) -> None:
+    assert list(window.actions_by_name) == [row.name for row in TABLE]
+    keys = [key for row in TABLE for key in row.keys]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("play", ("pause", None)),
+        ("play_anywhere", ("pause", None)),
+        ("back", ("step", -1)),
+        ("on", ("step", 1)),
+        ("skip_back", ("seek", 7)),
+        ("skip_on", ("seek", 17)),
+        ("loop", ("set_loop", True)),
+        ("slower", ("set_speed", 0.75)),
+        ("faster", ("set_speed", 1.5)),
+    ],
+)
+def test_keys_of_playing(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, name: str, asked: tuple[str, object]
+) -> None:
+    session.be(playing())
+    window.refresh()
+    session.asked.clear()
+    window.canvas.setFocus()
+    key(qtbot, window, name)
+    assert session.asked == [asked]
+
+
+def test_keys_of_the_picture_are_letters_elsewhere(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    field = QLineEdit(window)
+    field.show()
+    field.setFocus()
+    session.be(playing())
+    window.refresh()
+    session.asked.clear()
+    qtbot.keyClicks(field, "a [l], .")
+    assert field.text() == "a [l], ." and session.asked == []
+
+
+def test_keys_of_the_source(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    key(qtbot, window, "demo")
+    assert session.last("open") == SourceSpec(name="demo:")
+    key(qtbot, window, "mirror")
+    key(qtbot, window, "turn")
+    assert session.settings.framing == Framing(mirror=True, turn=270)
+    key(qtbot, window, "open_file")
+    dialog_of(QFileDialog).close()  # type: ignore[attr-defined]
+    key(qtbot, window, "open_address")
+    dialog_of(AddressDialog).close()  # type: ignore[attr-defined]
+
+
+def test_the_source_menu_opens_by_key(window: MainWindow, qtbot: QtBot) -> None:
+    menu = window.source_menu.menu()
+    shown: list[bool] = []
+    menu.aboutToShow.connect(lambda: (shown.append(True), menu.close()))
+    qtbot.waitUntil(lambda: not shown and window.isVisible())
+    QTimer.singleShot(50, menu.close)
+    key(qtbot, window, "source")
+    assert shown
+
+
+def test_keys_of_taking_away(window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot) -> None:
+    with_picture(window, session, qtbot)
+    key(qtbot, window, "record")
+    window.refresh()
+    key(qtbot, window, "record")
+    assert [name for name in session.names() if "recording" in name] == ["start_recording", "stop_recording"]
+    key(qtbot, window, "copy")
+    assert texts(window) == ["The picture is on the clipboard."]
+    key(qtbot, window, "snapshot")
+    qtbot.waitUntil(lambda: any("picture.png" in text for text in texts(window)), timeout=2000)
+    assert len(services.snapshots) == 1
+
+
+def test_keys_of_the_view(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    with_picture(window, session, qtbot)
+    key(qtbot, window, "zoom_in")
+    assert window.canvas.zoom == pytest.approx(1.25)
+    key(qtbot, window, "zoom_out")
+    key(qtbot, window, "zoom_in")
+    key(qtbot, window, "fit")
+    assert window.canvas.zoom == 1.0
+    key(qtbot, window, "panels")
+    assert not window.body.tabs.isVisible()
+    key(qtbot, window, "look")
+    assert window.body.tabs.isVisible() and window.body.tabs.currentWidget() is window.body.look
+    key(qtbot, window, "prompts")
+    assert window.body.tabs.currentWidget() is window.prompts
+    key(qtbot, window, "new_prompt")
+    assert window.prompts.new_rows == 1
+    key(qtbot, window, "picture")
+    assert window.focusWidget() is window.canvas
+
+
+def test_the_key_list_is_shown(window: MainWindow, qtbot: QtBot) -> None:
+    key(qtbot, window, "help")
+    dialog = dialog_of(ShortcutsDialog)
+    assert isinstance(dialog, ShortcutsDialog)
+    words = {label.text() for label in dialog.findChildren(QLabel)}
+    assert {row.text.rstrip("…") for row in TABLE if row.keys} <= words
+    dialog.close()
+
+
+def test_full_screen_shows_nothing_but_the_picture_and_goes_back(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    session.be(playing())
+    with_picture(window, session, qtbot)
+    window.refresh()
+    window.body.toggle_panel()
+    qtbot.mouseDClick(window.canvas, LEFT, pos=QPoint(50, 50))
+    assert window.isFullScreen()
+    qtbot.waitUntil(lambda: window.canvas.size() == window.size(), timeout=2000)
+    assert not window.transport.isVisible() and not window.status_line.isVisible()
+    qtbot.keyClick(window.canvas, Qt.Key.Key_Escape)
+    assert not window.isFullScreen()
+    assert window.transport.isVisible() and window.status_line.isVisible() and not window.body.tabs.isVisible()
+    key(qtbot, window, "full_screen")
+    assert window.isFullScreen()
+
+
+def test_statistics_are_opened_filled_and_closed(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.be(running(), READY, rates=RATES)
+    session.rows = [(20.0, {"encode": 90.0}), (0.0, {"encode": 95.0})]
+    key(qtbot, window, "statistics")
+    assert window.stats.isVisible()
+    qtbot.waitUntil(lambda: "encode 92.0 ms" in window.stats.accessibleDescription(), timeout=2000)
+    qtbot.mouseClick(window.status_line.details_button, LEFT)
+    assert not window.stats.isVisible()
+
+
+def test_diagnostics_are_copied(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.be(running(), READY, rates=RATES)
+    key(qtbot, window, "statistics")
+    qtbot.mouseClick(window.stats.copy_button, LEFT)
+    assert "412 skipped" in QGuiApplication.clipboard().text()
+
+
+# dialogs and files
+
+
+def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    key(qtbot, window, "camera")
+    assert "no camera" in texts(window)[0]
+    window.open_source(SourceSpec(name="camera:0"))
+    session.be(replace(running(), controls=(("gain", 20.0),)))
+    key(qtbot, window, "camera")
+    dialog = dialog_of(CameraDialog)
+    assert isinstance(dialog, CameraDialog)
+    window.refresh()
+    dialog.sliders["gain"].setValue(25)
+    assert session.last("set_control") == ("gain", 25.0)
+    dialog.size_box.setCurrentIndex(1)
+    assert session.last("open") == SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 25.0),))
+    assert window.keeper.value.recent[0].controls == (("gain", 25.0),)
+    dialog.close()
+    qtbot.waitUntil(lambda: not any(isinstance(each, CameraDialog) for each in window.children()), timeout=2000)
+    window.refresh()
+
+
+def test_a_session_is_saved_and_opened_through_the_dialogs(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, tmp_path: Path
+) -> None:
+    window.store.update(effect="raw")
+    key(qtbot, window, "save_session")
+    dialog = dialog_of(QFileDialog)
+    assert isinstance(dialog, QFileDialog)
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectFile("mine.clipseg.json")
+    dialog.accept()
+    path = tmp_path / "mine.clipseg.json"
+    assert load_session(path).effect == "raw"
+    window.store.update(effect="blur")
+    qtbot.waitUntil(lambda: not any(isinstance(each, QFileDialog) for each in window.children()), timeout=2000)
+    key(qtbot, window, "open_session")
+    dialog = dialog_of(QFileDialog)
+    assert isinstance(dialog, QFileDialog)
+    dialog.selectFile(str(path))
+    dialog.accept()
+    assert session.settings.effect == "raw"
+
+
+def test_a_session_that_cannot_be_saved_says_so(window: MainWindow, tmp_path: Path) -> None:
+    window.files.save(tmp_path / "missing" / "mine.clipseg.json")
+    assert "could not be saved" in texts(window)[0]
+
+
+def test_files_go_where_the_person_wants(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    window.actions_by_name["folder"].trigger()
+    dialog = dialog_of(QFileDialog)
+    assert isinstance(dialog, QFileDialog)
+    dialog.fileSelected.emit(str(tmp_path / "there"))
+    dialog.close()
+    window.recording_bar.toggle()
+    assert session.last("start_recording").parent == tmp_path / "there"  # type: ignore[attr-defined]
+
+
+# the end, and the next start
+
+
+def test_closing_stops_the_session_once_and_keeps_everything(
+    window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
+) -> None:
+    window.open_source(SourceSpec(name="/films/walk.mp4"))
+    window.store.update(effect="blur")
+    key(qtbot, window, "quit")
+    window.shut_down()
+    assert session.stops == 1 and not window.isVisible()
+    kept, problem = preferences.load(tmp_path / "preferences.json")
+    assert problem == "" and kept.settings.effect == "blur"
+    assert kept.recent == (SourceSpec(name="/films/walk.mp4"),)
+    assert kept.geometry and kept.panels
+    session.show(picture())  # nobody listens any more
+    session.on_message(Message("a", "b"))
+
+
+def test_the_window_comes_back_where_it_was(make_window: Make, tmp_path: Path) -> None:
+    first = make_window(size=(1000, 640))
+    first.body.splitter.setSizes([600, 400])
+    sizes = first.body.splitter.sizes()
+    first.close()
+    kept, _ = preferences.load(tmp_path / "preferences.json")
+    second = make_window(kept=kept, size=(1000, 640))
+    assert second.body.splitter.sizes() == sizes
+
+
+def test_a_damaged_geometry_is_passed_over(make_window: Make) -> None:
+    assert make_window(kept=Preferences(geometry="%%%", panels="AAAA")).isVisible()
+
+
+# looks
+
+
+@pytest.mark.parametrize("size", [(900, 600), (1280, 800), (1920, 1080)])
+def test_the_picture_is_the_largest_thing(make_window: Make, session: FakeSession, size: tuple[int, int]) -> None:
+    session.be(playing(), READY, rates=RATES)
+    window = make_window(size=size)
+    window.refresh()
+    assert (window.width(), window.height()) == size
+    area = window.canvas.width() * window.canvas.height()
+    assert area > 0.4 * size[0] * size[1] and area > window.body.tabs.width() * window.body.tabs.height()
+    for part in (window.body.menu_button, window.transport.speed_box, window.status_line.details_button):
+        corner = part.mapTo(window, part.rect().bottomRight())
+        assert window.rect().contains(corner)
+
+
+def test_every_control_has_an_accessible_name(window: MainWindow, session: FakeSession) -> None:
+    session.be(playing(), WorkerStatus(WorkerState.WAITING))
+    window.refresh()
+    kinds = (QAbstractButton, QComboBox, QSlider)
+    parts = [each for kind in kinds for each in window.findChildren(kind) if each.isVisibleTo(window)]
+    named = [each for each in parts if each.objectName() not in ("ScrollLeftButton", "ScrollRightButton")]
+    assert len(named) > 12
+    assert [each for each in named if not (each.accessibleName() or each.text())] == []  # type: ignore[attr-defined]
+
+
+def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session: FakeSession) -> None:
+    session.be(playing())
+    window.refresh()
+    reached, widget = set(), window.canvas
+    for _ in range(400):
+        widget = widget.nextInFocusChain()  # type: ignore[assignment]
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisibleTo(window):
+            reached.add(widget)
+    body = window.body
+    wanted = {
+        window.source_menu, window.framing_menu, body.panel_button, body.menu_button, window.canvas,
+        window.recording_bar.record_button, window.recording_bar.snapshot_button, window.recording_bar.copy_button,
+        window.transport.play_button, window.transport.seek_bar, window.transport.speed_box,
+        window.status_line.details_button,
+    }  # fmt: skip
+    assert wanted <= reached
