@@ -14,8 +14,8 @@ from clipseg_live.demo.pictures import Picture, Thing, draw, wanted
 PRESENT = ("colour", "shape", "colour+shape", "size", "everything", "background")
 ABSENT = ("absent colour", "absent shape", "absent colour+shape", "absent size", "unrelated")
 MIXTURE = {
-    "colour": 0.14, "shape": 0.26, "colour+shape": 0.22, "size": 0.11, "everything": 0.03, "background": 0.03,
-    "absent colour": 0.03, "absent shape": 0.05, "absent colour+shape": 0.07, "absent size": 0.02, "unrelated": 0.04,
+    "colour": 0.14, "shape": 0.26, "colour+shape": 0.22, "size": 0.15, "everything": 0.03, "background": 0.03,
+    "absent colour": 0.03, "absent shape": 0.08, "absent colour+shape": 0.07, "absent size": 0.02, "unrelated": 0.04,
 }  # fmt: skip
 """How often training asks each kind of question. Shapes are the hardest to learn and get the largest share."""
 
