@@ -71,7 +71,7 @@ class LookPanel(QScrollArea):
         self.effect.offer([(effect, names.get(effect, effect)) for effect in EFFECTS])
         self.backdrop = Segments(
             self.tr("Backdrop"),
-            [("checkerboard", self.tr("Checkerboard")), ("colour", self.tr("Colour"))],
+            [("checkerboard", self.tr("Checks")), ("colour", self.tr("Colour"))],
             self._body,
         )
         self.backdrop_colour = ColourChooser(self.tr("Colour of the backdrop"), 30, self._body)

@@ -40,7 +40,8 @@ class PromptField(QLineEdit):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setMaxVisibleItems(8)
-        completer.activated[str].connect(self._complete)  # type: ignore[index]
+        # queued: after the field itself has taken the text
+        completer.activated[str].connect(self._complete, Qt.ConnectionType.QueuedConnection)  # type: ignore[index]
         self.setCompleter(completer)
 
     def show_text(self, text: str) -> None:

@@ -19,9 +19,9 @@ from clipseg_live.gui import icons, theme
 from clipseg_live.gui.widgets import FIELD
 
 _STEPS = 100
-_INSET = 8
+_INSET = 7
 _BAR = 3
-_GLYPH = 13
+_GLYPH = 12
 
 
 class SlideField(QSlider):
@@ -184,7 +184,7 @@ class SlideField(QSlider):
         painter.setFont(theme.figure_font(theme.SMALL_SIZE))
         metrics = painter.fontMetrics()
         figure = self._write(self.value() / _STEPS)
-        left = room.width() - metrics.horizontalAdvance(figure) - 6
+        left = room.width() - metrics.horizontalAdvance(figure) - 4
         named = bool(self._label) and metrics.horizontalAdvance(self._label) <= left
         painter.setPen(theme.qcolour(theme.MUTED if self.isEnabled() else theme.FAINT))
         if named:
