@@ -9,6 +9,11 @@ from clipseg_live.gui import theme
 PAUSE = 150
 """Milliseconds after the last key at which a text is applied."""
 
+_POPUP = f"""
+    QListView {{ background: {theme.RAISED}; border: 1px solid {theme.EDGE}; padding: 1px; outline: 0; }}
+    QListView::item {{ min-height: 26px; padding: 0 4px; border-radius: 4px; color: {theme.TEXT}; }}
+    QListView::item:selected, QListView::item:hover {{ background: {theme.ACCENT_SOFT}; }}
+"""
 _FADE = 24
 """Pixels in which a text that is too long fades out."""
 
@@ -40,6 +45,9 @@ class PromptField(QLineEdit):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setMaxVisibleItems(8)
+        popup = completer.popup()
+        assert popup is not None
+        popup.setStyleSheet(_POPUP)
         # queued: after the field itself has taken the text
         completer.activated[str].connect(self._complete, Qt.ConnectionType.QueuedConnection)  # type: ignore[index]
         self.setCompleter(completer)

@@ -18,7 +18,7 @@ from clipseg_live.gui.prompt_row import RowCard
 from clipseg_live.gui.row_parts import PictureFrame
 from clipseg_live.gui.state import Store
 from clipseg_live.gui.thumbnails import clipboard_picture, file_patterns, read_picture
-from clipseg_live.gui.widgets import IconButton, panel_sheet, small_label
+from clipseg_live.gui.widgets import IconButton, open_menu_under, panel_sheet, small_label
 
 
 class PromptPanel(QWidget):
@@ -42,11 +42,12 @@ class PromptPanel(QWidget):
         self.list = RowList(self)
         self.list.moved.connect(self._drop)
         self.hint = small_label(
-            self.tr("Type what you want to see, and press Enter: “a red mug”, “hair”, “anything wet”."), self
+            self.tr("Type what you want to see, and press Enter: “a red mug”, “hair”, “anything wet”."), self
         )
         self.hint.setContentsMargins(4, 2, 4, 0)
         self.problem = small_label("", self)
         theme.set_kind(self.problem, "problem")
+        self.problem.setContentsMargins(4, 2, 4, 0)
         self.problem.hide()
         self._make_new_row()
         column = QVBoxLayout(self)
@@ -149,14 +150,10 @@ class PromptPanel(QWidget):
         return menu
 
     def _open_menu(self) -> None:
-        self._open(self.menu(), self.more)
+        open_menu_under(self.menu(), self.more)
 
     def _open_picture_menu(self) -> None:
-        self._open(self.picture_menu(), self.picture)
-
-    def _open(self, menu: QMenu, button: QWidget) -> None:
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+        open_menu_under(self.picture_menu(), self.picture)
 
     # ---- showing the Store
 

@@ -13,7 +13,7 @@ from clipseg_live.gui.prompt_field import PromptField
 from clipseg_live.gui.row_parts import Grip, PictureFrame, Thumbnail
 from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
-from clipseg_live.gui.widgets import IconButton, hex_of
+from clipseg_live.gui.widgets import IconButton, hex_of, open_menu_under
 
 _WORD = 1500
 """Milliseconds without a key after which typing is a new step of undo."""
@@ -63,7 +63,8 @@ class RowCard(PictureFrame):
         self.solo = IconButton("solo", self.tr("Show this one alone"), checked_icon="solo", parent=self)
         self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self)
         self.more = IconButton("more", self.tr("More"), parent=self)
-        self.threshold = SlideField(self.tr("Threshold"), default=PromptStyle().threshold, parent=self)
+        self.threshold = SlideField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
+        self.threshold.setToolTip(self.tr("What reaches this probability is part of the mask"))
         self.share = QLabel(self)
         theme.set_kind(self.share, "figure")
         self.share.setFont(theme.figure_font())
@@ -243,9 +244,7 @@ class RowCard(PictureFrame):
         return action
 
     def _open_menu(self, button: QWidget) -> None:
-        menu = self.menu()
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+        open_menu_under(self.menu(), button)
 
     # ---- keys and pointer
 

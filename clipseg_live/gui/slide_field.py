@@ -27,7 +27,8 @@ _GLYPH = 12
 class SlideField(QSlider):
     """A value from 0 to ``top`` in steps of a hundredth: a field with its name and figure, filled as far as it goes.
 
-    glyph: "image" or "half", in place of the name where there is no room for it. bare: the name is written beside it.
+    short, or glyph ("half", or the name of an icon): in place of the name where there is no room for it.
+    bare: the name is written beside the field.
     edited: the person has changed the value; released: the person is done with this change.
     Click or drag anywhere in it; arrow and page keys, Home and End; double-click, Backspace or Delete: the default.
     """
@@ -39,6 +40,7 @@ class SlideField(QSlider):
         self,
         label: str,
         *,
+        short: str = "",
         glyph: str = "",
         bare: bool = False,
         default: float = 0.5,
@@ -47,7 +49,7 @@ class SlideField(QSlider):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
-        self._label, self._glyph, self._write = "" if bare else label, glyph, write
+        self._labels, self._glyph, self._write = () if bare else (label, short), glyph, write
         self._default = round(default * _STEPS)
         self._share: float | None = None
         self._colour = theme.ACCENT
@@ -89,7 +91,7 @@ class SlideField(QSlider):
         return round(_INSET + value * _STEPS / self.maximum() * (self.width() - 2 * _INSET))
 
     def sizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().horizontalAdvance(self._label) + 60, FIELD)
+        return QSize(self.fontMetrics().horizontalAdvance(self.accessibleName()) + 60, FIELD)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(44, FIELD)
@@ -185,10 +187,10 @@ class SlideField(QSlider):
         metrics = painter.fontMetrics()
         figure = self._write(self.value() / _STEPS)
         left = room.width() - metrics.horizontalAdvance(figure) - 4
-        named = bool(self._label) and metrics.horizontalAdvance(self._label) <= left
+        label = next((each for each in self._labels if each and metrics.horizontalAdvance(each) <= left), "")
         painter.setPen(theme.qcolour(theme.MUTED if self.isEnabled() else theme.FAINT))
-        if named:
-            painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, self._label)
+        if label:
+            painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, label)
         elif self._glyph and left >= _GLYPH:
             self._paint_glyph(painter, QRectF(room.x() - 1, (self.height() - _GLYPH) / 2, _GLYPH, _GLYPH))
         painter.setPen(theme.qcolour(theme.TEXT if self.isEnabled() else theme.FAINT))

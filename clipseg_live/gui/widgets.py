@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QEnterEvent,
     QKeyEvent,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -248,6 +249,16 @@ class Segments(QWidget):
         button = self._buttons.get(value)
         if button is not None:
             button.setChecked(True)
+
+
+def open_menu_under(menu: QMenu, button: QWidget) -> None:
+    """Open a menu below a button, in line with the edge that leaves it more room; it is deleted once it is closed."""
+    menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    corner = button.mapToGlobal(QPoint(0, button.height() + 2))
+    window = button.window()
+    if button.mapTo(window, QPoint(button.width() // 2, 0)).x() > window.width() // 2:
+        corner.setX(corner.x() + button.width() - menu.sizeHint().width())
+    menu.popup(corner)
 
 
 def small_label(text: str, parent: QWidget | None = None) -> QLabel:

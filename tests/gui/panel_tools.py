@@ -1,8 +1,8 @@
 """What tests of the panels share: a panel with rows, and hands for it."""
 
 import numpy as np
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QAction
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QAction, QDragEnterEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from shiboken6 import isValid
@@ -95,6 +95,15 @@ def top_level(qtbot, kind: type) -> QWidget:
 
     qtbot.waitUntil(lambda: bool(found()))
     return found()[0]
+
+
+def drag_enter(place: QPoint, content: QMimeData) -> QDragEnterEvent:
+    """What a widget hears when something is dragged onto it."""
+    rest = (Qt.DropAction.CopyAction, content, LEFT, Qt.KeyboardModifier.NoModifier)
+    try:
+        return QDragEnterEvent(QPointF(place), *rest)
+    except TypeError:  # Qt before 6.12
+        return QDragEnterEvent(place, *rest)
 
 
 def gone(qtbot, widget: QWidget) -> None:

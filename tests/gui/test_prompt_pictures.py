@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QColor, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication, QImage
+from PySide6.QtGui import QColor, QDragLeaveEvent, QDropEvent, QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from clipseg_live.core.errors import Failure, UsageError
@@ -16,7 +16,7 @@ from clipseg_live.gui.thumbnails import (
     read_picture,
     square_of,
 )
-from tests.gui.panel_tools import a_picture, card, choose, click, gone, item, make_panel, texts, top_level
+from tests.gui.panel_tools import a_picture, card, choose, click, drag_enter, gone, item, make_panel, texts, top_level
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
@@ -166,13 +166,15 @@ def test_the_thumbnail_shows_the_picture(qtbot):
 
 def drop(target, content: QMimeData) -> bool:
     """What Qt sends when it is dragged onto the widget and let go; whether the widget takes it."""
-    place, action = QPoint(20, 10), Qt.DropAction.CopyAction
-    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    enter = QDragEnterEvent(QPointF(place), action, content, buttons, keys)
+    place = QPoint(20, 10)
+    enter = drag_enter(place, content)
     QApplication.sendEvent(target, enter)
     if enter.isAccepted():
         assert target.property("target")
-        QApplication.sendEvent(target, QDropEvent(QPointF(place), action, content, buttons, keys))
+        QApplication.sendEvent(
+            target,
+            QDropEvent(QPointF(place), enter.dropAction(), content, enter.buttons(), enter.modifiers()),
+        )
     assert not target.property("target")
     return enter.isAccepted()
 
@@ -199,10 +201,8 @@ def test_a_drag_that_goes_on_leaves_no_mark(qtbot):
     panel = make_panel(qtbot, "mug")
     content = QMimeData()
     content.setImageData(an_image())
-    row, keys = card(panel, 0), Qt.KeyboardModifier.NoModifier
-    QApplication.sendEvent(
-        row, QDragEnterEvent(QPointF(5, 5), Qt.DropAction.CopyAction, content, Qt.MouseButton.LeftButton, keys)
-    )
+    row = card(panel, 0)
+    QApplication.sendEvent(row, drag_enter(QPoint(5, 5), content))
     assert row.property("target")
     QApplication.sendEvent(row, QDragLeaveEvent())
     assert not row.property("target")
