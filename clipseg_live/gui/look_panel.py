@@ -183,7 +183,8 @@ class LookPanel(QScrollArea):
             models.append((engine.model, PurePath(engine.model).name or engine.model))
         self.model.offer([*models, (_FOLDER, self.tr("Folder…"))])
         self.model.show_value(engine.model)
-        self.model.setToolTip(engine.model)
+        name = dict(self._models).get(engine.model, engine.model)
+        self.model.setToolTip(name if name == engine.model else f"{name}\n{engine.model}")
         names = {"auto": self.tr("Automatic"), "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
         devices = [*self._devices, *([engine.device] if engine.device not in self._devices else [])]
         self.device.offer([(device, names.get(device, device)) for device in devices])

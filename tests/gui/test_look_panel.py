@@ -66,6 +66,18 @@ def test_a_list_changes_the_settings(qtbot, make, control, text, value):
     assert not value(panel.store.settings) and getattr(panel, control).currentText() != text
 
 
+def test_long_names_can_be_read(qtbot, make):
+    panel = make(size=(300, 600))
+    panel.model.setItemText(0, "A model with a name that is much longer than its field is wide, and then some")
+    panel.model.setFocus()
+    qtbot.keyClick(panel.model, Qt.Key.Key_Space)
+    view = panel.model.view()
+    qtbot.waitUntil(view.isVisible)
+    assert view.viewport().width() >= view.sizeHintForColumn(0) > panel.model.width()
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    assert "CLIPSeg, refined" in panel.model.toolTip() and DEFAULT_MODEL in panel.model.toolTip()
+
+
 def test_a_list_by_keys(qtbot, make):
     panel = make(effect="tint")
     panel.effect.setFocus()
