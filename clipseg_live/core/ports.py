@@ -71,7 +71,7 @@ class Engine(Protocol):
 
 
 class Composer(Protocol):
-    """Draws the look of a session. Stateless: the same input gives the same pixels."""
+    """Draws the look of a session: the same input gives the same pixels, whatever was drawn before."""
 
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
         """A new picture: ``pixels`` (left untouched) with every prompt drawn.

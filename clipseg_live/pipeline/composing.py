@@ -60,6 +60,7 @@ class Composing:
         self._answer = Answer()
         self._own: Frame | None = None
         self._composer: tuple[Look, Composer] | None = None
+        self._selected: tuple[Maps, tuple[int, ...], Maps] | None = None
         self._areas: tuple[Hashable, tuple[float, ...]] | None = None
         self.dropped = 0
         self.displayed, self.answered = Meter(), Meter()
@@ -160,7 +161,7 @@ class Composing:
         answer = self._answer if self._answer.epoch == frame.epoch else Answer()
         places = {row_id: place for place, row_id in enumerate(answer.ids)}
         rows = [row for row in settings.shown() if row.id in places]
-        maps = answer.maps[[places[row.id] for row in rows]] if rows else _NO_MAPS
+        maps = self._select(answer.maps, tuple(places[row.id] for row in rows))
         look = settings.look(tuple(rows))
         if self._composer is None or self._composer[0] != look:
             self._composer = look, self._make_composer(look)
@@ -178,6 +179,14 @@ class Composing:
             own=(answer.index, answer.epoch) == (frame.index, frame.epoch),
             version=answer.version,
         )
+
+    def _select(self, maps: Maps, places: tuple[int, ...]) -> Maps:
+        """These maps in this order; the very same array as long as nothing has changed."""
+        if self._selected is None or self._selected[0] is not maps or self._selected[1] != places:
+            chosen = maps[list(places)] if places else _NO_MAPS
+            chosen.setflags(write=False)
+            self._selected = maps, places, chosen
+        return self._selected[2]
 
     def _shares(self, settings: LiveSettings, answer: Answer) -> tuple[float, ...]:
         """For each map, how much of the picture reaches its row's threshold; computed when one of them has changed."""

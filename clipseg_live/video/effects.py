@@ -1,7 +1,11 @@
 """Effects: how masks are drawn over a picture.
 
+Every effect is an ``Overlay``: a share of each pixel of the picture is kept, and light is added. An overlay depends on the
+maps, the look and the size alone, so that it is made once for an answer of the model and laid over every frame until the
+next one.
+
 Tint and outline work on one field per prompt, a blurred mask in 0..255 whose value tells how far a pixel lies from the
-mask's border, and lay colour over the picture through two tables. Blurring a straight edge with deviation s gives
+mask's border; tables turn it into what is kept and added. Blurring a straight edge with deviation s gives
 255 * Phi(d / s) at distance d (positive inside), which ``_distances`` inverts; lines therefore have the same width
 everywhere and clean edges. Only the parts of the picture that hold a piece of a mask are touched, so the cost follows
 what is found and not the picture's size.
@@ -25,8 +29,8 @@ from clipseg_live.video.resize import resize_map
 Bytes = NDArray[np.uint8]
 Styles = tuple[PromptStyle, ...]
 Area = tuple[slice, slice]
-Effect = Callable[[Pixels, Maps, Look, Styles], None]
-"""Draws into ``picture`` (uint8, (height, width, 3)). Maps are on any grid; one style for each of them."""
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom; the last two are just outside."""
 
 _BACKDROP = ((38, 40, 46), (48, 51, 58))
 _HEAT_FLOOR = 0.35
@@ -45,72 +49,133 @@ class Tables:
     add: Bytes
 
 
-def tint(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Colour each mask in place with its opacity, a little stronger along the inside of its border.
+class Overlay:
+    """What is laid over a picture of one size: ``keep`` / 255 of it, and ``add``.
+
+    keep: uint8 (height, width). add: uint8 (height, width, 3). areas: where anything happens; they do not overlap.
+    blurs: what is not kept shows the picture itself, blurred, instead of ``add``.
+    """
+
+    def __init__(self, height: int, width: int, blurs: bool = False) -> None:
+        self.keep: Bytes = np.full((height, width), 255, np.uint8)
+        self.add: Bytes = np.zeros((height, width, 3), np.uint8)
+        self.areas: list[Area] = []
+        self.blurs = blurs
+        self._boxes: list[Box] = []
+
+    @classmethod
+    def whole(cls, keep: Bytes, add: Bytes | None = None) -> "Overlay":
+        """One that reaches over the whole picture; without ``add`` it blurs."""
+        overlay = cls.__new__(cls)
+        overlay.keep, overlay.blurs = keep, add is None
+        overlay.add = np.zeros((*keep.shape, 3), np.uint8) if add is None else add
+        overlay.areas = [(slice(None), slice(None))]
+        overlay._boxes = []
+        return overlay
+
+    def draw(self, box: Box, field: Bytes, tables: Tables) -> None:
+        """Lay what the tables make of ``field`` (of the box's size) over what is there already."""
+        left, top, right, bottom = box
+        area = slice(top, bottom), slice(left, right)
+        one, two, three, share, light = _SCRATCH.take(*field.shape)
+        for channel, table in zip((one, two, three), tables.add, strict=True):
+            cv2.LUT(field, table, dst=channel)
+        cv2.merge((one, two, three), dst=light)
+        cv2.LUT(field, tables.keep, dst=one)
+        if any(_overlap(box, other) for other in self._boxes):
+            cv2.merge((one, one, one), dst=share)
+            cv2.add(cv2.multiply(self.add[area], share, scale=1 / 255), light, dst=light)
+            one[...] = cv2.multiply(self.keep[area], one, scale=1 / 255)
+        self.keep[area], self.add[area] = one, light
+        self._boxes.append(box)
+        self.areas = [_area(each) for each in _disjoint(self._boxes)]
+
+    def lay(self, picture: Pixels) -> None:
+        """Change ``picture``, uint8 (height, width, 3), in place."""
+        added = self._light_of(picture) if self.blurs else self.add
+        for area in self.areas:
+            keep, part = self.keep[area], picture[area]
+            _, _, _, share, light = _SCRATCH.take(*keep.shape)
+            cv2.merge((keep, keep, keep), dst=share)
+            cv2.multiply(part, share, dst=light, scale=1 / 255)
+            part[...] = cv2.add(light, added[area], dst=light)
+
+    def _light_of(self, picture: Pixels) -> Bytes:
+        """The picture as a lens out of focus shows it, where it is not kept."""
+        height, width = picture.shape[:2]
+        shrink = max(1, min(height, width) // 180)
+        size = max(width // shrink, 1), max(height // shrink, 1)
+        small = cv2.GaussianBlur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), 5)
+        blurred = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).reshape(picture.shape)
+        rest = cv2.bitwise_not(cv2.merge((self.keep, self.keep, self.keep)))
+        return np.asarray(cv2.multiply(blurred, rest.reshape(picture.shape), scale=1 / 255), np.uint8)
+
+
+Effect = Callable[[Maps, Look, Styles, int, int], Overlay]
+"""Makes the overlay of maps (on any grid, one style for each) for pictures of (height, width)."""
+
+
+def tint(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """Colour each mask with its opacity, a little stronger along the inside of its border.
 
     Not a single pixel outside the masks changes.
     """
-    width = line_width(picture)
+    overlay, line = Overlay(height, width), line_width(height, width)
     for style, probability in zip(styles, maps, strict=True):
-        tables = _tint_tables(style.colour, style.opacity, width)
-        for area, mask in _parts(probability, style.threshold, picture, margin=0):
-            field = np.asarray(cv2.bitwise_and(_blurred(mask, width), mask), np.uint8)
-            _lay(picture[area], field, tables)
+        tables = _tint_tables(style.colour, style.opacity, line)
+        for box, mask in _parts(probability, style.threshold, height, width, margin=0):
+            overlay.draw(box, np.asarray(cv2.bitwise_and(_blurred(mask, line), mask), np.uint8), tables)
+    return overlay
 
 
-def outline(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Draw in place a line of even width around each mask, with a thin dark halo and a faint fill."""
-    _line_and_fill(picture, maps, styles, fill=0.28)
+def outline(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """A line of even width around each mask, with a thin dark halo and a faint fill."""
+    return _line_and_fill(maps, styles, height, width, fill=0.28)
 
 
-def tint_and_outline(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Colour each mask in place and draw its outline, in one pass."""
-    _line_and_fill(picture, maps, styles, fill=0.75)
+def tint_and_outline(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """Each mask coloured and outlined, in one pass."""
+    return _line_and_fill(maps, styles, height, width, fill=0.75)
 
 
-def heatmap(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Colour the picture in place by the largest probability of any prompt (the perceptual map "inferno")."""
-    if not len(maps):
-        return
-    strongest = maps[0] if len(maps) == 1 else np.max(maps, axis=0)
-    field = np.asarray(cv2.convertScaleAbs(resize_map(strongest, *picture.shape[:2]), alpha=255.0), np.uint8)
-    _lay(picture, field, _heat_tables(max(style.opacity for style in styles)))
+def heatmap(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """The picture coloured by the largest probability of any prompt (the perceptual map "inferno")."""
+    overlay = Overlay(height, width)
+    if len(maps):
+        strongest = maps[0] if len(maps) == 1 else np.max(maps, axis=0)
+        field = np.asarray(cv2.convertScaleAbs(resize_map(strongest, height, width), alpha=255.0), np.uint8)
+        overlay.draw((0, 0, width, height), field, _heat_tables(max(style.opacity for style in styles)))
+    return overlay
 
 
-def raw(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Replace the picture by the probabilities themselves, each in its prompt's colour on black; no threshold counts.
+def raw(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """The probabilities themselves in place of the picture, each in its prompt's colour on black; no threshold counts.
 
     Overlapping prompts add up. Without a prompt the picture stays as it is.
     """
     if not len(maps):
-        return
+        return Overlay(height, width)
     light = np.full((*maps.shape[1:], 3), 0.5, np.float32)
     for style, probability in zip(styles, maps, strict=True):
         light += probability[..., None] * np.array(style.colour, np.float32)
-    height, width = picture.shape[:2]
     shown = cv2.resize(np.minimum(light, 255.0).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    picture[...] = shown.reshape(picture.shape)
+    return Overlay.whole(np.zeros((height, width), np.uint8), np.asarray(shown, np.uint8).reshape(height, width, 3))
 
 
-def cutout(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Keep in place what is inside any mask, with a soft edge; the rest becomes the look's backdrop."""
-    height, width = picture.shape[:2]
+def cutout(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """What is inside any mask, with a soft edge, on the look's backdrop."""
+    kept = _kept(maps, styles, height, width)
     if look.backdrop == "colour":
         backdrop = np.full((height, width, 3), look.backdrop_colour, np.uint8)
     else:
         backdrop = _checkerboard(height, width)
-    _mix(picture, backdrop, _kept(picture, maps, styles))
+    rest = np.asarray(cv2.bitwise_not(cv2.merge((kept, kept, kept))), np.uint8).reshape(backdrop.shape)
+    return Overlay.whole(kept, np.asarray(cv2.multiply(backdrop, rest, scale=1 / 255), np.uint8))
 
 
-def blur(picture: Pixels, maps: Maps, look: Look, styles: Styles) -> None:
-    """Blur in place what is outside all masks, as a lens would; without a mask that is everything."""
-    height, width = picture.shape[:2]
-    shrink = max(1, min(height, width) // 180)
-    size = max(width // shrink, 1), max(height // shrink, 1)
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), 5)
-    blurred = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    _mix(picture, np.asarray(blurred, np.uint8), _kept(picture, maps, styles))
+def blur(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Overlay:
+    """What is outside all masks blurred; without a mask that is everything."""
+    return Overlay.whole(_kept(maps, styles, height, width))
 
 
 EFFECTS: dict[str, Effect] = {
@@ -119,41 +184,42 @@ EFFECTS: dict[str, Effect] = {
 }  # fmt: skip
 
 
-def line_width(picture: Pixels) -> int:
+def line_width(height: int, width: int) -> int:
     """The width of lines in pixels: 2 up to 720 lines, growing with the picture's shorter side."""
-    return max(2, round(min(picture.shape[:2]) / 360))
+    return max(2, round(min(height, width) / 360))
 
 
-def _line_and_fill(picture: Pixels, maps: Maps, styles: Styles, fill: float) -> None:
-    width = line_width(picture)
+def _line_and_fill(maps: Maps, styles: Styles, height: int, width: int, fill: float) -> Overlay:
+    overlay, line = Overlay(height, width), line_width(height, width)
     for style, probability in zip(styles, maps, strict=True):
-        tables = _outline_tables(style.colour, style.opacity, width, fill)
-        for area, mask in _parts(probability, style.threshold, picture, margin=4 * width):
-            field = _blurred(mask, width)
-            if min(field.shape) < 14 * width:  # so small that blurring may have washed it out
+        tables = _outline_tables(style.colour, style.opacity, line, fill)
+        for box, mask in _parts(probability, style.threshold, height, width, margin=4 * line):
+            field = _blurred(mask, line)
+            if min(field.shape) < 14 * line:  # so small that blurring may have washed it out
                 peak = float(field.max())
                 if 0 < peak < 200:
                     field = np.asarray(cv2.convertScaleAbs(field, alpha=255 / peak), np.uint8)
-            _lay(picture[area], field, tables)
+            overlay.draw(box, field, tables)
+    return overlay
 
 
 def _parts(
-    probability: NDArray[np.float32], threshold: float, picture: Pixels, margin: int
-) -> Iterator[tuple[Area, Bytes]]:
-    """The mask of a map in pieces: areas of the picture that do not overlap, and 255 where a pixel of one belongs to
-    the mask. Together they hold all of it, with ``margin`` pixels around. Nothing where the threshold is not reached.
+    probability: NDArray[np.float32], threshold: float, height: int, width: int, margin: int
+) -> Iterator[tuple[Box, Bytes]]:
+    """The mask of a map in pieces: boxes that do not overlap, and 255 where a pixel of one belongs to the mask.
+
+    Together they hold all of it, with ``margin`` pixels around. Nothing where the threshold is not reached.
     """
     level = np.float32(threshold)
     seen = (probability >= level).view(np.uint8)
     if not seen.any():  # interpolation never exceeds what it interpolates
         return
-    height, width = picture.shape[:2]
     full = resize_map(probability, height, width)
-    for area in _areas(seen, height, width, margin):
-        yield area, (full[area] >= level).view(np.uint8) * np.uint8(255)
+    for box in _boxes(seen, height, width, margin):
+        yield box, (full[_area(box)] >= level).view(np.uint8) * np.uint8(255)
 
 
-def _areas(seen: Bytes, height: int, width: int, margin: int) -> list[Area]:
+def _boxes(seen: Bytes, height: int, width: int, margin: int) -> list[Box]:
     """Where the marked cells of a grid reach in the picture: half a cell further than they lie, and the margin.
 
     Components are looked for on a coarser grid; a cell that lies across two of its cells may be seen in one alone,
@@ -175,14 +241,16 @@ def _areas(seen: Bytes, height: int, width: int, margin: int) -> list[Area]:
     ]
     if len(boxes) > _MOST_PARTS:
         boxes = [_around(boxes)]
-    return [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in _disjoint(boxes)]
+    return _disjoint(boxes)
 
 
-Box = tuple[int, int, int, int]
+def _area(box: Box) -> Area:
+    left, top, right, bottom = box
+    return slice(top, bottom), slice(left, right)
 
 
 def _disjoint(boxes: list[Box]) -> list[Box]:
-    """The boxes (left, top, right, bottom) with those that overlap made into one, until none do."""
+    """The boxes with those that overlap made into one, until none do."""
     found: list[Box] = []
     for box in boxes:
         while (other := next((each for each in found if _overlap(each, box)), None)) is not None:
@@ -207,33 +275,13 @@ def _blurred(mask: Bytes, deviation: int) -> Bytes:
     return np.asarray(cv2.GaussianBlur(mask, (side, side), deviation, borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _kept(picture: Pixels, maps: Maps, styles: Styles) -> Bytes:
+def _kept(maps: Maps, styles: Styles, height: int, width: int) -> Bytes:
     """How much of each pixel stays, 0..255: the union of all masks with a soft edge."""
-    union = np.zeros(picture.shape[:2], np.uint8)
+    union = np.zeros((height, width), np.uint8)
     for style, probability in zip(styles, maps, strict=True):
-        for area, mask in _parts(probability, style.threshold, picture, margin=0):
-            union[area] |= mask
-    return _blurred(union, max(line_width(picture) // 2, 1))
-
-
-def _mix(picture: Pixels, other: Bytes, kept: Bytes) -> None:
-    """``kept`` / 255 of the picture and the rest of ``other``, into the picture."""
-    share = cv2.cvtColor(kept, cv2.COLOR_GRAY2RGB)
-    cv2.multiply(picture, share, dst=picture, scale=1 / 255)
-    cv2.add(picture, cv2.multiply(other, cv2.bitwise_not(share), scale=1 / 255), dst=picture)
-
-
-def _lay(picture: Pixels, field: Bytes, tables: Tables) -> None:
-    """Change ``picture`` (a view) as the tables say for each value of ``field``."""
-    one, two, three, kept, added = _SCRATCH.take(*field.shape)
-    cv2.LUT(field, tables.keep, dst=one)
-    cv2.merge((one, one, one), dst=kept)
-    cv2.multiply(picture, kept, dst=kept, scale=1 / 255)
-    for channel, table in zip((one, two, three), tables.add, strict=True):
-        cv2.LUT(field, table, dst=channel)
-    cv2.merge((one, two, three), dst=added)
-    cv2.add(kept, added, dst=kept)
-    picture[...] = kept
+        for box, mask in _parts(probability, style.threshold, height, width, margin=0):
+            union[_area(box)] |= mask
+    return _blurred(union, max(line_width(height, width) // 2, 1)).reshape(height, width)
 
 
 class _Scratch(threading.local):
