@@ -210,11 +210,6 @@ class Choice(QComboBox):
         if places and places[0] != self.currentIndex():
             self.setCurrentIndex(places[0])
 
-    def showPopup(self) -> None:
-        """The list is as wide as its longest name, also where the field is not."""
-        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 2 * theme.UNIT)
-        super().showPopup()
-
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scrolls the panel rather than changing a value that happens to pass under the pointer."""
         event.ignore()

@@ -656,11 +656,12 @@ def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
     panel = make_panel(qtbot, "a")
     panel.show_shares({0: 1.0})
     swatch, slider = card(panel, 0).swatch, card(panel, 0).threshold
-    middle = lambda: swatch.grab().toImage().pixelColor(11, 11).getRgb()[:3]  # noqa: E731
+    ratio = swatch.devicePixelRatioF()
+    middle = lambda: swatch.grab().toImage().pixelColor(round(11 * ratio), round(11 * ratio)).getRgb()[:3]  # noqa: E731
     assert middle() == PALETTE[0]
     click(qtbot, card(panel, 0).eye)
     assert middle() != PALETTE[0]
-    bar = slider.grab().toImage().pixelColor(30, slider.height() - 3)
+    bar = slider.grab().toImage().pixelColor(round(30 * ratio), round((slider.height() - 2.5) * ratio))
     assert bar == QColor(theme.FAINT)
 
 
