@@ -125,7 +125,7 @@ class RowList(QScrollArea):
     def _drop(self) -> None:
         row, gap = self._dragged, self._gap()
         self._cancel()
-        if row is not None and self._rows.index(row) not in (gap, gap - 1):
+        if row is not None:
             self.moved.emit(row.row_id, gap)
 
     def _cancel(self) -> None:

@@ -68,7 +68,7 @@ def test_a_list_changes_the_settings(qtbot, make, control, text, value):
 
 def test_long_names_can_be_read(qtbot, make):
     panel = make(size=(300, 600))
-    name = "A model with a name that is much longer than its field is wide, and then some"
+    name = "A model with a name longer than its field"
     panel.model.setItemText(0, name)
     panel.model.setFocus()
     qtbot.keyClick(panel.model, Qt.Key.Key_Space)
@@ -136,6 +136,15 @@ def test_smoothing_by_mouse_and_keys_stays_under_one(qtbot, make):
     qtbot.keyClick(slider, Qt.Key.Key_End)
     qtbot.mouseDClick(slider, LEFT)
     assert panel.store.settings.smoothing == LiveSettings().smoothing
+
+
+def test_two_drags_of_smoothing_are_two_steps(make):
+    panel = make(smoothing=0.3)
+    slider = panel.smoothing
+    for part in (0.5, 0.7):
+        drag(slider, QPoint(slider.place_of(0.4), 10), QPoint(slider.place_of(part), 10))
+    panel.store.undo()
+    assert panel.store.settings.smoothing == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_display_mode_says_what_it_does(qtbot, make):

@@ -497,6 +497,8 @@ def test_dragging_to_the_edge_scrolls(qtbot):
     assert bar.value() == 0 < bar.maximum()
     drag_row(panel, 0, panel.list.viewport().height() - 4, release=False)
     qtbot.waitUntil(lambda: bar.value() == bar.maximum())
+    line = panel.list.drop_line
+    assert panel.list.viewport().rect().contains(line.mapTo(panel.list.viewport(), QPoint(0, 0)))
     QTest.mouseRelease(card(panel, 0).grip, LEFT)
     assert texts(panel).index("a") >= 10
 
@@ -622,6 +624,14 @@ def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
     choose(qtbot, "Forget earlier prompts")
     assert history.texts == () == PromptHistory(path).texts
     assert not item(panel.menu(), "Forget").isEnabled()
+
+
+def test_the_text_of_a_deleted_row_is_remembered(qtbot):
+    history = PromptHistory(None)
+    panel = make_panel(qtbot, "a cup", "b", history=history)
+    card(panel, 0).field.setFocus()
+    qtbot.keyClick(card(panel, 0).field, Qt.Key.Key_Delete, ALT)
+    assert "a cup" in history.texts
 
 
 def test_all_prompts_are_deleted_and_come_back(qtbot):
