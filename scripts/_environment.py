@@ -162,6 +162,11 @@ def has_nvidia() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
 
 
+def has_display() -> bool:
+    """Whether a window can be opened here."""
+    return platform.system() != "Linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def _reachable(host: str) -> bool:
     try:
         socket.create_connection((host, 443), timeout=3).close()

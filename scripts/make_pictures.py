@@ -1,10 +1,16 @@
 """Make the pictures of the README and the docs, with the program itself: the demo scene and the shipped model.
 
     python scripts/make_pictures.py [FOLDER]        # docs/pictures by default
+
+The window's pictures are grabbed from the real window, drawn without a screen.
 """
 
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +26,7 @@ COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
 """None is its object's own, so that the masks are seen."""
 MOMENT = 0
 """The frame of ``demo:`` that is shown."""
+ANIMATION_WIDTH, FRAME_MILLISECONDS = 800, 100
 
 
 def main() -> None:
@@ -35,11 +42,93 @@ def main() -> None:
         composer = OverlayComposer(Look(effect=effect, styles=styles))
         drawn[effect] = composer.compose(picture, found.probabilities)
     save(drawn["outline"], folder / "demo.png")
-    pairs = [np.hstack([drawn[left], drawn[right]]) for left, right in (("tint", "outline"), ("heatmap", "cutout"))]
+    drawn["nothing"] = np.full_like(picture, 255)
+    names = [*EFFECTS, "nothing"]
+    pairs = [np.hstack([drawn[left], drawn[right]]) for left, right in zip(names[::2], names[1::2], strict=False)]
     save(np.vstack(pairs)[::2, ::2], folder / "effects.png")
     rows, columns = np.nonzero(scene.truth(MOMENT).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
+    WindowPictures(folder).make()
+
+
+class WindowPictures:
+    """Drives the real window on the demo scene, and keeps pictures of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.frames: list[Image.Image] = []
+
+    def make(self) -> None:
+        from PySide6.QtCore import QTimer
+
+        from clipseg_live.cli.live import demo_settings
+
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        from clipseg_live.gui import app
+
+        build = app.MainWindow.__init__
+
+        def built(window: Any, *arguments: Any) -> None:
+            build(window, *arguments)
+            self.window, self.session = window, arguments[0]
+            window.resize(1280, 760)
+            QTimer.singleShot(0, lambda: self._follow(self._script()))
+
+        app.MainWindow.__init__ = built  # type: ignore[method-assign]
+        with tempfile.TemporaryDirectory() as config:
+            app.run(settings=demo_settings(), source="demo:", path=Path(config) / "preferences.json")
+        first, *rest = self.frames
+        path = self.folder / "edit.webp"
+        first.save(path, save_all=True, append_images=rest, duration=FRAME_MILLISECONDS, loop=0, quality=60, method=6)
+        print(path)
+
+    def _follow(self, script: Iterator[int]) -> None:
+        from PySide6.QtCore import QTimer
+
+        milliseconds = next(script, None)
+        if milliseconds is None:
+            self.window.close()
+        else:
+            QTimer.singleShot(milliseconds, lambda: self._follow(script))
+
+    def _script(self) -> Iterator[int]:
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+        from PySide6.QtWidgets import QLineEdit
+
+        while (picture := self.session.picture()) is None or len(picture.ids) < len(PHRASES):
+            yield 50
+        yield 3000
+        self._grab().save(self.folder / "window.png", optimize=True)
+        print(self.folder / "window.png")
+        field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PHRASES[1])
+        yield from self._film(8)
+        field.setFocus()
+        field.selectAll()
+        for letter in "green triangle":
+            QTest.keyClick(field, letter)
+            yield from self._film(1)
+        QTest.keyClick(field, Qt.Key.Key_Return)
+        yield from self._film(22)
+
+    def _film(self, frames: int) -> Iterator[int]:
+        for _ in range(frames):
+            yield FRAME_MILLISECONDS
+            whole = self._grab()
+            size = ANIMATION_WIDTH, round(whole.height * ANIMATION_WIDTH / whole.width)
+            self.frames.append(whole.resize(size, Image.Resampling.LANCZOS))
+
+    def _grab(self) -> Image.Image:
+        grabbed = self.window.grab().toImage().convertToFormat(_rgb())
+        data = np.frombuffer(grabbed.constBits(), np.uint8).reshape(grabbed.height(), grabbed.bytesPerLine())
+        return Image.fromarray(data[:, : 3 * grabbed.width()].reshape(grabbed.height(), grabbed.width(), 3).copy())
+
+
+def _rgb() -> Any:
+    from PySide6.QtGui import QImage
+
+    return QImage.Format.Format_RGB888
 
 
 def save(picture: Pixels, path: Path) -> None:

@@ -3,9 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from clipseg_live.core.live import LiveSettings
 
 
 def live(
@@ -20,23 +23,45 @@ def live(
     ] = None,
     session: Annotated[Path | None, typer.Option(metavar="FILE", help="Begin with a saved session.")] = None,
     model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="The demo scene with three prompts and the model shapes.")
+    ] = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
     from clipseg_live.core.errors import Failure
-    from clipseg_live.core.live import LiveSettings
     from clipseg_live.core.session_file import load_session
 
     settings: LiveSettings | None = load_session(session) if session is not None else None
+    if demo:
+        settings, source = demo_settings(), source or "demo:"
     if not has_display():
         raise Failure(
             "There is no display to open a window on: use clipseg-live watch SOURCE -p TEXT for data, or "
             "clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
         )
     from clipseg_live.gui.app import run
+    from clipseg_live.gui.preferences import preferences_path
 
-    code = run(settings=settings, source=source, prompts=tuple(prompt or ()), model=model)
+    path = preferences_path()
+    if demo:  # a look at the demo changes nothing of what comes back otherwise
+        path = path.with_name("demo.json")
+    code = run(settings=settings, source=source, prompts=tuple(prompt or ()), model=model, path=path)
     if code:
         raise typer.Exit(code)
+
+
+def demo_settings() -> "LiveSettings":
+    """Three prompts in colours that their objects do not have, so that the masks are seen."""
+    from clipseg_live.core.live import LiveSettings, PromptRow
+    from clipseg_live.core.settings import EngineSettings, PromptStyle
+
+    prompts = {"red circle": (0, 216, 255), "blue star": (255, 122, 0), "yellow heart": (160, 60, 255)}
+    rows = tuple(
+        PromptRow(id=number, text=text, style=PromptStyle(colour=colour))
+        for number, (text, colour) in enumerate(prompts.items())
+    )
+    # "locked": the objects move fast, and on a slow machine masks would lag behind them
+    return LiveSettings(rows=rows, engine=EngineSettings(model="shapes"), mode="locked", smoothing=0.0)
 
 
 def has_display() -> bool:
