@@ -60,7 +60,6 @@ def run(
 ) -> None:
     """The process's main function. lock: of the frame slots. maps_free: released when maps have been copied out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the application's to handle
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads would take the cores from the picture
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     _Worker(connection, lock, maps_free, make_engine, settings).run()

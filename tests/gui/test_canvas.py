@@ -81,13 +81,6 @@ def test_a_newer_picture_takes_the_place_of_the_older(canvas: Canvas) -> None:
     assert colour(canvas, 500, 240) == (40, 40, 40)
 
 
-def test_pixels_are_painted_from_where_they_lie(canvas: Canvas) -> None:
-    shown = picture(value=200)
-    canvas.show_picture(shown)
-    shown.composed[:] = 7
-    assert colour(canvas, 500, 240) == (7, 7, 7)
-
-
 def test_read_only_pixels_and_pixels_that_are_not_in_one_piece_are_painted_too(canvas: Canvas) -> None:
     whole = np.full((180, 640, 3), 60, np.uint8)
     whole.setflags(write=False)
