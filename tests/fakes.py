@@ -152,7 +152,7 @@ class FakeLiveSource:
         pixels[:, self.size[1] // 2 :] = self.colour
         pixels[0, 0] = number % 256
         if self.flickers:
-            pixels[:, : self.size[1] // 4] = 60 * (number % 4)
+            pixels[:, : self.size[1] // 4] = 37 * number % 251
         return Frame(pixels, number, Fraction(number, self.rate), Fraction(1, self.rate))
 
     def seek(self, time: Fraction) -> None:
