@@ -1,0 +1,96 @@
+"""The parts of a live session put together: names of sources, and the engine where a model cannot be had."""
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.assemble import desktop
+from clipseg_live.assemble.engine import make_engine
+from clipseg_live.assemble.live import open_live_source
+from clipseg_live.core.errors import ModelError, SinkError, UsageError
+from clipseg_live.core.live import LiveSettings, Picture, PromptRow, SourceSpec
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings, PromptStyle
+
+HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
+
+
+@pytest.mark.parametrize("module", ["clipseg_live.assemble.live", "clipseg_live.assemble.desktop"])
+def test_importing_the_assembly_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert output.stdout.strip() == "[]"
+
+
+def test_the_demo_can_be_sought() -> None:
+    source = open_live_source(SourceSpec(name="demo:3", width=64, height=36, rate=10))
+    info = source.open()
+    assert (info.width, info.height, source.live) == (64, 36, False)
+    first = source.read()
+    source.seek(Fraction(2))
+    later = source.read()
+    assert first is not None and later is not None and (first.time, later.time) == (0, 2)
+    source.seek(Fraction(0))
+    again = source.read()
+    assert again is not None and np.array_equal(again.pixels, first.pixels)
+    source.close()
+    with pytest.raises(UsageError, match="not a demo scene"):
+        open_live_source(SourceSpec(name="demo:nothing"))
+
+
+def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    notices: list[str] = []
+    engine = make_engine(EngineSettings(model=DEFAULT_MODEL, size=352), lambda words: None, notices.append)
+    assert engine.name == "shapes"
+    assert len(notices) == 1 and "check the network" in notices[0] and "small model shapes runs" in notices[0]
+    assert engine.segment(np.zeros((8, 8, 3), np.uint8), [Prompt.text("x")]).probabilities.shape[0] == 1
+    with pytest.raises(ModelError, match="could not be downloaded"):
+        make_engine(EngineSettings(model="rd16"), lambda words: None, notices.append)
+
+
+def test_an_engine_changes_its_size_without_loading() -> None:
+    told: list[str] = []
+    engine = make_engine(EngineSettings(model="shapes", device="cpu"), told.append, told.append)
+    assert told == ["Loading shapes"]
+    picture = np.zeros((60, 80, 3), np.uint8)
+    before = engine.segment(picture, [Prompt.text("x")]).probabilities.shape
+    engine.configure(112, "letterbox")
+    after = engine.segment(picture, [Prompt.text("x")]).probabilities.shape
+    assert (before, after) == ((1, 224, 224), (1, 84, 112))
+    with pytest.raises(UsageError, match="multiple of 16"):
+        engine.configure(100, "stretch")
+
+
+def picture(**values: object) -> Picture:
+    pixels = np.full((6, 8, 3), 9, np.uint8)
+    maps = np.zeros((2, 3, 4), np.float32)
+    maps[0, :, 2:] = 1
+    given = {"maps": maps, "ids": (4, 7), **values}
+    return Picture(pixels, pixels, 0, 0, Fraction(0), **given)  # type: ignore[arg-type]
+
+
+def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rows = (
+        PromptRow(id=4, text="Red / circle", style=PromptStyle(threshold=0.5)),
+        PromptRow(id=7, text="hidden", visible=False),
+    )
+    paths = desktop.save_snapshot(tmp_path / "new", picture(), LiveSettings(rows=rows))
+    assert sorted(paths) == sorted((tmp_path / "new").iterdir()) and len(paths) == 2
+    composed, mask = (np.asarray(Image.open(path)) for path in paths)
+    assert (composed == 9).all()
+    assert "red-circle" in paths[1].name
+    assert set(np.unique(mask)) == {0, 255} and mask[0, -1] == 255 and mask[0, 0] == 0
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError, match="could not be saved"):
+        desktop.save_snapshot(tmp_path / "file", picture(), LiveSettings())
