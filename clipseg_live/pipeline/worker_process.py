@@ -93,6 +93,7 @@ class _Worker:
         self._frame: tuple[Pixels, int, int] | None = None
         self._seen: tuple[Sample, int] | None = None
         self._answered: int | None = None
+        self._frame_left = False
 
     def run(self) -> None:
         threading.Thread(target=self._receive, name="receive", daemon=True).start()
@@ -112,12 +113,15 @@ class _Worker:
             engine, self._wanted_engine = self._wanted_engine, None
             slots, self._wanted_slots = self._wanted_slots, None
             prompts = self._wanted_prompts
-            self._frame_waits = False
+            self._frame_waits, self._frame_left = False, False
         if slots is not None:
             self._open_slots(*slots)
         if engine is not None:
             self._use(engine)
-        taken = self._slots.take() if self._slots is not None else None
+        # An edit is answered at once, for the frame whose features are there; the next frame comes after that.
+        edited = self._frame is not None and self._answered is not None and self._answered != prompts.version
+        taken = self._slots.take() if self._slots is not None and not edited else None
+        self._frame_left = edited
         if taken is not None:
             pixels, index, epoch, slot = taken
             self._frame = pixels, index, epoch
@@ -133,6 +137,7 @@ class _Worker:
             self._wanted_engine is not None
             or self._wanted_slots is not None
             or self._frame_waits
+            or self._frame_left
             or self._wanted_prompts.version != self._answered
         )
 

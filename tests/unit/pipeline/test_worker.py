@@ -277,3 +277,14 @@ def is_there(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
+
+
+def test_an_edit_is_answered_before_the_next_frame(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    one.ask(1, "slow")
+    one.worker.submit(frame(0, RED))
+    one.wait(lambda: one.worker.taken == 1)
+    one.worker.submit(frame(1, GREEN))
+    one.ask(2, "red")
+    one.wait(lambda: len(one.results) >= 3)
+    assert [(result.index, result.version) for result, _ in one.results[:3]] == [(0, 1), (0, 2), (1, 2)]
