@@ -324,6 +324,8 @@ class _Reader:
         with self._entered("opening it", self._open_limit):
             info = source.open()
         self._check()
+        if self._info is not None:  # opened again: its numbers and times begin anew
+            self._owner._next_epoch(self)
         self._info, self._ahead, self._ended = info, None, False
         self.rebase()
         self._change(

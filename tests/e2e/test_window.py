@@ -140,3 +140,14 @@ def is_there(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_demo_opens_masked_and_leaves_a_persons_settings_alone(screen: Screen, tmp_path: Path) -> None:
+    line = (0, 216, 255)
+    with window(screen, tmp_path, "--demo") as process:
+        screen.wait(lambda: screen.count(line) > 150, "the red circle is not outlined")
+        screen.keys("windowfocus", "--sync", screen_window(screen))
+        screen.keys("key", "ctrl+q")
+        assert process.wait(10) == 0
+    kept = {path.name for path in (tmp_path / "settings").glob("*.json")}
+    assert "demo.json" in kept and "preferences.json" not in kept

@@ -1,0 +1,57 @@
+"""A session on a network camera whose server is killed and started again: the picture stays, and goes on by itself."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from clipseg_live.assemble.live import framed, make_composer, open_live_source, open_recording
+from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec, SourceState
+from clipseg_live.pipeline.session import Session
+from clipseg_live.video.files import VideoFileSource
+from tests.live_engine import fake
+from tests.unit.video.servers import HTTPHandler, Server
+
+PATIENCE = 30.0
+
+
+def wait(condition: Callable[[], object]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
+        threading.Event().wait(0.01)
+
+
+def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path) -> None:
+    settings = LiveSettings(rows=(PromptRow(id=0, text="red"),))
+    session = Session(
+        settings,
+        open_source=open_live_source,
+        frame_filter=framed,
+        make_composer=make_composer,
+        make_engine=fake,
+        open_sink=open_recording,
+    )
+    shown = []
+    session.on_picture = lambda: shown.append(session.picture())
+    with Server(HTTPHandler) as server:
+        session.start()
+        session.open(SourceSpec(name=f"http://127.0.0.1:{server.port}/live.mjpg"))
+        wait(lambda: len(shown) > 5)
+        session.start_recording(tmp_path / "r.mp4")
+        wait(lambda: session.status().recording.seconds > 0.2)
+        server.kill()
+        wait(lambda: session.status().source.state is SourceState.RECONNECTING)
+        assert session.picture() is not None and session.status().recording.active
+        server.start()
+        wait(lambda: session.status().source.state is SourceState.RUNNING)
+        before = len(shown)
+        wait(lambda: len(shown) > before + 10)
+        recorded = session.status().recording.seconds
+        wait(lambda: session.status().recording.seconds > recorded)
+        assert session.stop() == ()
+    source = VideoFileSource(tmp_path / "r.mp4")
+    source.open()
+    times = [frame.time for frame in iter(source.read, None)]
+    source.close()
+    assert len(times) > 15 and times[0] == 0 and times == sorted(set(times))
