@@ -3,20 +3,20 @@
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import PALETTE, Look, PromptStyle
-from clipseg_live.video.effects import EFFECTS, Overlay
+from clipseg_live.video.effects import EFFECTS, Layer
 
 
 class OverlayComposer:
     """Draws one effect with one style per prompt, later prompts above earlier ones. For one thread at a time.
 
     A mask is where the probability reaches the style's threshold. The same input gives the same pixels, and nothing is
-    written into it; the overlay of the last maps is kept, so that further frames with the very same array are cheap.
+    written into it; what was made of the last maps is kept, so that further frames with the very same array are cheap.
     Prompts beyond the styles get the colours of the palette in turn.
     """
 
     def __init__(self, look: Look) -> None:
         self.look = look
-        self._made: tuple[Maps, tuple[int, int], Overlay] | None = None
+        self._made: tuple[Maps, tuple[int, int], Layer] | None = None
 
     def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
         """A new picture, uint8 (height, width, 3).
@@ -24,11 +24,9 @@ class OverlayComposer:
         probabilities: float32 (prompts, h, w), 0..1, on any grid that covers the picture; an array that is passed in
         again must not have been changed.
         """
-        picture = pixels.copy()
-        self._overlay(probabilities, (pixels.shape[0], pixels.shape[1])).lay(picture)
-        return picture
+        return self._layer(probabilities, (pixels.shape[0], pixels.shape[1])).over(pixels)
 
-    def _overlay(self, probabilities: Maps, size: tuple[int, int]) -> Overlay:
+    def _layer(self, probabilities: Maps, size: tuple[int, int]) -> Layer:
         if self._made is None or self._made[0] is not probabilities or self._made[1] != size:
             styles = tuple(self._style(number) for number in range(len(probabilities)))
             made = EFFECTS[self.look.effect](probabilities, self.look, styles, *size)

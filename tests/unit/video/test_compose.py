@@ -1,5 +1,6 @@
 """What each effect changes, and what it must not."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings import EFFECTS, Look, PromptStyle, prompt_styles
 from clipseg_live.video.compose import OverlayComposer
-from clipseg_live.video.resize import resize_map
+from clipseg_live.video.effects import line_width
+from clipseg_live.video.resize import resize_map, resized_strips
 from tests.unit.video.clips import picture
 
 HEIGHT, WIDTH = 121, 203
@@ -16,7 +18,7 @@ HEIGHT, WIDTH = 121, 203
 
 def disc(x, y, radius, height=HEIGHT, width=WIDTH):
     rows, columns = np.mgrid[0:height, 0:width]
-    return (1 / (1 + np.exp((np.hypot(columns - x, rows - y) - radius) / 2))).astype(np.float32)
+    return (1 / (1 + np.exp(((np.hypot(columns - x, rows - y) - radius) / 2).clip(-40, 40)))).astype(np.float32)
 
 
 MAPS = np.stack([disc(60, 60, 40), disc(90, 60, 30), disc(202, 0, 20)])
@@ -114,21 +116,119 @@ def grids(seed, count, rows, columns, sparse):
     return np.where(generator.random(maps.shape) < 0.02, maps, 0).astype(np.float32) if sparse else maps
 
 
-@settings(max_examples=60, deadline=None)
+EXACT = ["tint", "outline", "tint+outline", "cutout", "blur"]
+
+
+@settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(["tint", "cutout", "blur"]),
+    st.sampled_from(EXACT),
     st.tuples(st.integers(1, 90), st.integers(1, 90), st.integers(1, 200), st.integers(1, 200)),
     st.integers(0, 3), st.booleans(), st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(0, 99),
 )  # fmt: skip
 def test_maps_on_their_grid_and_resized_beforehand_give_the_same_pixels(effect, sizes, count, sparse, level, seed):
     rows, columns, height, width = sizes
-    maps = grids(seed, count, rows, columns, sparse)
-    resized = np.empty((count, height, width), np.float32)
-    for number in range(count):
-        resized[number] = resize_map(maps[number], height, width)
-    composer = OverlayComposer(Look(effect=effect, styles=prompt_styles(count, thresholds=[level] if count else [])))
-    pixels = picture(0, height, width)
-    assert np.array_equal(composer.compose(pixels, maps), composer.compose(pixels, resized))
+    assert_same_from_grid(effect, grids(seed, count, rows, columns, sparse), height, width, level)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(EXACT), st.integers(40, 400), st.integers(40, 400), st.integers(880, 2300), st.integers(880, 1300),
+    st.booleans(), st.integers(0, 99),
+)  # fmt: skip
+def test_large_pictures_have_the_same_pixels_from_a_grid_too(effect, rows, columns, height, width, smooth, seed):
+    # Lines are wider here, so that fields are computed smaller, and boxes must lie on the same cells.
+    maps = grids(seed, 2, rows, columns, sparse=True) * 8
+    maps = cv2.GaussianBlur(maps.transpose(1, 2, 0), (0, 0), 2).transpose(2, 0, 1).clip(0, 1).copy() if smooth else maps
+    assert_same_from_grid(effect, maps, height, width, 0.5)
+
+
+def assert_same_from_grid(effect, maps, height, width, level):
+    resized = np.empty((len(maps), height, width), np.float32)
+    for number, coarse in enumerate(maps):
+        resized[number] = resize_map(coarse, height, width)
+    look = Look(effect=effect, styles=prompt_styles(len(maps), thresholds=[level] if len(maps) else []))
+    pixels = np.full((height, width, 3), 128, np.uint8)
+    assert np.array_equal(OverlayComposer(look).compose(pixels, maps), OverlayComposer(look).compose(pixels, resized))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.tuples(*[st.integers(1, 300)] * 4), st.data())
+def test_a_part_of_a_resized_map_is_the_same_bit_by_bit(sizes, data):
+    rows, columns, height, width = sizes
+    coarse = np.random.default_rng(rows * columns).random((rows, columns), dtype=np.float32)
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    bottom, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
+    part = np.full((bottom - top, right - left), np.nan, np.float32)
+    for where, strip in resized_strips(coarse, height, width, slice(top, bottom), slice(left, right)):
+        part[where] = strip
+    assert np.array_equal(part, resize_map(coarse, height, width)[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("effect", ["heatmap", "raw"])
+def test_what_is_mixed_on_the_grid_is_close_to_what_would_be_mixed_afterwards(effect):
+    maps = np.stack([cv2.resize(each, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA) for each in MAPS])
+    resized = np.stack([resize_map(each, HEIGHT, WIDTH) for each in maps])
+    pure = prompt_styles(3, colours=[(255, 0, 0), (0, 255, 0), (0, 0, 255)])  # nothing saturates
+    composer = OverlayComposer(Look(effect=effect, styles=pure))
+    first, second = (composer.compose(picture(0, HEIGHT, WIDTH), each).astype(int) for each in (maps, resized))
+    assert np.abs(first - second).max() <= 12 and np.abs(first - second).mean() <= 0.5
+
+
+@pytest.mark.parametrize("effect", ["tint", "outline", "tint+outline"])
+@pytest.mark.parametrize("height", [400, 1080, 1440, 2160])
+def test_overlapping_prompts_are_drawn_as_one_after_the_other(effect, height):
+    rows, columns = np.mgrid[0:90, 0:120]
+    places = [(20, 20, 14), (100, 20, 9), (30, 30, 18), (60, 45, 38), (110, 80, 9), (60, 45, 6)]
+    maps = np.stack([(np.hypot(columns - x, rows - y) < radius) for x, y, radius in places]).astype(np.float32)
+    styles = prompt_styles(len(maps), opacity=0.4)
+    pixels = np.full((height, height * 4 // 3, 3), 128, np.uint8)
+    together = OverlayComposer(Look(effect=effect, styles=styles)).compose(pixels, maps)
+    one_by_one = pixels
+    for style, each in zip(styles, maps, strict=True):
+        one_by_one = OverlayComposer(Look(effect=effect, styles=(style,))).compose(one_by_one, each[None])
+    assert np.abs(together.astype(int) - one_by_one).max() <= 4  # rounded at each step
+
+
+@pytest.mark.parametrize("effect", ["tint+outline", "cutout"])
+def test_many_scattered_masks_are_all_drawn(effect):
+    maps = np.zeros((16, 128, 128), np.float32)
+    spots = [(number, 4 + 8 * row, 4 + 8 * column) for row in range(16) for column in range(16)
+             for number in [(5 * row + 3 * column) % 16]]  # fmt: skip
+    for number, row, column in spots:
+        maps[number, row - 1 : row + 2, column - 1 : column + 2] = 1
+    look = Look(effect=effect, styles=prompt_styles(16, opacity=1.0))
+    drawn = OverlayComposer(look).compose(np.full((512, 512, 3), 128, np.uint8), maps)
+    for number, row, column in spots:
+        wanted = (128, 128, 128) if effect == "cutout" else look.styles[number].colour
+        middle = drawn[4 * row + 2, 4 * column + 2].astype(int)
+        assert np.abs(middle - wanted).max() <= (2 if effect == "cutout" else 40)
+
+
+@pytest.mark.parametrize("effect", ["outline", "tint+outline"])
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (1080, 1920), (1440, 2560), (2160, 3840)])
+def test_lines_have_the_same_width_in_every_direction(effect, height, width):
+    radius = height / 3
+    mask = disc(width / 2, height / 2, radius, height, width)[None]
+    style = PromptStyle(colour=(255, 255, 255), opacity=1.0)
+    drawn = OverlayComposer(Look(effect=effect, styles=(style,))).compose(np.zeros((height, width, 3), np.uint8), mask)
+    line = line_width(height, width)
+    steps = np.arange(-4 * line, 4 * line, 0.25)
+    widths = []
+    for angle in np.linspace(0, 2 * np.pi, 180):
+        down, across = (radius + steps[steps > 0])[:, None].T * [[np.sin(angle)], [np.cos(angle)]]
+        along = drawn[np.round(down + height / 2).astype(int), np.round(across + width / 2).astype(int), 0]
+        widths.append(along.astype(float).sum() / 255 * 0.25)  # the outer half: the inner one lies on what is filled
+    assert abs(np.mean(widths) - 0.85 * line) < 0.6 and np.std(widths) < 0.35 and np.ptp(widths) < 1.6
+
+
+@pytest.mark.parametrize("height", [360, 1080, 2160])
+def test_a_mask_of_one_pixel_is_seen(height):
+    maps = np.zeros((1, height, height), np.float32)
+    maps[0, height // 2, height // 3] = 1
+    for effect in ("tint", "outline", "tint+outline"):
+        look = Look(effect=effect, styles=(PromptStyle(colour=(255, 255, 255), opacity=1.0),))
+        drawn = OverlayComposer(look).compose(np.zeros((height, height, 3), np.uint8), maps)
+        assert drawn[height // 2, height // 3].min() > 250
 
 
 @settings(max_examples=60, deadline=None)

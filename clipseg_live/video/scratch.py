@@ -1,0 +1,26 @@
+"""Memory that is used again: fresh megabytes cost more in page faults than their filling."""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Scratch(threading.local):
+    """Named pieces of memory, each thread its own."""
+
+    def __init__(self) -> None:
+        self._memory: dict[str, NDArray[np.uint8]] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
+        """An array with anything in it, valid until the next call with this name in this thread."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = self._memory.get(name)
+        if memory is None or memory.size < size:
+            memory = self._memory[name] = np.empty(size, np.uint8)
+        return memory[:size].view(dtype).reshape(shape)
+
+
+SCRATCH = Scratch()
