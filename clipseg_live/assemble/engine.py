@@ -24,10 +24,13 @@ def make_engine(
     values = settings.model_dump(exclude={"model"})
     try:
         files = loading.find(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
-    except ModelError as error:
+    except ModelError:
         if settings.model != DEFAULT_MODEL:
             raise
-        on_notice(f"{error} Until then the small model {SHAPES} runs; it knows coloured shapes on drawn scenes only.")
+        on_notice(
+            f"The model {settings.model} is not on this machine and could not be downloaded: check the network. Until "
+            f"then the small model {SHAPES} runs; it knows coloured shapes on drawn scenes only."
+        )
         return Segmenter.load(SHAPES, **{**values, "size": None})
     on_progress(f"Loading {files.name}")
     return Segmenter.load(files, **values)

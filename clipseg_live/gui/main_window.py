@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QRectF, Qt, QTimer
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QMainWindow, QMenu
 
@@ -54,7 +54,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(body)
         self._connect()
         self.setMinimumSize(760, 480)
-        self.resize(1280, 800)
+        self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
         self.restoreGeometry(QByteArray(unpacked(keeper.value.geometry)))
         body.splitter.restoreState(QByteArray(unpacked(keeper.value.panels)))
         self.canvas.setFocus()

@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]
 _MOST_PIECES = 48
 _STRIP = 1 << 16
 """Pixels of a strip: what is between stays in the processor's cache."""
-_BLUR_SIDE, _BLUR_DEVIATION = 180, 5
+_LENS_SIDE, _LENS_DEVIATION = 180, 5
 """What is out of focus is blurred by this deviation, at a size whose shorter side is about this many pixels."""
 
 
@@ -101,22 +101,48 @@ class Matte:
     """The picture in front of something else.
 
     keep: uint8 (height, width), how much of the picture is there (/ 255); 0 outside ``boxes``, which do not overlap.
-    behind: uint8 (height, width, 3), or None for the picture itself out of focus.
+    behind: uint8 (height, width, 3), or None for the rest of the picture itself, out of focus.
     """
 
     def __init__(self, keep: Bytes, boxes: Sequence[Box], behind: Bytes | None) -> None:
         self._areas = [area_of(box) for box in boxes]
-        self._keep, self._behind = keep, behind
-        self._rest = np.bitwise_not(keep)
+        self._keep, self._rest = keep, np.bitwise_not(keep)
+        self._behind = _Lens(self._rest) if behind is None else behind
 
     def over(self, picture: Pixels) -> Pixels:
-        drawn = out_of_focus(picture) if self._behind is None else self._behind.copy()
+        drawn = self._behind.blur(picture) if isinstance(self._behind, _Lens) else self._behind.copy()
         for area in self._areas:
-            dimmed = SCRATCH.take("light", drawn[area].shape)
+            dimmed = SCRATCH.take("dimmed", drawn[area].shape)
             dimmed[...] = 0
             _lay(drawn[area], self._rest[area], dimmed, dimmed)
             _lay(picture[area], self._keep[area], dimmed, drawn[area])
         return drawn
+
+
+class _Lens:
+    """Blurs what is behind, seen: uint8 (height, width), at a reduced size. What is in front gives its place no colour,
+    or it would glow."""
+
+    def __init__(self, seen: Bytes) -> None:
+        height, width = seen.shape
+        shrink = max(1, min(height, width) // _LENS_SIDE)
+        self._size = max(width // shrink, 1), max(height // shrink, 1)
+        small = cv2.resize(seen, self._size, interpolation=cv2.INTER_AREA).reshape(self._size[::-1])
+        # Never zero: far behind what is in front, the picture must still have some colour.
+        self._weight = np.repeat((small / np.float32(255) + np.float32(1e-3))[..., None], 3, axis=2)
+        self._total = self._spread(self._weight)
+
+    def blur(self, picture: Pixels) -> Pixels:
+        small = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA).reshape(self._weight.shape)
+        mixed = self._spread(small * self._weight) / self._total
+        height, width = picture.shape[:2]
+        blurred = cv2.resize((mixed + 0.5).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(blurred, np.uint8).reshape(picture.shape)
+
+    def _spread(self, light: NDArray[np.float32]) -> NDArray[np.float32]:
+        side = 6 * _LENS_DEVIATION + 1
+        spread = cv2.GaussianBlur(light, (side, side), _LENS_DEVIATION, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(spread, np.float32).reshape(light.shape)
 
 
 class Replacement:
@@ -138,16 +164,6 @@ def _lay(picture: Bytes, keep: Bytes, add: Bytes, drawn: Bytes) -> None:
         cv2.cvtColor(keep[strip], cv2.COLOR_GRAY2RGB, dst=share)
         cv2.multiply(picture[strip], share, dst=share, scale=1 / 255)
         cv2.add(share, add[strip], dst=drawn[strip])
-
-
-def out_of_focus(picture: Pixels) -> Pixels:
-    """The picture as a lens shows it that is set to another distance; a new picture."""
-    height, width = picture.shape[:2]
-    shrink = max(1, min(height, width) // _BLUR_SIDE)
-    size = max(width // shrink, 1), max(height // shrink, 1)
-    small = cv2.GaussianBlur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), _BLUR_DEVIATION)
-    blurred = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(blurred, np.uint8).reshape(picture.shape)
 
 
 def area_of(box: Box) -> Area:
