@@ -141,7 +141,7 @@ class _Lens:
 
     def _spread(self, light: NDArray[np.float32]) -> NDArray[np.float32]:
         side = 6 * _LENS_DEVIATION + 1
-        spread = cv2.GaussianBlur(light, (side, side), _LENS_DEVIATION, borderType=cv2.BORDER_REPLICATE)
+        spread = cv2.GaussianBlur(light, (side, side), _LENS_DEVIATION)
         return np.asarray(spread, np.float32).reshape(light.shape)
 
 

@@ -267,6 +267,23 @@ def test_blur_leaves_the_inside_sharp_and_flattens_the_rest():
     assert np.abs(drawn[outside].astype(int) - 127).max() < 25
 
 
+def test_blur_spreads_no_colour_of_what_is_in_front():
+    pixels = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    pixels[MAPS[0] > 0.01] = (255, 0, 0)
+    look = Look(effect="blur", styles=prompt_styles(1, thresholds=[0.02]))
+    drawn = OverlayComposer(look).compose(pixels, MAPS[:1]).astype(int)
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    assert np.abs(drawn[np.hypot(columns - 60, rows - 60) > 58] - 90).max() <= 8
+
+
+def test_blur_without_a_mask_hides_all_detail():
+    pixels = np.zeros((720, 1280, 3), np.uint8)
+    pixels[::4] = 255
+    nothing = np.zeros((1, 9, 9), np.float32)
+    drawn = OverlayComposer(Look(effect="blur", styles=prompt_styles(1))).compose(pixels, nothing)
+    assert np.abs(drawn.astype(int) - 64).max() <= 2
+
+
 def test_raw_shows_probabilities_in_the_prompts_colours():
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
     maps = np.stack([ramp, np.zeros_like(ramp)])
