@@ -73,9 +73,6 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _say("Stopped.")
         return 1
-    except BrokenPipeError:  # the reader of our output, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         if os.environ.get("CLIPSEG_LIVE_DEBUG"):
             raise
