@@ -56,8 +56,10 @@ def framed(pixels: Pixels, framing: Framing) -> Pixels:
 
 
 def make_composer(look: Look) -> Composer:
-    from clipseg_live.video.compose import OverlayComposer
+    """OpenCV works in one thread from now on: for single frames its helpers mostly wait, and wait spinning."""
+    from clipseg_live.video.compose import OverlayComposer, use_one_thread
 
+    use_one_thread()
     return OverlayComposer(look)
 
 

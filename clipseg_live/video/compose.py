@@ -1,9 +1,16 @@
 """The composer: draws the look of a session over its frames."""
 
+import cv2
+
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import PALETTE, Look, PromptStyle
 from clipseg_live.video.effects import EFFECTS, Layer
+
+
+def use_one_thread() -> None:
+    """Keep OpenCV, in this whole process, to the thread that calls it."""
+    cv2.setNumThreads(1)
 
 
 class OverlayComposer:
