@@ -19,11 +19,8 @@ def sample(pixels: Pixels) -> Sample:
     """
     step = 2 if min(pixels.shape[:2]) >= 4 * _CELL else 1
     coarse = pixels[::step, ::step]
-    rows, columns = max(coarse.shape[0] // _CELL, 1), max(coarse.shape[1] // _CELL, 1)
-    coarse = coarse[: rows * _CELL, : columns * _CELL]
     height, width = coarse.shape[:2]
-    starts_down = np.arange(0, height, _CELL)
-    starts_across = np.arange(0, width, _CELL)
+    starts_down, starts_across = _starts(height), _starts(width)
     sums = np.add.reduceat(np.add.reduceat(coarse, starts_down, axis=0, dtype=np.uint32), starts_across, axis=1)
     counts = np.diff(np.append(starts_down, height))[:, None] * np.diff(np.append(starts_across, width))[None]
     means: Sample = (sums / counts[..., None]).astype(np.float32)
@@ -36,3 +33,8 @@ def is_unchanged(before: Sample, now: Sample) -> bool:
         return False
     difference = np.abs(before - now)
     return bool(difference.mean() < _MEAN and difference.max() < _LARGEST)
+
+
+def _starts(size: int) -> NDArray[np.intp]:
+    """Where cells begin; the last one takes what is left, so that nothing is overlooked and no cell is tiny."""
+    return np.arange(0, max(size - _CELL // 2, 1), _CELL)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.temporal import TemporalState, is_cut, smooth
+from clipseg_live.core.temporal import PromptStates, TemporalState, is_cut, smooth, smooth_each
 
 probability = st.floats(0, 1, width=32)
 shapes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 4))
@@ -155,3 +155,26 @@ def test_empty_pictures():
 @given(arrays(np.uint8, (32, 32, 3)))
 def test_a_picture_is_never_cut_from_itself(picture):
     assert is_cut(picture, picture) is False
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(0, 5), min_size=1), st.integers(0, 9)), min_size=2, max_size=6))
+def test_smoothing_each_prompt_is_smoothing_it_alone(steps: list[tuple[set[int], int]]) -> None:
+    """Prompts come and go; each is averaged over the frames since it came."""
+    past, alone = PromptStates(), {}
+    for keys, seed in steps:
+        maps = np.random.default_rng(seed).random((len(keys), 3, 4), dtype=np.float32)
+        past, mixed = smooth_each(past, sorted(keys), maps, 0.4, epoch=0)
+        alone = {key: alone.get(key, TemporalState()) for key in keys}
+        for number, key in enumerate(sorted(keys)):
+            alone[key], wanted = smooth(alone[key], maps[number : number + 1], 0.4)
+            np.testing.assert_array_equal(mixed[number], wanted[0])
+
+
+def test_a_new_epoch_forgets_every_prompt() -> None:
+    ones, zeros = np.ones((2, 2, 2), np.float32), np.zeros((2, 2, 2), np.float32)
+    past, _ = smooth_each(PromptStates(), ["a", "b"], ones, 0.5, epoch=3)
+    _, kept = smooth_each(past, ["a", "b"], zeros, 0.5, epoch=3)
+    _, forgotten = smooth_each(past, ["a", "b"], zeros, 0.5, epoch=4)
+    assert (kept == 0.5).all() and (forgotten == 0).all()
+    _, off = smooth_each(past, ["a", "b"], zeros, 0.0, epoch=3)
+    assert off is zeros

@@ -1,0 +1,62 @@
+"""Rates, percentiles and stage timings, with a clock that the test turns."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live.core.stats import Meter, Spread, StageTimings
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@given(st.floats(1, 200), st.integers(3, 60))
+def test_a_steady_rate_is_measured(rate: float, count: int) -> None:
+    clock = Clock()
+    meter = Meter(window=1000, clock=clock)
+    for _ in range(count):
+        meter.tick()
+        clock.now += 1 / rate
+    assert meter.rate() == pytest.approx(rate, rel=0.01) and meter.count == count
+
+
+def test_a_rate_falls_when_nothing_comes_any_more() -> None:
+    clock = Clock()
+    meter = Meter(window=3, clock=clock)
+    assert meter.rate() == 0.0
+    for _ in range(30):
+        meter.tick()
+        clock.now += 0.1
+    steady = meter.rate()
+    clock.now += 1.0
+    assert 0 < meter.rate() < 0.8 * steady
+    clock.now += 3.0
+    assert meter.rate() == 0.0
+
+
+def test_percentiles_forget_what_is_old() -> None:
+    clock = Clock()
+    spread = Spread(window=5, clock=clock)
+    assert spread.percentiles(50, 95) == (0.0, 0.0)
+    spread.add(1000)
+    clock.now += 6
+    for value in range(101):
+        spread.add(value)
+    assert spread.percentiles(50, 95) == (50.0, 95.0)
+
+
+def test_stage_timings_of_the_last_half_minute() -> None:
+    clock = Clock()
+    timings = StageTimings(window=30, clock=clock)
+    timings.add({"vision": 500.0})
+    clock.now += 31
+    timings.add({"vision": 10.0})
+    clock.now += 1
+    timings.add({"vision": 30.0, "decoder": 4.0})
+    assert timings.recent() == [(1.0, {"vision": 10.0}), (0.0, {"vision": 30.0, "decoder": 4.0})]
+    assert timings.medians() == {"vision": 20.0, "decoder": 4.0}
