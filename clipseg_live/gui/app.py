@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
+from clipseg_live.core.errors import Failure
 from clipseg_live.core.live import LiveSettings, Message, SourceSpec
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import preferences, theme
@@ -44,7 +45,8 @@ def run(
     """Show the window until it is closed; the exit code.
 
     settings, source: None for those of the last time. prompts: in place of those of the settings. model: likewise.
-    path: of the preferences, None for the usual place. Raises UsageError for impossible settings.
+    path: of the preferences, None for the usual place. Raises UsageError for impossible settings, and Failure where
+    something had to be left behind at the end.
     """
     app = application()
     path = path or preferences.preferences_path()
@@ -65,11 +67,14 @@ def run(
             window.say(Message("preferences", problem, "warning"))
         window.show()
         _close_on_signals(window)
-        return app.exec()
+        code = app.exec()
     finally:
         if window is not None:
             window.shut_down()
-        session.stop()
+        left = session.stop()
+    if left:
+        raise Failure(f"{', '.join(left)} did not end in time and was left behind: a device or file holds it.")
+    return code
 
 
 def application() -> QApplication:

@@ -62,6 +62,7 @@ class Session:
         self._recording: Recording | None = None
         self._finishing: list[Recording] = []
         self._told_worker = self._told_compose = ""
+        self._abandoned: tuple[str, ...] = ()
         self._capture = Capture(open_source, frame_filter, self._take_frame)
         self._worker = InferenceWorker(
             make_engine,
@@ -166,10 +167,10 @@ class Session:
             recording.finish()
 
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
-        """End everything within ``deadline`` seconds; names of what had to be abandoned. May be called again."""
+        """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""
         with self._lock:
             if self._machine.state in (SessionState.STOPPED, SessionState.STOPPING):
-                return ()
+                return self._abandoned
             self._machine.to(
                 SessionState.STOPPED if self._machine.state is SessionState.NEW else SessionState.STOPPING
             )
@@ -188,8 +189,9 @@ class Session:
             if recording is not None and not recording.join(max(left(), 30.0)):
                 abandoned.append("clipseg-live record")
         abandoned += self._capture.join(left())
+        self._abandoned = tuple(abandoned)
         self._machine.to(SessionState.STOPPED)
-        return tuple(abandoned)
+        return self._abandoned
 
     def _edit_prompts(self, settings: LiveSettings) -> None:
         """A new version of what is asked, where that has changed and not only how it looks."""

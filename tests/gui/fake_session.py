@@ -36,6 +36,7 @@ class FakeSession:
         self.rows: Sequence[tuple[float, Mapping[str, float]]] = ()
         self.refuses_recording = ""
         self.stops = 0
+        self.left: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         return [name for name, _ in self.asked]
@@ -113,7 +114,7 @@ class FakeSession:
 
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
         self.stops += 1
-        return ()
+        return self.left
 
 
 def picture(

@@ -11,7 +11,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.errors import UsageError
+from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.live import LiveSettings, SourceSpec
 from clipseg_live.gui import app, preferences
 from clipseg_live.gui.main_window import MainWindow
@@ -139,3 +139,9 @@ def test_nothing_heavy_is_imported_for_the_window() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_was_left_behind_is_named(path: Path, session: FakeSession, services: FakeServices) -> None:
+    session.left = ("clipseg-live capture camera:0",)
+    with pytest.raises(Failure, match=r"capture camera:0 did not end in time"):
+        run(path, session, services)

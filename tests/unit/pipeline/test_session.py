@@ -331,6 +331,7 @@ def test_a_thread_held_by_a_device_is_left_by_name() -> None:
     assert source.blocked.wait(PATIENCE)
     start = time.monotonic()
     assert one.session.stop(0.5) == ("clipseg-live capture a",)
+    assert one.session.stop() == ("clipseg-live capture a",)
     assert time.monotonic() - start < 2.0
     source.release.set()
     limit = time.monotonic() + PATIENCE
