@@ -22,6 +22,7 @@ from clipseg_live.video.scratch import SCRATCH
 
 _COARSER = 4
 _MOST_PARTS = 24
+_DENSE = 0.3
 _ROUNDING = np.float32(1 - 1e-6)
 _INSIDE = np.uint8(118)
 """The least value of a field within its mask, just outside the border: even a mask of one pixel gets its line."""
@@ -37,8 +38,6 @@ def parts(
     """
     level = np.float32(threshold)
     seen = (probability >= level * _ROUNDING).view(np.uint8)
-    if not seen.any():
-        return
     for box in _boxes(seen, height, width, deviation):
         left, top, right, bottom = box
         mask = SCRATCH.take("mask", (bottom - top, right - left))
@@ -108,19 +107,37 @@ def _boxes(seen: Bytes, height: int, width: int, deviation: int) -> list[Box]:
     return disjoint(boxes)
 
 
-def _clusters(seen: Bytes) -> Iterator[Box]:
+def _clusters(seen: Bytes) -> list[Box]:
     """Boxes around marked cells that lie together; every marked cell is in one.
 
     They are told apart on a coarser grid; a cell that lies across two of its cells may be seen in one alone, hence the
     cell more on each side.
     """
+    whole = _bounds(seen, 0, 0, seen.shape[1], seen.shape[0])
+    size = (whole[2] - whole[0]) * (whole[3] - whole[1])
+    if size == 0:
+        return []
+    if cv2.countNonZero(seen) > _DENSE * size:  # there is little to be left out
+        return [whole]
     rows, columns = (max(1, side // _COARSER) for side in seen.shape)
     coarse = cv2.resize(seen * np.uint8(255), (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns)
     count, _, statistics, _ = cv2.connectedComponentsWithStats((coarse > 0).view(np.uint8))
+    if count > _MOST_PARTS:
+        return [whole]
     down, across = seen.shape[0] / rows, seen.shape[1] / columns
-    found = statistics[1:, :4].tolist() if count <= _MOST_PARTS else [(0, 0, columns, rows)]
-    for x, y, w, h in found:
-        left, top = max(int(x * across) - 1, 0), max(int(y * down) - 1, 0)
-        part = np.ascontiguousarray(seen[top : int((y + h) * down) + 2, left : int((x + w) * across) + 2])
-        beside, below, columns_seen, rows_seen = cv2.boundingRect(part)
-        yield left + beside, top + below, left + beside + columns_seen, top + below + rows_seen
+    return [
+        _bounds(
+            seen,
+            max(int(x * across) - 1, 0),
+            max(int(y * down) - 1, 0),
+            int((x + w) * across) + 2,
+            int((y + h) * down) + 2,
+        )
+        for x, y, w, h, _ in statistics[1:].tolist()
+    ]
+
+
+def _bounds(seen: Bytes, left: int, top: int, right: int, bottom: int) -> Box:
+    """The box around the marked cells within these bounds."""
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(seen[top:bottom, left:right]))
+    return left + x, top + y, left + x + width, top + y + height

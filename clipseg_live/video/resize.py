@@ -1,7 +1,9 @@
 """One way to bring a probability map to a picture's size, for everything that is drawn or written."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,28 +36,62 @@ def resized_strips(
     if probability.shape == (height, width):
         yield slice(0, rows.stop - rows.start), probability[rows, columns]
         return
-    above, weights = _rows(probability.shape[0], height)
-    above, weights = above[rows], weights[rows]
-    first, last = int(above[0]), min(int(above[-1]) + 2, probability.shape[0])
-    wide = cv2.resize(probability[first:last], (width, last - first), interpolation=cv2.INTER_LINEAR)
-    wide = np.ascontiguousarray(np.asarray(wide, np.float32).reshape(last - first, width)[:, columns])
-    steps = np.zeros_like(wide)
-    np.subtract(wide[1:], wide[:-1], out=steps[:-1])
-    most = max(1, _STRIP // wide.shape[1])
-    for top in range(0, len(above), most):
-        near, weight = above[top : top + most] - first, weights[top : top + most]
-        strip = SCRATCH.take("resized", (len(near), wide.shape[1]), np.float32)
-        step = SCRATCH.take("resized steps", strip.shape, np.float32)
-        np.take(wide, near, axis=0, out=strip, mode="clip")
-        np.take(steps, near, axis=0, out=step, mode="clip")
-        step *= weight
-        strip += step
-        yield slice(top, top + len(near)), strip
+    across, down = (
+        _Ramp.between(probability.shape[1], width, columns),
+        _Ramp.between(probability.shape[0], height, rows),
+    )
+    part = cv2.transpose(probability[down.needed, across.needed])
+    wide = np.empty((across.count, part.shape[1]), np.float32)
+    for where, strip in across.strips(part, "resized columns"):
+        wide[where] = strip
+    yield from down.strips(cv2.transpose(wide), "resized rows")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ramp:
+    """Linear interpolation from lines to others between them.
+
+    needed: the lines that are used. above: for each new line the one of these before it, intp (count,). weights: how
+    far it lies after that, float32 (count, 1).
+    """
+
+    needed: slice
+    above: NDArray[np.intp]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def between(cls, old: int, new: int, part: slice) -> "_Ramp":
+        """From ``old`` lines to those of ``new`` that are in ``part``."""
+        above, weights = _positions(old, new)
+        above = above[part]
+        needed = slice(int(above[0]), min(int(above[-1]) + 2, old))
+        return cls(needed, above - needed.start, weights[part])
+
+    @property
+    def count(self) -> int:
+        return len(self.above)
+
+    def strips(self, lines: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """New lines, several at a time; ``lines`` are the needed ones, contiguous."""
+        rises = SCRATCH.take(name + " rises", lines.shape, np.float32)
+        np.subtract(lines[1:], lines[:-1], out=rises[:-1])
+        rises[-1] = 0
+        most = max(1, _STRIP // lines.shape[1])
+        for first in range(0, self.count, most):
+            where = slice(first, min(first + most, self.count))
+            near = self.above[where]
+            strip = SCRATCH.take(name, (len(near), lines.shape[1]), np.float32)
+            rise = SCRATCH.take(name + " rise", strip.shape, np.float32)
+            np.take(lines, near, axis=0, out=strip, mode="clip")
+            np.take(rises, near, axis=0, out=rise, mode="clip")
+            rise *= self.weights[where]
+            strip += rise
+            yield where, strip
 
 
 @lru_cache(maxsize=16)
-def _rows(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """For each of ``new`` rows the one of ``old`` above it, and how far it lies below that, (new, 1)."""
+def _positions(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """For each of ``new`` lines the one of ``old`` before it, and how far it lies after that, (new, 1)."""
     centres = ((np.arange(new) + 0.5) * (old / new) - 0.5).clip(0, old - 1)
     above = np.minimum(centres.astype(np.intp), max(old - 2, 0))
     return above, (centres - above).astype(np.float32)[:, None]

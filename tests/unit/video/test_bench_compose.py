@@ -1,0 +1,59 @@
+"""The benchmark of composition prints its tables, with and without the library that it compares with."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "scripts" / "bench_compose.py"
+
+
+@pytest.fixture
+def program(monkeypatch):
+    specification = importlib.util.spec_from_file_location("bench_compose", PROGRAM)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    monkeypatch.setattr(module, "SIZES", ((160, 90),))
+    return module
+
+
+def test_without_supervision_it_says_how_to_get_it(program, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    threads = cv2.getNumThreads()
+    program.main(["--rounds", "1", "--threads", "1"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[3] for row in rows if "160x90" in row] == ["1", "4", "16"] * 2
+    assert " ".join(rows[-1]) == program.MISSING
+    assert cv2.getNumThreads() == threads
+
+
+class Annotator:
+    seen: ClassVar[list[np.ndarray]] = []
+
+    def annotate(self, scene, detections):
+        self.seen.append(detections.mask)
+        return scene
+
+
+def test_supervision_is_given_the_very_same_masks(program, monkeypatch, capsys):
+    fake = ModuleType("supervision")
+    fake.__version__ = "9.9"
+    fake.MaskAnnotator = fake.PolygonAnnotator = Annotator
+    fake.Detections = SimpleNamespace
+    fake.mask_to_xyxy = lambda masks: np.zeros((len(masks), 4))
+    monkeypatch.setitem(sys.modules, "supervision", fake)
+    monkeypatch.setattr(Annotator, "seen", [])
+    program.main(["--rounds", "1", "--threads", "1"])
+    out = capsys.readouterr().out
+    assert "beside supervision 9.9, 1920x1080, 4 prompts" in out and program.MISSING not in out
+    for mask in (Annotator.seen[0], Annotator.seen[-1]):
+        assert mask.shape == (4, 1080, 1920) and mask.dtype == bool and 0.001 < mask.mean() < 0.5
+    picture, maps = program.example((1920, 1080), 4, 1.0)
+    look = program.Look(effect="tint", styles=program.prompt_styles(4))
+    changed = (program.OverlayComposer(look).compose(picture, maps) != picture).any(axis=2)
+    assert np.array_equal(changed, Annotator.seen[0].any(axis=0))
