@@ -24,7 +24,7 @@ from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import RGB, Look, PromptStyle
 from clipseg_live.video.overlay import Box, Bytes, Matte, Overlay, Replacement, Tables, area_of, disjoint
 from clipseg_live.video.parts import blurred, distances, filled, parts
-from clipseg_live.video.resize import resize_map
+from clipseg_live.video.resize import resized_strips
 
 Styles = tuple[PromptStyle, ...]
 
@@ -72,7 +72,9 @@ def heatmap(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> 
     overlay = Overlay()
     if len(maps):
         strongest = maps[0] if len(maps) == 1 else np.max(maps, axis=0)
-        field = np.asarray(cv2.convertScaleAbs(resize_map(strongest, height, width), alpha=255.0), np.uint8)
+        field = np.empty((height, width), np.uint8)
+        for rows, strip in resized_strips(strongest, height, width, slice(0, height), slice(0, width)):
+            field[rows] = cv2.convertScaleAbs(strip, alpha=255.0)
         overlay.draw((0, 0, width, height), field, _heat_tables(max(style.opacity for style in styles)))
     return overlay
 
@@ -112,7 +114,7 @@ EFFECTS: dict[str, Effect] = {
 
 
 def line_width(height: int, width: int) -> int:
-    """The width of lines in pixels: 2 up to 720 lines, growing with the picture's shorter side."""
+    """The width of lines in pixels: 2 up to 720 rows, growing with the picture's shorter side."""
     return max(2, round(min(height, width) / 360))
 
 
