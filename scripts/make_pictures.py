@@ -42,7 +42,7 @@ def main() -> None:
         composer = OverlayComposer(Look(effect=effect, styles=styles))
         drawn[effect] = composer.compose(picture, found.probabilities)
     save(drawn["outline"], folder / "demo.png")
-    drawn["nothing"] = np.full_like(picture, 255)
+    drawn["nothing"] = picture
     names = [*EFFECTS, "nothing"]
     pairs = [np.hstack([drawn[left], drawn[right]]) for left, right in zip(names[::2], names[1::2], strict=False)]
     save(np.vstack(pairs)[::2, ::2], folder / "effects.png")
