@@ -30,6 +30,7 @@ from clipseg_live.pipeline.worker import InferenceWorker
 from clipseg_live.pipeline.worker_process import MakeEngine
 
 OpenSink = Callable[[Path], FrameSink]
+_RATES_SECONDS = 0.5
 
 
 class Session:
@@ -63,6 +64,7 @@ class Session:
         self._finishing: list[Recording] = []
         self._told_worker = self._told_compose = ""
         self._abandoned: tuple[str, ...] = ()
+        self._measured: tuple[float, Rates] = (0.0, Rates())
         self._capture = Capture(open_source, frame_filter, self._take_frame)
         self._worker = InferenceWorker(
             make_engine,
@@ -106,22 +108,31 @@ class Session:
 
     def status(self) -> SessionStatus:
         recording = self._recording
-        median, late = self._composing.delay.percentiles(50, 95)
         return SessionStatus(
             source=self._capture.status,
             worker=self._worker.status,
             recording=recording.status if recording is not None else RecordingStatus(),
-            rates=Rates(
-                capture=self._capture.meter.rate(),
-                inference=self._composing.answered.rate(),
-                display=self._composing.displayed.rate(),
-                delay=(median, late),
-                dropped=self._composing.dropped,
-                skipped=self._worker.submitted - self._worker.taken,
-                unchanged=self._worker.unchanged,
-                stages=self._composing.timings.medians(),
-            ),
+            rates=self._rates(),
         )
+
+    def _rates(self) -> Rates:
+        """Figures of at most half a second ago: they are sums over seconds, and asked for many times in one."""
+        now = time.monotonic()
+        if now < self._measured[0] + _RATES_SECONDS:
+            return self._measured[1]
+        median, late = self._composing.delay.percentiles(50, 95)
+        rates = Rates(
+            capture=self._capture.meter.rate(),
+            inference=self._composing.answered.rate(),
+            display=self._composing.displayed.rate(),
+            delay=(median, late),
+            dropped=self._composing.dropped,
+            skipped=self._worker.submitted - self._worker.taken,
+            unchanged=self._worker.unchanged,
+            stages=self._composing.timings.medians(),
+        )
+        self._measured = now, rates
+        return rates
 
     def play(self) -> None:
         self._capture.play()
