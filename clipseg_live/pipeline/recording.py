@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.errors import ClipsegLiveError, Failure
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import RecordingStatus
 from clipseg_live.core.ports import FrameSink
@@ -29,9 +29,7 @@ class Recording:
     Times are the frames' own, from 0 at the first; they always grow.
     """
 
-    def __init__(
-        self, sink: FrameSink, info: SourceInfo, on_end: Callable[[ClipsegLiveError | None], None]
-    ) -> None:
+    def __init__(self, sink: FrameSink, info: SourceInfo, on_end: Callable[[ClipsegLiveError | None], None]) -> None:
         self._sink, self._info, self._on_end = sink, info, on_end
         self._queue: deque[Frame] = deque()
         self._bytes = 0
@@ -78,24 +76,38 @@ class Recording:
     def _run(self) -> None:
         error: ClipsegLiveError | None = None
         try:
-            while (frame := self._next()) is not None:
-                self._write(frame)
-            if self._count:
-                self._sink.finish()
-            else:
-                self._sink.abandon()
-                error = ClipsegLiveError("Nothing was recorded: there was no picture.")
-        except ClipsegLiveError as failure:
-            error = failure
-            kept = self._sink.abandon(keep_partial=True)
-            if kept is not None:
-                error = type(failure)(f"{str(failure).rstrip('.')}; what was recorded before is in {kept}.")
+            error = self._record()
+        except Exception as failure:
+            error = self._kept_of(failure)
         finally:
             with self._changed:
                 self._finishing = True
                 self._queue.clear()
             self._status = replace(self.status, active=False)
             self._on_end(error)
+
+    def _record(self) -> ClipsegLiveError | None:
+        """Write until the end, and complete the file; what the person should know about it."""
+        name = self._sink.path.name
+        while (frame := self._next()) is not None:
+            size = frame.width, frame.height
+            if self._size not in (None, size):
+                self._sink.finish()
+                return Failure(f"The recording {name} was finished: the picture has another size now.")
+            self._write(frame, size)
+        if self._count:
+            self._sink.finish()
+            return None
+        self._sink.abandon()
+        return Failure("Nothing was recorded: there was no picture.")
+
+    def _kept_of(self, error: Exception) -> ClipsegLiveError:
+        """Give the file up, but for what was written before; the error in words."""
+        words = str(error).rstrip(".")
+        if not isinstance(error, ClipsegLiveError):
+            words = f"The recording {self._sink.path.name} broke off ({type(error).__name__}: {words[:160]})"
+        kept = self._sink.abandon(keep_partial=True)
+        return Failure(f"{words}; what was recorded before is in {kept}." if kept is not None else f"{words}.")
 
     def _next(self) -> Frame | None:
         with self._changed:
@@ -106,8 +118,7 @@ class Recording:
             self._bytes -= frame.pixels.nbytes
             return frame
 
-    def _write(self, frame: Frame) -> None:
-        size = frame.width, frame.height
+    def _write(self, frame: Frame, size: tuple[int, int]) -> None:
         if self._size is None:
             self._size = size
             width, height = size
@@ -116,8 +127,6 @@ class Recording:
                 audio_path=None,
             )  # fmt: skip
             self._sink.open(info)
-        elif size != self._size:
-            raise ClipsegLiveError(f"The recording {self._sink.path.name} ended: the picture has another size now.")
         step = self._step_to(frame)
         if step is None:
             return

@@ -31,6 +31,8 @@ from clipseg_live.pipeline.worker_process import MakeEngine
 
 OpenSink = Callable[[Path], FrameSink]
 _RATES_SECONDS = 0.5
+_FILE_SECONDS = 30.0
+"""A recording is worth waiting for at the end."""
 
 
 class Session:
@@ -61,7 +63,6 @@ class Session:
         self._picture: Picture | None = None
         self._info: SourceInfo | None = None
         self._recording: Recording | None = None
-        self._finishing: list[Recording] = []
         self._told_worker = self._told_compose = ""
         self._abandoned: tuple[str, ...] = ()
         self._measured: tuple[float, Rates] = (0.0, Rates())
@@ -182,9 +183,7 @@ class Session:
         with self._lock:
             if self._machine.state in (SessionState.STOPPED, SessionState.STOPPING):
                 return self._abandoned
-            self._machine.to(
-                SessionState.STOPPED if self._machine.state is SessionState.NEW else SessionState.STOPPING
-            )
+            self._machine.to(SessionState.STOPPED if self._machine.state is SessionState.NEW else SessionState.STOPPING)
             if self._machine.state is SessionState.STOPPED:
                 return ()
         limit = time.monotonic() + deadline
@@ -195,10 +194,9 @@ class Session:
         left = lambda: max(0.0, limit - time.monotonic())  # noqa: E731
         abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
         abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
-        for recording in (self._recording, *self._finishing):
-            # a file is worth waiting for: it is finished here, or was lost by the encoder
-            if recording is not None and not recording.join(max(left(), 30.0)):
-                abandoned.append("clipseg-live record")
+        recording = self._recording
+        if recording is not None and not recording.join(_FILE_SECONDS):
+            abandoned.append("clipseg-live record")
         abandoned += self._capture.join(left())
         self._abandoned = tuple(abandoned)
         self._machine.to(SessionState.STOPPED)
@@ -265,4 +263,3 @@ class Session:
 
     def _say(self, topic: str, text: str, level: str) -> None:
         self.on_message(Message(topic, text, level))  # type: ignore[arg-type]
-

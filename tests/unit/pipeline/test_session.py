@@ -292,6 +292,7 @@ def test_a_source_of_another_size_ends_the_recording_with_a_sentence(
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
     one.session.open(SourceSpec(name="b"))
     one.wait(lambda: any("another size" in message.text for message in one.messages))
+    assert (one.sinks[0].finished, one.sinks[0].abandoned) == (1, 0)
     one.wait(lambda: len(one.pictures[-1].composed) == 30)
 
 
