@@ -153,9 +153,7 @@ class Capture:
             epoch = self._epoch
         if counts:
             self.meter.tick()
-        self._on_frame(
-            Frame(pixels, frame.index, frame.time, frame.duration, epoch, captured=time.monotonic()), info
-        )
+        self._on_frame(Frame(pixels, frame.index, frame.time, frame.duration, epoch, captured=time.monotonic()), info)
 
 
 class _Reader:
@@ -314,8 +312,8 @@ class _Reader:
     def _made(self) -> LiveSource:
         try:
             return self._owner._open_source(self._spec)
-        except ClipsegLiveError as error:
-            self._break(str(error))
+        except Exception as error:
+            self._break(_in_words(error, self._spec.name))
             self._wait(lambda: False, None)
             raise Stopped from error
 

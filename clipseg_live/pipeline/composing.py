@@ -61,7 +61,7 @@ class Composing:
         self._own: Frame | None = None
         self._composer: tuple[Look, Composer] | None = None
         self._selected: tuple[Maps, tuple[int, ...], Maps] | None = None
-        self._areas: tuple[Hashable, tuple[float, ...]] | None = None
+        self._areas: tuple[Answer, tuple[float, ...], tuple[float, ...]] | None = None
         self.dropped = 0
         self.displayed, self.answered = Meter(), Meter()
         self.delay, self.timings = Spread(), StageTimings()
@@ -147,9 +147,7 @@ class Composing:
         composed = Frame(picture.composed, shown.index, shown.time, shown.duration, shown.epoch, shown.captured)
         self._on_picture(picture, composed)
 
-    def _take_in(
-        self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...], settings: LiveSettings
-    ) -> None:
+    def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...], settings: LiveSettings) -> None:
         if not result.unchanged:
             self.answered.tick()
         self._past, maps = smooth_each(self._past, keys, result.maps, settings.smoothing, result.epoch)
@@ -192,18 +190,15 @@ class Composing:
         """For each map, how much of the picture reaches its row's threshold; computed when one of them has changed."""
         thresholds = {row.id: row.style.threshold for row in settings.rows}
         levels = tuple(thresholds.get(row_id, 1.0) for row_id in answer.ids)
-        key = (id(answer.maps), answer.index, answer.epoch, levels)
-        if self._areas is None or self._areas[0] != key:
+        if self._areas is None or self._areas[0] is not answer or self._areas[1] != levels:
             shares = tuple(
                 float(np.count_nonzero(part >= np.float32(level)) / part.size)
                 for part, level in zip(answer.maps, levels, strict=True)
             )
-            self._areas = key, shares
-        return self._areas[1]
+            self._areas = answer, levels, shares
+        return self._areas[2]
 
 
 def keys_of(rows: tuple[PromptRow, ...]) -> dict[int, Hashable]:
     """What tells the prompts of rows apart over time: the row, and what it asks for."""
     return {row.id: (row.id, row.text, row.picture, row.share) for row in rows}
-
-

@@ -33,7 +33,7 @@ class Lock(Protocol):
 
 
 def create(size: int) -> SharedMemory:
-    """A new block of at least ``size`` bytes.
+    """A new block of at least ``size`` bytes. Raises OSError where there is no room for it.
 
     Python's own tracker is told of the name beforehand: an application that is killed between the two would leave the
     block behind for ever.
@@ -41,7 +41,14 @@ def create(size: int) -> SharedMemory:
     name = f"clipseg-live-{secrets.token_hex(8)}"
     if os.name == "posix":
         resource_tracker.register(f"/{name}", "shared_memory")
-    return SharedMemory(name, create=True, size=size)
+    memory = SharedMemory(name, create=True, size=size)
+    if hasattr(os, "posix_fallocate"):
+        try:  # where room is short, writing would end the process without a word
+            os.posix_fallocate(memory._fd, 0, size)  # type: ignore[attr-defined]
+        except OSError:
+            close(memory, remove=True)
+            raise
+    return memory
 
 
 def attach(name: str) -> SharedMemory:

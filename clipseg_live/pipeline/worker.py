@@ -67,7 +67,7 @@ class InferenceWorker:
         self._nudge_out, self._nudge_in = multiprocessing.Pipe(duplex=False)
         self._restart = threading.Event()
         self._maps: Maps = _NO_MAPS
-        self._notices: tuple[str, ...] = ()
+        self._notices: set[str] = set()
         self.submitted = self.taken = self.unchanged = 0
         self._thread = threading.Thread(target=self._supervise, name="clipseg-live worker", daemon=True)
 
@@ -79,13 +79,27 @@ class InferenceWorker:
         self._thread.start()
 
     def submit(self, frame: Frame) -> None:
-        """Make a frame the newest one to be segmented; the caller's thread copies it."""
+        """Make a frame the newest one to be segmented. It is copied only when the process has nothing to do; while it
+        is busy, the newest frame waits for its answer."""
         with self._lock:
             self._newest = frame
             run = self._run
         if run is not None and run.listening:
             self.submitted += 1
-            run.submit(frame)
+            if not run.busy:
+                self._hand_over(run)
+
+    def _hand_over(self, run: "_Run") -> None:
+        """Copy the newest frame to where the process finds it."""
+        with self._lock:
+            newest = self._newest
+        if newest is None or newest is run.handed:
+            return
+        try:
+            run.submit(newest)
+        except OSError as error:
+            run.handed = newest
+            self._say_once(f"There is no room for a frame in shared memory ({error.strerror}): use a smaller picture.")
 
     def set_prompts(self, prompts: PromptSet) -> None:
         with self._lock:
@@ -133,7 +147,7 @@ class InferenceWorker:
     def _supervise(self) -> None:
         try:
             while not self._stopping:
-                self._tell(WorkerState.STARTING, problem="")
+                self._tell(WorkerState.STARTING)
                 reason = self._run_once()
                 if self._stopping:
                     return
@@ -187,29 +201,30 @@ class InferenceWorker:
         elif kind == "unchanged":
             self.unchanged += 1
             index, epoch, version = values
-            result = Result(index, epoch, version, run.ids, self._maps, unchanged=True)
-            self._on_result(result, run.frame_of(index, epoch))
+            frame = run.answered(index, epoch)
+            self._hand_over(run)
+            self._on_result(Result(index, epoch, version, run.ids, self._maps, unchanged=True), frame)
         elif kind == "need":
             run.make_maps(values[0])
         elif kind == "opened":
             run.opened(values[0])
         elif kind == "loading":
-            self._tell(WorkerState.LOADING, progress=values[0], problem="")
+            self._tell(WorkerState.LOADING, progress=values[0])
         elif kind == "ready":
             model, device, dtype, notices = values
             run.listening = True
             self._tell(WorkerState.READY, progress="", problem="", model=model, device=device, dtype=dtype)
             self._pass_on(notices)
-            with self._lock:
-                newest = self._newest
-            if newest is not None:
-                self.submit(newest)
+            if self._newest is not None:
+                self.submit(self._newest)
         elif kind == "unloadable":
             problem, still_runs = values
             self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
         elif kind == "notice":
             self._on_notice(values[0])
         elif kind == "refused":
+            run.busy = False
+            self._hand_over(run)
             self._change(version=values[0])
             self._on_notice(values[1])
 
@@ -219,17 +234,20 @@ class InferenceWorker:
     ) -> None:  # fmt: skip
         self._maps = run.copy_maps(shape) if ids else _NO_MAPS
         run.ids = ids
+        frame = run.answered(index, epoch)
+        self._hand_over(run)
         self._change(version=version)
         self._pass_on(notices)
-        self._on_result(
-            Result(index, epoch, version, ids, self._maps, milliseconds=milliseconds), run.frame_of(index, epoch)
-        )
+        self._on_result(Result(index, epoch, version, ids, self._maps, milliseconds=milliseconds), frame)
 
     def _pass_on(self, notices: tuple[str, ...]) -> None:
         for notice in notices:
-            if notice not in self._notices:
-                self._on_notice(notice)
-        self._notices = notices
+            self._say_once(notice)
+
+    def _say_once(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.add(notice)
+            self._on_notice(notice)
 
     def _recover(self, reason: str) -> None:
         """Decide about a restart, and wait for the person where it fails too often."""
@@ -283,7 +301,8 @@ class _Run:
         )
         self.process.start()
         theirs.close()
-        self.listening = False
+        self.listening = self.busy = False
+        self.handed: Frame | None = None
         self.ids: tuple[int, ...] = ()
         self._slots: FrameSlots | None = None
         self._maps: SharedMemory | None = None
@@ -314,16 +333,18 @@ class _Run:
             slot = self._slots.write(pixels, frame.index, frame.epoch)
             if slot is None:
                 return
-            self._in_slots[slot] = frame
+            self._in_slots[slot] = self.handed = frame
         self.post("frame")
 
     def took(self, index: int, epoch: int, slot: int) -> None:
+        self.busy = True
         frame = self._in_slots.get(slot)
         if frame is not None and (frame.index, frame.epoch) == (index, epoch):
             self._taken = frame
 
-    def frame_of(self, index: int, epoch: int) -> Frame | None:
-        """The frame that the process works on, where it is the one that is meant."""
+    def answered(self, index: int, epoch: int) -> Frame | None:
+        """The process is free again; the frame that it has answered, where that is known."""
+        self.busy = False
         frame = self._taken
         return frame if frame is not None and (frame.index, frame.epoch) == (index, epoch) else None
 

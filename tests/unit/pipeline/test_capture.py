@@ -212,6 +212,22 @@ def test_an_unknown_source_is_told_and_another_can_be_opened(watched: Callable[.
     one.wait(lambda: one.frames)
 
 
+def test_a_source_that_cannot_be_made_is_told(watched: Callable[..., Watched]) -> None:
+    one = watched(b=FakeLiveSource(rate=200))
+
+    def fails(spec: SourceSpec) -> FakeLiveSource:
+        if spec.name == "a":
+            raise RuntimeError("no library for it")
+        return one.sources[spec.name]
+
+    one.capture._open_source = fails
+    one.open("a")
+    one.wait_state(SourceState.FAILED)
+    assert "no library for it" in one.capture.status.problem
+    one.open("b")
+    one.wait(lambda: one.frames)
+
+
 def test_a_file_that_breaks_stays_on_its_last_frame(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(live=False, count=50, rate=200, fails_at=7))
     one.open("a")

@@ -1,5 +1,6 @@
 """The inference worker, from outside: a real process with an engine that needs no torch, and signals sent to it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipseg_live.core.frame import Frame
+from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.live import PromptSet, Result, WorkerState, WorkerStatus
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings
+from clipseg_live.pipeline.exchange import FrameSlots
 from clipseg_live.pipeline.worker import InferenceWorker
 from tests.live_engine import fake
 
@@ -290,3 +292,49 @@ def test_an_edit_is_answered_before_the_next_frame(watched: Callable[..., Watche
     one.ask(2, "red")
     one.wait(lambda: len(one.results) >= 3)
     assert [(result.index, result.version) for result, _ in one.results[:3]] == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_frames_are_copied_only_when_the_process_is_free(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[int] = []
+    write = FrameSlots.write
+
+    def counted(self: FrameSlots, pixels: Pixels, index: int, epoch: int, patience: float = 0.5) -> int | None:
+        copied.append(index)
+        return write(self, pixels, index, epoch, patience)
+
+    monkeypatch.setattr(FrameSlots, "write", counted)
+    one = watched()
+    one.ask(1, "slow")
+    one.worker.submit(frame(0, RED))
+    limit = time.monotonic() + PATIENCE
+    while one.worker.taken < 1 and time.monotonic() < limit:  # it is being answered, for a second
+        threading.Event().wait(0.01)
+    for index in range(1, 50):
+        one.worker.submit(frame(index, GREEN))
+    one.wait(lambda: len(one.results) == 2)
+    assert one.results[1][0].index == 49 and copied == [0, 49]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks are reserved on POSIX only")
+def test_a_frame_for_which_there_is_no_room_is_told_once(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = watched()
+    one.ask(1, "red")
+    one.wait_state(WorkerState.READY)
+    with monkeypatch.context() as patch:
+
+        def full(descriptor: int, offset: int, length: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(os, "posix_fallocate", full)
+        for index in range(3):
+            one.worker.submit(frame(index, RED, size=(200, 300)))
+        assert [notice for notice in one.notices if "no room" in notice] == [
+            "There is no room for a frame in shared memory (No space left on device): use a smaller picture."
+        ]
+    one.worker.submit(frame(4, RED))
+    one.wait(lambda: one.results)
+    assert one.results[0][0].index == 4
