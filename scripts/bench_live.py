@@ -75,9 +75,10 @@ def start_rows(clip: str) -> list[Row]:
 
 def display_rows(model: str, clip: str, seconds: float) -> list[Row]:
     """Display while the real architecture infers on the same cores, and how fast that infers."""
-    bare = json.loads(output_of([sys.executable, "-c", BARE, model, clip]))
+    before = bare_rate(model, clip)
     events = run_child("display", model, clip, seconds)
-    ratio = events["inference"] / bare["rate"]
+    bare = (before + bare_rate(model, clip)) / 2  # the machine's speed drifts
+    ratio = events["inference"] / bare
     delay = events["edit"] * 1000
     period, decoder = 1000 / events["inference"], events["stages"].get("decoder", 0.0)
     return [
@@ -86,9 +87,15 @@ def display_rows(model: str, clip: str, seconds: float) -> list[Row]:
         ("edit applied to picture with its mask, median", f"{delay:.0f} ms",
          f"at most a period and the decoder ({period + decoder:.0f} ms)"),
         ("inference rate beside the bare engine",
-         f"{ratio:.2f} ({events['inference']:.2f} of {bare['rate']:.2f} a second)", "at least 0.75 on two cores"),
+         f"{ratio:.2f} ({events['inference']:.2f} of {bare:.2f} a second)", "at least 0.75 on two cores"),
         ("memory of the application process", f"{events['rss']:.0f} MB", "under 350 MB"),
     ]  # fmt: skip
+
+
+def bare_rate(model: str, clip: str) -> float:
+    """Frames a second of the engine alone."""
+    rate: float = json.loads(output_of([sys.executable, "-c", BARE, model, clip]))["rate"]
+    return rate
 
 
 def gap_rows(clip: str, seconds: float) -> list[Row]:
@@ -169,9 +176,7 @@ class Child:
                 self.maps = picture.maps
 
         Canvas.paintEvent = painted  # type: ignore[method-assign]
-        rows = tuple(
-            PromptRow(id=n, text=text, style=PromptStyle(colour=PALETTE[n])) for n, text in enumerate(PROMPTS)
-        )
+        rows = tuple(PromptRow(id=n, text=text, style=PromptStyle(colour=PALETTE[n])) for n, text in enumerate(PROMPTS))
         settings = LiveSettings(rows=rows, engine=EngineSettings(model=self.model))
         build = app.MainWindow.__init__
 
