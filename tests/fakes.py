@@ -167,3 +167,18 @@ class FakeLiveSource:
 
     def close(self) -> None:
         self.closed += 1
+
+
+class StillClock:
+    """A clock, in seconds, that stands still but for what is waited."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.waited: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += seconds

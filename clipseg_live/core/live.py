@@ -351,4 +351,3 @@ class Picture:
     shares: tuple[float, ...] = ()
     own: bool = False
     version: int = 0
-

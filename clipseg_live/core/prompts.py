@@ -82,12 +82,12 @@ class TextPrompt(Prompt):
 
     def __init__(self, phrase: str, templates: tuple[str, ...] = ("{}",)) -> None:
         if not isinstance(phrase, str) or not phrase.strip():
-            raise UsageError("A text prompt is empty: type what to look for, such as \"red circle\".")
+            raise UsageError('A text prompt is empty: type what to look for, such as "red circle".')
         for template in templates:
             if "{}" not in template:
                 raise UsageError(f"The template {template!r} has no {{}} for the phrase to stand in.")
         if not templates:
-            raise UsageError("A text prompt needs at least one template; \"{}\" stands for the phrase alone.")
+            raise UsageError('A text prompt needs at least one template; "{}" stands for the phrase alone.')
         phrase = " ".join(phrase.split())
         _set(self, phrase=phrase, templates=templates, label=phrase)
         _set(self, key=_digest(b"text", *(sentence.encode() for sentence in self.sentences)))
@@ -104,9 +104,7 @@ class ImagePrompt(Prompt):
     box: Box | None = None
     mask: NDArray[np.bool_] | None = None
 
-    def __init__(
-        self, pixels: NDArray[np.uint8], box: Box | None, mask: NDArray[np.bool_] | None, label: str
-    ) -> None:
+    def __init__(self, pixels: NDArray[np.uint8], box: Box | None, mask: NDArray[np.bool_] | None, label: str) -> None:
         pixels = _picture(pixels)
         if box is not None and mask is not None:
             raise UsageError("An image prompt takes a box or a mask, not both.")
@@ -168,7 +166,7 @@ def require_prompts(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
     """The prompts as a tuple. Raises UsageError where there is none or one is not a Prompt."""
     found = tuple(prompts)
     if not found:
-        raise UsageError("There is no prompt: give at least one, such as Prompt.text(\"red circle\").")
+        raise UsageError('There is no prompt: give at least one, such as Prompt.text("red circle").')
     for prompt in found:
         if not isinstance(prompt, Prompt):
             raise UsageError(f"{prompt!r} is not a prompt: make one with Prompt.text(...) or Prompt.image(...).")

@@ -115,7 +115,6 @@ class PromptField(QLineEdit):
         if leaving:
             self.home(False)  # a long text shows its beginning
 
-
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         inside = self.rect().adjusted(2, 2, -2, -2)

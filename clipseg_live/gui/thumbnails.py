@@ -85,9 +85,7 @@ def holds_picture(content: QMimeData) -> bool:
 
 def image_of(picture: PromptPicture) -> QImage:
     """The picture for the screen; its own copy of the pixels."""
-    return QImage(
-        picture.data, picture.width, picture.height, 3 * picture.width, QImage.Format.Format_RGB888
-    ).copy()
+    return QImage(picture.data, picture.width, picture.height, 3 * picture.width, QImage.Format.Format_RGB888).copy()
 
 
 def square_of(picture: PromptPicture, side: int) -> QImage:

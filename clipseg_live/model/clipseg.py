@@ -77,9 +77,7 @@ class ClipSeg:
             hidden = _encoder_layer(layer, hidden, self._scratch)
             if number in wanted:
                 read.append(hidden)
-        reduced = [
-            reduce(activation) for reduce, activation in zip(self.decoder.reduces, reversed(read), strict=True)
-        ]
+        reduced = [reduce(activation) for reduce, activation in zip(self.decoder.reduces, reversed(read), strict=True)]
         conditioned = reduced.pop(0)
         for layer in self.decoder.layers[: self.decoder.conditional_layer]:
             conditioned = _decoder_layer(layer, conditioned, self._scratch) + reduced.pop(0)

@@ -283,4 +283,3 @@ def _unreachable(repository: str) -> ModelError:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-

@@ -109,9 +109,7 @@ def place(height: int, width: int, *, size: int, patch: int, fit: Fit) -> Placem
     if fit == "letterbox":
         scale = size / max(height, width)
         inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
-        return Placement(
-            size, size, (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width
-        )
+        return Placement(size, size, (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width)
     if fit == "aspect":
         tokens = (size // patch) ** 2
         rows = min(max(round(math.sqrt(tokens * height / width)), 1), tokens)

@@ -232,6 +232,4 @@ def _clear_memory_errors(what: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"There is not enough GPU memory to {what}: use a smaller --size, or --device cpu."
-        ) from error
+        raise ModelError(f"There is not enough GPU memory to {what}: use a smaller --size, or --device cpu.") from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -33,9 +34,7 @@ class Sound:
     thing a person should know. Damaged sound ends its track, never the video; an error of the disk is raised.
     """
 
-    def __init__(
-        self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]
-    ) -> None:
+    def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
         self._name, self._notices = path.name, notices
         self._tracks: dict[int, _Track] = {}
         self._input: av.container.InputContainer | None = None
@@ -152,22 +151,20 @@ def _reason(error: Exception) -> str:
     return "it is damaged or of a kind that cannot be kept" if isinstance(error, av.FFmpegError) else str(error)
 
 
-class _Track:
+class _Track(ABC):
     """One track: takes packets of the source in their order, None at the end."""
 
     stream: av.AudioStream
 
-    def begin(
-        self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None
-    ) -> None:
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         self._zero, self._offset = zero, offset
         self._start, self._end = start, end
 
     def _wanted(self, time: Fraction) -> bool:
         return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
 
-    def take(self, packet: av.Packet | None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def take(self, packet: av.Packet | None) -> None: ...
 
 
 class _Copied(_Track):
@@ -199,9 +196,7 @@ class _Copied(_Track):
 
 
 class _Encoded(_Track):
-    def __init__(
-        self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, target: str
-    ) -> None:
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, target: str) -> None:
         self.codec, self.target = codec, target
         context = source.codec_context
         rate = 48000 if target == "Opus" or context.sample_rate not in _AAC_RATES else context.sample_rate
@@ -228,4 +223,3 @@ class _Encoded(_Track):
             self._output.mux(self.stream.encode(frame))
         if packet is None:
             self._output.mux(self.stream.encode(None))
-

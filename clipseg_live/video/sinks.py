@@ -68,8 +68,7 @@ class StillWriter:
         """Start the file beside its place. Raises SinkError, UsageError for a source of many frames."""
         if info.frame_count is not None and info.frame_count > 1:
             raise UsageError(
-                f"{self.path.name} is a single picture, but {info.name} has many frames: "
-                "name a video such as .mp4."
+                f"{self.path.name} is a single picture, but {info.name} has many frames: name a video such as .mp4."
             )
         self._count = 0
         self._working = self._place.begin()

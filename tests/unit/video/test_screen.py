@@ -9,6 +9,7 @@ import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.video.screen import ScreenSource
+from tests.fakes import StillClock
 
 MONITORS = [
     {"left": -100, "top": 0, "width": 740, "height": 480},
@@ -38,26 +39,13 @@ class Grabber:
         self.closed += 1
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 50.0
-        self.waited: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.now += seconds
-
-
-def source_of(grabber: Grabber, clock: Clock | None = None, region=None, rate=None) -> ScreenSource:
-    clock = clock or Clock()
+def source_of(grabber: Grabber, clock: StillClock | None = None, region=None, rate=None) -> ScreenSource:
+    clock = clock or StillClock()
     return ScreenSource(region, rate, grabber=lambda: grabber, clock=clock, wait=clock.wait)
 
 
 def test_the_main_screen_at_thirty_pictures_a_second():
-    grabber, clock = Grabber(), Clock()
+    grabber, clock = Grabber(), StillClock()
     source = source_of(grabber, clock)
     info = source.open()
     assert (info.name, info.width, info.height, info.rate) == ("screen", 640, 480, 30) and source.live
@@ -81,7 +69,7 @@ def test_a_part_at_another_rate_and_density():
 
 
 def test_a_late_picture_is_not_hurried_after():
-    grabber, clock = Grabber(), Clock()
+    grabber, clock = Grabber(), StillClock()
     source = source_of(grabber, clock, rate=10)
     source.open()
     source.read()

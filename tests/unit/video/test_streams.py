@@ -13,6 +13,7 @@ import pytest
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.video.addresses import check_address, safe_name
 from clipseg_live.video.streams import StreamSource, Timeline
+from tests.fakes import StillClock
 from tests.unit.video.clips import make_clip, picture
 from tests.unit.video.servers import HTTPHandler, RTSPHandler, Server, SilentHandler, colour
 
@@ -39,21 +40,6 @@ def read_on(source: StreamSource, most: int = 300) -> None:
     for _ in range(most):
         if source.read() is None:
             return
-
-
-class Patience:
-    """A clock that stands still but for what is waited."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.waited: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.now += seconds
 
 
 def test_mjpeg_that_is_cut_and_comes_back():
@@ -104,7 +90,7 @@ def test_rtsp_that_is_cut_and_comes_back():
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_a_file_over_http_plays_at_its_own_pace_to_its_end(tmp_path, suffix):
     path = make_clip(tmp_path / f"clip.{suffix}", count=60, rate=Fraction(30), options={"bf": "2", "g": "12"})
-    clock = Patience()
+    clock = StillClock()
     with serving(**{f"clip_{suffix}": ("video/mp4", path.read_bytes())}) as server:
         source = StreamSource(at(server, f"clip.{suffix}"), clock=clock, wait=clock.wait)
         info = source.open()
@@ -143,7 +129,7 @@ def hls(tmp_path: Path, count: int, ended: bool) -> dict[str, tuple[str, bytes]]
 
 @pytest.mark.parametrize("ended", [True, False], ids=["whole", "live"])
 def test_hls_plays_at_its_own_pace(tmp_path, ended):
-    clock = Patience()
+    clock = StillClock()
     with serving(**hls(tmp_path, 45, ended)) as server:
         source = StreamSource(at(server, "all.m3u8"), read_seconds=0.5, clock=clock, wait=clock.wait)
         assert (source.open().duration is not None) is ended
@@ -171,7 +157,7 @@ def test_a_playlist_from_the_network_may_not_name_local_files(tmp_path):
 
 def test_a_file_that_is_cut_short_is_no_ending(tmp_path):
     whole = make_clip(tmp_path / "clip.mkv", count=300, rate=Fraction(30), noise=True).read_bytes()
-    clock = Patience()
+    clock = StillClock()
     with serving(clip_mkv=("video/x-matroska", whole[: len(whole) // 2])) as server:
         source = StreamSource(at(server, "clip.mkv"), clock=clock, wait=clock.wait)
         source.open()

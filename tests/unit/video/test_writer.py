@@ -33,9 +33,7 @@ def test_times_and_rate_come_back(tmp_path, name, codec):
 
 def test_a_variable_rate_with_a_late_start_is_kept(tmp_path):
     stamps = [500, 540, 541, 900, 2000, 2040, 2041, 5000, 5001, 7000]
-    info, frames = read_all(
-        VideoFileSource(make_clip(tmp_path / "i.mp4", time_base=Fraction(1, 1000), stamps=stamps))
-    )
+    info, frames = read_all(VideoFileSource(make_clip(tmp_path / "i.mp4", time_base=Fraction(1, 1000), stamps=stamps)))
     write_all(VideoWriter(tmp_path / "o.mp4"), info, frames)
     assert raw_times(tmp_path / "o.mp4") == [Fraction(stamp, 1000) for stamp in stamps]
 
