@@ -13,7 +13,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.ports import FrameSource, MaskSink
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.settings import ExportSettings
+from clipseg_live.core.look import ExportSettings
 from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
 from clipseg_live.model.segmenter import Segmenter, check_options
@@ -99,7 +99,7 @@ def run_export(
             sink,
             prompts,
             masks=masks,
-            smoothing=settings.smoothing,
+            smoothing=settings.matte.smoothing * 0.99,
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )

@@ -7,7 +7,7 @@ from clipseg_live.assemble.engine import make_engine
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, SourceSpec
 from clipseg_live.core.ports import Composer, FrameSink, FrameSource, LiveSource
-from clipseg_live.core.settings import Look
+from clipseg_live.core.look import Look
 from clipseg_live.pipeline.session import Session
 
 DEMO = "demo:"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clipseg_live.assemble.live import DEMO, framed, open_live_source
+from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings
@@ -28,7 +29,7 @@ def stream(
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec(name=str(source))
     open_live_source(spec)  # a name that means nothing is told before a model is loaded
-    chosen = settings or LiveSettings(smoothing=0.0)
+    chosen = settings or LiveSettings(matte=PLAIN_MATTES)
     engine = chosen.engine
     if model is not None or (settings is None and spec.name.startswith(DEMO)):
         engine = EngineSettings(**{**engine.model_dump(), "model": model or "shapes"})
@@ -43,7 +44,7 @@ def stream(
         segmenter,
         open_live_source,
         framed,
-        smoothing=chosen.smoothing,
+        smoothing=chosen.matte.smoothing * 0.99,
         framing=chosen.framing,
         on_status=on_status,
     )

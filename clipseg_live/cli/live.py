@@ -61,7 +61,7 @@ def demo_settings() -> "LiveSettings":
         for number, (text, colour) in enumerate(prompts.items())
     )
     # "locked": the objects move fast, and on a slow machine masks would lag behind them
-    return LiveSettings(rows=rows, engine=EngineSettings(model="shapes"), mode="locked", smoothing=0.0)
+    return LiveSettings(rows=rows, engine=EngineSettings(model="shapes"), mode="locked")
 
 
 def has_display() -> bool:

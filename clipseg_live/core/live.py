@@ -13,21 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
+from clipseg_live.core.look import Look, MatteSettings
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import (
-    GREEN_SCREEN,
-    PALETTE,
-    RGB,
-    Backdrop,
-    Effect,
-    EngineSettings,
-    Frozen,
-    Look,
-    PromptStyle,
-    Share,
-)
+from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, Share
 
 MOST_ROWS = 16
 """Prompts that a live session takes."""
@@ -131,19 +122,20 @@ class Framing(Frozen):
 class LiveSettings(Frozen):
     """Everything that shapes a live session, but its source. One value; ``Session.apply`` is its only way in.
 
-    backdrop, backdrop_colour: what "cutout" shows outside the masks.
-    smoothing: 0 (each answer for itself) to under 1, see ``core.temporal.smooth``.
     mode: "smooth" shows every captured frame at once with the newest mask, "locked" only frames that have their own.
     """
 
     rows: Annotated[tuple[PromptRow, ...], Field(max_length=MOST_ROWS)] = ()
-    effect: Effect = "tint+outline"
-    backdrop: Backdrop = "checkerboard"
-    backdrop_colour: RGB = GREEN_SCREEN
-    smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    effects: Effects = DEFAULT_EFFECTS
+    matte: MatteSettings = MatteSettings()
     mode: DisplayMode = "smooth"
     engine: EngineSettings = EngineSettings()
     framing: Framing = Framing()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_before_effects_were_a_list(cls, values: object) -> object:
+        return _with_effects(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _rows_are_told_apart(self) -> "LiveSettings":
@@ -159,10 +151,9 @@ class LiveSettings(Frozen):
     def look(self, rows: tuple[PromptRow, ...]) -> Look:
         """How these rows are drawn."""
         return Look(
-            effect=self.effect,
+            effects=self.effects,
             styles=tuple(row.style for row in rows),
-            backdrop=self.backdrop,
-            backdrop_colour=self.backdrop_colour,
+            names=tuple(row.text.strip() or "image" for row in rows),
         )
 
     def new_row(self, text: str = "", picture: PromptPicture | None = None) -> PromptRow:
@@ -173,6 +164,22 @@ class LiveSettings(Frozen):
         colour = next((colour for colour in PALETTE if colour not in taken), PALETTE[len(self.rows) % len(PALETTE)])
         number = max((row.id for row in self.rows), default=-1) + 1
         return PromptRow(id=number, text=text, picture=picture, style=PromptStyle(colour=colour))
+
+
+def _with_effects(values: dict[str, object]) -> dict[str, object]:
+    """Settings as the first version saved them (one effect with its backdrop, smoothing up to 1), in today's form."""
+    if not values.keys() & {"effect", "backdrop", "backdrop_colour", "smoothing"}:
+        return values
+    rest = dict(values)
+    backdrop = {"backdrop": rest.pop("backdrop", "checkerboard")}
+    if (colour := rest.pop("backdrop_colour", None)) is not None:
+        backdrop["colour"] = colour
+    if (effect := rest.pop("effect", None)) is not None:
+        kinds = str(effect).split("+")
+        rest["effects"] = [{"kind": kind, **(backdrop if kind == "cutout" else {})} for kind in kinds]
+    if (smoothing := rest.pop("smoothing", None)) is not None:
+        rest["matte"] = {"smoothing": smoothing}
+    return rest
 
 
 class SourceSpec(Frozen):

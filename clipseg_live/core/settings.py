@@ -12,12 +12,10 @@ from clipseg_live.core.errors import UsageError
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 
 Fit = Literal["stretch", "letterbox", "aspect"]
-Effect = Literal["tint", "outline", "tint+outline", "heatmap", "cutout", "blur", "raw"]
-Backdrop = Literal["checkerboard", "colour"]
+Role = Literal["show", "negative", "contrast"]
 Codec = Literal["h264", "vp9", "ffv1"]
 
 FITS: tuple[Fit, ...] = get_args(Fit)
-EFFECTS: tuple[Effect, ...] = get_args(Effect)
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -48,24 +46,38 @@ class Frozen(BaseModel):
 Settings = TypeVar("Settings", bound=Frozen)
 
 
+Percent = Annotated[float, Field(ge=-10.0, le=10.0)]
+Part = Annotated[float, Field(ge=0.0, le=25.0)]
+
+
+class MatteShape(Frozen):
+    """What is done to one prompt's matte. Lengths are in percent of the picture's shorter side.
+
+    grow: outwards, or inwards where negative. feather: the border fades over this length, outwards, or inwards where
+    negative. smallest: connected parts that cover less than this, in percent of the picture's area, are left out.
+    fill: holes that are smaller than this, in percent of the area, are filled.
+    """
+
+    grow: Percent = 0.0
+    feather: Percent = 0.0
+    smallest: Part = 0.02
+    fill: Part = 0.0
+
+
 class PromptStyle(Frozen):
-    """How one prompt is drawn. ``threshold`` is a probability; ``colour`` is RGB, 0..255 each."""
+    """How one prompt is used and drawn. ``threshold`` is a probability; ``colour`` is RGB, 0..255 each.
+
+    role: "show" draws it. "negative" takes what it matches out of the others, softly. "contrast" lets the others win
+    only where they are more probable than it. against: the rows (in an export the prompts' numbers, from 0) that a
+    negative or contrast prompt works on; empty for all that are shown.
+    """
 
     colour: RGB = PALETTE[0]
     threshold: Share = 0.5
     opacity: Share = 0.55
-
-
-class Look(Frozen):
-    """How a session looks: one effect, one style per prompt, in the prompts' order.
-
-    backdrop, backdrop_colour: what "cutout" shows outside the masks.
-    """
-
-    effect: Effect = "tint"
-    backdrop: Backdrop = "checkerboard"
-    backdrop_colour: RGB = GREEN_SCREEN
-    styles: tuple[PromptStyle, ...] = ()
+    shape: MatteShape = MatteShape()
+    role: Role = "show"
+    against: tuple[int, ...] = ()
 
 
 class EngineSettings(Frozen):
@@ -76,25 +88,6 @@ class EngineSettings(Frozen):
     dtype: str = "auto"
     size: Annotated[int, Field(ge=32, le=2048)] | None = None
     fit: Fit = "stretch"
-
-
-class ExportSettings(Frozen):
-    """Everything that shapes an export, but its paths and prompts.
-
-    smoothing: 0 (each frame for itself) to 1 (excluded): share of the past in the temporal average.
-    start, end: seconds; frames with start ≤ time < end are exported. None: from the first, to the last.
-    quality: 0 (smallest) to 100 (best); ignored by the lossless ffv1.
-    """
-
-    engine: EngineSettings = EngineSettings()
-    look: Look = Look()
-    smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    start: Fraction | None = None
-    end: Fraction | None = None
-    codec: Codec | None = None
-    quality: Annotated[int, Field(ge=0, le=100)] = 70
-    overwrite: bool = False
-    keep_partial: bool = False
 
 
 def parse_colour(text: str) -> RGB:

@@ -10,7 +10,7 @@ import numpy as np
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.live import LiveSettings, Picture, PromptRow, Result
 from clipseg_live.core.ports import Composer, Maps
-from clipseg_live.core.settings import Look
+from clipseg_live.core.look import Look
 from clipseg_live.core.stats import Meter, Spread, StageTimings
 from clipseg_live.core.temporal import PromptStates, smooth_each
 
@@ -150,7 +150,7 @@ class Composing:
     def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...], settings: LiveSettings) -> None:
         if not result.unchanged:
             self.answered.tick()
-        self._past, maps = smooth_each(self._past, keys, result.maps, settings.smoothing, result.epoch)
+        self._past, maps = smooth_each(self._past, keys, result.maps, settings.matte.smoothing * 0.99, result.epoch)
         self._answer = Answer(maps, result.ids, result.index, result.epoch, result.version)
         self._own = frame
 

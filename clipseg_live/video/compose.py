@@ -4,7 +4,8 @@ import cv2
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.ports import Maps
-from clipseg_live.core.settings import PALETTE, Look, PromptStyle
+from clipseg_live.core.look import Look
+from clipseg_live.core.settings import PALETTE, PromptStyle
 from clipseg_live.video.effects import EFFECTS, Layer
 
 
@@ -36,7 +37,7 @@ class OverlayComposer:
     def _layer(self, probabilities: Maps, size: tuple[int, int]) -> Layer:
         if self._made is None or self._made[0] is not probabilities or self._made[1] != size:
             styles = tuple(self._style(number) for number in range(len(probabilities)))
-            made = EFFECTS[self.look.effect](probabilities, self.look, styles, *size)
+            made = EFFECTS["+".join(effect.kind for effect in self.look.effects)](probabilities, self.look, styles, *size)
             # What can still be written to may be changed before it is seen again.
             self._made = None if probabilities.flags.writeable else (probabilities, size, made)
             return made

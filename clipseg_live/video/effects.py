@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.ports import Maps
-from clipseg_live.core.settings import RGB, Look, PromptStyle
+from clipseg_live.core.effects import CutOut
+from clipseg_live.core.look import Look
+from clipseg_live.core.settings import RGB, PromptStyle
 from clipseg_live.video.overlay import Box, Bytes, Matte, Overlay, Replacement, Tables, area_of, disjoint
 from clipseg_live.video.parts import blurred, distances, filled, parts
 from clipseg_live.video.resize import resized_strips
@@ -95,8 +97,8 @@ def raw(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Laye
 
 def cutout(maps: Maps, look: Look, styles: Styles, height: int, width: int) -> Layer:
     """What is inside any mask, with a soft edge, on the look's backdrop."""
-    if look.backdrop == "colour":
-        backdrop = np.full((height, width, 3), look.backdrop_colour, np.uint8)
+    if _backdrop(look).backdrop == "colour":
+        backdrop = np.full((height, width, 3), _backdrop(look).colour, np.uint8)
     else:
         backdrop = _checkerboard(height, width)
     return Matte(*_kept(maps, styles, height, width), backdrop)
@@ -189,3 +191,7 @@ def _checkerboard(height: int, width: int) -> Bytes:
     board = np.array(_BACKDROP, np.uint8)[odd]
     board.setflags(write=False)
     return board
+
+
+def _backdrop(look: Look) -> CutOut:
+    return next((effect for effect in look.effects if isinstance(effect, CutOut)), CutOut())

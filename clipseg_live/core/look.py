@@ -1,0 +1,65 @@
+"""How a session looks, and how its mattes are made: the part of the settings that window and export share."""
+
+from fractions import Fraction
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects
+from clipseg_live.core.settings import Codec, EngineSettings, Frozen, PromptStyle, Share
+
+TimeMode = Literal["causal", "lookahead"]
+Together = Literal["independent", "exclusive"]
+
+TIME_MODES: tuple[TimeMode, ...] = get_args(TimeMode)
+
+
+class MatteSettings(Frozen):
+    """How maps become mattes.
+
+    smoothing: steadiness in time, 0 (each answer for itself) to 1. follow: mattes move with the picture between
+    answers. refine: borders follow the picture's edges, where the map alone is coarse.
+    together: "independent" prompts do not know of one another; "exclusive" gives each pixel to its most probable prompt,
+    or to none where no probability reaches ``none_level``.
+    auto_hide: a prompt whose presence stays under ``present`` is not drawn.
+    """
+
+    smoothing: Share = 0.5
+    follow: bool = True
+    refine: bool = True
+    together: Together = "independent"
+    none_level: Share = 0.35
+    auto_hide: bool = False
+    present: Share = 0.35
+
+
+PLAIN_MATTES = MatteSettings(smoothing=0.0, follow=False, refine=False)
+"""The model's own maps, frame by frame."""
+
+
+class Look(Frozen):
+    """How a session looks: effects in the order in which they are drawn, and one style and name per prompt, in order."""
+
+    effects: Effects = DEFAULT_EFFECTS
+    styles: tuple[PromptStyle, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class ExportSettings(Frozen):
+    """Everything that shapes an export, but its paths and prompts.
+
+    time: "causal" gives what a live session in locked mode shows; "lookahead" uses what comes after a frame as well.
+    start, end: seconds; frames with start ≤ time < end are exported. None: from the first, to the last.
+    quality: 0 (smallest) to 100 (best); ignored by the lossless ffv1.
+    """
+
+    engine: EngineSettings = EngineSettings()
+    look: Look = Look()
+    matte: MatteSettings = MatteSettings()
+    time: TimeMode = "lookahead"
+    start: Fraction | None = None
+    end: Fraction | None = None
+    codec: Codec | None = None
+    quality: Annotated[int, Field(ge=0, le=100)] = 70
+    overwrite: bool = False
+    keep_partial: bool = False
