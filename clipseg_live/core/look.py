@@ -19,8 +19,8 @@ class MatteSettings(Frozen):
 
     smoothing: steadiness in time, 0 (each answer for itself) to 1. follow: mattes move with the picture between
     answers. refine: borders follow the picture's edges, where the map alone is coarse.
-    together: "independent" prompts do not know of one another; "exclusive" gives each pixel to its most probable prompt,
-    or to none where no probability reaches ``none_level``.
+    together: "independent" prompts do not know of one another; "exclusive" gives each pixel to its most probable
+    prompt, or to none where no probability reaches ``none_level``.
     auto_hide: a prompt whose presence stays under ``present`` is not drawn.
     """
 
@@ -38,7 +38,7 @@ PLAIN_MATTES = MatteSettings(smoothing=0.0, follow=False, refine=False)
 
 
 class Look(Frozen):
-    """How a session looks: effects in the order in which they are drawn, and one style and name per prompt, in order."""
+    """How a session looks: effects in the order in which they are drawn, and one style and name per prompt."""
 
     effects: Effects = DEFAULT_EFFECTS
     styles: tuple[PromptStyle, ...] = ()

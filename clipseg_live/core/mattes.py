@@ -1,5 +1,6 @@
 """Mattes: how much of each pixel belongs to a prompt, at the frame's own size; what effects are drawn from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,3 +40,18 @@ class Mattes:
     maps: NDArray[np.float32] = field(default_factory=lambda: _NO_MAPS)
     presence: tuple[float, ...] = ()
     own: bool = True
+
+
+def disjoint(boxes: Sequence[Box]) -> list[Box]:
+    """The boxes with those that overlap made into one, until none do."""
+    found: list[Box] = []
+    for box in boxes:
+        while (other := next((each for each in found if _overlap(each, box)), None)) is not None:
+            found.remove(other)
+            box = (min(box[0], other[0]), min(box[1], other[1]), max(box[2], other[2]), max(box[3], other[3]))
+        found.append(box)
+    return found
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -1,5 +1,6 @@
 """Steadiness over time: an average of probability maps that forgets at cuts, and what a cut is."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ Maps = NDArray[np.float32]
 
 THUMBNAIL = (32, 32)
 """Height and width that ``is_cut`` is made for."""
+
+_LONGEST = 1.0
+_CHANGE, _UNLIKELY, _HELD = 0.4, 0.35, 0.15
 
 _BLOCK = 8
 _REACH = 6
@@ -85,6 +89,56 @@ def smooth_each(
     mixed: Maps = np.concatenate([state.maps for state in states.values() if state.maps is not None])
     mixed.setflags(write=False)
     return PromptStates(states, epoch), mixed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Belief:
+    """What is held of each prompt after the answers so far, all in the coordinates of one frame.
+
+    keys: what tells the prompts apart. maps: float32 (h, w, prompts), 0..1. doubt: bool, the same shape, where the last
+    answer was so unlike the ones before, for no reason in the picture, that it was mostly left out.
+    """
+
+    keys: tuple[Hashable, ...]
+    maps: Maps
+    doubt: NDArray[np.bool_]
+
+
+def gain_of(strength: float, seconds: float) -> float:
+    """How much of an answer counts that comes ``seconds`` after the one before: an exponential average over
+    ``strength`` (0 off, to 1) squared times ``_LONGEST`` seconds, whatever the rate of answers."""
+    memory = strength * strength * _LONGEST
+    return 1.0 if memory <= 0 else 1.0 - math.exp(-max(seconds, 1e-3) / memory)
+
+
+def believe(
+    past: Belief | None, keys: Sequence[Hashable], answer: Maps, trust: NDArray[np.float32], sure: NDArray[np.float32],
+    strength: float, seconds: float,
+) -> Belief:  # fmt: skip
+    """Take an answer in: steady where the picture goes on as it was, at once where it and the answer have both changed.
+
+    past: in the same frame's coordinates as ``answer``, float32 (h, w, prompts); None, or without a prompt's key, for
+    one that is new and is taken as it is. trust: float32 (h, w), 0..1, where the picture is the one that ``past`` was
+    about. sure: float32 (h, w), 0..1, where the answer's picture is this one. A single answer that differs widely
+    without a change in the picture is held back; the next is believed.
+    seconds: between this answer's frame and the last one's. strength 0 gives the answer as it is.
+    """
+    keys = tuple(keys)
+    if past is None or strength <= 0 or past.maps.shape[:2] != answer.shape[:2]:
+        return Belief(keys, answer, np.zeros(answer.shape, np.bool_))
+    places = [past.keys.index(key) if key in past.keys else -1 for key in keys]
+    known = np.array([place >= 0 for place in places])
+    before = np.where(known, past.maps[..., places], answer) if past.keys else answer
+    doubted = past.doubt[..., places] if past.keys else np.zeros(answer.shape, np.bool_)
+    difference = answer - before
+    size = np.abs(difference)
+    moved = (1 - trust)[..., None]
+    gain = np.float32(gain_of(strength, seconds))
+    share = gain + (1 - gain) * moved * np.clip(size / np.float32(_CHANGE), 0, 1)
+    doubt = (size > _UNLIKELY) & ~doubted & (moved < 0.5)
+    share = np.where(doubt, np.float32(_HELD) * share, share)
+    share = np.where(known, share * sure[..., None], 1)
+    return Belief(keys, np.clip(before + share * difference, 0, 1).astype(np.float32), doubt)
 
 
 def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:

@@ -1,0 +1,232 @@
+"""Borders that follow the picture: a coarse map becomes a soft matte at the frame's own size.
+
+The guided filter (He, Sun and Tang, PAMI 2013) explains a map near each pixel by the picture's colours there; its fast
+form (He and Sun, arXiv:1505.00996) finds the coefficients in a small picture and applies them to the large one. It runs
+twice: over the reach of one of the model's tokens to find what belongs together, then closely to place the border.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Box, disjoint
+from clipseg_live.video.scratch import SCRATCH
+
+Plane = NDArray[np.float32]
+"""float32 (h, w) on the working grid."""
+
+_TOKENS = 22
+"""The model's grid has this many tokens a side: a border in a map is as wide as one of them."""
+_COARSE, _CLOSE = 6e-4, 1e-4
+"""Variances of colour (0..1) that count as flat, in the first pass and in the second."""
+_NEAR = 4
+"""Reach of the second pass in pixels of the working grid."""
+_STEEP = 4.0
+"""How much steeper than the first pass leaves it a border is made."""
+_CRISP = 1.4
+_TILE, _MOST_BOXES = 8, 24
+_LEAST_RANGE = 0.15
+_MIDDLE = 1.25
+"""What is explained is blurred outwards more than inwards: the border lies that much above the threshold's share."""
+
+
+class Guide:
+    """The colours around each pixel, for any number of maps.
+
+    picture: float32 (h, w, 3), 0..1. radius: pixels. flat: a variance of colour that counts as none.
+    weights: float32 (h, w), how much each pixel of a map is to be believed, or None for all alike.
+    """
+
+    def __init__(self, picture: Plane, radius: int, flat: float, weights: Plane | None = None) -> None:
+        self._side = 2 * radius + 1
+        self._weights = None if weights is None else weights + np.float32(1e-3)
+        self._share = None if self._weights is None else 1 / self._blur(self._weights)
+        self._colours = red, green, blue = cv2.split(picture)
+        self._means = r, g, b = [self._average(each) for each in self._colours]
+        rr = self._average(red * red) - r * r + np.float32(flat)
+        gg = self._average(green * green) - g * g + np.float32(flat)
+        bb = self._average(blue * blue) - b * b + np.float32(flat)
+        rg = self._average(red * green) - r * g
+        rb = self._average(red * blue) - r * b
+        gb = self._average(green * blue) - g * b
+        irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+        igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+        scale = 1 / (irr * rr + irg * rg + irb * rb)
+        for each in (irr, irg, irb, igg, igb, ibb):
+            each *= scale
+        self._inverse = (irr, irg, irb), (irg, igg, igb), (irb, igb, ibb)
+
+    def coefficients(self, plane: Plane) -> NDArray[np.float32]:
+        """float32 (h, w, 4): near a pixel the map is the first three times the colour, plus the last."""
+        mean = self._average(plane)
+        covariances = [
+            self._average(colour * plane) - at * mean for colour, at in zip(self._colours, self._means, strict=True)
+        ]
+        found = []
+        for row in self._inverse:
+            slope = row[0] * covariances[0]
+            slope += row[1] * covariances[1]
+            slope += row[2] * covariances[2]
+            found.append(slope)
+        rest = mean
+        for slope, at in zip(found, self._means, strict=True):
+            rest = rest - slope * at
+        return np.asarray(cv2.merge([self._blur(each) for each in (*found, rest)]), np.float32)
+
+    def _average(self, plane: Any) -> Plane:
+        if self._weights is None or self._share is None:
+            return self._blur(plane)
+        return np.asarray(self._blur(plane * self._weights) * self._share, np.float32)
+
+    def _blur(self, plane: Any) -> Plane:
+        blurred = cv2.blur(plane, (self._side, self._side), borderType=cv2.BORDER_REFLECT)
+        return np.asarray(blurred, np.float32).reshape(plane.shape)
+
+
+def applied(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> Plane:
+    """What coefficients, float32 (h, w, 4), make of a picture of the same size."""
+    mixed = cv2.multiply(coefficients, cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA))
+    return np.asarray(cv2.transform(mixed, np.ones((1, 4), np.float32)), np.float32).reshape(picture.shape[:2])
+
+
+class Shaper:
+    """Finds what maps cover in one picture, float32 (h, w, 3), 0..1.
+
+    trust: float32 (h, w), where maps are to be believed; elsewhere the colours decide.
+    """
+
+    def __init__(self, picture: NDArray[np.float32], trust: Plane) -> None:
+        self._picture = picture
+        height, width = trust.shape
+        self._half = max(width // 2, 1), max(height // 2, 1)
+        self._token = max(round(max(self._half) / _TOKENS), 1)
+        self._small = _resized(picture, self._half)
+        self._far = Guide(self._small, self._token, _COARSE, _resized(trust, self._half))
+        self._near = Guide(picture, _NEAR, _CLOSE)
+
+    def covers(self, plane: Plane, threshold: "Plane | np.float32") -> Plane:
+        """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
+        coefficients = self._far.coefficients(_resized(plane, self._half))
+        size = plane.shape[1], plane.shape[0]
+        explained = applied(_resized(coefficients, size), self._picture)
+        low = np.clip(applied(coefficients, self._small), 0, 1)
+        border, contrast, passes = (_resized(each, size) for each in self._border(low, plane, threshold))
+        steep = (explained - border) / contrast
+        steep *= np.float32(_STEEP)
+        steep += np.float32(0.5)
+        steep *= passes
+        return np.clip(steep, 0, 1, out=steep)
+
+    def _border(self, low: Plane, plane: Plane, threshold: "Plane | np.float32") -> tuple[Plane, Plane, Plane]:
+        """Where the border lies: at the threshold. What is too small to fill a token reaches less than 1 in the map, so
+        that its border lies lower, between the least and the most around it. With the contrast there, and where the
+        map reaches the threshold nearby; on half the grid."""
+        window, size = np.ones((2 * self._token + 1,) * 2, np.uint8), (2 * self._token + 1,) * 2
+        level = threshold if isinstance(threshold, np.floating) else _resized(threshold, self._half)
+        reached = _resized((plane >= threshold).astype(np.float32), self._half)
+        passes = cv2.dilate((reached > 0).astype(np.float32), window).reshape(low.shape)
+        most = cv2.blur(cv2.dilate(low, window), size).reshape(low.shape)
+        least = cv2.blur(cv2.erode(low, window), size).reshape(low.shape)
+        contrast = np.clip(most - least, np.float32(_LEAST_RANGE), np.float32(1))
+        border = np.minimum(level, least + np.float32(_MIDDLE) * level * contrast)
+        return np.asarray(border, np.float32), contrast, np.asarray(passes, np.float32)
+
+    def placed(self, covers: Plane) -> "Refined":
+        """The border of what is covered, placed closely."""
+        return Refined(self._near.coefficients(covers), self._picture)
+
+
+class Refined:
+    """One matte, ready to be brought to full size.
+
+    coefficients: float32 (h, w, 4) of ``Guide``. picture: float32 (h, w, 3), the frame on that grid.
+    """
+
+    def __init__(self, coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> None:
+        self._coefficients = coefficients
+        least, most = _extremes((applied(coefficients, picture) - np.float32(0.5)) * np.float32(_CRISP) + 0.5)
+        self._full = least > 0.996
+        self._border = (most > 0.004) & ~self._full
+
+    def alpha(self, pixels: Pixels, factor: int) -> tuple[NDArray[np.uint8], list[Box]]:
+        """The matte over the frame, uint8 (height, width), and boxes around all that it holds. Only tiles with a border
+        are worked on. factor: frame pixels that a pixel of the grid is wide and high."""
+        height, width = pixels.shape[:2]
+        side = _TILE * factor
+        base = self._full.view(np.uint8) * np.uint8(255)
+        size = base.shape[1] * side, base.shape[0] * side
+        alpha = np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        alpha = np.ascontiguousarray(alpha.reshape(size[1], size[0])[:height, :width])
+        for tiles in _runs(self._border):
+            self._fill(alpha, pixels, factor, *tiles)
+        found = boxes_of(self._border | self._full)
+        return alpha, [(x * side, y * side, min(r * side, width), min(b * side, height)) for x, y, r, b in found]
+
+    def _fill(
+        self, alpha: NDArray[np.uint8], pixels: Pixels, factor: int, top: int, bottom: int, left: int, right: int
+    ) -> None:
+        """One run of tiles, counted in tiles."""
+        grid = self._coefficients
+        rows = slice(max(top * _TILE - 1, 0), min(bottom * _TILE + 1, grid.shape[0]))
+        columns = slice(max(left * _TILE - 1, 0), min(right * _TILE + 1, grid.shape[1]))
+        part = grid[rows, columns]
+        size = (columns.stop - columns.start) * factor, (rows.stop - rows.start) * factor
+        spread = part if factor == 1 else cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+        y, x = top * _TILE * factor, left * _TILE * factor
+        inner = pixels[y : bottom * _TILE * factor, x : right * _TILE * factor]
+        y0, x0 = y - rows.start * factor, x - columns.start * factor
+        height, width = inner.shape[:2]
+        spread = spread[y0 : y0 + height, x0 : x0 + width]
+        colours = SCRATCH.take("colours", (height, width, 4), np.float32)
+        cv2.cvtColor(inner.astype(np.float32), cv2.COLOR_RGB2RGBA, dst=colours)
+        colours[..., 3] = 255
+        np.multiply(colours, spread, out=colours)
+        mixed = cv2.transform(colours, np.full((1, 4), 1 / 255, np.float32))
+        cv2.addWeighted(
+            mixed, 255 * _CRISP, mixed, 0, 255 * 0.5 * (1 - _CRISP), dst=alpha[y : y + height, x : x + width],
+            dtype=cv2.CV_8U,
+        )  # fmt: skip
+
+
+def boxes_of(marked: NDArray[np.bool_]) -> list[Box]:
+    """Boxes around the cells that lie together; one for all where there are many."""
+    cells = marked.view(np.uint8)
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(cells)
+    if count - 1 > _MOST_BOXES:
+        x, y, width, height = cv2.boundingRect(cells)
+        return [(x, y, x + width, y + height)]
+    return disjoint([(x, y, x + width, y + height) for x, y, width, height, _ in statistics[1:].tolist()])
+
+
+def _resized(plane: Any, size: tuple[int, int]) -> Plane:
+    """Bilinear, or means where it shrinks."""
+    shrinks = size[0] < plane.shape[1]
+    resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])
+
+
+def _extremes(low: Plane) -> tuple[Plane, Plane]:
+    """The least and the most of each tile, a pixel around it included."""
+    height, width = low.shape
+    down, across = -height % _TILE, -width % _TILE
+    padded = cv2.copyMakeBorder(low, 0, down, 0, across, cv2.BORDER_REPLICATE)
+    window, middle = np.ones((_TILE + 2, _TILE + 2), np.uint8), slice(_TILE // 2, None, _TILE)
+    least, most = (np.asarray(each, np.float32) for each in (cv2.erode(padded, window), cv2.dilate(padded, window)))
+    shape = height + down, width + across
+    return least.reshape(shape)[middle, middle], most.reshape(shape)[middle, middle]
+
+
+def _runs(marked: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]:
+    """Top, bottom, left and right of the rows of marked tiles that lie together."""
+    padded = np.pad(marked, ((0, 0), (1, 1)))
+    steps = np.diff(padded.view(np.int8), axis=1)
+    for row, (left, right) in zip(
+        np.nonzero(steps == 1)[0].tolist(),
+        zip(np.nonzero(steps == 1)[1].tolist(), np.nonzero(steps == -1)[1].tolist(), strict=True),
+        strict=True,
+    ):
+        yield row, row + 1, left, right

@@ -1,0 +1,117 @@
+"""Where things were in the frame before: dense optical flow, and how far it can be trusted."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+"""For each pixel where it was: float32 (height, width, 2), x and y in pixels."""
+
+_LEAST_SIDE = 64
+"""DIS reads beyond its memory in smaller pictures."""
+_AGREES = 0.5, 0.02
+"""Forward and backward may miss each other by this many pixels, and this share of the way's length."""
+_LIGHT_STEP = 24.0
+"""Levels by which a pixel may change on its way before it counts as another one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """The way from one frame back to an earlier one.
+
+    back: float32 (h, w, 2), where each pixel of the later frame was. trust: float32 (h, w), 0..1, how sure that is; 0
+    for what was not visible in the earlier one.
+    """
+
+    back: Field
+    trust: NDArray[np.float32]
+
+    @classmethod
+    def still(cls, height: int, width: int) -> "Step":
+        """Nothing moves."""
+        return cls(grid(height, width), np.ones((height, width), np.float32))
+
+    @classmethod
+    def nowhere(cls, height: int, width: int) -> "Step":
+        """Nothing is known, as at a cut."""
+        return cls(grid(height, width), np.zeros((height, width), np.float32))
+
+    def after(self, earlier: "Step") -> "Step":
+        """This way, and on along the earlier one."""
+        back = carried(earlier.back, self.back)
+        return Step(back, self.trust * carried(earlier.trust, self.back))
+
+
+class FlowEstimator:
+    """DIS optical flow (Kroeger et al., ECCV 2016, arXiv:1603.03590) in both directions. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def step(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Step:
+        """The way back from ``after`` to ``before``, grey uint8 (h, w) both.
+
+        It is trusted where forward and backward flow agree (Sundaram et al., ECCV 2010), lie within the picture, and
+        meet the same light.
+        """
+        height, width = after.shape
+        size = max(width, _LEAST_SIDE), max(height, _LEAST_SIDE)
+        scale = np.array([width / size[0], height / size[1]], np.float32)
+        if size != (width, height):
+            before, after = (_resized(each, size) for each in (before, after))
+        backward, forward = self._flow(after, before), self._flow(before, after)
+        back = grid(size[1], size[0]) + backward
+        trust = _trust(backward, carried(forward, back), back) * _same_light(before, after, back)
+        if size != (width, height):
+            back, trust = _resized(back, (width, height)) * scale, _resized(trust, (width, height))
+        return Step(back, trust)
+
+    def _flow(self, here: Any, there: Any) -> Field:
+        start = np.zeros((*here.shape, 2), np.float32)
+        return np.asarray(self._dis.calc(here, there, start), np.float32)
+
+
+def carried(values: NDArray[np.float32], back: Field) -> NDArray[np.float32]:
+    """What was where the field points: float32 (h, w) or (h, w, n), of the field's height and width."""
+    return _fetched(values, back).reshape(*back.shape[:2], *values.shape[2:])
+
+
+@lru_cache(maxsize=8)
+def grid(height: int, width: int) -> Field:
+    """Every pixel's own place; read-only."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    places = np.stack([x, y], axis=-1)
+    places.setflags(write=False)
+    return places
+
+
+def _trust(backward: Field, forward: Field, back: Field) -> NDArray[np.float32]:
+    """1 where the way there and back ends where it began, falling to 0 over the same distance again."""
+    missed = _length(backward + forward)
+    allowed = _AGREES[0] + _AGREES[1] * (_length(backward) + _length(forward))
+    height, width = back.shape[:2]
+    x, y = back[..., 0], back[..., 1]
+    within = (x > -1) & (y > -1) & (x < width) & (y < height)
+    trust: NDArray[np.float32] = np.clip(2 - missed / allowed, 0, 1) * within
+    return trust
+
+
+def _same_light(before: Any, after: Any, back: Field) -> NDArray[np.float32]:
+    change = cv2.blur(cv2.absdiff(_fetched(before, back), after), (3, 3))
+    return np.clip(2 - np.asarray(change, np.float32) / np.float32(_LIGHT_STEP), 0, 1)
+
+
+def _fetched(values: Any, back: Field) -> Any:
+    return cv2.remap(values, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+
+
+def _resized(values: Any, size: tuple[int, int]) -> Any:
+    return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _length(vectors: Field) -> NDArray[np.float32]:
+    return np.asarray(cv2.magnitude(vectors[..., 0], vectors[..., 1]), np.float32)
