@@ -1,10 +1,17 @@
 """Mattes: how much of each pixel belongs to a prompt, at the frame's own size; what effects are drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clipseg_live.core.look import MatteSettings
+from clipseg_live.core.settings import PromptStyle
+
+Effort = Literal["full", "reduced", "least"]
+"""How much time edges may take: "reduced" leaves out the close pass, "least" leaves borders as coarse as the maps."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; the last two are just outside."""
@@ -40,6 +47,23 @@ class Mattes:
     maps: NDArray[np.float32] = field(default_factory=lambda: _NO_MAPS)
     presence: tuple[float, ...] = ()
     own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MatteRequest:
+    """Which mattes are wanted, and how they are made. keys: what tells the prompts apart over time; ids: what
+    ``PromptStyle.against`` refers to; styles; one of each for each prompt.
+
+    cautious: for privacy effects. Thresholds are lower, and while the model is unsure of something that was there, its
+    last matte is kept and grown.
+    """
+
+    keys: tuple[Hashable, ...] = ()
+    ids: tuple[int, ...] = ()
+    styles: tuple[PromptStyle, ...] = ()
+    settings: MatteSettings = field(default_factory=MatteSettings)
+    cautious: bool = False
+    effort: Effort = "full"
 
 
 def disjoint(boxes: Sequence[Box]) -> list[Box]:

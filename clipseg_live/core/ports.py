@@ -1,6 +1,6 @@
 """The protocols through which pipeline, model, video and demo meet without importing one another."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import LiveSettings, Message, Picture, SessionStatus, SourceSpec
+from clipseg_live.core.look import MatteSettings
+from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 
@@ -57,7 +59,7 @@ class MaskSink(Protocol):
     def open(self, info: SourceInfo) -> None: ...
 
     def write(self, frame: Frame, probabilities: Maps) -> None:
-        """``probabilities``: maps on the decoder's grid, one per prompt."""
+        """``probabilities``: maps on any grid that covers the frame, one per prompt."""
 
     def finish(self) -> None: ...
 
@@ -70,14 +72,35 @@ class Engine(Protocol):
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation: ...
 
 
+class Matting(Protocol):
+    """Makes the mattes of the frames that are shown; ``video.matting.MattePipeline``."""
+
+    def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
+        """An answer of the engine for frame ``index``; the keys tell its prompts apart over time."""
+
+    def show(self, frame: Frame, settings: MatteSettings) -> None:
+        """Go on to a frame, or stay with it."""
+
+    def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
+        """Of the frame that is shown; those of prompts with the role "show", in their order."""
+
+
+class MatteSequence(Protocol):
+    """Makes the mattes of a whole video, in order; they may come later than their frames."""
+
+    def feed(self, frame: Frame, maps: Maps) -> Iterator[tuple[Frame, Mattes]]: ...
+
+    def finish(self) -> Iterator[tuple[Frame, Mattes]]: ...
+
+
 class Composer(Protocol):
     """Draws the look of a session: the same input gives the same pixels, whatever was drawn before."""
 
-    def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
-        """A new picture: ``pixels`` (left untouched) with every prompt drawn.
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
+        """A new picture: ``pixels`` (left untouched) with every effect drawn. time: the frame's own, in seconds."""
 
-        probabilities: on the decoder's grid.
-        """
+    def close(self) -> None:
+        """Give back what effects have opened; may be called more than once."""
 
 
 class LiveSource(FrameSource, Protocol):

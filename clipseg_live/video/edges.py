@@ -96,17 +96,18 @@ def applied(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> 
 class Shaper:
     """Finds what maps cover in one picture, float32 (h, w, 3), 0..1.
 
-    trust: float32 (h, w), where maps are to be believed; elsewhere the colours decide.
+    trust: float32 (h, w), where maps are to be believed; elsewhere the colours decide. close: whether borders are
+    placed closely, or left as the first pass finds them.
     """
 
-    def __init__(self, picture: NDArray[np.float32], trust: Plane) -> None:
+    def __init__(self, picture: NDArray[np.float32], trust: Plane, close: bool = True) -> None:
         self._picture = picture
         height, width = trust.shape
         self._half = max(width // 2, 1), max(height // 2, 1)
         self._token = max(round(max(self._half) / _TOKENS), 1)
         self._small = _resized(picture, self._half)
         self._far = Guide(self._small, self._token, _COARSE, _resized(trust, self._half))
-        self._near = Guide(picture, _NEAR, _CLOSE)
+        self._near = Guide(picture, _NEAR, _CLOSE) if close else None
 
     def covers(self, plane: Plane, threshold: "Plane | np.float32") -> Plane:
         """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
@@ -136,7 +137,10 @@ class Shaper:
         return np.asarray(border, np.float32), contrast, np.asarray(passes, np.float32)
 
     def placed(self, covers: Plane) -> "Refined":
-        """The border of what is covered, placed closely."""
+        """The border of what is covered, where it lies in the picture."""
+        if self._near is None:
+            flat = np.zeros_like(covers)
+            return Refined(np.asarray(cv2.merge([flat, flat, flat, covers]), np.float32), self._picture)
         return Refined(self._near.coefficients(covers), self._picture)
 
 

@@ -58,21 +58,39 @@ class FlowEstimator:
         It is trusted where forward and backward flow agree (Sundaram et al., ECCV 2010), lie within the picture, and
         meet the same light.
         """
+        return self._steps(before, after, forth=False)[0]
+
+    def steps(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Step, Step]:
+        """The way back from ``after`` to ``before``, and the way on from ``before`` to ``after``."""
+        back, on = self._steps(before, after, forth=True)
+        return back, on
+
+    def _steps(self, before: Any, after: Any, forth: bool) -> list[Step]:
         height, width = after.shape
         size = max(width, _LEAST_SIDE), max(height, _LEAST_SIDE)
-        scale = np.array([width / size[0], height / size[1]], np.float32)
         if size != (width, height):
-            before, after = (_resized(each, size) for each in (before, after))
+            before, after = _resized(before, size), _resized(after, size)
         backward, forward = self._flow(after, before), self._flow(before, after)
-        back = grid(size[1], size[0]) + backward
-        trust = _trust(backward, carried(forward, back), back) * _same_light(before, after, back)
+        found = [_step(before, after, backward, forward)]
+        if forth:
+            found.append(_step(after, before, forward, backward))
         if size != (width, height):
-            back, trust = _resized(back, (width, height)) * scale, _resized(trust, (width, height))
-        return Step(back, trust)
+            scale = np.array([width / size[0], height / size[1]], np.float32)
+            found = [
+                Step(_resized(each.back, (width, height)) * scale, _resized(each.trust, (width, height)))
+                for each in found
+            ]
+        return found
 
     def _flow(self, here: Any, there: Any) -> Field:
         start = np.zeros((*here.shape, 2), np.float32)
         return np.asarray(self._dis.calc(here, there, start), np.float32)
+
+
+def _step(there: Any, here: Any, flow: Field, counter: Field) -> Step:
+    """The way from ``here`` to ``there`` along ``flow``; ``counter`` leads back."""
+    places = grid(*here.shape) + flow
+    return Step(places, _trust(flow, carried(counter, places), places) * _same_light(there, here, places))
 
 
 def carried(values: NDArray[np.float32], back: Field) -> NDArray[np.float32]:

@@ -1,0 +1,194 @@
+"""From steady maps to mattes: several prompts together, thresholds, shapes, edges."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
+from clipseg_live.core.ports import Maps
+from clipseg_live.core.settings import MatteShape, PromptStyle
+from clipseg_live.core.together import combine
+from clipseg_live.video import edges
+from clipseg_live.video.resize import resize_map
+from clipseg_live.video.working import Small
+
+_BOX_CELLS = 80
+_HYSTERESIS = 0.1
+"""How far the threshold gives way, at full steadiness, to what was there before."""
+_UNSURE = 0.7
+"""Share of its smoothed presence under which a prompt's newest presence is a doubt."""
+_CAUTIOUS = 0.7
+"""Share of its threshold at which a cautious matte begins."""
+_KEPT_GROWTH = 2
+"""Pixels of the working grid by which a matte that is only kept grows with every frame."""
+
+Planes = NDArray[np.float32]
+"""float32 (prompts, h, w) on the working grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a prompt stands: its smoothed presence, whether it is drawn by it, and whether the last answer was less sure
+    than those before."""
+
+    presence: float = 0.0
+    shown: bool = True
+    unsure: bool = False
+
+    @classmethod
+    def of(cls, presence: float, shown: bool, newest: float) -> "Standing":
+        """With the presence that the last answer alone has."""
+        return cls(presence, shown, newest < _UNSURE * presence)
+
+
+def fit(
+    maps: Planes, small: Small, trust: NDArray[np.float32], before: Planes | None, pixels: Pixels,
+    request: MatteRequest, standings: Sequence[Standing], own: bool,
+) -> tuple[Mattes, Planes | None]:  # fmt: skip
+    """The mattes of a frame, for those of the request's prompts that are drawn; and what they cover on the grid.
+
+    maps: float32 (prompts, h, w) of all the request's prompts. trust: float32 (h, w), where they are to be believed.
+    before: what the same mattes covered in the last frame, carried to this one. standings: one for each prompt.
+    """
+    maps, places = combine(maps, request.styles, request.ids, request.settings)
+    styles = [request.styles[place] for place in places]
+    stood = [standings[place] for place in places]
+    covers = None
+    if not request.settings.refine or request.effort == "least":
+        each = hard(maps, styles, *pixels.shape[:2])
+    else:
+        shaper = edges.Shaper(small.picture, trust, close=request.effort == "full")
+        levels = _thresholds(styles, before, request)
+        covers = np.stack([shaper.covers(plane, level) for plane, level in zip(maps, levels, strict=True)])
+        if request.cautious and before is not None:
+            covers = _kept(covers, before, stood)
+        covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
+        each = [frozen(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
+    each = [_moved_border(matte, style.shape) for matte, style in zip(each, styles, strict=True)]
+    if request.settings.auto_hide:
+        each = [matte if one.shown else nothing(*pixels.shape[:2]) for matte, one in zip(each, stood, strict=True)]
+    presence = tuple(one.presence for one in stood)
+    return Mattes(pixels.shape[0], pixels.shape[1], tuple(each), maps, presence, own), covers
+
+
+def hard(maps: Maps, styles: Sequence[PromptStyle], height: int, width: int) -> list[Matte]:
+    """What reaches the threshold, wholly; the rest not at all. maps: float32 (prompts, h, w) on any grid."""
+    return [
+        _bounded((resize_map(each, height, width) >= np.float32(style.threshold)).view(np.uint8) * np.uint8(255))
+        for each, style in zip(maps, styles, strict=True)
+    ]
+
+
+def nothing(height: int, width: int) -> Matte:
+    """The matte of what is not there."""
+    return frozen(np.zeros((height, width), np.uint8), ())
+
+
+def frozen(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
+    alpha.setflags(write=False)
+    return Matte(alpha, tuple(boxes))
+
+
+def _bounded(alpha: NDArray[np.uint8]) -> Matte:
+    """With boxes found on a coarser grid."""
+    height, width = alpha.shape
+    side = max(1, max(height, width) // _BOX_CELLS)
+    rows = np.maximum.reduceat(alpha, np.arange(0, height, side), axis=0)
+    found = edges.boxes_of(np.maximum.reduceat(rows, np.arange(0, width, side), axis=1) > 0)
+    boxes = [(x * side, y * side, min(r * side, width), min(b * side, height)) for x, y, r, b in found]
+    return frozen(alpha, boxes)
+
+
+def _thresholds(
+    styles: Sequence[PromptStyle], before: Planes | None, request: MatteRequest
+) -> list[NDArray[np.float32] | np.float32]:
+    """Each prompt's threshold: lower where it covered the last frame and higher where it did not (hysteresis)."""
+    share = _CAUTIOUS if request.cautious else 1.0
+    levels = [np.float32(style.threshold * share) for style in styles]
+    if before is None or request.settings.smoothing <= 0:
+        return list(levels)
+    give = np.float32(2 * _HYSTERESIS * request.settings.smoothing)
+    return [level - min(level, 1 - level) * give * (2 * plane - 1) for level, plane in zip(levels, before, strict=True)]
+
+
+def _kept(covers: Planes, before: Planes, standings: Sequence[Standing]) -> Planes:
+    """With what was covered before, grown, for prompts that the model has become unsure of."""
+    window = np.ones((2 * _KEPT_GROWTH + 1,) * 2, np.uint8)
+    return np.stack(
+        [
+            np.maximum(plane, cv2.dilate(last, window).reshape(plane.shape)) if standing.unsure else plane
+            for plane, last, standing in zip(covers, before, standings, strict=True)
+        ]
+    )
+
+
+def _cleaned(covers: NDArray[np.float32], shape: MatteShape) -> NDArray[np.float32]:
+    """Without parts and holes that are smaller than the shape allows."""
+    least, most = shape.smallest / 100 * covers.size, shape.fill / 100 * covers.size
+    inside = covers > 0.5
+    if least > 1 and (spots := _small_parts(inside, least)) is not None:
+        window = np.ones((5, 5), np.uint8)  # with their soft border
+        covers = np.where(cv2.dilate(spots.view(np.uint8), window).reshape(covers.shape) > 0, 0, covers)
+    if most > 0 and (holes := _small_parts(~inside, most)) is not None:
+        covers = np.where(holes, 1, covers)
+    return np.asarray(covers, np.float32)
+
+
+def _small_parts(marked: NDArray[np.bool_], least: float) -> NDArray[np.bool_] | None:
+    """Connected parts of fewer cells than ``least``; None where there are none."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=4)
+    small = statistics[:, cv2.CC_STAT_AREA] < least
+    small[0] = False
+    return np.asarray(small[labels].reshape(marked.shape), np.bool_) if count > 1 and small.any() else None
+
+
+def _moved_border(matte: Matte, shape: MatteShape) -> Matte:
+    """Grown or shrunk, and faded over a length, as the shape asks."""
+    height, width = matte.alpha.shape
+    unit = min(height, width) / 100
+    grow, feather = shape.grow * unit, shape.feather * unit
+    if abs(grow) < 0.5 and abs(feather) < 0.5:
+        return matte
+    margin = int(max(grow, 0) + max(feather, 0)) + 2
+    boxes = disjoint(
+        [
+            (max(x - margin, 0), max(y - margin, 0), min(r + margin, width), min(b + margin, height))
+            for x, y, r, b in matte.boxes
+        ]
+    )
+    alpha = np.zeros_like(matte.alpha)
+    for left, top, right, bottom in boxes:
+        area = slice(top, bottom), slice(left, right)
+        alpha[area] = _feathered(_grown(matte.alpha[area], grow), feather)
+    return frozen(alpha, boxes)
+
+
+def _grown(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
+    """The border moved outwards by ``length`` pixels, inwards where negative. Beyond the part it goes on as it ends."""
+    if abs(length) < 0.5:
+        return alpha
+    shrink = max(1, int(abs(length) // 4))
+    height, width = alpha.shape
+    size = -(-width // shrink), -(-height // shrink)
+    small = alpha if shrink == 1 else cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    reach = max(round(abs(length) / shrink), 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    moved = (cv2.dilate if length > 0 else cv2.erode)(small, disc)
+    if shrink > 1:
+        moved = cv2.resize(moved, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(moved, np.uint8).reshape(alpha.shape)
+
+
+def _feathered(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
+    """Faded over ``length`` pixels outside the border, or inside where negative."""
+    if abs(length) < 0.5:
+        return alpha
+    soft = cv2.GaussianBlur(
+        _grown(alpha, length / 2), (0, 0), max(abs(length) / 4, 0.5), borderType=cv2.BORDER_REPLICATE
+    )
+    faded = (np.maximum if length > 0 else np.minimum)(alpha, np.asarray(soft, np.uint8).reshape(alpha.shape))
+    return np.asarray(faded, np.uint8)

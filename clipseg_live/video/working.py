@@ -1,0 +1,72 @@
+"""The working grid: a small picture of the frame, on which maps are carried, steadied and shaped."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.ports import Maps
+from clipseg_live.core.temporal import THUMBNAIL, is_cut
+from clipseg_live.video.flow import carried
+
+SIDE = 320
+"""The longer side of the working grid, at most."""
+_SUDDEN = 6.0
+"""Mean change of light, in levels, above which a cut is looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Small:
+    """A frame on the working grid.
+
+    size: the frame's height and width. factor: how many frame pixels one of the grid's is wide and high; the grid may
+    reach beyond the frame by less than that. grey: uint8 (h, w). picture: float32 (h, w, 3), 0..1.
+    """
+
+    size: tuple[int, int]
+    factor: int
+    grey: NDArray[np.uint8]
+    picture: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "Small":
+        """Of a frame, uint8 (height, width, 3)."""
+        height, width = pixels.shape[:2]
+        factor = -(-max(height, width) // SIDE)
+        down, across = -height % factor, -width % factor
+        if down or across:
+            pixels = np.asarray(cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
+        size = pixels.shape[1] // factor, pixels.shape[0] // factor
+        small = pixels if factor == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        small = np.asarray(small, np.uint8).reshape(size[1], size[0], 3)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8).reshape(size[1], size[0])
+        return cls((height, width), factor, grey, small.astype(np.float32) * np.float32(1 / 255))
+
+    def change(self, before: "Small") -> float:
+        """Mean change of light since another frame of the same size, in levels."""
+        return float(cv2.absdiff(self.grey, before.grey).mean())
+
+    def follows_cut(self, before: "Small") -> bool:
+        """Whether something new begins here."""
+        return self.change(before) > _SUDDEN and is_cut(_thumbnail(before.picture), _thumbnail(self.picture))
+
+    def on_grid(self, maps: Maps) -> NDArray[np.float32]:
+        """Maps over the frame, float32 (prompts, rows, columns), as float32 (h, w, prompts) on the grid, bilinear."""
+        places = _places(maps.shape[1], maps.shape[2], self.size, self.factor, self.grey.shape)
+        return carried(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), places)
+
+
+@lru_cache(maxsize=8)
+def _places(rows: int, columns: int, size: tuple[int, int], factor: int, grid: tuple[int, ...]) -> NDArray[np.float32]:
+    """Where the working grid's pixels lie in maps of (rows, columns) over a frame of ``size``, float32 (h, w, 2)."""
+    down = (np.arange(grid[0]) + 0.5) * factor * rows / size[0] - 0.5
+    across = (np.arange(grid[1]) + 0.5) * factor * columns / size[1] - 0.5
+    return np.stack(np.meshgrid(across, down), axis=-1).astype(np.float32)
+
+
+def _thumbnail(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    small = cv2.resize(picture, THUMBNAIL[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small * 255, np.uint8)
