@@ -1,7 +1,7 @@
 """Stand-ins for the ports of core, in one place."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +9,12 @@ import numpy as np
 
 from clipseg_live.core.errors import SinkError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.look import MatteSettings
+from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings import PromptStyle
 
 
 class FakeSource:
@@ -52,7 +55,7 @@ class FakeSink:
         self.fails_at, self.blocks_at, self.fails_at_end = fails_at, blocks_at, fails_at_end
         self.blocked, self.release = threading.Event(), threading.Event()
         self.frames: list[Frame] = []
-        self.maps: list[Maps] = []
+        self.mattes: list[Mattes] = []
         self.opened = self.finished = self.abandoned = 0
         self.kept = False
         self.path = Path(name)
@@ -60,15 +63,15 @@ class FakeSink:
     def open(self, info: SourceInfo) -> None:
         self.opened += 1
 
-    def write(self, frame: Frame, probabilities: Maps | None = None) -> None:
+    def write(self, frame: Frame, mattes: Mattes | None = None) -> None:
         if len(self.frames) == self.fails_at:
             raise SinkError("The fake disk is full.")
         if len(self.frames) == self.blocks_at:
             self.blocked.set()
             self.release.wait(20)
         self.frames.append(frame)
-        if probabilities is not None:
-            self.maps.append(probabilities)
+        if mattes is not None:
+            self.mattes.append(mattes)
 
     def finish(self) -> None:
         if self.fails_at_end:
@@ -99,8 +102,66 @@ class FakeEngine:
 class FakeComposer:
     """Inverts the picture."""
 
-    def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
         return 255 - pixels
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FakeMatting:
+    """Hard mattes of the newest answer, each cell of a map as a block of pixels; neither follows nor smooths."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[Maps, tuple[Hashable, ...], int, int] | None = None
+        self.requests: list[MatteRequest] = []
+
+    def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
+        self.answer = maps, tuple(keys), index, epoch
+
+    def show(self, frame: Frame, settings: MatteSettings) -> None:
+        pass
+
+    def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
+        self.requests.append(request)
+        if self.answer is None:
+            return Mattes(frame.height, frame.width, own=False)
+        maps, keys, index, epoch = self.answer
+        chosen = maps[[keys.index(key) for key in request.keys]] if request.keys else maps[:0]
+        rows = np.arange(frame.height) * maps.shape[1] // frame.height
+        columns = np.arange(frame.width) * maps.shape[2] // frame.width
+        whole = ((0, 0, frame.width, frame.height),)
+        drawn = [number for number, style in enumerate(request.styles) if style.role == "show"]
+        chosen, styles = chosen[drawn], [request.styles[number] for number in drawn]
+        each = tuple(
+            Matte((part[rows[:, None], columns] >= np.float32(style.threshold)).astype(np.uint8) * np.uint8(255), whole)
+            for part, style in zip(chosen, styles, strict=True)
+        )
+        presence = tuple(float(part.max(initial=0)) for part in chosen)
+        own = (index, epoch) == (frame.index, frame.epoch)
+        return Mattes(frame.height, frame.width, each, chosen, presence, own)
+
+
+class FakeSequence:
+    """A ``MatteSequence`` over ``FakeMatting`` that gives each frame ``late`` frames later."""
+
+    def __init__(self, count: int, late: int = 0) -> None:
+        numbers = tuple(range(count))
+        self._request = MatteRequest(numbers, numbers, (PromptStyle(),) * count)
+        self._late, self._waiting = late, []
+
+    def feed(self, frame: Frame, maps: Maps) -> Iterator[tuple[Frame, Mattes]]:
+        matting = FakeMatting()
+        matting.take(maps, self._request.keys, frame.index, frame.epoch)
+        self._waiting.append((frame, matting.mattes(frame, self._request)))
+        while len(self._waiting) > self._late:
+            yield self._waiting.pop(0)
+
+    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
+        yield from self._waiting
 
 
 class FakeLiveSource:

@@ -2,24 +2,27 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from clipseg_live import __version__
+from clipseg_live.core.effects import is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
-from clipseg_live.core.ports import FrameSource, MaskSink
+from clipseg_live.core.look import ExportSettings, Look
+from clipseg_live.core.mattes import MatteRequest
+from clipseg_live.core.ports import FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.look import ExportSettings
 from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
 from clipseg_live.model.segmenter import Segmenter, check_options
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
-from clipseg_live.video.compose import OverlayComposer
+from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.framed import FramedSource
+from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
 from clipseg_live.video.masks import open_mask_sink
 from clipseg_live.video.sinks import open_sink
 from clipseg_live.video.sources import open_source
@@ -82,7 +85,8 @@ def run_export(
         start=settings.start,
         end=settings.end,
     )
-    with closing(source):
+    with ExitStack() as stack:
+        stack.enter_context(closing(source))
         info = source.open()
         check_options(settings.engine.device, settings.engine.dtype, settings.engine.fit)
         files = loading.find(settings.engine.model)  # with a bar of its own where it downloads
@@ -91,15 +95,16 @@ def run_export(
         engine = Segmenter.load(files, **settings.engine.model_dump(exclude={"model"}))
         engine.encode(prompts)
         on_stage(f"Exporting to {request.output.name}")
+        composer = stack.enter_context(closing(EffectComposer(drawn_of(settings.look))))
         export = Export(
             source,
             info,
             engine,
-            OverlayComposer(settings.look),
+            _mattes_of(settings, len(prompts)),
+            composer,
             sink,
             prompts,
             masks=masks,
-            smoothing=settings.matte.smoothing * 0.99,
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )
@@ -108,12 +113,32 @@ def run_export(
     return FinishedExport(result, (*engine.notices, *sink.notices, *([padding] if sink.padded else [])))
 
 
+def drawn_of(look: Look) -> Look:
+    """The part of a look that is drawn: without prompts that only work on others."""
+    drawn = [at for at, style in enumerate(look.styles) if style.role == "show"]
+    names = tuple(look.names[at] for at in drawn) if look.names else ()
+    return look.model_copy(update={"styles": tuple(look.styles[at] for at in drawn), "names": names})
+
+
+def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
+    request = MatteRequest(
+        keys=tuple(range(count)),
+        ids=tuple(range(count)),
+        styles=settings.look.styles,
+        settings=settings.matte,
+        cautious=is_private(settings.look.effects),
+    )
+    return CausalMattes(request) if settings.time == "causal" else LookaheadMattes(request)
+
+
 def _mask_sink(path: Path, request: ExportRequest, files: loading.ModelFiles) -> MaskSink:
+    styles = request.settings.look.styles
+    drawn = [each for each in zip(request.prompts, styles, strict=True) if each[1].role == "show"]
     return open_mask_sink(
         path,
         mask_header(request, files),
-        [prompt.label for prompt in request.prompts],
-        [style.threshold for style in request.settings.look.styles],
+        [prompt.label for prompt, style in drawn],
+        [style.threshold for _, style in drawn],
         overwrite=request.settings.overwrite,
     )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from clipseg_live.assemble.engine import make_engine
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, SourceSpec
-from clipseg_live.core.ports import Composer, FrameSink, FrameSource, LiveSource
 from clipseg_live.core.look import Look
+from clipseg_live.core.ports import Composer, FrameSink, FrameSource, LiveSource, Matting
 from clipseg_live.pipeline.session import Session
 
 DEMO = "demo:"
@@ -20,6 +20,7 @@ def make_session(settings: LiveSettings) -> Session:
         open_source=open_live_source,
         frame_filter=framed,
         make_composer=make_composer,
+        make_matting=make_matting,
         make_engine=make_engine,
         open_sink=open_recording,
     )
@@ -55,12 +56,19 @@ def framed(pixels: Pixels, framing: Framing) -> Pixels:
     return apply_framing(pixels, framing)
 
 
+def make_matting() -> Matting:
+    """What makes mattes."""
+    from clipseg_live.video.matting import MattePipeline
+
+    return MattePipeline()
+
+
 def make_composer(look: Look) -> Composer:
     """OpenCV works in one thread from now on: for single frames its helpers mostly wait, and wait spinning."""
-    from clipseg_live.video.compose import OverlayComposer, use_one_thread
+    from clipseg_live.video.compose import EffectComposer, use_one_thread
 
     use_one_thread()
-    return OverlayComposer(look)
+    return EffectComposer(look)
 
 
 def open_recording(path: Path) -> FrameSink:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clipseg_live.assemble.live import DEMO, framed, open_live_source
-from clipseg_live.core.look import PLAIN_MATTES
+from clipseg_live.assemble.live import DEMO, framed, make_matting, open_live_source
 from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
+from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings
 from clipseg_live.model.segmenter import Segmenter
@@ -20,10 +20,11 @@ def stream(
     model: str | None = None,
     on_status: Callable[[SourceStatus], None] = lambda status: None,
 ) -> Stream:
-    """Frames of a source with the maps of prompts, as they come.
+    """Frames of a source with the maps and mattes of prompts, as they come.
 
     source: as in ``clipseg-live watch``: "camera:0", a file, an address, "demo:". prompts: texts or prompts; none takes
-    the rows of ``settings``. settings: engine, smoothing and framing (defaults: no smoothing). model: a name or folder,
+    the rows of ``settings``. settings: engine, mattes, framing and the rows' styles by their places (defaults: hard
+    masks at 0.5, each frame for itself). model: a name or folder,
     instead of the settings' own; "demo:" alone defaults to "shapes".
     Raises UsageError and ModelError at once; SourceError comes from the iteration.
     """
@@ -44,7 +45,9 @@ def stream(
         segmenter,
         open_live_source,
         framed,
-        smoothing=chosen.matte.smoothing * 0.99,
+        make_matting(),
+        matte=chosen.matte,
+        styles=[row.style for row in chosen.shown() if row.prompt is not None],
         framing=chosen.framing,
         on_status=on_status,
     )

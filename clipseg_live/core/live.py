@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects
+from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.look import Look, MatteSettings
+from clipseg_live.core.mattes import Effort
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, Share
 
@@ -142,6 +143,11 @@ class LiveSettings(Frozen):
         if len({row.id for row in self.rows}) != len(self.rows):
             raise ValueError("two prompt rows have the same id")
         return self
+
+    @property
+    def display(self) -> DisplayMode:
+        """The mode that holds: privacy effects show only frames that have their own masks."""
+        return "locked" if is_private(self.effects) else self.mode
 
     def shown(self) -> tuple[PromptRow, ...]:
         """The rows that are drawn, in their order."""
@@ -330,12 +336,14 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """Everything a window shows about a session, as of one moment."""
+    """Everything a window shows about a session, as of one moment. effort: what edges may cost; less than "full" where
+    frames come faster than mattes can be made."""
 
     source: SourceStatus = SourceStatus()
     worker: WorkerStatus = WorkerStatus()
     recording: RecordingStatus = RecordingStatus()
     rates: Rates = Rates()
+    effort: Effort = "full"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -345,7 +353,7 @@ class Picture:
     composed: uint8 (height, width, 3), what is shown. original: the frame without any overlay, same shape.
     maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
-    probability reaches the row's threshold.
+    probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
     """
 
     composed: Pixels
@@ -356,5 +364,6 @@ class Picture:
     maps: NDArray[np.float32]
     ids: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
+    presence: tuple[float, ...] = ()
     own: bool = False
     version: int = 0

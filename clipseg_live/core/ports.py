@@ -58,8 +58,8 @@ class MaskSink(Protocol):
 
     def open(self, info: SourceInfo) -> None: ...
 
-    def write(self, frame: Frame, probabilities: Maps) -> None:
-        """``probabilities``: maps on any grid that covers the frame, one per prompt."""
+    def write(self, frame: Frame, mattes: Mattes) -> None:
+        """mattes: one for each prompt that is drawn."""
 
     def finish(self) -> None: ...
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from clipseg_live.core.mattes import Effort
+
 Clock = Callable[[], float]
 
 
@@ -89,3 +91,35 @@ class StageTimings:
         rows = [row for _, row in self.recent()]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: float(np.median([row[name] for row in rows if name in row])) for name in names}
+
+
+class Budget:
+    """Decides what mattes may cost, so that they never hold the picture: less effort where frames come faster than
+    they can be drawn, and more again where there is room.
+
+    Ten frames in a row over nine tenths of the frames' distance are a step down, ninety under four tenths a step up.
+    """
+
+    _EFFORTS: tuple[Effort, ...] = ("full", "reduced", "least")
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._over = self._under = 0
+        self._before: float | None = None
+
+    @property
+    def effort(self) -> Effort:
+        return self._EFFORTS[self._step]
+
+    def spent(self, seconds: float, captured: float | None) -> None:
+        """Seconds that a frame took, and when it was captured; frames without a time do not count."""
+        before, self._before = self._before, captured
+        if captured is None or before is None or not 0 < captured - before < 1:
+            return
+        share = seconds / (captured - before)
+        self._over = self._over + 1 if share > 0.9 else 0
+        self._under = self._under + 1 if share < 0.4 else 0
+        if self._over >= 10 and self._step < len(self._EFFORTS) - 1:
+            self._step, self._over, self._under = self._step + 1, 0, 0
+        elif self._under >= 90 and self._step > 0:
+            self._step, self._over, self._under = self._step - 1, 0, 0

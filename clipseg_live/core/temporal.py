@@ -1,13 +1,11 @@
 """Steadiness over time: an average of probability maps that forgets at cuts, and what a cut is."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from clipseg_live.core.errors import UsageError
 
 Maps = NDArray[np.float32]
 
@@ -22,73 +20,6 @@ _REACH = 6
 _CUT_RATIO = 0.66
 _FLAT = 4.0
 _FLAT_STEP = 40.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TemporalState:
-    """What smoothing remembers: the last smoothed maps (read-only), None before the first frame, and their key."""
-
-    maps: Maps | None = None
-    key: Hashable = None
-
-
-def smooth(
-    state: TemporalState, maps: Maps, strength: float, cut: bool = False, key: Hashable = None
-) -> tuple[TemporalState, Maps]:
-    """Exponential average of probability maps: ``strength`` of the past plus the rest of the present.
-
-    maps: float32 (prompts, height, width), 0..1; it is not written to.
-    strength: 0 (the very same maps come back, bit for bit) up to, but not including, 1.
-    cut: True where this frame begins something new; the past is forgotten.
-    key: whatever the past is only valid for, such as (epoch, prompt version); another key forgets it, as does
-        another number or size of maps.
-    Returns the state to pass in next, and maps of the same shape, type and range.
-    Raises UsageError for a strength out of its range.
-    """
-    if not 0.0 <= strength < 1.0:
-        raise UsageError(f"A smoothing of {strength} is not possible: it goes from 0 (off) to under 1.")
-    past = state.maps
-    forget = cut or past is None or past.shape != maps.shape or state.key != key
-    if strength == 0.0:
-        return TemporalState(None, key), maps
-    if forget or past is None:
-        mixed = np.array(maps, dtype=np.float32)
-    else:
-        # past + (present - past) * share keeps equal values exactly equal; the clip takes off a last rounding.
-        mixed = maps - past
-        mixed *= np.float32(1.0 - strength)
-        mixed += past
-        np.clip(mixed, 0.0, 1.0, out=mixed)
-    mixed.setflags(write=False)
-    return TemporalState(mixed, key), mixed
-
-
-@dataclass(frozen=True, slots=True)
-class PromptStates:
-    """What smoothing remembers of each prompt by itself, and the epoch that it is valid for."""
-
-    states: Mapping[Hashable, TemporalState] = field(default_factory=dict)
-    epoch: int = -1
-
-
-def smooth_each(
-    past: PromptStates, keys: Sequence[Hashable], maps: Maps, strength: float, epoch: int
-) -> tuple[PromptStates, Maps]:
-    """``smooth`` for each prompt by itself: one that is new begins anew, and does not disturb the others.
-
-    keys: what tells the prompts apart (row and content), one for each map. A new epoch forgets everything.
-    Returns the state to pass in next, and maps of the same shape, read-only.
-    """
-    if strength == 0.0 or not len(maps):
-        return PromptStates({}, epoch), maps
-    known = past.states if past.epoch == epoch else {}
-    states: dict[Hashable, TemporalState] = {}
-    for number, key in enumerate(keys):
-        state, _ = smooth(known.get(key, TemporalState()), maps[number : number + 1], strength)
-        states[key] = state
-    mixed: Maps = np.concatenate([state.maps for state in states.values() if state.maps is not None])
-    mixed.setflags(write=False)
-    return PromptStates(states, epoch), mixed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

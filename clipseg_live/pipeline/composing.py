@@ -3,16 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from clipseg_live.core.effects import is_private
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.live import LiveSettings, Picture, PromptRow, Result
-from clipseg_live.core.ports import Composer, Maps
 from clipseg_live.core.look import Look
-from clipseg_live.core.stats import Meter, Spread, StageTimings
-from clipseg_live.core.temporal import PromptStates, smooth_each
+from clipseg_live.core.mattes import Effort, MatteRequest, Mattes
+from clipseg_live.core.ports import Composer, Maps, Matting
+from clipseg_live.core.stats import Budget, Meter, Spread, StageTimings
 
 _GRACE = 0.04
 """Seconds that an answer or a new look waits for the next frame, before the present one is drawn again."""
@@ -24,10 +25,11 @@ OnPicture = Callable[[Picture, Frame], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """Smoothed maps, one for each of ``ids``, and the frame that they were made for."""
+    """The newest maps, one for each of ``ids`` and ``keys``, and the frame and the version of prompts they were for."""
 
     maps: Maps = field(default_factory=lambda: _NO_MAPS)
     ids: tuple[int, ...] = ()
+    keys: tuple[Hashable, ...] = ()
     index: int = -1
     epoch: int = -1
     version: int = 0
@@ -39,40 +41,51 @@ class Composing:
 
     on_picture: called in the compose thread with each new picture and the composed frame. on_error: likewise with what
         went wrong with one.
+
+    In locked mode only frames with their own answer are drawn. While no answer can come (``set_answering``), frames are
+    drawn without: the picture goes on, and privacy effects hide it whole.
     """
 
     def __init__(
         self,
         make_composer: MakeComposer,
+        make_matting: Callable[[], Matting],
         settings: LiveSettings,
         on_picture: OnPicture,
         on_error: Callable[[Exception], None],
     ) -> None:
+        self._matting: Matting
         self._make_composer, self._on_picture, self._on_error = make_composer, on_picture, on_error
+        self._make_matting = make_matting
         self._changed = threading.Condition()
-        self._settings = settings
+        self._settings, self._version = settings, 0
+        self._answering = False
         self._frame: Frame | None = None
         self._drawn: Frame | None = None
         self._result: tuple[Result, Frame | None, tuple[Hashable, ...]] | None = None
         self._redraw = False
         self._stop = False
-        self._past = PromptStates()
         self._answer = Answer()
         self._own: Frame | None = None
         self._composer: tuple[Look, Composer] | None = None
-        self._selected: tuple[Maps, tuple[int, ...], Maps] | None = None
         self._areas: tuple[Answer, tuple[float, ...], tuple[float, ...]] | None = None
+        self._budget = Budget()
         self.dropped = 0
         self.displayed, self.answered = Meter(), Meter()
         self.delay, self.timings = Spread(), StageTimings()
         self._thread = threading.Thread(target=self._run, name="clipseg-live compose", daemon=True)
+
+    @property
+    def effort(self) -> Effort:
+        """What edges may cost at present."""
+        return self._budget.effort
 
     def start(self) -> None:
         self._thread.start()
 
     def put_frame(self, frame: Frame) -> None:
         with self._changed:
-            self.dropped += self._frame is not None and self._settings.mode == "smooth"
+            self.dropped += self._frame is not None and self._settings.display == "smooth"
             self._frame = frame
             self._changed.notify_all()
 
@@ -82,10 +95,17 @@ class Composing:
             self._result = result, frame, keys
             self._changed.notify_all()
 
-    def set_settings(self, settings: LiveSettings) -> None:
+    def set_settings(self, settings: LiveSettings, version: int) -> None:
+        """version: of the prompts that are asked for from now on."""
         with self._changed:
-            self._settings = settings
+            self._settings, self._version = settings, version
             self._redraw = True
+            self._changed.notify_all()
+
+    def set_answering(self, answering: bool) -> None:
+        """Whether answers are to be expected."""
+        with self._changed:
+            self._answering = answering
             self._changed.notify_all()
 
     def request_stop(self) -> None:
@@ -99,20 +119,33 @@ class Composing:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._has_work)
-                if self._frame is None and self._settings.mode == "smooth":
-                    self._changed.wait_for(lambda: self._stop or self._frame is not None, _GRACE)
-                if self._stop:
-                    return
-                settings, redraw = self._settings, self._redraw
-                frame, result = self._frame, self._result
-                self._frame, self._result, self._redraw = None, None, False
-            try:
-                self._compose_newest(settings, frame, result, redraw)
-            except Exception as error:  # one picture is lost, and not the session
-                self._on_error(error)
+        self._matting = self._make_matting()  # here: it loads libraries that the window must not wait for
+        try:
+            while self._once():
+                pass
+        finally:
+            if self._composer is not None:
+                self._composer[1].close()
+
+    def _once(self) -> bool:
+        """Wait for something to draw, and draw it; False when it is time to end."""
+        with self._changed:
+            self._changed.wait_for(self._has_work)
+            if self._frame is None and not self._locked():
+                self._changed.wait_for(lambda: self._stop or self._frame is not None, _GRACE)
+            if self._stop:
+                return False
+            settings, version, redraw, locked = self._settings, self._version, self._redraw, self._locked()
+            frame, result = self._frame, self._result
+            self._frame, self._result, self._redraw = None, None, False
+        try:
+            self._compose_newest(settings, version, frame, result, redraw, locked)
+        except Exception as error:  # one picture is lost, and not the session
+            self._on_error(error)
+        return True
+
+    def _locked(self) -> bool:
+        return self._settings.display == "locked" and self._answering
 
     def _has_work(self) -> bool:
         return self._stop or self._redraw or self._frame is not None or self._result is not None
@@ -120,51 +153,55 @@ class Composing:
     def _compose_newest(
         self,
         settings: LiveSettings,
+        version: int,
         frame: Frame | None,
         result: tuple[Result, Frame | None, tuple[Hashable, ...]] | None,
         redraw: bool,
+        locked: bool,
     ) -> None:
-        start = time.perf_counter()
+        stages: dict[str, float] = {}
         if result is not None:
-            self._take_in(*result, settings)
-        smoothed = time.perf_counter()
-        if settings.mode == "locked":
+            self._take_in(*result)
+            stages.update({} if result[0].unchanged else result[0].milliseconds)
+        if locked:
             shown = self._own if result is not None else self._drawn if redraw else None
         else:
             shown = frame or self._drawn
         if shown is None:
             return
-        picture = self._compose(settings, shown)
-        done = time.perf_counter()
+        picture = self._compose(settings, version, shown, stages)
         self.displayed.tick()
         if shown is not self._drawn and shown.captured is not None:
             self.delay.add((time.monotonic() - shown.captured) * 1000)
         self._drawn = shown
-        stages = {"smooth": (smoothed - start) * 1000, "compose": (done - smoothed) * 1000}
-        if result is not None and not result[0].unchanged:
-            stages = {**result[0].milliseconds, **stages}
         self.timings.add(stages)
         composed = Frame(picture.composed, shown.index, shown.time, shown.duration, shown.epoch, shown.captured)
         self._on_picture(picture, composed)
 
-    def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...], settings: LiveSettings) -> None:
+    def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
         if not result.unchanged:
             self.answered.tick()
-        self._past, maps = smooth_each(self._past, keys, result.maps, settings.matte.smoothing * 0.99, result.epoch)
-        self._answer = Answer(maps, result.ids, result.index, result.epoch, result.version)
+        self._answer = Answer(result.maps, result.ids, keys, result.index, result.epoch, result.version)
+        self._matting.take(result.maps, keys, result.index, result.epoch)
         self._own = frame
 
-    def _compose(self, settings: LiveSettings, frame: Frame) -> Picture:
-        """The frame with the newest answer of its epoch, drawn for the rows that are shown."""
+    def _compose(self, settings: LiveSettings, version: int, frame: Frame, stages: dict[str, float]) -> Picture:
+        """The frame with the mattes of the rows that are shown, of the newest answer of its epoch."""
         answer = self._answer if self._answer.epoch == frame.epoch else Answer()
-        places = {row_id: place for place, row_id in enumerate(answer.ids)}
-        rows = [row for row in settings.shown() if row.id in places]
-        maps = self._select(answer.maps, tuple(places[row.id] for row in rows))
-        look = settings.look(tuple(rows))
-        if self._composer is None or self._composer[0] != look:
-            self._composer = look, self._make_composer(look)
-        composed = self._composer[1].compose(frame.pixels, maps)
+        rows = [row for row in settings.shown() if row.id in answer.ids]
+        start = time.perf_counter()
+        self._matting.show(frame, settings.matte)
+        followed = time.perf_counter()
+        mattes = self._mattes(settings, version, frame, answer, rows)
+        fitted = time.perf_counter()
+        look = settings.look(tuple(row for row in rows if row.style.role == "show"))
+        composed = self._composer_of(look).compose(frame.pixels, mattes, frame.time)
         composed.setflags(write=False)
+        done = time.perf_counter()
+        stages["follow"], stages["mattes"] = (followed - start) * 1000, (fitted - followed) * 1000
+        stages["compose"] = (done - fitted) * 1000
+        if frame is not self._drawn:
+            self._budget.spent(done - start, frame.captured)
         return Picture(
             composed=composed,
             original=frame.pixels,
@@ -174,17 +211,38 @@ class Composing:
             maps=answer.maps,
             ids=answer.ids,
             shares=self._shares(settings, answer),
+            presence=self._presence(answer, rows, mattes),
             own=(answer.index, answer.epoch) == (frame.index, frame.epoch),
             version=answer.version,
         )
 
-    def _select(self, maps: Maps, places: tuple[int, ...]) -> Maps:
-        """These maps in this order; the very same array as long as nothing has changed."""
-        if self._selected is None or self._selected[0] is not maps or self._selected[1] != places:
-            chosen = maps[list(places)] if places else _NO_MAPS
-            chosen.setflags(write=False)
-            self._selected = maps, places, chosen
-        return self._selected[2]
+    def _mattes(
+        self, settings: LiveSettings, version: int, frame: Frame, answer: Answer, rows: list[PromptRow]
+    ) -> Mattes:
+        keys = dict(zip(answer.ids, answer.keys, strict=True))
+        request = MatteRequest(
+            keys=tuple(keys[row.id] for row in rows),
+            ids=tuple(row.id for row in rows),
+            styles=tuple(row.style for row in rows),
+            settings=settings.matte,
+            cautious=is_private(settings.effects),
+            effort=self._budget.effort,
+        )
+        mattes = self._matting.mattes(frame, request)
+        return mattes if answer.version >= version else replace(mattes, own=False)
+
+    def _composer_of(self, look: Look) -> Composer:
+        if self._composer is None or self._composer[0] != look:
+            if self._composer is not None:
+                self._composer[1].close()
+            self._composer = look, self._make_composer(look)
+        return self._composer[1]
+
+    @staticmethod
+    def _presence(answer: Answer, rows: list[PromptRow], mattes: Mattes) -> tuple[float, ...]:
+        drawn = [row.id for row in rows if row.style.role == "show"]
+        known = dict(zip(drawn, mattes.presence, strict=False))
+        return tuple(known.get(row_id, 0.0) for row_id in answer.ids)
 
     def _shares(self, settings: LiveSettings, answer: Answer) -> tuple[float, ...]:
         """For each map, how much of the picture reaches its row's threshold; computed when one of them has changed."""

@@ -1,19 +1,16 @@
 """One source through the engine into files: every frame, in order, with decoding and encoding beside inference."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
-from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.temporal import THUMBNAIL, TemporalState, is_cut, smooth
 from clipseg_live.pipeline.stage import Cancelled, Channel, Worker
 
 QUEUED_FRAMES = 4
@@ -57,7 +54,7 @@ class Export:
     """A run from start to end. ``run`` is called once.
 
     source: open already, and described by ``info``; ``run`` closes it. The sinks are not open yet.
-    smoothing: 0 (off) to under 1, see ``core.temporal.smooth``; the past is forgotten at cuts.
+    matting: makes mattes of the engine's maps. Masks are written of what the mattes cover.
     keep_partial: keep what was finished when the source breaks or the run is stopped.
     on_progress: called in the thread of ``run``.
     """
@@ -67,12 +64,12 @@ class Export:
         source: FrameSource,
         info: SourceInfo,
         engine: Engine,
+        matting: MatteSequence,
         composer: Composer,
         sink: FrameSink,
         prompts: Sequence[Prompt],
         *,
         masks: MaskSink | None = None,
-        smoothing: float = 0.0,
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -80,7 +77,7 @@ class Export:
         self._sinks: list[FrameSink | MaskSink] = [sink] if masks is None else [sink, masks]
         self._sink, self._masks = sink, masks
         self._prompts = tuple(prompts)
-        self._smoothing, self._keep_partial = smoothing, keep_partial
+        self._matting, self._keep_partial = matting, keep_partial
         self._on_progress = on_progress
         self._decoded: Channel[Frame] = Channel(QUEUED_FRAMES)
         self._segmented: Channel[_Segmented] = Channel(QUEUED_FRAMES)
@@ -157,23 +154,21 @@ class Export:
         self._decoded.finish()
 
     def _segment(self) -> None:
-        state, before = TemporalState(), None
         for frame in self._decoded:
             maps: Maps = self._engine.segment(frame.pixels, self._prompts).probabilities
-            if self._smoothing > 0:
-                seen = _thumbnail(frame.pixels)
-                cut = before is None or is_cut(before, seen)
-                state, maps = smooth(state, maps, self._smoothing, cut, frame.epoch)
-                before = seen
             self._segmented.put(_Segmented(frame, maps))
             self._report()
 
     def _write(self) -> None:
         for item in self._segmented:
-            frame = item.frame
+            self._write_all(self._matting.feed(item.frame, item.maps))
+        self._write_all(self._matting.finish())
+
+    def _write_all(self, done: Iterator[tuple[Frame, Mattes]]) -> None:
+        for frame, mattes in done:
             if self._masks is not None:
-                self._masks.write(frame, item.maps)
-            composed = self._composer.compose(frame.pixels, item.maps)
+                self._masks.write(frame, mattes)
+            composed = self._composer.compose(frame.pixels, mattes, frame.time)
             self._sink.write(Frame(composed, frame.index, frame.time, frame.duration, frame.epoch))
             self._written += 1
             self._reached = frame.time
@@ -202,14 +197,3 @@ class Export:
         how_far = f"{done} done, to {float(self._reached):.2f} s"
         ending = f"kept in {', '.join(map(str, kept))}" if kept else "nothing was kept"
         return type(error)(f"{str(error).rstrip('.')}; {how_far}, and {ending}.")
-
-
-def _thumbnail(pixels: Pixels) -> NDArray[np.uint8]:
-    """A small picture for ``is_cut``: means of four by four samples, uint8 (32, 32, 3)."""
-    (rows, columns), fine = THUMBNAIL, 4
-    height, width = pixels.shape[:2]
-    down = np.arange(rows * fine) * height // (rows * fine)
-    across = np.arange(columns * fine) * width // (columns * fine)
-    samples = pixels[down[:, None], across]
-    means: NDArray[np.uint8] = samples.reshape(rows, fine, columns, fine, 3).mean(axis=(1, 3)).astype(np.uint8)
-    return means

@@ -18,9 +18,10 @@ from clipseg_live.core.live import (
     Result,
     SessionStatus,
     SourceSpec,
+    WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.ports import FrameSink
+from clipseg_live.core.ports import FrameSink, Matting
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.states import SESSION, Machine, SessionState
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
@@ -38,7 +39,8 @@ _FILE_SECONDS = 30.0
 class Session:
     """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
 
-    open_source, frame_filter, make_composer, make_engine, open_sink: the concrete parts, made by ``assemble``.
+    open_source, frame_filter, make_composer, make_matting, make_engine, open_sink: the concrete parts, made by
+    ``assemble``.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Session:
         open_source: OpenSource,
         frame_filter: FrameFilter,
         make_composer: MakeComposer,
+        make_matting: Callable[[], Matting],
         make_engine: MakeEngine,
         open_sink: OpenSink,
     ) -> None:
@@ -74,7 +77,7 @@ class Session:
             on_status=self._worker_changed,
             on_notice=lambda sentence: self._say("engine", sentence, "warning"),
         )
-        self._composing = Composing(make_composer, settings, self._take_picture, self._compose_failed)
+        self._composing = Composing(make_composer, make_matting, settings, self._take_picture, self._compose_failed)
 
     @property
     def settings(self) -> LiveSettings:
@@ -97,7 +100,7 @@ class Session:
         if settings.engine != before.engine:
             self._worker.set_engine(settings.engine)
         self._capture.set_framing(settings.framing)
-        self._composing.set_settings(settings)
+        self._composing.set_settings(settings, self._prompt_set.version)
 
     def open(self, spec: SourceSpec) -> None:
         if self._machine.state is SessionState.RUNNING:
@@ -114,6 +117,7 @@ class Session:
             worker=self._worker.status,
             recording=recording.status if recording is not None else RecordingStatus(),
             rates=self._rates(),
+            effort=self._composing.effort,
         )
 
     def _rates(self) -> Rates:
@@ -248,6 +252,7 @@ class Session:
             self._say("compose", sentence, "error")
 
     def _worker_changed(self, status: WorkerStatus) -> None:
+        self._composing.set_answering(status.state is WorkerState.READY)
         if status.problem != self._told_worker:
             self._told_worker = status.problem
             self._say("worker", status.problem, "warning")

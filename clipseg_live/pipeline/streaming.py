@@ -1,19 +1,17 @@
-"""Frames with their maps for programs: the sources and smoothing of a live session, the engine in this process."""
+"""Frames with maps and mattes for programs: sources and mattes as in a live session, the engine in this process."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
-from clipseg_live.core.ports import Engine, Maps
+from clipseg_live.core.look import PLAIN_MATTES, MatteSettings
+from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.ports import Engine, Maps, Matting
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.temporal import PromptStates, smooth_each
+from clipseg_live.core.settings import PromptStyle
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
 
 
@@ -21,26 +19,24 @@ from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
 class StreamFrame:
     """A frame and what was found in it.
 
-    frame: with its pixels, number and time. maps: float32 (prompts, h, w), 0..1, on the decoder's grid, smoothed.
-    prompts: in the maps' order. milliseconds: by stage of the engine.
+    frame: with its pixels, number and time. maps: float32 (prompts, h, w), 0..1, on the decoder's grid, as the engine
+    gave them. mattes: at the frame's size, of the prompts that are drawn. prompts: in the maps' order.
+    milliseconds: by stage of the engine.
     """
 
     frame: Frame
     maps: Maps
+    mattes: Mattes
     prompts: tuple[Prompt, ...]
     milliseconds: dict[str, float] = field(default_factory=dict)
-
-    def mattes(self) -> NDArray[np.float32]:
-        """float32 (prompts, height, width), 0..1, at the frame's size."""
-        size = self.frame.height, self.frame.width
-        return Segmentation(self.maps, self.prompts, size).at()
 
 
 class Stream:
     """Iterate over it for ``StreamFrame``; use it in ``with``, or ``close`` it.
 
     A live source gives its newest frame, and is opened again by itself when it breaks; a file gives every frame, no
-    faster than it would be played. ``prompts`` may be set at any time, from any thread, and holds from the next frame.
+    faster than it would be played. styles: of the prompts by their places (threshold, role, shape). ``prompts`` may be
+    set at any time, from any thread, and holds from the next frame.
     """
 
     def __init__(
@@ -50,20 +46,20 @@ class Stream:
         engine: Engine,
         open_source: OpenSource,
         frame_filter: FrameFilter,
+        matting: Matting,
         *,
-        smoothing: float = 0.0,
+        matte: MatteSettings = PLAIN_MATTES,
+        styles: Sequence[PromptStyle] = (),
         framing: Framing | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
     ) -> None:
-        if not 0.0 <= smoothing < 1.0:
-            raise UsageError(f"A smoothing of {smoothing} is not possible: it goes from 0 (off) to under 1.")
         self._prompts = require_prompts(prompts)
-        self._engine, self._smoothing = engine, smoothing
+        self._engine, self._matting = engine, matting
+        self._matte, self._styles = matte, tuple(styles)
         self._on_status = on_status
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._closed = False
-        self._past = PromptStates()
         self._capture = Capture(open_source, frame_filter, self._take, self._told)
         if framing is not None:
             self._capture.set_framing(framing)
@@ -101,10 +97,16 @@ class Stream:
             self._changed.notify_all()
         prompts = self._prompts
         found = self._engine.segment(frame.pixels, prompts)
-        self._past, maps = smooth_each(
-            self._past, list(enumerate(prompts)), found.probabilities, self._smoothing, frame.epoch
+        return StreamFrame(
+            frame, found.probabilities, self._mattes(frame, found.probabilities, prompts), prompts, dict(found.timings)
         )
-        return StreamFrame(frame, maps, prompts, dict(found.timings))
+
+    def _mattes(self, frame: Frame, maps: Maps, prompts: tuple[Prompt, ...]) -> Mattes:
+        keys, spare = tuple(enumerate(prompts)), PromptStyle()
+        styles = tuple(self._styles[at] if at < len(self._styles) else spare for at in range(len(prompts)))
+        self._matting.take(maps, keys, frame.index, frame.epoch)
+        self._matting.show(frame, self._matte)
+        return self._matting.mattes(frame, MatteRequest(keys, tuple(range(len(keys))), styles, self._matte))
 
     def close(self) -> None:
         """Close the source; whoever iterates is done. May be called more than once, from any thread."""

@@ -69,9 +69,9 @@ class LookaheadMattes:
         small = Small.of(frame.pixels)
         back = on = None
         last = self._items[-1] if self._items else None
-        if last is not None and last.small.size == small.size and last.frame.epoch == frame.epoch:
-            if not small.follows_cut(last.small):
-                back, on = self._flow.steps(last.small.grey, small.grey)
+        goes_on = last is not None and last.small.size == small.size and last.frame.epoch == frame.epoch
+        if last is not None and goes_on and not small.follows_cut(last.small):
+            back, on = self._flow.steps(last.small.grey, small.grey)
         self._items.append(_Item(frame, small, small.on_grid(maps), back, on))
         if len(self._items) - self._done > self._reach:
             yield self._next()

@@ -13,7 +13,8 @@ from pycocotools import mask as coco
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.ports import Maps, MaskSink
+from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.ports import MaskSink
 from clipseg_live.video.place import Place
 from clipseg_live.video.resize import resize_map
 
@@ -42,8 +43,8 @@ class JsonLinesMaskSink:
 
     frame: its number; time: seconds; prompt; threshold; rle: ``{"size": [height, width], "counts": "..."}`` in
     COCO's compressed form; area: pixels; box: [x, y, width, height] of the mask, [0, 0, 0, 0] where it is empty;
-    probability: mean inside the mask, null where it is empty. A mask is where the probability reaches the
-    threshold.
+    probability: mean inside the mask, null where it is empty; presence: 0 to 1, how surely it is in the picture. A mask
+    is where the matte is at least one half.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class JsonLinesMaskSink:
         except OSError as error:
             raise _failure(self.path, error) from error
 
-    def write(self, frame: Frame, probabilities: Maps) -> None:
-        """Add a frame; ``probabilities``: float32 (prompts, h, w), on any grid. Raises SinkError."""
-        _fits(self.path, probabilities, len(self._prompts))
-        for prompt, threshold, coarse in zip(self._prompts, self._thresholds, probabilities, strict=True):
-            probability = resize_map(coarse, frame.height, frame.width)
-            mask = mask_of(probability, threshold)
+    def write(self, frame: Frame, mattes: Mattes) -> None:
+        """Add a frame with its mattes, one for each prompt. Raises SinkError."""
+        _fits(self.path, mattes, len(self._prompts))
+        for number, (prompt, threshold) in enumerate(zip(self._prompts, self._thresholds, strict=True)):
+            probability = resize_map(mattes.maps[number], frame.height, frame.width)
+            mask = mask_of(mattes.each[number])
             encoded = coco.encode(np.asfortranarray(mask))
             area = int(cv2.countNonZero(mask))
             entry = {
@@ -88,6 +89,7 @@ class JsonLinesMaskSink:
                 "area": area,
                 "box": [int(value) for value in cv2.boundingRect(mask)] if area else [0, 0, 0, 0],
                 "probability": round(float(cv2.mean(probability, mask)[0]), 6) if area else None,
+                "presence": round(mattes.presence[number], 4),
             }
             try:
                 self._line(entry)
@@ -154,13 +156,12 @@ class PngMaskSink:
         self._working = self._place.begin()
         self._frames = []
 
-    def write(self, frame: Frame, probabilities: Maps) -> None:
-        """Add a frame; ``probabilities``: float32 (prompts, h, w), on any grid. Raises SinkError."""
-        _fits(self.path, probabilities, len(self._prompts))
+    def write(self, frame: Frame, mattes: Mattes) -> None:
+        """Add a frame with its mattes, one for each prompt. Raises SinkError."""
+        _fits(self.path, mattes, len(self._prompts))
         folder = self._opened()
-        for name, threshold, coarse in zip(self._names, self._thresholds, probabilities, strict=True):
-            probability = resize_map(coarse, frame.height, frame.width)
-            _, data = cv2.imencode(".png", mask_of(probability, threshold) * np.uint8(255))
+        for name, matte in zip(self._names, mattes.each, strict=True):
+            _, data = cv2.imencode(".png", mask_of(matte) * np.uint8(255))
             self._put(folder / f"{frame.index:06}_{name}.png", data.tobytes())
         self._frames.append({"frame": frame.index, "time": float(frame.time)})
 
@@ -207,9 +208,9 @@ class PngMaskSink:
         return self._working
 
 
-def mask_of(probability: NDArray[np.float32], threshold: float) -> Mask:
-    """uint8 (height, width), 1 where the probability reaches the threshold (compared in float32)."""
-    return (probability >= np.float32(threshold)).view(np.uint8)
+def mask_of(matte: Matte) -> Mask:
+    """uint8 (height, width), 1 where the matte is at least one half."""
+    return (matte.alpha >= 128).view(np.uint8)
 
 
 def slug(text: str) -> str:
@@ -223,9 +224,9 @@ def _paired(prompts: Sequence[str], thresholds: Sequence[float]) -> tuple[tuple[
     return tuple(prompts), tuple(float(threshold) for threshold in thresholds)
 
 
-def _fits(path: Path, probabilities: Maps, prompts: int) -> None:
-    if probabilities.ndim != 3 or len(probabilities) != prompts:
-        raise SinkError(f"Maps of shape {probabilities.shape} do not fit {path.name}: {prompts} prompts need one each.")
+def _fits(path: Path, mattes: Mattes, prompts: int) -> None:
+    if len(mattes.each) != prompts:
+        raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {prompts} prompts need one each.")
 
 
 def _failure(path: Path, error: OSError) -> SinkError:

@@ -14,7 +14,7 @@ from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.temporal import Belief, believe
 from clipseg_live.core.together import PresenceState, combine, presence_of, update_presence
-from clipseg_live.video.fitting import Planes, Standing, fit, hard
+from clipseg_live.video.fitting import Planes, Standing, fit, hard, nothing
 from clipseg_live.video.flow import FlowEstimator, Step, carried
 from clipseg_live.video.working import Small
 
@@ -90,16 +90,22 @@ class MattePipeline:
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         """Of the frame that is shown; empty before an answer. The keys are some of the last answer's."""
         state, height, width = self._state, frame.height, frame.width
-        if state is None or state.answer is None or state.belief is None:
+        if state is None or state.answer is None:
             return Mattes(height, width, own=False)
         own = (state.answer.index, state.answer.epoch) == (frame.index, frame.epoch)
-        places = [state.answer.keys.index(key) for key in request.keys]
         settings = request.settings
+        if not request.keys:
+            return Mattes(height, width, own=own)
+        if not set(request.keys) <= set(state.answer.keys):  # the answer that has them was too late
+            drawn = sum(style.role == "show" for style in request.styles)
+            return Mattes(height, width, (nothing(height, width),) * drawn, presence=(0.0,) * drawn, own=False)
+        places = [state.answer.keys.index(key) for key in request.keys]
         standings = [state.standings[key] for key in request.keys]
         if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
             maps, drawn = combine(state.answer.maps[places], request.styles, request.ids, settings)
             each = hard(maps, [request.styles[place] for place in drawn], height, width)
             return Mattes(height, width, tuple(each), maps, tuple(standings[at].presence for at in drawn), own)
+        assert state.belief is not None
         maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
         trust = carried(state.trust, state.way.back) * state.way.trust
@@ -149,6 +155,8 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
     """The state after an answer for its frame, or for one of the last; the same one for an answer that is too old."""
     if answer.index < state.ways[0][0]:
         return state
+    if not answer.keys:
+        return replace(state, answer=answer, answered=None, belief=None, standings={})
     back, answered = _way_to(state, answer.index)
     maps = state.small.on_grid(answer.maps)
     sure = np.ones(maps.shape[:2], np.float32)
@@ -195,7 +203,7 @@ def _halved(step: Step) -> Step:
 
 def _resized(step: Step, height: int, width: int) -> Step:
     """A step on another grid over the same frame."""
-    rows, columns = step.back.shape[:2]
+    rows, columns = len(step.trust), len(step.trust[0])
     how = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
     scale = np.array([width / columns, height / rows], np.float32)
     back = (cv2.resize(step.back, (width, height), interpolation=how) + np.float32(0.5)) * scale - np.float32(0.5)

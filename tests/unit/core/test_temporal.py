@@ -1,4 +1,4 @@
-"""Smoothing over time: bounds, identity, reset, convergence; and what counts as a cut."""
+"""Belief over time: bounds, identity, convergence, doubt; and what counts as a cut."""
 
 import numpy as np
 import pytest
@@ -6,95 +6,86 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clipseg_live.core.errors import UsageError
-from clipseg_live.core.temporal import PromptStates, TemporalState, is_cut, smooth, smooth_each
+from clipseg_live.core.temporal import Belief, believe, gain_of, is_cut
 
 probability = st.floats(0, 1, width=32)
-shapes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 4))
-strengths = st.floats(0, 0.999)
 
 
-@st.composite
-def sequences(draw):
-    shape = draw(shapes)
-    count = draw(st.integers(1, 5))
-    return [draw(arrays(np.float32, shape, elements=probability)) for _ in range(count)]
+def belief_of(maps: np.ndarray, keys: tuple[int, ...] | None = None) -> Belief:
+    return Belief(keys or tuple(range(maps.shape[2])), maps, np.zeros(maps.shape, bool))
 
 
-@given(sequences(), strengths)
-def test_smoothed_maps_stay_between_the_smallest_and_the_largest_seen(frames, strength):
-    state = TemporalState()
-    for number, maps in enumerate(frames):
-        before = maps.copy()
-        state, mixed = smooth(state, maps, strength)
-        assert mixed.shape == maps.shape and mixed.dtype == np.float32
-        assert np.array_equal(maps, before)
-        if mixed.size:
-            seen = np.stack(frames[: number + 1])
-            assert mixed.min() >= 0 and mixed.max() <= 1
-            assert (mixed >= seen.min(axis=0) - 1e-6).all() and (mixed <= seen.max(axis=0) + 1e-6).all()
+def told(past: Belief | None, answer: np.ndarray, *, trust: float = 1, sure: float = 1, strength=0.5, seconds=0.1):
+    size = answer.shape[:2]
+    keys = tuple(range(answer.shape[2]))
+    return believe(
+        past, keys, answer, np.full(size, trust, np.float32), np.full(size, sure, np.float32), strength, seconds
+    )
 
 
-@given(sequences())
-def test_no_smoothing_is_the_identity_bit_for_bit(frames):
-    state = TemporalState()
-    for maps in frames:
-        state, mixed = smooth(state, maps, 0.0)
-        assert mixed is maps
+cubes = arrays(np.float32, (3, 4, 2), elements=probability)
+strengths = st.floats(0, 1)
 
 
-@given(arrays(np.float32, (2, 3, 3), elements=probability), strengths)
+@given(cubes, cubes, st.floats(0, 1), st.floats(0, 1), strengths, st.floats(0, 5))
+def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure, strength, seconds):
+    copies = past.copy(), answer.copy()
+    found = told(belief_of(past), answer, trust=trust, sure=sure, strength=strength, seconds=seconds).maps
+    assert found.dtype == np.float32 and found.shape == answer.shape
+    assert (found >= np.minimum(past, answer) - 1e-6).all() and (found <= np.maximum(past, answer) + 1e-6).all()
+    assert np.array_equal(past, copies[0]) and np.array_equal(answer, copies[1])
+
+
+@given(cubes, cubes)
+def test_without_strength_or_a_past_the_answer_is_believed(past, answer):
+    assert told(belief_of(past), answer, strength=0).maps is answer
+    assert told(None, answer).maps is answer
+
+
+@given(cubes, strengths)
 def test_an_unchanging_scene_is_never_changed(maps, strength):
-    state = TemporalState()
+    belief = belief_of(maps)
     for _ in range(4):
-        state, mixed = smooth(state, maps, strength)
-        assert np.array_equal(mixed, maps)
+        belief = told(belief, maps, strength=strength)
+    np.testing.assert_array_equal(belief.maps, maps)
 
 
-@given(
-    arrays(np.float32, (1, 2, 2), elements=probability),
-    arrays(np.float32, (1, 2, 2), elements=probability),
-    st.floats(0.01, 0.9),
-)
-def test_the_past_fades_by_the_strength_each_frame(first, then, strength):
-    state, _ = smooth(TemporalState(), first, strength)
-    for step in range(1, 8):
-        state, mixed = smooth(state, then, strength)
-        expected = then + (first.astype(np.float64) - then) * strength**step
-        assert np.allclose(mixed, expected, atol=1e-5)
+def test_only_an_edited_prompt_begins_anew():
+    past = belief_of(np.zeros((2, 2, 2), np.float32), (0, 7))
+    found = told(past, np.full((2, 2, 2), 0.3, np.float32)).maps
+    assert (found[..., 1] == np.float32(0.3)).all() and (found[..., 0] < 0.2).all()
 
 
-@pytest.mark.parametrize(
-    "reset",
-    [
-        lambda state, maps: smooth(state, maps, 0.9, cut=True, key=1),
-        lambda state, maps: smooth(state, maps, 0.9, key=2),
-        lambda state, maps: smooth(state, np.concatenate([maps, maps]), 0.9, key=1),
-        lambda state, maps: smooth(state, maps[:, 1:], 0.9, key=1),
-    ],
-    ids=["cut", "epoch", "prompts", "size"],
-)
-def test_the_past_is_forgotten(reset):
-    state, _ = smooth(TemporalState(), np.zeros((1, 3, 3), np.float32), 0.9, key=1)
-    _, mixed = smooth(state, np.ones((1, 3, 3), np.float32), 0.9, key=1)
-    assert mixed.max() < 0.2  # what would happen without a reset
-    _, mixed = reset(state, np.ones((1, 3, 3), np.float32))
-    assert mixed.min() == 1.0
+@given(st.floats(0.05, 1), st.integers(2, 30))
+def test_the_past_fades_at_the_same_speed_whatever_the_rate(strength, parts):
+    past, answer = np.zeros((1, 1, 1), np.float32), np.full((1, 1, 1), 0.3, np.float32)
+    at_once = told(belief_of(past), answer, strength=strength, seconds=1.0).maps
+    belief = belief_of(past)
+    for _ in range(parts):
+        belief = told(belief, answer, strength=strength, seconds=1.0 / parts)
+    np.testing.assert_allclose(belief.maps, at_once, atol=1e-4)
 
 
-def test_a_state_is_a_value():
-    state, _ = smooth(TemporalState(), np.zeros((1, 2, 2), np.float32), 0.5)
-    first = smooth(state, np.ones((1, 2, 2), np.float32), 0.5)[1]
-    again = smooth(state, np.ones((1, 2, 2), np.float32), 0.5)[1]
-    assert np.array_equal(first, again)
-    with pytest.raises(ValueError, match="read-only"):
-        first[0, 0, 0] = 1
+def test_a_single_unlikely_answer_is_held_back_and_the_next_is_believed():
+    there, gone = np.full((2, 2, 1), 0.9, np.float32), np.zeros((2, 2, 1), np.float32)
+    once = told(belief_of(there), gone, seconds=0.3)
+    assert once.doubt.all() and once.maps.min() > 0.75
+    back = told(once, there, seconds=0.3)
+    assert back.maps.min() > 0.85 and not back.doubt.any()
+    twice = told(once, gone, seconds=0.3)
+    assert not twice.doubt.any() and twice.maps.max() < 0.5
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.0, float("nan")])
-def test_a_strength_out_of_range_is_refused(strength):
-    with pytest.raises(UsageError, match="smoothing"):
-        smooth(TemporalState(), np.zeros((1, 2, 2), np.float32), strength)
+def test_where_the_picture_has_changed_too_the_answer_holds_at_once():
+    there, gone = np.full((2, 2, 1), 0.9, np.float32), np.zeros((2, 2, 1), np.float32)
+    assert told(belief_of(there), gone, trust=0, strength=1.0).maps.max() < 0.01
+    assert told(belief_of(there), gone, trust=0, sure=0).maps.min() > 0.89  # nothing is known of the answer there
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 10))
+def test_more_strength_and_less_time_count_less(one, other, seconds):
+    weak, strong = sorted((one, other))
+    assert 0 < gain_of(strong, seconds) <= gain_of(weak, seconds) <= 1
 
 
 def scene(seed: int, size: int = 128) -> np.ndarray:
@@ -155,26 +146,3 @@ def test_empty_pictures():
 @given(arrays(np.uint8, (32, 32, 3)))
 def test_a_picture_is_never_cut_from_itself(picture):
     assert is_cut(picture, picture) is False
-
-
-@given(st.lists(st.tuples(st.sets(st.integers(0, 5), min_size=1), st.integers(0, 9)), min_size=2, max_size=6))
-def test_smoothing_each_prompt_is_smoothing_it_alone(steps: list[tuple[set[int], int]]) -> None:
-    """Prompts come and go; each is averaged over the frames since it came."""
-    past, alone = PromptStates(), {}
-    for keys, seed in steps:
-        maps = np.random.default_rng(seed).random((len(keys), 3, 4), dtype=np.float32)
-        past, mixed = smooth_each(past, sorted(keys), maps, 0.4, epoch=0)
-        alone = {key: alone.get(key, TemporalState()) for key in keys}
-        for number, key in enumerate(sorted(keys)):
-            alone[key], wanted = smooth(alone[key], maps[number : number + 1], 0.4)
-            np.testing.assert_array_equal(mixed[number], wanted[0])
-
-
-def test_a_new_epoch_forgets_every_prompt() -> None:
-    ones, zeros = np.ones((2, 2, 2), np.float32), np.zeros((2, 2, 2), np.float32)
-    past, _ = smooth_each(PromptStates(), ["a", "b"], ones, 0.5, epoch=3)
-    _, kept = smooth_each(past, ["a", "b"], zeros, 0.5, epoch=3)
-    _, forgotten = smooth_each(past, ["a", "b"], zeros, 0.5, epoch=4)
-    assert (kept == 0.5).all() and (forgotten == 0).all()
-    _, off = smooth_each(past, ["a", "b"], zeros, 0.0, epoch=3)
-    assert off is zeros

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from clipseg_live.core.errors import Failure, ModelError, SinkError, SourceError
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.pipeline.export import Export, ExportStopped, Progress
-from tests.fakes import FakeComposer, FakeEngine, FakeSink, FakeSource
+from tests.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
 
 PROMPTS = (Prompt.text("a"), Prompt.text("b"))
 
 
-def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, **options: object) -> Export:
-    return Export(source, source.open(), engine, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
+def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, late: int = 0, **options: object) -> Export:
+    sequence = FakeSequence(len(PROMPTS), late)
+    return Export(source, source.open(), engine, sequence, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
 
 
 def no_thread_is_left() -> bool:
@@ -33,7 +34,7 @@ def test_frames_in_equal_frames_out(count: int) -> None:
     assert [frame.index for frame in sink.frames] == list(range(count))
     assert [frame.time for frame in sink.frames] == [Fraction(n * n, 600) for n in range(count)]
     assert [int(frame.pixels[0, 0, 0]) for frame in sink.frames] == [255 - n for n in range(count)]
-    assert [maps.shape for maps in masks.maps] == [(2, 2, 2)] * count
+    assert [mattes.maps.shape for mattes in masks.mattes] == [(2, 2, 2)] * count
     assert [int(frame.pixels[0, 0, 0]) for frame in masks.frames] == list(range(count))
     assert (sink.finished, sink.abandoned, masks.finished, masks.abandoned) == (1, 0, 1, 0)
     assert source.closed == 1
@@ -192,14 +193,10 @@ def test_progress_counts_up_to_all_frames() -> None:
     assert seen[-1].seconds_left == 0
 
 
-def test_smoothing_averages_and_no_smoothing_leaves_maps_alone() -> None:
-    plain, smoothed = FakeSink(), FakeSink()
-    export(FakeSource(10), FakeEngine(), FakeSink(), masks=plain).run()
-    export(FakeSource(10), FakeEngine(), FakeSink(), masks=smoothed, smoothing=0.5).run()
-    values = [float(maps[0, 0, 0]) for maps in plain.maps]
+@pytest.mark.parametrize("late", [0, 3, 50])
+def test_mattes_may_come_later_than_their_frames(late: int) -> None:
+    video, masks = FakeSink(), FakeSink()
+    export(FakeSource(10), FakeEngine(), video, late=late, masks=masks).run()
+    assert [frame.index for frame in video.frames] == [frame.index for frame in masks.frames] == list(range(10))
+    values = [float(mattes.maps[0, 0, 0]) for mattes in masks.mattes]
     np.testing.assert_allclose(values, np.arange(10) / 255, atol=1e-6)
-    average, expected = values[0], []
-    for value in values:
-        average = 0.5 * average + 0.5 * value
-        expected.append(average)
-    np.testing.assert_allclose([float(maps[0, 0, 0]) for maps in smoothed.maps], expected, atol=1e-6)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipseg_live.core.effects import BlackOut, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.live import (
@@ -25,10 +26,11 @@ from clipseg_live.core.live import (
     SourceState,
     WorkerState,
 )
-from clipseg_live.core.ports import Maps
-from clipseg_live.core.settings import EngineSettings, Look, PromptStyle
+from clipseg_live.core.look import Look
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.settings import EngineSettings, PromptStyle
 from clipseg_live.pipeline.session import Session
-from tests.fakes import FakeLiveSource, FakeSink
+from tests.fakes import FakeLiveSource, FakeMatting, FakeSink
 from tests.live_engine import fake
 from tests.unit.pipeline.test_worker import shared_blocks
 
@@ -37,21 +39,22 @@ RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
 class Paint:
-    """A composer that gives each pixel the colour of the last prompt whose map is over its threshold there."""
+    """A composer that gives each pixel the colour of the last prompt whose matte covers it; with a privacy effect,
+    frames without mattes of their own are black."""
 
     def __init__(self, look: Look) -> None:
         self.look = look
 
-    def resize(self, maps: Maps, height: int, width: int) -> Maps:
-        rows = np.arange(height) * maps.shape[1] // height
-        columns = np.arange(width) * maps.shape[2] // width
-        return maps[:, rows[:, None], columns]
-
-    def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
         picture = pixels.copy()
-        for style, part in zip(self.look.styles, self.resize(probabilities, *pixels.shape[:2]), strict=True):
-            picture[part >= style.threshold] = style.colour
+        if is_private(self.look.effects) and not mattes.own:
+            picture[:] = 0
+        for style, matte in zip(self.look.styles, mattes.each, strict=True):
+            picture[matte.alpha >= 128] = style.colour
         return picture
+
+    def close(self) -> None:
+        pass
 
 
 class Running:
@@ -67,6 +70,7 @@ class Running:
             open_source=lambda spec: sources[spec.name],
             frame_filter=lambda pixels, framing: np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels,
             make_composer=Paint,
+            make_matting=FakeMatting,
             make_engine=fake,
             open_sink=self._sink,
         )
@@ -108,7 +112,7 @@ def running() -> Iterator[Callable[..., Running]]:
     before = shared_blocks()
 
     def make(settings: LiveSettings | None = None, **sources: FakeLiveSource) -> Running:
-        made.append(Running(settings or LiveSettings(smoothing=0.0), sources))
+        made.append(Running(settings or LiveSettings(), sources))
         return made[-1]
 
     yield make
@@ -127,7 +131,7 @@ def row(number: int, text: str, colour: tuple[int, int, int] = (0, 0, 255), **va
 
 
 def asking(*rows: PromptRow, **values: object) -> LiveSettings:
-    return LiveSettings(rows=rows, **{"smoothing": 0.0, **values})  # type: ignore[arg-type]
+    return LiveSettings(rows=rows, **values)  # type: ignore[arg-type]
 
 
 def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Callable[..., Running]) -> None:
@@ -190,9 +194,11 @@ def test_a_paused_picture_is_drawn_again_after_an_edit(running: Callable[..., Ru
 
 def test_locked_shows_only_frames_with_their_own_mask(running: Callable[..., Running]) -> None:
     one = running(asking(row(0, "red"), row(1, "slow"), mode="locked"), a=FakeLiveSource(rate=100, flickers=True))
-    one.wait(lambda: len(one.pictures) >= 3)
-    assert all(picture.own and len(picture.maps) == 2 for picture in one.pictures)
-    assert all(tuple(picture.composed[20, -3]) == (0, 0, 255) for picture in one.pictures)
+    one.wait(lambda: sum(picture.own for picture in one.pictures) >= 3)
+    first = next(number for number, picture in enumerate(one.pictures) if picture.own)
+    assert not any(len(picture.maps) for picture in one.pictures[:first])  # from before the model was there
+    assert all(picture.own and len(picture.maps) == 2 for picture in one.pictures[first:])
+    assert all(tuple(picture.composed[20, -3]) == (0, 0, 255) for picture in one.pictures[first:])
     indices = [picture.index for picture in one.pictures]
     assert indices == sorted(set(indices)) and indices[2] - indices[1] > 20, "the frames between are left out"
 
@@ -209,16 +215,48 @@ def test_answers_of_another_epoch_are_never_shown(running: Callable[..., Running
     assert all(tuple(picture.composed[20, -3]) == (0, 200, 0) for picture in of_b)
 
 
-def test_smoothing_carries_the_past_and_a_seek_forgets_it(running: Callable[..., Running]) -> None:
-    source = FakeLiveSource(live=False, count=300, rate=100)
-    one = running(asking(row(0, "red"), smoothing=0.9), a=source)
+def is_hidden(picture: Picture) -> bool:
+    return not picture.composed.any()
+
+
+def test_privacy_shows_no_frame_without_its_own_masks(running: Callable[..., Running], tmp_path: Path) -> None:
+    """While the model loads, after an edit, and with the worker down; in what is shown and in what is recorded."""
+    settings = asking(row(0, "red"), effects=(BlackOut(),), mode="smooth")
+    one = running(settings, a=FakeLiveSource(rate=100, flickers=True))
+    one.wait(lambda: one.pictures)
+    one.session.start_recording(tmp_path / "x.mp4")
     one.wait_shown((0, 0, 255))
-    source.colour = (0, 200, 0)
-    one.wait(lambda: one.pictures[-1].own and 0 < one.pictures[-1].maps.max() < 1)
-    epoch = one.pictures[-1].epoch
-    one.session.seek(Fraction(0))
-    one.wait(lambda: one.pictures[-1].epoch > epoch and one.pictures[-1].ids)
-    assert one.pictures[-1].maps.max() == 0
+    version = one.pictures[-1].version
+    one.session.apply(settings.model_copy(update={"rows": (row(0, "green"),)}))
+    edited = len(one.pictures) + 1  # one may just have been drawn
+    one.wait(lambda: one.pictures[-1].version > version and one.pictures[-1].own)
+    assert all(is_hidden(picture) for picture in one.pictures[edited:] if picture.version == version)
+    process = one.session.status().worker.process_id
+    assert process is not None
+    os.kill(process, signal.SIGKILL)
+    one.wait(lambda: any("signal 9" in message.text for message in one.messages))
+    down = len(one.pictures)
+    one.wait(lambda: len(one.pictures) > down + 10)
+    one.wait(lambda: one.pictures[-1].own)
+    assert any(is_hidden(picture) for picture in one.pictures)
+    assert all(picture.own or is_hidden(picture) for picture in one.pictures)
+    one.session.stop()
+    shown = {id(picture.composed) for picture in one.pictures}
+    assert one.sinks[0].frames and all(id(written.pixels) in shown for written in one.sinks[0].frames)
+
+
+def test_locked_frames_go_on_without_masks_while_the_worker_is_down(running: Callable[..., Running]) -> None:
+    one = running(asking(row(0, "red"), mode="locked", engine=EngineSettings(model="slow")), a=FakeLiveSource(rate=100))
+    one.wait(lambda: len(one.pictures) > 5)
+    assert not any(picture.own for picture in one.pictures)
+
+
+def test_what_only_works_on_others_is_not_drawn(running: Callable[..., Running]) -> None:
+    helper = row(1, "green", (255, 255, 0))
+    helper = helper.model_copy(update={"style": helper.style.model_copy(update={"role": "negative"})})
+    one = running(asking(row(0, "red"), helper), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    assert one.pictures[-1].ids == (0, 1) and one.pictures[-1].presence == (1.0, 0.0)
 
 
 def test_a_row_with_a_picture_asks_with_it(running: Callable[..., Running]) -> None:
@@ -303,7 +341,7 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_comes(
     one.wait_shown((0, 0, 255))
     broken = threading.Event()
 
-    def fails(self: Paint, pixels: Pixels, probabilities: Maps) -> Pixels:
+    def fails(self: Paint, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
         broken.set()
         raise ValueError("a bug")
 

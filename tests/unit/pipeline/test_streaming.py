@@ -9,10 +9,12 @@ import pytest
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings import PromptStyle
 from clipseg_live.pipeline.streaming import Stream
-from tests.fakes import FakeLiveSource
+from tests.fakes import FakeLiveSource, FakeMatting
 from tests.live_engine import FakeLiveEngine
 
 RED, GREEN = Prompt.text("red"), Prompt.text("green")
@@ -25,6 +27,7 @@ def stream(source: FakeLiveSource, *prompts: Prompt, **options: object) -> Strea
         FakeLiveEngine(),
         lambda spec: source,
         lambda pixels, framing: np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels,
+        FakeMatting(),
         **options,  # type: ignore[arg-type]
     )
 
@@ -33,8 +36,8 @@ def test_a_file_gives_every_frame_and_ends() -> None:
     with stream(FakeLiveSource(live=False, count=12, rate=400)) as found:
         items = list(found)
     assert [item.frame.index for item in items] == list(range(12))
-    assert all(item.maps.shape == (1, 4, 4) and item.mattes().shape == (1, 48, 64) for item in items)
-    assert items[0].mattes()[0, 20, -1] == 1 and items[0].mattes()[0, 20, 0] == 0
+    assert all(item.maps.shape == (1, 4, 4) and item.mattes.each[0].alpha.shape == (48, 64) for item in items)
+    assert items[0].mattes.each[0].alpha[20, -1] == 255 and items[0].mattes.each[0].alpha[20, 0] == 0
 
 
 def test_a_slow_reader_loses_no_frame_of_a_file() -> None:
@@ -86,16 +89,15 @@ def test_a_source_that_is_not_there_and_one_that_breaks_raise() -> None:
         list(found)
 
 
-def test_smoothing_and_framing() -> None:
+def test_styles_matte_settings_and_framing() -> None:
     source = FakeLiveSource(live=False, count=40, rate=400)
-    with stream(source, RED, smoothing=0.5, framing=Framing(mirror=True)) as found:
+    styles, matte = [PromptStyle(threshold=0.25), PromptStyle(threshold=0.75)], MatteSettings(smoothing=0.7)
+    with stream(source, RED, GREEN, matte=matte, styles=styles[:1], framing=Framing(mirror=True)) as found:
         item = next(found)
-        assert item.mattes()[0, 20, 0] == 1 and item.mattes()[0, 20, -1] == 0
-        source.colour = (0, 200, 0)
-        values = [float(next(found).maps.max()) for _ in range(6)]
-        assert any(0 < value < 1 for value in values)
-    with pytest.raises(UsageError, match="smoothing"):
-        stream(FakeLiveSource(), smoothing=1.0)
+        alpha = item.mattes.each[0].alpha
+        assert alpha[20, 0] == 255 and alpha[20, -1] == 0 and item.mattes.own
+        request = found._matting.requests[-1]  # type: ignore[attr-defined]
+        assert (request.styles, request.settings) == ((styles[0], PromptStyle()), matte)
 
 
 def test_closing_from_another_thread_ends_the_iteration() -> None:
