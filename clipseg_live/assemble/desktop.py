@@ -45,22 +45,20 @@ def crop_of(box: Crop, framing: Framing) -> Crop:
 
 
 def save_snapshot(folder: Path, picture: Picture, settings: LiveSettings) -> Sequence[Path]:
-    """Write a picture as PNG, and the mask (0 or 255) of each prompt that is shown, at the picture's size.
+    """Write a picture as PNG, and the matte (grey, 0 to 255) of each prompt that is drawn, at the picture's size.
 
     The files begin with the time of day; the folder is made where it is missing. Raises SinkError.
     """
-    from clipseg_live.video.masks import mask_of, slug
-    from clipseg_live.video.resize import resize_map
+    from clipseg_live.video.masks import slug
 
     stem = datetime.now().strftime("clipseg-live %Y-%m-%d %H.%M.%S.%f")[:-3]
     pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
     rows = {row.id: row for row in settings.shown()}
-    height, width = picture.composed.shape[:2]
-    for number, row_id in enumerate(picture.ids):
+    each = picture.mattes.each if picture.mattes is not None else ()
+    for number, (row_id, matte) in enumerate(zip(picture.drawn, each, strict=True), start=1):
         if row_id in rows:
             name = slug(rows[row_id].text or "picture")
-            mask = mask_of(resize_map(picture.maps[number], height, width), rows[row_id].style.threshold)
-            pictures.append((folder / f"{stem} mask {number + 1} {name}.png", mask.astype("uint8") * 255))
+            pictures.append((folder / f"{stem} mask {number} {name}.png", matte.alpha))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, pixels in pictures:

@@ -17,7 +17,7 @@ from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.look import Look, MatteSettings
-from clipseg_live.core.mattes import Effort
+from clipseg_live.core.mattes import Effort, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, Share
 
@@ -353,7 +353,7 @@ class Picture:
     composed: uint8 (height, width, 3), what is shown. original: the frame without any overlay, same shape.
     maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
-    probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
+    probability reaches the row's threshold. mattes: of the rows that are drawn, whose ids are ``drawn``. presence: for each id, 0 to 1, how surely it is in the picture.
     """
 
     composed: Pixels
@@ -365,5 +365,7 @@ class Picture:
     ids: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
     presence: tuple[float, ...] = ()
+    mattes: Mattes | None = None
+    drawn: tuple[int, ...] = ()
     own: bool = False
     version: int = 0

@@ -195,6 +195,8 @@ class Composing:
         mattes = self._mattes(settings, version, frame, answer, rows)
         fitted = time.perf_counter()
         look = settings.look(tuple(row for row in rows if row.style.role == "show"))
+        drawn = tuple(row.id for row in rows if row.style.role == "show")
+        known = dict(zip(drawn, mattes.presence, strict=False))
         composed = self._composer_of(look).compose(frame.pixels, mattes, frame.time)
         composed.setflags(write=False)
         done = time.perf_counter()
@@ -211,7 +213,9 @@ class Composing:
             maps=answer.maps,
             ids=answer.ids,
             shares=self._shares(settings, answer),
-            presence=self._presence(answer, rows, mattes),
+            presence=tuple(known.get(row_id, 0.0) for row_id in answer.ids),
+            mattes=mattes,
+            drawn=drawn if mattes.each else (),
             own=(answer.index, answer.epoch) == (frame.index, frame.epoch),
             version=answer.version,
         )
@@ -237,12 +241,6 @@ class Composing:
                 self._composer[1].close()
             self._composer = look, self._make_composer(look)
         return self._composer[1]
-
-    @staticmethod
-    def _presence(answer: Answer, rows: list[PromptRow], mattes: Mattes) -> tuple[float, ...]:
-        drawn = [row.id for row in rows if row.style.role == "show"]
-        known = dict(zip(drawn, mattes.presence, strict=False))
-        return tuple(known.get(row_id, 0.0) for row_id in answer.ids)
 
     def _shares(self, settings: LiveSettings, answer: Answer) -> tuple[float, ...]:
         """For each map, how much of the picture reaches its row's threshold; computed when one of them has changed."""

@@ -54,6 +54,8 @@ def fit(
     maps: float32 (prompts, h, w) of all the request's prompts. trust: float32 (h, w), where they are to be believed.
     before: what the same mattes covered in the last frame, carried to this one. standings: one for each prompt.
     """
+    if not request.keys:
+        return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
     maps, places = combine(maps, request.styles, request.ids, request.settings)
     styles = [request.styles[place] for place in places]
     stood = [standings[place] for place in places]

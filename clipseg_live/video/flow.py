@@ -95,7 +95,10 @@ def _step(there: Any, here: Any, flow: Field, counter: Field) -> Step:
 
 def carried(values: NDArray[np.float32], back: Field) -> NDArray[np.float32]:
     """What was where the field points: float32 (h, w) or (h, w, n), of the field's height and width."""
-    return _fetched(values, back).reshape(*back.shape[:2], *values.shape[2:])
+    if not values.size:
+        return np.zeros((*back.shape[:2], *values.shape[2:]), np.float32)
+    fetched: NDArray[np.float32] = _fetched(values, back).reshape(*back.shape[:2], *values.shape[2:])
+    return fetched
 
 
 @lru_cache(maxsize=8)

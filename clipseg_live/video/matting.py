@@ -102,9 +102,9 @@ class MattePipeline:
         places = [state.answer.keys.index(key) for key in request.keys]
         standings = [state.standings[key] for key in request.keys]
         if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
-            maps, drawn = combine(state.answer.maps[places], request.styles, request.ids, settings)
-            each = hard(maps, [request.styles[place] for place in drawn], height, width)
-            return Mattes(height, width, tuple(each), maps, tuple(standings[at].presence for at in drawn), own)
+            maps, chosen = combine(state.answer.maps[places], request.styles, request.ids, settings)
+            each = hard(maps, [request.styles[place] for place in chosen], height, width)
+            return Mattes(height, width, tuple(each), maps, tuple(standings[at].presence for at in chosen), own)
         assert state.belief is not None
         maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
@@ -159,7 +159,8 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
         return replace(state, answer=answer, answered=None, belief=None, standings={})
     back, answered = _way_to(state, answer.index)
     maps = state.small.on_grid(answer.maps)
-    sure = np.ones(maps.shape[:2], np.float32)
+    height, width = state.small.grey.shape
+    sure = np.ones((height, width), np.float32)
     if back is not None:
         maps, sure = carried(maps, back.back), back.trust
     trust = carried(state.trust, state.way.back) * state.way.trust
@@ -182,7 +183,7 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
         presence=presence,
         standings=standings,
         trust=sure if past is None else np.maximum(sure, trust),
-        way=Step.still(sure.shape[0], sure.shape[1]),
+        way=Step.still(height, width),
     )
 
 
@@ -203,7 +204,7 @@ def _halved(step: Step) -> Step:
 
 def _resized(step: Step, height: int, width: int) -> Step:
     """A step on another grid over the same frame."""
-    rows, columns = len(step.trust), len(step.trust[0])
+    columns, rows = step.back.shape[1], step.back.shape[0]
     how = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
     scale = np.array([width / columns, height / rows], np.float32)
     back = (cv2.resize(step.back, (width, height), interpolation=how) + np.float32(0.5)) * scale - np.float32(0.5)
