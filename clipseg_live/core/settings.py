@@ -12,9 +12,11 @@ DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 
 Fit = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["show", "negative", "contrast"]
+Detail = Literal["off", "zoom", "tiles"]
 Codec = Literal["h264", "vp9", "ffv1"]
 
 FITS: tuple[Fit, ...] = get_args(Fit)
+DETAILS: tuple[Detail, ...] = get_args(Detail)
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -80,13 +82,18 @@ class PromptStyle(Frozen):
 
 
 class EngineSettings(Frozen):
-    """Which model runs where. ``size`` None is the checkpoint's own; ``fit``: how a frame meets the model's square."""
+    """Which model runs where. ``size`` None is the checkpoint's own; ``fit``: how a frame meets the model's square.
+
+    detail: "zoom" looks once more, closer, where small objects lie together; "tiles" looks at overlapping parts of the
+    whole frame as well, in four passes or more.
+    """
 
     model: str = DEFAULT_MODEL
     device: str = "auto"
     dtype: str = "auto"
     size: Annotated[int, Field(ge=32, le=2048)] | None = None
     fit: Fit = "stretch"
+    detail: Detail = "off"
 
 
 def parse_colour(text: str) -> RGB:

@@ -1,7 +1,7 @@
 """The engine around CLIPSeg: pictures and prompts in, probability maps out."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,7 +13,8 @@ from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings import DEFAULT_MODEL, FITS, Fit
+from clipseg_live.core.settings import DEFAULT_MODEL, DETAILS, FITS, Detail, Fit
+from clipseg_live.model import detail as details
 from clipseg_live.model import devices, loading
 from clipseg_live.model.clipseg import ClipSeg, Features
 from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, check_picture, place, resize
@@ -34,23 +35,25 @@ class Segmenter:
         dtype: str = "auto",
         size: int | None = None,
         fit: Fit = "stretch",
+        detail: Detail = "off",
     ) -> None:
-        place_on, precision = check_options(device, dtype, fit)
+        place_on, precision = check_options(device, dtype, fit, detail)
         self.files = model.files
         self.tokenizer = model.tokenizer
         self.fit: Fit = fit
+        self.detail: Detail = "off"
         self.preprocessing = Preprocessing.read(model.files.folder / "preprocessor_config.json")
         self.network = ClipSeg(model.network.to(place_on))
         self.size = self._check_size(size)
         self._prompts = PromptEncoder(self.network, model.tokenizer, self.preprocessing, _identity(model.files))
         self._upload = devices.Upload(place_on)
-        self._picture: Tensor | None = None
-        self._features: Features | None = None
+        self._seen: dict[int, tuple[Tensor, Features]] = {}
         self._chunk: int | None = None
         self._precision_notices: tuple[str, ...] = ()
         self.vision_passes = 0
         if precision != torch.float32:
             self._lower_precision(model, precision)
+        self.detail = detail
 
     @classmethod
     def load(
@@ -61,26 +64,31 @@ class Segmenter:
         dtype: str = "auto",
         size: int | None = None,
         fit: Fit = "stretch",
+        detail: Detail = "off",
     ) -> "Segmenter":
         """Load a model by name, alias or folder, or one that ``loading.find`` has found.
 
         device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps". dtype: "auto" (float16 on a GPU,
         float32 on a CPU), "float32", "float16", "bfloat16"; a precision whose masks differ visibly from float32's is
         not used, and a notice says so. size: side of the network's square in pixels, None for the checkpoint's own.
-        fit: "stretch", "letterbox" or "aspect".
+        fit: "stretch", "letterbox" or "aspect". detail: "off"; "zoom" (where small objects lie together, one more pass
+        looks closer) or "tiles" (overlapping parts of large frames are looked at as well), whose maps are finer.
 
         Raises UsageError for a value that cannot be, ModelError where the model is missing, damaged or too large.
         """
-        check_options(device, dtype, fit)  # before a download of hundreds of megabytes
+        check_options(device, dtype, fit, detail)  # before a download of hundreds of megabytes
         files = loading.find(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
-            return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit)
+            return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit, detail=detail)
 
-    def configure(self, size: int | None = None, fit: Fit = "stretch") -> None:
-        """Change the network's square and how frames meet it; nothing is loaded. Raises UsageError as ``load``."""
-        if fit not in FITS:
-            raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
-        self.size, self.fit = self._check_size(size), fit
+    def configure(self, size: int | None = None, fit: Fit = "stretch", detail: Detail | None = None) -> None:
+        """Change the network's square, how frames meet it, and (unless None) the detail; nothing is loaded.
+
+        Raises UsageError as ``load``.
+        """
+        wanted = self.detail if detail is None else detail
+        _check_choices(fit, wanted)
+        self.size, self.fit, self.detail = self._check_size(size), fit, wanted
 
     @property
     def name(self) -> str:
@@ -116,7 +124,8 @@ class Segmenter:
         """Probability maps of one frame for all prompts.
 
         frame: uint8 (height, width, 3), RGB, any size from 1×1. Prompts that are the last call's cost nothing to
-        encode; a frame that looks the same to the network as the last one costs only the decoder.
+        encode; a frame that looks the same to the network as the last one costs only the decoder. ``timings`` has the
+        further passes of ``detail`` as a stage of that name.
         Raises UsageError for another shape or type, no prompt, or an embedding of the wrong length; ModelError when
         memory runs out even with one prompt at a time.
         """
@@ -124,35 +133,58 @@ class Segmenter:
         wanted = require_prompts(prompts)
         clock = devices.StageClock(self.network.device)
         height, width = pixels.shape[:2]
-        placement = place(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
         with _clear_memory_errors("segment a frame"):
             conditional = self._prompts.encode(wanted)
             clock.mark("prompts")
-            features = self._see(pixels, placement, clock)
-            maps = self._decode(features, conditional, placement)
-            clock.mark("decoder")
+            picture = self._upload(as_tensor(pixels))
+            maps = self._look(0, picture, conditional, clock.mark)
+            if self.detail != "off":
+                maps = self._closer(maps, picture, conditional)
+                clock.mark(self.detail)
             probabilities = devices.to_host(maps)
             clock.mark("download")
         probabilities.setflags(write=False)
         return Segmentation(probabilities, wanted, (height, width), clock.milliseconds())
 
-    def _see(self, pixels: Pixels, placement: Placement, clock: devices.StageClock) -> Features:
-        """The features of a frame: the last ones where the network would read the very same picture."""
-        picture = resize(self._upload(as_tensor(pixels)), placement, self.preprocessing)
-        clock.mark("prepare")
-        unchanged = (
-            self._picture is not None and self._picture.shape == picture.shape and torch.equal(self._picture, picture)
-        )
-        if unchanged and self._features is not None:
-            clock.mark("vision")
-            return self._features
-        self._features = None
+    def _closer(self, whole: Tensor, picture: Tensor, conditional: Tensor) -> Tensor:
+        """The maps of the whole picture with those of its parts merged in."""
+        height, width = picture.shape[2:]
+
+        def look(number: int, part: details.Part) -> Tensor:
+            rows, columns = part.slices(height, width)
+            return self._look(number, picture[:, :, rows, columns], conditional, lambda stage: None)
+
+        if self.detail == "zoom":
+            return details.zoomed(whole, look)
+        return details.tiled(whole, height, width, self.size, look)
+
+    def _look(self, number: int, picture: Tensor, conditional: Tensor, mark: Callable[[str], None]) -> Tensor:
+        """Maps (prompts, rows, columns), on the device, of a picture (1, 3, h, w) that is on it.
+
+        number: 0 for the whole frame, else a part's: what the network saw there last is kept by it.
+        """
+        height, width = picture.shape[2:]
+        placement = place(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
+        features = self._see(number, picture, placement, mark)
+        maps = self._decode(features, conditional, placement)
+        mark("decoder")
+        return maps
+
+    def _see(self, number: int, whole: Tensor, placement: Placement, mark: Callable[[str], None]) -> Features:
+        """The features of a picture: the last ones where the network would read the very same."""
+        picture = resize(whole, placement, self.preprocessing)
+        mark("prepare")
+        seen = self._seen.get(number)
+        if seen is not None and seen[0].shape == picture.shape and torch.equal(seen[0], picture):
+            mark("vision")
+            return seen[1]
+        self._seen.pop(number, None)
         features = self.network.features(self.preprocessing.normalise(picture, self.network.dtype))
         # a frame of the input's own size is used as it lies, so what is kept must be a copy
-        own = picture.shape[2:] == pixels.shape[:2]
-        self._picture, self._features = picture.clone() if own else picture, features
+        own = picture.shape == whole.shape
+        self._seen[number] = (picture.clone() if own else picture), features
         self.vision_passes += 1
-        clock.mark("vision")
+        mark("vision")
         return features
 
     def _decode(self, features: Features, conditional: Tensor, placement: Placement) -> Tensor:
@@ -198,7 +230,7 @@ class Segmenter:
     def _adopt(self, network: ClipSeg) -> None:
         self.network = network
         self._prompts.use(network)
-        self._picture = self._features = None
+        self._seen.clear()
 
     def _trial(self) -> NDArray[np.float32]:
         """Maps of a drawn picture (gradients, a disc, noise) for three phrases."""
@@ -214,12 +246,18 @@ class Segmenter:
         return found
 
 
-def check_options(device: str, dtype: str, fit: str) -> tuple[torch.device, torch.dtype]:
+def check_options(device: str, dtype: str, fit: str, detail: str = "off") -> tuple[torch.device, torch.dtype]:
     """The device and precision that are meant. Raises UsageError for what cannot be on this machine."""
-    if fit not in FITS:
-        raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+    _check_choices(fit, detail)
     found = devices.choose_device(device)
     return found, devices.choose_dtype(dtype, found)
+
+
+def _check_choices(fit: str, detail: str) -> None:
+    if fit not in FITS:
+        raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+    if detail not in DETAILS:
+        raise UsageError(f"{detail!r} is not a way to see detail: use one of {', '.join(DETAILS)}.")
 
 
 def _identity(files: loading.ModelFiles) -> str:

@@ -1,0 +1,270 @@
+"""Further passes over parts of a frame: where they look, how they are merged, and what they cost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from clipseg_live import Prompt, Segmenter, UsageError
+from clipseg_live.core.settings import Detail
+from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
+from clipseg_live.model import detail
+from clipseg_live.model.detail import CELLS, Part
+
+TEXTS = [Prompt.text("red circle"), Prompt.text("blue star")]
+Covers = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def drawn(covers: Covers, part: Part = detail.WHOLE, side: int = 64) -> Tensor:
+    """A map (1, side, side) of a part of a scene that is given by rows and columns in 0..1: 0.95 or 0.02."""
+    rows = (part.top + (np.arange(side) + 0.5) / side * (part.bottom - part.top)) / CELLS
+    columns = (part.left + (np.arange(side) + 0.5) / side * (part.right - part.left)) / CELLS
+    inside = covers(rows[:, None], columns[None, :])
+    return torch.from_numpy(np.where(inside, np.float32(0.95), np.float32(0.02))[None])
+
+
+def disc(y: float, x: float, radius: float) -> Covers:
+    return lambda rows, columns: (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+
+
+def overlap(found: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> float:
+    found, truth = np.asarray(found) >= 0.5, np.asarray(truth) >= 0.5
+    return float((found & truth).sum() / max(1, (found | truth).sum()))
+
+
+def cells(*boxes: tuple[int, int, int, int], prompts: int = 1) -> np.ndarray:
+    """Cells covered within boxes of (top, bottom, left, right), each in the last prompt."""
+    values = np.full((prompts, CELLS, CELLS), 0.02, np.float32)
+    for top, bottom, left, right in boxes:
+        values[-1, top:bottom, left:right] = 0.9
+    return values
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([224, 352, 704]))
+def test_tiles_cover_every_pixel_or_there_are_none(height: int, width: int, size: int) -> None:
+    parts = detail.tile_parts(height, width, size)
+    if not parts:
+        assert height * width < (1.25 * size) ** 2
+        return
+    assert len(parts) in (4, 9, 16)
+    down, across = np.zeros(height, int), np.zeros(width, int)
+    for part in parts:
+        assert 0 <= part.top < part.bottom <= CELLS and 0 <= part.left < part.right <= CELLS
+        rows, columns = part.slices(height, width)
+        down[rows] += 1
+        across[columns] += 1
+    assert down.all() and across.all()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "count"), [(720, 1280, 4), (1080, 1920, 4), (2160, 3840, 16), (270, 480, 0)]
+)
+def test_as_many_tiles_as_the_frame_is_large(height: int, width: int, count: int) -> None:
+    parts = detail.tile_parts(height, width, 352)
+    assert len(parts) == count
+    for part in parts:
+        rows, columns = part.slices(height, width)
+        assert (rows.stop - rows.start) * (columns.stop - columns.start) <= 1000**2
+
+
+def test_nothing_to_zoom_into() -> None:
+    assert detail.zoom_part(cells()) is None
+    assert detail.zoom_part(cells((4, 20, 4, 20))) is None, "large"
+    assert detail.zoom_part(cells((2, 5, 2, 5), (28, 31, 28, 31))) is None, "too far apart"
+
+
+@given(st.integers(0, 29), st.integers(0, 29), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_a_zoomed_part_holds_what_is_small_with_room_about_it(
+    top: int, left: int, height: int, width: int, prompts: int
+) -> None:
+    part = detail.zoom_part(cells((top, top + height, left, left + width), prompts=prompts))
+    assert part is not None
+    assert 0 <= part.top <= top and top + height <= part.bottom <= CELLS
+    assert 0 <= part.left <= left and left + width <= part.right <= CELLS
+    side = part.bottom - part.top
+    assert side == part.right - part.left, "the frame's own shape"
+    assert detail.GROWN * max(height, width) <= side <= CELLS // 2
+
+
+def test_a_zoomed_part_holds_all_that_is_small_but_no_speck_elsewhere() -> None:
+    near = cells((4, 7, 4, 7), (9, 12, 6, 9), (12, 32, 12, 32))
+    assert detail.zoom_part(near) == Part(2, 14, 0, 12)
+    assert detail.zoom_part(cells((4, 7, 4, 7), (30, 31, 30, 31))) == detail.zoom_part(cells((4, 7, 4, 7)))
+
+
+def test_an_object_that_winds_is_one_part() -> None:
+    assert detail.zoom_part(cells((2, 12, 2, 3), (11, 12, 2, 12), (2, 12, 11, 12))) is None
+    three = cells((2, 7, 2, 3), (6, 7, 2, 7), (2, 7, 6, 7))
+    assert detail.zoom_part(three) == Part(0, 8, 0, 8)
+
+
+def test_a_small_object_takes_its_shape_from_the_closer_look() -> None:
+    covers = disc(0.7, 0.3, 0.04)
+    whole = torch.nn.functional.avg_pool2d(drawn(covers), 4, 4)
+    whole = torch.nn.functional.interpolate(whole[None], size=(64, 64), mode="bilinear")[0]
+    asked: list[tuple[int, Part]] = []
+
+    def look(number: int, part: Part) -> Tensor:
+        asked.append((number, part))
+        return drawn(covers, part)
+
+    found, truth = detail.zoomed(whole, look), drawn(covers, side=128)
+    assert found.shape == (1, 128, 128)
+    assert overlap(found, truth) > 0.9
+    assert overlap(detail._resized(whole, (128, 128)), truth) < 0.7
+    assert len(asked) == 1 and asked[0][0] == 1
+
+
+def test_the_grid_is_the_same_when_there_is_nothing_to_look_closer_at() -> None:
+    found = detail.zoomed(torch.full((2, 22, 40), 0.1), lambda number, part: pytest.fail("no closer look is needed"))
+    assert found.shape == (2, 44, 80)
+    assert torch.allclose(found, torch.tensor(0.1))
+
+
+@pytest.mark.parametrize(("y", "x"), [(0.5, 0.5), (0.2, 0.9), (0.97, 0.1), (0.4, 0.62)])
+def test_tiles_find_what_the_whole_missed_where_it_lies(y: float, x: float) -> None:
+    covers = disc(y, x, 0.04)
+    found = detail.tiled(torch.full((1, 64, 64), 0.02), 1080, 1920, 352, lambda number, part: drawn(covers, part))
+    assert found.shape == (1, 128, 128)
+    mask, truth = found[0] >= 0.5, drawn(covers, side=128)[0] >= 0.5
+    assert overlap(found, drawn(covers, side=128)) > 0.75, "a little smaller, since the whole denies it"
+    assert torch.allclose(mask.nonzero().float().mean(0), truth.nonzero().float().mean(0), atol=0.6)
+
+
+def test_a_large_object_stays_as_the_whole_has_it() -> None:
+    whole = drawn(disc(0.5, 0.5, 0.3))
+    found = detail.tiled(whole, 1080, 1920, 352, lambda number, part: torch.full((1, 64, 64), 0.02))
+    assert overlap(found, drawn(disc(0.5, 0.5, 0.3), side=128)) > 0.97
+
+
+def test_what_the_whole_denies_must_be_plain_in_a_part() -> None:
+    def lifted(value: float) -> float:
+        look = lambda number, part: torch.full((1, 16, 16), value)  # noqa: E731
+        return float(detail.tiled(torch.full((1, 64, 64), 0.001), 1080, 1920, 352, look).max())
+
+    assert lifted(0.7) < 0.5 < lifted(0.8)
+
+
+@given(st.floats(0, 1, width=32))
+def test_where_whole_and_parts_agree_nothing_changes(value: float) -> None:
+    even = torch.full((1, 48, 48), value)
+    found = detail.tiled(even, 2160, 3840, 352, lambda number, part: torch.full((1, 48, 48), value))
+    assert found.shape == (1, 192, 192)
+    assert torch.allclose(found, torch.tensor(value), atol=2e-4)
+
+
+def test_half_precision_stays_finite() -> None:
+    whole = drawn(disc(0.5, 0.5, 0.04)).clamp(0, 1).half().round()
+    found = detail.zoomed(whole, lambda number, part: drawn(disc(0.5, 0.5, 0.04), part).half().round())
+    assert found.dtype == torch.float32 and torch.isfinite(found).all()
+    assert float(found.min()) >= 0 and float(found.max()) <= 1
+
+
+@pytest.fixture
+def large() -> np.ndarray:
+    """Coloured gradients and noise, 180×320."""
+    rng = np.random.default_rng(3)
+    ramp = np.linspace(0, 200, 320, dtype=np.float32)[None, :, None] + rng.normal(0, 20, (180, 320, 3))
+    return (ramp + np.array([0, 25, 50])).clip(0, 255).astype(np.uint8)
+
+
+def test_tiles_cost_a_pass_each_and_nothing_on_an_edit(tiny_folder: Path, large: np.ndarray) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, detail="tiles")
+    found = segmenter.segment(large, TEXTS)
+    assert found.probabilities.shape == (2, 128, 128) and found.at().shape == (2, 180, 320)
+    assert segmenter.vision_passes == 5
+    assert list(found.timings) == ["prompts", "prepare", "vision", "decoder", "tiles", "download"]
+    edited = segmenter.segment(large.copy(), [*TEXTS, Prompt.text("sky")])
+    assert segmenter.vision_passes == 5
+    np.testing.assert_allclose(edited.probabilities[:2], found.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "aspect"])
+def test_parts_are_seen_as_pictures_of_their_own(
+    tiny_folder: Path, large: np.ndarray, fit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit, detail="tiles")  # type: ignore[arg-type]
+    plain = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
+    looked: list[tuple[Part, Tensor]] = []
+    monkeypatch.setattr(detail, "merged", lambda whole, found: looked.extend(found) or whole)
+    segmenter.segment(large, TEXTS)
+    assert len(looked) == 4
+    for part, maps in looked:
+        rows, columns = part.slices(180, 320)
+        alone = plain.segment(large[rows, columns], TEXTS).probabilities
+        np.testing.assert_allclose(maps.numpy(), alone, atol=1e-5)
+
+
+def test_zoom_costs_at_most_one_more_pass(
+    tiny_folder: Path, large: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, detail="zoom")
+    monkeypatch.setattr(detail, "cells_of", lambda maps: cells((4, 7, 4, 7)))
+    found = segmenter.segment(large, TEXTS)
+    assert segmenter.vision_passes == 2
+    assert found.probabilities.shape == (2, 128, 128) and "zoom" in found.timings
+    monkeypatch.setattr(detail, "cells_of", lambda maps: cells())
+    assert segmenter.segment(large[::-1], TEXTS).probabilities.shape == (2, 128, 128)
+    assert segmenter.vision_passes == 3
+
+
+def test_detail_is_off_unless_asked_for_and_can_be_changed_without_loading(
+    tiny: Segmenter, tiny_folder: Path, large: np.ndarray
+) -> None:
+    expected = tiny.segment(large, TEXTS).probabilities
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, detail="tiles")
+    segmenter.configure(64, "stretch")
+    assert segmenter.segment(large, TEXTS).probabilities.shape == (2, 128, 128), "left as it was"
+    segmenter.configure(64, "stretch", "off")
+    np.testing.assert_array_equal(segmenter.segment(large, TEXTS).probabilities, expected)
+
+
+def test_a_frame_no_larger_than_the_network_sees_has_no_tiles(tiny_folder: Path, tiny: Segmenter) -> None:
+    frame = np.full((60, 70, 3), 120, np.uint8)
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, detail="tiles")
+    expected = tiny.segment(frame, TEXTS).probabilities
+    np.testing.assert_array_equal(segmenter.segment(frame, TEXTS).probabilities, expected)
+
+
+@pytest.mark.parametrize("mode", ["zoom", "tiles"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (137, 253), (3, 20000)])
+def test_any_frame_size(tiny_folder: Path, mode: Detail, size: tuple[int, int]) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit="letterbox", detail=mode)
+    found = segmenter.segment(np.full((*size, 3), 90, np.uint8), TEXTS[:1])
+    assert found.at().shape == (1, *size)
+    assert np.isfinite(found.probabilities).all()
+
+
+def test_another_detail_is_refused(tiny: Segmenter, tiny_folder: Path) -> None:
+    with pytest.raises(UsageError, match="not a way to see detail"):
+        Segmenter.load(str(tiny_folder), device="cpu", detail="more")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="not a way to see detail"):
+        tiny.configure(64, "stretch", "more")  # type: ignore[arg-type]
+
+
+def test_in_drawn_scenes_small_objects_gain_and_large_ones_do_not_lose() -> None:
+    segmenter = Segmenter.load("shapes", device="cpu", dtype="float32")
+    phrases = [" ".join(staple) for staple in STAPLES]
+    scores: dict[tuple[str, float], list[float]] = {}
+    for seed in (300, 301, 302):
+        for scale in (0.4, 2.0):
+            scene = Scene(seed, settings=SceneSettings(scale=scale))
+            picture, truth = scene.picture(0), scene.truth(0)
+            for mode in ("off", "zoom", "tiles"):
+                segmenter.configure(None, "stretch", mode)
+                # zoom looks at one place in a frame, so it is asked for one thing
+                asked = [[phrase] for phrase in phrases] if mode == "zoom" else [phrases]
+                for some in asked:
+                    found = segmenter.segment(picture, [Prompt.text(phrase) for phrase in some]).at()
+                    for phrase, alpha in zip(some, found, strict=True):
+                        if (mask := truth.mask(phrase)).any():
+                            scores.setdefault((mode, scale), []).append(overlap(alpha, mask))
+    mean = {key: float(np.mean(values)) for key, values in scores.items()}
+    for mode in ("zoom", "tiles"):
+        assert mean[mode, 0.4] > mean["off", 0.4] + 0.1, mean
+        assert mean[mode, 2.0] > mean["off", 2.0] - 0.01, mean
