@@ -14,6 +14,7 @@ THUMBNAIL = (32, 32)
 
 _LONGEST = 1.0
 _CHANGE, _UNLIKELY, _HELD = 0.4, 0.35, 0.15
+_SUPPORTED = 2
 
 _BLOCK = 8
 _REACH = 6
@@ -26,13 +27,13 @@ _FLAT_STEP = 40.0
 class Belief:
     """What is held of each prompt after the answers so far, all in the coordinates of one frame.
 
-    keys: what tells the prompts apart. maps: float32 (h, w, prompts), 0..1. doubt: bool, the same shape, where the last
-    answer was so unlike the ones before, for no reason in the picture, that it was mostly left out.
+    keys: what tells the prompts apart. maps: float32 (h, w, prompts), 0..1. support: float32, the same shape, how many
+    answers in a row have agreed, up to ``_SUPPORTED``.
     """
 
     keys: tuple[Hashable, ...]
     maps: Maps
-    doubt: NDArray[np.bool_]
+    support: NDArray[np.float32]
 
 
 def gain_of(strength: float, seconds: float) -> float:
@@ -50,26 +51,27 @@ def believe(
 
     past: in the same frame's coordinates as ``answer``, float32 (h, w, prompts); None, or without a prompt's key, for
     one that is new and is taken as it is. trust: float32 (h, w), 0..1, where the picture is the one that ``past`` was
-    about. sure: float32 (h, w), 0..1, where the answer's picture is this one. A single answer that differs widely
-    without a change in the picture is held back; the next is believed.
+    about. sure: float32 (h, w), 0..1, where the answer's picture is this one. A single answer that differs widely from
+    several before it, without a change in the picture, is held back; the next is believed.
     seconds: between this answer's frame and the last one's. strength 0 gives the answer as it is.
     """
     keys = tuple(keys)
     if past is None or strength <= 0 or past.maps.shape[:2] != answer.shape[:2]:
-        return Belief(keys, answer, np.zeros(answer.shape, np.bool_))
+        return Belief(keys, answer, np.ones_like(answer))
     places = [past.keys.index(key) if key in past.keys else -1 for key in keys]
     known = np.array([place >= 0 for place in places])
     before = np.where(known, past.maps[..., places], answer) if past.keys else answer
-    doubted = past.doubt[..., places] if past.keys else np.zeros(answer.shape, np.bool_)
+    support = np.where(known, past.support[..., places], 0) if past.keys else np.zeros_like(answer)
     difference = answer - before
     size = np.abs(difference)
     moved = (1 - trust)[..., None]
     gain = np.float32(gain_of(strength, seconds))
     share = gain + (1 - gain) * moved * np.clip(size / np.float32(_CHANGE), 0, 1)
-    doubt = (size > _UNLIKELY) & ~doubted & (moved < 0.5)
-    share = np.where(doubt, np.float32(_HELD) * share, share)
+    unlikely = size > _UNLIKELY
+    share = np.where(unlikely & (support >= _SUPPORTED) & (moved < 0.5), np.float32(_HELD) * share, share)
     share = np.where(known, share * sure[..., None], 1)
-    return Belief(keys, np.clip(before + share * difference, 0, 1).astype(np.float32), doubt)
+    support = np.where(unlikely, 0, np.minimum(support + 1, _SUPPORTED))
+    return Belief(keys, np.clip(before + share * difference, 0, 1).astype(np.float32), support.astype(np.float32))
 
 
 def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:

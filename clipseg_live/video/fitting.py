@@ -21,6 +21,8 @@ _HYSTERESIS = 0.1
 """How far the threshold gives way, at full steadiness, to what was there before."""
 _UNSURE = 0.7
 """Share of its smoothed presence under which a prompt's newest presence is a doubt."""
+_UNTRUSTED = np.float32(0.4)
+"""What a probability counts where it could not be followed: what is not known to be there is left out."""
 _CAUTIOUS = 0.7
 """Share of its threshold at which a cautious matte begins."""
 _KEPT_GROWTH = 2
@@ -65,7 +67,8 @@ def fit(
     else:
         shaper = edges.Shaper(small.picture, trust, close=request.effort == "full")
         levels = _thresholds(styles, before, request)
-        covers = np.stack([shaper.covers(plane, level) for plane, level in zip(maps, levels, strict=True)])
+        seen = maps if request.cautious else maps * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
+        covers = np.stack([shaper.covers(plane, level) for plane, level in zip(seen, levels, strict=True)])
         if request.cautious and before is not None:
             covers = _kept(covers, before, stood)
         covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])

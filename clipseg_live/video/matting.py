@@ -166,7 +166,9 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
     trust = carried(state.trust, state.way.back) * state.way.trust
     past = state.belief
     if past is not None:
-        past = replace(past, maps=carried(past.maps, state.way.back))
+        maps_and_support = carried(np.dstack([past.maps, past.support]), state.way.back)
+        count = len(past.keys)
+        past = replace(past, maps=maps_and_support[..., :count], support=np.floor(maps_and_support[..., count:] + 0.5))
     seconds = float(answered - state.answered) if state.answered is not None else 0.0
     belief = believe(past, answer.keys, maps, trust, sure, settings.smoothing, seconds)
     newest = presence_of(answer.maps)
