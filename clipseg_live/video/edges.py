@@ -19,6 +19,8 @@ from clipseg_live.video.scratch import SCRATCH
 Plane = NDArray[np.float32]
 """float32 (h, w) on the working grid."""
 
+Area = tuple[slice, slice]
+_WHOLE: Area = (slice(None), slice(None))
 _TOKENS = 22
 """The model's grid has this many tokens a side: a border in a map is as wide as one of them."""
 _COARSE, _CLOSE = 6e-4, 1e-4
@@ -60,27 +62,33 @@ class Guide:
             each *= scale
         self._inverse = (irr, irg, irb), (irg, igg, igb), (irb, igb, ibb)
 
-    def coefficients(self, plane: Plane) -> NDArray[np.float32]:
-        """float32 (h, w, 4): near a pixel the map is the first three times the colour, plus the last."""
-        mean = self._average(plane)
+    def coefficients(self, plane: Plane, area: Area = _WHOLE) -> NDArray[np.float32]:
+        """float32 (h, w, 4): near a pixel the map is the first three times the colour, plus the last.
+
+        plane: float32 (h, w), a map, or its part in an area outside of which, and at whose border over twice the
+        radius, it is 0.
+        """
+        mean = self._average(plane, area)
+        means = [each[area] for each in self._means]
         covariances = [
-            self._average(colour * plane) - at * mean for colour, at in zip(self._colours, self._means, strict=True)
+            self._average(colour[area] * plane, area) - at * mean
+            for colour, at in zip(self._colours, means, strict=True)
         ]
         found = []
         for row in self._inverse:
-            slope = row[0] * covariances[0]
-            slope += row[1] * covariances[1]
-            slope += row[2] * covariances[2]
+            slope = row[0][area] * covariances[0]
+            slope += row[1][area] * covariances[1]
+            slope += row[2][area] * covariances[2]
             found.append(slope)
         rest = mean
-        for slope, at in zip(found, self._means, strict=True):
+        for slope, at in zip(found, means, strict=True):
             rest = rest - slope * at
         return np.asarray(cv2.merge([self._blur(each) for each in (*found, rest)]), np.float32)
 
-    def _average(self, plane: Any) -> Plane:
+    def _average(self, plane: Any, area: Area = _WHOLE) -> Plane:
         if self._weights is None or self._share is None:
             return self._blur(plane)
-        return np.asarray(self._blur(plane * self._weights) * self._share, np.float32)
+        return np.asarray(self._blur(plane * self._weights[area]) * self._share[area], np.float32)
 
     def _blur(self, plane: Any) -> Plane:
         blurred = cv2.blur(plane, (self._side, self._side), borderType=cv2.BORDER_REFLECT)
@@ -112,15 +120,20 @@ class Shaper:
     def covers(self, plane: Plane, threshold: "Plane | np.float32") -> Plane:
         """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
         coefficients = self._far.coefficients(_resized(plane, self._half))
-        size = plane.shape[1], plane.shape[0]
-        explained = applied(_resized(coefficients, size), self._picture)
         low = np.clip(applied(coefficients, self._small), 0, 1)
-        border, contrast, passes = (_resized(each, size) for each in self._border(low, plane, threshold))
-        steep = (explained - border) / contrast
-        steep *= np.float32(_STEEP)
-        steep += np.float32(0.5)
-        steep *= passes
-        return np.clip(steep, 0, 1, out=steep)
+        border, contrast, passes = self._border(low, plane, threshold)
+        covers = np.zeros_like(plane)
+        box = _box_around(passes > 0, 1, 1)
+        if box is not None:
+            left, top, right, bottom = box
+            area = area_of((2 * left, 2 * top, 2 * right, 2 * bottom))
+            border, contrast, passes = (_doubled(each, box) for each in (border, contrast, passes))
+            steep = (applied(_doubled(coefficients, box), self._picture[area]) - border) / contrast
+            steep *= np.float32(_STEEP)
+            steep += np.float32(0.5)
+            steep *= passes
+            covers[area] = np.clip(steep, 0, 1, out=steep)
+        return covers
 
     def _border(self, low: Plane, plane: Plane, threshold: "Plane | np.float32") -> tuple[Plane, Plane, Plane]:
         """Where the border lies: at the threshold. What is too small to fill a token reaches less than 1 in the map, so
@@ -138,20 +151,31 @@ class Shaper:
 
     def placed(self, covers: Plane) -> "Refined":
         """The border of what is covered, where it lies in the picture."""
+        box = _box_around(covers > 0, 2 * _NEAR + 1, _TILE)
+        if box is None:
+            return Refined(np.zeros((0, 0, 4), np.float32), self._picture[:0, :0], 0, 0)
+        area = area_of(box)
+        part = covers[area]
         if self._near is None:
-            flat = np.zeros_like(covers)
-            return Refined(np.asarray(cv2.merge([flat, flat, flat, covers]), np.float32), self._picture)
-        return Refined(self._near.coefficients(covers), self._picture)
+            flat = np.zeros_like(part)
+            coefficients = np.asarray(cv2.merge([flat, flat, flat, part]), np.float32)
+        else:
+            coefficients = self._near.coefficients(part, area)
+        return Refined(coefficients, self._picture[area], box[0], box[1])
 
 
 class Refined:
     """One matte, ready to be brought to full size.
 
-    coefficients: float32 (h, w, 4) of ``Guide``. picture: float32 (h, w, 3), the frame on that grid.
+    coefficients: float32 (h, w, 4) of ``Guide``, for a part of the working grid that begins at ``left`` and ``top``,
+    which are whole tiles. picture: float32 (h, w, 3), the frame there.
     """
 
-    def __init__(self, coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> None:
-        self._coefficients = coefficients
+    def __init__(self, coefficients: NDArray[np.float32], picture: NDArray[np.float32], left: int, top: int) -> None:
+        self._coefficients, self._left, self._top = coefficients, left, top
+        self._full = self._border = np.zeros((0, 0), np.bool_)
+        if not coefficients.size:
+            return
         least, most = _extremes((applied(coefficients, picture) - np.float32(0.5)) * np.float32(_CRISP) + 0.5)
         self._full = least > 0.996
         self._border = (most > 0.004) & ~self._full
@@ -160,15 +184,21 @@ class Refined:
         """The matte over the frame, uint8 (height, width), and boxes around all that it holds. Only tiles with a border
         are worked on. factor: frame pixels that a pixel of the grid is wide and high."""
         height, width = pixels.shape[:2]
-        side = _TILE * factor
-        base = self._full.view(np.uint8) * np.uint8(255)
-        size = base.shape[1] * side, base.shape[0] * side
-        alpha = np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-        alpha = np.ascontiguousarray(alpha.reshape(size[1], size[0])[:height, :width])
+        alpha = np.zeros((height, width), np.uint8)
+        if not self._full.size:
+            return alpha, []
+        side, x0, y0 = _TILE * factor, self._left * factor, self._top * factor
+        here = alpha[y0:, x0:]
+        for top, bottom, left, right in _runs(self._full):
+            here[top * side : bottom * side, left * side : right * side] = 255
         for tiles in _runs(self._border):
-            self._fill(alpha, pixels, factor, *tiles)
+            self._fill(here, pixels[y0:, x0:], factor, *tiles)
         found = boxes_of(self._border | self._full)
-        return alpha, [(x * side, y * side, min(r * side, width), min(b * side, height)) for x, y, r, b in found]
+        boxes = [
+            (x0 + x * side, y0 + y * side, min(x0 + r * side, width), min(y0 + b * side, height))
+            for x, y, r, b in found
+        ]
+        return alpha, [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
 
     def _fill(
         self, alpha: NDArray[np.uint8], pixels: Pixels, factor: int, top: int, bottom: int, left: int, right: int
@@ -194,6 +224,34 @@ class Refined:
             mixed, 255 * _CRISP, mixed, 0, 255 * 0.5 * (1 - _CRISP), dst=alpha[y : y + height, x : x + width],
             dtype=cv2.CV_8U,
         )  # fmt: skip
+
+
+def area_of(box: Box) -> Area:
+    return slice(box[1], box[3]), slice(box[0], box[2])
+
+
+def _box_around(marked: NDArray[np.bool_], margin: int, step: int) -> Box | None:
+    """The box around what is marked with a margin, on whole steps within the array; None where nothing is."""
+    x, y, wide, high = cv2.boundingRect(marked.view(np.uint8))
+    if wide == 0:
+        return None
+    height, width = marked.shape
+    return (
+        max(x - margin, 0) // step * step,
+        max(y - margin, 0) // step * step,
+        min(-(-(x + wide + margin) // step) * step, width),
+        min(-(-(y + high + margin) // step) * step, height),
+    )
+
+
+def _doubled(plane: Any, box: Box) -> Plane:
+    """A part of ``plane``, brought to twice its size as the whole would be, bilinear."""
+    left, top, right, bottom = box
+    x0, y0 = max(left - 1, 0), max(top - 1, 0)
+    part = plane[y0 : bottom + 1, x0 : right + 1]
+    large = _resized(part, (2 * part.shape[1], 2 * part.shape[0]))
+    y, x = 2 * (top - y0), 2 * (left - x0)
+    return large[y : y + 2 * (bottom - top), x : x + 2 * (right - left)]
 
 
 def boxes_of(marked: NDArray[np.bool_]) -> list[Box]:

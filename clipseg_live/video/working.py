@@ -22,8 +22,9 @@ _SUDDEN = 6.0
 class Small:
     """A frame on the working grid.
 
-    size: the frame's height and width. factor: how many frame pixels one of the grid's is wide and high; the grid may
-    reach beyond the frame by less than that. grey: uint8 (h, w). picture: float32 (h, w, 3), 0..1.
+    size: the frame's height and width. factor: how many frame pixels one of the grid's is wide and high; the grid has
+    even sides, and may reach beyond the frame by less than two of its pixels. grey: uint8 (h, w). picture: float32
+    (h, w, 3), 0..1.
     """
 
     size: tuple[int, int]
@@ -36,7 +37,7 @@ class Small:
         """Of a frame, uint8 (height, width, 3)."""
         height, width = pixels.shape[:2]
         factor = -(-max(height, width) // SIDE)
-        down, across = -height % factor, -width % factor
+        down, across = -height % (2 * factor), -width % (2 * factor)  # the grid can be halved
         if down or across:
             pixels = np.asarray(cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
         size = pixels.shape[1] // factor, pixels.shape[0] // factor
