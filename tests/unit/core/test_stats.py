@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipseg_live.core.stats import Meter, Spread, StageTimings
+from clipseg_live.core.stats import Budget, Meter, Spread, StageTimings
 
 
 class Clock:
@@ -60,3 +60,23 @@ def test_stage_timings_of_the_last_half_minute() -> None:
     timings.add({"vision": 30.0, "decoder": 4.0})
     assert timings.recent() == [(1.0, {"vision": 10.0}), (0.0, {"vision": 30.0, "decoder": 4.0})]
     assert timings.medians() == {"vision": 20.0, "decoder": 4.0}
+
+
+def test_a_budget_steps_down_when_frames_are_late_and_up_again_when_there_is_room() -> None:
+    budget, now = Budget(), 0.0
+    efforts = []
+    for number in range(400):
+        now += 1 / 30
+        budget.spent(0.032 if number < 100 else 0.005, now)
+        efforts.append(budget.effort)
+    assert efforts[9] == "full" and "reduced" in efforts[:15] and efforts[99] == "least"
+    assert efforts[100 + 95] == "reduced" and efforts[-1] == "full"
+
+
+def test_a_budget_ignores_single_late_frames_and_pauses() -> None:
+    budget, now = Budget(), 0.0
+    for number in range(300):
+        now += 1 / 30 if number % 50 else 5.0
+        budget.spent(0.2 if number % 5 == 0 else 0.02, now)
+        budget.spent(9.0, None)
+    assert budget.effort == "full"
