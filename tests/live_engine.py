@@ -10,7 +10,7 @@ from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings import EngineSettings, Fit
+from clipseg_live.core.settings import Detail, EngineSettings, Fit
 
 Tell = Callable[[str], None]
 
@@ -27,7 +27,7 @@ class FakeLiveEngine:
     def __init__(self) -> None:
         self.side = 4
 
-    def configure(self, size: int | None, fit: Fit) -> None:
+    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None:
         self.side = (size or 64) // 16
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
@@ -63,5 +63,5 @@ def fake(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> FakeLi
         on_notice("A notice.")
     on_progress("Loading fake")
     engine = FakeLiveEngine()
-    engine.configure(settings.size, settings.fit)
+    engine.configure(settings.size, settings.fit, settings.detail)
     return engine

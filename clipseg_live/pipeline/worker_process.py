@@ -21,7 +21,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.gate import Sample, is_unchanged, sample
 from clipseg_live.core.live import PromptSet
 from clipseg_live.core.ports import Engine
-from clipseg_live.core.settings import EngineSettings, Fit
+from clipseg_live.core.settings import Detail, EngineSettings, Fit
 from clipseg_live.pipeline.exchange import FrameSlots, Lock, attach, close
 
 BEAT_SECONDS = 1.0
@@ -43,7 +43,7 @@ class LiveEngine(Engine, Protocol):
     @property
     def notices(self) -> tuple[str, ...]: ...
 
-    def configure(self, size: int | None, fit: Fit) -> None: ...
+    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None: ...
 
 
 MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], None]], LiveEngine]
@@ -201,7 +201,7 @@ class _Worker:
         before, self._loaded = self._loaded, settings
         try:
             if self._engine is not None and before is not None and _only_shape_differs(before, settings):
-                self._engine.configure(settings.size, settings.fit)
+                self._engine.configure(settings.size, settings.fit, settings.detail)
             else:
                 self._engine = None  # its memory is needed for the next
                 self._send("loading", "")
@@ -251,4 +251,4 @@ class _Worker:
 
 
 def _only_shape_differs(before: EngineSettings, after: EngineSettings) -> bool:
-    return before.model_copy(update={"size": after.size, "fit": after.fit}) == after
+    return before.model_copy(update={"size": after.size, "fit": after.fit, "detail": after.detail}) == after
