@@ -7,7 +7,7 @@ from clipseg_live.assemble.live import DEMO, framed, make_matting, open_live_sou
 from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import EngineSettings
+from clipseg_live.core.settings import EngineSettings, PromptStyle
 from clipseg_live.model.segmenter import Segmenter
 from clipseg_live.pipeline.streaming import Stream
 
@@ -17,6 +17,7 @@ def stream(
     prompts: Sequence[str | Prompt] = (),
     settings: LiveSettings | None = None,
     *,
+    threshold: float | None = None,
     model: str | None = None,
     on_status: Callable[[SourceStatus], None] = lambda status: None,
 ) -> Stream:
@@ -24,8 +25,8 @@ def stream(
 
     source: as in ``clipseg-live watch``: "camera:0", a file, an address, "demo:". prompts: texts or prompts; none takes
     the rows of ``settings``. settings: engine, mattes, framing and the rows' styles by their places (defaults: hard
-    masks at 0.5, each frame for itself). model: a name or folder,
-    instead of the settings' own; "demo:" alone defaults to "shapes".
+    masks at 0.5, each frame for itself). threshold: of all prompts, instead of their own, 0..1. model: a name or
+    folder, instead of the settings' own; "demo:" alone defaults to "shapes".
     Raises UsageError and ModelError at once; SourceError comes from the iteration.
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec(name=str(source))
@@ -47,7 +48,14 @@ def stream(
         framed,
         make_matting(),
         matte=chosen.matte,
-        styles=[row.style for row in chosen.shown() if row.prompt is not None],
+        styles=_styles(chosen, len(asked), given=bool(prompts), threshold=threshold),
         framing=chosen.framing,
         on_status=on_status,
     )
+
+
+def _styles(settings: LiveSettings, count: int, given: bool, threshold: float | None) -> list[PromptStyle]:
+    """One for each prompt: of the settings' rows, but for prompts that were given beside them."""
+    own = [] if given else [row.style for row in settings.shown() if row.prompt is not None]
+    styles = [*own, *[PromptStyle()] * (count - len(own))]
+    return styles if threshold is None else [style.model_copy(update={"threshold": threshold}) for style in styles]

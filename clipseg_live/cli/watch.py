@@ -39,24 +39,23 @@ def watch(
         raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
-    own = [row.style.threshold for row in settings.shown() if row.prompt] if settings and not prompt else None
-    with stream(source, prompt or (), settings, model=model, on_status=_Told()) as found:
-        count = len(found.prompts)
-        levels = own if own and threshold is None else [0.5 if threshold is None else threshold] * count
+    with stream(source, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
         for number, item in enumerate(found, start=1):
-            _print(item, levels)
+            _print(item)
             if number == frames:
                 return
 
 
-def describe(item: "StreamFrame", thresholds: list[float]) -> list[dict[str, object]]:
-    """One entry for each prompt: frame, time (seconds), prompt, present, probability (the largest, 0 to 1), area (share
-    of the picture, 0 to 1) and box ([x, y, width, height] in pixels, null where there is nothing)."""
+def describe(item: "StreamFrame") -> list[dict[str, object]]:
+    """One entry for each prompt that is drawn: frame, time (seconds), prompt, present, presence (0 to 1), probability
+    (the largest, 0 to 1), area (share of the picture, 0 to 1) and box ([x, y, width, height] in pixels, null where
+    there is nothing)."""
     import numpy as np
 
     entries: list[dict[str, object]] = []
-    for prompt, matte, threshold in zip(item.prompts, item.mattes(), thresholds, strict=True):
-        mask = matte >= np.float32(threshold)
+    mattes = item.mattes
+    for number, prompt in enumerate(item.drawn):
+        mask = mattes.each[number].alpha >= 128
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = None
         if len(rows):
@@ -68,7 +67,8 @@ def describe(item: "StreamFrame", thresholds: list[float]) -> list[dict[str, obj
                 "time": round(float(item.frame.time), 6),
                 "prompt": prompt.label,
                 "present": box is not None,
-                "probability": round(float(matte.max()), 4),
+                "presence": round(mattes.presence[number], 4),
+                "probability": round(float(mattes.maps[number].max()), 4),
                 "area": round(float(mask.mean()), 6),
                 "box": box,
             }
@@ -76,8 +76,8 @@ def describe(item: "StreamFrame", thresholds: list[float]) -> list[dict[str, obj
     return entries
 
 
-def _print(item: "StreamFrame", thresholds: list[float]) -> None:
-    for entry in describe(item, thresholds):
+def _print(item: "StreamFrame") -> None:
+    for entry in describe(item):
         sys.stdout.write(json.dumps(entry, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 

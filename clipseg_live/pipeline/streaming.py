@@ -20,14 +20,15 @@ class StreamFrame:
     """A frame and what was found in it.
 
     frame: with its pixels, number and time. maps: float32 (prompts, h, w), 0..1, on the decoder's grid, as the engine
-    gave them. mattes: at the frame's size, of the prompts that are drawn. prompts: in the maps' order.
-    milliseconds: by stage of the engine.
+    gave them. prompts: in the maps' order. mattes: at the frame's size, of the prompts ``drawn``, which are all but
+    negative and contrast prompts. milliseconds: by stage of the engine.
     """
 
     frame: Frame
     maps: Maps
     mattes: Mattes
     prompts: tuple[Prompt, ...]
+    drawn: tuple[Prompt, ...]
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -97,13 +98,14 @@ class Stream:
             self._changed.notify_all()
         prompts = self._prompts
         found = self._engine.segment(frame.pixels, prompts)
-        return StreamFrame(
-            frame, found.probabilities, self._mattes(frame, found.probabilities, prompts), prompts, dict(found.timings)
-        )
+        spare = (PromptStyle(),) * max(len(prompts) - len(self._styles), 0)
+        styles = (*self._styles, *spare)[: len(prompts)]
+        drawn = tuple(prompt for prompt, style in zip(prompts, styles, strict=True) if style.role == "show")
+        mattes = self._mattes(frame, found.probabilities, prompts, styles)
+        return StreamFrame(frame, found.probabilities, mattes, prompts, drawn, dict(found.timings))
 
-    def _mattes(self, frame: Frame, maps: Maps, prompts: tuple[Prompt, ...]) -> Mattes:
-        keys, spare = tuple(enumerate(prompts)), PromptStyle()
-        styles = tuple(self._styles[at] if at < len(self._styles) else spare for at in range(len(prompts)))
+    def _mattes(self, frame: Frame, maps: Maps, prompts: tuple[Prompt, ...], styles: tuple[PromptStyle, ...]) -> Mattes:
+        keys = tuple(enumerate(prompts))
         self._matting.take(maps, keys, frame.index, frame.epoch)
         self._matting.show(frame, self._matte)
         return self._matting.mattes(frame, MatteRequest(keys, tuple(range(len(keys))), styles, self._matte))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipseg_live.core.effects import Tint
 from clipseg_live.core.live import Framing, LiveSettings, PromptRow
 from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings import EngineSettings, PromptStyle
@@ -86,7 +87,7 @@ def test_a_session_file_drives_the_export(clipseg_live: Run, tmp_path: Path) -> 
         PromptRow(id=1, text="blue star", visible=False),
         PromptRow(id=2, text="  "),
     )
-    settings = LiveSettings(rows=rows, effect="tint", smoothing=0.0, engine=SHAPES)
+    settings = LiveSettings(rows=rows, effects=(Tint(),), engine=SHAPES)
     save_session(tmp_path / "s.json", settings)
     save_session(tmp_path / "turned.json", settings.model_copy(update={"framing": Framing(turn=90)}))
     by_session = clipseg_live("export", clip, "--session", "s.json", "-o", "s.mkv", "--codec", "ffv1")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from clipseg_live.core.effects import Tint
 from clipseg_live.core.live import LiveSettings, PromptRow
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings import EngineSettings, PromptStyle
@@ -59,7 +60,7 @@ def picture(tmp_path: Path) -> Path:
 def session(tmp_path: Path) -> Path:
     path = tmp_path / "s.clipseg.json"
     row = PromptRow(id=0, text="red circle", style=PromptStyle(colour=MARK, opacity=1.0))
-    settings = LiveSettings(rows=(row,), effect="tint", smoothing=0.0, engine=EngineSettings(model="shapes"))
+    settings = LiveSettings(rows=(row,), effects=(Tint(),), engine=EngineSettings(model="shapes"))
     save_session(path, settings)
     return path
 

@@ -9,6 +9,9 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.settings import PromptStyle
+from clipseg_live.video.fitting import hard
 from clipseg_live.video.masks import JsonLinesMaskSink, PngMaskSink, open_mask_sink
 from tests.unit.video.clips import drawn
 
@@ -19,10 +22,15 @@ MAPS[1][0] = 0  # one mask is empty
 HEADER = {"version": "0.1.0", "model": "shapes"}
 
 
+def mattes_of(maps):
+    each = hard(maps, [PromptStyle(threshold=level) for level in THRESHOLDS[: len(maps)]], 37, 53)
+    return Mattes(37, 53, tuple(each), maps, tuple(float(part.max()) for part in maps))
+
+
 def written(sink):
     sink.open(INFO)
     for frame, maps in zip(FRAMES, MAPS, strict=True):
-        sink.write(frame, maps)
+        sink.write(frame, mattes_of(maps))
     assert not sink.path.exists()
     return sink
 
@@ -44,6 +52,7 @@ def test_json_lines(tmp_path):
             assert line["box"] == [
                 columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1
             ]  # fmt: skip
+            assert line["presence"] == pytest.approx(maps[number % 3].max(), abs=1e-4)
             assert line["probability"] == pytest.approx(maps[number % 3][wanted].mean(), abs=1e-5)
         else:
             assert line["box"] == [0, 0, 0, 0] and line["probability"] is None
@@ -72,7 +81,7 @@ def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
         make()
     sink = make(overwrite=True)
     sink.open(INFO)
-    sink.write(FRAMES[0], MAPS[0])
+    sink.write(FRAMES[0], mattes_of(MAPS[0]))
     sink.finish()
     assert [each.name for each in tmp_path.iterdir()] == [name]
     if name == "masks":
@@ -87,7 +96,7 @@ def test_abandon(tmp_path, name, partial):
     for keep in (False, True):
         sink = open_mask_sink(tmp_path / name, HEADER, PROMPTS, THRESHOLDS)
         sink.open(INFO)
-        sink.write(FRAMES[0], MAPS[0])
+        sink.write(FRAMES[0], mattes_of(MAPS[0]))
         kept = sink.abandon(keep_partial=keep)
         assert [each.name for each in tmp_path.iterdir()] == ([partial] if keep else [])
     assert kept == tmp_path / partial
@@ -101,5 +110,5 @@ def test_what_cannot_be_is_refused(tmp_path):
     sink = JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)
     sink.open(INFO)
     with pytest.raises(SinkError, match="do not fit"):
-        sink.write(FRAMES[0], MAPS[0][:1])
+        sink.write(FRAMES[0], mattes_of(MAPS[0][:1]))
     sink.abandon()
