@@ -4,6 +4,7 @@ The model sees every picture at one small size, so an object that covers little 
 part of the frame, seen by itself, gives it more of them, but lacks what lies around it. So within a part
 
 - a large object stays as the whole picture has it, since a part may hold only a piece of it;
+- so does one of which the part sees nothing at all, so that nothing drops out by looking closer;
 - elsewhere the part's log-odds count, drawn towards the whole picture's by a bounded step: what that missed can still
   be found, but what it denies must be plain in the part.
 """
@@ -48,6 +49,7 @@ MOST_PULL = 1.0
 """A part's log-odds go this share of the way to the whole picture's, but never further than this."""
 
 _COARSE = 56
+_STEPS = 20
 _SURE = 1e-4
 
 
@@ -153,18 +155,33 @@ def merged(whole: Tensor, found: list[tuple[Part, Tensor]]) -> Tensor:
     parts = total / weights.clamp(min=1e-6)
     odds = _logit(parts)
     pulled = (odds + (PULL * (_logit(whole) - odds)).clamp(-MOST_PULL, MOST_PULL)).sigmoid()
-    share = weights.clamp(max=1) * (1 - _large(whole))
-    return torch.lerp(whole, pulled, share)
+    return torch.lerp(whole, pulled, weights.clamp(max=1) * (1 - _kept(whole, parts)))
 
 
-def _large(maps: Tensor) -> Tensor:
-    """How much each place belongs to something large, 0..1: a grey opening by a box, with a soft border."""
+def _kept(whole: Tensor, parts: Tensor) -> Tensor:
+    """How much each place stays as the whole picture has it, 0..1: what is large, or what no part sees."""
+    coarse, seen = _resized(whole, (_COARSE, _COARSE)), _resized(parts, (_COARSE, _COARSE))
     box = 2 * round(LARGE_SHARE * _COARSE / 2) + 1
-    coarse = _resized(maps, (_COARSE, _COARSE))[None]
-    eroded = -functional.max_pool2d(-coarse, box, 1, box // 2)
-    opened = functional.max_pool2d(eroded, box + 2, 1, box // 2 + 1)  # a little further than it came from
-    soft = functional.avg_pool2d(opened, 3, 1, 1, count_include_pad=False)[0]
-    return _resized(((soft - 0.2) / 0.4).clamp(0, 1), (maps.shape[1], maps.shape[2]))
+    cores = _dilated(-_dilated(-coarse, box), box)
+    large = _rebuilt(cores, coarse)
+    unseen = coarse - _rebuilt(torch.minimum(coarse, seen), coarse)
+    kept = _dilated(torch.maximum(large, unseen), 3)  # with its border
+    soft = functional.avg_pool2d(kept[None], 3, 1, 1, count_include_pad=False)[0]
+    return _resized(((soft - 0.2) / 0.4).clamp(0, 1), (whole.shape[1], whole.shape[2]))
+
+
+def _rebuilt(seeds: Tensor, under: Tensor) -> Tensor:
+    """What of ``under`` is connected with the seeds: grey reconstruction by dilation (Vincent, 1993), bounded in steps.
+
+    seeds: nowhere above ``under``; both (prompts, rows, columns).
+    """
+    for _ in range(_STEPS):
+        seeds = torch.minimum(_dilated(seeds, 3), under)
+    return seeds
+
+
+def _dilated(maps: Tensor, box: int) -> Tensor:
+    return functional.max_pool2d(maps[None], box, 1, box // 2)[0]
 
 
 def _window(start: int, stop: int, inside: slice, like: Tensor) -> Tensor:

@@ -142,6 +142,20 @@ def test_a_large_object_stays_as_the_whole_has_it() -> None:
     assert overlap(found, drawn(disc(0.5, 0.5, 0.3), side=128)) > 0.97
 
 
+def test_the_thin_end_of_a_large_object_stays_with_it() -> None:
+    covers: Covers = lambda rows, columns: (  # noqa: E731
+        disc(0.4, 0.4, 0.2)(rows, columns) | ((abs(columns - 0.4) < 0.03) & (rows > 0.4) & (rows < 0.8))
+    )
+    found = detail.tiled(drawn(covers), 1080, 1920, 352, lambda number, part: drawn(disc(0.4, 0.4, 0.1), part))
+    assert overlap(found, drawn(covers, side=128)) > 0.95
+
+
+def test_a_small_object_that_no_part_sees_does_not_drop_out() -> None:
+    whole = drawn(disc(0.3, 0.7, 0.05))
+    found = detail.tiled(whole, 1080, 1920, 352, lambda number, part: torch.full((1, 64, 64), 0.02))
+    assert overlap(found, detail._resized(whole, (128, 128))) > 0.95
+
+
 def test_what_the_whole_denies_must_be_plain_in_a_part() -> None:
     def lifted(value: float) -> float:
         look = lambda number, part: torch.full((1, 16, 16), value)  # noqa: E731
