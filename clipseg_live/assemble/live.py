@@ -23,7 +23,14 @@ def make_session(settings: LiveSettings) -> Session:
         make_matting=make_matting,
         make_engine=make_engine,
         open_sink=open_recording,
+        before_worker=_import_opencv,
     )
+
+
+def _import_opencv() -> None:
+    """Wait until OpenCV is imported, by whichever thread: meanwhile it changes ``sys.path``, which a process that is
+    started just then would get, and take OpenCV's modules for those of the standard library."""
+    import clipseg_live.video.resize  # noqa: F401
 
 
 def open_live_source(spec: SourceSpec) -> LiveSource:

@@ -40,7 +40,7 @@ class Session:
     """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
 
     open_source, frame_filter, make_composer, make_matting, make_engine, open_sink: the concrete parts, made by
-    ``assemble``.
+    ``assemble``. before_worker: called before a worker process is started.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Session:
         make_matting: Callable[[], Matting],
         make_engine: MakeEngine,
         open_sink: OpenSink,
+        before_worker: Callable[[], None] = lambda: None,
     ) -> None:
         self.on_picture: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda message: None
@@ -76,6 +77,7 @@ class Session:
             on_result=self._take_result,
             on_status=self._worker_changed,
             on_notice=lambda sentence: self._say("engine", sentence, "warning"),
+            before_start=before_worker,
         )
         self._composing = Composing(make_composer, make_matting, settings, self._take_picture, self._compose_failed)
 

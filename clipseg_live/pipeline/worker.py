@@ -51,9 +51,11 @@ class InferenceWorker:
         on_result: OnResult,
         on_status: Callable[[WorkerStatus], None] = lambda status: None,
         on_notice: Callable[[str], None] = lambda sentence: None,
+        before_start: Callable[[], None] = lambda: None,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         self._make_engine, self._settings = make_engine, settings
+        self._before_start = before_start
         self._on_result, self._on_status, self._on_notice = on_result, on_status, on_notice
         self._silence = silence
         self._lock = threading.Lock()
@@ -158,6 +160,7 @@ class InferenceWorker:
     def _run_once(self) -> str:
         """One process from start to end; why it ended ("" when a person asked for it)."""
         self._restart.clear()
+        self._before_start()
         run = _Run(self._make_engine, self._settings)
         try:
             with self._lock:
