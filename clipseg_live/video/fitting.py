@@ -11,7 +11,6 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import MatteShape, PromptStyle
-from clipseg_live.core.together import combine
 from clipseg_live.video import edges
 from clipseg_live.video.resize import resize_map
 from clipseg_live.video.working import Small
@@ -48,19 +47,17 @@ class Standing:
 
 
 def fit(
-    maps: Planes, small: Small, trust: NDArray[np.float32], before: Planes | None, pixels: Pixels,
-    request: MatteRequest, standings: Sequence[Standing], own: bool,
+    maps: Planes, styles: Sequence[PromptStyle], small: Small, trust: NDArray[np.float32], before: Planes | None,
+    pixels: Pixels, request: MatteRequest, standings: Sequence[Standing], own: bool,
 ) -> tuple[Mattes, Planes | None]:  # fmt: skip
-    """The mattes of a frame, for those of the request's prompts that are drawn; and what they cover on the grid.
+    """The mattes of a frame, and what they cover on the working grid.
 
-    maps: float32 (prompts, h, w) of all the request's prompts. trust: float32 (h, w), where they are to be believed.
-    before: what the same mattes covered in the last frame, carried to this one. standings: one for each prompt.
+    maps: float32 (prompts, h, w), one for each prompt that is drawn, as are ``styles`` and ``standings``. trust:
+    float32 (h, w), where they are to be believed. before: what the same mattes covered in the last frame, carried to
+    this one.
     """
-    if not request.keys:
+    if not styles:
         return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
-    maps, places = combine(maps, request.styles, request.ids, request.settings)
-    styles = [request.styles[place] for place in places]
-    stood = [standings[place] for place in places]
     covers = None
     if not request.settings.refine or request.effort == "least":
         each = hard(maps, styles, *pixels.shape[:2])
@@ -70,13 +67,13 @@ def fit(
         seen = maps if request.cautious else maps * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
         covers = np.stack([shaper.covers(plane, level) for plane, level in zip(seen, levels, strict=True)])
         if request.cautious and before is not None:
-            covers = _kept(covers, before, stood)
+            covers = _kept(covers, before, standings)
         covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
         each = [frozen(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
     each = [_moved_border(matte, style.shape) for matte, style in zip(each, styles, strict=True)]
     if request.settings.auto_hide:
-        each = [matte if one.shown else nothing(*pixels.shape[:2]) for matte, one in zip(each, stood, strict=True)]
-    presence = tuple(one.presence for one in stood)
+        each = [matte if one.shown else nothing(*pixels.shape[:2]) for matte, one in zip(each, standings, strict=True)]
+    presence = tuple(one.presence for one in standings)
     return Mattes(pixels.shape[0], pixels.shape[1], tuple(each), maps, presence, own), covers
 
 

@@ -13,7 +13,7 @@ Field = NDArray[np.float32]
 
 _LEAST_SIDE = 64
 """DIS reads beyond its memory in smaller pictures."""
-_AGREES = 0.5, 0.02
+_AGREES = 1.0, 0.05
 """Forward and backward may miss each other by this many pixels, and this share of the way's length."""
 _LIGHT_STEP = 24.0
 """Levels by which a pixel may change on its way before it counts as another one."""

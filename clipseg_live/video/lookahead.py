@@ -1,7 +1,7 @@
 """Mattes for export: each frame has its own answer, and what comes after it may be used as well."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
-from clipseg_live.core.together import PresenceState, presence_of, update_presence
+from clipseg_live.core.together import PresenceState, combine, presence_of, update_presence
 from clipseg_live.video.fitting import Planes, Standing, fit
 from clipseg_live.video.flow import FlowEstimator, Step, carried
 from clipseg_live.video.matting import MattePipeline
@@ -90,8 +90,12 @@ class LookaheadMattes:
         if item.back is not None and self._covers is not None:
             before = np.stack([carried(plane, item.back.back) for plane in self._covers])
         trust = np.ones(maps.shape[1:], np.float32)
+        request = self._request
+        maps, chosen = combine(maps, request.styles, request.ids, request.settings)
+        styles = [request.styles[at] for at in chosen]
+        standings = self._standings(place, maps, [request.keys[at] for at in chosen])
         mattes, self._covers = fit(
-            maps, item.small, trust, before, item.frame.pixels, self._request, self._standings(place, maps), own=True
+            maps, styles, item.small, trust, before, item.frame.pixels, request, standings, own=True
         )
         if self._done >= self._reach:
             items.popleft()
@@ -124,13 +128,13 @@ class LookaheadMattes:
         found: NDArray[np.float32] = (values * likely).sum(axis=0) / likely.sum(axis=0)
         return found
 
-    def _standings(self, place: int, maps: Planes) -> list[Standing]:
-        items, request = self._items, self._request
+    def _standings(self, place: int, maps: Planes, keys: Sequence[Hashable]) -> list[Standing]:
+        items = self._items
         newest = presence_of(maps)
         seconds = float(items[place].frame.time - items[place - 1].frame.time) if place else 0.0
         if items[place].back is None:
             self._presence = PresenceState()
-        self._presence, values, drawn = update_presence(self._presence, request.keys, newest, seconds, request.settings)
+        self._presence, values, drawn = update_presence(self._presence, keys, newest, seconds, self._request.settings)
         return [
             Standing.of(float(value), shown, float(now))
             for value, shown, now in zip(values, drawn, newest, strict=True)

@@ -20,6 +20,8 @@ from clipseg_live.video.working import Small
 
 _LONGEST_WAY = 90
 """Frames that the way back is kept for: answers that are older come too late."""
+_SPARSE = 2
+"""Every so many pixels of a map are enough to tell whether a prompt is there."""
 _STILL = 0.25
 """Mean change of light, in levels, below which nothing moves."""
 
@@ -41,9 +43,9 @@ class State:
 
     ways: the step back from each of the last frames to the one before it, on half the working grid, with the frames'
     indices and times. answer: the last one, for a frame at the time ``answered``. belief: what is held since, and
-    ``way`` the way back to the frame it was formed at. trust: float32 (h, w), where that was sure. standings: by key.
-    before, covers: what was covered in the last frame, carried to this one, and what is covered in this one, for the
-    prompts ``shown``.
+    ``way`` the way back to the frame it was formed at. trust: float32 (h, w), where that was sure. standings: by key;
+    news: seconds between the last two answers, None once ``standings`` hold the last one. before, covers: what was
+    covered in the last frame, carried to this one, and what is covered in this one, for the prompts ``shown``.
     """
 
     index: int
@@ -58,6 +60,7 @@ class State:
     belief: Belief | None = None
     presence: PresenceState = field(default_factory=PresenceState)
     standings: Mapping[Hashable, Standing] = field(default_factory=dict)
+    news: float | None = None
     before: Planes | None = None
     covers: Planes | None = None
     shown: tuple[Hashable, ...] = ()
@@ -100,19 +103,36 @@ class MattePipeline:
             drawn = sum(style.role == "show" for style in request.styles)
             return Mattes(height, width, (nothing(height, width),) * drawn, presence=(0.0,) * drawn, own=False)
         places = [state.answer.keys.index(key) for key in request.keys]
-        standings = [state.standings[key] for key in request.keys]
         if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
             maps, chosen = combine(state.answer.maps[places], request.styles, request.ids, settings)
+            stood = self._stood([request.keys[place] for place in chosen], maps, settings)
             each = hard(maps, [request.styles[place] for place in chosen], height, width)
-            return Mattes(height, width, tuple(each), maps, tuple(standings[at].presence for at in chosen), own)
+            return Mattes(height, width, tuple(each), maps, tuple(one.presence for one in stood), own)
         assert state.belief is not None
         maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
         trust = carried(state.trust, state.way.back) * state.way.trust
         before = state.before if state.shown == request.keys else None
-        mattes, covers = fit(maps, state.small, trust, before, frame.pixels, request, standings, own)
-        self._state = replace(state, covers=covers, shown=request.keys)
+        maps, chosen = combine(maps, request.styles, request.ids, settings)
+        stood = self._stood([request.keys[place] for place in chosen], maps, settings)
+        styles = [request.styles[place] for place in chosen]
+        mattes, covers = fit(maps, styles, state.small, trust, before, frame.pixels, request, stood, own)
+        self._state = replace(self._state or state, covers=covers, shown=request.keys)
         return mattes
+
+    def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[Standing]:
+        """How prompts stand, by what is left of their maps beside the others; the last answer is counted once."""
+        state = self._state
+        assert state is not None and state.answer is not None
+        if state.news is not None:
+            newest = presence_of(maps[:, ::_SPARSE, ::_SPARSE])
+            presence, values, drawn = update_presence(state.presence, keys, newest, state.news, settings)
+            places = [state.answer.keys.index(key) for key in keys]
+            alone = presence_of(state.answer.maps[places, :: 2 * _SPARSE, :: 2 * _SPARSE])
+            found = zip(keys, values, drawn, alone, strict=True)
+            standings = {key: Standing.of(float(value), shown, float(now)) for key, value, shown, now in found}
+            state = self._state = replace(state, presence=presence, standings=standings, news=None)
+        return [state.standings.get(key, Standing()) for key in keys]
 
     def _moved(self, frame: Frame, settings: MatteSettings) -> State:
         past = self._state
@@ -156,7 +176,7 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
     if answer.index < state.ways[0][0]:
         return state
     if not answer.keys:
-        return replace(state, answer=answer, answered=None, belief=None, standings={})
+        return replace(state, answer=answer, answered=None, belief=None, standings={}, news=None)
     back, answered = _way_to(state, answer.index)
     maps = state.small.on_grid(answer.maps)
     height, width = state.small.grey.shape
@@ -171,19 +191,12 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
         past = replace(past, maps=maps_and_support[..., :count], support=np.floor(maps_and_support[..., count:] + 0.5))
     seconds = float(answered - state.answered) if state.answered is not None else 0.0
     belief = believe(past, answer.keys, maps, trust, sure, settings.smoothing, seconds)
-    newest = presence_of(answer.maps)
-    presence, values, drawn = update_presence(state.presence, answer.keys, newest, seconds, settings)
-    standings = {
-        key: Standing.of(float(value), shown, float(now))
-        for key, value, shown, now in zip(answer.keys, values, drawn, newest, strict=True)
-    }
     return replace(
         state,
         answer=answer,
         answered=answered,
         belief=belief,
-        presence=presence,
-        standings=standings,
+        news=seconds,
         trust=sure if past is None else np.maximum(sure, trust),
         way=Step.still(height, width),
     )
