@@ -1,12 +1,27 @@
-"""The composer: draws the look of a session over its frames."""
+"""The composer: draws the effects of a look over its frames."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import cv2
 
+from clipseg_live.core import effects as values
+from clipseg_live.core.effects import PRIVATE, AnyEffect, in_order
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.ports import Maps
 from clipseg_live.core.look import Look
-from clipseg_live.core.settings import PALETTE, PromptStyle
-from clipseg_live.video.effects import EFFECTS, Layer
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.video.effects import hiding, inspection, looks, marks
+from clipseg_live.video.effects.backdrops import Backdrops
+from clipseg_live.video.effects.canvas import Canvas
+
+_DRAWN: dict[type[AnyEffect], Callable[[Canvas, Any], None]] = {
+    values.Tint: marks.tint, values.Outline: marks.outline, values.Glow: marks.glow, values.Labels: marks.labels,
+    values.Heatmap: inspection.heatmap, values.Raw: inspection.raw, values.MatteView: inspection.matte_view,
+    values.Wipe: inspection.wipe, values.SideBySide: inspection.side_by_side,
+    values.Spotlight: looks.spotlight, values.Blur: looks.blur, values.Desaturate: looks.desaturate,
+    values.Invert: looks.invert, values.Pixelate: hiding.pixelate, values.BlackOut: hiding.black_out,
+}  # fmt: skip
 
 
 def use_one_thread() -> None:
@@ -14,36 +29,32 @@ def use_one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-class OverlayComposer:
-    """Draws one effect with one style per prompt, later prompts above earlier ones. For one thread at a time.
+class EffectComposer:
+    """Draws a look's effects one after the other, privacy first. For one thread at a time.
 
-    A mask is where the probability reaches the style's threshold. The same input gives the same pixels, and nothing is
-    written into it; what was made of the last maps is kept, so that further frames with the very same array are cheap.
-    Prompts beyond the styles get the colours of the palette in turn.
+    The same input gives the same pixels, and nothing is written into it. Prompts beyond the look's styles get the
+    colours of the palette in turn.
     """
 
     def __init__(self, look: Look) -> None:
-        self.look = look
-        self._made: tuple[Maps, tuple[int, int], Layer] | None = None
+        self._look, self._effects = look, in_order(look.effects)
+        self._backdrops = Backdrops()
 
-    def compose(self, pixels: Pixels, probabilities: Maps) -> Pixels:
-        """A new picture, uint8 (height, width, 3).
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
+        """A new picture, uint8 (height, width, 3). mattes: of this frame. time: the frame's own, in seconds.
 
-        probabilities: float32 (prompts, h, w), 0..1, on any grid that covers the picture; an array that is passed in
-        again must not have been changed.
+        Raises UsageError and SourceError for a cut-out's picture or video that is not there or cannot be read.
         """
-        return self._layer(probabilities, (pixels.shape[0], pixels.shape[1])).over(pixels)
+        canvas = Canvas(pixels.copy(), pixels, mattes, self._look.styles, self._look.names, time)
+        for effect in self._effects:
+            if isinstance(effect, values.CutOut):
+                looks.cutout(canvas, effect, self._backdrops)
+            else:
+                _DRAWN[type(effect)](canvas, effect)
+            if isinstance(effect, PRIVATE):
+                canvas.original = canvas.picture.copy()
+        return canvas.picture
 
-    def _layer(self, probabilities: Maps, size: tuple[int, int]) -> Layer:
-        if self._made is None or self._made[0] is not probabilities or self._made[1] != size:
-            styles = tuple(self._style(number) for number in range(len(probabilities)))
-            made = EFFECTS["+".join(effect.kind for effect in self.look.effects)](probabilities, self.look, styles, *size)
-            # What can still be written to may be changed before it is seen again.
-            self._made = None if probabilities.flags.writeable else (probabilities, size, made)
-            return made
-        return self._made[2]
-
-    def _style(self, number: int) -> PromptStyle:
-        if number < len(self.look.styles):
-            return self.look.styles[number]
-        return PromptStyle(colour=PALETTE[number % len(PALETTE)])
+    def close(self) -> None:
+        """Close the videos behind cut-outs."""
+        self._backdrops.close()

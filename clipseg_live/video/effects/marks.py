@@ -1,0 +1,141 @@
+"""Effects that mark what was found: tint, outline, glow, labels."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from clipseg_live.core.effects import Glow, Labels, Outline, Tint
+from clipseg_live.core.mattes import Matte
+from clipseg_live.core.settings import RGB
+from clipseg_live.video.borders import blurred, distances, filled
+from clipseg_live.video.effects.canvas import Bytes, Canvas, area_of, grown, lay, scaled
+
+_HALO = 1.9
+_FONT_PERCENT = 2.6
+
+
+def tint(canvas: Canvas, effect: Tint) -> None:
+    for matte, style in canvas.each():
+        for area in map(area_of, matte.boxes):
+            lay(canvas.picture[area], style.colour, scaled(matte.alpha[area], style.opacity))
+
+
+def outline(canvas: Canvas, effect: Outline) -> None:
+    width = max(round(canvas.length(effect.width)), 1)
+    for matte, style in canvas.each():
+        keep_table, add_table = _line_tables(style.colour, style.opacity, width)
+        for box in matte.boxes:
+            area = area_of(grown(box, 3 * width + 3, canvas.size))
+            mask = (matte.alpha[area] >= 128).view(np.uint8) * np.uint8(255)
+            field = filled(blurred(mask, width), mask)
+            keep = np.asarray(cv2.LUT(field, keep_table), np.uint8)
+            add = np.asarray(cv2.applyColorMap(field, add_table), np.uint8)
+            _mix(canvas.picture[area], keep, add)
+
+
+def _mix(drawn: Bytes, keep: Bytes, add: Bytes) -> None:
+    """``drawn * keep / 255 + add``, in place, for the rows and columns that change."""
+    left, top, wide, high = cv2.boundingRect(cv2.bitwise_not(keep))
+    if not wide:
+        return
+    area = slice(top, top + high), slice(left, left + wide)
+    share = cv2.cvtColor(np.ascontiguousarray(keep[area]), cv2.COLOR_GRAY2RGB)
+    cv2.multiply(drawn[area], share, dst=share, scale=1 / 255)
+    cv2.add(share, add[area], dst=drawn[area])
+
+
+@lru_cache(maxsize=64)
+def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[Bytes, Bytes]:
+    """For each value of a field: what of the picture is kept, uint8 (256,), and what is added, uint8 (256, 1, 3)."""
+    distance = np.abs(distances(width))
+    strength = min(1.0, 0.35 + opacity)
+    line = np.clip(width * 0.85 + 0.5 - distance, 0, 1) * strength
+    halo = np.clip(width * 0.85 + _HALO - distance, 0, 1) * 0.55 * strength
+    line[0] = halo[0] = 0
+    alphas = 1 - (1 - halo) * (1 - line)
+    add = np.array(colour, float) * line[:, None]
+    return (255 * (1 - alphas)).round().astype(np.uint8), add.round().astype(np.uint8).reshape(256, 1, 3)
+
+
+def glow(canvas: Canvas, effect: Glow) -> None:
+    reach = max(canvas.length(effect.reach), 1.0)
+    shrink = max(1, int(reach // 6))
+    for matte, style in canvas.each():
+        for box in matte.boxes:
+            area = area_of(grown(box, int(2 * reach) + 2, canvas.size))
+            alpha = matte.alpha[area]
+            size = max(alpha.shape[1] // shrink, 1), max(alpha.shape[0] // shrink, 1)
+            small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+            soft = cv2.GaussianBlur(small, (0, 0), reach / 2 / shrink, borderType=cv2.BORDER_REPLICATE)
+            field = cv2.resize(soft, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(alpha.shape)
+            outside = cv2.multiply(field, cv2.bitwise_not(alpha), scale=2 * effect.strength / 255)
+            light = cv2.applyColorMap(np.asarray(outside, np.uint8).reshape(alpha.shape), _light(style.colour))
+            drawn = canvas.picture[area]
+            cv2.add(drawn, light, dst=drawn)
+
+
+@lru_cache(maxsize=64)
+def _light(colour: RGB) -> Bytes:
+    levels = (np.arange(256, dtype=np.float64)[:, None] / 255) ** 1.5 * np.array(colour, float)
+    return levels.round().astype(np.uint8).reshape(256, 1, 3)
+
+
+def labels(canvas: Canvas, effect: Labels) -> None:
+    size = max(round(canvas.length(_FONT_PERCENT)), 9)
+    taken: list[tuple[int, int, int, int]] = []
+    for number, (matte, style) in enumerate(canvas.each()):
+        name = canvas.names[number] if number < len(canvas.names) else f"prompt {number + 1}"
+        text = name if len(name) <= 28 else name[:27] + "…"
+        if effect.presence and number < len(canvas.mattes.presence):
+            text += f"  {canvas.mattes.presence[number]:.2f}"
+        box = _largest(matte)
+        if box is None:
+            continue
+        chip, alpha = _chip(text, size, style.colour)
+        height, width = alpha.shape
+        x = min(max(box[0] + (box[2] - box[0] - width) // 2, 0), max(canvas.size[1] - width, 0))
+        y = min(max(box[1] - height - size // 3, 0), max(canvas.size[0] - height, 0))
+        while (
+            any(x < r and l < x + width and y < b and t < y + height for l, t, r, b in taken)
+            and y + 2 * height < canvas.size[0]
+        ):
+            y += height + 2
+        taken.append((x, y, x + width, y + height))
+        drawn = canvas.picture[y : y + height, x : x + width]
+        lay(
+            drawn,
+            chip[: drawn.shape[0], : drawn.shape[1]],
+            np.ascontiguousarray(alpha[: drawn.shape[0], : drawn.shape[1]]),
+        )
+
+
+def _largest(matte: Matte) -> tuple[int, int, int, int] | None:
+    """The box of the part that covers most; None for an empty matte."""
+    sums = [int(cv2.countNonZero((matte.alpha[area_of(box)] >= 128).view(np.uint8))) for box in matte.boxes]
+    if not sums or max(sums) == 0:
+        return None
+    left, top, right, bottom = matte.boxes[int(np.argmax(sums))]
+    x, y, wide, high = cv2.boundingRect((matte.alpha[top:bottom, left:right] >= 128).view(np.uint8))
+    return left + x, top + y, left + x + wide, top + y + high
+
+
+@lru_cache(maxsize=128)
+def _chip(text: str, size: int, colour: RGB) -> tuple[Bytes, Bytes]:
+    """A dark rounded chip with a dot and a text: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox(text)
+    height, pad, dot = round(size * 1.7), round(size * 0.6), round(size * 0.55)
+    width = int(right - left) + dot + 3 * pad
+    factor = 4
+    shape = Image.new("L", (width * factor, height * factor))
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, width * factor - 1, height * factor - 1), height * factor // 3, 225)
+    chip = Image.new("RGB", (width, height), (18, 19, 22))
+    spot = Image.new("L", (width * factor, height * factor))
+    x, y, r = (pad + dot / 2) * factor, height * factor / 2, dot * factor / 2
+    ImageDraw.Draw(spot).ellipse((x - r, y - r, x + r, y + r), 255)
+    chip.paste(colour, (0, 0), spot.resize((width, height), Image.Resampling.LANCZOS))
+    baseline = (height - (bottom - top)) / 2 - top
+    ImageDraw.Draw(chip).text((2 * pad + dot - left, baseline), text, (240, 241, 243), font=font)
+    return np.asarray(chip), np.asarray(shape.resize((width, height), Image.Resampling.LANCZOS))
