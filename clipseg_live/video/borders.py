@@ -21,7 +21,7 @@ _INSIDE = np.uint8(118)
 
 
 def blurred(mask: Bytes, deviation: int) -> Bytes:
-    """The field of a mask that ``parts`` gave for this deviation: uint8, the same shape.
+    """The field of a mask, uint8 of 0 and 255, for a deviation in pixels: uint8, the same shape.
 
     A mask that touches the picture's edge goes on beyond it.
     """

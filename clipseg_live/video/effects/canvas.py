@@ -75,12 +75,8 @@ def area_of(box: Box) -> Area:
 
 def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
     """The box with a margin, within a picture of (height, width)."""
-    return (
-        max(box[0] - margin, 0),
-        max(box[1] - margin, 0),
-        min(box[2] + margin, size[1]),
-        min(box[3] + margin, size[0]),
-    )
+    left, top, right, bottom = box
+    return max(left - margin, 0), max(top - margin, 0), min(right + margin, size[1]), min(bottom + margin, size[0])
 
 
 def lay(drawn: Pixels, above: Bytes | tuple[int, int, int], share: Bytes) -> None:

@@ -29,7 +29,7 @@ def cut_out(picture: Pixels, alpha: NDArray[np.uint8], drawn: Pixels) -> None:
     rows, columns = np.nonzero(band)
     if not len(rows):
         return
-    share = alpha[rows, columns].astype(np.float32)[:, None] / 255
+    share = alpha[rows, columns].astype(np.float32)[:, None] / np.float32(255)
     colours = _foreground(picture, alpha, rows, columns, share)
     linear = _to_linear()[np.clip(colours + 0.5, 0, 255).astype(np.uint8)] * share
     linear += _to_linear()[drawn[rows, columns]] * (1 - share)

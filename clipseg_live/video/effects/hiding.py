@@ -15,11 +15,8 @@ def pixelate(canvas: Canvas, effect: Pixelate) -> None:
     if hidden is None:
         squares = np.ones((rows, columns), np.uint8)
     else:
-        padded = cv2.copyMakeBorder(
-            hidden, 0, rows * cell - height, 0, columns * cell - width, cv2.BORDER_CONSTANT, value=0
-        )
-        blocks = np.maximum.reduceat(np.asarray(padded), np.arange(0, rows * cell, cell), axis=0)
-        squares = np.maximum.reduceat(blocks, np.arange(0, columns * cell, cell), axis=1)
+        blocks = np.maximum.reduceat(hidden, np.arange(0, height, cell), axis=0)
+        squares = np.maximum.reduceat(blocks, np.arange(0, width, cell), axis=1)
     if not squares.any():
         return
     whole = cv2.copyMakeBorder(canvas.picture, 0, rows * cell - height, 0, columns * cell - width, cv2.BORDER_REPLICATE)

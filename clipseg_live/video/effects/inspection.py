@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from clipseg_live.core.effects import Heatmap, MatteView, Raw, SideBySide, Wipe
-from clipseg_live.video.effects.canvas import Bytes, Canvas, lay
+from clipseg_live.video.effects.canvas import Bytes, Canvas, lay, stamp
 from clipseg_live.video.resize import resized_strips
 
 _FLOOR = 0.35
@@ -22,20 +22,12 @@ def heatmap(canvas: Canvas, effect: Heatmap) -> None:
     colours, shares = _heat(effect.opacity)
     for rows, strip in resized_strips(strongest, height, width, slice(0, height), slice(0, width)):
         field = np.asarray(cv2.convertScaleAbs(strip, alpha=255.0), np.uint8).reshape(strip.shape)
-        lay(
-            canvas.picture[rows],
-            np.asarray(cv2.applyColorMap(field, colours), np.uint8),
-            np.asarray(cv2.LUT(field, shares), np.uint8),
-        )
+        heat, share = cv2.applyColorMap(field, colours), cv2.LUT(field, shares)
+        lay(canvas.picture[rows], np.asarray(heat, np.uint8), np.asarray(share, np.uint8))
     if effect.scale:
         legend, alpha = _legend(max(round(canvas.length(_SCALE_PERCENT)), 8))
         margin = alpha.shape[0] // 3
-        drawn = canvas.picture[max(height - alpha.shape[0] - margin, 0) :, margin:][: alpha.shape[0], : alpha.shape[1]]
-        lay(
-            drawn,
-            legend[: drawn.shape[0], : drawn.shape[1]],
-            np.ascontiguousarray(alpha[: drawn.shape[0], : drawn.shape[1]]),
-        )
+        stamp(canvas, legend, alpha, margin, max(height - alpha.shape[0] - margin, 0))
 
 
 def raw(canvas: Canvas, effect: Raw) -> None:

@@ -33,7 +33,7 @@ def invert(canvas: Canvas, effect: Invert) -> None:
 def blur(canvas: Canvas, effect: Blur) -> None:
     alpha = canvas.union.alpha
     hidden = effect.what == "object"
-    soft = _out_of_focus(canvas.picture, alpha if hidden else cv2.bitwise_not(alpha), canvas.length(effect.amount))
+    soft = _out_of_focus(canvas.picture, alpha if hidden else np.bitwise_not(alpha), canvas.length(effect.amount))
     if hidden:
         for area in map(area_of, canvas.union.boxes):
             lay(canvas.picture[area], soft[area], alpha[area])

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from clipseg_live.core.effects import Glow, Labels, Outline, Tint
-from clipseg_live.core.mattes import Matte
+from clipseg_live.core.mattes import Box, Matte
 from clipseg_live.core.settings import RGB
 from clipseg_live.video.borders import blurred, distances, filled
-from clipseg_live.video.effects.canvas import Bytes, Canvas, area_of, grown, lay, scaled
+from clipseg_live.video.effects.canvas import Bytes, Canvas, area_of, grown, lay, scaled, stamp
 
 _HALO = 1.9
 _FONT_PERCENT = 2.6
@@ -71,20 +71,12 @@ def glow(canvas: Canvas, effect: Glow) -> None:
             soft = cv2.GaussianBlur(small, (0, 0), reach / 2 / shrink, borderType=cv2.BORDER_REPLICATE)
             field = cv2.resize(soft, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(alpha.shape)
             outside = cv2.multiply(field, cv2.bitwise_not(alpha), scale=2 * effect.strength / 255)
-            light = cv2.applyColorMap(np.asarray(outside, np.uint8).reshape(alpha.shape), _light(style.colour))
-            drawn = canvas.picture[area]
-            cv2.add(drawn, light, dst=drawn)
-
-
-@lru_cache(maxsize=64)
-def _light(colour: RGB) -> Bytes:
-    levels = (np.arange(256, dtype=np.float64)[:, None] / 255) ** 1.5 * np.array(colour, float)
-    return levels.round().astype(np.uint8).reshape(256, 1, 3)
+            lay(canvas.picture[area], style.colour, np.asarray(outside, np.uint8).reshape(alpha.shape))
 
 
 def labels(canvas: Canvas, effect: Labels) -> None:
     size = max(round(canvas.length(_FONT_PERCENT)), 9)
-    taken: list[tuple[int, int, int, int]] = []
+    taken: list[Box] = []
     for number, (matte, style) in enumerate(canvas.each()):
         name = canvas.names[number] if number < len(canvas.names) else f"prompt {number + 1}"
         text = name if len(name) <= 28 else name[:27] + "…"
@@ -97,21 +89,17 @@ def labels(canvas: Canvas, effect: Labels) -> None:
         height, width = alpha.shape
         x = min(max(box[0] + (box[2] - box[0] - width) // 2, 0), max(canvas.size[1] - width, 0))
         y = min(max(box[1] - height - size // 3, 0), max(canvas.size[0] - height, 0))
-        while (
-            any(x < r and l < x + width and y < b and t < y + height for l, t, r, b in taken)
-            and y + 2 * height < canvas.size[0]
-        ):
+        while y + 2 * height < canvas.size[0] and any(_overlap((x, y, x + width, y + height), each) for each in taken):
             y += height + 2
         taken.append((x, y, x + width, y + height))
-        drawn = canvas.picture[y : y + height, x : x + width]
-        lay(
-            drawn,
-            chip[: drawn.shape[0], : drawn.shape[1]],
-            np.ascontiguousarray(alpha[: drawn.shape[0], : drawn.shape[1]]),
-        )
+        stamp(canvas, chip, alpha, x, y)
 
 
-def _largest(matte: Matte) -> tuple[int, int, int, int] | None:
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _largest(matte: Matte) -> Box | None:
     """The box of the part that covers most; None for an empty matte."""
     sums = [int(cv2.countNonZero((matte.alpha[area_of(box)] >= 128).view(np.uint8))) for box in matte.boxes]
     if not sums or max(sums) == 0:
