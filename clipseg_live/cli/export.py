@@ -14,8 +14,9 @@ import typer
 if TYPE_CHECKING:
     from clipseg_live.assemble.export import ExportRequest
     from clipseg_live.core.live import Framing
+    from clipseg_live.core.look import Look, MatteSettings
     from clipseg_live.core.prompts import Prompt
-    from clipseg_live.core.settings import EngineSettings, Look
+    from clipseg_live.core.settings import EngineSettings
     from clipseg_live.pipeline.export import Progress
 
 _INPUT = "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene)."
@@ -50,13 +51,56 @@ def export(
         float | None, typer.Option(help="How much of the colour covers the picture, from 0 to 1 (default 0.55).")
     ] = None,
     effect: Annotated[
-        str | None, typer.Option(help="tint (the default), outline, tint+outline, heatmap, cutout, blur or raw.")
+        str | None,
+        typer.Option(
+            help="What is drawn: names joined by +, options in parentheses (default tint+outline); see docs/effects.md."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Effects and mattes for a purpose: broadcast, green screen, inspect, privacy...")
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="What it matches is taken out of the others; repeat.")
+    ] = None,
+    contrast: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Others win only where they beat it; repeat.")
     ] = None,
     session: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, look, engine and framing.")
+        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, look, mattes, engine and framing.")
     ] = None,
     smoothing: Annotated[
-        float | None, typer.Option(help="Average over time, from 0 (off, the default) to under 1; ends at cuts.")
+        float | None, typer.Option(help="Steadiness over time, from 0 (off) to 1 (default 0.5); ends at cuts.")
+    ] = None,
+    follow: Annotated[
+        bool | None, typer.Option("--follow/--no-follow", help="Take motion out before smoothing (default: yes).")
+    ] = None,
+    edges: Annotated[
+        bool | None, typer.Option("--edges/--no-edges", help="Fit masks to the picture's edges (default: yes).")
+    ] = None,
+    together: Annotated[str | None, typer.Option(help="independent (the default) or exclusive prompts.")] = None,
+    none_level: Annotated[
+        float | None, typer.Option(help="Exclusive: pixels under this probability belong to none (default 0.35).")
+    ] = None,
+    auto_hide: Annotated[
+        bool | None, typer.Option("--auto-hide/--no-auto-hide", help="Leave out prompts that are not present.")
+    ] = None,
+    grow: Annotated[
+        list[float] | None, typer.Option(help=f"Grow masks by percent of the shorter side, -10 to 10, {_ONCE}.")
+    ] = None,
+    feather: Annotated[
+        list[float] | None, typer.Option(help=f"Fade borders over percent of the shorter side, -10 to 10, {_ONCE}.")
+    ] = None,
+    smallest: Annotated[
+        list[float] | None, typer.Option(help=f"Leave out parts under this percent of the area, {_ONCE}.")
+    ] = None,
+    fill: Annotated[
+        list[float] | None, typer.Option(help=f"Fill holes under this percent of the area, {_ONCE}.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="lookahead (the default, steadier) or causal (as a live session shows it).")
+    ] = None,
+    detail: Annotated[
+        str | None, typer.Option(help="off (the default), zoom (small objects once more) or tiles (large frames).")
     ] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Begin at (seconds or h:mm:ss).")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).")] = None,
@@ -73,42 +117,91 @@ def export(
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""
     from clipseg_live.assemble.export import ExportRequest, prompts_from
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.settings import DEFAULT_MODEL, ExportSettings, validated
+    from clipseg_live.core.look import ExportSettings
+    from clipseg_live.core.settings import DEFAULT_MODEL, validated
 
-    named = {"model": model, "device": device, "dtype": dtype, "size": size, "fit": fit}
-    engine = {name: value for name, value in named.items() if value is not None}
+    engine = _given(model=model, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
+    mattes = _given(
+        smoothing=smoothing, follow=follow, refine=edges, together=together, none_level=none_level, auto_hide=auto_hide
+    )
+    shapes = _given(grow=grow, feather=feather, smallest=smallest, fill=fill)
     times = {"start": None if start is None else parse_time(start), "end": None if end is None else parse_time(end)}
     files = {"codec": codec, "quality": quality, "overwrite": overwrite, "keep_partial": keep_partial}
     if session is not None:
-        drawn = (prompt, prompt_image, prompt_embedding, template, threshold, colour, opacity, effect)
+        drawn = (prompt, prompt_image, prompt_embedding, template, threshold, colour, opacity, effect, preset, negative,
+                 contrast, grow, feather, smallest, fill)  # fmt: skip
         if any(given is not None for given in drawn):
             raise UsageError("A session file has its own prompts and look: give those options, or --session, not both.")
-        prompts, look, framing, chosen, average = _from_session(session, engine)
-        smoothing = average if smoothing is None else smoothing
+        prompts, look, framing, chosen, matte = _from_session(session, engine, mattes)
     else:
         if not (prompt or prompt_image or prompt_embedding):
             raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
-        prompts = prompts_from(prompt or (), template or (), prompt_image or (), prompt_embedding or ())
-        look, framing = _look(len(prompts), threshold, colour, opacity, effect), None
+        shown = prompts_from(prompt or (), template or (), prompt_image or (), prompt_embedding or ())
+        others = prompts_from([*(negative or ()), *(contrast or ())], template or (), (), ())
+        prompts, framing = (*shown, *others), None
+        look = _look(
+            [one.label for one in shown], threshold, colour, opacity, effect, preset, shapes,
+            len(negative or ()), len(contrast or ()),
+        )  # fmt: skip
+        matte = _mattes(preset, mattes)
         engine.setdefault("model", "shapes" if source.startswith("demo:") else DEFAULT_MODEL)
         chosen = _engine(engine)
-    settings = validated(ExportSettings, engine=chosen, look=look, smoothing=smoothing or 0.0, **times, **files)
+    kept = _given(time=time)
+    settings = validated(ExportSettings, engine=chosen, look=look, matte=matte, **kept, **times, **files)
     request = ExportRequest(source, output, prompts, settings, masks)
     _run(request if framing is None else replace(request, framing=framing))
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _look(
-    count: int, threshold: list[float] | None, colour: list[str] | None, opacity: float | None, effect: str | None
-) -> "Look":
-    from clipseg_live.core.settings import Look, PromptStyle, parse_colour, prompt_styles, validated
+    names: list[str], threshold: list[float] | None, colour: list[str] | None, opacity: float | None,
+    effect: str | None, preset: str | None, shapes: dict[str, list[float]], negative: int, contrast: int,
+) -> "Look":  # fmt: skip
+    from clipseg_live.core.effects import DEFAULT_EFFECTS, parse_effects
+    from clipseg_live.core.look import Look
+    from clipseg_live.core.presets import find_preset
+    from clipseg_live.core.settings import MatteShape, PromptStyle, parse_colour, prompt_styles, validated
 
     styles = prompt_styles(
-        count,
+        len(names),
         thresholds=threshold or (),
         colours=[parse_colour(text) for text in colour or ()],
         opacity=PromptStyle().opacity if opacity is None else opacity,
     )
-    return validated(Look, effect=effect or "tint", styles=styles)
+    styles = tuple(
+        style.model_copy(update={"shape": validated(MatteShape, **_nth(shapes, number, len(names)))})
+        for number, style in enumerate(styles)
+    )
+    others = [PromptStyle(role="negative")] * negative + [PromptStyle(role="contrast")] * contrast
+    effects = find_preset(preset)[0] if preset is not None else DEFAULT_EFFECTS
+    effects = parse_effects(effect) if effect is not None else effects
+    spare = [""] * len(others)
+    return validated(Look, effects=effects, styles=(*styles, *others), names=(*names, *spare))
+
+
+def _nth(options: dict[str, list[float]], number: int, count: int) -> dict[str, float]:
+    """Each option's value for one prompt. Raises UsageError where there are neither one nor ``count``."""
+    from clipseg_live.core.errors import UsageError
+
+    for name, values in options.items():
+        if len(values) not in (1, count):
+            raise UsageError(
+                f"There are {len(values)} values of {name} for {count} prompts: give one for all, or one for each."
+            )
+    return {name: values[0] if len(values) == 1 else values[number] for name, values in options.items()}
+
+
+def _mattes(preset: str | None, given: dict[str, Any]) -> "MatteSettings":
+    from clipseg_live.core.look import MatteSettings
+    from clipseg_live.core.presets import find_preset
+    from clipseg_live.core.settings import validated
+
+    base = MatteSettings() if preset is None else find_preset(preset)[1]
+    return validated(MatteSettings, **{**base.model_dump(), **given})
 
 
 def _engine(values: dict[str, Any]) -> "EngineSettings":
@@ -118,19 +211,27 @@ def _engine(values: dict[str, Any]) -> "EngineSettings":
 
 
 def _from_session(
-    path: Path, engine: dict[str, Any]
-) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, float]":
-    """Prompts, look, framing, engine (with what was given beside it) and smoothing of a session file."""
+    path: Path, engine: dict[str, Any], mattes: dict[str, Any]
+) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, MatteSettings]":
+    """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it."""
     from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.look import MatteSettings
     from clipseg_live.core.session_file import load_session
+    from clipseg_live.core.settings import validated
 
     saved = load_session(path)
     asking = [(row, prompt) for row in saved.shown() if (prompt := row.prompt) is not None]
-    if not asking:
+    if not any(row.style.role == "show" for row, _ in asking):
         raise UsageError(f"The session {path} shows no prompt: add one in the window first.")
-    prompts = tuple(prompt for _, prompt in asking)
-    look = saved.look(tuple(row for row, _ in asking))
-    return prompts, look, saved.framing, _engine({**saved.engine.model_dump(), **engine}), saved.smoothing
+    rows, prompts = tuple(row for row, _ in asking), tuple(prompt for _, prompt in asking)
+    places = {row.id: place for place, row in enumerate(rows)}
+    look = saved.look(rows)
+    styles = tuple(
+        style.model_copy(update={"against": tuple(places.get(at, -1) for at in style.against)}) for style in look.styles
+    )
+    matte = validated(MatteSettings, **{**saved.matte.model_dump(), **mattes})
+    chosen = _engine({**saved.engine.model_dump(), **engine})
+    return prompts, look.model_copy(update={"styles": styles}), saved.framing, chosen, matte
 
 
 def parse_time(text: str) -> Fraction:

@@ -353,7 +353,8 @@ class Picture:
     composed: uint8 (height, width, 3), what is shown. original: the frame without any overlay, same shape.
     maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
-    probability reaches the row's threshold. mattes: of the rows that are drawn, whose ids are ``drawn``. presence: for each id, 0 to 1, how surely it is in the picture.
+    probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
+    mattes: of the rows that are drawn, whose ids are ``drawn``.
     """
 
     composed: Pixels

@@ -1,28 +1,28 @@
 """How the masks are drawn, and which model makes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from clipseg_live.core.effects import is_private
 from clipseg_live.core.live import DISPLAY_MODES, LiveSettings
-from clipseg_live.core.settings import EFFECTS, FITS
+from clipseg_live.core.settings import DETAILS, FITS
 from clipseg_live.gui import theme
-from clipseg_live.gui.colours import ColourChooser
-from clipseg_live.gui.slide_field import SlideField
+from clipseg_live.gui.effect_list import EffectList
+from clipseg_live.gui.matte_section import MatteSection
 from clipseg_live.gui.state import Store
-from clipseg_live.gui.widgets import Choice, Segments, panel_sheet, small_label
+from clipseg_live.gui.widgets import Choice, IconButton, Segments, panel_sheet, small_label
 
 SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
 """Pixels of the model's input, multiples of its 16-pixel patch; None is the model's own."""
 
-_STRONGEST = 0.95
 _FOLDER = object()
 
 
 class LookPanel(QScrollArea):
-    """Effect, smoothing, display mode, model, device, inference size and fit; every change is live.
+    """Effects, mattes, display mode, model, device, inference size, fit and detail; every change is live.
 
     models: name and what a person reads, for each that is offered beside a folder. devices: names, "auto" first.
     """
@@ -58,28 +58,18 @@ class LookPanel(QScrollArea):
     # ---- what it is made of
 
     def _make_drawing(self) -> None:
-        names = {
-            "tint": self.tr("Tint"),
-            "outline": self.tr("Outline"),
-            "tint+outline": self.tr("Tint and outline"),
-            "heatmap": self.tr("Heatmap"),
-            "cutout": self.tr("Cut-out"),
-            "blur": self.tr("Blurred background"),
-            "raw": self.tr("Raw probabilities"),
-        }
-        self.effect = Choice(self.tr("Effect"), self._body)
-        self.effect.offer([(effect, names.get(effect, effect)) for effect in EFFECTS])
-        self.backdrop = Segments(
-            self.tr("Backdrop"),
-            [("checkerboard", self.tr("Checks")), ("colour", self.tr("Colour"))],
-            self._body,
-        )
-        self.backdrop_colour = ColourChooser(self.tr("Colour of the backdrop"), 30, self._body)
-        self.smoothing = SlideField(
-            self.tr("Smoothing"), bare=True, default=LiveSettings().smoothing, top=_STRONGEST, parent=self._body
-        )
-        self.smoothing.setFixedHeight(theme.CONTROL)
-        self.smoothing.setToolTip(self.tr("0 follows every answer at once; more is calmer, and later"))
+        self.effects = EffectList(self._store, self._body)
+        self.mattes = MatteSection(self._store, self._body)
+        self.reset_effects = self._reset_button(self.tr("Effects as at first"), self._reset_effects)
+        self.reset_mattes = self._reset_button(self.tr("Mattes as at first"), self.mattes.reset)
+
+    def _reset_button(self, name: str, act: Callable[[], None]) -> IconButton:
+        button = IconButton("undo", name, parent=self._body)
+        button.clicked.connect(act)
+        return button
+
+    def _reset_effects(self) -> None:
+        self._store.update(effects=LiveSettings().effects)
 
     def _make_display(self) -> None:
         names = {"smooth": self.tr("Smooth"), "locked": self.tr("Locked")}
@@ -98,28 +88,30 @@ class LookPanel(QScrollArea):
         self.fit = Choice(self.tr("Fit"), self._body)
         self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
         self.fit_hint = small_label("", self._body)
+        details = {"off": self.tr("Off"), "zoom": self.tr("Zoom on small objects"), "tiles": self.tr("Tiles (slow)")}
+        self.detail = Choice(self.tr("Detail"), self._body)
+        self.detail.offer([(detail, details.get(detail, detail)) for detail in DETAILS])
+        self.detail.setToolTip(self.tr("Zoom costs up to one more pass; tiles are for exports of large frames."))
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self._body)
         column.setContentsMargins(12, 10, 12, 14)
         column.setSpacing(8)
-        self._backdrop_label = self._label(self.tr("Backdrop"), self.backdrop)
-        picture = self._section(column, self.tr("Picture"))
-        picture.addWidget(self._label(self.tr("Effect"), self.effect), 0, 0)
-        picture.addWidget(self.effect, 0, 1, 1, 2)
-        picture.addWidget(self._backdrop_label, 1, 0)
-        picture.addWidget(self.backdrop, 1, 1)
-        picture.addWidget(self.backdrop_colour, 1, 2)
-        picture.addWidget(self._label(self.tr("Smoothing"), self.smoothing), 2, 0)
-        picture.addWidget(self.smoothing, 2, 1, 1, 2)
-        picture.addWidget(self._label(self.tr("Display"), self.mode), 3, 0)
-        picture.addWidget(self.mode, 3, 1, 1, 2)
-        picture.addWidget(self.mode_hint, 4, 1, 1, 2)
+        self._section(column, self.tr("Effects"), self.reset_effects)
+        column.addWidget(self.effects)
+        column.addSpacing(10)
+        self._section(column, self.tr("Mattes"), self.reset_mattes)
+        column.addWidget(self.mattes)
+        column.addSpacing(10)
+        display = self._section(column, self.tr("Display"))
+        display.addWidget(self._label(self.tr("Frames"), self.mode), 0, 0)
+        display.addWidget(self.mode, 0, 1)
+        display.addWidget(self.mode_hint, 1, 1)
         column.addSpacing(10)
         engine = self._section(column, self.tr("Inference"))
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
-            (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit),
+            (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit), (self.tr("Detail"), self.detail),
         )  # fmt: skip
         for place, (text, control) in enumerate(rows):
             engine.addWidget(self._label(text, control), place, 0)
@@ -127,10 +119,15 @@ class LookPanel(QScrollArea):
         engine.addWidget(self.fit_hint, len(rows), 1)
         column.addStretch(1)
 
-    def _section(self, column: QVBoxLayout, title: str) -> QGridLayout:
+    def _section(self, column: QVBoxLayout, title: str, beside: QWidget | None = None) -> QGridLayout:
         heading = QLabel(title, self._body)
         theme.set_kind(heading, "heading")
-        column.addWidget(heading)
+        line = QHBoxLayout()
+        line.addWidget(heading)
+        line.addStretch(1)
+        if beside is not None:
+            line.addWidget(beside)
+        column.addLayout(line)
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(8)
@@ -146,34 +143,29 @@ class LookPanel(QScrollArea):
         return label
 
     def _connect(self) -> None:
-        self.effect.picked.connect(lambda effect: self._store.update(effect=effect))
-        self.backdrop.picked.connect(lambda backdrop: self._store.update(backdrop=backdrop))
-        self.backdrop_colour.picked.connect(self._set_backdrop_colour)
-        self.smoothing.edited.connect(lambda value: self._store.update("smoothing", smoothing=value))
-        self.smoothing.released.connect(self._store.end_merge)
         self.mode.picked.connect(lambda mode: self._store.update(mode=mode))
         self.model.picked.connect(self._set_model)
         self.device.picked.connect(lambda device: self._edit_engine(device=device))
         self.input_size.picked.connect(lambda size: self._edit_engine(size=size))
         self.fit.picked.connect(lambda fit: self._edit_engine(fit=fit))
+        self.detail.picked.connect(lambda detail: self._edit_engine(detail=detail))
 
     # ---- showing the Store
 
     def _show(self) -> None:
         settings = self._store.settings
-        self.effect.show_value(settings.effect)
-        cutout = settings.effect == "cutout"
-        for widget in (self._backdrop_label, self.backdrop, self.backdrop_colour):
-            widget.setVisible(cutout)
-        self.backdrop.show_value(settings.backdrop)
-        self.backdrop_colour.show_colour(settings.backdrop_colour, hollow=settings.backdrop != "colour")
-        self.smoothing.show_value(settings.smoothing)
-        self.mode.show_value(settings.mode)
-        self.mode_hint.setText(
-            self.tr("Every frame is shown at once, with the newest mask.")
-            if settings.mode == "smooth"
-            else self.tr("Only frames with a mask of their own are shown, a little later.")
-        )
+        self.reset_effects.setEnabled(settings.effects != LiveSettings().effects)
+        self.reset_mattes.setEnabled(settings.matte != LiveSettings().matte)
+        held = settings.display != settings.mode or is_private(settings.effects)
+        self.mode.show_value(settings.display)
+        self.mode.setEnabled(not held)
+        if held:
+            hint = self.tr("Hiding effects show only frames with their own masks.")
+        elif settings.mode == "smooth":
+            hint = self.tr("Every frame is shown at once; mattes follow it.")
+        else:
+            hint = self.tr("Only frames with a mask of their own are shown, a little later.")
+        self.mode_hint.setText(hint)
         self._show_engine(settings)
 
     def _show_engine(self, settings: LiveSettings) -> None:
@@ -193,6 +185,7 @@ class LookPanel(QScrollArea):
         self.input_size.offer([(size, self._written_size(size)) for size in sizes])
         self.input_size.show_value(engine.size)
         self.fit.show_value(engine.fit)
+        self.detail.show_value(engine.detail)
         hints = {
             "stretch": self.tr("The whole picture, pressed into the model’s square."),
             "letterbox": self.tr("The whole picture in its own shape, with bars around it."),
@@ -207,10 +200,6 @@ class LookPanel(QScrollArea):
 
     def _edit_engine(self, **values: object) -> None:
         self._store.update(engine=self._store.settings.engine.model_copy(update=values))
-
-    def _set_backdrop_colour(self, colour: object) -> None:
-        """A chosen colour is also shown."""
-        self._store.update(backdrop_colour=colour, backdrop="colour")
 
     def _set_model(self, model: object) -> None:
         if model is not _FOLDER:

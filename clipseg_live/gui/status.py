@@ -132,17 +132,18 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
     kind = "with a timeline" if source.seekable else "live"
     stages = ", ".join(f"{name} {value:.1f}" for name, value in rates.stages.items())
     rate = f"{float(source.rate):.3f}" if source.rate else "-"
+    effects = "+".join(effect.kind for effect in settings.effects) or "none"
     return "\n".join(
         (
             f"clipseg-live {__version__}, Python {platform.python_version()}, {platform.platform()}",
             f"source: {kind}, {source.width}×{source.height}, {rate} a second, {source.state.value}",
             f"worker: {worker.state.value}, {worker.device or '-'} {worker.dtype}, {worker.restarts} restarts",
-            f"prompts: {len(settings.rows)}, effects {'+'.join(effect.kind for effect in settings.effects)}, mode {settings.mode}, "
+            f"prompts: {len(settings.rows)}, effects {effects}, mode {settings.display}, "
             f"smoothing {settings.matte.smoothing:g}, size {settings.engine.size or 'own'}, fit {settings.engine.fit}",
             f"a second: {rates.capture:.1f} captured, {rates.inference:.1f} segmented, {rates.display:.1f} shown",
             f"delay: median {rates.delay[0]:.0f} ms, 95 % {rates.delay[1]:.0f} ms",
             f"frames: {rates.dropped} dropped, {rates.skipped} skipped, {rates.unchanged} unchanged",
-            f"stages, ms: {stages or '-'}",
+            f"stages, ms: {stages or '-'}; edges: {status.effort}",
         )
     )
 
