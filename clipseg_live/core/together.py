@@ -115,7 +115,7 @@ def _lowered(raw: Maps, thresholds: NDArray[np.float32], evidence: Maps, own: Ma
 
     Rounding and the limits of log-odds must not decide what passes, so values are put on their side of the threshold.
     """
-    found = raw.copy()
+    found: Maps = raw.copy()
     changed = evidence != own
     for row, threshold in enumerate(thresholds):
         at = changed[row]

@@ -65,6 +65,7 @@ class EffectList(QWidget):
     def _menu_button(self, text: str, menu: QMenu) -> QToolButton:
         button = QToolButton(self)
         button.setText(text)
+        button.setAccessibleName(text)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.setMenu(menu)

@@ -21,7 +21,7 @@ class MatteSection(QWidget):
         self.smoothing = self._slide(self.tr("Steadiness"), "smoothing")
         self.follow = self._segments(self.tr("Follow motion"), "follow", on_off)
         self.refine = self._segments(self.tr("Crisp edges"), "refine", on_off)
-        kinds = [("independent", self.tr("Independent")), ("exclusive", self.tr("Exclusive"))]
+        kinds = [("independent", self.tr("Separate")), ("exclusive", self.tr("Exclusive"))]
         self.together = self._segments(self.tr("Prompts"), "together", kinds)
         self.none_level = self._slide(self.tr("None under"), "none_level")
         self.auto_hide = self._segments(self.tr("Hide absent"), "auto_hide", on_off)

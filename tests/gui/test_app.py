@@ -11,6 +11,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.core.effects import Blur, Raw
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.live import LiveSettings, SourceSpec
 from clipseg_live.gui import app, preferences
@@ -66,21 +67,21 @@ def test_it_starts_with_the_first_camera_and_ends_cleanly(
 
 def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices) -> None:
     source = SourceSpec(name="/films/walk.mp4")
-    preferences.save(path, Preferences(settings=LiveSettings(effect="raw"), recent=(source,)))
+    preferences.save(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(source,)))
     run(path, session, services)
-    assert session.last("open") == source and session.settings.effect == "raw"
+    assert session.last("open") == source and session.settings.effects == (Raw(),)
 
 
 def test_what_is_asked_for_comes_before_what_was_last(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
-    preferences.save(path, Preferences(settings=LiveSettings(effect="raw"), recent=(SourceSpec(name="demo:3"),)))
+    preferences.save(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(SourceSpec(name="demo:3"),)))
     run(
-        path, session, services, settings=LiveSettings(effect="blur"), source="demo:5", prompts=("mug", "hair"),
+        path, session, services, settings=LiveSettings(effects=(Blur(),)), source="demo:5", prompts=("mug", "hair"),
         model="shapes",
     )  # fmt: skip
     assert session.last("open") == SourceSpec(name="demo:5")
-    assert session.settings.effect == "blur" and session.settings.engine.model == "shapes"
+    assert session.settings.effects == (Blur(),) and session.settings.engine.model == "shapes"
     assert [row.text for row in session.settings.rows] == ["mug", "hair"]
 
 

@@ -2,14 +2,20 @@
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QColorDialog, QFileDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from clipseg_live.core.effects import KINDS, CutOut, Glow, Pixelate, Tint
 from clipseg_live.core.live import LiveSettings
-from clipseg_live.core.settings import DEFAULT_MODEL, EFFECTS, FITS, PALETTE
-from clipseg_live.gui.colours import ColourPopup
+from clipseg_live.core.look import MatteSettings
+from clipseg_live.core.presets import PRESETS
+from clipseg_live.core.settings import DEFAULT_MODEL, FITS, PALETTE
+from clipseg_live.gui.colours import ColourChooser, ColourPopup
+from clipseg_live.gui.effect_list import title_of
+from clipseg_live.gui.effect_options import EffectOptions
 from clipseg_live.gui.look_panel import SIZES, LookPanel
+from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
+from clipseg_live.gui.widgets import Choice
 from tests.gui.panel_tools import LEFT, click, drag, gone, show, top_level
 
 MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
@@ -47,9 +53,7 @@ def pick(qtbot, choice, text: str) -> None:
 @pytest.mark.parametrize(
     ("control", "text", "value"),
     [
-        ("effect", "Heatmap", lambda s: s.effect == "heatmap"),
-        ("effect", "Blurred background", lambda s: s.effect == "blur"),
-        ("effect", "Raw probabilities", lambda s: s.effect == "raw"),
+        ("detail", "Tiles (slow)", lambda s: s.engine.detail == "tiles"),
         ("model", "Shapes, built in", lambda s: s.engine.model == "shapes"),
         ("device", "CPU", lambda s: s.engine.device == "cpu"),
         ("input_size", "224 pixels", lambda s: s.engine.size == 224),
@@ -80,71 +84,155 @@ def test_long_names_can_be_read(qtbot, make):
 
 
 def test_a_list_by_keys(qtbot, make):
-    panel = make(effect="tint")
-    panel.effect.setFocus()
-    qtbot.keyClick(panel.effect, Qt.Key.Key_Down)
-    assert panel.store.settings.effect == "outline"
-
-
-def test_every_effect_and_fit_is_offered_with_a_name_and_every_size_fits_the_patch(make):
     panel = make()
-    assert [panel.effect.itemData(place) for place in range(panel.effect.count())] == list(EFFECTS)
+    panel.fit.setFocus()
+    qtbot.keyClick(panel.fit, Qt.Key.Key_Down)
+    assert panel.store.settings.engine.fit == FITS[1]
+
+
+def test_every_fit_is_offered_and_every_size_fits_the_patch(make):
+    panel = make()
     assert [panel.fit.itemData(place) for place in range(panel.fit.count())] == list(FITS)
-    names = [panel.effect.itemText(place) for place in range(panel.effect.count())]
-    assert len(set(names)) == len(names) and all(name[0].isupper() for name in names)
     assert all(size is None or size % 16 == 0 for size in SIZES)
 
 
-def test_the_backdrop_is_there_for_the_cut_out_alone(qtbot, make):
-    panel = make(effect="tint")
-    assert not panel.backdrop.isVisible() and not panel.backdrop_colour.isVisible()
-    pick(qtbot, panel.effect, "Cut-out")
-    assert panel.backdrop.isVisible() and panel.backdrop_colour.isVisible()
-    click(qtbot, panel.backdrop.button("colour"))
-    assert panel.store.settings.backdrop == "colour"
-    click(qtbot, panel.backdrop.button("checkerboard"))
-    assert panel.store.settings.backdrop == "checkerboard"
+def named(qtbot, panel, name: str) -> QToolButton:
+    """The button of the effect list with this name, once it is there."""
+
+    def found() -> list[QToolButton]:
+        return [
+            each
+            for each in panel.effects.findChildren(QToolButton)
+            if each.accessibleName() == name and each.isVisible()
+        ]
+
+    qtbot.waitUntil(lambda: len(found()) == 1)
+    return found()[0]
 
 
-def test_the_colour_of_the_backdrop_is_shown_once_it_is_chosen(qtbot, make):
-    panel = make(effect="cutout")
-    click(qtbot, panel.backdrop_colour)
-    click(qtbot, top_level(qtbot, ColourPopup).buttons[1])
-    assert panel.store.settings.backdrop_colour == PALETTE[1] and panel.store.settings.backdrop == "colour"
-    assert panel.backdrop.button("colour").isChecked()
+def kinds(panel) -> list[str]:
+    return [effect.kind for effect in panel.store.settings.effects]
+
+
+def test_effects_are_added_moved_and_removed(qtbot, make):
+    panel = make()
+    assert kinds(panel) == ["tint", "outline"]
+    offered = [action.text() for action in panel.effects.add_button.menu().actions() if not action.isSeparator()]
+    assert len(offered) == len(KINDS) and len(set(offered)) == len(offered)
+    next(each for each in panel.effects.add_button.menu().actions() if each.text() == title_of("glow")).trigger()
+    assert kinds(panel) == ["tint", "outline", "glow"]
+    click(qtbot, named(qtbot, panel, "Draw Glow earlier"))
+    assert kinds(panel) == ["tint", "glow", "outline"]
+    click(qtbot, named(qtbot, panel, "Remove Tint"))
+    assert kinds(panel) == ["glow", "outline"]
+    click(qtbot, named(qtbot, panel, "Draw Outline later"))  # it is the last already
+    assert kinds(panel) == ["glow", "outline"]
+    for _ in range(3):
+        panel.store.undo()
+    assert kinds(panel) == ["tint", "outline"] and not panel.store.can_undo
+    click(qtbot, named(qtbot, panel, "Remove Outline"))
+    click(qtbot, panel.reset_effects)
+    assert kinds(panel) == ["tint", "outline"] and not panel.reset_effects.isEnabled()
+
+
+def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
+    panel = make(effects=(Tint(), Glow()))
+    assert not panel.effects.findChildren(SlideField)
+    click(qtbot, named(qtbot, panel, "Options of Glow"))
+    qtbot.waitUntil(lambda: panel.effects.findChild(EffectOptions).isVisible())
+    slide = next(each for each in panel.effects.findChildren(SlideField) if each.accessibleName() == "Strength")
+    drag(slide, QPoint(slide.place_of(0.8), 10), QPoint(slide.place_of(0.6), 10), QPoint(slide.place_of(0.4), 10))
+    assert panel.store.settings.effects[1].strength == pytest.approx(0.4, abs=0.02)
     panel.store.undo()
-    assert panel.store.settings.backdrop == "checkerboard"
-    click(qtbot, panel.backdrop_colour)
-    click(qtbot, top_level(qtbot, ColourPopup).more)
-    dialog = top_level(qtbot, QColorDialog)
-    dialog.setCurrentColor(QColor(1, 2, 3))
+    assert panel.store.settings.effects == (Tint(), Glow()) and slide.value() == 80
+    click(qtbot, named(qtbot, panel, "Options of Glow"))
+    assert not [each for each in panel.effects.findChildren(SlideField) if each.isVisible()]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
+    panel = make(size=(340, 900), effects=(KINDS[kind](),))
+    fields = [name for name in KINDS[kind].model_fields if name != "kind"]
+    if fields:
+        click(qtbot, named(qtbot, panel, f"Options of {title_of(kind)}"))
+        options = panel.effects.findChild(EffectOptions)
+        assert options is not None and set(options._shows) == set(fields)
+    assert not panel.store.can_undo
+
+
+def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
+    panel = make(size=(340, 900), effects=(CutOut(),))
+    click(qtbot, named(qtbot, panel, "Options of Cut-out"))
+    options = panel.effects.findChild(EffectOptions)
+    pick(qtbot, options.findChild(Choice), "Colour")
+    assert panel.store.settings.effects[0].backdrop == "colour"
+    click(qtbot, options.findChild(ColourChooser))
+    click(qtbot, top_level(qtbot, ColourPopup).buttons[1])
+    assert panel.store.settings.effects[0].colour == PALETTE[1]
+    picture = tmp_path / "beach.png"
+    picture.write_bytes(b"")
+    click(qtbot, next(each for each in options.findChildren(QPushButton) if each.text() == "Choose…"))
+    dialog = top_level(qtbot, QFileDialog)
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectFile(str(picture))
     dialog.accept()
     gone(qtbot, dialog)
-    assert panel.store.settings.backdrop_colour == (1, 2, 3)
+    assert panel.store.settings.effects[0].file == picture
 
 
-def test_smoothing_by_mouse_and_keys_stays_under_one(qtbot, make):
-    panel = make(smoothing=0.3)
-    slider = panel.smoothing
-    drag(slider, QPoint(slider.place_of(0.3), 10), QPoint(slider.place_of(0.5), 10), QPoint(slider.width() + 50, 10))
-    assert panel.store.settings.smoothing == 0.95
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_preset_is_one_step(make, name):
+    panel = make(effects=(Tint(), Glow()), mode="locked")
+    actions = {action.text(): action for action in panel.effects.preset_button.menu().actions()}
+    actions[name.capitalize()].trigger()
+    assert (panel.store.settings.effects, panel.store.settings.matte) == PRESETS[name]
     panel.store.undo()
-    assert panel.store.settings.smoothing == 0.3 and not panel.store.can_undo
+    assert panel.store.settings.effects == (Tint(), Glow()) and not panel.store.can_undo
+
+
+def test_hiding_effects_hold_the_display_mode(qtbot, make):
+    panel = make(mode="smooth", effects=(Pixelate(),))
+    assert panel.mode.button("locked").isChecked() and not panel.mode.isEnabled()
+    assert "own masks" in panel.mode_hint.text()
+    click(qtbot, named(qtbot, panel, "Remove Pixelate"))
+    assert panel.mode.button("smooth").isChecked() and panel.mode.isEnabled()
+
+
+def test_matte_settings(qtbot, make):
+    panel = make(size=(340, 900))
+    assert not panel.mattes.none_level.isVisible() and not panel.reset_mattes.isEnabled()
+    click(qtbot, panel.mattes.together.button("exclusive"))
+    click(qtbot, panel.mattes.follow.button(False))
+    click(qtbot, panel.mattes.auto_hide.button(True))
+    matte = panel.store.settings.matte
+    assert (matte.together, matte.follow, matte.auto_hide) == ("exclusive", False, True)
+    assert panel.mattes.none_level.isVisible() and panel.mattes.present.isVisible()
+    click(qtbot, panel.reset_mattes)
+    assert panel.store.settings.matte == MatteSettings()
+
+
+def test_steadiness_by_mouse_and_keys(qtbot, make):
+    panel = make(matte=MatteSettings(smoothing=0.3))
+    slider = panel.mattes.smoothing
+    drag(slider, QPoint(slider.place_of(0.3), 10), QPoint(slider.place_of(0.5), 10), QPoint(slider.width() + 50, 10))
+    assert panel.store.settings.matte.smoothing == 1.0
+    panel.store.undo()
+    assert panel.store.settings.matte.smoothing == 0.3 and not panel.store.can_undo
     slider.setFocus()
     qtbot.keyClick(slider, Qt.Key.Key_Left)
-    assert panel.store.settings.smoothing == pytest.approx(0.29)
+    assert panel.store.settings.matte.smoothing == pytest.approx(0.29)
     qtbot.keyClick(slider, Qt.Key.Key_End)
     qtbot.mouseDClick(slider, LEFT)
-    assert panel.store.settings.smoothing == LiveSettings().smoothing
+    assert panel.store.settings.matte.smoothing == MatteSettings().smoothing
 
 
-def test_two_drags_of_smoothing_are_two_steps(make):
-    panel = make(smoothing=0.3)
-    slider = panel.smoothing
+def test_two_drags_of_steadiness_are_two_steps(make):
+    panel = make(matte=MatteSettings(smoothing=0.3))
+    slider = panel.mattes.smoothing
     for part in (0.5, 0.7):
         drag(slider, QPoint(slider.place_of(0.4), 10), QPoint(slider.place_of(part), 10))
     panel.store.undo()
-    assert panel.store.settings.smoothing == pytest.approx(0.5, abs=0.02)
+    assert panel.store.settings.matte.smoothing == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_display_mode_says_what_it_does(qtbot, make):
@@ -193,17 +281,17 @@ def test_settings_that_are_not_offered_are_shown_all_the_same(make):
 
 
 def test_showing_the_settings_changes_nothing(make):
-    panel = make(effect="cutout", backdrop="colour", smoothing=0.123, mode="locked")
+    panel = make(effects=(CutOut(backdrop="colour"),), matte=MatteSettings(smoothing=0.123), mode="locked")
     before = panel.store.settings
     panel.store.changed.emit()
     assert panel.store.settings is before and not panel.store.can_undo
-    assert panel.store.settings.smoothing == 0.123
+    assert panel.store.settings.matte.smoothing == 0.123
 
 
 def test_every_control_has_a_name_and_a_label_of_its_own(make):
-    panel = make(effect="cutout")
+    panel = make()
     controls = [
-        panel.effect, panel.backdrop_colour, panel.backdrop.button("colour"), panel.smoothing,
+        panel.effects.add_button, panel.effects.preset_button, panel.mattes.smoothing, panel.mattes.follow,
         panel.mode.button("smooth"), panel.mode.button("locked"), panel.model, panel.device,
         panel.input_size, panel.fit,
     ]  # fmt: skip
@@ -212,6 +300,6 @@ def test_every_control_has_a_name_and_a_label_of_its_own(make):
 
 
 def test_a_low_window_scrolls(make):
-    panel = make(size=(300, 260), effect="cutout")
+    panel = make(size=(300, 260), effects=(CutOut(),))
     assert panel.verticalScrollBar().maximum() > 0
     assert panel.widget().width() <= panel.viewport().width()

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.core.effects import Blur, Heatmap, Raw
 from clipseg_live.core.live import (
     Framing,
     LiveSettings,
@@ -83,8 +84,8 @@ def test_the_newest_picture_of_the_session_is_shown(window: MainWindow, session:
 
 
 def test_every_change_of_the_settings_reaches_the_session(window: MainWindow, session: FakeSession) -> None:
-    window.store.update(effect="blur")
-    assert session.settings.effect == "blur"
+    window.store.update(effects=(Blur(),))
+    assert session.settings.effects == (Blur(),)
     window.store.undo()
     assert session.settings == LiveSettings()
     assert not window.actions_by_name["undo"].isEnabled() and window.actions_by_name["redo"].isEnabled()
@@ -251,11 +252,11 @@ def test_a_dropped_session_takes_over_and_undo_brings_the_old_one_back(
     window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
 ) -> None:
     path = tmp_path / "mine.clipseg.json"
-    save_session(path, LiveSettings(effect="heatmap"))
+    save_session(path, LiveSettings(effects=(Heatmap(),)))
     assert drop(window.canvas, files(str(path)))
-    assert session.settings.effect == "heatmap" and texts(window) == ["Opened the session mine.clipseg.json."]
+    assert session.settings.effects == (Heatmap(),) and texts(window) == ["Opened the session mine.clipseg.json."]
     key(qtbot, window, "undo")
-    assert session.settings.effect == LiveSettings().effect
+    assert session.settings.effects == LiveSettings().effects
 
 
 @PLAIN_POSITION
@@ -437,7 +438,7 @@ def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
 def test_a_session_is_saved_and_opened_through_the_dialogs(
     window: MainWindow, session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    window.store.update(effect="raw")
+    window.store.update(effects=(Raw(),))
     key(qtbot, window, "save_session")
     dialog = dialog_of(QFileDialog)
     assert isinstance(dialog, QFileDialog)
@@ -445,15 +446,15 @@ def test_a_session_is_saved_and_opened_through_the_dialogs(
     dialog.selectFile("mine.clipseg.json")
     dialog.accept()
     path = tmp_path / "mine.clipseg.json"
-    assert load_session(path).effect == "raw"
-    window.store.update(effect="blur")
+    assert load_session(path).effects == (Raw(),)
+    window.store.update(effects=(Blur(),))
     qtbot.waitUntil(lambda: not any(isinstance(each, QFileDialog) for each in window.children()), timeout=2000)
     key(qtbot, window, "open_session")
     dialog = dialog_of(QFileDialog)
     assert isinstance(dialog, QFileDialog)
     dialog.selectFile(str(path))
     dialog.accept()
-    assert session.settings.effect == "raw"
+    assert session.settings.effects == (Raw(),)
 
 
 def test_a_session_that_cannot_be_saved_says_so(window: MainWindow, tmp_path: Path) -> None:
@@ -479,12 +480,12 @@ def test_closing_stops_the_session_once_and_keeps_everything(
     window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
 ) -> None:
     window.open_source(SourceSpec(name="/films/walk.mp4"))
-    window.store.update(effect="blur")
+    window.store.update(effects=(Blur(),))
     key(qtbot, window, "quit")
     window.shut_down()
     assert session.stops == 1 and not window.isVisible()
     kept, problem = preferences.load(tmp_path / "preferences.json")
-    assert problem == "" and kept.settings.effect == "blur"
+    assert problem == "" and kept.settings.effects == (Blur(),)
     assert kept.recent == (SourceSpec(name="/films/walk.mp4"),)
     assert kept.geometry and kept.panels
     session.show(picture())  # nobody listens any more

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
 
-_SMALL_SIDE, _SIDE = 240, 7
+_SMALL_SIDE, _SIDE = 240, 15
 """The neighbourhood is this many pixels wide in a picture whose shorter side is about so large."""
-_SQUARES = (np.arange(256) ** 2 / 255 + 0.5).astype(np.uint8)
+_SOLID = ((np.arange(256) / 255) ** 12 * 255 + 0.5).astype(np.uint8)
 """What is nearly solid counts most."""
 _LINEAR_LEVELS = 4095
 
@@ -45,8 +45,8 @@ def _foreground(
     shrink = max(1, min(height, width) // _SMALL_SIDE)
     size = -(-width // shrink), -(-height // shrink)
     small = rows * size[1] // height, columns * size[0] // width
-    front = _mean(picture, cv2.LUT(alpha, _SQUARES), size)[small]
-    behind = _mean(picture, cv2.LUT(cv2.bitwise_not(alpha), _SQUARES), size)[small]
+    front = _mean(picture, cv2.LUT(alpha, _SOLID), size)[small]
+    behind = _mean(picture, cv2.LUT(cv2.bitwise_not(alpha), _SOLID), size)[small]
     seen = picture[rows, columns].astype(np.float32)
     found = front + share * (seen - share * front - (1 - share) * behind)
     return np.asarray(np.clip(found, 0, 255), np.float32)

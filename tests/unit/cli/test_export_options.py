@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from clipseg_live import UsageError
 from clipseg_live.cli.export import _clock, parse_time
-from clipseg_live.core.settings import EngineSettings, ExportSettings, Look, validated
+from clipseg_live.core.effects import Outline
+from clipseg_live.core.look import ExportSettings, MatteSettings
+from clipseg_live.core.settings import EngineSettings, validated
 
 
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
@@ -37,9 +39,9 @@ def test_time_left_is_readable(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "name"),
     [
-        (Look, {"effect": "glow"}, "effect"),
+        (Outline, {"width": 99}, "width"),
         (ExportSettings, {"quality": 101}, "quality"),
-        (ExportSettings, {"smoothing": 1.0}, "smoothing"),
+        (MatteSettings, {"smoothing": 1.1}, "smoothing"),
         (ExportSettings, {"codec": "divx"}, "codec"),
         (EngineSettings, {"size": 5}, "size"),
     ],

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipseg_live.core.effects import KINDS, CutOut, Outline, Tint
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.live import Framing, LiveSettings, PromptPicture, PromptRow
+from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.session_file import load_session, save_session
-from clipseg_live.core.settings import EFFECTS, EngineSettings, PromptStyle
+from clipseg_live.core.settings import EngineSettings, PromptStyle
 
 rows = st.lists(
     st.builds(
@@ -32,8 +34,8 @@ rows = st.lists(
 sessions = st.builds(
     LiveSettings,
     rows=rows.map(tuple),
-    effect=st.sampled_from(EFFECTS),
-    smoothing=st.floats(0, 0.99),
+    effects=st.lists(st.sampled_from([kind() for kind in KINDS.values()]), max_size=4).map(tuple),
+    matte=st.builds(MatteSettings, smoothing=st.floats(0, 1), together=st.sampled_from(["independent", "exclusive"])),
     mode=st.sampled_from(["smooth", "locked"]),
     engine=st.builds(EngineSettings, model=st.text(max_size=9), size=st.none() | st.just(224)),
     framing=st.sampled_from([Framing(), Framing(mirror=True, turn=90, crop=(0.1, 0.2, 0.5, 0.6))]),
@@ -75,7 +77,7 @@ def test_new_rows_have_ids_and_colours_of_their_own_until_it_is_full() -> None:
         (b"[]", "not a session file"),
         (b'{"format": "clipseg-live session", "version": 2}', "newer clipseg-live"),
         (b'{"format": "clipseg-live session", "version": 1}', "a value that cannot be"),
-        (b'{"format": "clipseg-live session", "version": 1, "settings": {"smoothing": 3}}', "smoothing"),
+        (b'{"format": "clipseg-live session", "version": 1, "settings": {"matte": {"smoothing": 3}}}', "smoothing"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -105,3 +107,19 @@ def test_missing_and_unwritable_places_are_named(tmp_path: Path) -> None:
         load_session(tmp_path)
     with pytest.raises(Failure, match="could not be saved"):
         save_session(tmp_path / "none" / "x.json", LiveSettings())
+
+
+@pytest.mark.parametrize(
+    ("old", "effects", "smoothing"),
+    [
+        ({"effect": "tint+outline", "smoothing": 0.3}, (Tint(), Outline()), 0.3),
+        ({"effect": "cutout", "backdrop": "colour", "backdrop_colour": [1, 2, 3]},
+         (CutOut(backdrop="colour", colour=(1, 2, 3)),), MatteSettings().smoothing),
+        ({"backdrop": "checkerboard"}, (Tint(), Outline()), MatteSettings().smoothing),
+    ],
+)  # fmt: skip
+def test_sessions_of_before_effects_were_a_list_open(tmp_path, old, effects, smoothing) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({"format": "clipseg-live session", "version": 1, "settings": {"mode": "locked", **old}}))
+    found = load_session(path)
+    assert (found.effects, found.matte.smoothing, found.mode) == (effects, smoothing, "locked")

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clipseg_live import UsageError
-from clipseg_live.core.settings import PALETTE, ExportSettings, PromptStyle, parse_colour, prompt_styles
+from clipseg_live.core.look import ExportSettings
+from clipseg_live.core.settings import PALETTE, PromptStyle, parse_colour, prompt_styles
 
 levels = st.integers(0, 255)
 
