@@ -1,28 +1,34 @@
-"""Measure how fast pictures are composed with tint and outline, and print a table.
+"""Measure what it costs to make a picture out of maps: mattes (motion, time, edges) and effects; print a table.
 
     python scripts/bench_compose.py [--rounds 40] [--threads 2]
 
-The masks are the true ones of the demo scene, on a grid like the model's answers. "new answer" is a picture whose maps
-were never seen before; "again" is one more picture with the same maps, as most are when the model is slower than the
-camera. Where supervision is installed, its MaskAnnotator and PolygonAnnotator draw the very same masks, in turn with
-ours.
+The maps are the true masks of the demo scene on a grid like the model's answers, and the scene moves. "follow" is optical
+flow and what is carried along, "mattes" their edges at full size, "tint+outline" the effects. Where supervision is
+installed, its MaskAnnotator and PolygonAnnotator draw hard masks of the same maps, in turn with our effects on the very
+same masks.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.frame import Pixels
+from clipseg_live.core.effects import AnyEffect, Outline, Tint
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.look import Look
+from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
-from clipseg_live.core.settings import Look, prompt_styles
+from clipseg_live.core.settings import prompt_styles
 from clipseg_live.demo.scenes import Scene, SceneSettings
-from clipseg_live.video.compose import OverlayComposer
+from clipseg_live.video.compose import EffectComposer
+from clipseg_live.video.fitting import hard
+from clipseg_live.video.matting import MattePipeline
 from clipseg_live.video.resize import resize_map
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
@@ -32,6 +38,7 @@ GRID = 352
 SOFTNESS = 1.0
 """Deviation, in cells of the grid, of the transition at a mask's border."""
 THRESHOLD = 0.5
+EFFECTS: tuple[AnyEffect, ...] = (Tint(), Outline())
 MISSING = "supervision is not installed, so nothing is compared with it: 'pip install supervision' changes that."
 
 
@@ -43,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before = cv2.getNumThreads()
     cv2.setNumThreads(given.threads)
     try:
-        print(f"tint+outline, maps of {GRID}x{GRID}, milliseconds: median (best) of {given.rounds}")
+        print(f"maps of {GRID}x{GRID}, milliseconds: median (best) of {given.rounds}")
         print_ours(given.rounds)
         print_beside_supervision(given.rounds)
     finally:
@@ -51,17 +58,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def print_ours(rounds: int) -> None:
-    print(f"\n{'':<15}{'size':<11}{'prompts':>7}{'covered':>9}{'new answer':>16}{'again':>16}")
+    stages = "follow", "mattes", "tint+outline", "whole"
+    print(f"\n{'':<15}{'size':<11}{'prompts':>7}{'covered':>9}" + "".join(f"{stage:>16}" for stage in stages))
     for name, scale in SCALES.items():
         for size in SIZES:
             for count in PROMPTS:
-                picture, maps = example(size, count, scale)
-                times = measure(ours(picture, maps), rounds)
+                pictures, maps = example(size, count, scale)
+                times = Whole(pictures, maps).measured(rounds)
                 share = float((maps >= THRESHOLD).any(axis=0).mean())
-                print(
-                    f"{name:<15}{size[0]:>4}x{size[1]:<6}{count:>7}{share:>9.0%}"
-                    f"{told(times['new answer']):>16}{told(times['again']):>16}"
-                )
+                figures = "".join(f"{told(times[stage]):>16}" for stage in stages)
+                print(f"{name:<15}{size[0]:>4}x{size[1]:<6}{count:>7}{share:>9.0%}{figures}")
+
+
+class Whole:
+    """Frames of a moving scene, one after the other, with an answer for every eighth."""
+
+    def __init__(self, pictures: Sequence[Pixels], maps: Maps) -> None:
+        numbers = tuple(range(len(maps)))
+        self._pictures, self._maps = pictures, maps
+        self._styles = prompt_styles(len(maps), thresholds=[THRESHOLD])
+        self._request = MatteRequest(numbers, numbers, self._styles)
+        self._pipeline = MattePipeline()
+        self._composer = EffectComposer(Look(effects=EFFECTS, styles=self._styles))
+
+    def measured(self, rounds: int) -> dict[str, list[float]]:
+        """Seconds of each stage."""
+        times: dict[str, list[float]] = {name: [] for name in ("follow", "mattes", "tint+outline", "whole")}
+        for number in range(rounds + 2):
+            frame = Frame(self._pictures[number % len(self._pictures)], number, Fraction(number, 30))
+            if number % 8 == 0:
+                self._pipeline.take(self._maps, self._request.keys, number)
+            marks = [time.perf_counter()]
+            self._pipeline.show(frame, self._request.settings)
+            marks.append(time.perf_counter())
+            mattes = self._pipeline.mattes(frame, self._request)
+            marks.append(time.perf_counter())
+            self._composer.compose(frame.pixels, mattes, frame.time)
+            marks.append(time.perf_counter())
+            if number >= 2:  # the first ones fill caches
+                for name, begin, end in zip(times, marks, marks[1:], strict=False):
+                    times[name].append(end - begin)
+                times["whole"].append(marks[-1] - marks[0])
+        return times
 
 
 def print_beside_supervision(rounds: int) -> None:
@@ -73,25 +111,25 @@ def print_beside_supervision(rounds: int) -> None:
     size, count = (1920, 1080), 4
     print(f"\nbeside supervision {supervision.__version__}, {size[0]}x{size[1]}, {count} prompts, in turn in one run")
     for name, scale in SCALES.items():
-        picture, maps = example(size, count, scale)
-        times = measure({**ours(picture, maps), **theirs(picture, maps, supervision)}, rounds)
-        print(f"\n{name:<40}{'':>14}{'/ new answer':>14}{'/ again':>10}")
-        new, again = (statistics.median(times[mine]) for mine in ("new answer", "again"))
+        pictures, maps = example(size, count, scale)
+        times = measure({**ours(pictures[0], maps), **theirs(pictures[0], maps, supervision)}, rounds)
+        print(f"\n{name:<40}{'':>14}{'/ ours':>14}")
+        mine = statistics.median(times["ours, the same masks"])
         for what, seconds in times.items():
-            median = statistics.median(seconds)
-            print(f"  {what:<38}{told(seconds):>14}{median / new:>14.1f}{median / again:>10.1f}")
+            print(f"  {what:<38}{told(seconds):>14}{statistics.median(seconds) / mine:>14.1f}")
 
 
 def ours(picture: Pixels, maps: Maps) -> dict[str, Callable[[], object]]:
-    look = Look(effect="tint+outline", styles=prompt_styles(len(maps), thresholds=[THRESHOLD]))
-    fresh, again = OverlayComposer(look), OverlayComposer(look)
-    answer = maps.copy()
-    answer.setflags(write=False)
-    # Maps that could still be written to are never taken for those of the picture before.
-    return {
-        "new answer": lambda: fresh.compose(picture, maps),
-        "again": lambda: again.compose(picture, answer),
-    }
+    """Our effects on hard masks of the maps, ready-made."""
+    composer, mattes = hard_masks(picture, maps, EFFECTS)
+    return {"ours, the same masks": lambda: composer.compose(picture, mattes)}
+
+
+def hard_masks(picture: Pixels, maps: Maps, effects: tuple[AnyEffect, ...]) -> tuple[EffectComposer, Mattes]:
+    styles = prompt_styles(len(maps), thresholds=[THRESHOLD])
+    height, width = picture.shape[:2]
+    mattes = Mattes(height, width, tuple(hard(maps, styles, height, width)), maps)
+    return EffectComposer(Look(effects=effects, styles=styles)), mattes
 
 
 def theirs(picture: Pixels, maps: Maps, supervision: Any) -> dict[str, Callable[[], object]]:
@@ -114,13 +152,14 @@ def theirs(picture: Pixels, maps: Maps, supervision: Any) -> dict[str, Callable[
     }
 
 
-def example(size: tuple[int, int], count: int, scale: float) -> tuple[Pixels, Maps]:
-    """A frame of the demo scene, and the maps of ``count`` of its objects: float32 (count, GRID, GRID)."""
+def example(size: tuple[int, int], count: int, scale: float) -> tuple[list[Pixels], Maps]:
+    """Eight frames of the demo scene, and the maps of ``count`` of its objects: float32 (count, GRID, GRID)."""
     scene = Scene(0, *size, settings=SceneSettings(objects=max(PROMPTS), scale=scale))
     objects = scene.truth(0).objects[-count:]  # the topmost, which are seen whole
     small = [cv2.resize(each.matte, (GRID, GRID), interpolation=cv2.INTER_AREA) for each in objects]
     maps = np.stack([cv2.GaussianBlur(each, (0, 0), SOFTNESS) for each in small]).astype(np.float32)
-    return scene.picture(0), maps
+    there = [scene.picture(number) for number in range(5)]
+    return [*there, *there[3:0:-1]], maps  # and back again, so that it goes on for ever
 
 
 def measure(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,38 @@ import numpy as np
 from PIL import Image
 
 from clipseg_live import Prompt, Segmenter
-from clipseg_live.core.frame import Pixels
-from clipseg_live.core.settings import EFFECTS, Look, prompt_styles
+from clipseg_live.core.effects import (
+    KINDS,
+    AnyEffect,
+    Blur,
+    CutOut,
+    Glow,
+    Heatmap,
+    Labels,
+    Outline,
+    Pixelate,
+    SideBySide,
+    Spotlight,
+    Tint,
+    Wipe,
+)
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.look import Look
+from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.ports import Maps
+from clipseg_live.core.settings import PromptStyle, prompt_styles
 from clipseg_live.demo.scenes import Scene
-from clipseg_live.video.compose import OverlayComposer
+from clipseg_live.video.compose import EffectComposer
+from clipseg_live.video.matting import MattePipeline
 
 PHRASES = ("red circle", "blue star", "yellow heart")
 COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
 """None is its object's own, so that the masks are seen."""
+SHEET: tuple[tuple[tuple[AnyEffect, ...], ...], ...] = (
+    ((Tint(), Outline()), (Spotlight(), Glow(), Labels())),
+    ((CutOut(),), (Heatmap(), Outline())),
+    ((Blur(),), (Pixelate(),)),
+)
 MOMENT = 0
 """The frame of ``demo:`` that is shown."""
 ANIMATION_WIDTH, FRAME_MILLISECONDS = 800, 100
@@ -36,20 +61,38 @@ def main() -> None:
     picture = scene.picture(MOMENT)
     found = Segmenter.load("shapes").segment(picture, [Prompt.text(phrase) for phrase in PHRASES])
     save(picture, folder / "scene.png")
-    drawn = {}
-    for effect in EFFECTS:
-        styles = prompt_styles(len(PHRASES), colours=COLOURS, opacity=0.65)
-        composer = OverlayComposer(Look(effect=effect, styles=styles))
-        drawn[effect] = composer.compose(picture, found.probabilities)
-    save(drawn["outline"], folder / "demo.png")
-    drawn["nothing"] = picture
-    names = [*EFFECTS, "nothing"]
-    pairs = [np.hstack([drawn[left], drawn[right]]) for left, right in zip(names[::2], names[1::2], strict=False)]
-    save(np.vstack(pairs)[::2, ::2], folder / "effects.png")
+    mattes = mattes_of(scene, found.probabilities)
+    styles = prompt_styles(len(PHRASES), colours=COLOURS, opacity=0.65)
+    (folder / "effects").mkdir(exist_ok=True)
+    for kind, effect in KINDS.items():
+        before = (Tint(), Outline()) if effect in (Wipe, SideBySide) else ()
+        look = Look(effects=(*before, effect()), styles=styles, names=PHRASES)
+        drawn = EffectComposer(look).compose(picture, mattes)
+        small = Image.fromarray(drawn).resize((480, 270), Image.Resampling.LANCZOS)
+        small.save(folder / "effects" / f"{kind}.webp", quality=80, method=6)
+    save(drawn_as(picture, mattes, styles, (Spotlight(), Outline(), Glow(), Labels())), folder / "demo.png")
+    sheet = [np.hstack([drawn_as(picture, mattes, styles, each) for each in row]) for row in SHEET]
+    save(np.vstack(sheet)[::2, ::2], folder / "effects.png")
     rows, columns = np.nonzero(scene.truth(MOMENT).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
     WindowPictures(folder).make()
+
+
+def mattes_of(scene: Scene, maps: Maps) -> Mattes:
+    """Of the moment that is shown, as an export makes them."""
+    numbers = tuple(range(len(maps)))
+    pipeline, request = MattePipeline(), MatteRequest(numbers, numbers, prompt_styles(len(maps)))
+    frame = Frame(scene.picture(MOMENT), MOMENT, Fraction(MOMENT, 30))
+    pipeline.take(maps, numbers, MOMENT)
+    pipeline.show(frame, request.settings)
+    return pipeline.mattes(frame, request)
+
+
+def drawn_as(
+    picture: Pixels, mattes: Mattes, styles: tuple[PromptStyle, ...], effects: tuple[AnyEffect, ...]
+) -> Pixels:
+    return EffectComposer(Look(effects=effects, styles=styles, names=PHRASES)).compose(picture, mattes)
 
 
 class WindowPictures:

@@ -53,7 +53,7 @@ def test_supervision_is_given_the_very_same_masks(program, monkeypatch, capsys):
     assert "beside supervision 9.9, 1920x1080, 4 prompts" in out and program.MISSING not in out
     for mask in (Annotator.seen[0], Annotator.seen[-1]):
         assert mask.shape == (4, 1080, 1920) and mask.dtype == bool and 0.001 < mask.mean() < 0.5
-    picture, maps = program.example((1920, 1080), 4, 1.0)
-    look = program.Look(effect="tint", styles=program.prompt_styles(4))
-    changed = (program.OverlayComposer(look).compose(picture, maps) != picture).any(axis=2)
+    pictures, maps = program.example((1920, 1080), 4, 1.0)
+    composer, mattes = program.hard_masks(pictures[0], maps, (program.Tint(),))
+    changed = (composer.compose(pictures[0], mattes) != pictures[0]).any(axis=2)
     assert np.array_equal(changed, Annotator.seen[0].any(axis=0))
