@@ -2,10 +2,10 @@
 
     python scripts/bench_compose.py [--rounds 40] [--threads 2]
 
-The maps are the true masks of the demo scene on a grid like the model's answers, and the scene moves. "follow" is optical
-flow and what is carried along, "mattes" their edges at full size, "tint+outline" the effects. Where supervision is
-installed, its MaskAnnotator and PolygonAnnotator draw hard masks of the same maps, in turn with our effects on the very
-same masks.
+The maps are the true masks of the demo scene on a grid like the model's answers, and the scene moves. "follow" is
+optical flow and what is carried along, "mattes" their edges at full size, "tint+outline" the effects. Where supervision
+is installed, its MaskAnnotator and PolygonAnnotator draw hard masks of the same maps, in turn with our effects on the
+very same masks.
 """
 
 import argparse
