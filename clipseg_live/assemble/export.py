@@ -128,7 +128,8 @@ def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
         settings=settings.matte,
         cautious=is_private(settings.look.effects),
     )
-    return CausalMattes(request) if settings.time == "causal" else LookaheadMattes(request)
+    ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # without it there is nothing to look for
+    return LookaheadMattes(request) if ahead else CausalMattes(request)
 
 
 def _mask_sink(path: Path, request: ExportRequest, files: loading.ModelFiles) -> MaskSink:

@@ -35,11 +35,17 @@ def hidden_files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+PLAIN = ("--effect", "tint", "--smoothing", "0", "--no-follow", "--no-edges")
+"""Masks that are the engine's own."""
+
+
 def test_the_main_job(clipseg_live: Run, tmp_path: Path) -> None:
     """Timing and sound as they came in; the named object coloured and no other; masks that are the engine's."""
     clip = write_clip(tmp_path / "ein Clip – 日本.mp4", UNEVEN, sound=True)
     options = ["-p", "red circle", "-p", "blue star", "--model", "shapes", "--opacity", "1", "--quality", "95"]
-    result = clipseg_live("export", clip, *options, "-o", "out.mp4", "--masks", "out.jsonl", "--colour", "#00ff00")
+    result = clipseg_live(
+        "export", clip, *options, "-o", "out.mp4", "--masks", "out.jsonl", "--colour", "#00ff00", *PLAIN
+    )
     assert result.code == 0, result.err
     assert result.out.startswith("out.mp4: 10 frames in")
     assert result.err == ""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clipseg_live.assemble.live import framed, make_composer, open_live_source, open_recording
+from clipseg_live.assemble.live import framed, make_composer, make_matting, open_live_source, open_recording
 from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec, SourceState
 from clipseg_live.pipeline.session import Session
 from clipseg_live.video.files import VideoFileSource
@@ -29,6 +29,7 @@ def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path)
         open_source=open_live_source,
         frame_filter=framed,
         make_composer=make_composer,
+        make_matting=make_matting,
         make_engine=fake,
         open_sink=open_recording,
     )

@@ -93,7 +93,7 @@ def test_a_session_file_drives_the_export(clipseg_live: Run, tmp_path: Path) -> 
     by_session = clipseg_live("export", clip, "--session", "s.json", "-o", "s.mkv", "--codec", "ffv1")
     by_options = clipseg_live(
         "export", clip, "-p", "red circle", "--colour", "#00ff00", "--threshold", "0.4", "--opacity", "0.8",
-        "--model", "shapes", "-o", "o.mkv", "--codec", "ffv1",
+        "--model", "shapes", "--effect", "tint", "-o", "o.mkv", "--codec", "ffv1",
     )  # fmt: skip
     turned = clipseg_live("export", clip, "--session", "turned.json", "-o", "t.mkv", "--codec", "ffv1")
     assert (by_session.code, by_options.code, turned.code) == (0, 0, 0), by_session.err + turned.err

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 VIOLATIONS = [
     ("core/frame.py", "import clipseg_live.video.files", "Upper layers"),
-    ("video/effects.py", "import clipseg_live.model.devices", "Upper layers"),
+    ("video/compose.py", "import clipseg_live.model.devices", "Upper layers"),
     ("model/devices.py", "import clipseg_live.pipeline.stage", "Upper layers"),
     ("pipeline/stage.py", "import clipseg_live.cli.main", "Upper layers"),
     ("pipeline/export.py", "import torch", "Only the model"),

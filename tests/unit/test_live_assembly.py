@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import pytest
 
 from clipseg_live.assemble import desktop
 from clipseg_live.assemble.engine import make_engine
-from clipseg_live.assemble.live import open_live_source
+from clipseg_live.assemble.live import framed, make_composer, make_matting, open_live_source, open_recording
+from clipseg_live.core.effects import Glow, Outline, Tint
 from clipseg_live.core.errors import ModelError, SinkError, UsageError
+from clipseg_live.core.frame import Frame
 from clipseg_live.core.live import LiveSettings, Picture, PromptRow, SourceSpec
+from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings, PromptStyle
+from clipseg_live.pipeline.session import Session
+from clipseg_live.video.lookahead import CausalMattes
+from tests.live_engine import fake
 
 HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
 
@@ -63,18 +70,20 @@ def test_an_engine_changes_its_size_without_loading() -> None:
     assert told == ["Loading shapes"]
     picture = np.zeros((60, 80, 3), np.uint8)
     before = engine.segment(picture, [Prompt.text("x")]).probabilities.shape
-    engine.configure(112, "letterbox")
+    engine.configure(112, "letterbox", "off")
     after = engine.segment(picture, [Prompt.text("x")]).probabilities.shape
     assert (before, after) == ((1, 224, 224), (1, 84, 112))
     with pytest.raises(UsageError, match="multiple of 16"):
-        engine.configure(100, "stretch")
+        engine.configure(100, "stretch", "off")
 
 
 def picture(**values: object) -> Picture:
     pixels = np.full((6, 8, 3), 9, np.uint8)
     maps = np.zeros((2, 3, 4), np.float32)
     maps[0, :, 2:] = 1
-    given = {"maps": maps, "ids": (4, 7), **values}
+    alpha = np.repeat(np.array([[0, 0, 0, 0, 90, 255, 255, 255]], np.uint8), 6, axis=0)
+    mattes = Mattes(6, 8, (Matte(alpha, ((4, 0, 8, 6),)),), maps[:1], (1.0,))
+    given = {"maps": maps, "ids": (4, 7), "mattes": mattes, "drawn": (4,), **values}
     return Picture(pixels, pixels, 0, 0, Fraction(0), **given)  # type: ignore[arg-type]
 
 
@@ -90,7 +99,40 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
     composed, mask = (np.asarray(Image.open(path)) for path in paths)
     assert (composed == 9).all()
     assert "red-circle" in paths[1].name
-    assert set(np.unique(mask)) == {0, 255} and mask[0, -1] == 255 and mask[0, 0] == 0
+    assert set(np.unique(mask)) == {0, 90, 255} and mask[0, -1] == 255 and mask[0, 0] == 0
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="could not be saved"):
         desktop.save_snapshot(tmp_path / "file", picture(), LiveSettings())
+
+
+def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
+    """The same frames and answers through ``CausalMattes`` and a session's own threads; recordings are the very same
+    pictures (see the tests of sessions)."""
+    rows = (PromptRow(id=5, text="red"), PromptRow(id=2, text="green"))
+    settings = LiveSettings(rows=rows, mode="locked", effects=(Tint(), Glow(), Outline()))
+    session = Session(
+        settings, open_source=open_live_source, frame_filter=framed, make_composer=make_composer,
+        make_matting=make_matting, make_engine=fake, open_sink=open_recording,
+    )  # fmt: skip
+    shown, enough = [], threading.Event()
+
+    def keep() -> None:
+        picture = session.picture()
+        if picture is not None and picture.own:
+            shown.append(picture)
+        if len(shown) >= 12:
+            enough.set()
+
+    session.on_picture = keep
+    session.start()
+    session.open(SourceSpec(name="demo:", width=320, height=180))
+    assert enough.wait(20)
+    assert session.stop() == ()
+    styles = tuple(row.style for row in rows)
+    exported = CausalMattes(MatteRequest((0, 1), (5, 2), styles, settings.matte))
+    composer = make_composer(settings.look(rows))
+    assert any(picture.mattes is not None and picture.mattes.each[0].alpha.any() for picture in shown)
+    for picture in shown:
+        frame = Frame(picture.original, picture.index, picture.time, epoch=picture.epoch)
+        ((_, mattes),) = exported.feed(frame, picture.maps)
+        np.testing.assert_array_equal(composer.compose(frame.pixels, mattes, frame.time), picture.composed)
