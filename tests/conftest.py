@@ -5,6 +5,7 @@ import multiprocessing.resource_tracker
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def _children() -> set[str]:
     """Ids of this process's children, where the system tells."""
     listed: set[str] = set()
     for task in Path("/proc/self/task").glob("*/children"):
-        listed.update(task.read_text().split())
+        with suppress(OSError):  # a thread may end between being listed and being read
+            listed.update(task.read_text().split())
     tracker = multiprocessing.resource_tracker._resource_tracker._pid  # Python's own, as old as the process
     return listed - {str(tracker)}
