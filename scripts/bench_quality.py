@@ -1,0 +1,213 @@
+"""Measure the mattes against known truth, beside what a user would do otherwise.
+
+    python scripts/bench_quality.py                          # all clips and rates; about half an hour
+    python scripts/bench_quality.py --quick                  # two clips, one seed: what the table looks like
+    python scripts/bench_quality.py --json FILE --markdown FILE --pictures FOLDER
+
+Drawn scenes at 1280×720 and 30 frames a second, with an oracle in the model's place and with the built-in shapes model;
+pieces of photographs over photographs, and photographs under a moving camera, with the oracle. An answer for a frame is
+there one period of the answers after it; "each" gives every frame its own at once, as export does. Neither the oracle nor
+the shapes model says anything about CLIPSeg's own quality. Costs are measured by ``bench_mattes.py``.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import quality_clips as clips
+import quality_methods as methods
+from quality_measures import Figures, Judge
+
+from clipseg_live.core.frame import Frame
+
+RATES = (3, 10, 30, None)
+"""Answers a second; None for every frame its own, at once."""
+FRAMES = 60
+MEASURES = {
+    "iou": ("IoU", 3), "boundary": ("Boundary F within 2 pixels", 3),
+    "error": ("Error of the matte × 1000", 2), "flicker": ("Flicker × 1000", 2), "delay": ("Delay in frames", 0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """One clip with one model. kind: drawn, pasted or panned. seed: of the scene, and of the oracle."""
+
+    kind: str
+    name: str
+    seed: int
+    model: str
+    rates: tuple[int | None, ...] = RATES
+    frames: int = FRAMES
+
+    def shots(self) -> Iterator[clips.Shot]:
+        if self.kind == "drawn":
+            return clips.drawn(self.name, self.seed, self.frames)
+        return (clips.pasted if self.kind == "pasted" else clips.panned)(self.name, self.frames)
+
+    def model_of(self, rate: int | None) -> methods.Model:
+        if self.model == "shapes":
+            return methods.Shapes(clips.PHRASES)
+        return methods.Oracle(1000 * self.seed + (rate or 0))
+
+    def judge(self) -> Judge:
+        onset = clips.STILL_BEFORE + 1 if self.name == "sudden" else None
+        return Judge(self.kind != "panned", onset)
+
+
+def measure(run: Run) -> list[dict[str, Any]]:
+    """A row of figures for each rate and method."""
+    cv2.setNumThreads(1)
+    rows = []
+    for rate in run.rates:
+        for name, figures in measure_rate(run, rate).items():
+            rows.append({"kind": run.kind, "clip": run.name, "model": run.model, "rate": rate, "method": name,
+                         "figures": figures})  # fmt: skip
+    return rows
+
+
+def measure_rate(run: Run, rate: int | None) -> dict[str, Figures]:
+    model, judges = run.model_of(rate), {}
+    shown: dict[str, methods.Method] = {}
+    kept: list[tuple[clips.Shot, methods.Planes]] = []
+    for number, (shot, answers) in enumerate(answered(run.shots(), model, rate)):
+        frame = Frame(shot.pixels, number, Fraction(number, clips.RATE))
+        objects = len(shot.mattes)
+        if not shown:
+            shown = {name: methods.method(name, objects) for name in methods.METHODS}
+            judges = {name: [run.judge() for _ in range(objects)] for name in (*methods.METHODS, "lookahead")}
+        for maps, index in answers:
+            for each in shown.values():
+                each.take(maps, index)
+            if rate is None:
+                kept.append((shot, maps))
+        begun = rate is None or number >= clips.RATE // rate
+        for name, each in shown.items():
+            if begun:
+                see(judges[name], number, each.mattes(frame), shot)
+            else:
+                if isinstance(each, methods.Ours):
+                    each.show(frame)
+                for judge, matte in zip(judges[name], shot.mattes, strict=True):
+                    judge.miss(matte)
+    if kept:
+        pairs = ((shot.pixels, maps) for shot, maps in kept)
+        for number, found in enumerate(methods.lookahead(pairs, len(kept[0][1]), clips.RATE)):
+            see(judges["lookahead"], number, found, kept[number][0])
+    totals = {}
+    for name, each_object in judges.items():
+        total = Figures()
+        for judge in each_object:
+            total.add(judge.figures)
+        if total.flicker:
+            totals[name] = total
+    return totals
+
+
+def see(judges: Sequence[Judge], number: int, found: methods.Planes, shot: clips.Shot) -> None:
+    for k, judge in enumerate(judges):
+        step = None if shot.steps is None else shot.steps[k]
+        judge.see(number, found[k], shot.mattes[k], step, shot.camera)
+
+
+def answered(
+    shots: Iterator[clips.Shot], model: methods.Model, rate: int | None
+) -> Iterator[tuple[clips.Shot, list[tuple[methods.Planes, int]]]]:
+    """Each shot with the answers that are there when it is shown, and the numbers of their frames."""
+    period = 0 if rate is None else clips.RATE // rate
+    waiting: tuple[methods.Planes, int] | None = None
+    for number, shot in enumerate(shots):
+        answers = []
+        if waiting is not None and number >= waiting[1] + period:
+            answers.append(waiting)
+            waiting = None
+        if waiting is None:
+            waiting = model(shot.pixels, shot.mattes), number
+            if period == 0:
+                answers, waiting = [waiting], None
+        yield shot, answers
+
+
+def runs(quick: bool, seeds: Sequence[int]) -> list[Run]:
+    if quick:
+        return [Run("drawn", name, seeds[0], "oracle", (3,), 40) for name in ("slow", "sudden")]
+    found = [Run("drawn", name, seed, "oracle") for name in clips.DRAWN for seed in seeds]
+    found += [Run("drawn", name, seed, "shapes", (10, None), 45) for name in clips.DRAWN for seed in seeds]
+    found += [Run(kind, name, 7 + k, "oracle", (3, 10, None), 45)
+              for kind in ("pasted", "panned") for k, name in enumerate(clips.PHOTOGRAPHS)]  # fmt: skip
+    return found
+
+
+def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the same clip, model, rate and method over their seeds, as means."""
+    totals: dict[tuple[Any, ...], Figures] = {}
+    for row in rows:
+        key = (row["kind"], row["clip"], row["model"], row["rate"], row["method"])
+        totals.setdefault(key, Figures()).add(row["figures"])
+    heads = ("kind", "clip", "model", "rate", "method")
+    return [{**dict(zip(heads, key, strict=True)), **total.means()} for key, total in totals.items()]
+
+
+def tables(rows: Sequence[dict[str, Any]]) -> str:
+    """In Markdown: one table for each kind, model and measure; a line for each clip and rate, a column for each method."""
+    parts = []
+    columns = (*methods.METHODS, "lookahead")
+    by_group = itertools.groupby(rows, key=lambda row: (row["kind"], row["model"]))
+    for (kind, model), group in [(key, list(found)) for key, found in by_group]:
+        for measure_name, (title, digits) in MEASURES.items():
+            lines: dict[tuple[str, int | None], dict[str, float]] = {}
+            for row in group:
+                if row[measure_name] is not None:
+                    lines.setdefault((row["clip"], row["rate"]), {})[row["method"]] = row[measure_name]
+            if not lines:
+                continue
+            parts.append(f"\n### {kind.capitalize()}, {model}: {title}\n")
+            parts.append("| clip | answers a second | " + " | ".join(columns) + " |")
+            parts.append("|---|---|" + "---|" * len(columns))
+            for (clip, rate), cells in lines.items():
+                text = " | ".join(f"{cells[name]:.{digits}f}" if name in cells else "–" for name in columns)
+                parts.append(f"| {clip.rsplit('.', 1)[0]} | {rate or 'each'} | {text} |")
+    return "\n".join(parts).strip() + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", help="runs whose kind, clip or model has this name")
+    parser.add_argument("--tuning", action="store_true", help="the seeds that constants are chosen on")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path, help="write the tables here as well")
+    parser.add_argument("--pictures", type=Path, help="write strips of frames at an edge into this folder")
+    options = parser.parse_args(arguments)
+    if options.pictures:
+        import quality_strips
+
+        quality_strips.write(options.pictures)
+        return
+    wanted = runs(options.quick, clips.TUNING_SEEDS if options.tuning else clips.REPORTED_SEEDS)
+    if options.only:
+        wanted = [run for run in wanted if options.only in (run.kind, run.name, run.model)]
+    rows = []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for run, found in zip(wanted, pool.map(measure, wanted), strict=True):
+            print(f"{run.kind} {run.name} {run.seed} {run.model}", flush=True)
+            rows += found
+    means = merged(rows)
+    text = tables(means)
+    print(text)
+    if options.json:
+        options.json.write_text(json.dumps(means, indent=1), encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
