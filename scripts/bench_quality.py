@@ -7,7 +7,7 @@
 Drawn scenes at 1280×720 and 30 frames a second, with an oracle in the model's place and with the built-in shapes model;
 pieces of photographs over photographs, and photographs under a moving camera, with the oracle. An answer for a frame is
 there one period of the answers after it; "each" gives every frame its own at once, as export does. Neither the oracle nor
-the shapes model says anything about CLIPSeg's own quality. Costs are measured by ``bench_mattes.py``.
+the shapes model says anything about CLIPSeg's own quality. Costs are measured by ``bench_compose.py``.
 """
 
 import argparse

@@ -161,7 +161,7 @@ def panned(name: str, frames: int) -> Iterator[Shot]:
     shape = OUTLINES[name]
     low, high = shape[0].min(axis=0), shape[0].max(axis=0)
     centre = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2)
-    zoom = min(2.6, max(1.6, 0.5 * HEIGHT / float(high[1] - low[1])))
+    zoom = min(2.6, max(1.3, 0.5 * HEIGHT / float(high[1] - low[1])))
     before: Matrix | None = None
     for number in range(frames):
         camera = _camera(number, PHOTOGRAPHS.index(name), centre, zoom)

@@ -1,0 +1,94 @@
+"""Strips of consecutive frames at an object's edge, plain and ours, for ``bench_quality.py --pictures FOLDER``."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import quality_clips as clips
+import quality_methods as methods
+
+from clipseg_live.core.frame import Frame, Pixels
+
+SIDE = 240
+"""Pixels of the frame that one cell shows, around the object's border."""
+CELL = 160
+SHOWN = 5
+BEHIND = np.array((30, 32, 38), np.float32)
+"""The colour that an object is cut out on."""
+SCENES = (("slow", 3), ("fast", 3), ("occlusion", 10), ("shake", 10), ("small", 10), ("noise", 10))
+
+
+def write(folder: Path) -> None:
+    """Three pictures: scenes.webp, pasted.webp and panned.webp."""
+    folder.mkdir(parents=True, exist_ok=True)
+    seed = clips.REPORTED_SEEDS[0]
+    scenes = [strip(clips.drawn(name, seed, 45), rate) for name, rate in SCENES]
+    for name, rows in (
+        ("scenes", scenes),
+        ("pasted", [strip(clips.pasted(one, 45), 10) for one in clips.PHOTOGRAPHS]),
+        ("panned", [strip(clips.panned(one, 45), 10) for one in clips.PHOTOGRAPHS]),
+    ):
+        path = folder / f"{name}.webp"
+        picture = np.vstack(rows)[..., ::-1]
+        cv2.imwrite(str(path), picture, [cv2.IMWRITE_WEBP_QUALITY, 85])
+        print(path)
+
+
+def strip(shots: Iterator[clips.Shot], rate: int) -> Pixels:
+    """The frame, then its last frames cut out, first plain and then ours: uint8 (CELL, (1 + 2 × SHOWN) × CELL, 3)."""
+    oracle = methods.Oracle(1)
+    plain, ours = methods.method("plain", 1), methods.Ours(1)
+    cells: list[tuple[Pixels, Pixels, Pixels]] = []
+    for number, (shot, answers) in enumerate(_answered(shots, oracle, clips.RATE // rate)):
+        frame = Frame(shot.pixels, number, Fraction(number, clips.RATE))
+        for maps, index in answers:
+            plain.take(maps, index)
+            ours.take(maps, index)
+        if number < clips.RATE // rate:
+            ours.show(frame)
+            continue
+        found = [each.mattes(frame)[0] for each in (plain, ours)]
+        rows, columns = _place(shot.mattes[0])
+        seen = shot.pixels[rows, columns]
+        cells.append((_small(seen), *(_small(_cut(seen, matte[rows, columns])) for matte in found)))
+    last = cells[-2 * SHOWN :: 2]
+    gap = np.full((CELL, 6, 3), 255, np.uint8)
+    row = np.hstack([last[0][0], gap, *(cell[1] for cell in last), gap, *(cell[2] for cell in last)])
+    return np.vstack([row, np.full((4, row.shape[1], 3), 255, np.uint8)])
+
+
+def _answered(
+    shots: Iterator[clips.Shot], oracle: methods.Oracle, period: int
+) -> Iterator[tuple[clips.Shot, Sequence[tuple[methods.Planes, int]]]]:
+    waiting: tuple[methods.Planes, int] | None = None
+    for number, shot in enumerate(shots):
+        answers = []
+        if waiting is not None and number >= waiting[1] + period:
+            answers.append(waiting)
+            waiting = None
+        if waiting is None:
+            waiting = oracle(shot.pixels, shot.mattes[:1]), number
+        yield shot, answers
+
+
+def _place(matte: methods.Planes) -> tuple[slice, slice]:
+    """A square around the top right of a matte's border, where the eye finds most."""
+    ys, xs = np.nonzero(matte > 0.5)
+    if not len(ys):
+        ys, xs = np.array([matte.shape[0] // 2]), np.array([matte.shape[1] // 2])
+    big = max(np.ptp(ys), np.ptp(xs)) > SIDE
+    y, x = (ys.min() + SIDE // 3, np.median(xs)) if big else (np.mean((ys.min(), ys.max())), np.mean((xs.min(), xs.max())))
+    top = int(np.clip(y - SIDE / 2, 0, matte.shape[0] - SIDE))
+    left = int(np.clip(x - SIDE / 2, 0, matte.shape[1] - SIDE))
+    return slice(top, top + SIDE), slice(left, left + SIDE)
+
+
+def _cut(pixels: Pixels, matte: methods.Planes) -> Pixels:
+    alpha = matte[..., None]
+    return np.rint(pixels * alpha + BEHIND * (1 - alpha)).astype(np.uint8)
+
+
+def _small(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.resize(pixels, (CELL, CELL), interpolation=cv2.INTER_AREA), np.uint8)
