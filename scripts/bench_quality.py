@@ -4,10 +4,10 @@
     python scripts/bench_quality.py --quick                  # two clips, one seed: what the table looks like
     python scripts/bench_quality.py --json FILE --markdown FILE --pictures FOLDER
 
-Drawn scenes at 1280×720 and 30 frames a second, with an oracle in the model's place and with the built-in shapes model;
-pieces of photographs over photographs, and photographs under a moving camera, with the oracle. An answer for a frame is
-there one period of the answers after it; "each" gives every frame its own at once, as export does. Neither the oracle nor
-the shapes model says anything about CLIPSeg's own quality. Costs are measured by ``bench_compose.py``.
+Drawn scenes at 1280×720 and 30 frames a second, with an oracle in the model's place and with the built-in shapes
+model; pieces of photographs over photographs, and photographs under a moving camera, with the oracle. An answer for a
+frame is there one period of the answers after it; "each" gives every frame its own at once, as export does. Neither
+the oracle nor the shapes model says anything about CLIPSeg's own quality. ``bench_compose.py`` measures costs.
 """
 
 import argparse
@@ -156,7 +156,7 @@ def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:
-    """In Markdown: one table for each kind, model and measure; a line for each clip and rate, a column for each method."""
+    """In Markdown: a table for each kind, model and measure; a line for each clip and rate, a column a method."""
     parts = []
     columns = (*methods.METHODS, "lookahead")
     by_group = itertools.groupby(rows, key=lambda row: (row["kind"], row["model"]))

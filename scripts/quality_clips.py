@@ -1,8 +1,8 @@
 """Clips whose truth is known to the pixel, for ``bench_quality.py``: drawn scenes, pieces of photographs that move over
 other photographs, and photographs under a moving camera.
 
-The photographs are those that scikit-image is installed with. Where an outline was drawn by hand (``OUTLINES``), only the
-motion is exact, and no matte is judged by it.
+The photographs are those that scikit-image is installed with. Where an outline was drawn by hand (``OUTLINES``), only
+the motion is exact, and no matte is judged by it.
 """
 
 import math
@@ -83,14 +83,16 @@ def _polygon(*points: tuple[float, float]) -> Outline:
 
 OUTLINES: Mapping[str, Outline] = {
     "astronaut.png": _polygon(
-        (149, 44), (182, 22), (227, 17), (271, 39), (282, 88), (265, 116), (252, 122), (245, 166), (276, 193), (285, 232),
-        (315, 249), (332, 276), (340, 321), (310, 332), (282, 365), (265, 398), (263, 480), (50, 480), (28, 442), (22, 310),
-        (50, 243), (111, 205), (105, 182), (122, 149), (166, 138), (171, 122), (155, 99),
+        (149, 44), (182, 22), (227, 17), (271, 39), (282, 88), (265, 116), (252, 122), (245, 166), (276, 193),
+        (285, 232), (315, 249), (332, 276), (340, 321), (310, 332), (282, 365), (265, 398), (263, 480),
+        (50, 480), (28, 442), (22, 310), (50, 243), (111, 205), (105, 182), (122, 149), (166, 138), (171, 122),
+        (155, 99),
     ),
     "camera.png": _polygon(
-        (155, 111), (155, 83), (177, 66), (216, 64), (252, 94), (250, 122), (256, 133), (298, 130), (304, 149), (301, 177),
-        (282, 205), (265, 210), (282, 249), (260, 282), (238, 293), (210, 282), (188, 298), (155, 343), (138, 359),
-        (135, 398), (141, 480), (0, 480), (0, 254), (17, 210), (61, 144), (99, 116), (138, 105),
+        (155, 111), (155, 83), (177, 66), (216, 64), (252, 94), (250, 122), (256, 133), (298, 130), (304, 149),
+        (301, 177), (282, 205), (265, 210), (282, 249), (260, 282), (238, 293), (210, 282), (188, 298),
+        (155, 343), (138, 359), (135, 398), (141, 480), (0, 480), (0, 254), (17, 210), (61, 144), (99, 116),
+        (138, 105),
     ),
     "cell.png": _ellipse(311, 272, 48, 48),
     "chelsea.png": _ellipse(273, 184, 57, 48),
@@ -139,7 +141,9 @@ def _seen(name: str, camera: Matrix) -> Pixels:
     """A photograph under a camera; its borders are mirrored outwards."""
     halved = camera @ np.diag([0.5, 0.5, 1.0])
     return np.asarray(
-        cv2.warpAffine(_photograph(name), halved, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT),
+        cv2.warpAffine(
+            _photograph(name), halved, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        ),
         np.uint8,
     )
 

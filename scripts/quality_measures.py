@@ -23,8 +23,8 @@ def iou(found: Mask, true: Mask) -> float:
 
 
 def boundary_f(found: Mask, true: Mask, tolerance: int = 2) -> float:
-    """The boundary F-measure of DAVIS (Perazzi et al., CVPR 2016): harmonic mean of the shares of either border that lie
-    within ``tolerance`` pixels of the other; 1 where both are empty."""
+    """The boundary F-measure of DAVIS (Perazzi et al., CVPR 2016): harmonic mean of the shares of either border that
+    lie within ``tolerance`` pixels of the other; 1 where both are empty."""
     one, other = _border(found), _border(true)
     if not one.any() or not other.any():
         return float(not one.any() and not other.any())

@@ -35,9 +35,9 @@ class Model(Protocol):
 class Oracle:
     """The true mattes as a model of CLIPSeg's resolution would give them at best, and then disturbed.
 
-    Means over the tokens; noise of deviation ``noise`` a token, blurred over space (deviation 0.8 tokens) and correlated
-    over answers (0.7 from one to the next); with probability ``misses`` an answer is weakened to 0.3 of itself, and with
-    ``blobs`` it fires in a false place as large as a few tokens. Raised to 352×352 bilinearly.
+    Means over the tokens; noise of deviation ``noise`` a token, blurred over space (deviation 0.8 tokens) and
+    correlated over answers (0.7 from one to the next); with probability ``misses`` an answer is weakened to 0.3 of
+    itself, and with ``blobs`` it fires in a false place as large as a few tokens. Raised to 352×352 bilinearly.
     """
 
     seed: int

@@ -79,7 +79,9 @@ def _place(matte: methods.Planes) -> tuple[slice, slice]:
     if not len(ys):
         ys, xs = np.array([matte.shape[0] // 2]), np.array([matte.shape[1] // 2])
     big = max(np.ptp(ys), np.ptp(xs)) > SIDE
-    y, x = (ys.min() + SIDE // 3, np.median(xs)) if big else (np.mean((ys.min(), ys.max())), np.mean((xs.min(), xs.max())))
+    y, x = (
+        (ys.min() + SIDE // 3, np.median(xs)) if big else (np.mean((ys.min(), ys.max())), np.mean((xs.min(), xs.max())))
+    )
     top = int(np.clip(y - SIDE / 2, 0, matte.shape[0] - SIDE))
     left = int(np.clip(x - SIDE / 2, 0, matte.shape[1] - SIDE))
     return slice(top, top + SIDE), slice(left, left + SIDE)

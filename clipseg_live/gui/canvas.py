@@ -22,6 +22,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPushButton, QWidget
 
+from clipseg_live.core.effects import Wipe, is_private
+from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import LiveSettings, Picture
 from clipseg_live.gui import canvas_paint, theme
 from clipseg_live.gui.canvas_paint import Notice, Reading
@@ -29,6 +31,8 @@ from clipseg_live.gui.canvas_paint import Notice, Reading
 MOST_ZOOM = 16.0
 _SMALLEST_BOX = 6.0
 _NUDGE = 0.02
+_GRASP = 7.0
+"""Pixels of the widget on each side of the wipe's line from which it can be dragged."""
 _ARROWS = {
     Qt.Key.Key_Left: QPointF(-1, 0), Qt.Key.Key_Right: QPointF(1, 0),
     Qt.Key.Key_Up: QPointF(0, -1), Qt.Key.Key_Down: QPointF(0, 1),
@@ -38,9 +42,11 @@ _ARROWS = {
 class Canvas(QWidget):
     """Shows a ``Picture``, fitted. The wheel zooms about the pointer, a drag moves, two clicks ask for full screen.
 
+    While B is held, the untouched picture is shown, unless an effect hides something. A wipe's line can be dragged.
     While a box is drawn: a drag, or the arrows (with Shift the size) and Enter; Esc or another button gives up.
     box_drawn: the purpose and a QRectF in shares (0 to 1) of the picture. box_cancelled: its purpose.
-    dropped: list of Path. action: name of the notice's button that was pressed.
+    dropped: list of Path. action: name of the notice's button that was pressed. wipe_moved: where the line of the wipe
+    is wanted, as a share of the width; wipe_released once it is let go.
     """
 
     box_drawn = Signal(object, QRectF)
@@ -48,6 +54,8 @@ class Canvas(QWidget):
     dropped = Signal(list)
     full_screen_asked = Signal()
     action = Signal(str)
+    wipe_moved = Signal(float)
+    wipe_released = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,6 +77,8 @@ class Canvas(QWidget):
         self._box: QRectF | None = None
         self._notice: Notice | None = None
         self._buttons: list[QPushButton] = []
+        self._before = False
+        self._wiping = False
 
     def sizeHint(self) -> QSize:
         return QSize(960, 540)
@@ -95,19 +105,34 @@ class Canvas(QWidget):
         if picture is None:
             self._picture = self._image = None
         elif picture is not self._picture:
-            pixels = np.ascontiguousarray(picture.composed)
-            height, width = pixels.shape[:2]
-            packed = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-            # Converting and scaling this format takes half as long as scaling the packed one.
-            image = packed.convertToFormat(QImage.Format.Format_RGB32)
+            image = _image_of(picture.original if self.comparing else picture.composed)
             if self._image is not None and self._image.size() != image.size():
                 self._zoom, self._centre = 1.0, QPointF(0.5, 0.5)
             self._picture, self._image = picture, image
         self.update()
 
+    @property
+    def comparing(self) -> bool:
+        """Whether the untouched picture is shown."""
+        return self._before and not is_private(self._settings.effects)
+
+    def compare(self, before: bool) -> None:
+        """Show the untouched picture, or what is drawn again."""
+        if before != self._before:
+            self._before = before
+            self._draw_again()
+
     def show_settings(self, settings: LiveSettings) -> None:
-        """Texts and colours for the read-out under the pointer."""
-        self._settings = settings
+        """Texts and colours for the read-out under the pointer, and where a wipe's line is."""
+        compared, self._settings = self.comparing, settings
+        if compared != self.comparing:
+            self._draw_again()
+        self.update()
+
+    def _draw_again(self) -> None:
+        picture, self._picture = self._picture, None
+        if picture is not None:
+            self.show_picture(picture)
         self.update()
 
     def show_notice(self, notice: Notice | None) -> None:
@@ -220,6 +245,7 @@ class Canvas(QWidget):
             if notice is not None:
                 text = f"{notice.title}   {notice.text}".strip()
                 canvas_paint.paint_line(painter, bounds, text, notice.colour)
+            self._paint_compared(painter, bounds)
             if self._pointer is not None and self._drag is None and (found := self.readings(self._pointer)):
                 canvas_paint.paint_readings(painter, self._pointer, bounds, found)
         if self.hasFocus() and self.window().isActiveWindow() and not self.window().isFullScreen():
@@ -229,6 +255,29 @@ class Canvas(QWidget):
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
 
+    def _paint_compared(self, painter: QPainter, bounds: QRectF) -> None:
+        line = self._wipe_line()
+        if line is not None and bounds.left() <= line <= bounds.right():
+            middle = self.picture_rect().intersected(bounds).center().y()
+            canvas_paint.paint_grip(painter, QPointF(line, middle), self._wiping or self._on_wipe(self._pointer))
+        if self._before and self._image is not None:
+            text = self.tr("Before") if self.comparing else self.tr("Hiding effects stay on")
+            canvas_paint.paint_line(painter, bounds, text, theme.ACCENT if self.comparing else theme.WARNING)
+
+    def _wipe_line(self) -> float | None:
+        """Where the line of the first wipe is, in the widget's pixels across; None without one."""
+        at = next((effect.at for effect in self._settings.effects if isinstance(effect, Wipe)), None)
+        if at is None or self._image is None or self.comparing:
+            return None
+        area = self.picture_rect()
+        return area.x() + at * area.width()
+
+    def _on_wipe(self, point: QPointF | None) -> bool:
+        line = self._wipe_line()
+        if point is None or line is None or not self.picture_rect().contains(QPointF(line, point.y())):
+            return False
+        return abs(point.x() - line) <= _GRASP
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         left = event.button() == Qt.MouseButton.LeftButton
         if self._purpose is not None:
@@ -237,6 +286,8 @@ class Canvas(QWidget):
                 self._box = QRectF(self._corner, self._corner)
             else:
                 self.cancel_box()
+        elif left and self._on_wipe(event.position()):
+            self._wiping = True
         elif left or event.button() == Qt.MouseButton.MiddleButton:
             self._drag = event.position(), QPointF(self._centre)
         self.update()
@@ -245,15 +296,23 @@ class Canvas(QWidget):
         self._pointer = event.position()
         if self._purpose is not None and self._corner is not None:
             self._box = QRectF(self._corner, self._inside(event.position())).normalized()
+        elif self._wiping:
+            self.wipe_moved.emit(self._inside(event.position()).x())
         elif self._drag is not None:
             start, centre = self._drag
             self._centre = QPointF(centre)
             moved = event.position() - start
             self.move_by(moved.x(), moved.y())
+        elif self._purpose is None:
+            on_wipe = self._on_wipe(event.position())
+            self.setCursor(Qt.CursorShape.SplitHCursor if on_wipe else Qt.CursorShape.ArrowCursor)
         self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._drag = None
+        if self._wiping:
+            self._wiping = False
+            self.wipe_released.emit()
         if self._purpose is not None and self._corner is not None:
             self._corner = None
             box = self._box_on_widget()
@@ -292,8 +351,17 @@ class Canvas(QWidget):
             self.update()
         elif arrow is not None and shift:
             self.move_by(-40 * arrow.x(), -40 * arrow.y())
+        elif event.key() == Qt.Key.Key_B and not event.modifiers():
+            if not event.isAutoRepeat():
+                self.compare(True)
         else:
             super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_B and self._before and not event.isAutoRepeat():
+            self.compare(False)
+        else:
+            super().keyReleaseEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
@@ -301,6 +369,7 @@ class Canvas(QWidget):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
+        self.compare(False)
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -391,6 +460,13 @@ class Canvas(QWidget):
         for button in self._buttons:
             button.move(left, int(canvas_paint.buttons_top(bounds, height)))
             left += button.width() + gap
+
+
+def _image_of(pixels: Pixels) -> QImage:
+    height, width = pixels.shape[:2]
+    packed = QImage(np.ascontiguousarray(pixels).data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    # Converting and scaling this format takes half as long as scaling the packed one.
+    return packed.convertToFormat(QImage.Format.Format_RGB32)
 
 
 def _paths(event: QDropEvent) -> list[Path]:

@@ -90,6 +90,17 @@ def paint_line(painter: QPainter, bounds: QRectF, text: str, colour: str) -> Non
     painter.drawText(card.adjusted(28, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
 
 
+def paint_grip(painter: QPainter, point: QPointF, held: bool) -> None:
+    """The handle of the wipe's line: a disc with an arrow to either side."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(QColor(255, 255, 255, 235), 1.5))
+    painter.setBrush(QColor(theme.ACCENT) if held else QColor(17, 18, 20, 200))
+    painter.drawEllipse(point, 13, 13)
+    for way in (-1, 1):
+        tip = point + QPointF(8 * way, 0)
+        painter.drawPolyline([tip + QPointF(-4 * way, -4), tip, tip + QPointF(-4 * way, 4)])
+
+
 def paint_notice(painter: QPainter, bounds: QRectF, notice: Notice, dimmed: bool) -> None:
     """In the middle of ``bounds``; its buttons come below (``buttons_top``)."""
     if dimmed:

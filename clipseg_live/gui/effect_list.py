@@ -35,6 +35,29 @@ def title_of(kind: str) -> str:
     return names.get(kind, kind.capitalize())
 
 
+def help_of(kind: str) -> str:
+    """What an effect does, in one sentence."""
+    sentences = {
+        "tint": _tr("Fills each matte with its prompt's colour."),
+        "outline": _tr("Draws a line along each border."),
+        "glow": _tr("Light that falls off outside each border."),
+        "labels": _tr("Each prompt's name beside what it found."),
+        "spotlight": _tr("Darkens what no prompt found."),
+        "desaturate": _tr("Takes the colour out of what no prompt found."),
+        "blur": _tr("Puts the background, or what was found, out of focus."),
+        "invert": _tr("Turns colours round inside the mattes."),
+        "cutout": _tr("Puts what was found on a colour, a checkerboard, a picture or a video."),
+        "heatmap": _tr("Colours the picture by the highest probability."),
+        "raw": _tr("The model's probabilities in place of the picture."),
+        "matte": _tr("The mattes in place of the picture, white on black."),
+        "wipe": _tr("Untouched left of a line, drawn right of it; drag the line on the picture."),
+        "sidebyside": _tr("The untouched picture and the drawn one beside it."),
+        "pixelate": _tr("Hides what was found under coarse squares."),
+        "blackout": _tr("Hides what was found under black."),
+    }
+    return sentences.get(kind, "")
+
+
 class EffectList(QWidget):
     """One row an effect; the row that is chosen shows its options below."""
 
@@ -48,6 +71,8 @@ class EffectList(QWidget):
         self._rows.setSpacing(2)
         self.add_button = self._menu_button(_tr("+ Effect"), self._add_menu())
         self.preset_button = self._menu_button(_tr("Preset"), self._preset_menu())
+        self.add_button.setStatusTip(_tr("Adds an effect; they are drawn from the top of the list down."))
+        self.preset_button.setStatusTip(_tr("Changes effects and mattes to a set that goes together."))
         buttons = QHBoxLayout()
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.preset_button)
@@ -76,7 +101,7 @@ class EffectList(QWidget):
         for name, kinds in _GROUPS:
             menu.addSection(_tr(name))
             for kind in kinds:
-                menu.addAction(title_of(kind), partial(self.add, kind))
+                menu.addAction(title_of(kind), partial(self.add, kind)).setStatusTip(help_of(kind))
         return menu
 
     def _preset_menu(self) -> QMenu:
@@ -156,6 +181,7 @@ class EffectList(QWidget):
 
     def _row(self, place: int, effect: AnyEffect) -> QWidget:
         row, title = QWidget(self), title_of(effect.kind)
+        row.setStatusTip(help_of(effect.kind))
         line = QHBoxLayout(row)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(2)

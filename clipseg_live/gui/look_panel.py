@@ -49,6 +49,7 @@ class LookPanel(QScrollArea):
         self._make_drawing()
         self._make_display()
         self._make_engine()
+        self._explain()
         self._lay_out()
         self._connect()
         self.setWidget(self._body)
@@ -197,6 +198,20 @@ class LookPanel(QScrollArea):
         return self.tr("The model’s own") if size is None else self.tr("{} pixels").format(size)
 
     # ---- edits
+
+    def _explain(self) -> None:
+        texts: tuple[tuple[QWidget, str], ...] = (
+            (self.reset_effects, self.tr("Tint and outline, as at first.")),
+            (self.reset_mattes, self.tr("All of the matte settings as at first.")),
+            (self.mode, self.tr("Smooth shows every frame at once; locked waits for each frame's own mask.")),
+            (self.model, self.tr("What answers the prompts; a folder may hold other CLIPSeg weights.")),
+            (self.device, self.tr("Where the model runs.")),
+            (self.input_size, self.tr("Larger finds smaller things, and takes longer.")),
+            (self.fit, self.tr("How the picture is brought into the model's square.")),
+            (self.detail, self.tr("Looks again, closer, at small objects or at parts of the picture.")),
+        )
+        for control, text in texts:
+            control.setStatusTip(text)
 
     def _edit_engine(self, **values: object) -> None:
         self._store.update(engine=self._store.settings.engine.model_copy(update=values))

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent
-from PySide6.QtWidgets import QMainWindow, QMenu
+from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QStatusTipEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
+from clipseg_live.core.effects import Wipe
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Message, PromptPicture, SourceSpec, SourceState
 from clipseg_live.core.ports import LiveSession
@@ -118,6 +119,13 @@ class MainWindow(QMainWindow):
         self.hide()
         self._session.stop()
 
+    def event(self, event: QEvent) -> bool:
+        """Qt sends the help of a control here when the pointer enters it, and nothing when it leaves."""
+        if isinstance(event, QStatusTipEvent):
+            self.body.help_line.point(event.tip())
+            return True
+        return super().event(event)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         self.shut_down()
         event.accept()
@@ -144,8 +152,13 @@ class MainWindow(QMainWindow):
         self.canvas.box_drawn.connect(self._box_drawn)
         self.canvas.dropped.connect(self._dropped)
         self.canvas.full_screen_asked.connect(self._full_screen)
+        self.canvas.wipe_moved.connect(self._move_wipe)
+        self.canvas.wipe_released.connect(self._store.end_merge)
         self.prompts.box_requested.connect(lambda row_id: self._begin_box(("prompt", row_id)))
         bar, view = self.transport, self.canvas
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        application.focusChanged.connect(self._focus_changed)
         self.actions_by_name = make_actions(
             self,
             view,
@@ -187,6 +200,9 @@ class MainWindow(QMainWindow):
         self.body.menu_button.setMenu(menu)
         self._settings_changed()
 
+    def _focus_changed(self, old: QWidget | None, now: QWidget | None) -> None:
+        self.body.help_line.focus(now)
+
     def _take_picture(self) -> None:
         picture = self._session.picture()
         if picture is not None:  # until the next source has one, the last picture of the old one stays
@@ -224,6 +240,12 @@ class MainWindow(QMainWindow):
         elif isinstance(purpose, tuple) and self.canvas.picture is not None:
             self.body.go_to(0)
             self.prompts.set_picture(purpose[1], cut_out(self.canvas.picture.original, box))
+
+    def _move_wipe(self, at: float) -> None:
+        effects = self._store.settings.effects
+        place = next((place for place, effect in enumerate(effects) if isinstance(effect, Wipe)), None)
+        if place is not None:
+            self._store.update("wipe", effects=(*effects[:place], Wipe(at=at), *effects[place + 1 :]))
 
     def _dropped(self, paths: list[Path]) -> None:
         if is_session_file(paths[0]):

@@ -47,6 +47,7 @@ class MatteSection(QWidget):
             theme.set_kind(label, "muted")
             label.setBuddy(control)
             control.setToolTip(hint)
+            control.setStatusTip(hint)
             self._labels[control] = label
             grid.addWidget(label, row, 0)
             grid.addWidget(control, row, 1)

@@ -89,6 +89,7 @@ TABLE: tuple[Shortcut, ...] = (
 IN_HAND: tuple[tuple[str, str], ...] = (
     (QT_TRANSLATE_NOOP("Shortcuts", "Wheel"), QT_TRANSLATE_NOOP("Shortcuts", "Zoom about the pointer")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Drag, or Shift+arrows"), QT_TRANSLATE_NOOP("Shortcuts", "Move the picture")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Hold B"), QT_TRANSLATE_NOOP("Shortcuts", "Compare with the untouched picture")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Double click"), QT_TRANSLATE_NOOP("Shortcuts", "Full screen")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Esc"), QT_TRANSLATE_NOOP("Shortcuts", "Leave full screen, give up a box")),
 )

@@ -98,10 +98,13 @@ class StatusLine(QFrame):
     def _figures(self, status: SessionStatus) -> list[str]:
         """The most important first."""
         rates, source = status.rates, status.source
+        steps = {"reduced": self.tr("simpler edges to keep up"), "least": self.tr("no crisp edges to keep up")}
+        saved = [steps[status.effort]] if status.effort in steps else []
         return [
             self.tr("{0:.0f} captured · {1:.1f} segmented · {2:.0f} shown a second").format(
                 rates.capture, rates.inference, rates.display
             ),
+            *saved,
             self.tr("delay {0:.0f} ms, 95 % {1:.0f} ms").format(*rates.delay),
             self.tr("{0} dropped · {1} skipped").format(rates.dropped, rates.skipped),
             f"{source.width} × {source.height}",

@@ -11,6 +11,7 @@ from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import theme
 from clipseg_live.gui.canvas import Canvas
 from clipseg_live.gui.controls import line, tool_button
+from clipseg_live.gui.help_line import HelpLine
 from clipseg_live.gui.messages import Messages
 from clipseg_live.gui.recording_bar import RecordingBar
 from clipseg_live.gui.services import Services
@@ -56,6 +57,8 @@ class WindowBody(QWidget):
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.prompts, self.look = panels(store)
         self.tabs = self._tabs()
+        self.help_line = HelpLine()
+        self.panel = self._panel()
         self.splitter = self._splitter()
         self._bars = [self._top_bar(), line(), line(), self.status_line]
         column = _column(self)
@@ -66,7 +69,7 @@ class WindowBody(QWidget):
     def go_to(self, tab: int) -> None:
         """Show a panel (0: prompts, 1: look) and give it the focus."""
         self._panel_wanted = True
-        self.tabs.show()
+        self.panel.show()
         self.tabs.setCurrentIndex(tab)
         if tab == 0:
             self.prompts.focus_first_row()
@@ -75,14 +78,14 @@ class WindowBody(QWidget):
 
     def toggle_panel(self) -> None:
         self._panel_wanted = not self._panel_wanted
-        self.tabs.setVisible(self._panel_wanted)
+        self.panel.setVisible(self._panel_wanted)
 
     def set_bare(self, bare: bool) -> None:
         """Nothing but the picture, or everything again as it was."""
         for widget in self._bars:
             widget.setVisible(not bare)
         self.stats.setVisible(not bare and self.status_line.details_button.isChecked())
-        self.tabs.setVisible(not bare and self._panel_wanted)
+        self.panel.setVisible(not bare and self._panel_wanted)
 
     def _tabs(self) -> QTabWidget:
         tabs = QTabWidget()
@@ -91,8 +94,16 @@ class WindowBody(QWidget):
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(self.prompts, self.tr("Prompts"))
         tabs.addTab(self.look, self.tr("Look"))
-        tabs.setMinimumWidth(PANEL_WIDTH - 4 * theme.UNIT)
         return tabs
+
+    def _panel(self) -> QWidget:
+        panel = QWidget()
+        panel.setMinimumWidth(PANEL_WIDTH - 4 * theme.UNIT)
+        column = _column(panel)
+        column.addWidget(self.tabs, 1)
+        column.addWidget(line())
+        column.addWidget(self.help_line)
+        return panel
 
     def _splitter(self) -> QSplitter:
         left = QWidget()
@@ -101,7 +112,7 @@ class WindowBody(QWidget):
         column.addWidget(self.transport)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setHandleWidth(1)
-        for number, widget in enumerate((left, self.tabs)):
+        for number, widget in enumerate((left, self.panel)):
             splitter.addWidget(widget)
             splitter.setCollapsible(number, False)
             splitter.setStretchFactor(number, 1 - number)

@@ -8,6 +8,7 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.live import LiveSettings, SessionStatus, SourceState, WorkerState, WorkerStatus
+from clipseg_live.core.mattes import Effort
 from clipseg_live.gui import theme
 from clipseg_live.gui.stats_panel import COLOURS, StatsPanel, round_up
 from clipseg_live.gui.status import StatusLine, diagnostics
@@ -45,6 +46,12 @@ def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
         assert part in line.figures.text()
     assert line.worker.text() == "clipseg-rd64-refined · cpu · float32"
     assert not line.loading.isVisible() and not line.restart_button.isVisible()
+
+
+@pytest.mark.parametrize(("effort", "words"), [("full", ""), ("reduced", "simpler edges"), ("least", "no crisp edges")])
+def test_what_is_left_out_to_keep_up_is_said(line: StatusLine, effort: Effort, words: str) -> None:
+    line.show_status(SessionStatus(running(), READY, rates=RATES, effort=effort))
+    assert words in line.figures.text() and ("keep up" in line.figures.text()) == bool(words)
 
 
 def test_where_there_is_little_room_the_lesser_figures_go(line: StatusLine, qtbot: QtBot) -> None:
