@@ -98,7 +98,7 @@ class CutOut(Frozen):
 
 
 class Pixelate(Frozen):
-    """What is inside any matte in large squares, for faces and plates. It fails closed: see ``PRIVATE``."""
+    """What is inside any matte in large squares, for faces and plates. A frame without masks of its own is hidden whole."""
 
     kind: Literal["pixelate"] = "pixelate"
     cell: Length = 4.0
@@ -106,7 +106,7 @@ class Pixelate(Frozen):
 
 
 class BlackOut(Frozen):
-    """What is inside any matte in one colour, for faces and plates. It fails closed: see ``PRIVATE``."""
+    """What is inside any matte in one colour, for faces and plates. A frame without masks of its own is hidden whole."""
 
     kind: Literal["blackout"] = "blackout"
     colour: RGB = (0, 0, 0)

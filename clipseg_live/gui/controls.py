@@ -13,6 +13,7 @@ def tool_button(icon: str, name: str, *, checkable: bool = False, text: str = ""
     button.setIcon(theme.icon(icon))
     button.setIconSize(theme.icon_size())
     button.setToolTip(name)
+    button.setStatusTip(name)
     button.setAccessibleName(name)
     button.setCheckable(checkable)
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -105,9 +105,10 @@ class IconButton(QToolButton):
         self.toggled.connect(self._draw)
 
     def name(self, name: str, hint: str = "") -> None:
-        """What a screen reader says, and the tool tip."""
+        """What a screen reader says, the tool tip and the line of help."""
         self.setAccessibleName(name)
         self.setToolTip(hint or name)
+        self.setStatusTip(hint or name)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
