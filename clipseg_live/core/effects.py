@@ -98,7 +98,8 @@ class CutOut(Frozen):
 
 
 class Pixelate(Frozen):
-    """What is inside any matte in large squares, for faces and plates. A frame without masks of its own is hidden whole."""
+    """What is inside any matte in large squares, for faces and plates. A frame without masks of its own is hidden
+    whole."""
 
     kind: Literal["pixelate"] = "pixelate"
     cell: Length = 4.0
@@ -106,7 +107,8 @@ class Pixelate(Frozen):
 
 
 class BlackOut(Frozen):
-    """What is inside any matte in one colour, for faces and plates. A frame without masks of its own is hidden whole."""
+    """What is inside any matte in one colour, for faces and plates. A frame without masks of its own is hidden
+    whole."""
 
     kind: Literal["blackout"] = "blackout"
     colour: RGB = (0, 0, 0)

@@ -1,0 +1,145 @@
+"""What the benchmark of mattes measures by is itself right, and its clips' truth fits their pictures."""
+
+import itertools
+import sys
+from collections import deque
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+SCRIPTS = str(Path(__file__).parents[3] / "scripts")
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    threads = cv2.getNumThreads()
+    yield
+    cv2.setNumThreads(threads)
+    for name in [name for name in sys.modules if name.startswith(("quality_", "bench_quality"))]:
+        del sys.modules[name]
+
+
+def disc(x, y, radius=30, size=(120, 200)):
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
+    return np.clip(radius + 0.5 - np.hypot(columns - x, rows - y), 0, 1).astype(np.float32)
+
+
+def test_overlap():
+    from quality_measures import iou
+
+    one, other = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    assert iou(one, other) == 1
+    one[:, :2] = True
+    assert iou(one, other) == 0
+    other[:, 1:3] = True
+    assert iou(one, other) == pytest.approx(4 / 12)
+
+
+def test_borders_within_two_pixels_count_as_the_same():
+    from quality_measures import boundary_f
+
+    true = disc(100, 60) > 0.5
+    assert boundary_f(true, true) == 1
+    assert boundary_f(disc(101, 60) > 0.5, true) == 1
+    assert boundary_f(disc(100, 60, 34) > 0.5, true) == 0
+    assert 0.2 < boundary_f(disc(104, 60) > 0.5, true) < 0.8
+    assert boundary_f(np.zeros_like(true), true) == 0
+    assert boundary_f(np.zeros_like(true), np.zeros_like(true)) == 1
+
+
+def test_a_matte_that_moves_with_its_object_does_not_flicker():
+    from quality_measures import flicker, halved
+
+    step, camera = np.array([(1.0, 0, 8), (0, 1, 4)]), np.array([(1.0, 0, 0), (0, 1, 0)])
+    past, now = halved(disc(80, 50)), halved(disc(88, 54))
+    assert flicker(now, past, now, past, step, camera) == pytest.approx(0, abs=2e-4)
+    # one that is too small by as much in both frames does not either
+    assert flicker(halved(disc(88, 54, 25)), halved(disc(80, 50, 25)), now, past, step, camera) < 5e-4
+    # one that stays where it was, or changes its size, does
+    moved = flicker(past, past, now, past, step, camera)
+    assert moved > 0.02
+    assert 0.01 < flicker(halved(disc(88, 54, 25)), past, now, past, step, camera) < 0.1
+
+
+def test_the_delay_is_of_the_truth_that_a_matte_is_most_like():
+    from quality_measures import delay
+
+    truths = deque(disc(100 - 6 * ago, 60) for ago in range(6))
+    assert [delay(disc(100 - 6 * ago, 60), truths) for ago in range(6)] == list(range(6))
+
+
+@pytest.mark.parametrize("make", ["pasted", "panned"])
+def test_a_photograph_moves_as_its_truth_says(make):
+    import quality_clips as clips
+
+    first, second = itertools.islice(getattr(clips, make)("coffee.png", 2), 2)
+    assert first.steps is None and first.camera is None
+    carried = cv2.warpAffine(first.mattes[0], shifted(second.steps[0]), (clips.WIDTH, clips.HEIGHT))
+    assert np.abs(carried - second.mattes[0]).mean() < 0.002
+    seen = cv2.warpAffine(first.pixels, shifted(second.camera), (clips.WIDTH, clips.HEIGHT)).astype(float)
+    away = cv2.dilate(np.maximum(first.mattes[0], second.mattes[0]), np.ones((15, 15))) == 0
+    away[:30], away[-30:], away[:, :30], away[:, -30:] = False, False, False, False
+    still = np.abs(first.pixels.astype(float) - second.pixels)[away].mean()
+    assert np.abs(seen - second.pixels)[away].mean() < 0.6 * still
+
+
+def shifted(step):
+    """For OpenCV, whose pixel centres lie at whole numbers."""
+    made = np.array(step)
+    made[:, 2] += step[:, :2] @ (0.5, 0.5) - 0.5
+    return made
+
+
+def test_every_photograph_is_there_and_every_outline_lies_in_it():
+    import quality_clips as clips
+
+    assert len(clips.PHOTOGRAPHS) >= 10
+    for name, shape in clips.OUTLINES.items():
+        height, width = cv2.imread(str(clips.photographs() / name)).shape[:2]
+        low, high = shape[0].min(axis=0), shape[0].max(axis=0)
+        assert (low >= 0).all() and high[0] <= 480 * width / height and high[1] <= 480
+
+
+def test_the_oracle_is_disturbed_as_it_says():
+    from quality_methods import Oracle
+
+    matte = np.zeros((2, 352, 352), np.float32)
+    matte[:, 100:260, 100:260] = 1
+    plain = Oracle(1, noise=0, misses=0, blobs=0)(None, matte)
+    assert plain.shape == (2, 352, 352) and plain[0, 180, 180] == 1 and plain[0, 20, 20] == 0
+    assert 0.2 < plain[0, 97, 180] < 0.8  # soft where a token lies half inside
+    missed = Oracle(1, noise=0, misses=1, blobs=0)(None, matte)
+    assert missed[0, 180, 180] == pytest.approx(0.3)
+    false = Oracle(1, noise=0, misses=0, blobs=1)(None, 0 * matte)
+    assert 0.5 < false[0].max() <= 0.9
+    noisy = Oracle(1, noise=0.06, misses=0, blobs=0)
+    half = np.full((2, 352, 352), 0.5, np.float32)
+    answers = np.stack([noisy(None, half)[0, 8::16, 8::16] for _ in range(200)]) - 0.5
+    assert answers.std() == pytest.approx(0.06, rel=0.15)
+    together = np.corrcoef(answers[1:].ravel(), answers[:-1].ravel())[0, 1]
+    assert together == pytest.approx(0.7, abs=0.1)
+
+
+def test_seeds_for_tuning_are_not_reported():
+    import quality_clips as clips
+
+    assert not set(clips.TUNING_SEEDS) & set(clips.REPORTED_SEEDS)
+
+
+def test_a_table_has_a_line_for_each_clip_and_rate(monkeypatch, capsys):
+    import bench_quality
+    import quality_clips
+
+    monkeypatch.setattr(quality_clips, "WIDTH", 320)
+    monkeypatch.setattr(quality_clips, "HEIGHT", 180)
+    rows = bench_quality.measure(bench_quality.Run("drawn", "fast", 101, "oracle", (10, None), 9))
+    methods = {(row["rate"], row["method"]) for row in rows}
+    assert methods == {(10, name) for name in bench_quality.methods.METHODS} | {
+        (None, name) for name in (*bench_quality.methods.METHODS, "lookahead")
+    }
+    text = bench_quality.tables(bench_quality.merged(rows))
+    assert text.count("| fast | 10 |") == text.count("| fast | each |") == 4
+    assert "### Drawn, oracle: IoU" in text
