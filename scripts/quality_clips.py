@@ -28,7 +28,7 @@ STILL_BEFORE = 20
 
 DRAWN: Mapping[str, SceneSettings] = {
     "still": PRESETS["still"], "slow": PRESETS["calm"], "fast": PRESETS["fast"], "shake": PRESETS["shake"],
-    "occlusion": PRESETS["occlusion"], "cuts": PRESETS["cuts"], "small": PRESETS["small"], "noise": PRESETS["noise"],
+    "occlusion": PRESETS["occlusion"], "cuts": SceneSettings(cut_every=0.7), "small": PRESETS["small"], "noise": PRESETS["noise"],
     "sudden": PRESETS["fast"],
 }  # fmt: skip
 JUDGED = slice(-4, -2)
@@ -174,11 +174,12 @@ def panned(name: str, frames: int) -> Iterator[Shot]:
         before = camera
 
 
-def pasted(name: str, frames: int) -> Iterator[Shot]:
-    """A piece of one photograph, cut along a drawn outline, moves over the next one, which is under a moving camera."""
+def pasted(name: str, frames: int, tuning: bool = False) -> Iterator[Shot]:
+    """A piece of one photograph, cut along a drawn outline, moves over another one, which is under a moving camera.
+    tuning: other pairs, along other outlines, than those that are reported."""
     place_of = PHOTOGRAPHS.index(name)
-    behind = PHOTOGRAPHS[(place_of + 3) % len(PHOTOGRAPHS)]
-    shape = outline(("heart", "star", "circle", "cross", "diamond")[place_of % 5])
+    behind = PHOTOGRAPHS[(place_of + (4 if tuning else 3)) % len(PHOTOGRAPHS)]
+    shape = outline(("heart", "star", "circle", "cross", "diamond")[(place_of + 2 * tuning) % 5])
     before: tuple[Matrix, Matrix] | None = None
     texture = _photograph(name)
     middle = texture.shape[1] / 2, texture.shape[0] / 2

@@ -169,7 +169,10 @@ class Ours:
 
     def mattes(self, frame: Frame) -> Planes:
         self.show(frame)
-        return planes(self._pipeline.mattes(frame, self._request))
+        found = self._pipeline.mattes(frame, self._request)
+        if not found.each:  # since a cut there was no answer
+            return np.zeros((len(self._request.keys), frame.height, frame.width), np.float32)
+        return planes(found)
 
 
 METHODS = ("plain", "soft", "average", "bilateral", "ours")

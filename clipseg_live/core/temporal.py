@@ -45,14 +45,16 @@ def gain_of(strength: float, seconds: float) -> float:
 
 def believe(
     past: Belief | None, keys: Sequence[Hashable], answer: Maps, trust: NDArray[np.float32], sure: NDArray[np.float32],
-    strength: float, seconds: float,
+    calm: NDArray[np.float32], strength: float, seconds: float,
 ) -> Belief:  # fmt: skip
     """Take an answer in: steady where the picture goes on as it was, at once where it and the answer have both changed.
 
     past: in the same frame's coordinates as ``answer``, float32 (h, w, prompts); None, or without a prompt's key, for
     one that is new and is taken as it is. trust: float32 (h, w), 0..1, where the picture is the one that ``past`` was
-    about. sure: float32 (h, w), 0..1, where the answer's picture is this one. A single answer that differs widely from
-    several before it, without a change in the picture, is held back; the next is believed.
+    about. sure: float32 (h, w), 0..1, where the answer's picture is this one. calm: float32 (h, w), 1 where nothing has
+    moved since ``past`` was formed, towards 0 the further it has: what is followed far is followed worse. A single
+    answer that differs widely from several before it, without a change in the picture, is held back; the next is
+    believed.
     seconds: between this answer's frame and the last one's. strength 0 gives the answer as it is.
     """
     keys = tuple(keys)
@@ -66,7 +68,8 @@ def believe(
     size = np.abs(difference)
     moved = (1 - trust)[..., None]
     gain = np.float32(gain_of(strength, seconds))
-    share = gain + (1 - gain) * moved * np.clip(size / np.float32(_CHANGE), 0, 1)
+    changed = 1 - (trust * calm)[..., None]
+    share = gain + (1 - gain) * changed * np.clip(size / np.float32(_CHANGE), 0, 1)
     unlikely = size > _UNLIKELY
     share = np.where(unlikely & (support >= _SUPPORTED) & (moved < 0.5), np.float32(_HELD) * share, share)
     share = np.where(known, share * sure[..., None], 1)

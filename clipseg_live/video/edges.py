@@ -30,6 +30,10 @@ _NEAR = 4
 _STEEP = 4.0
 """How much steeper than the first pass leaves it a border is made."""
 _CRISP = 1.4
+_EXPLAINED = 0.1, 0.5
+"""Under the first share of a map's variance that colours explain they have no say, over the second the map has none."""
+_LEVEL = 1e-4
+"""A variance of a map that counts as none."""
 _TILE, _MOST_BOXES = 8, 24
 _LEAST_RANGE = 0.15
 _MIDDLE = 1.25
@@ -69,21 +73,37 @@ class Guide:
         radius, it is 0.
         """
         mean = self._average(plane, area)
-        means = [each[area] for each in self._means]
+        slopes, _ = self._slopes(plane, mean, area)
+        return self._merged(slopes, mean, area)
+
+    def explained(self, plane: Plane) -> tuple[NDArray[np.float32], Plane]:
+        """The coefficients of a whole map, and how much of its variance near each pixel they explain, about 0..1."""
+        mean = self._average(plane)
+        slopes, covariances = self._slopes(plane, mean, _WHOLE)
+        explained = sum(slope * covariance for slope, covariance in zip(slopes, covariances, strict=True))
+        variance = self._blur(self._average(plane * plane) - mean * mean)
+        share = np.asarray(self._blur(explained) / (variance + np.float32(_LEVEL)), np.float32)
+        return self._merged(slopes, mean, _WHOLE), share
+
+    def _slopes(self, plane: Plane, mean: Plane, area: Area) -> tuple[list[Plane], list[Plane]]:
+        """How the map rises with each colour, and their covariances with it."""
         covariances = [
-            self._average(colour[area] * plane, area) - at * mean
-            for colour, at in zip(self._colours, means, strict=True)
+            self._average(colour[area] * plane, area) - at[area] * mean
+            for colour, at in zip(self._colours, self._means, strict=True)
         ]
-        found = []
+        slopes = []
         for row in self._inverse:
             slope = row[0][area] * covariances[0]
             slope += row[1][area] * covariances[1]
             slope += row[2][area] * covariances[2]
-            found.append(slope)
+            slopes.append(slope)
+        return slopes, covariances
+
+    def _merged(self, slopes: list[Plane], mean: Plane, area: Area) -> NDArray[np.float32]:
         rest = mean
-        for slope, at in zip(found, means, strict=True):
-            rest = rest - slope * at
-        return np.asarray(cv2.merge([self._blur(each) for each in (*found, rest)]), np.float32)
+        for slope, at in zip(slopes, self._means, strict=True):
+            rest = rest - slope * at[area]
+        return np.asarray(cv2.merge([self._blur(each) for each in (*slopes, rest)]), np.float32)
 
     def _average(self, plane: Any, area: Area = _WHOLE) -> Plane:
         if self._weights is None or self._share is None:
@@ -119,8 +139,13 @@ class Shaper:
 
     def covers(self, plane: Plane, threshold: "Plane | np.float32") -> Plane:
         """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
-        coefficients = self._far.coefficients(_resized(plane, self._half))
-        low = np.clip(applied(coefficients, self._small), 0, 1)
+        half = _resized(plane, self._half)
+        coefficients, explained = self._far.explained(half)
+        low = applied(coefficients, self._small)
+        # what colours do not explain, as where they are the same on both sides, stays as the map has it
+        known = np.clip((explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
+        unexplained = (1 - known) * (half - low)
+        low = np.clip(low + unexplained, 0, 1)
         border, contrast, passes = self._border(low, plane, threshold)
         covers = np.zeros_like(plane)
         box = _box_around(passes > 0, 1, 1)
@@ -128,7 +153,8 @@ class Shaper:
             left, top, right, bottom = box
             area = area_of((2 * left, 2 * top, 2 * right, 2 * bottom))
             border, contrast, passes = (_doubled(each, box) for each in (border, contrast, passes))
-            steep = (applied(_doubled(coefficients, box), self._picture[area]) - border) / contrast
+            steep = applied(_doubled(coefficients, box), self._picture[area]) + _doubled(unexplained, box)
+            steep = (steep - border) / contrast
             steep *= np.float32(_STEEP)
             steep += np.float32(0.5)
             steep *= passes

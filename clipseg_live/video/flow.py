@@ -40,6 +40,11 @@ class Step:
         """Nothing is known, as at a cut."""
         return cls(grid(height, width), np.zeros((height, width), np.float32))
 
+    def calm(self, half: float) -> NDArray[np.float32]:
+        """float32 (h, w), 1 where the way is no way at all, 0.5 where it is ``half`` pixels long, towards 0 beyond."""
+        here = grid(*self.trust.shape)
+        return np.asarray(half / (half + _length(self.back - here)), np.float32)
+
     def after(self, earlier: "Step") -> "Step":
         """This way, and on along the earlier one."""
         back = carried(earlier.back, self.back)
@@ -50,7 +55,8 @@ class FlowEstimator:
     """DIS optical flow (Kroeger et al., ECCV 2016, arXiv:1603.03590) in both directions. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def step(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Step:
         """The way back from ``after`` to ``before``, grey uint8 (h, w) both.
@@ -70,7 +76,9 @@ class FlowEstimator:
         size = max(width, _LEAST_SIDE), max(height, _LEAST_SIDE)
         if size != (width, height):
             before, after = _resized(before, size), _resized(after, size)
-        backward, forward = self._flow(after, before), self._flow(before, after)
+        backward = self._flow(self._fine, after, before)
+        # only to check with, the way on may be rough
+        forward = self._flow(self._fine if forth else self._fast, before, after)
         found = [_step(before, after, backward, forward)]
         if forth:
             found.append(_step(after, before, forward, backward))
@@ -82,9 +90,9 @@ class FlowEstimator:
             ]
         return found
 
-    def _flow(self, here: Any, there: Any) -> Field:
+    def _flow(self, estimator: cv2.DISOpticalFlow, here: Any, there: Any) -> Field:
         start = np.zeros((*here.shape, 2), np.float32)
-        return np.asarray(self._dis.calc(here, there, start), np.float32)
+        return np.asarray(estimator.calc(here, there, start), np.float32)
 
 
 def _step(there: Any, here: Any, flow: Field, counter: Field) -> Step:

@@ -22,6 +22,8 @@ _LONGEST_WAY = 90
 """Frames that the way back is kept for: answers that are older come too late."""
 _SPARSE = 2
 """Every so many pixels of a map are enough to tell whether a prompt is there."""
+_FAR = 2.5
+"""Pixels of the working grid after which half of the calm is gone."""
 _STILL = 0.25
 """Mean change of light, in levels, below which nothing moves."""
 
@@ -190,7 +192,7 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
         count = len(past.keys)
         past = replace(past, maps=maps_and_support[..., :count], support=np.floor(maps_and_support[..., count:] + 0.5))
     seconds = float(answered - state.answered) if state.answered is not None else 0.0
-    belief = believe(past, answer.keys, maps, trust, sure, settings.smoothing, seconds)
+    belief = believe(past, answer.keys, maps, trust, sure, state.way.calm(_FAR), settings.smoothing, seconds)
     return replace(
         state,
         answer=answer,

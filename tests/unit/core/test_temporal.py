@@ -15,22 +15,28 @@ def belief_of(maps: np.ndarray, keys: tuple[int, ...] | None = None) -> Belief:
     return Belief(keys or tuple(range(maps.shape[2])), maps, np.zeros_like(maps))
 
 
-def told(past: Belief | None, answer: np.ndarray, *, trust: float = 1, sure: float = 1, strength=0.5, seconds=0.1):
-    size = answer.shape[:2]
-    keys = tuple(range(answer.shape[2]))
-    return believe(
-        past, keys, answer, np.full(size, trust, np.float32), np.full(size, sure, np.float32), strength, seconds
-    )
+def told(
+    past: Belief | None,
+    answer: np.ndarray,
+    *,
+    trust: float = 1,
+    sure: float = 1,
+    calm: float = 1,
+    strength=0.5,
+    seconds=0.1,
+):
+    planes = [np.full(answer.shape[:2], value, np.float32) for value in (trust, sure, calm)]
+    return believe(past, tuple(range(answer.shape[2])), answer, *planes, strength, seconds)
 
 
 cubes = arrays(np.float32, (3, 4, 2), elements=probability)
 strengths = st.floats(0, 1)
 
 
-@given(cubes, cubes, st.floats(0, 1), st.floats(0, 1), strengths, st.floats(0, 5))
-def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure, strength, seconds):
+@given(cubes, cubes, *[st.floats(0, 1)] * 3, strengths, st.floats(0, 5))
+def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure, calm, strength, seconds):
     copies = past.copy(), answer.copy()
-    found = told(belief_of(past), answer, trust=trust, sure=sure, strength=strength, seconds=seconds).maps
+    found = told(belief_of(past), answer, trust=trust, sure=sure, calm=calm, strength=strength, seconds=seconds).maps
     assert found.dtype == np.float32 and found.shape == answer.shape
     assert (found >= np.minimum(past, answer) - 1e-6).all() and (found <= np.maximum(past, answer) + 1e-6).all()
     assert np.array_equal(past, copies[0]) and np.array_equal(answer, copies[1])
@@ -48,6 +54,20 @@ def test_an_unchanging_scene_is_never_changed(maps, strength):
     for _ in range(4):
         belief = told(belief, maps, strength=strength)
     np.testing.assert_array_equal(belief.maps, maps)
+
+
+@given(cubes, cubes, st.floats(0, 0.99), strengths)
+def test_what_has_moved_far_is_believed_sooner(past, answer, calm, strength):
+    def away(calm: float) -> np.ndarray:
+        return np.abs(told(belief_of(past), answer, calm=calm, strength=strength).maps - answer)
+
+    assert (away(calm) <= away(1) + 1e-6).all()
+
+
+def test_noise_is_smoothed_on_the_move_too():
+    past, answer = np.full((2, 2, 1), 0.5, np.float32), np.full((2, 2, 1), 0.54, np.float32)
+    still, moved = (float(told(belief_of(past), answer, calm=calm).maps[0, 0, 0]) for calm in (1, 0.1))
+    assert 0.5 < still < moved < 0.53
 
 
 def test_only_an_edited_prompt_begins_anew():

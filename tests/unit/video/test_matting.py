@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.look import PLAIN_MATTES, MatteSettings
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.settings import MatteShape, PromptStyle
+from clipseg_live.video.edges import Shaper
 from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
 from clipseg_live.video.matting import MattePipeline
 from clipseg_live.video.resize import resize_map
@@ -294,3 +296,18 @@ def test_causal_mattes_are_those_of_a_live_session_in_locked_mode():
         live = told(pipeline, frame, truth)
         ((_, exported),) = made.feed(frame, coarse(truth))
         np.testing.assert_array_equal(live.each[0].alpha, exported.each[0].alpha)
+
+
+@pytest.mark.parametrize("texture", ["plain", "stripes"])
+def test_where_colours_say_nothing_the_map_decides(texture: str) -> None:
+    """The same colours within and without: what the map passes is what is covered."""
+    height, width = 180, 320
+    picture = np.full((height, width, 3), 0.5, np.float32)
+    if texture == "stripes":
+        picture[:, (np.arange(width) // 5) % 2 == 0] = 0.2
+    probability = np.zeros((height, width), np.float32)
+    probability[40:140, 130:190] = probability[70:110, 80:240] = 1
+    probability = cv2.GaussianBlur(probability, (0, 0), 6)
+    shaper = Shaper(picture, np.ones((height, width), np.float32))
+    found, passes = shaper.covers(probability, np.float32(0.5)) > 0.5, probability >= 0.5
+    assert (found & passes).sum() / (found | passes).sum() > 0.97
