@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from clipseg_live.core.live import Framing, SourceSpec
 from clipseg_live.gui import theme
 from clipseg_live.gui.bridge import Errand
+from clipseg_live.gui.screen_picker import ScreenPicker
 from clipseg_live.gui.services import Services
 from clipseg_live.gui.state import Store
 
@@ -38,7 +39,8 @@ def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
         seed = spec.name.partition(":")[2]
         return f"Demo scene {seed}".strip()
     if spec.name.startswith("screen:"):
-        return f"Screen {spec.name.partition(':')[2]}".strip()
+        region = spec.name.partition(":")[2].split(",")
+        return f"Screen, {region[2]} × {region[3]}" if len(region) == 4 else "Screen"
     if spec.name.startswith("camera:"):
         rest = spec.name.partition(":")[2]
         return f"Camera {rest}" if rest.isdigit() else rest
@@ -66,6 +68,7 @@ class SourceMenu(QToolButton):
         self._spec: SourceSpec | None = None
         self._cameras: Sequence[tuple[str, str]] = ()
         self._looked = False
+        self.picker: ScreenPicker | None = None
         self._errand = Errand(services.list_cameras, self)
         self._errand.answered.connect(self._found)
         self._errand.failed.connect(self._not_found)
@@ -117,6 +120,20 @@ class SourceMenu(QToolButton):
     def choose_demo(self) -> None:
         self.chosen.emit(DEMO)
 
+    def ask_region(self) -> None:
+        """Let the person draw a part of the screen."""
+        if self.picker is None:
+            self.picker = ScreenPicker(self.window())
+            self.picker.picked.connect(self._region_drawn)
+            self.picker.ended.connect(self._picker_ended)
+            self.picker.show()
+
+    def _region_drawn(self, left: int, top: int, width: int, height: int) -> None:
+        self.chosen.emit(SourceSpec(name=f"screen:{left},{top},{width},{height}"))
+
+    def _picker_ended(self) -> None:
+        self.picker = None
+
     def _open_menu(self) -> None:
         self._errand.start()
         self._fill()
@@ -146,6 +163,7 @@ class SourceMenu(QToolButton):
         menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name="screen:"))
+            menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), self.ask_region)
         self._add(menu, "demo", self.tr("Demo scene"), DEMO)
         recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
         if recent:

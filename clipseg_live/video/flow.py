@@ -15,6 +15,8 @@ _LEAST_SIDE = 64
 """DIS reads beyond its memory in smaller pictures."""
 _AGREES = 1.0, 0.05
 """Forward and backward may miss each other by this many pixels, and this share of the way's length."""
+_COLOUR_STEP = 0.08
+"""How far a colour may change, 0..1, from the frame of an answer until now."""
 _LIGHT_STEP = 24.0
 """Levels by which a pixel may change on its way before it counts as another one."""
 
@@ -99,6 +101,17 @@ def _step(there: Any, here: Any, flow: Field, counter: Field) -> Step:
     """The way from ``here`` to ``there`` along ``flow``; ``counter`` leads back."""
     places = grid(*here.shape) + flow
     return Step(places, _trust(flow, carried(counter, places), places) * _same_light(there, here, places))
+
+
+def alike(before: NDArray[np.float32], now: NDArray[np.float32], back: Field) -> NDArray[np.float32]:
+    """float32 (h, w), 1 where the way leads to the same colour, 0 where to quite another: over many steps small errors
+    add up that no single step shows. What changes in the whole picture is light. before, now: pictures, float32
+    (h, w, 3), 0..1."""
+    change = cv2.subtract(_fetched(before, back), now)
+    light = np.array(cv2.mean(change)[:3], np.float32)
+    red, green, blue = cv2.split(np.abs(change - light))
+    most = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
+    return np.asarray(np.clip(2 - most / np.float32(_COLOUR_STEP), 0, 1), np.float32)
 
 
 def carried(values: NDArray[np.float32], back: Field) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from clipseg_live.core.ports import Maps
 from clipseg_live.core.temporal import Belief, believe
 from clipseg_live.core.together import PresenceState, combine, presence_of, update_presence
 from clipseg_live.video.fitting import Planes, Standing, fit, hard, nothing
-from clipseg_live.video.flow import FlowEstimator, Step, carried
+from clipseg_live.video.flow import FlowEstimator, Step, alike, carried
 from clipseg_live.video.working import Small
 
 _LONGEST_WAY = 90
@@ -45,9 +45,10 @@ class State:
 
     ways: the step back from each of the last frames to the one before it, on half the working grid, with the frames'
     indices and times. answer: the last one, for a frame at the time ``answered``. belief: what is held since, and
-    ``way`` the way back to the frame it was formed at. trust: float32 (h, w), where that was sure. standings: by key;
-    news: seconds between the last two answers, None once ``standings`` hold the last one. before, covers: what was
-    covered in the last frame, carried to this one, and what is covered in this one, for the prompts ``shown``.
+    ``way`` the way back to the frame it was formed at, whose small picture is ``seen``. trust: float32 (h, w), where
+    that was sure. standings: by key; news: seconds between the last two answers, None once ``standings`` hold the last
+    one. before, covers: what was covered in the last frame, carried to this one, and what is covered in this one, for
+    the prompts ``shown``.
     """
 
     index: int
@@ -57,6 +58,7 @@ class State:
     ways: tuple[tuple[int, Fraction, Step], ...]
     way: Step
     trust: NDArray[np.float32]
+    seen: NDArray[np.float32] | None = None
     answer: Answer | None = None
     answered: Fraction | None = None
     belief: Belief | None = None
@@ -113,7 +115,7 @@ class MattePipeline:
         assert state.belief is not None
         maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
-        trust = carried(state.trust, state.way.back) * state.way.trust
+        trust = _trusted(state)
         before = state.before if state.shown == request.keys else None
         maps, chosen = combine(maps, request.styles, request.ids, settings)
         stood = self._stood([request.keys[place] for place in chosen], maps, settings)
@@ -185,7 +187,7 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
     sure = np.ones((height, width), np.float32)
     if back is not None:
         maps, sure = carried(maps, back.back), back.trust
-    trust = carried(state.trust, state.way.back) * state.way.trust
+    trust = _trusted(state)
     past = state.belief
     if past is not None:
         maps_and_support = carried(np.dstack([past.maps, past.support]), state.way.back)
@@ -201,7 +203,14 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
         news=seconds,
         trust=sure if past is None else np.maximum(sure, trust),
         way=Step.still(height, width),
+        seen=state.small.picture,
     )
+
+
+def _trusted(state: State) -> NDArray[np.float32]:
+    """Where what is believed still holds in the frame that is shown: float32 (h, w), 0..1."""
+    trust = carried(state.trust, state.way.back) * state.way.trust
+    return trust if state.seen is None else trust * alike(state.seen, state.small.picture, state.way.back)
 
 
 def _way_to(state: State, index: int) -> tuple[Step | None, Fraction]:

@@ -46,8 +46,8 @@ def opened(menu: SourceMenu, qtbot: QtBot) -> QMenu:
 def test_the_menu_lists_everything_that_can_be_opened(menu: SourceMenu, qtbot: QtBot) -> None:
     opened(menu, qtbot)
     assert entries(menu) == [
-        "Front Camera", "Desk Camera", "Camera options…", "Open a file…", "Open an address…", "Screen", "Demo scene",
-        "walk.mp4", "rtsp://cam/one",
+        "Front Camera", "Desk Camera", "Camera options…", "Open a file…", "Open an address…", "Screen",
+        "Part of the screen…", "Demo scene", "walk.mp4", "rtsp://cam/one",
     ]  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def test_names_give_no_password_away() -> None:
         "camera:Front": "Front",
         "demo:7": "Demo scene 7",
         "demo:": "Demo scene",
-        "screen:0,0,640,480": "Screen 0,0,640,480",
+        "screen:0,0,640,480": "Screen, 640 × 480",
         "/films/walk.mp4": "walk.mp4",
     }
     assert {name: title_of(SourceSpec(name=name)) for name in names} == names

@@ -1,9 +1,10 @@
 """Optical flow on pictures whose motion is known."""
 
+import cv2
 import numpy as np
 import pytest
 
-from clipseg_live.video.flow import FlowEstimator, Step, carried, grid
+from clipseg_live.video.flow import FlowEstimator, Step, alike, carried, grid
 from tests.unit.video.patterns import texture
 
 
@@ -66,3 +67,17 @@ def test_maps_are_carried_together(count):
     moved = carried(maps, grid(20, 30) - np.float32([3, 0]))
     np.testing.assert_allclose(moved[:, 3:], maps[:, :-3], atol=1e-6)
     np.testing.assert_allclose(moved[:, :3], np.repeat(maps[:, :1], 3, axis=1), atol=1e-6)
+
+
+def test_long_ways_are_checked_by_their_colours() -> None:
+    rng = np.random.default_rng(3)
+    picture = cv2.GaussianBlur(rng.random((60, 90, 3), dtype=np.float32), (0, 0), 3)
+    picture[20:40, 30:50] = (1, 0, 0)
+    back = grid(60, 90)
+    assert (alike(picture, picture, back) == 1).all()
+    moved = picture.copy()
+    moved[20:40, 30:50] = (0, 0, 1)
+    found = alike(picture, moved, back)
+    assert found[30, 40] == 0 and found[5, 5] == 1 and found[50, 80] == 1
+    lit = np.clip(picture * 0.8 + 0.1, 0, 1)  # a lamp is switched on: the same things in another light
+    assert np.median(alike(picture, lit, back)) == 1
