@@ -278,6 +278,13 @@ class Canvas(QWidget):
             return False
         return abs(point.x() - line) <= _GRASP
 
+    def _show_grasp(self, there: bool) -> None:
+        if there != (self.cursor().shape() == Qt.CursorShape.SplitHCursor):
+            if there:
+                self.setCursor(Qt.CursorShape.SplitHCursor)
+            else:
+                self.unsetCursor()
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         left = event.button() == Qt.MouseButton.LeftButton
         if self._purpose is not None:
@@ -304,8 +311,7 @@ class Canvas(QWidget):
             moved = event.position() - start
             self.move_by(moved.x(), moved.y())
         elif self._purpose is None:
-            on_wipe = self._on_wipe(event.position())
-            self.setCursor(Qt.CursorShape.SplitHCursor if on_wipe else Qt.CursorShape.ArrowCursor)
+            self._show_grasp(self._on_wipe(event.position()))
         self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:

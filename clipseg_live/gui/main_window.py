@@ -97,7 +97,9 @@ class MainWindow(QMainWindow):
         self.recording_bar.show_status(status.recording)
         picture = self._session.picture()
         if picture is not None:
-            self.prompts.show_shares(dict(zip(picture.ids, picture.shares, strict=True)))
+            known = dict(zip(picture.ids, picture.presence, strict=False))
+            presence = {row_id: known[row_id] for row_id in picture.drawn if row_id in known}
+            self.prompts.show_shares(dict(zip(picture.ids, picture.shares, strict=True)), presence)
         if self.stats.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
             self.stats.show_timings(self._session.timings(), status.rates.stages)
         if self._camera_dialog is not None and status.source.state is SourceState.RUNNING:

@@ -94,6 +94,9 @@ class PromptField(QLineEdit):
         popup = self._completer.popup()
         assert popup is not None
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+                event.ignore()  # the row takes it
+                return
             if popup.isVisible() and popup.currentIndex().isValid():
                 event.ignore()  # the completer takes it
                 return

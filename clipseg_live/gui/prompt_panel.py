@@ -65,11 +65,12 @@ class PromptPanel(QWidget):
 
     # ---- what the window does
 
-    def show_shares(self, shares: Mapping[int, float]) -> None:
-        """For each row by its id, the share (0..1) of the picture that passes; rows that are not named show none."""
+    def show_shares(self, shares: Mapping[int, float], presence: Mapping[int, float]) -> None:
+        """For each row by its id, the share (0..1) of the picture that passes, and its presence (0..1); rows that are
+        not named show none."""
         self._shares = dict(shares)
         for row_id, card in self._cards.items():
-            card.show_share(self._shares.get(row_id))
+            card.show_share(self._shares.get(row_id), presence.get(row_id))
 
     def set_picture(self, row_id: int | None, picture: PromptPicture) -> None:
         """Make a picture part of a row; None: of a new one. Nothing happens for a row that is gone."""

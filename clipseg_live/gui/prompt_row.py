@@ -5,15 +5,16 @@ from PySide6.QtGui import QAction, QEnterEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from clipseg_live.core.live import PromptRow
-from clipseg_live.core.settings import RGB, PromptStyle
+from clipseg_live.core.settings import RGB, MatteShape, PromptStyle
 from clipseg_live.gui import row_edits, theme
 from clipseg_live.gui.colours import ColourChooser
 from clipseg_live.gui.history import PromptHistory
 from clipseg_live.gui.prompt_field import PromptField
+from clipseg_live.gui.row_options import RowOptions, badge_of
 from clipseg_live.gui.row_parts import Grip, PictureFrame, Thumbnail
 from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
-from clipseg_live.gui.widgets import IconButton, hex_of, open_menu_under
+from clipseg_live.gui.widgets import IconButton, corner_under, hex_of, open_menu_under
 
 _WORD = 1500
 """Milliseconds without a key after which typing is a new step of undo."""
@@ -44,6 +45,7 @@ class RowCard(PictureFrame):
         self._shown = True
         self._room = True
         self._share: float | None = None
+        self._presence: float | None = None
         self._typing = QElapsedTimer()
         theme.set_kind(self, "row")
         self._make_controls()
@@ -59,6 +61,8 @@ class RowCard(PictureFrame):
         self.thumbnail = Thumbnail(self.tr("Picture of the prompt"), self)
         self.field = PromptField(self._history.model, self)
         self.field.setAccessibleName(self.tr("Prompt"))
+        self.badge = QLabel(self)
+        theme.set_kind(self.badge, "figure")
         self.delete = IconButton("delete", self.tr("Delete"), parent=self)
         self.solo = IconButton("solo", self.tr("Show this one alone"), checked_icon="solo", parent=self)
         self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self)
@@ -85,6 +89,7 @@ class RowCard(PictureFrame):
         for widget in (self.grip, self.swatch, self.thumbnail):
             first.addWidget(widget)
         first.addWidget(self.field, 1)
+        first.addWidget(self.badge)
         for button in (self.delete, self.solo, self.eye, self.more):
             first.addWidget(button)
         second = QHBoxLayout()
@@ -146,14 +151,16 @@ class RowCard(PictureFrame):
         if self.field.property("quiet") != (not shown):
             self.field.setProperty("quiet", not shown)
             self.field.style().polish(self.field)
+        self._show_badge(style)
         self.setAccessibleName(self.tr("Prompt {}").format(row.text or self.tr("picture")))
         self._show_buttons()
         self._draw_share()
 
-    def show_share(self, share: float | None) -> None:
-        """share: 0..1 of the picture that passes; None while that is not known."""
-        if share != self._share:
-            self._share = share
+    def show_share(self, share: float | None, presence: float | None = None) -> None:
+        """share: 0..1 of the picture that passes; presence: 0..1, how surely the prompt is in the picture at all; None
+        while they are not known."""
+        if (share, presence) != (self._share, self._presence):
+            self._share, self._presence = share, presence
             self._draw_share()
 
     def set_lively(self, lively: bool) -> None:
@@ -184,7 +191,23 @@ class RowCard(PictureFrame):
         text = "" if self._share is None else written_share(self._share)
         if text != self.share.text():
             self.share.setText(text)
+        there = self._presence is None or self._presence >= self._store.settings.matte.present
+        theme.set_kind(self.share, "figure" if there else "absent")
+        if self._presence is not None:
+            text = self.tr("{0} of the picture, presence {1:.2f}").format(text, self._presence)
+        if text != self.share.accessibleDescription():
             self.share.setAccessibleDescription(text)
+            self.share.setToolTip(text or self.tr("Share of the picture that reaches the threshold"))
+
+    def _show_badge(self, style: PromptStyle) -> None:
+        mark, sentence = badge_of(style, self.tr)
+        self.badge.setText(mark)
+        self.badge.setToolTip(sentence)
+        self.badge.setAccessibleName(sentence)
+        self.badge.setVisible(bool(mark))
+        self.more.name(
+            self.tr("More; the shape of its matte is changed") if style.shape != MatteShape() else self.tr("More")
+        )
 
     # ---- edits
 
@@ -229,6 +252,8 @@ class RowCard(PictureFrame):
         self._add(menu, "box", self.tr("Draw a box on the picture"), lambda: self.box_wanted.emit(self.row_id))
         self._add(menu, "close", self.tr("Remove the picture"), lambda: self._edit(picture=None)).setEnabled(picture)
         menu.addSeparator()
+        self._add(menu, "sliders", self.tr("Role and edges…\tAlt+Return"), self.open_options)
+        menu.addSeparator()
         self._add(menu, "up", self.tr("Move up\tAlt+Up"), lambda: self.move_asked.emit(self.row_id, -1))
         self._add(menu, "down", self.tr("Move down\tAlt+Down"), lambda: self.move_asked.emit(self.row_id, 1))
         menu.addSeparator()
@@ -243,6 +268,14 @@ class RowCard(PictureFrame):
         action.triggered.connect(do)
         return action
 
+    def open_options(self) -> RowOptions:
+        """Open what is set more rarely."""
+        options = RowOptions(self.row_id, self._store, self)
+        options.adjustSize()
+        options.move(corner_under(self.more, options.width()))
+        options.show()
+        return options
+
     def _open_menu(self, button: QWidget) -> None:
         open_menu_under(self.menu(), button)
 
@@ -256,6 +289,8 @@ class RowCard(PictureFrame):
             self.move_asked.emit(self.row_id, -1 if key == Qt.Key.Key_Up else 1)
         elif held == Qt.KeyboardModifier.AltModifier and key == Qt.Key.Key_Delete:
             self.remove_asked.emit(self.row_id)
+        elif held == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.open_options()
         elif held == _ALT_SHIFT and key == Qt.Key.Key_Down:
             self.duplicate_asked.emit(self.row_id)
         else:

@@ -25,7 +25,7 @@ _GLYPH = 12
 
 
 class SlideField(QSlider):
-    """A value from 0 to ``top`` in steps of a hundredth: a field with its name and figure, filled as far as it goes.
+    """A value from ``low`` to ``top`` in hundredths: a field with its name and figure, filled as far as it goes.
 
     short, or glyph ("half", or the name of an icon): in place of the name where there is no room for it.
     bare: the name is written beside the field.
@@ -44,6 +44,7 @@ class SlideField(QSlider):
         glyph: str = "",
         bare: bool = False,
         default: float = 0.5,
+        low: float = 0.0,
         top: float = 1.0,
         write: Callable[[float], str] = "{:.2f}".format,
         parent: QWidget | None = None,
@@ -54,7 +55,7 @@ class SlideField(QSlider):
         self._share: float | None = None
         self._colour = theme.ACCENT
         self._hovered = False
-        self.setRange(0, round(top * _STEPS))
+        self.setRange(round(low * _STEPS), round(top * _STEPS))
         self.setSingleStep(1)
         self.setPageStep(10)
         self.setFixedHeight(FIELD)
@@ -84,11 +85,14 @@ class SlideField(QSlider):
     def value_at(self, x: float) -> int:
         """The step under a horizontal position in the widget."""
         part = (x - _INSET) / max(1, self.width() - 2 * _INSET)
-        return round(min(max(part, 0.0), 1.0) * self.maximum())
+        return round(self.minimum() + min(max(part, 0.0), 1.0) * (self.maximum() - self.minimum()))
 
     def place_of(self, value: float) -> int:
         """Where a value is in the widget, horizontally."""
-        return round(_INSET + value * _STEPS / self.maximum() * (self.width() - 2 * _INSET))
+        return round(_INSET + self._part(value * _STEPS) * (self.width() - 2 * _INSET))
+
+    def _part(self, step: float) -> float:
+        return (step - self.minimum()) / (self.maximum() - self.minimum())
 
     def sizeHint(self) -> QSize:
         return QSize(self.fontMetrics().horizontalAdvance(self.accessibleName()) + 60, FIELD)
@@ -168,11 +172,13 @@ class SlideField(QSlider):
         painter.end()
 
     def _paint_value(self, painter: QPainter) -> None:
-        part = self.value() / self.maximum()
+        part = self._part(self.value())
         x = _INSET + part * (self.width() - 2 * _INSET) if 0 < part < 1 else part * self.width()
         strong = self.isEnabled() and (self.hasFocus() or self._hovered or self.isSliderDown())
         fill = theme.PRESSED if self.isEnabled() else theme.HOVER
-        painter.fillRect(QRectF(0, 0, x, self.height()), theme.qcolour(fill))
+        # from where nothing is changed: the left end, or zero
+        begin = _INSET + self._part(0) * (self.width() - 2 * _INSET) if self.minimum() < 0 else 0.0
+        painter.fillRect(QRectF(min(begin, x), 0, abs(x - begin), self.height()), theme.qcolour(fill))
         if 0 < part < 1:
             edge, width = (theme.qcolour(theme.ACCENT), 2) if strong else (theme.qcolour(theme.FAINT, 0.8), 1)
             painter.fillRect(QRectF(x - width, 0, width, self.height()), edge)

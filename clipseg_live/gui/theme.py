@@ -146,6 +146,7 @@ QFrame[kind="line"] { background: @LINE; border: none; }
 QLabel { background: transparent; }
 QLabel[kind="muted"] { color: @MUTED; font-size: @SMALL_SIZEpx; }
 QLabel[kind="figure"] { color: @MUTED; font-size: @SMALL_SIZEpx; }
+QLabel[kind="absent"] { color: @FAINT; font-size: @SMALL_SIZEpx; }
 QLabel[kind="heading"] { color: @TEXT; font-weight: 600; }
 QLabel[kind="problem"] { color: @WARNING; font-size: @SMALL_SIZEpx; }
 

@@ -255,11 +255,16 @@ class Segments(QWidget):
 def open_menu_under(menu: QMenu, button: QWidget) -> None:
     """Open a menu below a button, in line with the edge that leaves it more room; it is deleted once it is closed."""
     menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    menu.popup(corner_under(button, menu.sizeHint().width()))
+
+
+def corner_under(button: QWidget, width: int) -> QPoint:
+    """Where on the screen something as wide as ``width`` opens below a button, towards the side with more room."""
     corner = button.mapToGlobal(QPoint(0, button.height() + 2))
     window = button.window()
     if button.mapTo(window, QPoint(button.width() // 2, 0)).x() > window.width() // 2:
-        corner.setX(corner.x() + button.width() - menu.sizeHint().width())
-    menu.popup(corner)
+        corner.setX(corner.x() + button.width() - width)
+    return corner
 
 
 def small_label(text: str, parent: QWidget | None = None) -> QLabel:

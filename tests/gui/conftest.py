@@ -31,12 +31,13 @@ class FakePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.shares: dict[int, float] = {}
+        self.presence: dict[int, float] = {}
         self.pictures: list[tuple[int | None, PromptPicture]] = []
         self.new_rows = 0
         self.first_rows = 0
 
-    def show_shares(self, shares: dict[int, float]) -> None:
-        self.shares = shares
+    def show_shares(self, shares: dict[int, float], presence: dict[int, float]) -> None:
+        self.shares, self.presence = shares, presence
 
     def set_picture(self, row_id: int | None, picture: PromptPicture) -> None:
         self.pictures.append((row_id, picture))

@@ -39,6 +39,8 @@ def show(qtbot, widget: QWidget, size=(340, 560)) -> None:
     qtbot.waitExposed(widget)
     widget.activateWindow()
     qtbot.waitUntil(widget.isActiveWindow)
+    # inside the window, away from all rows, wherever an earlier test has left it
+    QTest.mouseMove(widget, QPoint(5, widget.height() - 5))
 
 
 def card(panel: PromptPanel, place: int) -> RowCard:

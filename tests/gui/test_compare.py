@@ -18,7 +18,7 @@ LEFT = Qt.MouseButton.LeftButton
 def canvas(qtbot: QtBot) -> Canvas:
     made = Canvas()
     qtbot.addWidget(made)
-    made.resize(640, 360)
+    made.resize(960, 540)
     made.show()
     made.setFocus()
     qtbot.waitExposed(made)
@@ -35,7 +35,7 @@ def drawn() -> Picture:
 
 
 def light(canvas: Canvas) -> int:
-    return canvas.grab().toImage().pixelColor(320, 300).lightness()
+    return canvas.grab().toImage().pixelColor(480, 450).lightness()
 
 
 def test_the_untouched_picture_is_shown_while_the_key_is_held(canvas: Canvas, qtbot: QtBot) -> None:
@@ -72,11 +72,11 @@ def test_the_wipe_is_dragged_by_its_line(canvas: Canvas, qtbot: QtBot) -> None:
     canvas.wipe_moved.connect(moved.append)
     canvas.show_settings(LiveSettings(effects=(Tint(), Wipe(at=0.5))))
     canvas.show_picture(drawn())
-    qtbot.mouseMove(canvas, QPoint(321, 100))
+    qtbot.mouseMove(canvas, QPoint(481, 100))
     assert canvas.cursor().shape() == Qt.CursorShape.SplitHCursor
     with qtbot.waitSignal(canvas.wipe_released):
-        qtbot.mousePress(canvas, LEFT, pos=QPoint(321, 100))
-        qtbot.mouseMove(canvas, QPoint(160, 120))
+        qtbot.mousePress(canvas, LEFT, pos=QPoint(481, 100))
+        qtbot.mouseMove(canvas, QPoint(240, 120))
         qtbot.mouseMove(canvas, QPoint(-50, 120))
         qtbot.mouseRelease(canvas, LEFT, pos=QPoint(-50, 120))
     assert moved == pytest.approx([0.25, 0.0])
@@ -88,11 +88,11 @@ def test_beside_the_line_nothing_is_dragged(canvas: Canvas, qtbot: QtBot) -> Non
     canvas.wipe_moved.connect(moved.append)
     canvas.show_settings(LiveSettings(effects=(Wipe(at=0.5),)))
     canvas.show_picture(drawn())
-    qtbot.mouseMove(canvas, QPoint(250, 100))
+    qtbot.mouseMove(canvas, QPoint(400, 100))
     assert canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
-    qtbot.mousePress(canvas, LEFT, pos=QPoint(250, 100))
-    qtbot.mouseMove(canvas, QPoint(200, 100))
-    qtbot.mouseRelease(canvas, LEFT, pos=QPoint(200, 100))
+    qtbot.mousePress(canvas, LEFT, pos=QPoint(400, 100))
+    qtbot.mouseMove(canvas, QPoint(360, 100))
+    qtbot.mouseRelease(canvas, LEFT, pos=QPoint(360, 100))
     assert not moved
 
 
@@ -100,7 +100,7 @@ def test_beside_the_line_nothing_is_dragged(canvas: Canvas, qtbot: QtBot) -> Non
 def test_without_a_wipe_there_is_no_line(canvas: Canvas, qtbot: QtBot, effects: tuple[Tint, ...]) -> None:
     canvas.show_settings(LiveSettings(effects=effects))
     canvas.show_picture(drawn())
-    qtbot.mouseMove(canvas, QPoint(320, 100))
+    qtbot.mouseMove(canvas, QPoint(480, 100))
     assert canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
 
 

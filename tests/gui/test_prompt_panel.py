@@ -648,7 +648,7 @@ def test_all_prompts_are_deleted_and_come_back(qtbot):
 
 def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
-    panel.show_shares({0: 0.5, 1: 0.004})
+    panel.show_shares({0: 0.5, 1: 0.004}, {})
     assert [card(panel, place).share.text() for place in range(3)] == ["50 %", "<1 %", ""]
     slider = card(panel, 0).threshold
     ratio = slider.devicePixelRatioF()
@@ -658,13 +658,13 @@ def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     red, green, blue = PALETTE[0]
     assert at(0.25).getRgb()[:3] == (red, green, blue) == at(0.48).getRgb()[:3]
     assert at(0.52).red() < red // 2
-    panel.show_shares({})
+    panel.show_shares({}, {})
     assert card(panel, 0).share.text() == ""
 
 
 def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
     panel = make_panel(qtbot, "a")
-    panel.show_shares({0: 1.0})
+    panel.show_shares({0: 1.0}, {})
     swatch, slider = card(panel, 0).swatch, card(panel, 0).threshold
     ratio = swatch.devicePixelRatioF()
     middle = lambda: swatch.grab().toImage().pixelColor(round(11 * ratio), round(11 * ratio)).getRgb()[:3]  # noqa: E731

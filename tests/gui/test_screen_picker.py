@@ -73,11 +73,10 @@ def test_too_small_a_part_is_drawn_again(picker: ScreenPicker, session, qtbot: Q
 @pytest.mark.parametrize("how", ["key", "button"])
 def test_giving_up_opens_nothing(window: MainWindow, picker: ScreenPicker, session, qtbot: QtBot, how: str) -> None:
     cover = picker.covers[0]
-    qtbot.mousePress(cover, LEFT, pos=QPoint(50, 50))
     if how == "key":
         qtbot.keyClick(cover, Qt.Key.Key_Escape)
     else:
-        qtbot.mousePress(cover, Qt.MouseButton.RightButton, pos=QPoint(60, 60))
+        qtbot.mouseClick(cover, Qt.MouseButton.RightButton, pos=QPoint(600, 400))
     assert window.source_menu.picker is None and not cover.isVisible() and "open" not in session.names()
     window.source_menu.ask_region()  # and once more
     assert window.source_menu.picker is not None
@@ -109,6 +108,8 @@ def test_the_part_is_shown_bright_and_the_rest_dim(picker: ScreenPicker, qtbot: 
     seen = cover.grab().toImage()
     assert seen.pixelColor(200, 200).lightness() == 200
     assert seen.pixelColor(50, 300).lightness() < 120
+    qtbot.mouseMove(cover, QPoint(101, 101))
+    qtbot.mouseRelease(cover, LEFT, pos=QPoint(101, 101))
     qtbot.keyClick(cover, Qt.Key.Key_Escape)
 
 
