@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -28,6 +29,8 @@ from clipseg_live.gui.state import Store
 DEMO = SourceSpec(name="demo:")
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
 _MOST_TITLE = 32
+_MENU_GOES = 200
+"""Milliseconds after which a menu that closes is off the screen."""
 
 
 def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
@@ -163,7 +166,9 @@ class SourceMenu(QToolButton):
         menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name="screen:"))
-            menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), self.ask_region)
+            # once the menu has gone, or it would be on the picture to draw on
+            wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
+            menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), wait)
         self._add(menu, "demo", self.tr("Demo scene"), DEMO)
         recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
         if recent:
