@@ -60,8 +60,7 @@ def demo_settings() -> "LiveSettings":
         PromptRow(id=number, text=text, style=PromptStyle(colour=colour))
         for number, (text, colour) in enumerate(prompts.items())
     )
-    # "locked": the objects move fast, and on a slow machine masks would lag behind them
-    return LiveSettings(rows=rows, engine=EngineSettings(model="shapes"), mode="locked")
+    return LiveSettings(rows=rows, engine=EngineSettings(model="shapes"))
 
 
 def has_display() -> bool:

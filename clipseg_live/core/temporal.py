@@ -14,7 +14,7 @@ THUMBNAIL = (32, 32)
 
 _LONGEST = 1.0
 _CHANGE, _UNLIKELY, _HELD = 0.4, 0.35, 0.15
-_SUPPORTED = 2
+_SUPPORTED = 1
 
 _BLOCK = 8
 _REACH = 6
@@ -53,7 +53,7 @@ def believe(
     one that is new and is taken as it is. trust: float32 (h, w), 0..1, where the picture is the one that ``past`` was
     about. sure: float32 (h, w), 0..1, where the answer's picture is this one. calm: float32 (h, w), 1 where nothing has
     moved since ``past`` was formed, towards 0 the further it has: what is followed far is followed worse. A single
-    answer that differs widely from several before it, without a change in the picture, is held back; the next is
+    answer that differs widely from those before it, without a change in the picture, is held back; the next is
     believed.
     seconds: between this answer's frame and the last one's. strength 0 gives the answer as it is.
     """
