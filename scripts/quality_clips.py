@@ -28,8 +28,8 @@ STILL_BEFORE = 20
 
 DRAWN: Mapping[str, SceneSettings] = {
     "still": PRESETS["still"], "slow": PRESETS["calm"], "fast": PRESETS["fast"], "shake": PRESETS["shake"],
-    "occlusion": PRESETS["occlusion"], "cuts": SceneSettings(cut_every=0.7), "small": PRESETS["small"], "noise": PRESETS["noise"],
-    "sudden": PRESETS["fast"],
+    "occlusion": PRESETS["occlusion"], "cuts": SceneSettings(cut_every=0.7), "small": PRESETS["small"],
+    "noise": PRESETS["noise"], "sudden": PRESETS["fast"],
 }  # fmt: skip
 JUDGED = slice(-4, -2)
 """The objects of a scene that are asked for: the red circle and the blue star, which other objects pass over."""

@@ -12,14 +12,16 @@ SHAPES = "shapes"
 def make_engine(
     settings: EngineSettings, on_progress: Callable[[str], None], on_notice: Callable[[str], None]
 ) -> LiveEngine:
-    """Load the engine, in the worker's process. Raises the errors of core.
+    """Load the engine, in the worker's process, where it leaves a core to the picture. Raises the errors of core.
 
     Where the default model is not there and cannot be fetched, the built-in small one takes its place, and a notice
     says so.
     """
     from clipseg_live.model import loading
+    from clipseg_live.model.devices import leave_a_core
     from clipseg_live.model.segmenter import Segmenter, check_options
 
+    leave_a_core()
     check_options(settings.device, settings.dtype, settings.fit)
     values = settings.model_dump(exclude={"model"})
     try:

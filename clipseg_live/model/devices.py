@@ -1,5 +1,6 @@
 """Where the network runs and in which precision; moving pictures there and maps back."""
 
+import os
 import time
 
 import numpy as np
@@ -10,6 +11,18 @@ from torch import Tensor
 from clipseg_live.core.errors import UsageError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def leave_a_core() -> int:
+    """Keep PyTorch's CPU threads to one less than the cores of this process, at least one; the number they are then.
+
+    Threads of a network wait for one another: where another process needs most of a core, with a thread for every core
+    all of them wait for the one that has to share. OMP_NUM_THREADS, where it is set, is obeyed instead.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
+    return torch.get_num_threads()
 
 
 def choose_device(name: str) -> torch.device:

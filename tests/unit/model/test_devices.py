@@ -1,0 +1,21 @@
+"""How many of the machine's cores the network takes."""
+
+import os
+
+import pytest
+import torch
+
+from clipseg_live.model.devices import leave_a_core
+
+
+@pytest.mark.parametrize(("cores", "given", "expected"), [(1, 1, 1), (2, 2, 1), (4, 4, 3), (16, 8, 8)])
+def test_a_core_is_left_to_others(monkeypatch: pytest.MonkeyPatch, cores: int, given: int, expected: int) -> None:
+    threads = [given]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    assert leave_a_core() == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    threads.append(2)
+    assert leave_a_core() == 2 and threads[-1] == 2
