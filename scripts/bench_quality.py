@@ -79,7 +79,9 @@ def measure_rate(run: Run, rate: int | None) -> dict[str, Figures]:
     model, judges = run.model_of(rate), {}
     shown: dict[str, methods.Method] = {}
     kept: list[tuple[clips.Shot, methods.Planes]] = []
-    for number, (shot, answers) in enumerate(answered(run.shots(), model, rate)):
+    for number, (shot, answers) in enumerate(
+        methods.answered(run.shots(), model, 0 if rate is None else clips.RATE // rate)
+    ):
         frame = Frame(shot.pixels, number, Fraction(number, clips.RATE))
         objects = len(shot.mattes)
         if not shown:
@@ -117,24 +119,6 @@ def see(judges: Sequence[Judge], number: int, found: methods.Planes, shot: clips
     for k, judge in enumerate(judges):
         step = None if shot.steps is None else shot.steps[k]
         judge.see(number, found[k], shot.mattes[k], step, shot.camera)
-
-
-def answered(
-    shots: Iterator[clips.Shot], model: methods.Model, rate: int | None
-) -> Iterator[tuple[clips.Shot, list[tuple[methods.Planes, int]]]]:
-    """Each shot with the answers that are there when it is shown, and the numbers of their frames."""
-    period = 0 if rate is None else clips.RATE // rate
-    waiting: tuple[methods.Planes, int] | None = None
-    for number, shot in enumerate(shots):
-        answers = []
-        if waiting is not None and number >= waiting[1] + period:
-            answers.append(waiting)
-            waiting = None
-        if waiting is None:
-            waiting = model(shot.pixels, shot.mattes), number
-            if period == 0:
-                answers, waiting = [waiting], None
-        yield shot, answers
 
 
 def runs(quick: bool, seeds: Sequence[int]) -> list[Run]:
@@ -179,6 +163,46 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(parts).strip() + "\n"
 
 
+GOALS = (
+    ("Error, 1 − IoU", "iou", ("fast",), (3,), 0.5),
+    ("Boundary F, distance to 1", "boundary", ("still", "slow"), RATES, 0.5),
+    ("Flicker", "flicker", tuple(clips.DRAWN), RATES, 0.25),
+    ("Error of the matte", "error", tuple(clips.DRAWN), RATES, 0.5),
+)
+"""What is to be reached with the oracle on drawn scenes: measure, clips, answers a second, largest share of plain."""
+
+
+def goals(rows: Sequence[dict[str, Any]]) -> str:
+    """In Markdown: ours as a share of plain upsampling, with what is above its goal in bold; and the delay."""
+    found = {
+        (row["clip"], row["rate"], row["method"]): row
+        for row in rows
+        if (row["kind"], row["model"]) == ("drawn", "oracle")
+    }
+    parts = [
+        "| measure, as a share of plain | clip | " + " | ".join(f"{rate or 'each'}" for rate in RATES) + " | goal |"
+    ]
+    parts.append("|---|---|" + "---|" * len(RATES) + "---|")
+    for title, measure_name, names, rates, most in GOALS:
+        for name in names:
+            cells = []
+            for rate in RATES:
+                pair = [found.get((name, rate, method)) for method in ("plain", "ours")]
+                if rate not in rates or None in pair:
+                    cells.append("")
+                    continue
+                plain, ours = (row[measure_name] for row in pair if row is not None)
+                if measure_name in ("iou", "boundary"):
+                    plain, ours = 1 - plain, 1 - ours
+                share = ours / plain
+                cells.append(f"{share:.2f}" if share <= most else f"**{share:.2f}**")
+            parts.append(f"| {title} | {name} | " + " | ".join(cells) + f" | {most} |")
+    delays = [found.get(("sudden", rate, "ours")) for rate in RATES]
+    cells = ["" if row is None else f"{row['delay']:.0f}" for row in delays]
+    parts.append("| Delay in frames | sudden | " + " | ".join(cells) + " | 1 |")
+    return "\n".join(parts) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
@@ -203,7 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{run.kind} {run.name} {run.seed} {run.model}", flush=True)
             rows += found
     means = merged(rows)
-    text = tables(means)
+    text = "" if options.quick else "## Goals\n\n" + goals(means) + "\n"
+    text += tables(means)
     print(text)
     if options.json:
         options.json.write_text(json.dumps(means, indent=1), encoding="utf-8")

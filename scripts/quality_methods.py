@@ -8,6 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from quality_clips import Shot
 
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.look import MatteSettings
@@ -84,6 +85,22 @@ class Shapes:
     def __call__(self, pixels: Pixels, mattes: Planes) -> Planes:
         found = self.segmenter.segment(pixels, [Prompt.text(phrase) for phrase in self.phrases])
         return np.asarray(found.probabilities, np.float32)
+
+
+def answered(shots: Iterator[Shot], model: Model, period: int) -> Iterator[tuple[Shot, list[tuple[Planes, int]]]]:
+    """Each shot with the answers that are there when it is shown, and the numbers of their frames. period: frames that
+    an answer takes; 0 gives every frame its own at once."""
+    waiting: tuple[Planes, int] | None = None
+    for number, shot in enumerate(shots):
+        answers = []
+        if waiting is not None and number >= waiting[1] + period:
+            answers.append(waiting)
+            waiting = None
+        if waiting is None:
+            waiting = model(shot.pixels, shot.mattes), number
+            if period == 0:
+                answers, waiting = [waiting], None
+        yield shot, answers
 
 
 class Method(Protocol):

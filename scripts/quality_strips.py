@@ -1,6 +1,6 @@
 """Strips of consecutive frames at an object's edge, plain and ours, for ``bench_quality.py --pictures FOLDER``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,9 +39,13 @@ def write(folder: Path) -> None:
 def strip(shots: Iterator[clips.Shot], rate: int) -> Pixels:
     """The frame, then its last frames cut out, first plain and then ours: uint8 (CELL, (1 + 2 × SHOWN) × CELL, 3)."""
     oracle = methods.Oracle(1)
+
+    def model(pixels: Pixels, mattes: methods.Planes) -> methods.Planes:
+        return oracle(pixels, mattes[:1])
+
     plain, ours = methods.method("plain", 1), methods.Ours(1)
     cells: list[tuple[Pixels, Pixels, Pixels]] = []
-    for number, (shot, answers) in enumerate(_answered(shots, oracle, clips.RATE // rate)):
+    for number, (shot, answers) in enumerate(methods.answered(shots, model, clips.RATE // rate)):
         frame = Frame(shot.pixels, number, Fraction(number, clips.RATE))
         for maps, index in answers:
             plain.take(maps, index)
@@ -57,20 +61,6 @@ def strip(shots: Iterator[clips.Shot], rate: int) -> Pixels:
     gap = np.full((CELL, 6, 3), 255, np.uint8)
     row = np.hstack([last[0][0], gap, *(cell[1] for cell in last), gap, *(cell[2] for cell in last)])
     return np.vstack([row, np.full((4, row.shape[1], 3), 255, np.uint8)])
-
-
-def _answered(
-    shots: Iterator[clips.Shot], oracle: methods.Oracle, period: int
-) -> Iterator[tuple[clips.Shot, Sequence[tuple[methods.Planes, int]]]]:
-    waiting: tuple[methods.Planes, int] | None = None
-    for number, shot in enumerate(shots):
-        answers = []
-        if waiting is not None and number >= waiting[1] + period:
-            answers.append(waiting)
-            waiting = None
-        if waiting is None:
-            waiting = oracle(shot.pixels, shot.mattes[:1]), number
-        yield shot, answers
 
 
 def _place(matte: methods.Planes) -> tuple[slice, slice]:

@@ -143,3 +143,6 @@ def test_a_table_has_a_line_for_each_clip_and_rate(monkeypatch, capsys):
     text = bench_quality.tables(bench_quality.merged(rows))
     assert text.count("| fast | 10 |") == text.count("| fast | each |") == 4
     assert "### Drawn, oracle: IoU" in text
+    goals = bench_quality.goals(bench_quality.merged(rows)).splitlines()
+    line = next(line for line in goals if line.startswith("| Error of the matte | fast |"))
+    assert 0 < float(line.split("|")[4].strip(" *")) < 2
