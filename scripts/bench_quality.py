@@ -92,7 +92,7 @@ def measure_rate(run: Run, rate: int | None) -> dict[str, Figures]:
                 each.take(maps, index)
             if rate is None:
                 kept.append((shot, maps))
-        begun = rate is None or number >= clips.RATE // rate
+        begun = number >= period
         for name, each in shown.items():
             if begun:
                 see(judges[name], number, each.mattes(frame), shot)
