@@ -79,9 +79,8 @@ def measure_rate(run: Run, rate: int | None) -> dict[str, Figures]:
     model, judges = run.model_of(rate), {}
     shown: dict[str, methods.Method] = {}
     kept: list[tuple[clips.Shot, methods.Planes]] = []
-    for number, (shot, answers) in enumerate(
-        methods.answered(run.shots(), model, 0 if rate is None else clips.RATE // rate)
-    ):
+    period = 0 if rate is None else clips.RATE // rate
+    for number, (shot, answers) in enumerate(methods.answered(run.shots(), model, period)):
         frame = Frame(shot.pixels, number, Fraction(number, clips.RATE))
         objects = len(shot.mattes)
         if not shown:

@@ -469,8 +469,9 @@ class Canvas(QWidget):
 
 
 def _image_of(pixels: Pixels) -> QImage:
+    pixels = np.ascontiguousarray(pixels)  # kept by its name while Qt reads it
     height, width = pixels.shape[:2]
-    packed = QImage(np.ascontiguousarray(pixels).data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    packed = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
     # Converting and scaling this format takes half as long as scaling the packed one.
     return packed.convertToFormat(QImage.Format.Format_RGB32)
 
