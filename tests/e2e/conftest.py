@@ -1,6 +1,7 @@
 """The command line as a process, and small videos with a known content."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,9 @@ from clipseg_live.demo.scenes import Scene
 from clipseg_live.video.sources import open_source
 
 SIZE = (256, 192)
+
+# A shell that starts the tests in its background has them ignore Ctrl-C, and every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
