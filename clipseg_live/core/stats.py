@@ -97,7 +97,8 @@ class Budget:
     """Decides what mattes may cost, so that they never hold the picture: less effort where frames come faster than
     they can be drawn, and more again where there is room.
 
-    Ten frames in a row over nine tenths of the frames' distance are a step down, ninety under four tenths a step up.
+    Ten more frames that take longer than the frames' distance than others are a step down, ninety in a row under four
+    tenths of it a step up.
     """
 
     _EFFORTS: tuple[Effort, ...] = ("full", "reduced", "least")
@@ -105,19 +106,21 @@ class Budget:
     def __init__(self) -> None:
         self._step = 0
         self._over = self._under = 0
-        self._before: float | None = None
+        self._before: tuple[float, int | None] | None = None
 
     @property
     def effort(self) -> Effort:
         return self._EFFORTS[self._step]
 
-    def spent(self, seconds: float, captured: float | None) -> None:
-        """Seconds that a frame took, and when it was captured; frames without a time do not count."""
-        before, self._before = self._before, captured
-        if captured is None or before is None or not 0 < captured - before < 1:
+    def spent(self, seconds: float, captured: float | None, number: int | None = None) -> None:
+        """Seconds of work that a frame took, and when it was captured; frames without a time do not count. number: of
+        the frame in its source, where each of that should be drawn; None where it is right to leave others out."""
+        before, self._before = self._before, None if captured is None else (captured, number)
+        if captured is None or before is None or not 0 < captured - before[0] < 1:
             return
-        share = seconds / (captured - before)
-        self._over = self._over + 1 if share > 0.9 else 0
+        passed = number - before[1] if number is not None and before[1] is not None else 1
+        share = seconds / (captured - before[0]) * max(passed, 1)
+        self._over = self._over + 1 if share > 1 else max(self._over - 1, 0)
         self._under = self._under + 1 if share < 0.4 else 0
         if self._over >= 10 and self._step < len(self._EFFORTS) - 1:
             self._step, self._over, self._under = self._step + 1, 0, 0

@@ -67,10 +67,19 @@ def test_a_budget_steps_down_when_frames_are_late_and_up_again_when_there_is_roo
     efforts = []
     for number in range(400):
         now += 1 / 30
-        budget.spent(0.032 if number < 100 else 0.005, now)
+        budget.spent(0.035 if number < 100 else 0.005, now)
         efforts.append(budget.effort)
     assert efforts[9] == "full" and "reduced" in efforts[:15] and efforts[99] == "least"
     assert efforts[100 + 95] == "reduced" and efforts[-1] == "full"
+
+
+def test_frames_that_had_to_be_left_out_show_that_it_takes_too_long() -> None:
+    """0.04 seconds a frame at 30 a second: every second frame is drawn, and the time between those would be enough."""
+    every, chosen = Budget(), Budget()
+    for number in range(0, 60, 2):
+        every.spent(0.04, number / 30, number)
+        chosen.spent(0.04, number / 30)
+    assert every.effort != "full" and chosen.effort == "full"
 
 
 def test_a_budget_ignores_single_late_frames_and_pauses() -> None:
