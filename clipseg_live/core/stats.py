@@ -97,9 +97,12 @@ class Budget:
     """Decides what mattes may cost, so that they never hold the picture: less effort where frames come faster than
     they can be drawn, and more again where there is room.
 
-    Ten more frames that take longer than the frames' distance than others are a step down, ninety in a row under four
-    tenths of it a step up.
+    A frame that takes longer than the frames' distance is late. Ten late ones more than others are a step down; ninety
+    in a row that take less than four tenths of the distance are a step up. Frames beyond ``_SMOOTH`` a second may be
+    left out, as when a file is played fast.
     """
+
+    _SMOOTH = 30.0
 
     _EFFORTS: tuple[Effort, ...] = ("full", "reduced", "least")
 
@@ -118,8 +121,10 @@ class Budget:
         before, self._before = self._before, None if captured is None else (captured, number)
         if captured is None or before is None or not 0 < captured - before[0] < 1:
             return
-        passed = number - before[1] if number is not None and before[1] is not None else 1
-        share = seconds / (captured - before[0]) * max(passed, 1)
+        distance = captured - before[0]
+        if number is not None and before[1] is not None and number > before[1]:
+            distance = max(distance / (number - before[1]), min(distance, 1 / self._SMOOTH))
+        share = seconds / distance
         self._over = self._over + 1 if share > 1 else max(self._over - 1, 0)
         self._under = self._under + 1 if share < 0.4 else 0
         if self._over >= 10 and self._step < len(self._EFFORTS) - 1:

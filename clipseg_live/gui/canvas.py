@@ -26,6 +26,7 @@ from clipseg_live.core.effects import Wipe, is_private
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import LiveSettings, Picture
 from clipseg_live.gui import canvas_paint, theme
+from clipseg_live.gui.boxes import ARROWS, nudged
 from clipseg_live.gui.canvas_paint import Notice, Reading
 
 MOST_ZOOM = 16.0
@@ -33,10 +34,7 @@ _SMALLEST_BOX = 6.0
 _NUDGE = 0.02
 _GRASP = 7.0
 """Pixels of the widget on each side of the wipe's line from which it can be dragged."""
-_ARROWS = {
-    Qt.Key.Key_Left: QPointF(-1, 0), Qt.Key.Key_Right: QPointF(1, 0),
-    Qt.Key.Key_Up: QPointF(0, -1), Qt.Key.Key_Down: QPointF(0, 1),
-}  # fmt: skip
+_WHOLE = QRectF(0, 0, 1, 1)
 
 
 class Canvas(QWidget):
@@ -345,7 +343,7 @@ class Canvas(QWidget):
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        arrow = _ARROWS.get(Qt.Key(event.key()))
+        arrow = ARROWS.get(Qt.Key(event.key()))
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         if self._purpose is not None:
             if event.key() == Qt.Key.Key_Escape:
@@ -421,14 +419,7 @@ class Canvas(QWidget):
         if self._box is None:
             self._box = QRectF(0.3, 0.3, 0.4, 0.4)
             return
-        box, step = QRectF(self._box), arrow * _NUDGE
-        if resize:
-            box.setWidth(min(max(box.width() + step.x(), _NUDGE), 1 - box.x()))
-            box.setHeight(min(max(box.height() + step.y(), _NUDGE), 1 - box.y()))
-        else:
-            box.moveLeft(min(max(box.x() + step.x(), 0.0), 1 - box.width()))
-            box.moveTop(min(max(box.y() + step.y(), 0.0), 1 - box.height()))
-        self._box = box
+        self._box = nudged(self._box, arrow * _NUDGE, _WHOLE, _NUDGE, resize=resize)
 
     def _finish_box(self) -> None:
         box = self._box

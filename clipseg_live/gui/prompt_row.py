@@ -10,7 +10,7 @@ from clipseg_live.gui import row_edits, theme
 from clipseg_live.gui.colours import ColourChooser
 from clipseg_live.gui.history import PromptHistory
 from clipseg_live.gui.prompt_field import PromptField
-from clipseg_live.gui.row_options import RowOptions, badge_of
+from clipseg_live.gui.row_options import RowOptions
 from clipseg_live.gui.row_parts import Grip, PictureFrame, Thumbnail
 from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
@@ -200,7 +200,11 @@ class RowCard(PictureFrame):
             self.share.setToolTip(text or self.tr("Share of the picture that reaches the threshold"))
 
     def _show_badge(self, style: PromptStyle) -> None:
-        mark, sentence = badge_of(style, self.tr)
+        marks = {
+            "negative": ("−", self.tr("Taken out of the others")),
+            "contrast": ("vs", self.tr("The others must be more probable than it")),
+        }
+        mark, sentence = marks.get(style.role, ("", ""))
         self.badge.setText(mark)
         self.badge.setToolTip(sentence)
         self.badge.setAccessibleName(sentence)

@@ -1,7 +1,5 @@
 """What a prompt is there for, and the shape of its matte: a panel that a row opens."""
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
@@ -147,12 +145,3 @@ class RowOptions(QFrame):
     def _set_against(self, value: object) -> None:
         if value != _SEVERAL:
             self._edit(against=() if value == _ALL else (value,))
-
-
-def badge_of(style: PromptStyle, translate: Callable[[str], str]) -> tuple[str, str]:
-    """What a row says of a role that is not the usual one: a short mark and a sentence, or nothing."""
-    marks = {
-        "negative": ("−", translate("Taken out of the others")),
-        "contrast": ("vs", translate("The others must be more probable than it")),
-    }
-    return marks.get(style.role, ("", ""))

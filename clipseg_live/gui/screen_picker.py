@@ -2,20 +2,17 @@
 
 import sys
 
-from PySide6.QtCore import QObject, QPoint, QPointF, QRect, QRectF, QSizeF, Qt, Signal
+from PySide6.QtCore import QObject, QPoint, QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QScreen
 from PySide6.QtWidgets import QWidget
 
 from clipseg_live.gui import theme
+from clipseg_live.gui.boxes import ARROWS, nudged
 from clipseg_live.gui.canvas_paint import paint_line
 
 SMALLEST = 16
 """Pixels of the screen that a part is at least wide and high."""
 _STEP = 16.0
-_ARROWS = {
-    Qt.Key.Key_Left: QPointF(-1, 0), Qt.Key.Key_Right: QPointF(1, 0),
-    Qt.Key.Key_Up: QPointF(0, -1), Qt.Key.Key_Down: QPointF(0, 1),
-}  # fmt: skip
 
 Region = tuple[int, int, int, int]
 
@@ -180,7 +177,7 @@ class _Cover(QWidget):
             self.drawn.emit(region)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        arrow = _ARROWS.get(Qt.Key(event.key()))
+        arrow = ARROWS.get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_Escape:
             self.given_up.emit()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and (region := self.region()) is not None:
@@ -193,19 +190,12 @@ class _Cover(QWidget):
 
     def _nudge(self, by: QPointF, resize: bool) -> None:
         """The first arrow puts a part in the middle, the others move it or change its size."""
-        area = QRectF(QRect(QPoint(0, 0), self.size()))
+        area = QRectF(self.rect())
         if self.box is None:
-            box = QRectF(0, 0, area.width() / 2, area.height() / 2)
-            box.moveCenter(area.center())
+            self.box = QRectF(0, 0, area.width() / 2, area.height() / 2)
+            self.box.moveCenter(area.center())
         else:
-            box = QRectF(self.box)
-            if resize:
-                box.setWidth(min(max(box.width() + by.x(), SMALLEST), area.right() - box.left()))
-                box.setHeight(min(max(box.height() + by.y(), SMALLEST), area.bottom() - box.top()))
-            else:
-                box.moveLeft(min(max(box.left() + by.x(), 0.0), area.width() - box.width()))
-                box.moveTop(min(max(box.top() + by.y(), 0.0), area.height() - box.height()))
-        self.box = box
+            self.box = nudged(self.box, by, area, SMALLEST, resize=resize)
         self.update()
 
     def _inside(self, point: QPointF) -> QPointF:

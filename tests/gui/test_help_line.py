@@ -10,7 +10,6 @@ from clipseg_live.core.live import LiveSettings
 from clipseg_live.gui.effect_list import help_of
 from clipseg_live.gui.look_panel import LookPanel
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.matte_section import MatteSection
 from clipseg_live.gui.slide_field import SlideField
 from clipseg_live.gui.state import Store
 from clipseg_live.gui.widgets import Choice, Segments
@@ -55,4 +54,3 @@ def test_every_effect_and_every_control_of_the_look_has_help(qtbot: QtBot) -> No
     controls = [each for kind in (Segments, SlideField, Choice) for each in panel.findChildren(kind)]
     silent = [each.accessibleName() for each in controls if not each.statusTip()]
     assert len(controls) >= 13 and not silent
-    assert panel.findChild(MatteSection) is panel.mattes

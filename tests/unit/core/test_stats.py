@@ -82,6 +82,14 @@ def test_frames_that_had_to_be_left_out_show_that_it_takes_too_long() -> None:
     assert every.effort != "full" and chosen.effort == "full"
 
 
+def test_a_file_that_is_played_fast_may_leave_frames_out() -> None:
+    """120 frames a second of which every fourth is drawn, in 0.02 seconds each."""
+    budget = Budget()
+    for number in range(0, 400, 4):
+        budget.spent(0.02, number / 120, number)
+    assert budget.effort == "full"
+
+
 def test_a_budget_ignores_single_late_frames_and_pauses() -> None:
     budget, now = Budget(), 0.0
     for number in range(300):
