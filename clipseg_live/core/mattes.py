@@ -50,6 +50,14 @@ class Mattes:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """What a matte is of: the prompt in words, and the probability from which on a pixel counts."""
+
+    name: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class MatteRequest:
     """Which mattes are wanted, and how they are made. keys: what tells the prompts apart over time; ids: what
     ``PromptStyle.against`` refers to; styles; one of each for each prompt.

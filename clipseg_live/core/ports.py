@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import LiveSettings, Message, Picture, SessionStatus, SourceSpec
 from clipseg_live.core.look import MatteSettings
-from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 
@@ -51,6 +51,25 @@ class FrameSink(Protocol):
         its final name with ``.partial`` before the suffix. Returns the kept file. Never raises."""
 
 
+class RecordingSink(FrameSink, Protocol):
+    """Where a recording goes: a file that can be played up to its last moment, whatever happens.
+
+    working: the file that grows, beside its place; it can be played. encoder: by which it is encoded, once open.
+    notices: sentences for the person.
+    """
+
+    working: Path | None
+    encoder: str
+    notices: list[str]
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        """Add a frame; ``frame.time`` grows from 0. heard: the time, in seconds of the source, whose sound belongs to
+        it; None for silence. Raises SinkError."""
+
+    def hurry(self) -> bool:
+        """Encode the frames to come more quickly, at the cost of size; False where it cannot be quicker."""
+
+
 class MaskSink(Protocol):
     """Where masks go as data, one call a frame."""
 
@@ -58,8 +77,8 @@ class MaskSink(Protocol):
 
     def open(self, info: SourceInfo) -> None: ...
 
-    def write(self, frame: Frame, mattes: Mattes) -> None:
-        """mattes: one for each prompt that is drawn."""
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """mattes: one for each prompt that is drawn; labels: of each. Live sessions may change them in the middle."""
 
     def finish(self) -> None: ...
 

@@ -13,11 +13,16 @@ DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 Fit = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["show", "negative", "contrast"]
 Detail = Literal["off", "zoom", "tiles"]
-Codec = Literal["h264", "vp9", "ffv1"]
+Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
+DataFormat = Literal[
+    "jsonl", "png", "coco", "yolo", "indexed", "npz", "mask-video", "alpha-prores", "alpha-vp9", "alpha-png",
+    "alpha-webp", "animation-webp", "animation-gif", "sheet",
+]
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 CODECS: tuple[Codec, ...] = get_args(Codec)
+DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Level = Annotated[int, Field(ge=0, le=255)]
