@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import UsageError
-from clipseg_live.cli.export import _clock, parse_time
+from clipseg_live.cli.export_options import parse_time
+from clipseg_live.cli.export_run import clock
 from clipseg_live.core.effects import Outline
 from clipseg_live.core.look import ExportSettings, MatteSettings
 from clipseg_live.core.settings import EngineSettings, validated
@@ -33,7 +34,7 @@ def test_other_words_are_no_times(text: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
 def test_time_left_is_readable(seconds: float, text: str) -> None:
-    assert _clock(seconds) == text
+    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize(

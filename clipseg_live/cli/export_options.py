@@ -1,0 +1,114 @@
+"""Settings out of the options of ``export``: values that were given, times, looks, and session files."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipseg_live.core.live import Framing
+    from clipseg_live.core.look import Look, MatteSettings
+    from clipseg_live.core.prompts import Prompt
+    from clipseg_live.core.settings import EngineSettings
+
+
+def only_given(**options: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def look_from(
+    names: list[str], threshold: list[float] | None, colour: list[str] | None, opacity: float | None,
+    effect: str | None, preset: str | None, shapes: dict[str, list[float]], negative: int, contrast: int,
+) -> "Look":  # fmt: skip
+    """The look of named prompts, and of so many negative and contrast ones after them. Raises UsageError."""
+    from clipseg_live.core.effects import DEFAULT_EFFECTS, parse_effects
+    from clipseg_live.core.look import Look
+    from clipseg_live.core.presets import find_preset
+    from clipseg_live.core.settings import MatteShape, PromptStyle, parse_colour, prompt_styles, validated
+
+    styles = prompt_styles(
+        len(names),
+        thresholds=threshold or (),
+        colours=[parse_colour(text) for text in colour or ()],
+        opacity=PromptStyle().opacity if opacity is None else opacity,
+    )
+    styles = tuple(
+        style.model_copy(update={"shape": validated(MatteShape, **_nth(shapes, number, len(names)))})
+        for number, style in enumerate(styles)
+    )
+    others = [PromptStyle(role="negative")] * negative + [PromptStyle(role="contrast")] * contrast
+    effects = find_preset(preset)[0] if preset is not None else DEFAULT_EFFECTS
+    effects = parse_effects(effect) if effect is not None else effects
+    spare = [""] * len(others)
+    return validated(Look, effects=effects, styles=(*styles, *others), names=(*names, *spare))
+
+
+def _nth(options: dict[str, list[float]], number: int, count: int) -> dict[str, float]:
+    """Each option's value for one prompt. Raises UsageError where there are neither one nor ``count``."""
+    from clipseg_live.core.errors import UsageError
+
+    for name, values in options.items():
+        if len(values) not in (1, count):
+            raise UsageError(
+                f"There are {len(values)} values of {name} for {count} prompts: give one for all, or one for each."
+            )
+    return {name: values[0] if len(values) == 1 else values[number] for name, values in options.items()}
+
+
+def mattes_from(preset: str | None, given: dict[str, Any]) -> "MatteSettings":
+    """Those of a preset, with what was given beside it. Raises UsageError."""
+    from clipseg_live.core.look import MatteSettings
+    from clipseg_live.core.presets import find_preset
+    from clipseg_live.core.settings import validated
+
+    base = MatteSettings() if preset is None else find_preset(preset)[1]
+    return validated(MatteSettings, **{**base.model_dump(), **given})
+
+
+def engine_from(values: dict[str, Any]) -> "EngineSettings":
+    """Raises UsageError for a value that cannot be."""
+    from clipseg_live.core.settings import EngineSettings, validated
+
+    return validated(EngineSettings, **values)
+
+
+def from_session(
+    path: Path, engine: dict[str, Any], mattes: dict[str, Any]
+) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, MatteSettings]":
+    """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it."""
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.look import MatteSettings
+    from clipseg_live.core.session_file import load_session
+    from clipseg_live.core.settings import validated
+
+    saved = load_session(path)
+    asking = [(row, prompt) for row in saved.shown() if (prompt := row.prompt) is not None]
+    if not any(row.style.role == "show" for row, _ in asking):
+        raise UsageError(f"The session {path} shows no prompt: add one in the window first.")
+    rows, prompts = tuple(row for row, _ in asking), tuple(prompt for _, prompt in asking)
+    places = {row.id: place for place, row in enumerate(rows)}
+    look = saved.look(rows)
+    styles = tuple(
+        style.model_copy(update={"against": tuple(places.get(at, -1) for at in style.against)}) for style in look.styles
+    )
+    matte = validated(MatteSettings, **{**saved.matte.model_dump(), **mattes})
+    chosen = engine_from({**saved.engine.model_dump(), **engine})
+    return prompts, look.model_copy(update={"styles": styles}), saved.framing, chosen, matte
+
+
+def parse_time(text: str) -> Fraction:
+    """``"90"``, ``"1:30"``, ``"0:01:30.5"`` as exact seconds. Raises UsageError for anything else."""
+    from clipseg_live.core.errors import UsageError
+
+    parts = text.strip().split(":")
+    try:
+        values = [Fraction(part) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        values = []
+    well_formed = 1 <= len(values) <= 3 and all(value >= 0 for value in values)
+    if not well_formed or any(value >= 60 for value in values[1:]) or "/" in text:
+        raise UsageError(f"{text!r} is not a time: write seconds (12.5) or hours, minutes and seconds (0:01:12.5).")
+    seconds = Fraction(0)
+    for value in values:
+        seconds = seconds * 60 + value
+    return seconds

@@ -1,0 +1,90 @@
+"""One export on a terminal: its bar, Ctrl-C, and what is said at the end."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipseg_live.assemble.export import ExportRequest
+    from clipseg_live.pipeline.export import Progress
+
+
+def run_one(request: "ExportRequest") -> None:
+    """Run an export and say what came of it. Raises the errors of core."""
+    from clipseg_live.assemble.export import run_export
+
+    with terminated_like_interrupted(), _progress_display() as (on_stage, on_progress):
+        finished = run_export(request, on_stage=on_stage, on_progress=on_progress)
+    for notice in finished.notices:
+        print(notice, file=sys.stderr)  # noqa: T201
+    result = finished.result
+    rate = result.frames / result.seconds if result.seconds > 0 else 0.0
+    frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
+    print(f"{request.output}: {frames} in {result.seconds:.1f} s ({rate:.1f} frames a second)")  # noqa: T201
+    if request.masks is not None:
+        print(f"{request.masks}: masks")  # noqa: T201
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """A polite request to end (SIGTERM) cleans up as Ctrl-C does; a second one does not break into the cleaning up."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def interrupt(number: int, frame: Any) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
+    """A bar on a terminal, from the first stage on; nothing elsewhere."""
+    from rich import progress as bars
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TextColumn("{task.fields[left]}"),
+    )
+    bar = bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("Starting", total=None, rate="", left="")
+
+    def on_stage(stage: str) -> None:
+        bar.start()
+        bar.update(task, description=stage)
+
+    def on_progress(progress: "Progress") -> None:
+        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        bar.update(
+            task,
+            completed=progress.frames,
+            total=progress.total,
+            rate=f"{progress.rate:.1f} frames/s" if progress.frames else "",
+            left=left,
+        )
+
+    try:
+        yield on_stage, on_progress
+    finally:
+        bar.stop()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: ``1:02:05``."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"
