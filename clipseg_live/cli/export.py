@@ -15,6 +15,7 @@ from clipseg_live.cli.export_options import (
     parse_time,
 )
 from clipseg_live.cli.export_run import run_one
+from clipseg_live.cli.session_option import TrustSession
 
 _INPUT = "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene)."
 _ONCE = "once for all prompts, or once for each in their order"
@@ -65,6 +66,7 @@ def export(
     session: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, look, mattes, engine and framing.")
     ] = None,
+    trust_session: TrustSession = False,
     smoothing: Annotated[
         float | None, typer.Option(help="Steadiness over time, from 0 (off) to 1 (default 0.5); ends at cuts.")
     ] = None,
@@ -129,7 +131,7 @@ def export(
                  contrast, grow, feather, smallest, fill)  # fmt: skip
         if any(given is not None for given in drawn):
             raise UsageError("A session file has its own prompts and look: give those options, or --session, not both.")
-        prompts, look, framing, chosen, matte = from_session(session, engine, mattes)
+        prompts, look, framing, chosen, matte = from_session(session, engine, mattes, trusted=trust_session)
     else:
         if not (prompt or prompt_image or prompt_embedding):
             raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')

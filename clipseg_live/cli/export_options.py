@@ -73,15 +73,19 @@ def engine_from(values: dict[str, Any]) -> "EngineSettings":
 
 
 def from_session(
-    path: Path, engine: dict[str, Any], mattes: dict[str, Any]
+    path: Path, engine: dict[str, Any], mattes: dict[str, Any], *, trusted: bool = False
 ) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, MatteSettings]":
-    """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it."""
+    """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it.
+
+    trusted: it may read what lies outside its folder. Raises the errors of ``load_session``, and UsageError where it
+    shows no prompt.
+    """
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.look import MatteSettings
     from clipseg_live.core.session_file import load_session
     from clipseg_live.core.settings import validated
 
-    saved = load_session(path)
+    saved = load_session(path, trusted=trusted)
     asking = [(row, prompt) for row in saved.shown() if (prompt := row.prompt) is not None]
     if not any(row.style.role == "show" for row, _ in asking):
         raise UsageError(f"The session {path} shows no prompt: add one in the window first.")

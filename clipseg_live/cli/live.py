@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipseg_live.cli.session_option import TrustSession
+
 if TYPE_CHECKING:
     from clipseg_live.core.live import LiveSettings
 
@@ -22,6 +24,7 @@ def live(
         list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="Begin with this; repeat for more.")
     ] = None,
     session: Annotated[Path | None, typer.Option(metavar="FILE", help="Begin with a saved session.")] = None,
+    trust_session: TrustSession = False,
     model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="The demo scene with three prompts and the model shapes.")
@@ -31,7 +34,9 @@ def live(
     from clipseg_live.core.errors import Failure
     from clipseg_live.core.session_file import load_session
 
-    settings: LiveSettings | None = load_session(session) if session is not None else None
+    settings: LiveSettings | None = None
+    if session is not None:
+        settings = load_session(session, trusted=trust_session)
     if demo:
         settings, source = demo_settings(), source or "demo:"
     if not has_display():

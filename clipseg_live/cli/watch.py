@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipseg_live.cli.session_option import TrustSession
+
 if TYPE_CHECKING:
     from clipseg_live.core.live import SourceStatus
     from clipseg_live.pipeline.streaming import StreamFrame
@@ -23,6 +25,7 @@ def watch(
     session: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, thresholds, engine and framing.")
     ] = None,
+    trust_session: TrustSession = False,
     model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Probability from 0 to 1 from which on a pixel counts (default 0.5).")
@@ -34,7 +37,7 @@ def watch(
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.session_file import load_session
 
-    settings = load_session(session) if session is not None else None
+    settings = load_session(session, trusted=trust_session) if session is not None else None
     if not prompt and (settings is None or not any(row.prompt for row in settings.shown())):
         raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
     if threshold is not None and not 0.0 <= threshold <= 1.0:

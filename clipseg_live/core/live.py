@@ -1,7 +1,6 @@
 """What a live session is asked for, and what it tells of itself: the frozen values between window and pipeline."""
 
 import base64
-import binascii
 import zlib
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,7 +10,7 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
 from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
@@ -34,13 +33,19 @@ def _packed(data: bytes) -> str:
     return base64.b64encode(zlib.compress(data)).decode("ascii")
 
 
-def _unpacked(value: object) -> object:
+def _unpacked(value: object, told: ValidationInfo) -> object:
+    """Never more than the picture's size asks for, however much a damaged or malicious file would unpack to."""
     if not isinstance(value, str):
         return value
+    most = 3 * told.data.get("width", 0) * told.data.get("height", 0)
     try:
-        return zlib.decompress(base64.b64decode(value, validate=True))
-    except (binascii.Error, zlib.error) as error:
+        unpacking = zlib.decompressobj()
+        data = unpacking.decompress(base64.b64decode(value, validate=True), most + 1)  # 0 would mean without a limit
+    except (ValueError, zlib.error) as error:
         raise ValueError("the bytes of a picture are damaged") from error
+    if not unpacking.eof or unpacking.unused_data:
+        raise ValueError("the bytes of a picture are damaged, or not as many as its size says")
+    return data
 
 
 Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
@@ -307,13 +312,23 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class RecordingStatus:
-    """A recording. seconds: of recorded time; size: bytes so far; dropped: frames that the encoder was too slow for."""
+    """A recording. path: of the first file of the present part; seconds: of recorded time, and size: bytes, of all
+    parts; dropped: frames that the encoder was too slow for; part: from 1; encoder: by which the first file is encoded;
+    free: bytes that the disk still has.
+
+    replay: seconds of the past that can be saved.
+    """
 
     active: bool = False
     path: Path | None = None
     seconds: float = 0.0
     size: int = 0
     dropped: int = 0
+    paused: bool = False
+    part: int = 1
+    encoder: str = ""
+    free: int | None = None
+    replay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

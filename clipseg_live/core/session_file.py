@@ -3,12 +3,15 @@
 import json
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from clipseg_live.core.errors import Failure
+from clipseg_live.core import reach
+from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.live import LiveSettings
+from clipseg_live.core.reach import Outside
 
 FORMAT = "clipseg-live session"
 SUFFIX = ".clipseg.json"
@@ -16,9 +19,21 @@ _VERSION = 1
 _LARGEST = 256 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """What a session file holds. settings: all of it, for those who allow what it reads. within: what may be used
+    without asking. outside: what it reads beyond that, empty where the two are the same."""
+
+    settings: LiveSettings
+    within: LiveSettings
+    outside: tuple[Outside, ...]
+
+
 def save_session(path: Path, settings: LiveSettings) -> None:
-    """Write the settings beside ``path`` and move them there. Raises Failure."""
-    content = {"format": FORMAT, "version": _VERSION, "settings": settings.model_dump(mode="json")}
+    """Write the settings beside ``path`` and move them there; files in its folder are named from there. Raises
+    Failure."""
+    saved = reach.portable(settings, path.parent).model_dump(mode="json")
+    content = {"format": FORMAT, "version": _VERSION, "settings": saved}
     partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
     try:
         partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -28,8 +43,36 @@ def save_session(path: Path, settings: LiveSettings) -> None:
         raise Failure(f"The session could not be saved to {path}: {error.strerror or error}.") from error
 
 
-def load_session(path: Path) -> LiveSettings:
-    """Read settings that ``save_session`` wrote. Raises Failure, in one sentence, for anything else."""
+def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
+    """Settings that ``save_session`` wrote. trusted: they may read whatever they name.
+
+    Raises Failure, in one sentence, for a file that is none; UsageError for one that is not trusted and wants to read
+    something outside its folder.
+    """
+    opened = open_session(path)
+    if opened.outside and not trusted:
+        raise UsageError(
+            f"The session {path} wants to use {in_words(opened.outside)}, outside its own folder: look whether that is "
+            "right, and give --trust-session to allow it."
+        )
+    return opened.settings
+
+
+def open_session(path: Path) -> OpenedSession:
+    """What a session file holds, told apart by whether it stays in its folder. Raises Failure, in one sentence."""
+    settings, folder = _read(path), path.parent
+    found = reach.outside(settings, folder)
+    whole = reach.beside(settings, folder)
+    return OpenedSession(whole, reach.beside(reach.within(settings, folder), folder) if found else whole, found)
+
+
+def in_words(found: tuple[Outside, ...]) -> str:
+    """Each by its name, for a sentence."""
+    names = [f"the model {each.name}" if each.kind == "model" else f"the file {each.name}" for each in found]
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+
+
+def _read(path: Path) -> LiveSettings:
     try:
         if path.stat().st_size > _LARGEST:
             raise Failure(f"{path} is too large to be a session file.")
@@ -38,7 +81,7 @@ def load_session(path: Path) -> LiveSettings:
         raise Failure(f"There is no session file {path}.") from error
     except OSError as error:
         raise Failure(f"The session file {path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Failure(f"{path} is not a session file: it does not hold JSON.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise Failure(f"{path} is not a session file of clipseg-live.")
@@ -51,3 +94,5 @@ def load_session(path: Path) -> LiveSettings:
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         reason = str(first["msg"]).lower()
         raise Failure(f"The session file {path} holds a value that cannot be: {where}, {reason}.") from error
+    except RecursionError as error:
+        raise Failure(f"The session file {path} holds a value that cannot be: its settings.") from error

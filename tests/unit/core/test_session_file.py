@@ -1,6 +1,9 @@
 """Session files: what is saved comes back, and anything else is one sentence."""
 
+import base64
 import json
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +49,7 @@ sessions = st.builds(
 def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, settings: LiveSettings) -> None:
     path = tmp_path_factory.mktemp("session") / "ünïcode 例.clipseg.json"
     save_session(path, settings)
-    assert load_session(path) == settings
+    assert load_session(path, trusted=True) == settings
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
@@ -123,3 +126,27 @@ def test_sessions_of_before_effects_were_a_list_open(tmp_path, old, effects, smo
     path.write_text(json.dumps({"format": "clipseg-live session", "version": 1, "settings": {"mode": "locked", **old}}))
     found = load_session(path)
     assert (found.effects, found.matte.smoothing, found.mode) == (effects, smoothing, "locked")
+
+
+def test_a_picture_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
+    bomb = zlib.compressobj(9)
+    packed = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(300)) + bomb.flush()  # 300 MB in 300 KB
+    row = {"id": 0, "picture": {"width": 4, "height": 4, "data": base64.b64encode(packed).decode()}}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"format": "clipseg-live session", "version": 1, "settings": {"rows": [row] * 3}}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Failure, match="bytes of a picture are damaged"):
+            load_session(path)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("depth", [900, 5000, 200_000])
+def test_deep_nesting_is_refused(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "x.json"
+    nested = "[" * depth + "]" * depth
+    path.write_text(f'{{"format": "clipseg-live session", "version": 1, "settings": {{"rows": {nested}}}}}')
+    with pytest.raises(Failure):
+        load_session(path)
