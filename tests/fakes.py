@@ -10,7 +10,7 @@ import numpy as np
 from clipseg_live.core.errors import SinkError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.look import MatteSettings
-from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
+from clipseg_live.core.mattes import Label, Matte, MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
@@ -56,6 +56,8 @@ class FakeSink:
         self.blocked, self.release = threading.Event(), threading.Event()
         self.frames: list[Frame] = []
         self.mattes: list[Mattes] = []
+        self.labels: list[tuple[Label, ...]] = []
+        self.notices: list[str] = []
         self.opened = self.finished = self.abandoned = 0
         self.kept = False
         self.path = Path(name)
@@ -63,7 +65,7 @@ class FakeSink:
     def open(self, info: SourceInfo) -> None:
         self.opened += 1
 
-    def write(self, frame: Frame, mattes: Mattes | None = None) -> None:
+    def write(self, frame: Frame, mattes: Mattes | None = None, labels: Sequence[Label] = ()) -> None:
         if len(self.frames) == self.fails_at:
             raise SinkError("The fake disk is full.")
         if len(self.frames) == self.blocks_at:
@@ -72,6 +74,7 @@ class FakeSink:
         self.frames.append(frame)
         if mattes is not None:
             self.mattes.append(mattes)
+            self.labels.append(tuple(labels))
 
     def finish(self) -> None:
         if self.fails_at_end:
@@ -243,3 +246,30 @@ class StillClock:
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
         self.now += seconds
+
+
+class FakeTrack(FakeSink):
+    """A ``RecordingSink``: also what was heard with each frame. It can be told ``quicker`` times to hurry; a write is
+    held while ``slow`` is not set, where it is given."""
+
+    def __init__(self, path: Path, *, quicker: int = 0, slow: threading.Event | None = None, **faults: object) -> None:
+        super().__init__(**faults)  # type: ignore[arg-type]
+        self.path, self.working = path, None
+        self.encoder, self.notices = "fake", ["The fake says something."]
+        self.heard: list[Fraction | None] = []
+        self.quicker, self.slow = quicker, slow
+        self.info: SourceInfo | None = None
+
+    def open(self, info: SourceInfo) -> None:
+        super().open(info)
+        self.info = info
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        if self.slow is not None:
+            self.slow.wait(20)
+        super().write(frame)
+        self.heard.append(heard)
+
+    def hurry(self) -> bool:
+        self.quicker -= 1
+        return self.quicker >= 0

@@ -6,26 +6,30 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clipseg_live import __version__
 from clipseg_live.core.effects import is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.look import ExportSettings, Look
-from clipseg_live.core.mattes import MatteRequest
-from clipseg_live.core.ports import FrameSource, MaskSink, MatteSequence
+from clipseg_live.core.mattes import Label, MatteRequest
+from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.settings import EngineSettings
 from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
-from clipseg_live.model.segmenter import Segmenter, check_options
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
+from clipseg_live.pipeline.stage import StopSwitch
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.framed import FramedSource
 from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
 from clipseg_live.video.masks import open_mask_sink
 from clipseg_live.video.sinks import open_sink
 from clipseg_live.video.sources import open_source
+
+if TYPE_CHECKING:
+    from clipseg_live.model.segmenter import Segmenter
 
 DEMO_SECONDS = Fraction(8)
 """How much of the endless demo scene is exported where no end is given."""
@@ -55,14 +59,47 @@ class FinishedExport:
     notices: tuple[str, ...]
 
 
+class ReadyEngine(Engine, Protocol):
+    """An engine that is loaded. files: its model's. notices: sentences a person should read."""
+
+    files: loading.ModelFiles
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+
+def find_model(settings: EngineSettings) -> loading.ModelFiles:
+    """The files of the model that is asked for; fetches them, with a bar of its own, where they are not there yet.
+
+    Raises UsageError for what cannot be, ModelError where the files are missing.
+    """
+    from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
+
+    check_options(settings.device, settings.dtype, settings.fit)
+    return loading.find(settings.model)
+
+
+def load_engine(files: loading.ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
+    """The engine that is asked for, with the prompts encoded. Raises UsageError for what cannot be, ModelError."""
+    from clipseg_live.model.segmenter import Segmenter
+
+    engine = Segmenter.load(files, **settings.model_dump(exclude={"model"}))
+    engine.encode(prompts)
+    return engine
+
+
 def run_export(
     request: ExportRequest,
     *,
+    engine: ReadyEngine | None = None,
+    stop: StopSwitch | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> FinishedExport:
     """Check everything that is cheap to check, load the model, and export.
 
+    engine: one that is loaded already, as ``request.settings`` asks for; it is left open for the next export.
+    stop: ends the export from another thread, as Ctrl-C does.
     Raises the errors of core: UsageError for what cannot be, Failure for what did not work.
     """
     settings = request.settings
@@ -88,12 +125,12 @@ def run_export(
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         info = source.open()
-        check_options(settings.engine.device, settings.engine.dtype, settings.engine.fit)
-        files = loading.find(settings.engine.model)  # with a bar of its own where it downloads
-        on_stage(f"Loading {files.name}")
+        files = find_model(settings.engine) if engine is None else engine.files
+        if engine is None:
+            on_stage(f"Loading {files.name}")
         masks = None if request.masks is None else _mask_sink(request.masks, request, files)
-        engine = Segmenter.load(files, **settings.engine.model_dump(exclude={"model"}))
-        engine.encode(prompts)
+        if engine is None:
+            engine = load_engine(files, settings.engine, prompts)
         on_stage(f"Exporting to {request.output.name}")
         composer = stack.enter_context(closing(EffectComposer(drawn_of(settings.look))))
         export = Export(
@@ -104,10 +141,13 @@ def run_export(
             composer,
             sink,
             prompts,
-            masks=masks,
+            data=() if masks is None else (masks,),
+            labels=labels_of(request),
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )
+        if stop is not None:
+            stop.on_stop(export.request_stop)
         result = export.run()
     padding = f"{request.output.name} repeats its last line or column: H.264 takes only even sizes."
     return FinishedExport(result, (*engine.notices, *sink.notices, *([padding] if sink.padded else [])))
@@ -133,15 +173,13 @@ def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
 
 
 def _mask_sink(path: Path, request: ExportRequest, files: loading.ModelFiles) -> MaskSink:
-    styles = request.settings.look.styles
-    drawn = [each for each in zip(request.prompts, styles, strict=True) if each[1].role == "show"]
-    return open_mask_sink(
-        path,
-        mask_header(request, files),
-        [prompt.label for prompt, style in drawn],
-        [style.threshold for _, style in drawn],
-        overwrite=request.settings.overwrite,
-    )
+    return open_mask_sink(path, mask_header(request, files), labels_of(request), request.settings.overwrite)
+
+
+def labels_of(request: ExportRequest) -> tuple[Label, ...]:
+    """Of the prompts that are drawn."""
+    each = zip(request.prompts, request.settings.look.styles, strict=True)
+    return tuple(Label(prompt.label, style.threshold) for prompt, style in each if style.role == "show")
 
 
 def open_named_source(name: str, start: Fraction | None = None, end: Fraction | None = None) -> FrameSource:

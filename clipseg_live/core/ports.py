@@ -13,7 +13,9 @@ from clipseg_live.core.live import LiveSettings, Message, Picture, SessionStatus
 from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.virtual_camera import CameraFormat, CameraSettings
 
 Maps = NDArray[np.float32]
 """Probability maps: float32, shape (prompts, height, width), each value in 0..1."""
@@ -70,10 +72,31 @@ class RecordingSink(FrameSink, Protocol):
         """Encode the frames to come more quickly, at the cost of size; False where it cannot be quicker."""
 
 
+class PictureOutput(Protocol):
+    """Where composed pictures go as they come: a virtual camera. For one thread at a time."""
+
+    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+        """Open the device; its name and what it takes. source: of the pictures to come, where it is known. Raises
+        UsageError or Failure, with the steps that help."""
+
+    def fitted(self, pixels: Pixels) -> Pixels:
+        """A picture of any size, uint8 (height, width, 3), at the device's; the same array where it has that."""
+
+    def safe_picture(self, path: str) -> Pixels:
+        """A picture file at the device's size; for "" a card that is drawn. Raises SourceError."""
+
+    def send(self, pixels: Pixels) -> None:
+        """Show a picture of the device's size. Raises Failure where the device is gone."""
+
+    def close(self) -> None:
+        """Give the device back; may be called at any time and more than once."""
+
+
 class MaskSink(Protocol):
-    """Where masks go as data, one call a frame."""
+    """Where masks go as data, one call a frame. notices: sentences for the person."""
 
     path: Path
+    notices: list[str]
 
     def open(self, info: SourceInfo) -> None: ...
 
@@ -181,11 +204,15 @@ class LiveSession(Protocol):
 
     def set_control(self, name: str, value: float) -> None: ...
 
-    def start_recording(self, path: Path) -> None:
-        """Raises UsageError or SinkError for a path that cannot be written."""
+    def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
+        """Record into a folder. Raises UsageError or SinkError where that cannot be."""
+
+    def pause_recording(self) -> None: ...
+
+    def resume_recording(self) -> None: ...
 
     def stop_recording(self) -> None:
-        """Finish the file; ``on_message`` tells (topic "recording") when it is in its place."""
+        """Finish the files; ``on_message`` tells (topic "recording") when they are in their places."""
 
     def restart_worker(self) -> None: ...
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.pipeline.stage import Cancelled, Channel, Worker
@@ -54,7 +54,8 @@ class Export:
     """A run from start to end. ``run`` is called once.
 
     source: open already, and described by ``info``; ``run`` closes it. The sinks are not open yet.
-    matting: makes mattes of the engine's maps. Masks are written of what the mattes cover.
+    matting: makes mattes of the engine's maps. labels: of the prompts that have a matte, in their order.
+    composer, sink: None where only data is wanted. data: sinks that take each frame with its mattes.
     keep_partial: keep what was finished when the source breaks or the run is stopped.
     on_progress: called in the thread of ``run``.
     """
@@ -65,17 +66,18 @@ class Export:
         info: SourceInfo,
         engine: Engine,
         matting: MatteSequence,
-        composer: Composer,
-        sink: FrameSink,
+        composer: Composer | None,
+        sink: FrameSink | None,
         prompts: Sequence[Prompt],
         *,
-        masks: MaskSink | None = None,
+        data: Sequence[MaskSink] = (),
+        labels: Sequence[Label] = (),
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._source, self._info, self._engine, self._composer = source, info, engine, composer
-        self._sinks: list[FrameSink | MaskSink] = [sink] if masks is None else [sink, masks]
-        self._sink, self._masks = sink, masks
+        self._sinks: list[FrameSink | MaskSink] = [*data] if sink is None else [sink, *data]
+        self._sink, self._data, self._labels = sink, tuple(data), tuple(labels)
         self._prompts = tuple(prompts)
         self._matting, self._keep_partial = matting, keep_partial
         self._on_progress = on_progress
@@ -166,10 +168,11 @@ class Export:
 
     def _write_all(self, done: Iterator[tuple[Frame, Mattes]]) -> None:
         for frame, mattes in done:
-            if self._masks is not None:
-                self._masks.write(frame, mattes)
-            composed = self._composer.compose(frame.pixels, mattes, frame.time)
-            self._sink.write(Frame(composed, frame.index, frame.time, frame.duration, frame.epoch))
+            for data in self._data:
+                data.write(frame, mattes, self._labels)
+            if self._sink is not None and self._composer is not None:
+                composed = self._composer.compose(frame.pixels, mattes, frame.time)
+                self._sink.write(Frame(composed, frame.index, frame.time, frame.duration, frame.epoch))
             self._written += 1
             self._reached = frame.time
 

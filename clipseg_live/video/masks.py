@@ -1,7 +1,5 @@
 """Masks as data: COCO run-length encoding in JSON lines, or a folder of PNG pictures."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,8 +11,9 @@ from pycocotools import mask as coco
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.core.ports import MaskSink
+from clipseg_live.video.folder_sink import FolderSink, failure, fits, slug, to_json
 from clipseg_live.video.place import Place
 from clipseg_live.video.resize import resize_map
 
@@ -24,18 +23,17 @@ Mask = NDArray[np.uint8]
 def open_mask_sink(
     path: str | Path,
     header: Mapping[str, Any],
-    prompts: Sequence[str],
-    thresholds: Sequence[float],
+    labels: Sequence[Label] = (),
     overwrite: bool = False,
 ) -> MaskSink:
     """The sink that ``path`` means, not yet opened: JSON lines for ``.jsonl`` and ``.ndjson``, PNG pictures for a
     folder (a name without a suffix). Raises UsageError for another suffix; otherwise as the sinks do."""
     suffix = Path(path).suffix.lower()
     if suffix in (".jsonl", ".ndjson"):
-        return JsonLinesMaskSink(path, header, prompts, thresholds, overwrite)
+        return JsonLinesMaskSink(path, header, overwrite)
     if suffix and not Path(path).is_dir():
         raise UsageError(f"Masks cannot be written as {suffix}: use a name ending in .jsonl, or a folder.")
-    return PngMaskSink(path, header, prompts, thresholds, overwrite)
+    return PngMaskSink(path, header, labels, overwrite)
 
 
 class JsonLinesMaskSink:
@@ -47,18 +45,11 @@ class JsonLinesMaskSink:
     is where the matte is at least one half.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        header: Mapping[str, Any],
-        prompts: Sequence[str],
-        thresholds: Sequence[float],
-        overwrite: bool = False,
-    ) -> None:
+    def __init__(self, path: str | Path, header: Mapping[str, Any], overwrite: bool = False) -> None:
         """Raises UsageError for a path that exists, SinkError for a folder that does not."""
         self.path = Path(path)
         self._header = dict(header)
-        self._prompts, self._thresholds = _paired(prompts, thresholds)
+        self.notices: list[str] = []
         self._place = Place(path, overwrite)
         self._place.check()
         self._file: TextIO | None = None
@@ -70,12 +61,12 @@ class JsonLinesMaskSink:
             self._file = working.open("w", encoding="utf-8", newline="\n")
             self._line(self._header)
         except OSError as error:
-            raise _failure(self.path, error) from error
+            raise failure(self.path, error) from error
 
-    def write(self, frame: Frame, mattes: Mattes) -> None:
-        """Add a frame with its mattes, one for each prompt. Raises SinkError."""
-        _fits(self.path, mattes, len(self._prompts))
-        for number, (prompt, threshold) in enumerate(zip(self._prompts, self._thresholds, strict=True)):
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Add a frame with its mattes, one for each label. Raises SinkError."""
+        fits(self.path, mattes, labels)
+        for number, label in enumerate(labels):
             probability = resize_map(mattes.maps[number], frame.height, frame.width)
             mask = mask_of(mattes.each[number])
             encoded = coco.encode(np.asfortranarray(mask))
@@ -83,8 +74,8 @@ class JsonLinesMaskSink:
             entry = {
                 "frame": frame.index,
                 "time": float(frame.time),
-                "prompt": prompt,
-                "threshold": threshold,
+                "prompt": label.name,
+                "threshold": label.threshold,
                 "rle": {"size": [frame.height, frame.width], "counts": encoded["counts"].decode("ascii")},
                 "area": area,
                 "box": [int(value) for value in cv2.boundingRect(mask)] if area else [0, 0, 0, 0],
@@ -94,7 +85,7 @@ class JsonLinesMaskSink:
             try:
                 self._line(entry)
             except OSError as error:
-                raise _failure(self.path, error) from error
+                raise failure(self.path, error) from error
 
     def finish(self) -> None:
         """Complete the file and move it to its place. Raises SinkError."""
@@ -103,7 +94,7 @@ class JsonLinesMaskSink:
         try:
             self._file.close()
         except OSError as error:
-            raise _failure(self.path, error) from error
+            raise failure(self.path, error) from error
         self._file = None
         self._place.commit()
 
@@ -123,111 +114,43 @@ class JsonLinesMaskSink:
     def _line(self, entry: Mapping[str, Any]) -> None:
         if self._file is None:
             raise SinkError(f"{self.path.name} is not open.")
-        self._file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+        self._file.write(to_json(entry) + "\n")
 
 
-class PngMaskSink:
+class PngMaskSink(FolderSink):
     """A folder with one 8-bit grey PNG (0 or 255) for each frame and prompt, and ``index.json``.
 
     Names are the frame's number, the prompt's number from 1 and its words: ``000123_1-red-circle.png``. The index
-    holds the header, the prompts with their thresholds, and the number and time of every frame.
+    holds the header, the prompts, and the number, time and thresholds (by the prompts' names) of every frame.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        header: Mapping[str, Any],
-        prompts: Sequence[str],
-        thresholds: Sequence[float],
-        overwrite: bool = False,
-    ) -> None:
-        """Raises UsageError for a folder with anything in it (with ``overwrite``: anything but masks)."""
-        self.path = Path(folder)
-        self._header = dict(header)
-        self._prompts, self._thresholds = _paired(prompts, thresholds)
-        self._names = [f"{number}-{slug(prompt)}" for number, prompt in enumerate(self._prompts, start=1)]
-        self._place = Place(folder, overwrite, folder=True)
-        self._place.check()
-        self._working: Path | None = None
-        self._frames: list[dict[str, float]] = []
+    ours = r"index\.json|\d{6,}_\d+-[^/]*\.png"
 
-    def open(self, info: SourceInfo) -> None:
-        """Start the folder beside its place. Raises SinkError."""
-        self._working = self._place.begin()
-        self._frames = []
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        thresholds = {}
+        for number, label, matte in zip(self._categories.numbers(labels), labels, mattes.each, strict=True):
+            name = self._name(number)
+            self._put(f"{frame.index:06}_{name}.png", png_of(mask_of(matte) * np.uint8(255)))
+            thresholds[name] = label.threshold
+        self._list("frames", {"frame": frame.index, "time": float(frame.time), "thresholds": thresholds})
 
-    def write(self, frame: Frame, mattes: Mattes) -> None:
-        """Add a frame with its mattes, one for each prompt. Raises SinkError."""
-        _fits(self.path, mattes, len(self._prompts))
-        folder = self._opened()
-        for name, matte in zip(self._names, mattes.each, strict=True):
-            _, data = cv2.imencode(".png", mask_of(matte) * np.uint8(255))
-            self._put(folder / f"{frame.index:06}_{name}.png", data.tobytes())
-        self._frames.append({"frame": frame.index, "time": float(frame.time)})
+    def _head(self) -> dict[str, Any]:
+        prompts = [
+            {"prompt": label.name, "threshold": label.threshold, "name": self._name(number)}
+            for number, label in enumerate(self._categories.labels, start=1)
+        ]
+        return {"header": self._header, "prompts": prompts}
 
-    def finish(self) -> None:
-        """Write the index and move the folder to its place. Raises SinkError."""
-        self._index()
-        self._place.commit()
-        self._working = None
+    def _name(self, number: int) -> str:
+        return f"{number}-{slug(self._categories.labels[number - 1].name)}"
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or keep it as ``FOLDER.partial``. Never raises."""
-        kept = None
-        if self._working is not None and keep_partial:
-            try:
-                self._index()
-                kept = self._place.keep_partial()
-            except SinkError:
-                kept = None
-        self._working = None
-        self._place.discard()
-        return kept
 
-    def _index(self) -> None:
-        index = {
-            "header": self._header,
-            "prompts": [
-                {"prompt": prompt, "threshold": threshold, "name": name}
-                for prompt, threshold, name in zip(self._prompts, self._thresholds, self._names, strict=True)
-            ],
-            "frames": self._frames,
-        }
-        text = json.dumps(index, ensure_ascii=False, indent=1)
-        self._put(self._opened() / "index.json", text.encode())
-
-    def _put(self, path: Path, data: bytes) -> None:
-        try:
-            path.write_bytes(data)
-        except OSError as error:
-            raise _failure(self.path, error) from error
-
-    def _opened(self) -> Path:
-        if self._working is None:
-            raise SinkError(f"{self.path.name} is not open.")
-        return self._working
+def png_of(picture: NDArray[np.uint8]) -> bytes:
+    """A PNG file of grey, BGR or BGRA, uint8."""
+    _, data = cv2.imencode(".png", picture)
+    return data.tobytes()
 
 
 def mask_of(matte: Matte) -> Mask:
     """uint8 (height, width), 1 where the matte is at least one half."""
     return (matte.alpha >= 128).view(np.uint8)
-
-
-def slug(text: str) -> str:
-    """A phrase as part of a file name: letters and digits of any script, joined by hyphens, at most 40."""
-    return re.sub(r"[\W_]+", "-", text.casefold()).strip("-")[:40].strip("-") or "prompt"
-
-
-def _paired(prompts: Sequence[str], thresholds: Sequence[float]) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    if len(prompts) != len(thresholds):
-        raise UsageError(f"There are {len(thresholds)} thresholds for {len(prompts)} prompts.")
-    return tuple(prompts), tuple(float(threshold) for threshold in thresholds)
-
-
-def _fits(path: Path, mattes: Mattes, prompts: int) -> None:
-    if len(mattes.each) != prompts:
-        raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {prompts} prompts need one each.")
-
-
-def _failure(path: Path, error: OSError) -> SinkError:
-    return SinkError(f"The masks could not be written to {path}: {error.strerror or error}.")

@@ -19,14 +19,14 @@ _STALE_SECONDS = 24 * 3600.0
 class Place:
     """Where a file (or, with ``folder``, a folder of files) is to stand.
 
-    ours: for a folder, tells whether an existing entry may be thrown away with ``overwrite``; a folder that holds
-        anything else is never replaced.
+    ours: for a folder, a pattern of the paths within it that may be thrown away with ``overwrite``; a folder that
+        holds anything else is never replaced.
     """
 
-    def __init__(self, path: str | Path, overwrite: bool, folder: bool = False) -> None:
+    def __init__(self, path: str | Path, overwrite: bool, folder: bool = False, ours: str = "") -> None:
         self.path = Path(path)
         self.working: Path | None = None
-        self._overwrite, self._folder = overwrite, folder
+        self._overwrite, self._folder, self._ours = overwrite, folder, re.compile(ours)
 
     def check(self) -> None:
         """Raises UsageError where something stands already and may not be replaced, SinkError where nothing can
@@ -38,7 +38,7 @@ class Place:
             if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
                 raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
         if self._folder and self.path.is_dir():
-            foreign = next((each for each in self.path.iterdir() if not _is_ours(each)), None)
+            foreign = next((each for each in self.path.rglob("*") if not self._is_ours(each)), None)
             if foreign is not None:
                 raise UsageError(
                     f"The folder {self.path} holds other files ({foreign.name}): name a new or an empty one."
@@ -167,6 +167,5 @@ class Place:
         working.rename(self.path)
         shutil.rmtree(old, ignore_errors=True)
 
-
-def _is_ours(entry: Path) -> bool:
-    return re.fullmatch(r"index\.json|\d{6,}_\d+-.*\.png", entry.name) is not None
+    def _is_ours(self, entry: Path) -> bool:
+        return self._ours.fullmatch(entry.relative_to(self.path).as_posix()) is not None

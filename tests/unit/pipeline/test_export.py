@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipseg_live.core.errors import Failure, ModelError, SinkError, SourceError
+from clipseg_live.core.mattes import Label
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.pipeline.export import Export, ExportStopped, Progress
 from tests.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
@@ -29,7 +30,7 @@ def no_thread_is_left() -> bool:
 @given(st.integers(1, 40))
 def test_frames_in_equal_frames_out(count: int) -> None:
     source, sink, masks = FakeSource(count), FakeSink(), FakeSink()
-    result = export(source, FakeEngine(), sink, masks=masks).run()
+    result = export(source, FakeEngine(), sink, data=[masks]).run()
     assert result.frames == count
     assert [frame.index for frame in sink.frames] == list(range(count))
     assert [frame.time for frame in sink.frames] == [Fraction(n * n, 600) for n in range(count)]
@@ -55,7 +56,7 @@ def test_whatever_fails_everything_is_closed_once(
     source = FakeSource(count, breaks_at=source_at)
     engine = FakeEngine(fails_at=engine_at, error=ModelError("The fake model failed."))
     sink, masks = FakeSink(fails_at=sink_at), FakeSink()
-    run = export(source, engine, sink, masks=masks, keep_partial=keep)
+    run = export(source, engine, sink, data=[masks], keep_partial=keep)
     failing = [at for at in (source_at, engine_at, sink_at) if at is not None and (at < count or at == source_at)]
     breaks = source_at is not None and source_at <= count
     if count == 0 or breaks or any(at < count for at in failing):
@@ -95,7 +96,7 @@ def test_nothing_is_kept_of_a_file_that_could_not_be_written() -> None:
 def test_what_was_finished_before_another_file_failed_is_named() -> None:
     sink, masks = FakeSink(fails_at_end=True), FakeSink(name="fake.jsonl")
     with pytest.raises(SinkError, match=r"4 frames were done, to .* s, and kept in fake\.jsonl"):
-        export(FakeSource(4), FakeEngine(), sink, masks=masks).run()
+        export(FakeSource(4), FakeEngine(), sink, data=[masks]).run()
     assert (masks.finished, masks.abandoned, sink.abandoned) == (1, 0, 1)
 
 
@@ -196,7 +197,18 @@ def test_progress_counts_up_to_all_frames() -> None:
 @pytest.mark.parametrize("late", [0, 3, 50])
 def test_mattes_may_come_later_than_their_frames(late: int) -> None:
     video, masks = FakeSink(), FakeSink()
-    export(FakeSource(10), FakeEngine(), video, late=late, masks=masks).run()
+    export(FakeSource(10), FakeEngine(), video, late=late, data=[masks]).run()
     assert [frame.index for frame in video.frames] == [frame.index for frame in masks.frames] == list(range(10))
     values = [float(mattes.maps[0, 0, 0]) for mattes in masks.mattes]
     np.testing.assert_allclose(values, np.arange(10) / 255, atol=1e-6)
+
+
+def test_data_is_written_without_a_video_and_nothing_is_drawn() -> None:
+    source, labels = FakeSource(5), (Label("a", 0.5), Label("b", 0.25))
+    one, other = FakeSink(name="one"), FakeSink(name="other")
+    matting = FakeSequence(len(PROMPTS))
+    run = Export(source, source.open(), FakeEngine(), matting, None, None, PROMPTS, data=[one, other], labels=labels)
+    assert run.run().frames == 5
+    for sink in (one, other):
+        assert [frame.index for frame in sink.frames] == list(range(5))
+        assert sink.labels == [labels] * 5 and sink.finished == 1

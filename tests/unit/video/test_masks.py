@@ -9,13 +9,14 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings import PromptStyle
 from clipseg_live.video.fitting import hard
 from clipseg_live.video.masks import JsonLinesMaskSink, PngMaskSink, open_mask_sink
 from tests.unit.video.clips import drawn
 
 PROMPTS, THRESHOLDS = ["red circle", "étoile 青", "red circle"], [0.5, 0.3, 0.9]
+LABELS = [Label(*each) for each in zip(PROMPTS, THRESHOLDS, strict=True)]
 INFO, FRAMES = drawn(3, rate=Fraction(30000, 1001), size=(37, 53))
 MAPS = [np.random.default_rng(number).random((3, 37, 53), dtype=np.float32) for number in range(3)]
 MAPS[1][0] = 0  # one mask is empty
@@ -30,13 +31,13 @@ def mattes_of(maps):
 def written(sink):
     sink.open(INFO)
     for frame, maps in zip(FRAMES, MAPS, strict=True):
-        sink.write(frame, mattes_of(maps))
+        sink.write(frame, mattes_of(maps), LABELS)
     assert not sink.path.exists()
     return sink
 
 
 def test_json_lines(tmp_path):
-    written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)).finish()
+    written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER)).finish()
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
     assert lines[0] == HEADER and len(lines) == 1 + 9
     for number, line in enumerate(lines[1:]):
@@ -59,7 +60,7 @@ def test_json_lines(tmp_path):
 
 
 def test_png_pictures(tmp_path):
-    written(PngMaskSink(tmp_path / "masks", HEADER, PROMPTS, THRESHOLDS)).finish()
+    written(PngMaskSink(tmp_path / "masks", HEADER, LABELS)).finish()
     index = json.loads((tmp_path / "masks" / "index.json").read_text("utf-8"))
     assert index["header"] == HEADER and [each["frame"] for each in index["frames"]] == [0, 1, 2]
     assert len(list((tmp_path / "masks").glob("*.png"))) == 9
@@ -74,14 +75,14 @@ def test_png_pictures(tmp_path):
 @pytest.mark.parametrize("name", ["m.jsonl", "masks"])
 def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
     def make(overwrite=False):
-        return open_mask_sink(tmp_path / name, HEADER, PROMPTS, THRESHOLDS, overwrite)
+        return open_mask_sink(tmp_path / name, HEADER, LABELS, overwrite)
 
     written(make()).finish()
     with pytest.raises(UsageError, match="--overwrite"):
         make()
     sink = make(overwrite=True)
     sink.open(INFO)
-    sink.write(FRAMES[0], mattes_of(MAPS[0]))
+    sink.write(FRAMES[0], mattes_of(MAPS[0]), LABELS)
     sink.finish()
     assert [each.name for each in tmp_path.iterdir()] == [name]
     if name == "masks":
@@ -94,9 +95,9 @@ def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
 @pytest.mark.parametrize(("name", "partial"), [("m.jsonl", "m.partial.jsonl"), ("masks", "masks.partial")])
 def test_abandon(tmp_path, name, partial):
     for keep in (False, True):
-        sink = open_mask_sink(tmp_path / name, HEADER, PROMPTS, THRESHOLDS)
+        sink = open_mask_sink(tmp_path / name, HEADER, LABELS)
         sink.open(INFO)
-        sink.write(FRAMES[0], mattes_of(MAPS[0]))
+        sink.write(FRAMES[0], mattes_of(MAPS[0]), LABELS)
         kept = sink.abandon(keep_partial=keep)
         assert [each.name for each in tmp_path.iterdir()] == ([partial] if keep else [])
     assert kept == tmp_path / partial
@@ -104,11 +105,11 @@ def test_abandon(tmp_path, name, partial):
 
 def test_what_cannot_be_is_refused(tmp_path):
     with pytest.raises(UsageError, match="jsonl"):
-        open_mask_sink(tmp_path / "m.csv", HEADER, PROMPTS, THRESHOLDS)
+        open_mask_sink(tmp_path / "m.csv", HEADER, LABELS)
     with pytest.raises(SinkError, match="does not exist"):
-        open_mask_sink(tmp_path / "none" / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)
-    sink = JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, PROMPTS, THRESHOLDS)
+        open_mask_sink(tmp_path / "none" / "m.jsonl", HEADER, LABELS)
+    sink = JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER)
     sink.open(INFO)
     with pytest.raises(SinkError, match="do not fit"):
-        sink.write(FRAMES[0], mattes_of(MAPS[0][:1]))
+        sink.write(FRAMES[0], mattes_of(MAPS[0][:1]), LABELS)
     sink.abandon()

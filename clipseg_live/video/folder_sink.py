@@ -1,0 +1,161 @@
+"""What every folder of data has in common: it appears whole or not at all, and its lists are kept on the disk."""
+
+import json
+import re
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.video.categories import Categories
+from clipseg_live.video.place import Place
+
+
+class FolderSink(ABC):
+    """A folder with something for each frame, and one JSON file that lists what is in it.
+
+    path: the folder. notices: sentences for the person. ours: what may stand in such a folder, as a pattern of paths
+    within it; a folder that holds anything else is never replaced. index: the name of the JSON file.
+
+    Lists grow with the length of a recording, so they are written beside as they come, and put into the JSON file at
+    the end: memory does not grow.
+    """
+
+    ours: ClassVar[str]
+    index: ClassVar[str] = "index.json"
+    lists: ClassVar[tuple[str, ...]] = ("frames",)
+    """The lists in the JSON file."""
+
+    def __init__(
+        self, folder: str | Path, header: Mapping[str, Any], labels: Sequence[Label] = (), overwrite: bool = False
+    ) -> None:
+        """Raises UsageError for a folder with anything in it (with ``overwrite``: anything but our own), SinkError for
+        one that cannot be made."""
+        self.path = Path(folder)
+        self.notices: list[str] = []
+        self.info: SourceInfo | None = None
+        self._header = dict(header)
+        self._first_labels = tuple(labels)
+        self._categories = Categories(labels)
+        self._place = Place(folder, overwrite, folder=True, ours=self.ours)
+        self._place.check()
+        self._working: Path | None = None
+        self._lists: dict[str, TextIO] = {}
+        self._begun: set[str] = set()
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the folder beside its place. Raises SinkError."""
+        self.info = info
+        self._categories = Categories(self._first_labels)
+        self._working = self._place.begin()
+        self._begun.clear()
+        try:
+            for name in self.lists:
+                self._lists[name] = (self._working / f".{name}").open("w", encoding="utf-8")
+            self._begin(info)
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Add a frame with its mattes, one for each label. Raises SinkError."""
+        self._opened()
+        fits(self.path, mattes, labels)
+        try:
+            self._add(frame, mattes, labels)
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def finish(self) -> None:
+        """Write the index and move the folder to its place. Raises SinkError."""
+        self._complete()
+        self._place.commit()
+        self._working = None
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: remove what was written, or keep it as ``FOLDER.partial``. Never raises."""
+        kept = None
+        if self._working is not None and keep_partial:
+            try:
+                self._complete()
+                kept = self._place.keep_partial()
+            except SinkError:
+                kept = None
+        self._close()
+        self._working = None
+        self._place.discard()
+        return kept
+
+    @abstractmethod
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Write what belongs to a frame. May raise OSError and SinkError."""
+
+    @abstractmethod
+    def _head(self) -> dict[str, Any]:
+        """What stands in the JSON file before its lists."""
+
+    def _begin(self, info: SourceInfo) -> None:  # noqa: B027 (most folders have nothing else to begin)
+        """Prepare the folder, which is there and empty. May raise OSError and SinkError."""
+
+    def _end(self) -> None:  # noqa: B027
+        """Complete what else is in the folder. May raise OSError and SinkError."""
+
+    def _put(self, name: str, data: bytes) -> None:
+        (self._opened() / name).write_bytes(data)
+
+    def _list(self, name: str, entry: Mapping[str, Any]) -> None:
+        self._lists[name].write((",\n" if name in self._begun else "") + to_json(entry))
+        self._begun.add(name)
+
+    def _complete(self) -> None:
+        folder = self._opened()
+        try:
+            self._end()
+            for file in self._lists.values():
+                file.close()
+            with (folder / self.index).open("w", encoding="utf-8", newline="\n") as file:
+                file.write(to_json(self._head(), indent=1)[:-2])
+                for name in self.lists:
+                    file.write(f',\n "{name}": [\n')
+                    with (folder / f".{name}").open(encoding="utf-8") as entries:
+                        shutil.copyfileobj(entries, file)
+                    file.write("\n ]")
+                    (folder / f".{name}").unlink()
+                file.write("\n}\n")
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def _close(self) -> None:
+        for file in self._lists.values():
+            try:
+                file.close()
+            except OSError:  # what is still to be written has no room
+                continue
+        self._lists.clear()
+
+    def _opened(self) -> Path:
+        if self._working is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        return self._working
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def slug(text: str) -> str:
+    """A phrase as part of a file name: letters and digits of any script, joined by hyphens, at most 40."""
+    return re.sub(r"[\W_]+", "-", text.casefold()).strip("-")[:40].strip("-") or "prompt"
+
+
+def fits(path: Path, mattes: Mattes, labels: Sequence[Label]) -> None:
+    """Raises SinkError where there is not one matte for each label."""
+    if len(mattes.each) != len(labels):
+        raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {len(labels)} prompts need one each.")
+
+
+def failure(path: Path, error: OSError) -> SinkError:
+    return SinkError(f"{path} could not be written: {error.strerror or error}.")
