@@ -19,6 +19,7 @@ from clipseg_live.core.look import Look, MatteSettings
 from clipseg_live.core.mattes import Effort, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, Share
+from clipseg_live.core.virtual_camera import CameraStatus
 
 MOST_ROWS = 16
 """Prompts that a live session takes."""
@@ -351,12 +352,13 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """Everything a window shows about a session, as of one moment. effort: what edges may cost; less than "full" where
-    frames come faster than mattes can be made."""
+    """Everything a window shows about a session, as of one moment. camera: the virtual one. effort: what edges may cost;
+    less than "full" where frames come faster than mattes can be made."""
 
     source: SourceStatus = SourceStatus()
     worker: WorkerStatus = WorkerStatus()
     recording: RecordingStatus = RecordingStatus()
+    camera: CameraStatus = CameraStatus()
     rates: Rates = Rates()
     effort: Effort = "full"
 
@@ -369,7 +371,7 @@ class Picture:
     maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
     probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
-    mattes: of the rows that are drawn, whose ids are ``drawn``.
+    mattes: of the rows that are drawn, whose ids are ``drawn``. settings: with which it was drawn.
     """
 
     composed: Pixels
@@ -385,3 +387,4 @@ class Picture:
     drawn: tuple[int, ...] = ()
     own: bool = False
     version: int = 0
+    settings: LiveSettings | None = None

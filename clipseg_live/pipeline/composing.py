@@ -220,6 +220,7 @@ class Composing:
             drawn=drawn if mattes.each else (),
             own=(answer.index, answer.epoch) == (frame.index, frame.epoch),
             version=answer.version,
+            settings=settings,
         )
 
     def _mattes(
