@@ -66,6 +66,11 @@ def open_session(path: Path) -> OpenedSession:
     return OpenedSession(whole, reach.beside(reach.within(settings, folder), folder) if found else whole, found)
 
 
+def outside_of(path: Path, settings: LiveSettings) -> tuple[Outside, ...]:
+    """What a session file at ``path`` with these settings would have to ask for."""
+    return reach.outside(reach.portable(settings, path.parent), path.parent)
+
+
 def in_words(found: tuple[Outside, ...]) -> str:
     """Each by its name, for a sentence."""
     names = [f"the model {each.name}" if each.kind == "model" else f"the file {each.name}" for each in found]

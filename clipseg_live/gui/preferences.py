@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QTimer
 
 from clipseg_live.core.live import LiveSettings, SourceSpec
+from clipseg_live.core.reach import Outside
 
 MOST_RECENT = 10
+MOST_ALLOWED = 100
 SAVE_AFTER = 1.0
 """Seconds after the last change."""
 _FILE = "preferences.json"
@@ -22,6 +24,7 @@ _FILE = "preferences.json"
 class Preferences(BaseModel):
     """recent: sources, newest first; the first of them is opened at the next start. geometry, panels: how the window
     and the parts of it lie, as Qt's own bytes in base 64. folder: where recordings and pictures go, "" for the usual.
+    allowed: what sessions may use outside their folders, because the person said so or saved it here, newest first.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -31,11 +34,17 @@ class Preferences(BaseModel):
     geometry: str = ""
     panels: str = ""
     folder: str = ""
+    allowed: tuple[Outside, ...] = ()
 
     def with_source(self, spec: SourceSpec) -> "Preferences":
         """With this source as the newest."""
         others = tuple(each for each in self.recent if each.name != spec.name)
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
+
+    def allowing(self, found: Sequence[Outside]) -> "Preferences":
+        """With this allowed from now on."""
+        others = tuple(each for each in self.allowed if each not in found)
+        return self.model_copy(update={"allowed": (*found, *others)[:MOST_ALLOWED]})
 
 
 def preferences_path() -> Path:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
-from clipseg_live.core.live import Message
-from clipseg_live.core.session_file import SUFFIX, load_session, save_session
+from clipseg_live.core.live import LiveSettings, Message
+from clipseg_live.core.session_file import SUFFIX, OpenedSession, in_words, open_session, outside_of, save_session
 from clipseg_live.gui.preferences import Keeper
 from clipseg_live.gui.state import Store
 
@@ -57,22 +57,61 @@ class SessionFiles(QObject):
         dialog.open()
 
     def open(self, path: Path) -> None:
-        """Take over the settings of a session file; undo brings the old ones back."""
+        """Take over the settings of a session file; undo brings the old ones back.
+
+        What it reads outside its folder is asked about, unless it was allowed or saved here before.
+        """
         try:
-            settings = load_session(path)
+            opened = open_session(path)
         except ClipsegLiveError as error:
             self._say(str(error), "error")
             return
+        if set(opened.outside) <= set(self._keeper.value.allowed):
+            self._take(path, opened.settings)
+        else:
+            self._ask_to_allow(path, opened)
+
+    def save(self, path: Path) -> None:
+        settings = self._store.settings
+        try:
+            save_session(path, settings)
+        except ClipsegLiveError as error:
+            self._say(str(error), "error")
+            return
+        self._keeper.change(self._keeper.value.allowing(outside_of(path, settings)))
+        self._say(self.tr("Saved the session as {0}.").format(path))
+
+    def _take(self, path: Path, settings: LiveSettings) -> None:
         self._store.edit(settings)
         self._say(self.tr("Opened the session {0}.").format(path.name))
 
-    def save(self, path: Path) -> None:
-        try:
-            save_session(path, self._store.settings)
-        except ClipsegLiveError as error:
-            self._say(str(error), "error")
-            return
-        self._say(self.tr("Saved the session as {0}.").format(path))
+    def _ask_to_allow(self, path: Path, opened: OpenedSession) -> None:
+        """Nothing is opened until there is an answer; the window goes on meanwhile."""
+        question = QMessageBox(self._window)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setTextFormat(Qt.TextFormat.PlainText)
+        question.setWindowTitle(self.tr("Open a session"))
+        question.setText(
+            self.tr("The session {0} wants to use {1}, outside its own folder.").format(
+                path.name, in_words(opened.outside)
+            )
+        )
+        question.setInformativeText(self.tr("Allow it if you know where the session comes from."))
+        without = question.addButton(self.tr("Without it"), QMessageBox.ButtonRole.NoRole)
+        allow = question.addButton(self.tr("Allow"), QMessageBox.ButtonRole.YesRole)
+        question.setEscapeButton(question.addButton(QMessageBox.StandardButton.Cancel))
+        question.setDefaultButton(without)
+
+        def answer(button: QAbstractButton) -> None:
+            if button is allow:
+                self._keeper.change(self._keeper.value.allowing(opened.outside))
+                self._take(path, opened.settings)
+            elif button is without:
+                self._take(path, opened.within)
+
+        question.buttonClicked.connect(answer)
+        question.open()
 
     def _dialog(self, title: str) -> QFileDialog:
         dialog = QFileDialog(self._window, title)

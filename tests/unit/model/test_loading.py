@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from clipseg_live import Prompt, Segmenter, UsageError
+from clipseg_live.core import reach
 from clipseg_live.core.errors import ModelError
 from clipseg_live.model import loading
 from clipseg_live.model.preprocess import Preprocessing
@@ -193,3 +194,37 @@ def test_a_hub_model_that_lacks_a_file_is_completed(
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     monkeypatch.setattr(loading, "_published_weights", lambda repository: "model.safetensors")
     assert loading.find("rd64").folder == tiny_folder
+
+
+def test_a_session_may_name_the_known_models() -> None:
+    assert {name for one in loading.KNOWN_MODELS.values() for name in (one.name, *one.aliases)} == reach.NAMED_MODELS
+
+
+def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "was-run"
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Evil: ...\n")
+    for name, kinds in {
+        "config.json": ("AutoConfig", "AutoModel"),
+        "tokenizer_config.json": ("AutoTokenizer",),
+        "preprocessor_config.json": ("AutoImageProcessor",),
+    }.items():
+        path = folder / name
+        values = json.loads(path.read_text()) if path.is_file() else {}
+        values["auto_map"] = dict.fromkeys(kinds, "evil.Evil")
+        values["chat_template"] = "{{ ''.__class__ }}"
+        path.write_text(json.dumps(values))
+    Segmenter.load(str(folder), device="cpu")
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("name", ["somebody/clipseg", "https://there/model", "hf://a/b", "../nowhere"])
+def test_a_name_that_is_not_known_is_never_looked_for_on_the_network(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", never)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", never)
+    with pytest.raises(UsageError, match="There is no model named"):
+        Segmenter.load(name)

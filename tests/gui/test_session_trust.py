@@ -1,0 +1,105 @@
+"""A session file that reads outside its folder is asked about in the window."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QMessageBox
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.effects import CutOut, Tint
+from clipseg_live.core.live import LiveSettings
+from clipseg_live.core.reach import Outside
+from clipseg_live.core.session_file import save_session
+from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings
+from clipseg_live.gui import preferences
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.preferences import MOST_ALLOWED, Preferences
+from tests.gui.fake_session import FakeSession
+
+ELSEWHERE = Path("/elsewhere/sea.png")
+REACHING = LiveSettings(
+    effects=(Tint(), CutOut(backdrop="picture", file=ELSEWHERE)), engine=EngineSettings(model="a/model")
+)
+ASKED = (Outside("file", str(ELSEWHERE)), Outside("model", "a/model"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.clipseg.json"
+    save_session(path, REACHING)
+    return path
+
+
+def question(window: MainWindow) -> QMessageBox | None:
+    return next((each for each in window.findChildren(QMessageBox) if each.isVisible()), None)
+
+
+def press(window: MainWindow, qtbot: QtBot, text: str) -> None:
+    asked = question(window)
+    assert asked is not None
+    button = next(each for each in asked.buttons() if each.text().replace("&", "") == text)
+    button.click()
+    qtbot.waitUntil(lambda: not window.findChildren(QMessageBox), timeout=2000)
+
+
+def test_it_is_asked_and_nothing_changes_before_the_answer(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
+) -> None:
+    window.files.open(path)
+    asked = question(window)
+    assert asked is not None and session.settings == LiveSettings()
+    assert "mine.clipseg.json wants to use the file /elsewhere/sea.png and the model a/model" in asked.text()
+    assert asked.defaultButton().text().replace("&", "") == "Without it"
+    press(window, qtbot, "Cancel")
+    assert session.settings == LiveSettings() and window.keeper.value.allowed == ()
+
+
+def test_without_it_the_rest_is_taken(window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path) -> None:
+    window.files.open(path)
+    press(window, qtbot, "Without it")
+    assert session.settings.effects == (Tint(), CutOut(backdrop="checkerboard"))
+    assert session.settings.engine.model == DEFAULT_MODEL
+    window.files.open(path)
+    assert question(window) is not None, "a refusal is no consent for the next time"
+    press(window, qtbot, "Cancel")
+
+
+def test_what_was_allowed_is_not_asked_again_and_anything_more_is(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
+) -> None:
+    window.files.open(path)
+    press(window, qtbot, "Allow")
+    assert session.settings == REACHING and window.keeper.value.allowed == ASKED
+    window.store.undo()
+    window.files.open(path)
+    assert question(window) is None and session.settings == REACHING
+    save_session(path, LiveSettings(effects=(CutOut(backdrop="picture", file=Path("/elsewhere/other.png")),)))
+    window.files.open(path)
+    assert question(window) is not None and session.settings == REACHING
+    press(window, qtbot, "Cancel")
+
+
+def test_what_a_person_saves_here_opens_here_without_a_question(
+    make_window: Callable[..., MainWindow], session: FakeSession, tmp_path: Path
+) -> None:
+    window = make_window(REACHING)
+    window.files.save(tmp_path / "own.clipseg.json")
+    window.store.update(effects=())
+    window.files.open(tmp_path / "own.clipseg.json")
+    assert question(window) is None and session.settings == REACHING
+
+
+def test_a_file_beside_is_not_asked_about(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
+    settings = LiveSettings(effects=(CutOut(backdrop="picture", file=tmp_path / "sea.png"),))
+    save_session(tmp_path / "own.clipseg.json", settings)
+    window.files.open(tmp_path / "own.clipseg.json")
+    assert question(window) is None and session.settings == settings
+
+
+def test_what_is_allowed_is_kept_and_does_not_grow_for_ever(tmp_path: Path) -> None:
+    kept = Preferences().allowing(ASKED).allowing([Outside("file", f"/{n}.png") for n in range(MOST_ALLOWED - 1)])
+    kept = kept.allowing(ASKED[1:])
+    assert len(kept.allowed) == MOST_ALLOWED and kept.allowed[0] == ASKED[1] and ASKED[0] not in kept.allowed
+    preferences.save(tmp_path / "p.json", kept)
+    assert preferences.load(tmp_path / "p.json") == (kept, "")
