@@ -125,8 +125,9 @@ class ToVideo:
         self._reformatter = VideoReformatter()
 
     def __call__(self, pixels: Pixels) -> av.VideoFrame:
-        """uint8 RGB (height, width, 3) as a frame in the encoder's pixel format."""
-        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), "rgb24")
+        """uint8 RGB (height, width, 3), or RGBA (4), as a frame in the encoder's pixel format."""
+        layout = "rgba" if pixels.shape[2] == 4 else "rgb24"
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), layout)
         if self._is_rgb:
             return self._reformatter.reformat(frame, format=self._format)
         return self._reformatter.reformat(

@@ -2,10 +2,11 @@
 
 import contextlib
 import errno
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast, get_args
+from typing import ClassVar, cast, get_args
 
 import av
 import cv2
@@ -13,7 +14,7 @@ import numpy as np
 from av.codec.context import Flags as CodecFlags
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.audio import Sound
 from clipseg_live.video.colour import ToVideo, written_colour
@@ -70,6 +71,9 @@ class VideoWriter:
     The clock of ``.mp4``, ``.m4v`` and ``.mov`` is the source's, so that times come back exactly; Matroska and
     WebM count in milliseconds, to which they round. Times below 0 are moved so that the first frame is at 0.
     """
+
+    _metadata: ClassVar[Mapping[str, str]] = {}
+    """Of the video's stream."""
 
     def __init__(
         self,
@@ -190,8 +194,7 @@ class VideoWriter:
             container_options=_container_options(suffix, self._clock),
         )
         self._container = container
-        encoder, pixel_format = _ENCODERS[self.codec]
-        options = _encoder_options(self.codec, self._quality, info, self._live)
+        encoder, pixel_format, options = self._encoding(info)
         stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or _USUAL_RATE, options=options))
         context = stream.codec_context
         self.padded = self.codec == "h264" and (info.width % 2 or info.height % 2) == 1
@@ -204,14 +207,27 @@ class VideoWriter:
         context.sample_aspect_ratio = info.pixel_aspect
         context.thread_type = "AUTO"
         context.flags |= int(CodecFlags.frame_duration)
-        tags = written_colour(info.colour, is_rgb=self.codec == "ffv1")
+        tags = self._tags(info)
         context.color_range, context.colorspace = tags.range, tags.matrix
         context.color_primaries, context.color_trc = tags.primaries, tags.transfer
-        self._convert = ToVideo(pixel_format, tags, info.height)
+        self._convert = self._converter(pixel_format, tags, info)
+        stream.metadata.update(self._metadata)
         self._stream = stream
         if with_sound and info.audio_path is not None:
             self._sound = Sound(info.audio_path, container, suffix, self.notices)
         container.start_encoding()
+
+    def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
+        """The encoder, the format of its pixels, and its options. Writers of other pictures have others."""
+        encoder, pixel_format = _ENCODERS[self.codec]
+        return encoder, pixel_format, _encoder_options(self.codec, self._quality, info, self._live)
+
+    def _tags(self, info: SourceInfo) -> ColourInfo:
+        """How the file says that its samples mean colours."""
+        return written_colour(info.colour, is_rgb=self.codec == "ffv1")
+
+    def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Pixels], av.VideoFrame]:
+        return ToVideo(pixel_format, tags, info.height)
 
     def _complete(self) -> None:
         container = self._opened()
