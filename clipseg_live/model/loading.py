@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +76,9 @@ class ModelFiles:
     weights: Path
 
     def digest(self) -> str:
-        """SHA-256 of the weights file, as hexadecimal digits."""
-        digest = hashlib.sha256()
-        with self.weights.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        """SHA-256 of the weights file, as hexadecimal digits; read once, for as long as the file is the same."""
+        status = self.weights.stat()
+        return _sha256(self.weights, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +88,15 @@ class LoadedModel:
     files: ModelFiles
     network: "CLIPSegForImageSegmentation"
     tokenizer: "CLIPTokenizer"
+
+
+@lru_cache(maxsize=8)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def known(name: str) -> KnownModel | None:

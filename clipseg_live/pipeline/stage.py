@@ -90,3 +90,31 @@ class Worker:
         except Exception as error:
             self.error = error
             self._on_error()
+
+
+class StopSwitch:
+    """Stops what is running, and what begins after that. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thrown = False
+        self._action: Callable[[], None] | None = None
+
+    @property
+    def thrown(self) -> bool:
+        return self._thrown
+
+    def on_stop(self, action: Callable[[], None]) -> None:
+        """Call ``action`` in the place of an earlier one when the switch is thrown; at once where it is already."""
+        with self._lock:
+            self._action = action
+            thrown = self._thrown
+        if thrown:
+            action()
+
+    def throw(self) -> None:
+        with self._lock:
+            self._thrown = True
+            action = self._action
+        if action is not None:
+            action()
