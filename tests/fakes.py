@@ -1,13 +1,13 @@
 """Stand-ins for the ports of core, in one place."""
 
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from clipseg_live.core.errors import SinkError, SourceError
+from clipseg_live.core.errors import Failure, SinkError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.mattes import Label, Matte, MatteRequest, Mattes
@@ -15,6 +15,7 @@ from clipseg_live.core.ports import Maps
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings import PromptStyle
+from clipseg_live.core.virtual_camera import CameraFormat, CameraSettings, chosen_format
 
 
 class FakeSource:
@@ -231,6 +232,65 @@ class FakeLiveSource:
 
     def close(self) -> None:
         self.closed += 1
+
+
+SAFE = (1, 2, 3)
+"""The colour of a fake's safe picture."""
+
+
+class FakeOutput:
+    """A virtual camera that keeps what it is sent. missing: opening it fails so many times. gone_at: sending fails at
+    that picture, once. blocks_at: sending waits there until ``release`` is set."""
+
+    def __init__(self, *, missing: int = 0, gone_at: int | None = None, blocks_at: int | None = None) -> None:
+        self.missing, self.gone_at, self.blocks_at = missing, gone_at, blocks_at
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.changed = threading.Condition()
+        self.frames: list[Pixels] = []
+        self.opened: list[tuple[CameraSettings, CameraFormat | None]] = []
+        self.fitted_pictures = self.closed = 0
+        self.format: CameraFormat | None = None
+
+    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+        self.opened.append((settings, source))
+        if self.missing:
+            self.missing -= 1
+            raise Failure("There is no fake camera: install it.")
+        found = chosen_format(settings, None, source)
+        self.format = CameraFormat(found.width, found.height, found.rate, "Fake Camera")
+        return self.format
+
+    def fitted(self, pixels: Pixels) -> Pixels:
+        self.fitted_pictures += 1
+        assert self.format is not None
+        rows = np.arange(self.format.height) * pixels.shape[0] // self.format.height
+        columns = np.arange(self.format.width) * pixels.shape[1] // self.format.width
+        return pixels[rows[:, None], columns]
+
+    def safe_picture(self, path: str) -> Pixels:
+        if path:
+            raise SourceError(f"There is no file {path}.")
+        assert self.format is not None
+        return np.full((self.format.height, self.format.width, 3), SAFE, np.uint8)
+
+    def send(self, pixels: Pixels) -> None:
+        if len(self.frames) == self.gone_at:
+            self.gone_at = None
+            raise Failure("The fake camera is gone.")
+        if len(self.frames) == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        with self.changed:
+            self.frames.append(pixels)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def wait(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+        """Until something holds of what was sent."""
+        with self.changed:
+            assert self.changed.wait_for(condition, seconds), f"{len(self.frames)} pictures were sent"
 
 
 class StillClock:

@@ -1,13 +1,13 @@
 """Builds live sessions. Importing this module loads neither OpenCV nor PyAV nor torch: the parts do, where they run."""
 
 from fractions import Fraction
-from pathlib import Path
 
 from clipseg_live.assemble.engine import make_engine
+from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, SourceSpec
 from clipseg_live.core.look import Look
-from clipseg_live.core.ports import Composer, FrameSink, FrameSource, LiveSource, Matting
+from clipseg_live.core.ports import Composer, FrameSource, LiveSource, Matting
 from clipseg_live.pipeline.session import Session
 
 DEMO = "demo:"
@@ -22,7 +22,7 @@ def make_session(settings: LiveSettings) -> Session:
         make_composer=make_composer,
         make_matting=make_matting,
         make_engine=make_engine,
-        open_sink=open_recording,
+        recording_tools=recording_tools(),
         before_worker=_import_opencv,
     )
 
@@ -78,8 +78,3 @@ def make_composer(look: Look) -> Composer:
     return EffectComposer(look)
 
 
-def open_recording(path: Path) -> FrameSink:
-    """A video file for a recording. Raises UsageError or SinkError for a path that cannot be written."""
-    from clipseg_live.video.writer import VideoWriter
-
-    return VideoWriter(path, live=True)

@@ -16,7 +16,7 @@ from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.look import Look, MatteSettings
-from clipseg_live.core.mattes import Effort, Mattes
+from clipseg_live.core.mattes import Effort, Label, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, Share
 from clipseg_live.core.virtual_camera import CameraStatus
@@ -352,13 +352,13 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """Everything a window shows about a session, as of one moment. camera: the virtual one. effort: what edges may cost;
-    less than "full" where frames come faster than mattes can be made."""
+    """Everything a window shows about a session, as of one moment. camera: the virtual one. effort: what edges may
+    cost; less than "full" where frames come faster than mattes can be made."""
 
     source: SourceStatus = SourceStatus()
     worker: WorkerStatus = WorkerStatus()
     recording: RecordingStatus = RecordingStatus()
-    camera: CameraStatus = CameraStatus()
+    camera: CameraStatus = field(default_factory=CameraStatus)
     rates: Rates = Rates()
     effort: Effort = "full"
 
@@ -371,7 +371,7 @@ class Picture:
     maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
     probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
-    mattes: of the rows that are drawn, whose ids are ``drawn``. settings: with which it was drawn.
+    mattes: of the rows that are drawn, whose ids are ``drawn``, and what they are of ``labels``.
     """
 
     composed: Pixels
@@ -385,6 +385,7 @@ class Picture:
     presence: tuple[float, ...] = ()
     mattes: Mattes | None = None
     drawn: tuple[int, ...] = ()
+    labels: tuple[Label, ...] = ()
     own: bool = False
     version: int = 0
     settings: LiveSettings | None = None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -22,6 +23,13 @@ SUFFIXES: dict[Codec, str] = {
     "h264": ".mp4", "h265": ".mp4", "av1": ".mp4", "vp9": ".webm", "ffv1": ".mkv", "prores": ".mov",
 }  # fmt: skip
 """The container of each codec in a recording: all of them can be played up to where they broke off."""
+DATA_NAMES: dict[DataFormat, str] = {
+    "jsonl": "{}.jsonl", "png": "{} masks", "coco": "{} coco", "yolo": "{} yolo", "indexed": "{} indexed",
+    "npz": "{} maps", "mask-video": "{} masks.mkv", "alpha-prores": "{} alpha.mov", "alpha-vp9": "{} alpha.webm",
+    "alpha-png": "{} alpha", "alpha-webp": "{} alpha webp", "animation-webp": "{}.webp", "animation-gif": "{}.gif",
+    "sheet": "{} sheet.png",
+}  # fmt: skip
+"""How the data of a recording are called, beside its stem; those without a suffix are folders."""
 DEFAULT_PATTERN = "clipseg-live {date} {time}"
 _LONGEST_NAME = 120
 _FIELDS = ("date", "time", "prompts", "source")
@@ -81,6 +89,23 @@ class Shot:
     original: Frame
     mattes: Mattes | None = None
     labels: tuple[Label, ...] = ()
+
+
+def track_path(folder: Path, stem: str, settings: RecordingSettings, track: Track) -> Path:
+    """Where a track goes; the first has the plain name."""
+    extra = "" if track == settings.tracks[0] else f" {track}"
+    return folder / f"{stem}{extra}{SUFFIXES[settings.codec]}"
+
+
+def data_path(folder: Path, stem: str, form: DataFormat) -> Path:
+    """Where data of a format go: a file, or a folder."""
+    return folder / DATA_NAMES[form].replace("{}", stem)
+
+
+def all_paths(folder: Path, stem: str, settings: RecordingSettings) -> tuple[Path, ...]:
+    """Everything that a part of a recording writes."""
+    tracks = (track_path(folder, stem, settings, track) for track in settings.tracks)
+    return (*tracks, *(data_path(folder, stem, form) for form in settings.data))
 
 
 def file_stem(pattern: str, when: datetime, prompts: Sequence[str] = (), source: str = "") -> str:

@@ -11,7 +11,7 @@ from clipseg_live.core.effects import is_private
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.live import LiveSettings, Picture, PromptRow, Result
 from clipseg_live.core.look import Look
-from clipseg_live.core.mattes import Effort, MatteRequest, Mattes
+from clipseg_live.core.mattes import Effort, Label, MatteRequest, Mattes
 from clipseg_live.core.ports import Composer, Maps, Matting
 from clipseg_live.core.stats import Budget, Meter, Spread, StageTimings
 
@@ -218,6 +218,7 @@ class Composing:
             presence=tuple(known.get(row_id, 0.0) for row_id in answer.ids),
             mattes=mattes,
             drawn=drawn if mattes.each else (),
+            labels=_labels(look) if mattes.each else (),
             own=(answer.index, answer.epoch) == (frame.index, frame.epoch),
             version=answer.version,
             settings=settings,
@@ -256,6 +257,10 @@ class Composing:
             )
             self._areas = answer, levels, shares
         return self._areas[2]
+
+
+def _labels(look: Look) -> tuple[Label, ...]:
+    return tuple(Label(name, style.threshold) for name, style in zip(look.names, look.styles, strict=True))
 
 
 def keys_of(rows: tuple[PromptRow, ...]) -> dict[int, Hashable]:

@@ -1,162 +1,337 @@
-"""Recording what is shown, behind a bounded queue: a slow disk or encoder never holds the picture."""
+"""Recording, behind a bounded queue: a slow disk or encoder never holds the picture."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError, Failure
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
+from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.live import RecordingStatus
-from clipseg_live.core.ports import FrameSink
+from clipseg_live.core.recording import RecordingSettings, Shot, all_paths, file_stem
+from clipseg_live.core.timeline import Timeline
+from clipseg_live.pipeline.recording_part import RecordingPart, RecordingTools
 
 QUEUE_BYTES = 256 << 20
-"""Of frames that wait to be written; what comes on top is dropped, and counted."""
-LONGEST_GAP = Fraction(2)
-"""Seconds without a frame that are kept; a longer pause, a seek or another source follows on at once."""
-_USUAL_STEP = Fraction(1, 30)
-_CLOCK = Fraction(1, 90_000)
+"""Of shots that wait to be written; what comes on top is dropped, and counted."""
+BEHIND_SECONDS = 1.0
+"""How late the encoder may be before it is told to be quicker."""
+DRAIN_SECONDS = 1.5
+"""How long what waits is still written after a stop."""
+_HURRY_EVERY = 2.0
+_WATCH_EVERY = 1.0
+_TOUCH_EVERY = 5.0
+_WARN_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """Bytes that the disk must have left: for a recording to begin and go on, and for no warning to be given."""
+
+    stop: int = 64 << 20
+    warn: int = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a recording goes, and what its names are made of."""
+
+    folder: Path
+    prompts: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Queued:
+    """breaks: what came before it was left out, because the recording was paused."""
+
+    shot: Shot
+    info: SourceInfo
+    breaks: bool = False
+
+
+class ShotQueue:
+    """Shots between the picture and a writer. Its policy: what does not fit into the bytes is dropped, and counted."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._shots: deque[tuple[Queued, int, float]] = deque()
+        self._most, self._bytes = most_bytes, 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, queued: Queued) -> None:
+        """Never waits."""
+        size = _bytes_of(queued.shot)
+        with self._changed:
+            if self._closed:
+                return
+            if self._bytes + size > self._most:
+                self.dropped += 1
+                return
+            self._shots.append((queued, size, time.monotonic()))
+            self._bytes += size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Drop what is left."""
+        with self._changed:
+            self.dropped += len(self._shots)
+            self._shots.clear()
+            self._bytes = 0
+
+    def take(self, timeout: float) -> Queued | None:
+        """The next shot; None after ``timeout`` seconds without one, or at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._shots or self._closed, timeout)
+            if not self._shots:
+                return None
+            queued, size, _ = self._shots.popleft()
+            self._bytes -= size
+            return queued
+
+    @property
+    def ended(self) -> bool:
+        """Closed, and nothing left."""
+        return self._closed and not self._shots
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def late(self) -> float:
+        """Seconds that the next shot has waited for."""
+        with self._changed:
+            return time.monotonic() - self._shots[0][2] if self._shots else 0.0
 
 
 class Recording:
-    """One file from start to finish.
+    """From start to finish, in one part or several.
 
-    sink: not open yet. info: of the source; the file takes the size of the first frame. on_end: called in the writer
-    thread with the error, or None when the file is whole and in its place.
-    Times are the frames' own, from 0 at the first; they always grow.
+    on_message: called in the writer thread with a sentence that a person should know meanwhile. on_end: likewise, once,
+    with the files that are in their places, and errors.
     """
 
-    def __init__(self, sink: FrameSink, info: SourceInfo, on_end: Callable[[ClipsegLiveError | None], None]) -> None:
-        self._sink, self._info, self._on_end = sink, info, on_end
-        self._queue: deque[Frame] = deque()
-        self._bytes = 0
-        self._changed = threading.Condition()
-        self._finishing = False
-        self._dropped = 0
-        self._status = RecordingStatus(active=True, path=sink.path)
-        self._size: tuple[int, int] | None = None
-        self._last: tuple[Fraction, int] | None = None
-        self._at = Fraction(0)
-        self._count = 0
-        self._checked = 0.0
+    def __init__(
+        self,
+        where: Where,
+        settings: RecordingSettings,
+        tools: RecordingTools,
+        *,
+        on_message: Callable[[str], None],
+        on_end: Callable[[list[Path], list[ClipsegLiveError]], None],
+        limits: DiskLimits | None = None,
+    ) -> None:
+        """Raises SinkError where nothing can be written into the folder."""
+        self._where, self._settings, self._tools = where, settings, tools
+        self._on_message, self._on_end = on_message, on_end
+        self._limits = limits or DiskLimits()
+        self._queue = ShotQueue(QUEUE_BYTES)
+        self._timeline = Timeline()
+        self._stem = file_stem(settings.pattern, datetime.now(), where.prompts, where.source)
+        self._part: RecordingPart | None = None
+        self._parts = 0
+        self._done: list[Path] = []
+        self._bytes_before = 0
+        self._paused = self._resumed = False
+        self._hurried = self._watched = self._touched = 0.0
+        self._told: set[str] = set()
+        self._drain_until: float | None = None
+        self._status = RecordingStatus(active=True, free=self._free())
         self._thread = threading.Thread(target=self._run, name="clipseg-live record", daemon=True)
 
     @property
     def status(self) -> RecordingStatus:
-        return replace(self._status, dropped=self._dropped)
+        return replace(self._status, dropped=self._queue.dropped, paused=self._paused)
 
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, frame: Frame) -> None:
-        """Queue a composed frame; never waits."""
-        with self._changed:
-            if self._finishing:
-                return
-            if self._bytes + frame.pixels.nbytes > QUEUE_BYTES:
-                self._dropped += 1
-                return
-            self._queue.append(frame)
-            self._bytes += frame.pixels.nbytes
-            self._changed.notify_all()
+    def put(self, shot: Shot, info: SourceInfo) -> None:
+        """Queue a shot, or leave it out while paused; never waits."""
+        if self._paused:
+            return
+        breaks, self._resumed = self._resumed, False
+        self._queue.put(Queued(self._needed(shot), info, breaks))
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on; what came meanwhile is left out without a gap."""
+        self._resumed, self._paused = True, False
 
     def finish(self) -> None:
-        """Write what is queued, and complete the file."""
-        with self._changed:
-            self._finishing = True
-            self._changed.notify_all()
+        """Write what is queued, and complete the files."""
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + DRAIN_SECONDS
+        self._queue.close()
 
     def join(self, deadline: float) -> bool:
         self._thread.join(deadline)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        error: ClipsegLiveError | None = None
+        errors: list[ClipsegLiveError] = []
         try:
-            error = self._record()
-        except Exception as failure:
-            error = self._kept_of(failure)
+            self._record()
+        except Exception as error:
+            if self._part is None or not self._part.tracks:
+                errors.append(_in_words(error))
+            else:
+                errors += self._finish_part()
+                if not errors:  # nothing broke but the disk's room or the part's own rules
+                    errors.append(_in_words(error))
+        else:
+            errors += self._finish_part()
+            if not self._done and not errors:
+                errors.append(Failure("Nothing was recorded: there was no picture."))
         finally:
-            with self._changed:
-                self._finishing = True
-                self._queue.clear()
+            self._queue.close()
+            self._queue.clear()
             self._status = replace(self.status, active=False)
-            self._on_end(error)
+            self._on_end(self._done, errors)
 
-    def _record(self) -> ClipsegLiveError | None:
-        """Write until the end, and complete the file; what the person should know about it."""
-        name = self._sink.path.name
-        while (frame := self._next()) is not None:
-            size = frame.width, frame.height
-            if self._size not in (None, size):
-                self._sink.finish()
-                return Failure(f"The recording {name} was finished: the picture has another size now.")
-            self._write(frame, size)
-        if self._count:
-            self._sink.finish()
-            return None
-        self._sink.abandon()
-        return Failure("Nothing was recorded: there was no picture.")
+    def _record(self) -> None:
+        while not self._queue.ended:
+            taken = self._queue.take(_WATCH_EVERY)
+            if taken is not None:
+                self._write(taken)
+            if self._drain_until is not None and time.monotonic() > self._drain_until:
+                self._queue.clear()
+            self._watch()
 
-    def _kept_of(self, error: Exception) -> ClipsegLiveError:
-        """Give the file up, but for what was written before; the error in words."""
-        words = str(error).rstrip(".")
-        if not isinstance(error, ClipsegLiveError):
-            words = f"The recording {self._sink.path.name} broke off ({type(error).__name__}: {words[:160]})"
-        kept = self._sink.abandon(keep_partial=True)
-        return Failure(f"{words}; what was recorded before is in {kept}." if kept is not None else f"{words}.")
-
-    def _next(self) -> Frame | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._finishing)
-            if not self._queue:
-                return None
-            frame = self._queue.popleft()
-            self._bytes -= frame.pixels.nbytes
-            return frame
-
-    def _write(self, frame: Frame, size: tuple[int, int]) -> None:
-        if self._size is None:
-            self._size = size
-            width, height = size
-            info = replace(
-                self._info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None,
-                audio_path=None,
-            )  # fmt: skip
-            self._sink.open(info)
-        step = self._step_to(frame)
-        if step is None:
+    def _write(self, queued: Queued) -> None:
+        shot, info = queued.shot, queued.info
+        if queued.breaks:
+            self._timeline.pause()
+        at = self._timeline.place(shot.composed.time, shot.composed.epoch, info.rate)
+        if at is None:
             return
-        self._at += step
-        self._sink.write(replace(frame, time=self._at, index=self._count))
-        self._count += 1
-        self._tell()
+        if self._part is not None and self._is_over(self._part, shot, at):
+            errors = self._finish_part()
+            if errors:
+                raise errors[0]
+        if self._part is None:
+            self._part = self._begin(info)
+        self._part.write(shot, at)
+        if not self._status.encoder:
+            for sentence in self._part.notices():
+                self._say(sentence)
+        self._status = replace(
+            self._status, path=self._part.path, seconds=float(at), part=self._parts, encoder=self._part.encoder
+        )
+        self._keep_up(self._part)
 
-    def _step_to(self, frame: Frame) -> Fraction | None:
-        """Seconds from the last frame to this one; None for the very same frame, drawn again at the same time."""
-        last, self._last = self._last, (frame.time, frame.epoch)
-        if last is None:
-            return Fraction(0)
-        step = frame.time - last[0]
-        if frame.epoch == last[1] and step == 0:
-            return None
-        usual = 1 / self._info.rate if self._info.rate else _USUAL_STEP
-        return step if frame.epoch == last[1] and 0 < step <= LONGEST_GAP else usual
+    def _is_over(self, part: RecordingPart, shot: Shot, at: Fraction) -> bool:
+        """Whether the shot belongs into a new part."""
+        settings = self._settings
+        if settings.on_change == "part" and part.size != (shot.composed.width, shot.composed.height):
+            return True
+        if settings.part_seconds is not None and float(at - part.begun) >= settings.part_seconds:
+            return True
+        return settings.part_bytes is not None and part.bytes >= settings.part_bytes
 
-    def _tell(self) -> None:
+    def _begin(self, info: SourceInfo) -> RecordingPart:
+        """A part under a name that nothing has yet."""
+        self._parts += 1
+        plain = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
+        stems = (plain if number == 1 else f"{plain} ({number})" for number in count(1))
+        stem = next(stem for stem in stems if not self._is_taken(stem))
+        return RecordingPart(self._where.folder, stem, self._settings, self._tools, info)
+
+    def _is_taken(self, stem: str) -> bool:
+        paths = all_paths(self._where.folder, stem, self._settings)
+        return any(path.exists() or path.is_symlink() or working_path(path).exists() for path in paths)
+
+    def _finish_part(self) -> list[ClipsegLiveError]:
+        part, self._part = self._part, None
+        if part is None:
+            return []
+        if part.count == 0:
+            part.abandon()
+            return []
+        self._bytes_before += part.bytes
+        done, errors = part.finish()
+        self._done += done
+        return errors
+
+    def _keep_up(self, part: RecordingPart) -> None:
+        """Be quicker where shots wait for too long; where that cannot be, the queue drops."""
         now = time.monotonic()
-        size = self._status.size
-        if now > self._checked + 0.5:
-            self._checked = now
-            size = self._written_bytes()
-        self._status = replace(self._status, seconds=float(self._at), size=size)
+        if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._hurried + _HURRY_EVERY:
+            self._hurried = now
+            if not part.hurry() and self._queue.dropped:
+                self._say("The encoder is too slow for this picture: some frames are left out of the recording.")
 
-    def _written_bytes(self) -> int:
-        working: Path | None = getattr(self._sink, "working", None)
+    def _watch(self) -> None:
+        now = time.monotonic()
+        if self._paused and self._part is not None and now > self._touched + _TOUCH_EVERY:
+            self._touched = now
+            self._part.touch()
+        if now < self._watched + _WATCH_EVERY:
+            return
+        self._watched = now
+        free = self._free()
+        size = self._bytes_before + (self._part.bytes if self._part is not None else 0)
+        self._status = replace(self._status, size=size, free=free)
+        rate = size / self._status.seconds if self._status.seconds > 1 else 0.0
+        if free < self._limits.warn or free < self._limits.stop + rate * _WARN_SECONDS:
+            self._say(f"The disk with {self._where.folder} is nearly full: the recording ends before it is.")
+
+    def _free(self) -> int:
+        """Bytes that are left. Raises SinkError where that is too little to go on, or the folder is gone."""
+        folder = self._where.folder
         try:
-            return working.stat().st_size if working is not None else 0
-        except OSError:
-            return 0
+            free = self._tools.free_bytes(folder)
+        except OSError as error:
+            raise SinkError(f"The folder {folder} cannot be recorded into: {error.strerror or error}.") from error
+        if free < self._limits.stop:
+            raise SinkError(f"The disk with {folder} is nearly full, so the recording ends here: make room for more.")
+        return free
+
+    def _needed(self, shot: Shot) -> Shot:
+        """The shot without what is not recorded, so that it need not be kept."""
+        settings = self._settings
+        data = bool(settings.data)
+        original = shot.original if data or "camera" in settings.tracks else replace(
+            shot.original, pixels=shot.composed.pixels
+        )  # fmt: skip
+        return replace(shot, original=original, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self._on_message(sentence)
+
+
+def working_path(path: Path) -> Path:
+    """What a recorded file is called while it is written; it can be played."""
+    return path.with_name(f"{path.stem}.recording{path.suffix}")
+
+
+def _bytes_of(shot: Shot) -> int:
+    pixels = [shot.composed.pixels]
+    if shot.original.pixels is not shot.composed.pixels:
+        pixels.append(shot.original.pixels)
+    alphas = [matte.alpha for matte in shot.mattes.each] if shot.mattes is not None else []
+    return sum(array.nbytes for array in [*pixels, *alphas])
+
+
+def _in_words(error: Exception) -> ClipsegLiveError:
+    if isinstance(error, ClipsegLiveError):
+        return error
+    words = " ".join(str(error).split())[:160].rstrip(".")
+    return Failure(f"The recording broke off ({type(error).__name__}: {words}).")

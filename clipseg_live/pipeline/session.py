@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import (
     LiveSettings,
@@ -14,32 +14,30 @@ from clipseg_live.core.live import (
     Picture,
     PromptSet,
     Rates,
-    RecordingStatus,
     Result,
     SessionStatus,
     SourceSpec,
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.ports import FrameSink, Matting
+from clipseg_live.core.ports import Matting
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.states import SESSION, Machine, SessionState
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
 from clipseg_live.pipeline.composing import Composing, MakeComposer, keys_of
-from clipseg_live.pipeline.recording import Recording
+from clipseg_live.pipeline.outputs import Outputs
+from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.pipeline.worker import InferenceWorker
 from clipseg_live.pipeline.worker_process import MakeEngine
 
-OpenSink = Callable[[Path], FrameSink]
 _RATES_SECONDS = 0.5
-_FILE_SECONDS = 30.0
-"""A recording is worth waiting for at the end."""
 
 
 class Session:
     """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
 
-    open_source, frame_filter, make_composer, make_matting, make_engine, open_sink: the concrete parts, made by
+    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools: the concrete parts, made by
     ``assemble``. before_worker: called before a worker process is started.
     """
 
@@ -52,13 +50,12 @@ class Session:
         make_composer: MakeComposer,
         make_matting: Callable[[], Matting],
         make_engine: MakeEngine,
-        open_sink: OpenSink,
+        recording_tools: RecordingTools,
         before_worker: Callable[[], None] = lambda: None,
     ) -> None:
         self.on_picture: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda message: None
         self._settings = settings
-        self._open_sink = open_sink
         self._machine = Machine(SessionState.NEW, SESSION)
         self._lock = threading.Lock()
         self._prompts: dict[Hashable, Prompt | None] = {}
@@ -66,10 +63,10 @@ class Session:
         self._keys: dict[int, dict[int, Hashable]] = {1: keys_of(settings.rows)}
         self._picture: Picture | None = None
         self._info: SourceInfo | None = None
-        self._recording: Recording | None = None
         self._told_worker = self._told_compose = ""
         self._abandoned: tuple[str, ...] = ()
         self._measured: tuple[float, Rates] = (0.0, Rates())
+        self._outputs = Outputs(recording_tools, self._say)
         self._capture = Capture(open_source, frame_filter, self._take_frame)
         self._worker = InferenceWorker(
             make_engine,
@@ -113,11 +110,10 @@ class Session:
         return self._picture
 
     def status(self) -> SessionStatus:
-        recording = self._recording
         return SessionStatus(
             source=self._capture.status,
             worker=self._worker.status,
-            recording=recording.status if recording is not None else RecordingStatus(),
+            recording=self._outputs.status,
             rates=self._rates(),
             effort=self._composing.effort,
         )
@@ -168,21 +164,20 @@ class Session:
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
         return self._composing.timings.recent()
 
-    def start_recording(self, path: Path) -> None:
-        """Record what is shown from now on. Raises UsageError or SinkError for a path that cannot be written."""
-        with self._lock:
-            if self._recording is not None:
-                raise UsageError("A recording is running: stop it first.")
-            if self._info is None:
-                raise UsageError("There is no picture to record yet: open a source first.")
-            recording = Recording(self._open_sink(path), self._info, lambda error: self._recorded(recording, error))
-            self._recording = recording
-        recording.start()
+    def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
+        """Record from now on. Raises UsageError or SinkError where that cannot be."""
+        if self._info is None:
+            raise UsageError("There is no picture to record yet: open a source first.")
+        self._outputs.start_recording(folder, settings, self._settings, self._info.name)
+
+    def pause_recording(self) -> None:
+        self._outputs.pause_recording()
+
+    def resume_recording(self) -> None:
+        self._outputs.resume_recording()
 
     def stop_recording(self) -> None:
-        recording = self._recording
-        if recording is not None:
-            recording.finish()
+        self._outputs.stop_recording()
 
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
         """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""
@@ -193,16 +188,14 @@ class Session:
             if self._machine.state is SessionState.STOPPED:
                 return ()
         limit = time.monotonic() + deadline
-        self.stop_recording()
+        self._outputs.request_stop()
         self._capture.request_stop()
         self._worker.request_stop()
         self._composing.request_stop()
         left = lambda: max(0.0, limit - time.monotonic())  # noqa: E731
         abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
         abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
-        recording = self._recording
-        if recording is not None and not recording.join(_FILE_SECONDS):
-            abandoned.append("clipseg-live record")
+        abandoned += self._outputs.join()
         abandoned += self._capture.join(left())
         self._abandoned = tuple(abandoned)
         self._machine.to(SessionState.STOPPED)
@@ -241,9 +234,8 @@ class Session:
         if picture.epoch != self._capture.epoch:
             return
         self._picture = picture
-        recording = self._recording
-        if recording is not None:
-            recording.put(composed)
+        if self._info is not None:
+            self._outputs.put(picture, composed, self._info)
         self.on_picture()
 
     def _compose_failed(self, error: Exception) -> None:
@@ -258,15 +250,6 @@ class Session:
         if status.problem != self._told_worker:
             self._told_worker = status.problem
             self._say("worker", status.problem, "warning")
-
-    def _recorded(self, recording: Recording, error: ClipsegLiveError | None) -> None:
-        with self._lock:
-            if self._recording is recording:
-                self._recording = None
-        if error is not None:
-            self._say("recording", str(error), "error")
-        else:
-            self._say("recording", f"Recorded {recording.status.path}.", "info")
 
     def _say(self, topic: str, text: str, level: str) -> None:
         self.on_message(Message(topic, text, level))  # type: ignore[arg-type]

@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clipseg_live.assemble.live import framed, make_composer, make_matting, open_live_source, open_recording
+from clipseg_live.assemble.live import framed, make_composer, make_matting, open_live_source
+from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec, SourceState
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.pipeline.session import Session
 from clipseg_live.video.files import VideoFileSource
 from tests.live_engine import fake
@@ -31,7 +33,7 @@ def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path)
         make_composer=make_composer,
         make_matting=make_matting,
         make_engine=fake,
-        open_sink=open_recording,
+        recording_tools=recording_tools(),
     )
     shown = []
     session.on_picture = lambda: shown.append(session.picture())
@@ -39,7 +41,7 @@ def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path)
         session.start()
         session.open(SourceSpec(name=f"http://127.0.0.1:{server.port}/live.mjpg"))
         wait(lambda: len(shown) > 5)
-        session.start_recording(tmp_path / "r.mp4")
+        session.start_recording(tmp_path, RecordingSettings(pattern="r"))
         wait(lambda: session.status().recording.seconds > 0.2)
         server.kill()
         wait(lambda: session.status().source.state is SourceState.RECONNECTING)

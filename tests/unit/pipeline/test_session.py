@@ -28,14 +28,18 @@ from clipseg_live.core.live import (
 )
 from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.pipeline.session import Session
-from tests.fakes import FakeLiveSource, FakeMatting, FakeSink
+from clipseg_live.video.shots import fitted, picture_of
+from tests.fakes import FakeLiveSource, FakeMatting, FakeSink, FakeTrack
 from tests.live_engine import fake
 from tests.unit.pipeline.test_worker import shared_blocks
 
 PATIENCE = 15.0
 RED, GREEN = (255, 0, 0), (0, 255, 0)
+RECORD = RecordingSettings(pattern="x")
 
 
 class Paint:
@@ -61,7 +65,9 @@ class Running:
     """A session with one source "a" (and others by name), and everything that it showed and said."""
 
     def __init__(self, settings: LiveSettings, sources: dict[str, FakeLiveSource]) -> None:
-        self.sources, self.sinks = sources, []
+        self.sources = sources
+        self.sinks: list[FakeTrack] = []
+        self.finalised: list[Path] = []
         self.changed = threading.Condition()
         self.pictures: list[Picture] = []
         self.messages: list[Message] = []
@@ -72,7 +78,7 @@ class Running:
             make_composer=Paint,
             make_matting=FakeMatting,
             make_engine=fake,
-            open_sink=self._sink,
+            recording_tools=self._tools(),
         )
         self.session.on_picture = self._shown
         self.session.on_message = self._said
@@ -80,9 +86,23 @@ class Running:
         if sources:
             self.session.open(SourceSpec(name=next(iter(sources))))
 
-    def _sink(self, path: Path) -> FakeSink:
-        self.sinks.append(FakeSink(name=str(path)))
+    def _tools(self) -> RecordingTools:
+        return RecordingTools(
+            open_track=lambda path, settings, sounding: self._sink(path),
+            open_data=lambda form, path, labels: FakeSink(name=str(path)),
+            picture_of=picture_of,
+            fit=fitted,
+            free_bytes=lambda folder: 10**12,
+            finalise=self._finalise,
+        )
+
+    def _sink(self, path: Path) -> FakeTrack:
+        self.sinks.append(FakeTrack(path))
         return self.sinks[-1]
+
+    def _finalise(self, path: Path, stop: Callable[[], bool]) -> str:
+        self.finalised.append(path)
+        return ""
 
     def _shown(self) -> None:
         picture = self.session.picture()
@@ -224,7 +244,7 @@ def test_privacy_shows_no_frame_without_its_own_masks(running: Callable[..., Run
     settings = asking(row(0, "red"), effects=(BlackOut(),), mode="smooth")
     one = running(settings, a=FakeLiveSource(rate=100, flickers=True))
     one.wait(lambda: one.pictures)
-    one.session.start_recording(tmp_path / "x.mp4")
+    one.session.start_recording(tmp_path, RECORD)
     one.wait_shown((0, 0, 255))
     version = one.pictures[-1].version
     one.session.apply(settings.model_copy(update={"rows": (row(0, "green"),)}))
@@ -292,15 +312,15 @@ def test_another_model_is_loaded_while_it_runs(running: Callable[..., Running]) 
 def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
     one.wait_shown((0, 0, 255))
-    one.session.start_recording(tmp_path / "x.mp4")
+    one.session.start_recording(tmp_path, RECORD)
     with pytest.raises(UsageError, match="is running"):
-        one.session.start_recording(tmp_path / "y.mp4")
+        one.session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.session.status().recording.seconds > 0.2)
     assert one.session.status().recording.active
     one.session.seek(Fraction(1, 10))
     one.wait(lambda: one.session.status().recording.seconds > 0.5)
     one.session.stop_recording()
-    one.wait(lambda: one.messages and one.messages[-1].topic == "recording")
+    one.wait(lambda: any(message.text.startswith("Recorded") for message in one.messages))
     assert not one.session.status().recording.active
     (sink,) = one.sinks
     assert (sink.finished, sink.abandoned) == (1, 0)
@@ -308,30 +328,60 @@ def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_p
     assert times[0] == 0 and all(0 < after - before <= Fraction(1, 2) for before, after in pairwise(times))
     assert [frame.index for frame in sink.frames] == list(range(len(times)))
     assert tuple(sink.frames[-1].pixels[20, -3]) == (0, 0, 255)
+    one.wait(lambda: one.finalised == [tmp_path / "x.mp4"])
 
 
 def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(asking(), a=FakeLiveSource(rate=100))
     with pytest.raises(UsageError, match="no picture to record"):
-        running(asking()).session.start_recording(tmp_path / "x.mp4")
+        running(asking()).session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.pictures)
-    one.session.start_recording(tmp_path / "x.mp4")
+    one.session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
     assert one.session.stop() == ()
     assert one.sinks[0].finished == 1
 
 
-def test_a_source_of_another_size_ends_the_recording_with_a_sentence(
+def test_a_source_of_another_size_goes_on_in_the_same_recording(
     running: Callable[..., Running], tmp_path: Path
 ) -> None:
     one = running(asking(), a=FakeLiveSource(rate=100), b=FakeLiveSource(rate=100, size=(30, 40)))
     one.wait(lambda: one.pictures)
-    one.session.start_recording(tmp_path / "x.mp4")
+    one.session.start_recording(tmp_path, RECORD)
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
     one.session.open(SourceSpec(name="b"))
-    one.wait(lambda: any("another size" in message.text for message in one.messages))
-    assert (one.sinks[0].finished, one.sinks[0].abandoned) == (1, 0)
     one.wait(lambda: len(one.pictures[-1].composed) == 30)
+    there = one.session.status().recording.seconds
+    one.wait(lambda: one.session.status().recording.seconds > there + 0.1)
+    one.session.stop_recording()
+    one.wait(lambda: any(message.text.startswith("Recorded") for message in one.messages))
+    (sink,) = one.sinks
+    assert {frame.pixels.shape for frame in sink.frames} == {(48, 64, 3)} and sink.finished == 1
+
+
+def test_what_is_shown_what_the_camera_saw_and_mattes_are_recorded_together(
+    running: Callable[..., Running], tmp_path: Path
+) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    tracks = RecordingSettings(pattern="x", tracks=("composed", "camera", "mattes"))
+    one.session.start_recording(tmp_path, tracks)
+    one.wait(lambda: one.session.status().recording.seconds > 0.1)
+    one.session.pause_recording()
+    one.wait(lambda: one.session.status().recording.paused)
+    one.session.resume_recording()
+    one.session.stop_recording()
+    one.wait(lambda: any(message.text.startswith("Recorded") for message in one.messages))
+    last = [tuple(sink.frames[-1].pixels[20, -3]) for sink in one.sinks]
+    assert last == [(0, 0, 255), (200, 0, 0), (255, 255, 255)]
+    assert len({tuple(frame.time for frame in sink.frames) for sink in one.sinks}) == 1
+
+
+def test_an_untouched_camera_beside_a_privacy_effect_is_told(running: Callable[..., Running], tmp_path: Path) -> None:
+    one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100))
+    one.wait(lambda: one.pictures)
+    one.session.start_recording(tmp_path, RecordingSettings(pattern="x", tracks=("composed", "camera")))
+    one.wait(lambda: any("nothing is hidden" in message.text for message in one.messages))
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_comes(

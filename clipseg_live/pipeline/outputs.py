@@ -1,0 +1,122 @@
+"""What happens to finished pictures beside being shown: recordings, and the last seconds to be saved afterwards."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from clipseg_live.core.effects import is_private
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.live import LiveSettings, Picture, RecordingStatus
+from clipseg_live.core.recording import RecordingSettings, Shot
+from clipseg_live.pipeline.recording import Recording, Where
+from clipseg_live.pipeline.recording_part import RecordingTools
+
+Say = Callable[[str, str, str], None]
+"""Topic, sentence and level of a message."""
+
+TOPIC = "recording"
+_FILE_SECONDS = 30.0
+"""A recording is worth waiting for at the end."""
+_FINALISE_SECONDS = 5.0
+"""What is in its place already may stay as it is."""
+
+
+class Outputs:
+    """Owned by a session. Every method may be called from any thread and returns at once, but for ``join``."""
+
+    def __init__(self, tools: RecordingTools, say: Say) -> None:
+        self._tools, self._say = tools, say
+        self._lock = threading.Lock()
+        self._recording: Recording | None = None
+        self._finalising: list[threading.Thread] = []
+        self._stopping = threading.Event()
+
+    @property
+    def status(self) -> RecordingStatus:
+        recording = self._recording
+        return recording.status if recording is not None else RecordingStatus()
+
+    def put(self, picture: Picture, composed: Frame, info: SourceInfo) -> None:
+        """A picture that is shown, and the same as a frame; called in the compose thread."""
+        recording = self._recording
+        if recording is None:
+            return
+        original = Frame(
+            picture.original, composed.index, composed.time, composed.duration, composed.epoch, composed.captured
+        )
+        recording.put(Shot(composed, original, picture.mattes, picture.labels), info)
+
+    def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
+        """Raises UsageError while a recording runs, SinkError where nothing can be written into the folder."""
+        names = tuple(row.text.strip() or "image" for row in live.shown() if row.text.strip() or row.picture)
+        with self._lock:
+            if self._recording is not None:
+                raise UsageError("A recording is running: stop it first.")
+            recording = Recording(
+                Where(folder, names, source),
+                settings,
+                self._tools,
+                on_message=lambda sentence: self._say(TOPIC, sentence, "warning"),
+                on_end=lambda done, errors: self._ended(recording, done, errors),
+            )
+            self._recording = recording
+        if "camera" in settings.tracks and is_private(live.effects):
+            self._say(TOPIC, "The untouched camera is recorded too: nothing is hidden in that file.", "warning")
+        recording.start()
+
+    def pause_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.pause()
+
+    def resume_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.resume()
+
+    def stop_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.finish()
+
+    def request_stop(self) -> None:
+        self.stop_recording()
+
+    def join(self) -> tuple[str, ...]:
+        """Wait for what is being written; names of what had to be abandoned."""
+        recording = self._recording
+        late = recording is not None and not recording.join(_FILE_SECONDS)
+        limit = time.monotonic() + _FINALISE_SECONDS
+        for thread in self._finalising:
+            thread.join(max(0.0, limit - time.monotonic()))
+        self._stopping.set()
+        for thread in self._finalising:
+            thread.join(_FINALISE_SECONDS)
+        return (
+            *(("clipseg-live record",) if late else ()),
+            *(thread.name for thread in self._finalising if thread.is_alive()),
+        )
+
+    def _ended(self, recording: Recording, done: list[Path], errors: list[ClipsegLiveError]) -> None:
+        with self._lock:
+            if self._recording is recording:
+                self._recording = None
+            if done:
+                thread = threading.Thread(
+                    target=self._finalise, args=(done,), name="clipseg-live finalise", daemon=True
+                )
+                self._finalising = [each for each in self._finalising if each.is_alive()] + [thread]
+                thread.start()
+        if errors:
+            also = f" Finished: {', '.join(map(str, done))}." if done else ""
+            self._say(TOPIC, " ".join(str(error) for error in errors) + also, "error")
+        else:
+            self._say(TOPIC, f"Recorded {done[0]}{_more(len(done) - 1)}.", "info")
+
+    def _finalise(self, paths: list[Path]) -> None:
+        for path in paths:
+            if not self._stopping.is_set() and (sentence := self._tools.finalise(path, self._stopping.is_set)):
+                self._say(TOPIC, sentence, "warning")
+
+
+def _more(files: int) -> str:
+    return "" if files == 0 else " and one more file" if files == 1 else f" and {files} more files"
