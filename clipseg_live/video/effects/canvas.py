@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cv2
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Box, Matte, Mattes, disjoint
-from clipseg_live.core.settings import PALETTE, PromptStyle
+from clipseg_live.core.settings import PALETTE, RGB, PromptStyle
+from clipseg_live.video.effects.tiles import TILE, Size, Tiles
 from clipseg_live.video.scratch import SCRATCH
 
 Bytes = NDArray[np.uint8]
@@ -20,6 +21,8 @@ Area = tuple[slice, slice]
 
 _STRIP = 1 << 16
 """Pixels of a strip: what is between stays in the processor's cache."""
+_FLAT_STRIP = 1 << 14
+"""Pixels of a strip that is covered evenly: narrow ones follow the object's outline."""
 
 
 @dataclass(slots=False)
@@ -53,20 +56,41 @@ class Canvas:
             spare = PromptStyle(colour=PALETTE[number % len(PALETTE)])
             yield matte, self.styles[number] if number < len(self.styles) else spare
 
+    def parts(self, matte: Matte, margin: int, tile: Size) -> Iterator[tuple[Pixels, Bytes]]:
+        """The picture, to be drawn into, and the matte beside it wherever the matte is, with a margin.
+
+        Both are whole tiles high and wide; what they hold beyond the frame goes on as the frame ends.
+        """
+        high, wide = tile
+        for left, top, right, bottom in disjoint([_on_tiles(box, margin, self.size, tile) for box in matte.boxes]):
+            drawn, alpha = self.picture[top:bottom, left:right], matte.alpha[top:bottom, left:right]
+            down, across = -drawn.shape[0] % high, -drawn.shape[1] % wide
+            if not (down or across):
+                yield drawn, alpha
+                continue
+            whole, beside = (np.asarray(_extended(each, down, across), np.uint8) for each in (drawn, alpha))
+            yield whole, beside.reshape(whole.shape[:2])
+            drawn[:] = whole[: drawn.shape[0], : drawn.shape[1]]
+
     @cached_property
     def union(self) -> Matte:
         """All mattes as one."""
-        each = self.mattes.each
-        if len(each) == 1:
-            return each[0]
-        boxes = disjoint([box for matte in each for box in matte.boxes])
-        alpha = np.zeros(self.size, np.uint8)
-        for matte in each:
-            for box in matte.boxes:
-                area = area_of(box)
-                np.maximum(alpha[area], matte.alpha[area], out=alpha[area])
-        alpha.setflags(write=False)
-        return Matte(alpha, tuple(boxes))
+        return union_of(self.mattes)
+
+
+def union_of(mattes: Mattes) -> Matte:
+    """All mattes as one: the largest alpha at each pixel."""
+    each = mattes.each
+    if len(each) == 1:
+        return each[0]
+    boxes = disjoint([box for matte in each for box in matte.boxes])
+    alpha = np.zeros((mattes.height, mattes.width), np.uint8)
+    for matte in each:
+        for box in matte.boxes:
+            area = area_of(box)
+            np.maximum(alpha[area], matte.alpha[area], out=alpha[area])
+    alpha.setflags(write=False)
+    return Matte(alpha, tuple(boxes))
 
 
 def area_of(box: Box) -> Area:
@@ -79,7 +103,72 @@ def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
     return max(left - margin, 0), max(top - margin, 0), min(right + margin, size[1]), min(bottom + margin, size[0])
 
 
-def lay(drawn: Pixels, above: Bytes | tuple[int, int, int], share: Bytes) -> None:
+def _on_tiles(box: Box, margin: int, size: tuple[int, int], tile: Size) -> Box:
+    """The box with a margin, on whole tiles as far as a picture of (height, width) has them."""
+    left, top, right, bottom = grown(box, margin, size)
+    high, wide = tile
+    right, bottom = -(-right // wide) * wide, -(-bottom // high) * high
+    return left // wide * wide, top // high * high, min(right, size[1]), min(bottom, size[0])
+
+
+def _extended(plane: Bytes, down: int, across: int) -> Any:
+    return cv2.copyMakeBorder(plane, 0, down, 0, across, cv2.BORDER_REPLICATE)
+
+
+def cover(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
+    """Lay a colour over ``drawn`` in place, as far as alpha, uint8 (h, w), and an opacity say. Whole tiles."""
+    _cover_evenly(drawn, alpha == 255, colour, opacity)
+    keep, add = _soft_tables(colour, opacity)
+    soft = np.asarray(cv2.inRange(alpha, 1, 254), np.uint8).reshape(alpha.shape)
+    for tiles in Tiles.marked(soft, TILE).chunks():
+        part = tiles.taken(drawn)
+        mix(part, tiles.taken(alpha), keep, add)
+        tiles.put(part, drawn)
+
+
+def mix(drawn: Pixels, field: Bytes, keep: Bytes, add: Bytes) -> None:
+    """``drawn * keep / 255 + add``, in place. keep: uint8 (256,), and add: uint8 (256, 1, 3), for each value of a
+    field, uint8 (h, w)."""
+    share = cv2.cvtColor(cv2.LUT(field, keep), cv2.COLOR_GRAY2RGB)
+    cv2.multiply(drawn, share, dst=share, scale=1 / 255)
+    cv2.add(share, cv2.applyColorMap(field, add), dst=drawn)
+
+
+def _cover_evenly(drawn: Pixels, inside: NDArray[np.bool_], colour: RGB, opacity: float) -> None:
+    """Lay a colour over ``drawn`` in place, ``inside`` and nowhere else."""
+    paint = _paint(colour)
+    height = max(1, _FLAT_STRIP // max(inside.shape[1], 1))
+    for top in range(0, len(inside), height):
+        strip = inside[top : top + height].view(np.uint8)
+        left, first, wide, high = cv2.boundingRect(strip)
+        if not wide:
+            continue
+        area = slice(first, first + high), slice(left, left + wide)
+        part = drawn[top : top + height][area]
+        flat = (paint if part.size <= paint.size else np.resize(paint, (high * wide, 3)))[: high * wide]
+        mixed = SCRATCH.take("mixed", part.shape)
+        cv2.addWeighted(part, 1 - opacity, flat.reshape(part.shape), opacity, 0, dst=mixed)
+        cv2.copyTo(mixed, strip[area], part)
+
+
+@lru_cache(maxsize=64)
+def _soft_tables(colour: RGB, opacity: float) -> tuple[Bytes, Bytes]:
+    """Of ``mix``, for each alpha; where that is 255 nothing changes."""
+    share = np.arange(256)[:, None] / 255 * opacity
+    share[255] = 0
+    add = (share * np.array(colour, float)).round().astype(np.uint8).reshape(256, 1, 3)
+    return (255 * (1 - share[:, 0])).round().astype(np.uint8), add
+
+
+@lru_cache(maxsize=32)
+def _paint(colour: RGB) -> Bytes:
+    """A colour for each pixel of a strip, uint8 (pixels, 3)."""
+    paint = np.full((_FLAT_STRIP, 3), colour, np.uint8)
+    paint.setflags(write=False)
+    return paint
+
+
+def lay(drawn: Pixels, above: Bytes | RGB, share: Bytes) -> None:
     """Lay ``above``, a picture or one colour, over ``drawn`` in place; share: uint8 (h, w), how much of it covers."""
     height = max(1, _STRIP // max(share.shape[1], 1))
     for top in range(0, len(share), height):
@@ -99,7 +188,8 @@ def lay(drawn: Pixels, above: Bytes | tuple[int, int, int], share: Bytes) -> Non
             cv2.add(rest, cover, dst=drawn[rows])
 
 
-def _ramp(colour: tuple[int, int, int]) -> Bytes:
+@lru_cache(maxsize=64)
+def _ramp(colour: RGB) -> Bytes:
     """A colour at each of 256 strengths, uint8 (256, 1, 3)."""
     levels = np.arange(256, dtype=np.float32)[:, None] / 255 * np.array(colour, np.float32)
     return (levels + 0.5).astype(np.uint8).reshape(256, 1, 3)
