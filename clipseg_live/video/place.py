@@ -14,6 +14,25 @@ from clipseg_live.core.errors import SinkError, UsageError
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
 
 _STALE_SECONDS = 24 * 3600.0
+_MOST_NUMBERS = 1000
+_LONGEST_STEM = 200
+RECORDING = ".recording"
+"""Before the suffix of a file that is being recorded."""
+
+
+def write_failure(path: Path, error: Exception) -> SinkError:
+    """The sentence for an error of the disk, or of an encoder, while ``path`` was being written."""
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return SinkError(
+            f"The disk with {path.parent} is full, so {path.name} broke off: make room, or write somewhere else."
+        )
+    if number == errno.EFBIG:
+        return SinkError(f"{path.name} grew larger than the disk or system allows: write somewhere else.")
+    if number == errno.EROFS:
+        return SinkError(f"{path.parent} may only be read now, so {path.name} broke off: write somewhere else.")
+    reason = getattr(error, "strerror", None) or str(error)
+    return SinkError(f"{path.name} could not be written: {reason}.")
 
 
 class Place:
@@ -21,12 +40,17 @@ class Place:
 
     ours: for a folder, a pattern of the paths within it that may be thrown away with ``overwrite``; a folder that
         holds anything else is never replaced.
+    visible: the file that is being written is ``NAME.recording.SUFFIX``, to be found after whatever happens; nothing
+        ever clears it away.
     """
 
-    def __init__(self, path: str | Path, overwrite: bool, folder: bool = False, ours: str = "") -> None:
+    def __init__(
+        self, path: str | Path, overwrite: bool, folder: bool = False, ours: str = "", visible: bool = False
+    ) -> None:
         self.path = Path(path)
         self.working: Path | None = None
         self._overwrite, self._folder, self._ours = overwrite, folder, re.compile(ours)
+        self._visible = visible
 
     def check(self) -> None:
         """Raises UsageError where something stands already and may not be replaced, SinkError where nothing can
@@ -59,21 +83,22 @@ class Place:
             raise SinkError(f"{parent} may not be written to: change its permissions, or write somewhere else.")
 
     def begin(self) -> Path:
-        """Create the hidden file or folder to work in, and return it. Raises as ``check``."""
+        """Create the file or folder to work in, and return it. Raises as ``check``."""
         self.check()
-        name = f".{self.path.stem[:60]}.partial-{secrets.token_hex(4)}{self.path.suffix}"
-        working = self.path.parent / name
         try:
-            if self._folder:
-                working.mkdir()
+            if self._visible:
+                working = self._visible_file()
             else:
-                working.touch(exist_ok=False)
+                name = f".{self.path.stem[:60]}.partial-{secrets.token_hex(4)}{self.path.suffix}"
+                working = self.path.parent / name
+                working.mkdir() if self._folder else working.touch(exist_ok=False)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise SinkError(
                 f"Nothing can be written into {self.path.parent} ({reason}): write somewhere else."
             ) from error
-        self._clear_stale(working)
+        if not self._visible:
+            self._clear_stale(working)
         self.working = working
         return working
 
@@ -125,6 +150,16 @@ class Place:
                 self.working = None
                 return kept
         return None
+
+    def _visible_file(self) -> Path:
+        stem = self.path.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
+        for number in range(1, _MOST_NUMBERS):
+            extra = "" if number == 1 else f"-{number}"
+            working = self.path.parent / f"{stem}{RECORDING}{extra}{self.path.suffix}"
+            with contextlib.suppress(FileExistsError):
+                working.touch(exist_ok=False)
+                return working
+        raise FileExistsError(errno.EEXIST, "too many unfinished files of this name")
 
     def _clear_stale(self, new: Path) -> None:
         """Remove what killed runs of this name left here: hidden files of ours that nobody has touched for a day."""

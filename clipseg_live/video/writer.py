@@ -1,7 +1,6 @@
 """Video files as a place for frames: every timestamp, the colours, the pixel aspect and the sound kept."""
 
 import contextlib
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,16 +8,25 @@ from pathlib import Path
 from typing import ClassVar, cast, get_args
 
 import av
-import cv2
-import numpy as np
-from av.codec.context import Flags as CodecFlags
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.audio import Sound
 from clipseg_live.video.colour import ToVideo, written_colour
-from clipseg_live.video.place import Place
+from clipseg_live.video.encoders import (
+    HEVC_TAG,
+    LARGEST_H264,
+    SOFTWARE,
+    USUAL_RATE,
+    clock_of,
+    even,
+    export_options,
+    live_options,
+    padded,
+    prepare,
+)
+from clipseg_live.video.place import Place, write_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +37,12 @@ class _Container:
 
 # The first codec of each is what a name alone asks for.
 CONTAINERS = {
-    ".mp4": _Container("mp4", ("h264", "vp9")),
-    ".m4v": _Container("mp4", ("h264",)),
-    ".mov": _Container("mov", ("h264",)),
-    ".mkv": _Container("matroska", ("h264", "vp9", "ffv1")),
-    ".webm": _Container("webm", ("vp9",)),
+    ".mp4": _Container("mp4", ("h264", "h265", "vp9", "av1")),
+    ".m4v": _Container("mp4", ("h264", "h265")),
+    ".mov": _Container("mov", ("h264", "h265", "prores")),
+    ".mkv": _Container("matroska", ("h264", "h265", "vp9", "av1", "ffv1", "prores")),
+    ".webm": _Container("webm", ("vp9", "av1")),
 }
-_ENCODERS = {"h264": ("libx264", "yuv420p"), "vp9": ("libvpx-vp9", "yuv420p"), "ffv1": ("ffv1", "bgr0")}
-_LARGEST_H264 = 16384
-_USUAL_RATE = Fraction(25)
-_FINEST_CLOCK = 1_000_000_000
 
 
 def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
@@ -65,7 +69,7 @@ class VideoWriter:
     start, end: the range of the source, in seconds, that the frames come from. With a ``start`` the file begins
         with the first frame at 0, and the sound is cut to match; without one every frame keeps its own time.
     live: frames come from a session that runs: a quick preset without look-ahead, so that encoding keeps up.
-    padded: whether a line or column was repeated, because H.264 takes only even sizes.
+    padded: whether a line or column was repeated, because H.264 and H.265 take only even sizes.
     notices: sentences for the person, such as that a sound track was converted.
 
     The clock of ``.mp4``, ``.m4v`` and ``.mov`` is the source's, so that times come back exactly; Matroska and
@@ -110,9 +114,9 @@ class VideoWriter:
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
         self._info = info
-        if self.codec == "h264" and max(info.width, info.height) > _LARGEST_H264:
+        if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
             raise UsageError(
-                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {_LARGEST_H264} a side: "
+                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
                 "write a .webm file, or use --codec vp9."
             )
         self._working = self._place.begin()
@@ -128,7 +132,7 @@ class VideoWriter:
         except (av.FFmpegError, OSError, ValueError) as error:
             self._close()
             self._place.discard()
-            raise self._failure(error) from error
+            raise write_failure(self.path, error) from error
 
     def write(self, frame: Frame) -> None:
         """Add a frame of the source's size. Raises SinkError."""
@@ -147,16 +151,16 @@ class VideoWriter:
         if self._last is not None and stamp <= self._last:
             stamp = self._last + 1
         self._last = stamp
-        duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / _USUAL_RATE)
+        duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / USUAL_RATE)
         try:
-            picture = self._convert(_even(frame.pixels) if self.padded else frame.pixels)
+            picture = self._convert(even(frame.pixels) if self.padded else frame.pixels)
             picture.pts, picture.time_base = stamp, base
             picture.duration = max(round(duration / base), 1)
             container.mux(self._stream.encode(picture))
             if self._sound is not None:
                 self._sound.advance(frame.time)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise self._failure(error) from error
+            raise write_failure(self.path, error) from error
         self._count += 1
 
     def finish(self) -> None:
@@ -167,7 +171,7 @@ class VideoWriter:
         try:
             self._complete()
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise self._failure(error) from error
+            raise write_failure(self.path, error) from error
         self._place.commit()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
@@ -186,7 +190,7 @@ class VideoWriter:
 
     def _start_file(self, info: SourceInfo, with_sound: bool) -> None:
         suffix = self.path.suffix.lower()
-        self._clock = _clock(info.time_base)
+        self._clock = clock_of(info.time_base)
         container = av.open(
             f"file:{self._working}",
             "w",
@@ -195,21 +199,15 @@ class VideoWriter:
         )
         self._container = container
         encoder, pixel_format, options = self._encoding(info)
-        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or _USUAL_RATE, options=options))
+        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=options))
         context = stream.codec_context
-        self.padded = self.codec == "h264" and (info.width % 2 or info.height % 2) == 1
-        stream.width, stream.height = info.width, info.height
-        if self.padded:
-            stream.width, stream.height = info.width + info.width % 2, info.height + info.height % 2
-        stream.pix_fmt = pixel_format
-        context.time_base = self._clock
-        stream.time_base = self._clock
-        context.sample_aspect_ratio = info.pixel_aspect
-        context.thread_type = "AUTO"
-        context.flags |= int(CodecFlags.frame_duration)
+        whole = padded(SOFTWARE[self.codec], info)
+        self.padded = whole != info
         tags = self._tags(info)
-        context.color_range, context.colorspace = tags.range, tags.matrix
-        context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+        prepare(context, whole, self._clock, pixel_format, tags)
+        stream.time_base = self._clock
+        if self.codec == "h265" and CONTAINERS[suffix].format in ("mp4", "mov"):
+            context.codec_tag = HEVC_TAG
         self._convert = self._converter(pixel_format, tags, info)
         stream.metadata.update(self._metadata)
         self._stream = stream
@@ -219,8 +217,10 @@ class VideoWriter:
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         """The encoder, the format of its pixels, and its options. Writers of other pictures have others."""
-        encoder, pixel_format = _ENCODERS[self.codec]
-        return encoder, pixel_format, _encoder_options(self.codec, self._quality, info, self._live)
+        encoder = SOFTWARE[self.codec]
+        if self._live:
+            return encoder.name, encoder.pixel_format, live_options(encoder, self._quality, info)[0]
+        return encoder.name, encoder.pixel_format, export_options(self.codec, self._quality, info)
 
     def _tags(self, info: SourceInfo) -> ColourInfo:
         """How the file says that its samples mean colours."""
@@ -252,24 +252,6 @@ class VideoWriter:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 container.close()
 
-    def _failure(self, error: Exception) -> SinkError:
-        number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            return SinkError(
-                f"The disk with {self.path.parent} is full, so {self.path.name} broke off: make room, "
-                "or write somewhere else."
-            )
-        if number == errno.EFBIG:
-            return SinkError(f"{self.path.name} grew larger than the disk or system allows: write somewhere else.")
-        reason = getattr(error, "strerror", None) or str(error)
-        return SinkError(f"{self.path.name} could not be written: {reason}.")
-
-
-def _clock(time_base: Fraction) -> Fraction:
-    """A time base 1/n of which ``time_base`` is a multiple, or nanoseconds where that would be too fine."""
-    denominator = Fraction(time_base).denominator
-    return Fraction(1, denominator if denominator <= _FINEST_CLOCK else _FINEST_CLOCK)
-
 
 def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:
     if suffix in (".mkv", ".webm"):
@@ -278,25 +260,3 @@ def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:
     while scale < 10_000:  # as FFmpeg does for the track; edit lists are then as exact as the frames
         scale *= 2
     return {"movflags": "+faststart", "movie_timescale": str(scale)}
-
-
-def _encoder_options(codec: Codec, quality: int, info: SourceInfo, live: bool) -> dict[str, str]:
-    if codec == "h264":
-        crf = f"{38 - 0.26 * quality:.2f}"
-        return {"crf": crf, "preset": "superfast", "tune": "zerolatency"} if live else {"crf": crf, "preset": "fast"}
-    if codec == "vp9":
-        return {
-            "crf": str(round(55 - 0.4 * quality)),
-            "deadline": "realtime" if live else "good",
-            "cpu-used": "7" if live else "4",
-            "row-mt": "1",
-            "tile-columns": "2" if info.width >= 1024 else "0",
-        }
-    return {"level": "3", "slices": "4", "slicecrc": "1"}
-
-
-def _even(pixels: Pixels) -> Pixels:
-    """The picture with its last column and row repeated where a side is odd."""
-    height, width = pixels.shape[:2]
-    padded = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)
