@@ -1,4 +1,4 @@
-"""The card that a virtual camera shows while there is no picture to show: calm, dark, and with nothing of the camera."""
+"""The card that a virtual camera shows while there is nothing to show: calm, dark, with nothing of any camera."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -38,15 +38,14 @@ def _ground(width: int, height: int) -> Pixels:
 
 def _dots(card: Image.Image, x: float, y: float, unit: float) -> None:
     """Three, from bright to faint: something is on its way."""
-    radius, step = 1.15 * unit, 4.6 * unit
-    side = round((2 * step + 4 * radius) * _FINE)
+    radius, step, fine = 1.15 * unit, 4.6 * unit, _FINE
+    size = max(round(2 * step + 4 * radius), 1), max(round(4 * radius), 1)
+    corner = round(x - size[0] / 2), round(y - size[1] / 2)
     for place, share in enumerate((1.0, 0.55, 0.25)):
-        mask = Image.new("L", (side, round(4 * radius * _FINE)))
-        centre = ((place * step + 2 * radius) * _FINE, 2 * radius * _FINE)
-        box = (centre[0] - radius * _FINE, centre[1] - radius * _FINE)
-        ImageDraw.Draw(mask).ellipse((*box, box[0] + 2 * radius * _FINE, box[1] + 2 * radius * _FINE), round(255 * share))
-        size = max(round(side / _FINE), 1), max(round(4 * radius), 1)
-        card.paste(_ACCENT, (round(x - size[0] / 2), round(y - size[1] / 2)), mask.resize(size, Image.Resampling.LANCZOS))
+        mask = Image.new("L", (size[0] * fine, size[1] * fine))
+        box = [side * fine for side in (place * step + radius, radius, place * step + 3 * radius, 3 * radius)]
+        ImageDraw.Draw(mask).ellipse(box, round(255 * share))
+        card.paste(_ACCENT, corner, mask.resize(size, Image.Resampling.LANCZOS))
 
 
 def _text(card: Image.Image, text: str, x: float, y: float, size: float, colour: RGB) -> None:

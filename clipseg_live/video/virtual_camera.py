@@ -173,8 +173,9 @@ def has_package() -> bool:
 
 
 def _said(error: Exception) -> str:
-    """A driver's own words in one line."""
-    return (" ".join(str(error).split()).rstrip(".") or type(error).__name__)[:300]
+    """A driver's own words in one line, without the name that the package puts before them."""
+    words = re.sub(r"^'\w+' backend: ", "", str(error), flags=re.MULTILINE)
+    return (" ".join(words.split()).rstrip(".") or type(error).__name__)[:300]
 
 
 def fitted(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
