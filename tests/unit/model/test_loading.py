@@ -80,7 +80,8 @@ def test_pytorch_weights_are_read_without_running_code(folder: Path, picture) ->
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     found = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
-    assert (found.probabilities == expected.probabilities).all()
+    # to the last bit it also depends on where in memory the weights come to lie
+    assert abs(found.probabilities - expected.probabilities).max() < 1e-6
 
 
 class Malicious:
