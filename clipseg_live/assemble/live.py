@@ -7,7 +7,7 @@ from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, SourceSpec
 from clipseg_live.core.look import Look
-from clipseg_live.core.ports import Composer, FrameSource, LiveSource, Matting
+from clipseg_live.core.ports import Composer, FrameSource, LiveSource, Matting, PictureOutput
 from clipseg_live.pipeline.session import Session
 
 DEMO = "demo:"
@@ -23,6 +23,7 @@ def make_session(settings: LiveSettings) -> Session:
         make_matting=make_matting,
         make_engine=make_engine,
         recording_tools=recording_tools(),
+        make_camera=make_camera,
         before_worker=_import_opencv,
     )
 
@@ -78,3 +79,8 @@ def make_composer(look: Look) -> Composer:
     return EffectComposer(look)
 
 
+def make_camera() -> PictureOutput:
+    """A virtual camera, not open yet."""
+    from clipseg_live.video.virtual_camera import VirtualCamera
+
+    return VirtualCamera()

@@ -214,6 +214,12 @@ class LiveSession(Protocol):
     def stop_recording(self) -> None:
         """Finish the files; ``on_message`` tells (topic "recording") when they are in their places."""
 
+    def start_camera(self, settings: CameraSettings) -> None:
+        """Show what is composed as a virtual camera, in the place of the one that may run; ``status`` and ``on_message``
+        (topic "virtual camera") tell what becomes of it."""
+
+    def stop_camera(self) -> None: ...
+
     def restart_worker(self) -> None: ...
 
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:

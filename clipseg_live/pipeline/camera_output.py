@@ -17,12 +17,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a camera that could not be opened, or is gone, is tried again: twice as long each time."""
 _SOURCE_SECONDS = 2.0
 """So long the size and rate of the source are waited for, where they are to be the camera's."""
+_GIVE_BACK_SECONDS = 5.0
 
 
 class CameraOutput:
     """One virtual camera from start to stop, in a thread of its own. Its policy is that the newest picture wins.
 
-    output: not open yet. source: what the pictures to come are like, None while that is not known. may_show: whether a
+    output: not open yet. after: one that runs and gives its device back first. source: what the pictures to come are like, None while that is not known. may_show: whether a
     picture may be shown to others now; it is asked before each sending, also of the same picture again, and is quick.
     say: called in this thread.
 
@@ -38,10 +39,12 @@ class CameraOutput:
         source: Callable[[], CameraFormat | None],
         may_show: Callable[[Picture], bool],
         say: Callable[[Message], None],
+        after: "CameraOutput | None" = None,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self.settings = settings
         self._output, self._source, self._may_show, self._say = output, source, may_show, say
+        self._after = after
         self._first_pause = self._pause = first_pause
         self._changed = threading.Condition()
         self._stop = False
@@ -79,6 +82,9 @@ class CameraOutput:
 
     def _run(self) -> None:
         try:
+            if self._after is not None:
+                self._after.join(_GIVE_BACK_SECONDS)
+                self._after = None
             while not self._stop:
                 try:
                     self._serve()
@@ -91,7 +97,9 @@ class CameraOutput:
                     break
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
-            self._status = replace(self._status, active=False, safe=False)
+            self._newest = None
+            self._status = replace(self._status, active=False, safe=False, problem="")
+            self._take_back()
 
     def _serve(self) -> None:
         """Open the camera, and send until it is stopped. Raises what the output raises."""
@@ -120,6 +128,9 @@ class CameraOutput:
             active=True, device=found.device, width=found.width, height=found.height, rate=float(found.rate),
             safe=is_safe, sent=status.sent + 1, late=status.late,
         )  # fmt: skip
+        self._take_back()
+
+    def _take_back(self) -> None:
         if self._told:
             self._told = ""
             self._say(Message(TOPIC, ""))
@@ -157,3 +168,57 @@ class CameraOutput:
         with self._changed:
             self._changed.wait_for(lambda: self._stop, max(seconds, 0.0))
             return self._stop
+
+
+class VirtualCameras:
+    """Owned by a session: at most one virtual camera at a time. Methods return at once, but for ``join``.
+
+    make_output: one that is not open yet. The rest is as for ``CameraOutput``.
+    """
+
+    def __init__(
+        self,
+        make_output: Callable[[], PictureOutput],
+        source: Callable[[], CameraFormat | None],
+        may_show: Callable[[Picture], bool],
+        say: Callable[[Message], None],
+    ) -> None:
+        self._make_output, self._source, self._may_show, self._say = make_output, source, may_show, say
+        self._lock = threading.Lock()
+        self._camera: CameraOutput | None = None
+
+    @property
+    def status(self) -> CameraStatus:
+        camera = self._camera
+        return camera.status if camera is not None else CameraStatus()
+
+    def start(self, settings: CameraSettings) -> None:
+        """In the place of the one that may run."""
+        with self._lock:
+            before = self._camera
+            if before is not None:
+                before.request_stop()
+            self._camera = CameraOutput(
+                self._make_output(), settings, source=self._source, may_show=self._may_show, say=self._say, after=before
+            )
+            self._camera.start()
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._camera is not None:
+                self._camera.request_stop()
+
+    def put(self, picture: Picture) -> None:
+        camera = self._camera
+        if camera is not None and camera.status.active:
+            camera.put(picture)
+
+    def forget(self) -> None:
+        camera = self._camera
+        if camera is not None:
+            camera.forget()
+
+    def join(self, deadline: float) -> tuple[str, ...]:
+        """Wait for the one that was stopped; the name of what had to be abandoned."""
+        camera = self._camera
+        return () if camera is None or camera.join(deadline) else ("clipseg-live virtual camera",)

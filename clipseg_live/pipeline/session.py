@@ -20,10 +20,13 @@ from clipseg_live.core.live import (
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.ports import Matting
+from clipseg_live.core.ports import Matting, PictureOutput
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.safe_picture import may_be_shown
 from clipseg_live.core.states import SESSION, Machine, SessionState
+from clipseg_live.core.virtual_camera import USUAL_RATE, CameraFormat, CameraSettings
+from clipseg_live.pipeline.camera_output import VirtualCameras
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
 from clipseg_live.pipeline.composing import Composing, MakeComposer, keys_of
 from clipseg_live.pipeline.outputs import Outputs
@@ -37,8 +40,8 @@ _RATES_SECONDS = 0.5
 class Session:
     """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
 
-    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools: the concrete parts, made by
-    ``assemble``. before_worker: called before a worker process is started.
+    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools, make_camera: the concrete parts,
+    made by ``assemble``. before_worker: called before a worker process is started.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Session:
         make_matting: Callable[[], Matting],
         make_engine: MakeEngine,
         recording_tools: RecordingTools,
+        make_camera: Callable[[], PictureOutput],
         before_worker: Callable[[], None] = lambda: None,
     ) -> None:
         self.on_picture: Callable[[], None] = lambda: None
@@ -67,6 +71,9 @@ class Session:
         self._abandoned: tuple[str, ...] = ()
         self._measured: tuple[float, Rates] = (0.0, Rates())
         self._outputs = Outputs(recording_tools, self._say)
+        self._camera = VirtualCameras(
+            make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
+        )
         self._capture = Capture(open_source, frame_filter, self._take_frame)
         self._worker = InferenceWorker(
             make_engine,
@@ -104,6 +111,7 @@ class Session:
     def open(self, spec: SourceSpec) -> None:
         if self._machine.state is SessionState.RUNNING:
             self._picture = None
+            self._camera.forget()
             self._capture.open(spec)
 
     def picture(self) -> Picture | None:
@@ -114,6 +122,7 @@ class Session:
             source=self._capture.status,
             worker=self._worker.status,
             recording=self._outputs.status,
+            camera=self._camera.status,
             rates=self._rates(),
             effort=self._composing.effort,
         )
@@ -179,6 +188,14 @@ class Session:
     def stop_recording(self) -> None:
         self._outputs.stop_recording()
 
+    def start_camera(self, settings: CameraSettings) -> None:
+        """Show what is composed as a virtual camera from now on, in the place of the one that may run."""
+        if self._machine.state is SessionState.RUNNING:
+            self._camera.start(settings)
+
+    def stop_camera(self) -> None:
+        self._camera.stop()
+
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
         """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""
         with self._lock:
@@ -188,6 +205,7 @@ class Session:
             if self._machine.state is SessionState.STOPPED:
                 return ()
         limit = time.monotonic() + deadline
+        self._camera.stop()
         self._outputs.request_stop()
         self._capture.request_stop()
         self._worker.request_stop()
@@ -195,6 +213,7 @@ class Session:
         left = lambda: max(0.0, limit - time.monotonic())  # noqa: E731
         abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
         abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
+        abandoned += self._camera.join(left())
         abandoned += self._outputs.join()
         abandoned += self._capture.join(left())
         self._abandoned = tuple(abandoned)
@@ -236,7 +255,21 @@ class Session:
         self._picture = picture
         if self._info is not None:
             self._outputs.put(picture, composed, self._info)
+        self._camera.put(picture)
         self.on_picture()
+
+    def _may_be_shown(self, picture: Picture) -> bool:
+        """To others, through a virtual camera, at this moment."""
+        with self._lock:
+            settings, version = self._settings, self._prompt_set.version
+        return may_be_shown(picture, settings, version, self._worker.status.state, self._capture.status.state)
+
+    def _camera_source(self) -> CameraFormat | None:
+        picture, info = self._picture, self._info
+        if picture is None or info is None:
+            return None
+        height, width = picture.composed.shape[:2]
+        return CameraFormat(width, height, info.rate or USUAL_RATE)
 
     def _compose_failed(self, error: Exception) -> None:
         reason = " ".join(str(error).split())[:160]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clipseg_live.assemble.live import framed, make_composer, make_matting, open_live_source
+from clipseg_live.assemble.live import framed, make_camera, make_composer, make_matting, open_live_source
 from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec, SourceState
 from clipseg_live.core.recording import RecordingSettings
@@ -34,6 +34,7 @@ def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path)
         make_matting=make_matting,
         make_engine=fake,
         recording_tools=recording_tools(),
+        make_camera=make_camera,
     )
     shown = []
     session.on_picture = lambda: shown.append(session.picture())

@@ -11,7 +11,7 @@ import pytest
 
 from clipseg_live.assemble import desktop
 from clipseg_live.assemble.engine import make_engine
-from clipseg_live.assemble.live import framed, make_composer, make_matting, open_live_source
+from clipseg_live.assemble.live import framed, make_camera, make_composer, make_matting, open_live_source
 from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.effects import Glow, Outline, Tint
 from clipseg_live.core.errors import ModelError, SinkError, UsageError
@@ -113,7 +113,7 @@ def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
     settings = LiveSettings(rows=rows, mode="locked", effects=(Tint(), Glow(), Outline()))
     session = Session(
         settings, open_source=open_live_source, frame_filter=framed, make_composer=make_composer,
-        make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(),
+        make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(), make_camera=make_camera,
     )  # fmt: skip
     shown, enough = [], threading.Event()
 

@@ -33,7 +33,7 @@ from clipseg_live.core.settings import EngineSettings, PromptStyle
 from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.pipeline.session import Session
 from clipseg_live.video.shots import fitted, picture_of
-from tests.fakes import FakeLiveSource, FakeMatting, FakeSink, FakeTrack
+from tests.fakes import FakeLiveSource, FakeMatting, FakeOutput, FakeSink, FakeTrack
 from tests.live_engine import fake
 from tests.unit.pipeline.test_worker import shared_blocks
 
@@ -70,6 +70,7 @@ class Running:
         self.finalised: list[Path] = []
         self.changed = threading.Condition()
         self.pictures: list[Picture] = []
+        self.cameras: list[FakeOutput] = []
         self.messages: list[Message] = []
         self.session = Session(
             settings,
@@ -79,6 +80,7 @@ class Running:
             make_matting=FakeMatting,
             make_engine=fake,
             recording_tools=self._tools(),
+            make_camera=self._camera,
         )
         self.session.on_picture = self._shown
         self.session.on_message = self._said
@@ -103,6 +105,10 @@ class Running:
     def _finalise(self, path: Path, stop: Callable[[], bool]) -> str:
         self.finalised.append(path)
         return ""
+
+    def _camera(self) -> FakeOutput:
+        self.cameras.append(FakeOutput())
+        return self.cameras[-1]
 
     def _shown(self) -> None:
         picture = self.session.picture()

@@ -1,0 +1,142 @@
+"""A virtual camera on a whole session with a real worker process: what leaves, whatever happens to the rest."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.effects import BlackOut, Tint
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.live import SourceSpec, SourceState, WorkerState
+from clipseg_live.core.settings import EngineSettings
+from clipseg_live.core.virtual_camera import CameraSettings
+from tests.fakes import SAFE, FakeLiveSource, FakeOutput
+from tests.unit.pipeline.test_session import GREEN, Running, asking, row, running
+
+__all__ = ["running"]  # the fixture
+
+RAW, HIDDEN = (200, 0, 0), (0, 0, 255)
+"""What the camera sees in its right half, and what is drawn over it."""
+Make = Callable[..., Running]
+
+
+def holds(frame: Pixels, colour: tuple[int, int, int]) -> bool:
+    return bool((frame == colour).all(axis=2).any())
+
+
+def is_safe(frame: Pixels) -> bool:
+    return bool((frame == SAFE).all())
+
+
+def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutput:
+    one.session.start_camera(settings or CameraSettings(width=64, height=48, rate=100))
+    return one.cameras[-1]
+
+
+def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(running: Make) -> None:
+    one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))
+    camera = camera_of(one)
+    for round_ in range(2):
+        camera.wait(lambda: holds(camera.frames[-1], HIDDEN) if camera.frames else False)
+        process = one.session.status().worker.process_id
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+        one.wait(lambda: one.session.status().worker.state is not WorkerState.READY)
+        down = len(camera.frames) + 1  # one may be on its way
+        camera.wait(lambda: len(camera.frames) > down + 2)
+        assert is_safe(camera.frames[down]) and one.session.status().camera.safe
+        # an edit while it is down
+        one.session.apply(asking(row(0, "red"), row(1, f"thing {round_}"), effects=(BlackOut(),)))
+    camera.wait(lambda: holds(camera.frames[-1], HIDDEN))
+    one.session.stop()
+    assert is_safe(camera.frames[0]) and camera.closed >= 1
+    assert not [number for number, frame in enumerate(camera.frames) if holds(frame, RAW)]
+    assert all(is_safe(frame) or holds(frame, HIDDEN) for frame in camera.frames)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_privacy_effect_counts_at_once(running: Make, paused: bool) -> None:
+    """What was drawn before it is not repeated, not even where the source is paused."""
+    one = running(asking(row(0, "red"), effects=()), a=FakeLiveSource(live=False, count=5000, rate=100))
+    camera = camera_of(one)
+    camera.wait(lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    one.session.apply(asking(row(0, "red", visible=False), effects=()))
+    camera.wait(lambda: holds(camera.frames[-1], RAW))
+    if paused:
+        one.session.pause()
+        one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
+    one.session.apply(asking(row(0, "red"), effects=(BlackOut(),)))
+    hiding = len(camera.frames) + 1  # one may be on its way
+    camera.wait(lambda: len(camera.frames) > hiding + 20)
+    camera.wait(lambda: holds(camera.frames[-1], HIDDEN))
+    assert not any(holds(frame, RAW) for frame in camera.frames[hiding:])
+
+
+def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
+    one = running(
+        asking(row(0, "red"), effects=(Tint(),), engine=EngineSettings(model="slow")), a=FakeLiveSource(rate=100)
+    )
+    camera = camera_of(one)
+    one.wait(lambda: len(one.pictures) > 10)
+    camera.wait(lambda: len(camera.frames) > 10)
+    assert all(is_safe(frame) for frame in camera.frames) and one.session.status().camera.safe
+    one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake")))
+    camera.wait(lambda: holds(camera.frames[-1], GREEN))
+    assert not one.session.status().camera.safe
+
+
+def test_the_safe_picture_is_shown_while_the_source_is_away(running: Make) -> None:
+    sources = {"a": FakeLiveSource(rate=100, fails_at=60), "b": FakeLiveSource(missing=True)}
+    one = running(asking(row(0, "red")), **sources)
+    camera = camera_of(one)
+    one.wait(lambda: one.pictures and one.session.status().source.state is SourceState.RUNNING)
+    camera.wait(lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    camera.wait(lambda: one.session.status().source.state is SourceState.RECONNECTING)
+    gone = len(camera.frames) + 1
+    camera.wait(lambda: len(camera.frames) > gone)
+    assert is_safe(camera.frames[gone])
+    camera.wait(lambda: holds(camera.frames[-1], HIDDEN))  # it is back
+    one.session.open(SourceSpec(name="b"))
+    camera.wait(lambda: one.session.status().source.state is SourceState.FAILED)
+    failed = len(camera.frames) + 1
+    camera.wait(lambda: len(camera.frames) > failed + 3)
+    assert all(is_safe(frame) for frame in camera.frames[failed:])
+
+
+def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown(HIDDEN)
+    camera = camera_of(one, CameraSettings())
+    camera.wait(lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    status = one.session.status().camera
+    assert (status.active, status.width, status.height, status.rate) == (True, 64, 48, 100.0)
+    one.session.stop()
+    shown = [picture.composed for picture in one.pictures]
+    sent = [frame for frame in camera.frames if not is_safe(frame)]
+    assert all(any(np.array_equal(frame, picture) for picture in shown) for frame in sent[::7])
+
+
+def test_another_camera_takes_the_place_of_the_first(running: Make) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    first = camera_of(one)
+    first.wait(lambda: first.frames)
+    second = camera_of(one, CameraSettings(width=32, height=32, rate=50))
+    second.wait(lambda: second.frames and holds(second.frames[-1], HIDDEN))
+    assert first.closed == 1 and second.frames[0].shape == (32, 32, 3)
+    one.session.stop_camera()
+    one.wait(lambda: not one.session.status().camera.active)
+    sent = len(second.frames)
+    one.wait(lambda: len(one.pictures) > 20)
+    assert len(second.frames) == sent and second.closed == 1
+
+
+def test_a_device_that_holds_its_thread_is_left_by_name() -> None:
+    one = Running(asking(row(0, "red")), {"a": FakeLiveSource(rate=100)})
+    camera = camera_of(one)
+    camera.blocks_at = 5
+    assert camera.blocked.wait(15)
+    assert one.session.stop(1.0) == ("clipseg-live virtual camera",)
+    camera.release.set()
+    camera.wait(lambda: camera.closed)
