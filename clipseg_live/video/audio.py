@@ -16,7 +16,8 @@ from clipseg_live.video.container import clock_zero, has_running_clock, open_inp
 _MP4 = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac"})
 _MOV = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac"})
 _COPIED = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MOV, ".webm": frozenset({"opus", "vorbis"})}
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
 
 
@@ -36,7 +37,7 @@ class Sound:
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
         self._name, self._notices = path.name, notices
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, Track] = {}
         self._input: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._ahead: av.Packet | None = None
@@ -48,33 +49,41 @@ class Sound:
         self._zero = clock_zero(self._input)
         for number, stream in enumerate(self._input.streams.audio, start=1):
             try:
-                track = _track(stream, output, suffix)
+                track = self._track(stream, output, suffix)
             except (av.FFmpegError, ValueError) as error:
                 notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
                 continue
-            if isinstance(track, _Encoded):
+            if track.target:
                 notices.append(
                     f"Sound track {number} ({track.codec}) cannot be kept as it is in {suffix}: "
                     f"it is converted to {track.target}."
                 )
+            if "language" in stream.metadata:
+                track.stream.metadata["language"] = stream.metadata["language"]
             self._tracks[stream.index] = track
         for other in self._input.streams:
             if other.index not in self._tracks:
                 other.discard = Discard.all
+
+    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "Track":
+        """One track for a stream. Raises ValueError and av.FFmpegError for a stream that cannot be kept."""
+        codec = coding_of(stream)
+        if can_copy(codec, suffix):
+            return _Copied(stream, output)
+        return _Encoded(stream, output, codec, target_of(suffix))
 
     def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
         if self._input is None or not self._tracks:
             return
         self._end = end
-        streams = [self._input.streams[index] for index in self._tracks]
         if start is not None and start > 1 and not has_running_clock(self._input):
             # Without a usable index, what comes before is read and left out.
             with contextlib.suppress(av.FFmpegError):
                 self._input.seek(int((start - 1) * av.time_base))
         for track in self._tracks.values():
             track.begin(self._zero, offset, start, end)
-        self._packets = self._input.demux(streams)
+        self._packets = self._input.demux([self._input.streams[index] for index in self._tracks])
 
     def advance(self, until: Fraction | None) -> None:
         """Write the sound up to a time of the source, or (None) all that is left."""
@@ -85,8 +94,7 @@ class Sound:
                 packet = self._next()
                 if packet is None:
                     return
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            time = None if stamp is None else stamp * packet.time_base - self._zero
+            time = self._time_of(packet)
             if until is not None and time is not None and time > until:
                 self._ahead = packet
                 return
@@ -107,6 +115,10 @@ class Sound:
         self._packets, self._ahead = iter(()), None
         if container is not None:
             container.close()
+
+    def _time_of(self, packet: av.Packet) -> Fraction | None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        return None if stamp is None else stamp * packet.time_base - self._zero
 
     def _next(self) -> av.Packet | None:
         try:
@@ -131,30 +143,33 @@ class Sound:
             self._notices.append(f"A sound track of {self._name} is damaged: the rest of it was left out.")
 
 
-def _track(stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "_Track":
+def coding_of(stream: av.AudioStream) -> str:
+    """By which codec a stream is coded. Raises ValueError for one that nothing can be made of."""
     if stream.codec_context is None:
         raise ValueError("it is coded in a way that is not known here")
     if not stream.codec_context.sample_rate:
         raise ValueError("it is damaged")
-    codec = stream.codec_context.codec.canonical_name
-    track: _Track
-    if can_copy(codec, suffix):
-        track = _Copied(stream, output)
-    else:
-        track = _Encoded(stream, output, codec, "Opus" if suffix == ".webm" else "AAC")
-    if "language" in stream.metadata:
-        track.stream.metadata["language"] = stream.metadata["language"]
-    return track
+    return stream.codec_context.codec.canonical_name
+
+
+def target_of(suffix: str) -> str:
+    """What sound is converted to where it cannot be kept."""
+    return "Opus" if suffix == ".webm" else "AAC"
 
 
 def _reason(error: Exception) -> str:
     return "it is damaged or of a kind that cannot be kept" if isinstance(error, av.FFmpegError) else str(error)
 
 
-class _Track(ABC):
-    """One track: takes packets of the source in their order, None at the end."""
+class Track(ABC):
+    """One track: takes packets of the source in their order, None at the end.
+
+    codec: by which the source is coded. target: what it is converted to, "" where packets are copied.
+    """
 
     stream: av.AudioStream
+    codec = ""
+    target = ""
 
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         self._zero, self._offset = zero, offset
@@ -167,7 +182,7 @@ class _Track(ABC):
     def take(self, packet: av.Packet | None) -> None: ...
 
 
-class _Copied(_Track):
+class _Copied(Track):
     def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
         self.stream: av.AudioStream = output.add_stream_from_template(source)
         self._output = output
@@ -195,16 +210,16 @@ class _Copied(_Track):
         self._output.mux(packet)
 
 
-class _Encoded(_Track):
+class _Encoded(Track):
     def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, target: str) -> None:
         self.codec, self.target = codec, target
         context = source.codec_context
-        rate = 48000 if target == "Opus" or context.sample_rate not in _AAC_RATES else context.sample_rate
+        rate = 48000 if target == "Opus" or context.sample_rate not in AAC_RATES else context.sample_rate
         channels = context.layout.nb_channels
         stream = output.add_stream(
             "libopus" if target == "Opus" else "aac", rate=rate, bit_rate=96_000 * min(max(channels, 1), 8)
         )
-        stream.layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(channels, "stereo")
+        stream.layout = LAYOUTS.get(channels, "stereo")
         self.stream = stream
         self._source, self._output = source, output
         self._reached = Fraction(0)

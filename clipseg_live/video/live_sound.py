@@ -1,0 +1,227 @@
+"""The sound of a file that is played, looped and searched through, as it belongs to the pictures of a recording."""
+
+import contextlib
+from abc import abstractmethod
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from clipseg_live.video.audio import Sound, Track, can_copy, coding_of
+from clipseg_live.video.pcm_track import PcmTrack
+
+STEADY = Fraction(1, 50)
+"""Seconds by which pictures may come early or late before sound is taken from another place."""
+_NEARBY = Fraction(3)
+_NUDGE = Fraction(1, 50)
+_NEEDS_FIRST_PACKET = ("ac3", "eac3")  # before a fragmented file's header can be written
+
+
+class LiveSound(Sound):
+    """Follows the pictures: where they jump, sound is taken from the new place; where they stand, or run at another
+    speed, there is silence. A jump is believed at the second picture that agrees with it.
+
+    Packets are copied where the container can hold them, and moved by less than 20 ms so that the track has no gaps.
+    """
+
+    def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
+        self._run: Fraction | None = None  # time in the file less time in the source, while sound runs
+        self._place: tuple[Fraction, Fraction] | None = None  # where it may run from: time in the file, in the source
+        self._last = Fraction(0), Fraction(0)
+        self._read: Fraction | None = None
+        super().__init__(path, output, suffix, notices)
+
+    def follow(self, time: Fraction, heard: Fraction | None, duration: Fraction) -> None:
+        """A picture at ``time`` of the file, to which the sound at ``heard`` of the source belongs; seconds."""
+        last, self._last = self._last, (time, duration)
+        if heard is not None and self._run is not None and abs(time - heard - self._run) <= STEADY:
+            self.advance(heard)
+            return
+        if self._run is not None:  # up to this picture
+            self.advance(min(time, last[0] + 2 * last[1]) - self._run)
+            self._run = None
+        place, self._place = self._place, None if heard is None else (time, heard)
+        if place is not None and heard is not None and abs(time - heard - place[0] + place[1]) <= STEADY:
+            self._begin_at(*place)
+            self.advance(heard)
+            return
+        self._hush(time)
+
+    def finish(self) -> None:
+        """Write what belongs to the last picture, and end the tracks."""
+        if self._run is not None:
+            self.advance(sum(self._last) - self._run)
+        for index in list(self._tracks):
+            self._guarded(index, None)
+
+    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> Track:
+        codec = coding_of(stream)
+        if can_copy(codec, suffix) and not (codec in _NEEDS_FIRST_PACKET and suffix != ".mkv"):
+            return _Copied(stream, output)
+        return _Converted(stream, output, codec, suffix)
+
+    def _begin_at(self, time: Fraction, heard: Fraction) -> None:
+        self._place, self._run, self._end = None, time - heard, None
+        if self._input is None or not self._tracks:
+            return
+        for track in self._tracks.values():
+            track.begin(self._zero, -self._run, heard, None)
+        if self._read is not None and 0 <= heard - self._read < _NEARBY:
+            return  # reading on is quicker than searching
+        for start in (heard - 1, Fraction(0)):
+            self._seek(max(start, Fraction(0)))
+            packet = self._next()
+            self._ahead = packet
+            found = None if packet is None else self._time_of(packet)
+            if found is not None and found <= heard:
+                return
+
+    def _seek(self, start: Fraction) -> None:
+        assert self._input is not None
+        with contextlib.suppress(av.FFmpegError):
+            self._input.seek(int((start + self._zero) * av.time_base))
+        self._packets = self._input.demux([self._input.streams[index] for index in self._tracks])
+
+    def _hush(self, until: Fraction) -> None:
+        for track in self._tracks.values():
+            assert isinstance(track, _Joined)
+            track.hush(until)
+
+    def _take(self, packet: av.Packet) -> None:
+        time = self._time_of(packet)
+        if time is not None:
+            self._read = time
+        super()._take(packet)
+
+
+class _Joined(Track):
+    """A track that goes on after a jump."""
+
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        super().begin(zero, offset, start, end)
+        self._joining = True
+
+    @abstractmethod
+    def hush(self, until: Fraction) -> None:
+        """Silence up to a time of the file."""
+
+
+class _Copied(_Joined):
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
+        self.stream = output.add_stream_from_template(source)
+        self._output = output
+        self._silent = _silent_packet(source)
+        self._next = Fraction(0)  # where the track goes on, seconds of the file
+        self._begun = False
+        self._shift = Fraction(0)
+        self._usual = self._silent[1] if self._silent is not None else Fraction(1, 50)
+
+    def take(self, packet: av.Packet | None) -> None:
+        stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
+        if packet is None or stamp is None:
+            return
+        base = packet.time_base
+        length = packet.duration * base if packet.duration else self._usual
+        at = stamp * base - self._zero - self._offset
+        if self._joining:
+            slack = min(length / 2, _NUDGE) if self._begun else Fraction(0)
+            if at < self._next - slack:
+                return
+            self.hush(at)
+            near = abs(at - self._next) <= slack
+            self._shift, self._joining = (self._next - at if near else Fraction(0)), False
+        at += self._shift
+        tick = round(at / base)
+        packet.pts = packet.dts = max(tick, self._last_tick(base) + 1)
+        packet.stream = self.stream
+        self._stamped = packet.pts * base
+        self._next, self._begun, self._usual = at + length, True, length
+        self._output.mux(packet)
+
+    def hush(self, until: Fraction) -> None:
+        if self._silent is None:
+            return
+        data, length = self._silent
+        while self._next + length <= until:
+            packet = av.Packet(data)
+            base = Fraction(1, self.stream.codec_context.sample_rate if self.stream.codec_context else 48000)
+            packet.time_base, packet.stream = base, self.stream
+            packet.pts = packet.dts = max(round(self._next / base), self._last_tick(base) + 1)
+            packet.duration = round(length / base)
+            packet.is_keyframe = True
+            self._stamped = packet.pts * base
+            self._next, self._begun = self._next + length, True
+            self._output.mux(packet)
+
+    def _last_tick(self, base: Fraction) -> int:
+        """Of the packet before; a muxer takes only times that grow."""
+        return round(self._stamped / base) if self._begun else -1
+
+
+class _Converted(_Joined):
+    def __init__(
+        self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, suffix: str
+    ) -> None:
+        context = source.codec_context
+        self._pcm = PcmTrack(output, suffix, context.sample_rate, context.layout.nb_channels)
+        self.codec, self.target, self.stream = codec, self._pcm.target, self._pcm.stream
+        self._source = source
+        self._reached = Fraction(0)
+
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        super().begin(zero, offset, start, end)
+        self._source.codec_context.flush_buffers()
+        self._resampler = av.AudioResampler("fltp", self._pcm.layout, self._pcm.rate)
+
+    def take(self, packet: av.Packet | None) -> None:
+        if packet is None:
+            self._pcm.finish()
+            return
+        for frame in self._source.decode(packet):
+            known = frame.pts is not None and frame.time_base
+            time = frame.pts * frame.time_base - self._zero if known else self._reached
+            self._reached = time + Fraction(frame.samples, frame.sample_rate)
+            frame.pts = None
+            for part in self._resampler.resample(frame):
+                samples = np.asarray(part.to_ndarray(), np.float32)
+                self._place(samples, round((time - self._offset) * self._pcm.rate))
+                time += Fraction(samples.shape[1], self._pcm.rate)
+
+    def _place(self, samples: np.ndarray, at: int) -> None:
+        """Once joined, rounding of the source's clock leaves neither gaps nor overlaps."""
+        near = abs(at - self._pcm.position) <= round(_NUDGE * self._pcm.rate / 4)
+        if not self._joining and near:
+            at = self._pcm.position
+        if self._joining and at + samples.shape[1] <= self._pcm.position:
+            return
+        self._joining = False
+        self._pcm.put(samples, at)
+
+    def hush(self, until: Fraction) -> None:
+        self._pcm.silence(round(until * self._pcm.rate))
+
+
+def _silent_packet(source: av.AudioStream) -> tuple[bytes, Fraction] | None:
+    """A packet of silence that can stand between those of the source, and its length; None where none can be made."""
+    context = source.codec_context
+    name = {"aac": "aac", "opus": "libopus"}.get(context.codec.canonical_name)
+    if name is None or not context.extradata:
+        return None
+    try:
+        made = av.CodecContext.create(name, "w")
+        assert isinstance(made, av.AudioCodecContext)
+        made.sample_rate, made.layout, made.format = context.sample_rate, context.layout, made.codec.audio_formats[0]
+        made.time_base = Fraction(1, context.sample_rate)
+        made.flags |= 1 << 22
+        made.open()
+        if name == "aac" and bytes(made.extradata or b"")[:2] != bytes(context.extradata)[:2]:
+            return None  # another profile: its decoder would not read what this encoder writes
+        quiet = np.zeros((context.layout.nb_channels, 8192), np.float32)
+        frame = av.AudioFrame.from_ndarray(quiet, format="fltp", layout=context.layout.name)
+        frame.sample_rate, frame.pts = context.sample_rate, 0
+        packets = [packet for packet in made.encode(frame) if packet.size]
+        last = packets[-1]
+        return bytes(last), Fraction(made.frame_size or 960, context.sample_rate)
+    except (av.FFmpegError, ValueError, IndexError, TypeError):
+        return None
