@@ -20,9 +20,20 @@ def leave_a_core() -> int:
     all of them wait for the one that has to share. OMP_NUM_THREADS, where it is set, is obeyed instead.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() - 1)))
     return torch.get_num_threads()
+
+
+def share_cores(processes: int) -> int:
+    """Keep PyTorch's CPU threads to this process's share of the cores, at least one, where so many work side by side;
+    the number they are then. OMP_NUM_THREADS, where it is set, is obeyed instead."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() // max(processes, 1))))
+    return torch.get_num_threads()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(name: str) -> torch.device:

@@ -21,6 +21,12 @@ from clipseg_live.video.stills import (
 
 __all__ = ["SequenceSource", "StillSource", "VideoFileSource", "open_source", "read_image"]
 
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",
+     ".ogv", ".3gp", ".mxf", ".gif"}
+)  # fmt: skip
+"""What a folder's videos are known by; a file that is named itself may have any suffix."""
+
 _NUMBERED = re.compile(r"%0?\d*d")
 
 
@@ -40,18 +46,9 @@ def open_source(
     """
     path = Path(name)
     if path.is_dir():
-        try:
-            pictures = pictures_in(path)
-        except OSError as error:
-            raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
-        if not pictures:
-            raise SourceError(f"The folder {path} holds no pictures ({_endings()}).")
-        return SequenceSource(pictures, rate, start, end, name=path.resolve().name)
-    if not path.exists() and _is_pattern(str(path)):
-        pictures = sorted(_matching(str(path)), key=natural_order)
-        if not pictures:
-            raise SourceError(f"No picture fits the pattern {path}.")
-        return SequenceSource(pictures, rate, start, end, name=path.name)
+        return SequenceSource(files_of(path), rate, start, end, name=path.resolve().name)
+    if is_pattern(path):
+        return SequenceSource(files_of(path), rate, start, end, name=path.name)
     if path.exists() and not path.is_file():
         raise SourceError(f"{path} is neither a file nor a folder, so it cannot be read from its beginning.")
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -59,8 +56,49 @@ def open_source(
     return VideoFileSource(path, start, end)
 
 
-def _is_pattern(name: str) -> bool:
-    return glob.has_magic(name) or _NUMBERED.search(Path(name).name) is not None
+def files_of(name: str | Path) -> list[Path]:
+    """The files that the source of this name reads: its pictures, in their order, or the one file itself.
+
+    Raises SourceError for a folder or pattern without pictures.
+    """
+    path = Path(name)
+    if path.is_dir():
+        try:
+            pictures = pictures_in(path)
+        except OSError as error:
+            raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
+        if not pictures:
+            raise SourceError(f"The folder {path} holds no pictures ({_endings()}).")
+        return pictures
+    if is_pattern(path):
+        pictures = sorted(_matching(str(path)), key=natural_order)
+        if not pictures:
+            raise SourceError(f"No picture fits the pattern {path}.")
+        return pictures
+    return [path]
+
+
+def videos_of(name: str | Path) -> list[Path]:
+    """The videos in a folder, or those that fit a pattern, in natural order; hidden files are left out.
+
+    They are known by their suffix; a pattern that ends in a suffix of its own, such as ``*.dv``, means every file
+    with it that is no picture. Raises SourceError for a folder that cannot be read.
+    """
+    path = Path(name)
+    try:
+        found = list(path.iterdir()) if path.is_dir() else [Path(each) for each in glob.glob(str(path))]
+    except OSError as error:
+        raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
+    suffix = path.suffix.lower()
+    known = VIDEO_SUFFIXES if path.is_dir() or glob.has_magic(suffix) else (VIDEO_SUFFIXES | {suffix}) - IMAGE_SUFFIXES
+    videos = (each for each in found if each.suffix.lower() in known and not each.name.startswith("."))
+    return sorted((each for each in videos if each.is_file()), key=natural_order)
+
+
+def is_pattern(name: str | Path) -> bool:
+    """Whether it stands for other names: it has ``*``, ``?``, ``[...]`` or a number's place, and is no file itself."""
+    text = str(name)
+    return not Path(name).exists() and (glob.has_magic(text) or _NUMBERED.search(Path(name).name) is not None)
 
 
 def _matching(pattern: str) -> Iterator[Path]:

@@ -1,0 +1,191 @@
+"""Many inputs: which sources they name, and what their results are called."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.demo.source import PREFIX
+from clipseg_live.video.sources import files_of, is_pattern, videos_of
+from clipseg_live.video.stills import IMAGE_SUFFIXES
+
+SUFFIX, PICTURE_SUFFIX = ".mp4", ".png"
+"""Of results where none is asked for: of videos and of single pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSources:
+    """The sources that inputs name, each once. notices: sentences about what was left out."""
+
+    names: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A name that an earlier run gave: to the source at ``path`` (absolute), which was ``identity``."""
+
+    path: str
+    identity: tuple[tuple[str, int, int], ...]
+
+
+def sources_of(inputs: Sequence[str]) -> NamedSources:
+    """Inputs as sources: a folder or pattern with videos stands for each of them, one with pictures alone stays one
+    source, and what is named twice counts once. What names nothing stays, to fail by itself."""
+    names: dict[str, str] = {}
+    notices: list[str] = []
+    for name in inputs:
+        found = _one_by_one(name, notices)
+        for each in found:
+            place = each if each.startswith(PREFIX) else os.path.realpath(each)
+            if place in names:
+                notices.append(f"{each} is named twice and done once.")
+            else:
+                names[place] = each
+    return NamedSources(tuple(names.values()), tuple(dict.fromkeys(notices)))
+
+
+def _one_by_one(name: str, notices: list[str]) -> list[str]:
+    if name.startswith(PREFIX) or not (Path(name).is_dir() or is_pattern(name)):
+        return [name]
+    try:
+        videos = videos_of(name)
+    except SourceError:
+        return [name]
+    if not videos:
+        return [name]
+    try:
+        pictures = files_of(name)
+    except SourceError:
+        pictures = []
+    if pictures:
+        what = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+        notices.append(f"{name} holds videos, so its {what} were left out: name them by themselves.")
+    return [str(video) for video in videos]
+
+
+def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
+    """Name, size in bytes and time of the last change (nanoseconds) of every file that a source reads.
+
+    Raises SourceError for a folder or pattern without pictures, OSError for a file that is not there.
+    """
+    if name.startswith(PREFIX):
+        return ((name, 0, 0),)
+    statuses = [(path.name, path.stat()) for path in files_of(name)]
+    return tuple((file, status.st_size, status.st_mtime_ns) for file, status in statuses)
+
+
+def absolute(name: str) -> str:
+    """Where a source lies, written in one way."""
+    return name if name.startswith(PREFIX) else os.path.realpath(name)
+
+
+def stem_of(name: str) -> str:
+    """What a source is called, without its suffix: of a pattern, what is left without its signs."""
+    if name.startswith(PREFIX):
+        return "-".join(part for part in ("demo", name.removeprefix(PREFIX)) if part)
+    path = Path(os.path.abspath(name))
+    if path.is_dir():
+        return path.name or "videos"
+    if is_pattern(name):
+        words = re.sub(r"%0?\d*d|\[[^\]]*\]|[*?]+", " ", path.stem)
+        return re.sub(r"[\s_.-]+", "-", words).strip("-") or path.parent.name or "pictures"
+    return path.stem
+
+
+def suffix_of(name: str, suffix: str | None) -> str:
+    """Of a source's result."""
+    if suffix is not None:
+        return suffix
+    return PICTURE_SUFFIX if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_pattern(name) else SUFFIX
+
+
+def result_names(sources: Sequence[str], suffix: str | None, held: dict[str, Held]) -> list[str]:
+    """File names of the results, in the order of the sources, all different also where case does not count.
+
+    A source keeps the name that an earlier run gave it (``held``, by name), and no other takes it. Sources of one stem
+    take their folder's name before it, or their suffix after it, or both, whatever tells them apart; at last a number.
+    """
+    names: dict[int, str] = {}
+    taken = {_folded(name) for name in held}
+    waiting = list(range(len(sources)))
+    for number in list(waiting):
+        mine = _held_by(sources[number], suffix_of(sources[number], suffix), held, set(names.values()))
+        if mine is not None:
+            names[number] = mine
+            waiting.remove(number)
+    groups: dict[str, list[int]] = {}
+    for number in waiting:
+        groups.setdefault(_folded(stem_of(sources[number]) + suffix_of(sources[number], suffix)), []).append(number)
+    for group in groups.values():
+        members = [sources[number] for number in group]
+        for number, stem in zip(group, _told_apart(members, suffix, taken), strict=True):
+            end = suffix_of(sources[number], suffix)
+            name, count = stem + end, 1
+            while _folded(name) in taken:
+                count += 1
+                name = f"{stem}-{count}{end}"
+            taken.add(_folded(name))
+            names[number] = name
+    return [names[number] for number in range(len(sources))]
+
+
+def _held_by(source: str, suffix: str, held: dict[str, Held], given: set[str]) -> str | None:
+    """The name that this source had, by its place or else by what it is."""
+    place = absolute(source)
+    fitting = {name: one for name, one in held.items() if Path(name).suffix == suffix and name not in given}
+    for name, one in fitting.items():
+        if one.path == place:
+            return name
+    try:
+        identity = identity_of(source)
+    except (OSError, SourceError):
+        return None
+    moved = (name for name, one in fitting.items() if one.identity == identity and not os.path.exists(one.path))
+    return next(moved, None)
+
+
+def _told_apart(sources: Sequence[str], suffix: str | None, taken: set[str]) -> list[str]:
+    """A stem for each; the first way of naming in which all are different, or the plainest."""
+
+    def folder(name: str) -> str:
+        return "" if name.startswith(PREFIX) else Path(os.path.abspath(name)).parent.name
+
+    def kind(name: str) -> str:
+        return "" if name.startswith(PREFIX) else Path(name).suffix.lstrip(".")
+
+    ways: tuple[Callable[[str], tuple[str, ...]], ...] = (
+        lambda name: (stem_of(name),),
+        lambda name: (folder(name), stem_of(name)),
+        lambda name: (stem_of(name), kind(name)),
+        lambda name: (folder(name), stem_of(name), kind(name)),
+    )
+    for way in ways:
+        stems = ["-".join(part for part in way(name) if part) for name in sources]
+        whole = [
+            _folded(stem + suffix_of(name, suffix)) for stem, name in zip(stems, sources, strict=True)
+        ]  # fmt: skip
+        if len(set(whole)) == len(whole) and not taken.intersection(whole):
+            return stems
+    return [stem_of(name) for name in sources]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
+    """Raises UsageError where results would be, or would next time be taken for, inputs."""
+    for name in inputs:
+        if name.startswith(PREFIX) or not (Path(name).is_dir() or is_pattern(name)):
+            continue
+        folder = Path(name) if Path(name).is_dir() else Path(name).parent
+        if os.path.realpath(folder) == os.path.realpath(into):
+            raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
+    places = {absolute(source) for source in sources}
+    for name in names:
+        if os.path.realpath(into / name) in places:
+            raise UsageError(f"{into / name} is an input itself: name another folder for --into.")

@@ -1,0 +1,176 @@
+"""What a folder of results remembers: with which settings each was made, so that a run goes on where one stopped."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from clipseg_live import __version__
+from clipseg_live.assemble.batch_names import Held, absolute, identity_of
+from clipseg_live.assemble.export import ExportRequest
+from clipseg_live.core.errors import Failure
+from clipseg_live.core.settings import Frozen
+
+NAME = ".clipseg-live-export.json"
+FORMAT = "clipseg-live export"
+_VERSION = 1
+_LARGEST = 64 << 20
+
+Size = tuple[int, int]
+"""Number of files, and bytes of all of them."""
+
+
+class Entry(Frozen):
+    """One result. digest: of all that it was made of. path, identity: its source's. files: what was written, by name,
+    with its size; None from when it was begun, with nothing standing in its place, until it was finished."""
+
+    digest: str
+    path: str
+    identity: tuple[tuple[str, int, int], ...]
+    files: dict[str, Size] | None = None
+
+
+class _Content(Frozen):
+    format: str = FORMAT
+    version: int = _VERSION
+    results: dict[str, Entry] = Field(default_factory=dict)
+
+
+class Record:
+    """The results of a folder, by their file names, in a hidden file there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.notices: list[str] = []
+        self.entries: dict[str, Entry] = {}
+
+    def load(self) -> None:
+        """Read what earlier runs remembered; a damaged file is put aside, and a notice says so. Raises Failure for one
+        that cannot be read, or that a newer program wrote."""
+        try:
+            if self.path.stat().st_size > _LARGEST:
+                raise ValueError("too large")
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict) or content.get("format") != FORMAT:
+                raise ValueError("another format")
+            version = content.get("version")
+            if isinstance(version, int) and version > _VERSION:
+                raise Failure(
+                    f"{self.path} was written by a newer clipseg-live: update this one, or name another folder."
+                )
+            self.entries = dict(_Content.model_validate_json(json.dumps(content)).results)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise Failure(f"{self.path} cannot be read: {error.strerror or error}.") from error
+        except (ValueError, ValidationError, RecursionError):
+            self._put_aside()
+
+    def held(self) -> dict[str, Held]:
+        return {name: Held(entry.path, entry.identity) for name, entry in self.entries.items()}
+
+    def remember(self, name: str, entry: Entry | None) -> None:
+        """Keep an entry (None: forget it), beside those that another run has added meanwhile. Raises Failure."""
+        others = Record(self.path.parent)
+        try:
+            others.load()
+        except Failure:
+            others.entries = {}
+        self.notices += others.notices
+        self.entries = {**self.entries, **others.entries}
+        if entry is None:
+            self.entries.pop(name, None)
+        else:
+            self.entries[name] = entry
+        self._save()
+
+    def _save(self) -> None:
+        partial = self.path.with_name(f"{self.path.name}.partial-{secrets.token_hex(4)}")
+        text = _Content(results=self.entries).model_dump_json(indent=1)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, self.path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise Failure(
+                f"What is finished could not be noted in {self.path} ({error.strerror or error}), so the next run will "
+                "not know it."
+            ) from error
+
+    def _put_aside(self) -> None:
+        for number in range(1, 100):
+            extra = "" if number == 1 else f"-{number}"
+            aside = self.path.with_name(f"{self.path.stem}.damaged{extra}.json")
+            if not os.path.lexists(aside):
+                break
+        try:
+            self.path.rename(aside)
+        except OSError as error:
+            raise Failure(f"{self.path} is damaged and cannot be moved ({error.strerror}): remove it.") from error
+        self.notices.append(
+            f"{self.path} was damaged and is now {aside.name}: what earlier runs finished is not known any more."
+        )
+
+
+def entry_of(request: ExportRequest, model_digest: str) -> Entry:
+    """What is about to be made of a source. Raises OSError or SourceError where that is not there."""
+    identity = identity_of(request.source)
+    return Entry(digest=_digest(request, identity, model_digest), path=absolute(request.source), identity=identity)
+
+
+def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], model_digest: str) -> str:
+    """Of everything that shapes the result, but not of where things lie, and how others are treated."""
+    settings = request.settings.model_dump(mode="json", exclude={"overwrite", "keep_partial"})
+    settings["engine"]["model"] = model_digest  # a model has several names, and a folder may hold another one now
+    shapes = {"source": identity, "prompts": [(prompt.key, prompt.label) for prompt in request.prompts]}
+    files = [getattr(effect, "file", None) for effect in request.settings.look.effects]
+    content = {
+        "version": __version__,
+        "settings": settings,
+        "effects": [None if file is None else _identity(file) for file in files],
+        "framing": request.framing.model_dump(mode="json"),
+        "written": sorted(_kind(path) for path in written_by(request)),
+        **shapes,
+    }
+    known = {"source", "output", "prompts", "settings", "masks", "framing"}
+    for field in dataclasses.fields(request):
+        if field.name not in known:
+            content[field.name] = repr(getattr(request, field.name))
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _identity(file: Path) -> tuple[str, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return file.name, status.st_size, status.st_mtime_ns
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def written_by(request: ExportRequest) -> list[Path]:
+    """The files and folders that an export makes."""
+    return [path for path in (request.output, request.masks) if path is not None]
+
+
+def sizes_of(request: ExportRequest) -> dict[str, Size] | None:
+    """What an export has made, by name; None where something of it is not there."""
+    found: dict[str, Any] = {}
+    try:
+        for path in written_by(request):
+            files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+            if not files:
+                return None
+            found[path.name] = (len(files), sum(each.stat().st_size for each in files))
+    except OSError:
+        return None
+    return found
