@@ -9,9 +9,11 @@ import av
 from av.format import Flags as FormatFlags
 
 from clipseg_live.core.errors import SourceError
+from clipseg_live.video.protocols import file_options, is_playlist
 
 # FFmpeg plays text as "ANSI art"; no person who names a text file wants that.
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+_HEAD = 4096
 _BOXES = frozenset(
     (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"moof", b"mfra", b"sidx", b"styp", b"uuid", b"meta",
      b"pdin", b"pnot", b"ssix", b"prft", b"emsg", b"udta")
@@ -24,7 +26,8 @@ def open_input(path: Path) -> av.container.InputContainer:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-    except FileNotFoundError as error:
+            head = file.read(_HEAD)
+    except (FileNotFoundError, ValueError) as error:  # a name that no file can have
         raise SourceError(f"There is no file {path}.") from error
     except IsADirectoryError as error:
         raise SourceError(f"{path} is a folder, not a video file.") from error
@@ -34,14 +37,13 @@ def open_input(path: Path) -> av.container.InputContainer:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if size == 0:
         raise SourceError(f"{name} is empty (0 bytes): record or fetch it again.")
-    try:
-        # "file:" keeps a name with a colon from being taken for a protocol; the list keeps playlists offline.
-        container = av.open(
-            f"file:{path}",
-            mode="r",
-            metadata_errors="replace",
-            container_options={"protocol_whitelist": "file"},
+    if is_playlist(head):
+        raise SourceError(
+            f"{name} is a playlist, which only names where pictures are: open what it names, or its own address."
         )
+    try:
+        # "file:" keeps a name with a colon from being taken for a protocol.
+        container = av.open(f"file:{path}", mode="r", metadata_errors="replace", container_options=file_options())
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"{name} is not a video, or it is cut short: nothing in it can be played.") from error
     if container.format.name in TEXT_FORMATS:

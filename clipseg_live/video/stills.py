@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 DEFAULT_RATE = Fraction(25)
 _MOST_PIXELS = 178_000_000
+# Whatever a file calls itself, its content decides: PostScript, for one, would be run by another program.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF", "GIF", "ICO")
 
 
 def read_image(path: str | Path) -> Pixels:
@@ -36,7 +39,7 @@ def read_image(path: str | Path) -> Pixels:
         with warnings.catch_warnings():
             # Large pictures are welcome; the limit below speaks for itself.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     raise SourceError(_too_large(path))
                 return _to_rgb(path, image)
@@ -50,6 +53,12 @@ def read_image(path: str | Path) -> Pixels:
         raise SourceError(f"{path.name} is not a picture that can be read.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SourceError(f"{path.name} cannot be read: the picture is damaged or cut short.") from error
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _too_large(path: Path) -> str:

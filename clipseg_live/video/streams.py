@@ -15,6 +15,7 @@ from clipseg_live.video.addresses import check_address, safe_name
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import TEXT_FORMATS
 from clipseg_live.video.files import orientation_of, turned
+from clipseg_live.video.protocols import network_options
 
 OPEN_SECONDS = 10.0
 READ_SECONDS = 10.0
@@ -170,7 +171,11 @@ class StreamSource:
         began = self._clock()
         try:
             container = av.open(
-                self._address, mode="r", metadata_errors="replace", container_options=_OPTIONS, timeout=self._limits
+                self._address,
+                mode="r",
+                metadata_errors="replace",
+                container_options={**_OPTIONS, **network_options(self._address)},
+                timeout=self._limits,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             waited = self._clock() - began >= self._limits[0]  # which RTSP does not call a time-out

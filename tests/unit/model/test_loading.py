@@ -81,7 +81,7 @@ def test_pytorch_weights_are_read_without_running_code(folder: Path, picture) ->
     (folder / "model.safetensors").unlink()
     found = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
     # to the last bit it also depends on where in memory the weights come to lie
-    assert abs(found.probabilities - expected.probabilities).max() < 1e-6
+    assert abs(found.probabilities - expected.probabilities).max() < 1e-5
 
 
 class Malicious:

@@ -1,5 +1,6 @@
 """Pictures read: every kind comes out as upright 8-bit RGB; sequences in natural order at exact times."""
 
+from contextlib import suppress
 from fractions import Fraction
 
 import cv2
@@ -137,3 +138,20 @@ def test_the_right_source_is_chosen(tmp_path):
     assert isinstance(open_source(tmp_path / "odd [1].png"), StillSource)
     assert isinstance(open_source(str(make_clip(tmp_path / "a.mp4"))), VideoFileSource)
     assert isinstance(open_source(tmp_path), SequenceSource)
+
+
+def test_a_picture_that_is_a_program_is_not_run(tmp_path, monkeypatch):
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    interpreter = tmp_path / "bin" / "gs"
+    interpreter.parent.mkdir()
+    interpreter.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setenv("PATH", str(interpreter.parent), prepend=":")
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.eps")
+    (tmp_path / "x.eps").rename(tmp_path / "x.png")
+    with pytest.raises(SourceError, match="not a picture"):
+        read_image(tmp_path / "x.png")
+    assert not (tmp_path / "was-run").exists()
+    with Image.open(tmp_path / "x.png") as image, suppress(OSError):
+        image.load()
+    assert (tmp_path / "was-run").exists(), "without the list it would be"
