@@ -37,6 +37,20 @@ def has_screen() -> bool:
     return importlib.util.find_spec("mss") is not None
 
 
+def list_microphones() -> Sequence[str]:
+    """Names for the settings of recordings. Takes up to seconds."""
+    from clipseg_live.video.microphone import list_microphones as found
+
+    return found()
+
+
+def recover_recordings(folder: Path) -> Sequence[Path]:
+    """Recordings in a folder whose program was killed get a name of their own; those that did."""
+    from clipseg_live.video.finalise import recover
+
+    return recover(folder) if folder.is_dir() else ()
+
+
 def crop_of(box: Crop, framing: Framing) -> Crop:
     """A box on the framed picture as a crop of the source (``video.framing.to_source``)."""
     from clipseg_live.video.framing import to_source

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Label
-from clipseg_live.core.ports import MaskSink, RecordingSink
+from clipseg_live.core.ports import MaskSink, RecordingSink, ReplaySink
 from clipseg_live.core.recording import RecordingSettings, Shot, Track
 from clipseg_live.core.settings import DataFormat
 from clipseg_live.pipeline.recording_part import RecordingTools
@@ -16,6 +16,7 @@ def recording_tools() -> RecordingTools:
     """Those of this application."""
     return RecordingTools(
         open_track=_open_track,
+        open_replay=_open_replay,
         open_data=_open_data,
         picture_of=_picture_of,
         fit=_fit,
@@ -32,6 +33,12 @@ def _open_track(path: Path, settings: RecordingSettings, sounding: bool) -> Reco
     return RecordingWriter(
         path, settings.codec, encoder=settings.encoder, quality=settings.quality, microphone=microphone
     )
+
+
+def _open_replay(settings: RecordingSettings) -> ReplaySink:
+    from clipseg_live.video.replay import ReplayBuffer
+
+    return ReplayBuffer(settings.replay_seconds, settings.codec, encoder=settings.encoder, quality=settings.quality)
 
 
 def _open_data(form: DataFormat, path: Path, labels: Sequence[Label]) -> MaskSink:

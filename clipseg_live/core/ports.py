@@ -92,11 +92,37 @@ class PictureOutput(Protocol):
         """Give the device back; may be called at any time and more than once."""
 
 
-class MaskSink(Protocol):
-    """Where masks go as data, one call a frame. notices: sentences for the person."""
+class ReplaySink(Protocol):
+    """Keeps the last seconds of what it is given in memory, encoded."""
 
-    path: Path
-    notices: list[str]
+    def open(self, info: SourceInfo) -> None:
+        """Begin anew, shaped like the source; what was kept is forgotten. Raises SinkError."""
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        """As ``RecordingSink``."""
+
+    def hurry(self) -> bool:
+        """As ``RecordingSink``."""
+
+    def seconds(self) -> float:
+        """How much can be saved."""
+
+    def save(self, path: Path) -> None:
+        """Write what is kept as a whole file, its first frame at zero; nothing may stand there. Raises SinkError."""
+
+    def close(self) -> None:
+        """Forget everything; may be called more than once."""
+
+
+class MaskSink(Protocol):
+    """Where masks go as data, one call a frame."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences for the person."""
 
     def open(self, info: SourceInfo) -> None: ...
 
@@ -219,6 +245,12 @@ class LiveSession(Protocol):
         (topic "virtual camera") tell what becomes of it."""
 
     def stop_camera(self) -> None: ...
+
+    def set_replay(self, settings: RecordingSettings) -> None:
+        """Keep the last ``replay_seconds`` of what is shown from now on; 0 keeps none."""
+
+    def save_replay(self, folder: Path) -> None:
+        """Save what is kept; ``on_message`` tells (topic "recording") where. Raises UsageError where nothing is."""
 
     def restart_worker(self) -> None: ...
 

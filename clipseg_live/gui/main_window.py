@@ -21,6 +21,7 @@ from clipseg_live.gui.shortcuts import ShortcutsDialog, make_actions
 from clipseg_live.gui.source_menu import DEMO
 from clipseg_live.gui.state import Store
 from clipseg_live.gui.status import diagnostics
+from clipseg_live.gui.taking_away import TakingAway
 from clipseg_live.gui.transport import SKIP_SECONDS
 from clipseg_live.gui.window_body import MakePanels, WindowBody
 
@@ -53,6 +54,7 @@ class MainWindow(QMainWindow):
             body.recording_bar,
         )
         self.setCentralWidget(body)
+        self.taking_away = TakingAway(session, keeper, body.recording_bar, self.files, services)
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
@@ -147,6 +149,7 @@ class MainWindow(QMainWindow):
         self.source_menu.problem.connect(lambda text: self.say(Message("cameras", text, "warning")))
         self.framing_menu.crop_asked.connect(lambda: self._begin_box(_CROP))
         self.recording_bar.said.connect(self.say)
+        self.taking_away.said.connect(self.say)
         self.files.said.connect(self.say)
         self.status_line.restart.connect(self._session.restart_worker)
         self.status_line.details.connect(self.stats.setVisible)
@@ -177,7 +180,9 @@ class MainWindow(QMainWindow):
                 "on": lambda: bar.step(1), "skip_back": lambda: bar.skip(-SKIP_SECONDS),
                 "skip_on": lambda: bar.skip(SKIP_SECONDS), "loop": bar.loop_button.toggle,
                 "slower": lambda: bar.faster(-1), "faster": lambda: bar.faster(1),
-                "record": self.recording_bar.toggle, "snapshot": self.recording_bar.snapshot,
+                "record": self.recording_bar.toggle, "pause_recording": self.recording_bar.toggle_pause,
+                "recording_options": self.recording_bar.open_options, "replay": self.recording_bar.save_replay,
+                "snapshot": self.recording_bar.snapshot,
                 "copy": self.recording_bar.copy, "folder": self.files.ask_folder,
                 "show_folder": self.recording_bar.show_folder, "picture": view.setFocus,
                 "prompts": lambda: self.body.go_to(0), "look": lambda: self.body.go_to(1),
@@ -193,7 +198,8 @@ class MainWindow(QMainWindow):
         self.body.panel_button.clicked.connect(self.body.toggle_panel)
         menu = QMenu(self)
         for names in (
-            ("undo", "redo"), ("open_session", "save_session"), ("folder", "show_folder"),
+            ("undo", "redo"), ("open_session", "save_session"),
+            ("recording_options", "replay", "folder", "show_folder"),
             ("statistics", "diagnostics", "restart"), ("full_screen", "help", "quit"),
         ):  # fmt: skip
             for name in names:

@@ -17,16 +17,23 @@ class Services:
         ClipsegLiveError or OSError.
     crop_of: a box on the framed picture (shares 0..1) as the crop of the source that frames it.
     has_screen: whether the screen can be a source.
+    list_microphones: their names; slow, may raise ClipsegLiveError.
+    recover_recordings: gives recordings of a folder that broke off a name of their own, and returns it; slow.
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
     save_snapshot: Callable[[Path, Picture, LiveSettings], Sequence[Path]]
     crop_of: Callable[[Crop, Framing], Crop]
     has_screen: Callable[[], bool]
+    list_microphones: Callable[[], Sequence[str]]
+    recover_recordings: Callable[[Path], Sequence[Path]]
 
 
 def real_services() -> Services:
     """Those of this application; what they need is loaded when they are first used."""
     from clipseg_live.assemble import desktop
 
-    return Services(desktop.list_cameras, desktop.save_snapshot, desktop.crop_of, desktop.has_screen)
+    return Services(
+        desktop.list_cameras, desktop.save_snapshot, desktop.crop_of, desktop.has_screen, desktop.list_microphones,
+        desktop.recover_recordings,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.live import LiveSettings, Message
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.session_file import SUFFIX, OpenedSession, in_words, open_session, outside_of, save_session
 from clipseg_live.gui.preferences import Keeper
 from clipseg_live.gui.state import Store
@@ -32,6 +33,11 @@ class SessionFiles(QObject):
         """Where recordings and pictures go; None for the user's own folders."""
         chosen = self._keeper.value.folder
         return Path(chosen) if chosen else None
+
+    @property
+    def recording(self) -> RecordingSettings:
+        """What is recorded, and how."""
+        return self._keeper.value.recording
 
     def ask_open(self) -> None:
         dialog = self._dialog(self.tr("Open a session"))

@@ -65,6 +65,11 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut("slower", ("[",), QT_TRANSLATE_NOOP("Shortcuts", "Slower"), _PLAY, "", True),
     Shortcut("faster", ("]",), QT_TRANSLATE_NOOP("Shortcuts", "Faster"), _PLAY, "", True),
     Shortcut("record", ("Ctrl+R",), QT_TRANSLATE_NOOP("Shortcuts", "Start or finish a recording"), _TAKE, "record"),
+    Shortcut("pause_recording", ("Ctrl+Shift+R",), QT_TRANSLATE_NOOP("Shortcuts", "Pause recording"), _TAKE, "pause"),
+    Shortcut(
+        "recording_options", ("Ctrl+Alt+R",), QT_TRANSLATE_NOOP("Shortcuts", "Recording options"), _TAKE, "sliders"
+    ),
+    Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save the last seconds"), _TAKE, "history"),
     Shortcut(
         "snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save the picture and its masks"), _TAKE, "snapshot"
     ),

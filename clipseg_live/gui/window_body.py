@@ -50,7 +50,7 @@ class WindowBody(QWidget):
         self.source_menu = SourceMenu(services, recent, self)
         self.framing_menu = FramingMenu(store, self)
         self.recording_bar = RecordingBar(
-            session, self.canvas, services, lambda: store.settings, lambda: files.folder, self
+            session, self.canvas, services, lambda: store.settings, lambda: files.folder, lambda: files.recording, self
         )
         self.panel_button = tool_button("panel", self.tr("Show or hide the panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))

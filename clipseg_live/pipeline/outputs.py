@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from clipseg_live.core.effects import is_private
@@ -12,6 +13,7 @@ from clipseg_live.core.live import LiveSettings, Picture, RecordingStatus
 from clipseg_live.core.recording import RecordingSettings, Shot
 from clipseg_live.pipeline.recording import Recording, Where
 from clipseg_live.pipeline.recording_part import RecordingTools
+from clipseg_live.pipeline.replay import Replay
 
 Say = Callable[[str, str, str], None]
 """Topic, sentence and level of a message."""
@@ -30,23 +32,29 @@ class Outputs:
         self._tools, self._say = tools, say
         self._lock = threading.Lock()
         self._recording: Recording | None = None
+        self._replay: Replay | None = None
+        self._old_replays: list[Replay] = []
         self._finalising: list[threading.Thread] = []
-        self._stopping = threading.Event()
+        self._stopping, self._give_up = threading.Event(), threading.Event()
 
     @property
     def status(self) -> RecordingStatus:
-        recording = self._recording
-        return recording.status if recording is not None else RecordingStatus()
+        recording, replay = self._recording, self._replay
+        status = recording.status if recording is not None else RecordingStatus()
+        return status if replay is None else replace(status, replay=replay.seconds)
 
     def put(self, picture: Picture, composed: Frame, info: SourceInfo) -> None:
         """A picture that is shown, and the same as a frame; called in the compose thread."""
-        recording = self._recording
-        if recording is None:
+        recording, replay = self._recording, self._replay
+        if recording is None and replay is None:
             return
         original = Frame(
             picture.original, composed.index, composed.time, composed.duration, composed.epoch, composed.captured
         )
-        recording.put(Shot(composed, original, picture.mattes, picture.labels), info)
+        shot = Shot(composed, original, picture.mattes, picture.labels)
+        for output in (recording, replay):
+            if output is not None:
+                output.put(shot, info)
 
     def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
         """Raises UsageError while a recording runs, SinkError where nothing can be written into the folder."""
@@ -78,21 +86,47 @@ class Outputs:
         if self._recording is not None:
             self._recording.finish()
 
+    def set_replay(self, settings: RecordingSettings) -> None:
+        """Keep the last ``replay_seconds`` from now on; what was kept with other settings is forgotten."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            old, self._replay = self._replay, None
+            if old is not None:
+                old.request_stop()
+                self._old_replays = [each for each in self._old_replays if not each.join(0)] + [old]
+            if settings.replay_seconds:
+                self._replay = Replay(settings, self._tools, self._replay_saved)
+                self._replay.start()
+
+    def save_replay(self, folder: Path, source: str) -> None:
+        """Raises UsageError where nothing is kept."""
+        replay = self._replay
+        if replay is None:
+            raise UsageError("Instant replay is off: turn it on in the recording options first.")
+        replay.save(folder, source)
+
     def request_stop(self) -> None:
+        self._stopping.set()
         self.stop_recording()
+        if self._replay is not None:
+            self._replay.request_stop()
 
     def join(self) -> tuple[str, ...]:
         """Wait for what is being written; names of what had to be abandoned."""
         recording = self._recording
         late = recording is not None and not recording.join(_FILE_SECONDS)
+        replays = [*self._old_replays, *([self._replay] if self._replay is not None else [])]
+        replays_late = [each for each in replays if not each.join(_FINALISE_SECONDS)]
         limit = time.monotonic() + _FINALISE_SECONDS
         for thread in self._finalising:
             thread.join(max(0.0, limit - time.monotonic()))
-        self._stopping.set()
+        self._give_up.set()
         for thread in self._finalising:
             thread.join(_FINALISE_SECONDS)
         return (
             *(("clipseg-live record",) if late else ()),
+            *("clipseg-live replay" for _ in replays_late),
             *(thread.name for thread in self._finalising if thread.is_alive()),
         )
 
@@ -112,9 +146,15 @@ class Outputs:
         else:
             self._say(TOPIC, f"Recorded {done[0]}{_more(len(done) - 1)}.", "info")
 
+    def _replay_saved(self, path: Path | None, error: ClipsegLiveError | None) -> None:
+        if error is not None:
+            self._say(TOPIC, str(error), "error")
+        else:
+            self._say(TOPIC, f"Saved the last seconds as {path}.", "info")
+
     def _finalise(self, paths: list[Path]) -> None:
         for path in paths:
-            if not self._stopping.is_set() and (sentence := self._tools.finalise(path, self._stopping.is_set)):
+            if not self._give_up.is_set() and (sentence := self._tools.finalise(path, self._give_up.is_set)):
                 self._say(TOPIC, sentence, "warning")
 
 

@@ -62,7 +62,7 @@ class ShotQueue:
         self._shots: deque[tuple[Queued, int, float]] = deque()
         self._most, self._bytes = most_bytes, 0
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._woken = False
         self.dropped = 0
 
     def put(self, queued: Queued) -> None:
@@ -91,10 +91,17 @@ class ShotQueue:
             self._shots.clear()
             self._bytes = 0
 
-    def take(self, timeout: float) -> Queued | None:
-        """The next shot; None after ``timeout`` seconds without one, or at the end."""
+    def wake(self) -> None:
+        """End one wait without a shot."""
         with self._changed:
-            self._changed.wait_for(lambda: self._shots or self._closed, timeout)
+            self._woken = True
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Queued | None:
+        """The next shot; None after ``timeout`` seconds without one, when woken, or at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._shots or self._closed or self._woken, timeout)
+            self._woken = False
             if not self._shots:
                 return None
             queued, size, _ = self._shots.popleft()

@@ -10,7 +10,7 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError, Failure
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label
-from clipseg_live.core.ports import MaskSink, RecordingSink
+from clipseg_live.core.ports import MaskSink, RecordingSink, ReplaySink
 from clipseg_live.core.recording import RecordingSettings, Shot, Track, data_path, track_path
 from clipseg_live.core.settings import DataFormat
 
@@ -22,7 +22,8 @@ class RecordingTools:
     """What recordings are made with, from ``assemble``.
 
     open_track: a file for pictures, not opened yet; the last argument says whether it gets the sound.
-    open_data: likewise for data, with the labels of the first shot.
+    open_replay: what keeps the last seconds, not opened yet.
+    open_data: as ``open_track`` for data, with the labels of the first shot.
     picture_of: the pixels of a track, uint8 (height, width, 3).
     fit: a shot at another size (width, height), with black bars.
     free_bytes: of the disk that holds a folder; raises OSError where it is gone.
@@ -31,6 +32,7 @@ class RecordingTools:
     """
 
     open_track: Callable[[Path, RecordingSettings, bool], RecordingSink]
+    open_replay: Callable[[RecordingSettings], ReplaySink]
     open_data: Callable[[DataFormat, Path, Sequence[Label]], MaskSink]
     picture_of: Callable[[Track, Shot], Pixels]
     fit: Callable[[Shot, int, int], Shot]

@@ -196,6 +196,12 @@ class Session:
     def stop_camera(self) -> None:
         self._camera.stop()
 
+    def set_replay(self, settings: RecordingSettings) -> None:
+        self._outputs.set_replay(settings)
+
+    def save_replay(self, folder: Path) -> None:
+        self._outputs.save_replay(folder, self._info.name if self._info is not None else "")
+
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
         """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""
         with self._lock:

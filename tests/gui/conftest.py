@@ -59,7 +59,12 @@ class FakeServices:
         self.snapshots: list[tuple[Path, object, LiveSettings]] = []
         self.crops: list[tuple[object, object]] = []
         self.screen = True
-        self.real = Services(self._cameras, self._snapshot, self._crop, lambda: self.screen)
+        self.microphones: Sequence[str] = ("Desk Microphone",)
+        self.recovered: Sequence[Path] = ()
+        self.real = Services(
+            self._cameras, self._snapshot, self._crop, lambda: self.screen, lambda: self.microphones,
+            lambda folder: self.recovered,
+        )  # fmt: skip
 
     def _cameras(self) -> Sequence[tuple[str, str]]:
         if self.camera_problem is not None:

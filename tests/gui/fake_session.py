@@ -21,6 +21,7 @@ from clipseg_live.core.live import (
     WorkerState,
     WorkerStatus,
 )
+from clipseg_live.core.recording import RecordingSettings
 
 
 class FakeSession:
@@ -96,15 +97,31 @@ class FakeSession:
     def set_control(self, name: str, value: float) -> None:
         self.asked.append(("set_control", (name, value)))
 
-    def start_recording(self, path: Path) -> None:
+    def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
         if self.refuses_recording:
             raise SinkError(self.refuses_recording)
-        self.asked.append(("start_recording", path))
-        self.be(recording=RecordingStatus(active=True, path=path))
+        self.asked.append(("start_recording", (folder, settings)))
+        self.be(recording=RecordingStatus(active=True, path=folder / "a.mp4"))
+
+    def pause_recording(self) -> None:
+        self.asked.append(("pause_recording", None))
+        self.be(recording=replace(self.now.recording, paused=True))
+
+    def resume_recording(self) -> None:
+        self.asked.append(("resume_recording", None))
+        self.be(recording=replace(self.now.recording, paused=False))
 
     def stop_recording(self) -> None:
         self.asked.append(("stop_recording", None))
         self.be(recording=RecordingStatus())
+
+    def set_replay(self, settings: RecordingSettings) -> None:
+        self.asked.append(("set_replay", settings))
+
+    def save_replay(self, folder: Path) -> None:
+        if self.refuses_recording:
+            raise SinkError(self.refuses_recording)
+        self.asked.append(("save_replay", folder))
 
     def restart_worker(self) -> None:
         self.asked.append(("restart_worker", None))

@@ -32,11 +32,13 @@ from clipseg_live.core.live import (
     WorkerState,
     WorkerStatus,
 )
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.gui import preferences
 from clipseg_live.gui.camera_dialog import CameraDialog
 from clipseg_live.gui.main_window import MainWindow, cut_out
 from clipseg_live.gui.preferences import Preferences
+from clipseg_live.gui.recording_options import RecordingOptions
 from clipseg_live.gui.shortcuts import TABLE, ShortcutsDialog
 from clipseg_live.gui.source_menu import AddressDialog
 from tests.gui.conftest import FakeServices
@@ -338,10 +340,19 @@ def test_keys_of_taking_away(window: MainWindow, session: FakeSession, services:
     with_picture(window, session, qtbot)
     key(qtbot, window, "record")
     window.refresh()
+    key(qtbot, window, "pause_recording")
+    window.refresh()
     key(qtbot, window, "record")
-    assert [name for name in session.names() if "recording" in name] == ["start_recording", "stop_recording"]
+    names = [name for name in session.names() if "recording" in name]
+    assert names == ["start_recording", "pause_recording", "stop_recording"]
+    key(qtbot, window, "replay")
+    assert "Instant replay is off" in texts(window)[0]
+    key(qtbot, window, "recording_options")
+    options = window.recording_bar.findChild(RecordingOptions)
+    assert options is not None and options.isVisible()
+    options.close()
     key(qtbot, window, "copy")
-    assert texts(window) == ["The picture is on the clipboard."]
+    assert texts(window)[-1] == "The picture is on the clipboard."
     key(qtbot, window, "snapshot")
     qtbot.waitUntil(lambda: any("picture.png" in text for text in texts(window)), timeout=2000)
     assert len(services.snapshots) == 1
@@ -459,7 +470,7 @@ def test_a_session_is_saved_and_opened_through_the_dialogs(
 
 def test_a_session_that_cannot_be_saved_says_so(window: MainWindow, tmp_path: Path) -> None:
     window.files.save(tmp_path / "missing" / "mine.clipseg.json")
-    assert "could not be saved" in texts(window)[0]
+    assert "could not be saved" in texts(window)[-1]
 
 
 def test_files_go_where_the_person_wants(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
@@ -470,7 +481,31 @@ def test_files_go_where_the_person_wants(window: MainWindow, session: FakeSessio
     dialog.fileSelected.emit(str(tmp_path / "there"))
     dialog.close()
     window.recording_bar.toggle()
-    assert session.last("start_recording").parent == tmp_path / "there"  # type: ignore[attr-defined]
+    assert session.last("start_recording") == (tmp_path / "there", RecordingSettings())
+
+
+def test_what_is_recorded_is_kept_and_handed_to_the_session(
+    make_window: Callable[..., MainWindow], session: FakeSession, qtbot: QtBot
+) -> None:
+    window = make_window()
+    assert session.last("set_replay") == RecordingSettings()
+    options = window.recording_bar.open_options()
+    qtbot.keyClick(options.replay, Qt.Key.Key_Down)
+    wanted = RecordingSettings(replay_seconds=10)
+    assert session.last("set_replay") == wanted
+    qtbot.keyClick(options.parts, Qt.Key.Key_Down)
+    assert session.last("set_replay") == wanted  # what is kept goes on with the same settings
+    options.close()
+    window.recording_bar.toggle()
+    assert session.last("start_recording")[1] == wanted.model_copy(update={"part_seconds": 300.0})  # type: ignore[index]
+
+
+def test_a_recording_that_broke_off_is_told_at_the_next_start(
+    make_window: Callable[..., MainWindow], services: FakeServices, qtbot: QtBot, tmp_path: Path
+) -> None:
+    services.recovered = (tmp_path / "a (recovered).mp4",)
+    window = make_window()
+    qtbot.waitUntil(lambda: any("broke off was kept: a (recovered).mp4" in text for text in texts(window)))
 
 
 # the end, and the next start

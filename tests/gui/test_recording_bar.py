@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.live import LiveSettings, Message, RecordingStatus
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.gui import recording_bar
 from clipseg_live.gui.canvas import Canvas
 from clipseg_live.gui.recording_bar import RecordingBar, size_text
@@ -34,8 +35,10 @@ def said() -> list[Message]:
 def bar(
     qtbot: QtBot, session: FakeSession, canvas: Canvas, services: FakeServices, said: list[Message], tmp_path: Path
 ) -> RecordingBar:
-    made = RecordingBar(session, canvas, services.real, LiveSettings, lambda: tmp_path / "films")
+    kept = [RecordingSettings()]
+    made = RecordingBar(session, canvas, services.real, LiveSettings, lambda: tmp_path / "films", lambda: kept[0])
     made.said.connect(said.append)
+    made.recording_changed.connect(lambda settings: kept.__setitem__(0, settings))
     qtbot.addWidget(made)
     made.show()
     qtbot.waitExposed(made)
@@ -46,9 +49,8 @@ def test_one_click_records_and_the_next_finishes(
     bar: RecordingBar, session: FakeSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
     qtbot.mouseClick(bar.record_button, LEFT)
-    path = session.last("start_recording")
-    assert isinstance(path, Path)
-    assert path.parent == tmp_path / "films" and path.suffix == ".mp4" and path.parent.is_dir()
+    assert session.last("start_recording") == (tmp_path / "films", RecordingSettings())
+    assert (tmp_path / "films").is_dir()
     bar.show_status(session.status().recording)
     assert bar.record_button.text() == "Stop"
     qtbot.mouseClick(bar.record_button, LEFT)
@@ -65,6 +67,37 @@ def test_time_size_and_lost_frames_of_a_recording_are_shown(bar: RecordingBar) -
     assert bar.figures.text().endswith("2 lost")
     bar.show_status(RecordingStatus())
     assert not bar.figures.isVisible()
+
+
+def test_parts_and_pauses_of_a_recording_are_shown(bar: RecordingBar) -> None:
+    bar.show_status(RecordingStatus(True, Path("a.mp4"), 75, 1_000_000, part=3, paused=True, encoder="libx264"))
+    assert bar.figures.text() == "1:15  ·  1.0 MB  ·  part 3  ·  paused"
+    assert bar.figures.toolTip() == "Encoded by libx264"
+
+
+def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSession, qtbot: QtBot) -> None:
+    assert not bar.pause_button.isVisible()
+    qtbot.mouseClick(bar.record_button, LEFT)
+    bar.show_status(session.status().recording)
+    assert bar.pause_button.isVisible() and not bar.options_button.isVisible()
+    for name, then in (("pause_recording", "Go on recording"), ("resume_recording", "Pause the recording")):
+        qtbot.mouseClick(bar.pause_button, LEFT)
+        bar.show_status(session.status().recording)
+        assert session.names()[-1] == name and bar.pause_button.accessibleName() == then
+
+
+def test_the_last_seconds_are_saved_once_that_is_on(
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message], tmp_path: Path
+) -> None:
+    bar.save_replay()
+    assert "Instant replay is off" in said[0].text and not session.asked
+    options = bar.open_options()
+    qtbot.keyClick(options.replay, Qt.Key.Key_Down)
+    options.close()
+    bar.show_status(RecordingStatus())
+    assert bar.replay_button.isVisible()
+    qtbot.mouseClick(bar.replay_button, LEFT)
+    assert session.last("save_replay") == tmp_path / "films"
 
 
 def test_a_recording_that_cannot_begin_says_why(

@@ -1,0 +1,143 @@
+"""Instant replay: what was shown in the last seconds, kept encoded in memory, and saved when a person asks."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.recording import SUFFIXES, RecordingSettings, Shot, file_stem
+from clipseg_live.core.timeline import Timeline
+from clipseg_live.pipeline.recording import BEHIND_SECONDS, Queued, ShotQueue
+from clipseg_live.pipeline.recording_part import RecordingTools
+
+QUEUE_BYTES = 128 << 20
+_HURRY_EVERY = 2.0
+_CLOCK = Fraction(1, 90_000)
+
+
+class Replay:
+    """Keeps the composed picture, with the sound of a source that is a file.
+
+    on_saved: called in the writer thread with the file, or an error.
+    """
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        tools: RecordingTools,
+        on_saved: Callable[[Path | None, ClipsegLiveError | None], None],
+    ) -> None:
+        self._settings, self._on_saved = settings, on_saved
+        self._sink = tools.open_replay(settings)
+        self._queue = ShotQueue(QUEUE_BYTES)
+        self._timeline = Timeline()
+        self._size: tuple[int, int] | None = None
+        self._number = 0
+        self._hurried = 0.0
+        self._seconds = 0.0
+        self._asked: list[tuple[Path, str]] = []
+        self._lock = threading.Lock()
+        self._problem: ClipsegLiveError | None = None
+        self._thread = threading.Thread(target=self._run, name="clipseg-live replay", daemon=True)
+
+    @property
+    def seconds(self) -> float:
+        """How much can be saved."""
+        return self._seconds
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, shot: Shot, info: SourceInfo) -> None:
+        """Queue a shot; never waits. What does not fit is left out."""
+        bare = replace(shot, original=replace(shot.original, pixels=shot.composed.pixels), mattes=None)
+        self._queue.put(Queued(bare, info))
+
+    def save(self, folder: Path, source: str) -> None:
+        """Write what is kept into the folder, soon."""
+        with self._lock:
+            self._asked.append((folder, source))
+        self._queue.wake()
+
+    def request_stop(self) -> None:
+        self._queue.clear()
+        self._queue.close()
+
+    def join(self, deadline: float) -> bool:
+        self._thread.join(deadline)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._queue.ended:
+                taken = self._queue.take(1.0)
+                if taken is not None:
+                    self._keep(taken)
+                self._save_what_was_asked()
+            self._save_what_was_asked()
+        finally:
+            self._sink.close()
+
+    def _keep(self, queued: Queued) -> None:
+        shot, info = queued.shot, queued.info
+        at = self._timeline.place(shot.composed.time, shot.composed.epoch, info.rate)
+        if at is None:
+            return
+        size = shot.composed.width, shot.composed.height
+        try:
+            if size != self._size:
+                self._begin(size, info)
+            heard = shot.original.time if self._settings.sound == "source" else None
+            self._sink.write(replace(shot.composed, time=at, index=self._number), heard)
+        except Exception as error:
+            self._forget(error)
+            return
+        self._number += 1
+        self._seconds = self._sink.seconds()
+        now = time.monotonic()
+        if self._queue.late > BEHIND_SECONDS and now > self._hurried + _HURRY_EVERY:
+            self._hurried = now
+            self._sink.hurry()
+
+    def _begin(self, size: tuple[int, int], info: SourceInfo) -> None:
+        """A picture of another size begins anew."""
+        width, height = size
+        audio = info.audio_path if self._settings.sound == "source" else None
+        self._sink.open(
+            replace(
+                info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=audio
+            )
+        )
+        self._size, self._problem = size, None
+
+    def _forget(self, error: Exception) -> None:
+        """Nothing is kept until the picture changes its size: what is wrong is told when something is to be saved."""
+        if not isinstance(error, ClipsegLiveError):
+            words = " ".join(str(error).split())[:160].rstrip(".")
+            error = ClipsegLiveError(f"The replay broke off ({type(error).__name__}: {words}).")
+        self._problem, self._seconds = error, 0.0
+
+    def _save_what_was_asked(self) -> None:
+        with self._lock:
+            asked, self._asked = self._asked, []
+        for folder, source in asked:
+            try:
+                if self._problem is not None:
+                    raise self._problem
+                path = self._free_path(folder, source)
+                self._sink.save(path)
+                self._on_saved(path, None)
+            except ClipsegLiveError as error:
+                self._on_saved(None, error)
+
+    def _free_path(self, folder: Path, source: str) -> Path:
+        stem = file_stem(self._settings.pattern, datetime.now(), (), source)
+        suffix = SUFFIXES[self._settings.codec]
+        names = (f"{stem} replay{'' if number == 1 else f' ({number})'}{suffix}" for number in count(1))
+        return next(folder / name for name in names if not (folder / name).exists())
