@@ -103,13 +103,7 @@ def run_export(
     Raises the errors of core: UsageError for what cannot be, Failure for what did not work.
     """
     settings = request.settings
-    prompts = require_prompts(request.prompts)
-    if len(settings.look.styles) != len(prompts):
-        raise UsageError(
-            f"There are {len(settings.look.styles)} styles for {len(prompts)} prompts: one each is needed."
-        )
-    if settings.end is not None and settings.end <= (settings.start or 0):
-        raise UsageError("The end must come after the start: nothing lies between --from and --to.")
+    prompts = check_settings(request)
     source = open_named_source(request.source, settings.start, settings.end)
     if request.framing != Framing():
         source = FramedSource(source, request.framing)
@@ -151,6 +145,19 @@ def run_export(
         result = export.run()
     padding = f"{request.output.name} repeats its last line or column: H.264 takes only even sizes."
     return FinishedExport(result, (*engine.notices, *sink.notices, *([padding] if sink.padded else [])))
+
+
+def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
+    """The prompts of an export whose settings can be. Raises UsageError."""
+    settings = request.settings
+    prompts = require_prompts(request.prompts)
+    if len(settings.look.styles) != len(prompts):
+        raise UsageError(
+            f"There are {len(settings.look.styles)} styles for {len(prompts)} prompts: one each is needed."
+        )
+    if settings.end is not None and settings.end <= (settings.start or 0):
+        raise UsageError("The end must come after the start: nothing lies between --from and --to.")
+    return prompts
 
 
 def drawn_of(look: Look) -> Look:

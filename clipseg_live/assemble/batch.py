@@ -1,0 +1,368 @@
+"""Exports of many inputs into one folder: one after the other or side by side, going on after a bad one."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from clipseg_live.assemble.batch_names import SUFFIX, refuse_folder_of_inputs, result_names, sources_of
+from clipseg_live.assemble.batch_record import Entry, Record, entry_of, sizes_of, written_by
+from clipseg_live.assemble.export import (
+    ExportRequest,
+    ReadyEngine,
+    check_settings,
+    find_model,
+    load_engine,
+    run_export,
+)
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SinkError, SourceError, UsageError
+from clipseg_live.model import loading
+from clipseg_live.pipeline import crew
+from clipseg_live.pipeline.export import ExportResult, ExportStopped, Progress
+from clipseg_live.pipeline.stage import StopSwitch
+from clipseg_live.video.sinks import open_sink
+
+MaskKind = Literal["jsonl", "png"]
+
+TOLD_SECONDS = 0.1
+"""A process that exports tells how far it is no oftener than that."""
+
+
+class Ending(Enum):
+    """What became of an input."""
+
+    DONE = "done"
+    FINISHED_BEFORE = "finished before"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """sentence: why it failed, or how far it was when it was stopped. notices: sentences a person should read."""
+
+    ending: Ending
+    sentence: str = ""
+    result: ExportResult | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """What a person asked to be exported together. exports: with different outputs, all into the folder ``into``, and
+    with the same prompts and engine. jobs: how many at the same time."""
+
+    exports: tuple[ExportRequest, ...]
+    into: Path
+    jobs: int = 1
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """outcomes: of every export, in the order of ``exports``. stopped: whether a person stopped it."""
+
+    exports: tuple[ExportRequest, ...]
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    stopped: bool
+    notices: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        return sum(outcome.result.frames for outcome in self.outcomes if outcome.result is not None)
+
+    def count(self, ending: Ending) -> int:
+        return sum(outcome.ending is ending for outcome in self.outcomes)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every result is there."""
+        return all(outcome.ending in (Ending.DONE, Ending.FINISHED_BEFORE) for outcome in self.outcomes)
+
+
+class BatchWatch(Protocol):
+    """What is told while it runs, in the thread of ``run_batch``. number: an export's place in the list."""
+
+    def stage(self, words: str) -> None: ...
+
+    def begun(self, number: int) -> None: ...
+
+    def progressed(self, number: int, progress: Progress) -> None: ...
+
+    def ended(self, number: int, outcome: Outcome) -> None: ...
+
+
+def plan_batch(
+    inputs: Sequence[str],
+    into: Path,
+    template: ExportRequest,
+    *,
+    suffix: str | None = None,
+    masks: MaskKind | None = None,
+    jobs: int = 1,
+) -> BatchRequest:
+    """The exports of these inputs; makes the folder where it is not there yet.
+
+    template: an export whose source and output are replaced. suffix: of the results; None: ``.mp4``, and ``.png`` for
+    pictures. masks: JSON lines, or a folder of PNG files, beside each result. Raises UsageError for what cannot be,
+    SinkError for a folder that cannot be made.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs are not possible: give 1 or more.")
+    if suffix is not None and not suffix.startswith("."):
+        suffix = f".{suffix}"
+    check_settings(template)
+    named = sources_of(inputs)
+    _make(into)
+    # One sentence for all, instead of one for each.
+    open_sink(into / f".clipseg-live{suffix or SUFFIX}", codec=template.settings.codec, overwrite=True)
+    record = Record(into)
+    record.load()
+    names = result_names(named.names, suffix, record.held())
+    refuse_folder_of_inputs(inputs, named.names, into, names)
+    exports = tuple(
+        replace(template, source=source, output=into / name, masks=_masks_beside(into / name, masks))
+        for source, name in zip(named.names, names, strict=True)
+    )
+    return BatchRequest(exports, into, jobs, (*named.notices, *record.notices))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} is a file: name a folder for --into.") from error
+    except OSError as error:
+        raise SinkError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+
+
+def _masks_beside(output: Path, kind: MaskKind | None) -> Path | None:
+    if kind is None:
+        return None
+    if kind == "jsonl":
+        return output.with_name(f"{output.name}.jsonl")
+    return output.with_name(f"{output.name.replace('.', '-')}-masks")  # a folder's name has no suffix
+
+
+def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
+    """Export all that is not finished, each input for itself: one that fails keeps no other from its turn.
+
+    Ctrl-C (KeyboardInterrupt) gives up what is running, or keeps it as its settings say; the report tells what is left.
+    Raises UsageError or Failure, before any export is begun, where the model cannot be used.
+    """
+    return _Batch(batch, watch).run()
+
+
+class _Batch:
+    def __init__(self, batch: BatchRequest, watch: BatchWatch) -> None:
+        self._batch, self._watch = batch, watch
+        self._record = Record(batch.into)
+        self._entries: dict[int, Entry] = {}
+        self._outcomes: dict[int, Outcome] = {}
+        self._begun: set[int] = set()
+        self._notices: dict[str, None] = dict.fromkeys(batch.notices)
+        self._started = time.monotonic()
+
+    def run(self) -> BatchReport:
+        stopped = False
+        try:
+            self._record.load()
+            self._notices.update(dict.fromkeys(self._record.notices))
+            settings = self._batch.exports[0].settings.engine
+            try:
+                files = loading.find(settings.model, download=False)
+            except ModelError:
+                files = find_model(settings)
+            waiting = self._sort_out(files.digest())
+            if waiting and min(self._batch.jobs, len(waiting)) > 1:
+                self._run_beside(waiting)
+            elif waiting:
+                self._run_here(waiting, files)
+        except KeyboardInterrupt:
+            stopped = True
+        outcomes = tuple(self._outcome(number) for number in range(len(self._batch.exports)))
+        return BatchReport(
+            self._batch.exports, outcomes, time.monotonic() - self._started, stopped, tuple(self._notices)
+        )
+
+    def _sort_out(self, model_digest: str) -> list[int]:
+        """Those that are to be exported; the others have their outcome."""
+        waiting = []
+        for number, request in enumerate(self._batch.exports):
+            try:
+                entry = entry_of(request, model_digest)
+            except (OSError, SourceError):
+                waiting.append(number)  # the export itself says what is wrong
+                continue
+            self._entries[number] = entry
+            held = self._record.entries.get(request.output.name)
+            ending, sentence = _judged(request, entry, held)
+            if ending is None:
+                waiting.append(number)
+                continue
+            if held is not None and held.files is None and ending is Ending.FINISHED_BEFORE:
+                self._remember(request, entry.model_copy(update={"files": sizes_of(request)}))
+            self._end(number, Outcome(ending, sentence))
+        return waiting
+
+    def _run_here(self, waiting: Sequence[int], files: loading.ModelFiles) -> None:
+        self._watch.stage(f"Loading {files.name}")
+        first = self._batch.exports[waiting[0]]
+        files = find_model(first.settings.engine)
+        engine = load_engine(files, first.settings.engine, first.prompts)
+        self._watch.stage("Exporting")
+        for number in waiting:
+            self.begun(number)
+            outcome = attempt(self._batch.exports[number], engine, partial(self._watch.progressed, number))
+            self._notices.update(dict.fromkeys(engine.notices))
+            self._finish(number, outcome)
+            if outcome.ending is Ending.STOPPED:
+                raise KeyboardInterrupt
+
+    def _run_beside(self, waiting: Sequence[int]) -> None:
+        self._watch.stage("Loading the model in each process")
+        exports = [self._batch.exports[number] for number in waiting]
+        places = [(request.source, request.output, request.masks) for request in exports]
+        try:
+            crew.work_off(self._batch.jobs, prepare, exports[0], places, _CrewWatch(self, waiting))
+        except ClipsegLiveError as error:
+            if not self._begun:
+                raise
+            self._notices[str(error)] = None
+
+    def begun(self, number: int) -> None:
+        """Note that an export is begun; where nothing stands in its place, whatever stands there later is its result,
+        for results appear whole or not at all."""
+        request, entry = self._batch.exports[number], self._entries.get(number)
+        self._begun.add(number)
+        free = not any(os.path.lexists(path) for path in written_by(request))
+        if entry is not None:
+            self._remember(request, entry if free else None)
+        self._watch.begun(number)
+
+    def progressed(self, number: int, progress: Progress) -> None:
+        self._watch.progressed(number, progress)
+
+    def ended(self, number: int, outcome: Outcome, engine_notices: Sequence[str]) -> None:
+        self._notices.update(dict.fromkeys(engine_notices))
+        self._finish(number, outcome)
+
+    def lost(self, number: int, reason: str) -> None:
+        request = self._batch.exports[number]
+        sentence = f"The process that exported {Path(request.source).name} is gone: {reason}."
+        self._finish(number, Outcome(Ending.FAILED, sentence))
+
+    def _finish(self, number: int, outcome: Outcome) -> None:
+        request, entry = self._batch.exports[number], self._entries.get(number)
+        if outcome.ending is Ending.DONE and entry is not None:
+            self._remember(request, entry.model_copy(update={"files": sizes_of(request)}))
+        self._end(number, outcome)
+
+    def _end(self, number: int, outcome: Outcome) -> None:
+        self._outcomes[number] = outcome
+        self._watch.ended(number, outcome)
+
+    def _remember(self, request: ExportRequest, entry: Entry | None) -> None:
+        try:
+            self._record.remember(request.output.name, entry)
+        except Failure as error:
+            self._notices[str(error)] = None
+
+    def _outcome(self, number: int) -> Outcome:
+        if number in self._outcomes:
+            return self._outcomes[number]
+        ending = Ending.STOPPED if number in self._begun else Ending.NOT_BEGUN
+        return Outcome(ending)
+
+
+def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[Ending | None, str]:
+    """What an earlier run has already decided, with the reason; None where there is something to do."""
+    there = os.path.lexists(request.output)
+    if held is None or not there:
+        return None, ""  # where something stands that no run has made, the export says so
+    sizes = sizes_of(request)
+    if held.digest == entry.digest and sizes is not None and held.files in (None, sizes):
+        return Ending.FINISHED_BEFORE, ""
+    if request.settings.overwrite:
+        return None, ""
+    changed = "was made with other settings, or of another input"
+    if held.digest == entry.digest:
+        changed = "has changed since it was made, or something beside it is gone"
+    return Ending.FAILED, f"{request.output} {changed}: use --overwrite to replace it, or another folder."
+
+
+def attempt(
+    request: ExportRequest,
+    engine: ReadyEngine,
+    on_progress: Callable[[Progress], None],
+    stop: StopSwitch | None = None,
+) -> Outcome:
+    """One export, whatever comes of it. Raises KeyboardInterrupt where Ctrl-C came before its first frame."""
+    try:
+        finished = run_export(request, engine=engine, stop=stop, on_progress=on_progress)
+    except ExportStopped as error:
+        return Outcome(Ending.STOPPED, str(error))
+    except ClipsegLiveError as error:
+        return Outcome(Ending.FAILED, str(error))
+    except Exception as error:
+        words = " ".join(str(error).split())[:200]
+        sentence = (
+            f"Something unexpected went wrong with {Path(request.source).name} ({type(error).__name__}: {words}); "
+            "export it alone with CLIPSEG_LIVE_DEBUG=1 to see where."
+        )
+        return Outcome(Ending.FAILED, sentence)
+    notices = tuple(notice for notice in finished.notices if notice not in engine.notices)
+    return Outcome(Ending.DONE, result=finished.result, notices=notices)
+
+
+def prepare(template: ExportRequest, size: int) -> crew.Work:
+    """A member of the crew, in its own process: the model is loaded and the prompts are encoded once."""
+    from clipseg_live.model.devices import share_cores
+
+    share_cores(size)
+    engine = load_engine(find_model(template.settings.engine), template.settings.engine, template.prompts)
+
+    def work(places: tuple[str, Path, Path | None], tell: crew.Tell, stop: StopSwitch) -> Any:
+        source, output, masks = places
+        request = replace(template, source=source, output=output, masks=masks)
+        outcome = attempt(request, engine, _Seldom(tell), stop)
+        return outcome, engine.notices
+
+    return work
+
+
+class _Seldom:
+    def __init__(self, tell: crew.Tell) -> None:
+        self._tell, self._last = tell, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last >= TOLD_SECONDS:
+            self._last = now
+            self._tell(progress)
+
+
+class _CrewWatch:
+    """Hears the crew for a batch. numbers: the exports that are the crew's jobs."""
+
+    def __init__(self, batch: _Batch, numbers: Sequence[int]) -> None:
+        self._batch, self._numbers = batch, numbers
+
+    def begun(self, number: int) -> None:
+        self._batch.begun(self._numbers[number])
+
+    def word(self, number: int, word: Any) -> None:
+        self._batch.progressed(self._numbers[number], word)
+
+    def done(self, number: int, outcome: Any) -> None:
+        found, engine_notices = outcome
+        self._batch.ended(self._numbers[number], found, engine_notices)
+
+    def lost(self, number: int, reason: str) -> None:
+        self._batch.lost(self._numbers[number], reason)
