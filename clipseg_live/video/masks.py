@@ -1,6 +1,7 @@
 """Masks as data: COCO run-length encoding in JSON lines, or a folder of PNG pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -67,20 +68,17 @@ class JsonLinesMaskSink:
         """Add a frame with its mattes, one for each label. Raises SinkError."""
         fits(self.path, mattes, labels)
         for number, label in enumerate(labels):
-            probability = resize_map(mattes.maps[number], frame.height, frame.width)
-            mask = mask_of(mattes.each[number])
-            encoded = coco.encode(np.asfortranarray(mask))
-            area = int(cv2.countNonZero(mask))
+            measured = measure(frame, mattes, number)
             entry = {
                 "frame": frame.index,
                 "time": float(frame.time),
                 "prompt": label.name,
                 "threshold": label.threshold,
-                "rle": {"size": [frame.height, frame.width], "counts": encoded["counts"].decode("ascii")},
-                "area": area,
-                "box": [int(value) for value in cv2.boundingRect(mask)] if area else [0, 0, 0, 0],
-                "probability": round(float(cv2.mean(probability, mask)[0]), 6) if area else None,
-                "presence": round(mattes.presence[number], 4),
+                "rle": measured.rle,
+                "area": measured.area,
+                "box": list(measured.box),
+                "probability": measured.probability,
+                "presence": measured.presence,
             }
             try:
                 self._line(entry)
@@ -143,6 +141,32 @@ class PngMaskSink(FolderSink):
 
     def _name(self, number: int) -> str:
         return f"{number}-{slug(self._categories.labels[number - 1].name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A mask in numbers. rle: COCO's, compressed. area: pixels. box: x, y, width, height; zeros for an empty mask.
+    probability: mean inside the mask, None where it is empty. presence: 0 to 1."""
+
+    rle: Mapping[str, Any]
+    area: int
+    box: tuple[int, int, int, int]
+    probability: float | None
+    presence: float
+
+
+def measure(frame: Frame, mattes: Mattes, number: int) -> Measured:
+    """The mask of one of a frame's mattes."""
+    mask = mask_of(mattes.each[number])
+    area = int(cv2.countNonZero(mask))
+    left, top, wide, high = (int(value) for value in cv2.boundingRect(mask)) if area else (0, 0, 0, 0)
+    probability = None
+    if area:
+        inside = resize_map(mattes.maps[number], frame.height, frame.width)
+        probability = round(float(cv2.mean(inside, mask)[0]), 6)
+    encoded = coco.encode(np.asfortranarray(mask))
+    rle = {"size": [frame.height, frame.width], "counts": encoded["counts"].decode("ascii")}
+    return Measured(rle, area, (left, top, wide, high), probability, round(mattes.presence[number], 4))
 
 
 def png_of(picture: NDArray[np.uint8]) -> bytes:

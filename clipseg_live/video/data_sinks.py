@@ -1,0 +1,134 @@
+"""Which sink a format of data means, and which frames go into it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.ports import MaskSink
+from clipseg_live.core.settings import DataFormat
+from clipseg_live.video.alpha_video import AlphaCodec, AlphaVideoSink
+from clipseg_live.video.animation import GifAnimation, WebpAnimation
+from clipseg_live.video.coco import CocoSink
+from clipseg_live.video.effects.canvas import area_of
+from clipseg_live.video.mask_video import MaskVideoFolder, MaskVideoSink
+from clipseg_live.video.masks import JsonLinesMaskSink, PngMaskSink
+from clipseg_live.video.sequences import AlphaSequence, IndexedSink, MapsSink
+from clipseg_live.video.sheet import SheetSink
+from clipseg_live.video.yolo import YoloSink
+
+_FILES: Mapping[DataFormat, tuple[str, ...]] = {
+    "jsonl": (".jsonl", ".ndjson"), "alpha-prores": (".mov",), "alpha-vp9": (".webm",), "animation-webp": (".webp",),
+    "animation-gif": (".gif",), "sheet": (".png",),
+}  # fmt: skip
+"""Suffixes of formats that are one file; all others are folders, and masks as a video either."""
+_FOLDERS: Mapping[DataFormat, Callable[[Path, Mapping[str, Any], Sequence[Label], bool], MaskSink]] = {
+    "png": PngMaskSink, "coco": CocoSink, "yolo": YoloSink, "indexed": IndexedSink, "npz": MapsSink,
+}  # fmt: skip
+_BY_SUFFIX: Mapping[str, DataFormat] = {
+    ".mov": "alpha-prores", ".webm": "alpha-vp9", ".webp": "animation-webp", ".gif": "animation-gif", "": "alpha-png",
+}  # fmt: skip
+
+
+def open_data_sink(
+    form: DataFormat,
+    path: str | Path,
+    header: Mapping[str, Any],
+    labels: Sequence[Label] = (),
+    overwrite: bool = False,
+    *,
+    quality: int = 70,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    live: bool = False,
+) -> MaskSink:
+    """The sink of a format, not yet opened.
+
+    header: what the masks are made with. labels: prompts that are listed even where they never appear. quality, start,
+    end, live: as for ``VideoWriter``; they matter to videos only.
+    Raises UsageError for a path that does not fit the format, or where something stands; SinkError for a folder that
+    does not exist.
+    """
+    if form not in get_args(DataFormat):
+        raise UsageError(f"There is no data format {form!r}: use one of {', '.join(get_args(DataFormat))}.")
+    path = Path(path)
+    suffix = path.suffix.lower()
+    wanted = _FILES.get(form)
+    if wanted is not None and suffix not in wanted:
+        raise UsageError(f"{form} cannot be written to {path.name}: use a name ending in {' or '.join(wanted)}.")
+    match form:
+        case "jsonl":
+            return JsonLinesMaskSink(path, header, overwrite)
+        case "alpha-prores" | "alpha-vp9":
+            codec: AlphaCodec = "prores" if form == "alpha-prores" else "vp9"
+            return AlphaVideoSink(path, codec, quality, overwrite, start, end, live)
+        case "animation-webp" | "animation-gif":
+            return (WebpAnimation if form == "animation-webp" else GifAnimation)(path, overwrite)
+        case "sheet":
+            return SheetSink(path, header, labels, overwrite)
+        case "mask-video" if suffix and not path.is_dir():
+            return MaskVideoSink(path, overwrite, start, end, live)
+        case "mask-video":
+            return MaskVideoFolder(path, header, labels, overwrite, start)
+        case "alpha-png" | "alpha-webp":
+            return AlphaSequence(path, header, labels, overwrite, "png" if form == "alpha-png" else "webp")
+        case _:
+            return _FOLDERS[form](path, header, labels, overwrite)
+
+
+def transparent_format(path: str | Path) -> DataFormat:
+    """The format with transparency that a name alone asks for; a folder gets PNG pictures. Raises UsageError."""
+    suffix = "" if Path(path).is_dir() else Path(path).suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise UsageError(
+            f"{Path(path).name} cannot be transparent: name a .mov (ProRes 4444), .webm (VP9), .webp or .gif file, "
+            "or a folder for PNG pictures."
+        )
+    return _BY_SUFFIX[suffix]
+
+
+class Chosen:
+    """Passes a choice of the frames on to another sink.
+
+    every: only every N-th frame, from the first. only_present: only frames where the mask of a prompt is not empty and
+    its presence is at least ``present``.
+    """
+
+    def __init__(self, sink: MaskSink, every: int = 1, only_present: bool = False, present: float = 0.35) -> None:
+        """Raises UsageError for an ``every`` under 1."""
+        if every < 1:
+            raise UsageError(f"Every {every}-th frame is not possible: --every goes from 1 (all of them).")
+        self._sink, self._every, self._only_present, self._present = sink, every, only_present, present
+        self._count = 0
+
+    @property
+    def path(self) -> Path:
+        return self._sink.path
+
+    @property
+    def notices(self) -> list[str]:
+        return self._sink.notices
+
+    def open(self, info: SourceInfo) -> None:
+        self._count = 0
+        self._sink.open(info)
+
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        self._count += 1
+        if (self._count - 1) % self._every == 0 and (not self._only_present or self._shows(mattes)):
+            self._sink.write(frame, mattes, labels)
+
+    def finish(self) -> None:
+        self._sink.finish()
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        return self._sink.abandon(keep_partial)
+
+    def _shows(self, mattes: Mattes) -> bool:
+        return any(
+            presence >= self._present and any((matte.alpha[area_of(box)] >= 128).any() for box in matte.boxes)
+            for matte, presence in zip(mattes.each, mattes.presence, strict=True)
+        )

@@ -1,0 +1,189 @@
+"""Mattes as grey videos: one of all prompts together, or a folder with one of each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.video.alpha_video import KEY_EVERY, nothing_in
+from clipseg_live.video.colour import BT709, FULL_RANGE, UNSPECIFIED
+from clipseg_live.video.effects.canvas import union_of
+from clipseg_live.video.folder_sink import FolderSink, slug
+from clipseg_live.video.writer import CONTAINERS, VideoWriter
+
+_QUALITY = 90
+_NEUTRAL = 128
+
+
+class MaskVideoSink:
+    """A grey video of what all drawn mattes cover, 0 (nothing) to 255 (wholly), without sound.
+
+    ``.mkv`` is FFV1 with one grey plane: exact. Other suffixes of videos are coded as usual (H.264, VP9 for ``.webm``),
+    in full range, so that all 256 greys go in.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        """Raises UsageError for a suffix that is no video's, otherwise as ``VideoWriter``."""
+        self.path = Path(path)
+        if self.path.suffix.lower() not in CONTAINERS:
+            raise UsageError(
+                f"{self.path.name} cannot hold a video of masks: name a .mkv (lossless), .mp4, .mov or .webm file, "
+                "or a folder."
+            )
+        self._writer = _GreyWriter(path, overwrite, start, end, live)
+        self.notices: list[str] = []
+        self._count = 0
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the file beside its place. Raises SinkError."""
+        self._count = 0
+        self._writer.open(replace(info, audio_path=None))
+
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Add a frame's mattes. Raises SinkError."""
+        self._writer.write(replace(frame, pixels=union_of(mattes).alpha))
+        self._count += 1
+
+    def finish(self) -> None:
+        """Complete the file and move it to its place; without a frame nothing is left. Raises SinkError."""
+        if self._count:
+            self._writer.finish()
+        else:
+            self._writer.abandon()
+            self.notices.append(nothing_in(self.path))
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        return self._writer.abandon(keep_partial)
+
+
+class MaskVideoFolder(FolderSink):
+    """A folder with a lossless grey video of each prompt, such as ``1-red-circle.mkv``, and ``index.json``.
+
+    A prompt's video begins with the first frame that has it, at that frame's time; from there on it has every frame,
+    black where the prompt is not asked for.
+    """
+
+    ours = r"index\.json|\d+-[^/]*\.mkv"
+
+    def __init__(
+        self,
+        folder: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        start: Fraction | None = None,
+    ) -> None:
+        super().__init__(folder, header, labels, overwrite)
+        self._start = start
+        self._zero: Fraction | None = None
+        self._writers: dict[int, _GreyWriter] = {}
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        kept = super().abandon(keep_partial)
+        for writer in self._writers.values():
+            writer.abandon()
+        self._writers.clear()
+        return kept
+
+    def _begin(self, info: SourceInfo) -> None:
+        self._zero = None
+        self._writers = {}
+
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        if self._zero is None:
+            self._zero = frame.time if self._start else Fraction(0)
+        numbers = self._categories.numbers(labels)
+        alphas = {number: matte.alpha for number, matte in zip(numbers, mattes.each, strict=True)}
+        for number in numbers:
+            if number not in self._writers:
+                self._writers[number] = self._begun_video(number)
+        for number, writer in self._writers.items():
+            alpha = alphas.get(number, np.zeros((frame.height, frame.width), np.uint8))
+            writer.write(replace(frame, pixels=alpha, time=frame.time - self._zero))
+        thresholds = {self._name(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
+        self._list("frames", {"frame": frame.index, "time": float(frame.time), "thresholds": thresholds})
+
+    def _begun_video(self, number: int) -> "_GreyWriter":
+        if self.info is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        writer = _GreyWriter(self._opened() / self._name(number))
+        writer.open(replace(self.info, audio_path=None))
+        return writer
+
+    def _end(self) -> None:
+        while self._writers:
+            _, writer = self._writers.popitem()
+            try:
+                writer.finish()
+            except SinkError:
+                writer.abandon()
+                raise
+
+    def _head(self) -> dict[str, Any]:
+        prompts = [
+            {"prompt": label.name, "threshold": label.threshold, "file": self._name(number)}
+            for number, label in enumerate(self._categories.labels, start=1)
+        ]
+        return {"header": self._header, "prompts": prompts}
+
+    def _name(self, number: int) -> str:
+        return f"{number}-{slug(self._categories.labels[number - 1].name)}.mkv"
+
+
+class _GreyWriter(VideoWriter):
+    """Takes frames whose pixels are uint8 (height, width)."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        lossless = Path(path).suffix.lower() == ".mkv"
+        super().__init__(path, "ffv1" if lossless else None, _QUALITY, overwrite, start, end, live)
+
+    def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
+        encoder, pixel_format, options = super()._encoding(info)
+        if self.codec == "ffv1":
+            return encoder, "gray", options
+        return encoder, pixel_format, {**options, "g": KEY_EVERY}
+
+    def _tags(self, info: SourceInfo) -> ColourInfo:
+        return ColourInfo(FULL_RANGE, BT709 if self.codec != "ffv1" else UNSPECIFIED)
+
+    def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Pixels], av.VideoFrame]:
+        return _as_luma if pixel_format == "yuv420p" else _as_grey
+
+
+def _as_grey(alpha: NDArray[np.uint8]) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(alpha), "gray")
+
+
+def _as_luma(alpha: NDArray[np.uint8]) -> av.VideoFrame:
+    """The values themselves as luma; no colour."""
+    height, width = alpha.shape
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for number, plane in enumerate(frame.planes):
+        samples = np.full((plane.height, plane.line_size), _NEUTRAL, np.uint8)
+        if number == 0:
+            samples[:, :width] = alpha
+        plane.update(samples.tobytes())
+    return frame
