@@ -1,21 +1,26 @@
 """The sound of a file that is played, looped and searched through, as it belongs to the pictures of a recording."""
 
 import contextlib
+import re
 from abc import abstractmethod
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags as CodecFlags
 
 from clipseg_live.video.audio import Sound, Track, can_copy, coding_of
 from clipseg_live.video.pcm_track import PcmTrack
 
 STEADY = Fraction(1, 50)
 """Seconds by which pictures may come early or late before sound is taken from another place."""
+_PCM_SAMPLES = 1024
 _NEARBY = Fraction(3)
 _NUDGE = Fraction(1, 50)
-_NEEDS_FIRST_PACKET = ("ac3", "eac3")  # before a fragmented file's header can be written
+# The header of a file that grows is written before any packet is there.
+_HEADER_IN_PACKETS = ("ac3", "eac3")
+_HEADER_BESIDE = ("aac", "opus", "flac", "vorbis")
 
 
 class LiveSound(Sound):
@@ -57,7 +62,9 @@ class LiveSound(Sound):
 
     def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> Track:
         codec = coding_of(stream)
-        if can_copy(codec, suffix) and not (codec in _NEEDS_FIRST_PACKET and suffix != ".mkv"):
+        lacks = codec in _HEADER_IN_PACKETS and suffix != ".mkv"
+        lacks = lacks or (codec in _HEADER_BESIDE and not stream.codec_context.extradata)
+        if can_copy(codec, suffix) and not lacks:
             return _Copied(stream, output)
         return _Converted(stream, output, codec, suffix)
 
@@ -205,6 +212,10 @@ class _Converted(_Joined):
 def _silent_packet(source: av.AudioStream) -> tuple[bytes, Fraction] | None:
     """A packet of silence that can stand between those of the source, and its length; None where none can be made."""
     context = source.codec_context
+    pcm = re.fullmatch(r"pcm_[sf](\d+)[lb]e", context.codec.canonical_name)
+    if pcm is not None:
+        size = int(pcm[1]) // 8 * context.layout.nb_channels * _PCM_SAMPLES
+        return bytes(size), Fraction(_PCM_SAMPLES, context.sample_rate)
     name = {"aac": "aac", "opus": "libopus"}.get(context.codec.canonical_name)
     if name is None or not context.extradata:
         return None
@@ -213,7 +224,7 @@ def _silent_packet(source: av.AudioStream) -> tuple[bytes, Fraction] | None:
         assert isinstance(made, av.AudioCodecContext)
         made.sample_rate, made.layout, made.format = context.sample_rate, context.layout, made.codec.audio_formats[0]
         made.time_base = Fraction(1, context.sample_rate)
-        made.flags |= 1 << 22
+        made.flags |= int(CodecFlags.global_header)
         made.open()
         if name == "aac" and bytes(made.extradata or b"")[:2] != bytes(context.extradata)[:2]:
             return None  # another profile: its decoder would not read what this encoder writes

@@ -35,6 +35,19 @@ def write_failure(path: Path, error: Exception) -> SinkError:
     return SinkError(f"{path.name} could not be written: {reason}.")
 
 
+def move_without_replacing(source: Path, target: Path) -> None:
+    """Raises FileExistsError where something stands at ``target``, and OSError."""
+    try:
+        os.link(source, target)  # unlike a rename, this never replaces what appeared meanwhile
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        source.replace(target)
+        return
+    source.unlink()
+
+
 class Place:
     """Where a file (or, with ``folder``, a folder of files) is to stand.
 
@@ -182,15 +195,7 @@ class Place:
         if self._overwrite:
             working.replace(self.path)
             return
-        try:
-            os.link(working, self.path)  # unlike a rename, this never replaces what appeared meanwhile
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            working.replace(self.path)
-            return
-        working.unlink()
+        move_without_replacing(working, self.path)
 
     def _move_folder(self, working: Path) -> None:
         if not self.path.exists():

@@ -253,10 +253,15 @@ class VideoWriter:
                 container.close()
 
 
-def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:
-    if suffix in (".mkv", ".webm"):
-        return {"avoid_negative_ts": "disabled"}
-    scale = clock.denominator
+def fast_start_options(clock: int) -> dict[str, str]:
+    """Of a plain MP4 or MOV with its index in front. clock: ticks a second."""
+    scale = clock
     while scale < 10_000:  # as FFmpeg does for the track; edit lists are then as exact as the frames
         scale *= 2
     return {"movflags": "+faststart", "movie_timescale": str(scale)}
+
+
+def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:
+    if suffix in (".mkv", ".webm"):
+        return {"avoid_negative_ts": "disabled"}
+    return fast_start_options(clock.denominator)
