@@ -333,3 +333,38 @@ class FakeTrack(FakeSink):
     def hurry(self) -> bool:
         self.quicker -= 1
         return self.quicker >= 0
+
+
+class FakeReplaySink:
+    """A ``ReplaySink`` that keeps everything, and fails at write number ``fails_at`` or with ``save_error``."""
+
+    def __init__(self, *, fails_at: int | None = None, save_error: SinkError | None = None) -> None:
+        self.fails_at, self.save_error = fails_at, save_error
+        self.opened: list[SourceInfo] = []
+        self.frames: list[Frame] = []
+        self.heard: list[Fraction | None] = []
+        self.closed = self.failed = 0
+
+    def open(self, info: SourceInfo) -> None:
+        self.opened.append(info)
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        if len(self.frames) == self.fails_at:
+            self.failed += 1
+            raise SinkError("The fake memory is full.")
+        self.frames.append(frame)
+        self.heard.append(heard)
+
+    def hurry(self) -> bool:
+        return False
+
+    def seconds(self) -> float:
+        return float(self.frames[-1].time) if self.frames else 0.0
+
+    def save(self, path: Path) -> None:
+        if self.save_error is not None:
+            raise self.save_error
+        path.touch()
+
+    def close(self) -> None:
+        self.closed += 1

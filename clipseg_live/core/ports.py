@@ -60,9 +60,11 @@ class RecordingSink(FrameSink, Protocol):
     notices: sentences for the person.
     """
 
-    working: Path | None
     encoder: str
     notices: list[str]
+
+    @property
+    def working(self) -> Path | None: ...
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
         """Add a frame; ``frame.time`` grows from 0. heard: the time, in seconds of the source, whose sound belongs to

@@ -18,7 +18,7 @@ from clipseg_live.pipeline import recording as module
 from clipseg_live.pipeline.recording import DiskLimits, Recording, Where, working_path
 from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.video.shots import fitted, picture_of
-from tests.fakes import FakeSink, FakeTrack
+from tests.fakes import FakeReplaySink, FakeSink, FakeTrack
 
 INFO = SourceInfo("fake", 8, 6, Fraction(30), Fraction(1, 600), None, audio_path=Path("sound.mp4"))
 ROOM = 10**12
@@ -50,7 +50,8 @@ class Studio:
 
     def make(self, limits: DiskLimits | None = None) -> Recording:
         tools = {
-            "open_track": self._track, "open_data": self._data, "picture_of": picture_of, "fit": fitted,
+            "open_track": self._track, "open_replay": lambda settings: FakeReplaySink(), "open_data": self._data,
+            "picture_of": picture_of, "fit": fitted,
             "free_bytes": lambda folder: ROOM, "finalise": lambda path, stop: "", **self._tools,
         }  # fmt: skip
         return Recording(

@@ -1,0 +1,83 @@
+"""Instant replay by itself: what is kept, and what is told when it is saved."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from clipseg_live.core.errors import ClipsegLiveError, SinkError
+from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.pipeline.recording_part import RecordingTools
+from clipseg_live.pipeline.replay import Replay
+from tests.fakes import FakeReplaySink
+from tests.unit.pipeline.test_recording import INFO, shot, wait_for
+
+
+class Kept:
+    def __init__(self, sink: FakeReplaySink) -> None:
+        self.sink = sink
+        self.told: list[tuple[Path | None, ClipsegLiveError | None]] = []
+        unused: Callable[..., object] = lambda *given: None  # noqa: E731
+        tools = RecordingTools(
+            open_track=unused, open_replay=lambda settings: sink, open_data=unused, picture_of=unused, fit=unused,
+            free_bytes=unused, finalise=unused,
+        )  # type: ignore[arg-type]  # fmt: skip
+        settings = RecordingSettings(replay_seconds=5, pattern="x {source}")
+        self.replay = Replay(settings, tools, lambda path, error: self.told.append((path, error)))
+        self.replay.start()
+
+    def saved(self, folder: Path) -> tuple[Path | None, ClipsegLiveError | None]:
+        before = len(self.told)
+        self.replay.save(folder, "cam")
+        wait_for(lambda: len(self.told) > before)
+        return self.told[-1]
+
+
+@pytest.fixture
+def keep() -> Iterator[Callable[..., Kept]]:
+    made: list[Kept] = []
+
+    def make(**faults: object) -> Kept:
+        made.append(Kept(FakeReplaySink(**faults)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.replay.request_stop()
+        assert each.replay.join(10) and each.sink.closed == 1
+
+
+def test_what_is_kept_is_saved_under_a_free_name(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    one = keep()
+    for number in range(5):
+        one.replay.put(shot(number), INFO)
+    wait_for(lambda: len(one.sink.frames) == 5)
+    assert [frame.time for frame in one.sink.frames] == [Fraction(number, 30) for number in range(5)]
+    assert one.sink.heard[3] == Fraction(3, 30) and one.sink.frames[0].pixels[0, 0, 0] == 10
+    assert one.replay.seconds == one.sink.seconds()
+    assert one.saved(tmp_path) == (tmp_path / "x cam replay.mp4", None)
+    assert one.saved(tmp_path) == (tmp_path / "x cam replay (2).mp4", None)
+
+
+def test_another_size_begins_anew(keep: Callable[..., Kept]) -> None:
+    one = keep()
+    one.replay.put(shot(0), INFO)
+    one.replay.put(shot(1, width=16), INFO)
+    wait_for(lambda: len(one.sink.frames) == 2)
+    assert [(info.width, info.height) for info in one.sink.opened] == [(8, 6), (16, 6)]
+
+
+def test_what_went_wrong_is_told_when_it_is_to_be_saved(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    one = keep(fails_at=1)
+    for number in range(3):
+        one.replay.put(shot(number), INFO)
+    wait_for(lambda: one.sink.failed)
+    path, error = one.saved(tmp_path)
+    assert path is None and str(error) == "The fake memory is full."
+
+
+def test_a_file_that_cannot_be_written_is_told(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    one = keep(save_error=SinkError("The fake disk is full."))
+    one.replay.put(shot(0), INFO)
+    assert str(one.saved(tmp_path)[1]) == "The fake disk is full."
