@@ -159,7 +159,8 @@ def _kind(stream: av.VideoStream | av.AudioStream) -> tuple[object, ...]:
     if context.codec.canonical_name == "hevc":
         headers = headers[:_HEVC_ARRAYS]  # what follows says whether the packets repeat it, which they may do anyway
     shared = (context.name, context.codec_tag, headers, stream.metadata.get("language"))
-    if isinstance(context, av.AudioCodecContext):
+    if not isinstance(stream, av.VideoStream):
+        assert isinstance(context, av.AudioCodecContext)
         return (*shared, context.sample_rate, context.layout.name)
     assert isinstance(context, av.VideoCodecContext)
     tags = context.color_range, context.colorspace, context.color_primaries, context.color_trc

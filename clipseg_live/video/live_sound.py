@@ -15,6 +15,7 @@ from clipseg_live.video.pcm_track import PcmTrack
 
 STEADY = Fraction(1, 50)
 """Seconds by which pictures may come early or late before sound is taken from another place."""
+_ENCODED_AS = {"aac": "fltp", "libopus": "flt"}
 _PCM_SAMPLES = 1024
 _NEARBY = Fraction(3)
 _NUDGE = Fraction(1, 50)
@@ -186,8 +187,9 @@ class _Converted(_Joined):
             self._pcm.finish()
             return
         for frame in self._source.decode(packet):
-            known = frame.pts is not None and frame.time_base
-            time = frame.pts * frame.time_base - self._zero if known else self._reached
+            time = self._reached
+            if frame.pts is not None and frame.time_base:
+                time = frame.pts * frame.time_base - self._zero
             self._reached = time + Fraction(frame.samples, frame.sample_rate)
             frame.pts = None
             for part in self._resampler.resample(frame):
@@ -222,7 +224,7 @@ def _silent_packet(source: av.AudioStream) -> tuple[bytes, Fraction] | None:
     try:
         made = av.CodecContext.create(name, "w")
         assert isinstance(made, av.AudioCodecContext)
-        made.sample_rate, made.layout, made.format = context.sample_rate, context.layout, made.codec.audio_formats[0]
+        made.sample_rate, made.layout, made.format = context.sample_rate, context.layout, _ENCODED_AS[name]
         made.time_base = Fraction(1, context.sample_rate)
         made.flags |= int(CodecFlags.global_header)
         made.open()

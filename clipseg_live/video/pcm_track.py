@@ -29,8 +29,9 @@ class PcmTrack:
         self.layout = LAYOUTS[self.channels]
         name = "libopus" if self.target == "Opus" else "aac"
         stream = output.add_stream(name, rate=self.rate, bit_rate=96_000 * self.channels)
+        assert isinstance(stream, av.AudioStream)
         stream.layout = self.layout
-        self.stream: av.AudioStream = stream
+        self.stream = stream
         self._output = output
         # Fragmented MP4 has no place for what an encoder puts before the beginning.
         self._cuts_lead = suffix in (".mp4", ".m4v", ".mov")

@@ -6,11 +6,10 @@ import threading
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import av
 
-from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.recording import Encoding
 from clipseg_live.core.settings import Codec
@@ -27,6 +26,7 @@ from clipseg_live.video.encoders import (
 from clipseg_live.video.finalise import plays
 from clipseg_live.video.live_encoder import LiveEncoder
 from clipseg_live.video.live_sound import LiveSound
+from clipseg_live.video.microphone import Microphone, MicrophoneTrack
 from clipseg_live.video.place import Place, write_failure
 from clipseg_live.video.writer import CONTAINERS, choose_codec
 
@@ -35,22 +35,6 @@ FRAGMENT = Fraction(2, 5)
 _MILLISECOND = Fraction(1, 1000)
 _INTERLEAVE = Fraction(1, 5)
 _SYNC_SECONDS = 1.0
-
-
-class LiveAudio(Protocol):
-    """A microphone, as a recording listens to it; ``video.microphone.Microphone``."""
-
-    def attach(self, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> "MicrophoneTrack":
-        """Add its track to a file that is not begun yet, and start listening. Raises SourceError."""
-
-
-class MicrophoneTrack(Protocol):
-    def follow(self, time: Fraction, captured: float | None) -> None:
-        """A picture at ``time`` of the file, in seconds, got at ``captured`` of ``time.monotonic``."""
-
-    def finish(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class RecordingWriter:
@@ -72,7 +56,7 @@ class RecordingWriter:
         *,
         encoder: Encoding = "auto",
         quality: int = 70,
-        microphone: LiveAudio | None = None,
+        microphone: Microphone | None = None,
         candidates: Candidates = HARDWARE,
     ) -> None:
         """Raises UsageError for a name, codec or quality that cannot be, or a file that exists; SinkError for a folder
@@ -121,7 +105,7 @@ class RecordingWriter:
                 self._close()
                 continue
             if not with_sound:
-                self.notices = ["The sound was left out: it cannot be kept here."]
+                self.notices[:] = ["The sound was left out: it cannot be kept here."]
             self._sync = _Sync(working)
             return
         self._place.discard()
@@ -196,7 +180,10 @@ class RecordingWriter:
         self._container = av.open(f"file:{working}", "w", format=form, container_options=_container_options(form))
         self._video = LiveEncoder(self._container, encoder, self._quality, self._info, self._clock)
         if with_sound and self._microphone is not None:
-            self._heard = self._microphone.attach(self._container, suffix, self.notices)
+            try:
+                self._heard = self._microphone.attach(self._container, suffix, self.notices)
+            except SourceError as error:
+                self.notices.append(f"{str(error).rstrip('.')}; this recording has no sound.")
         elif with_sound and self._info.audio_path is not None:
             self._sound = LiveSound(self._info.audio_path, self._container, suffix, self.notices)
         self._container.start_encoding()

@@ -1,0 +1,286 @@
+"""Sound of a microphone, captured in its own thread and placed where the pictures say that it belongs."""
+
+import errno
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import av
+import numpy as np
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.video.pcm_track import PcmTrack, Samples
+
+_FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
+_FORMAT = _FORMATS.get(sys.platform, "alsa")
+_ALSA_NAMES = ("default", "pulse", "pipewire", "sysdefault:")  # its other names are parts of these
+_RATE = 48_000
+_QUEUE_SECONDS = 10.0
+_STOP_SECONDS = 1.0
+
+JUMP = 0.08
+"""Seconds by which sound may be early or late before it is moved at once."""
+_SMOOTH = 0.02  # of each block's error, so that a block that was fetched late moves nothing
+_STILL = 0.001
+_STRETCH = 0.002
+_LATE = Fraction(1, 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Sound in one piece. start: ``time.monotonic()`` of its first sample."""
+
+    samples: Samples
+    start: float
+
+
+class Capture(Protocol):
+    """A sound device. Made without touching it; used by one thread."""
+
+    rate: int
+    channels: int
+
+    def open(self) -> None:
+        """Sets rate and channels. Raises SourceError."""
+
+    def read(self) -> Samples | None:
+        """The next samples, as soon as they are there; None after the last. Raises SourceError."""
+
+    def close(self) -> None: ...
+
+
+def list_microphones() -> list[str]:
+    """Names that ``Microphone`` takes, the system's own choice first; empty where there are none, or the system does
+    not tell."""
+    try:
+        found = av.enumerate_input_devices(_FORMAT)
+    except (av.FFmpegError, ValueError, OSError):
+        return []
+    heard = sorted((one for one in found if "audio" in one.media_types), key=lambda one: not one.is_default)
+    if _FORMAT != "alsa":
+        return list(dict.fromkeys(one.description for one in heard))
+    names = [one.name for one in heard if one.name.startswith(_ALSA_NAMES)]
+    return sorted(dict.fromkeys(names), key=lambda name: name != "default")
+
+
+class Device:
+    """A microphone of this machine, or (form) of another input that FFmpeg knows by that name."""
+
+    def __init__(self, name: str = "", form: str = _FORMAT) -> None:
+        self._name, self._form = name, form
+        self._container: av.container.InputContainer | None = None
+        self.rate, self.channels = _RATE, 1
+
+    def open(self) -> None:
+        try:
+            self._container = av.open(self._address(), format=self._form, options=self._options())
+            stream = self._container.streams.audio[0]
+        except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+            self.close()
+            raise self._failure(error) from error
+        context = stream.codec_context
+        self.rate, self.channels = context.sample_rate, 1 if context.layout.nb_channels == 1 else 2
+        self._resampler = av.AudioResampler("fltp", "mono" if self.channels == 1 else "stereo", self.rate)
+        self._frames = self._container.decode(stream)
+
+    def read(self) -> Samples | None:
+        try:
+            frame = next(self._frames, None)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._failure(error) from error
+        if frame is None:
+            return None
+        frame.pts = None
+        parts = [np.asarray(part.to_ndarray(), np.float32) for part in self._resampler.resample(frame)]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
+
+    def close(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+    def _address(self) -> str:
+        if self._form == "avfoundation":
+            return f":{self._name or 'default'}"
+        if self._form == "dshow":
+            return f"audio={self._name or next(iter(list_microphones()), '')}"
+        return self._name or "default"
+
+    def _options(self) -> dict[str, str]:
+        return {"dshow": {"audio_buffer_size": "20"}, "alsa": {"sample_rate": str(_RATE)}}.get(self._form, {})
+
+    def _failure(self, error: Exception) -> SourceError:
+        name = f"The microphone {self._name!r}" if self._name else "The system's microphone"
+        number = getattr(error, "errno", None)
+        if number in (errno.EACCES, errno.EPERM):
+            return SourceError(f"{name} may not be used: allow it in the system's privacy settings.")
+        if number == errno.EBUSY:
+            return SourceError(f"{name} is used by another program: close that one, or choose another microphone.")
+        if self._container is not None:
+            return SourceError(f"{name} was lost: plug it in again, and begin a new recording.")
+        return SourceError(f"{name} is not there: plug one in, choose another, or record without its sound.")
+
+
+class Microphone:
+    """Captures while it is attached to a recording. One recording at a time.
+
+    name: of ``list_microphones``, "" for the system's own. capture: makes what is captured from.
+    """
+
+    def __init__(self, name: str = "", capture: Callable[[], Capture] | None = None) -> None:
+        self._make = (lambda: Device(name)) if capture is None else capture
+
+    def attach(self, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> "MicrophoneTrack":
+        """Add its track to a file that is not begun yet, and start listening. Raises SourceError."""
+        capture = self._make()
+        capture.open()
+        try:
+            track = PcmTrack(output, suffix, capture.rate, capture.channels)
+            return MicrophoneTrack(track, Listener(capture), notices)
+        except BaseException:
+            capture.close()
+            raise
+
+
+class Listener:
+    """The thread that captures, and what it has heard: the last ten seconds that nobody has fetched.
+
+    dropped: blocks that were thrown away. error: the sentence where the device was lost.
+    """
+
+    def __init__(self, capture: Capture, clock: Callable[[], float] = time.monotonic) -> None:
+        """capture: opened; it is closed here."""
+        self._capture, self._clock = capture, clock
+        self._blocks: deque[Block] = deque()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self.rate = capture.rate
+        self.dropped = 0
+        self.error = ""
+        self._thread = threading.Thread(target=self._run, name="clipseg-live microphone", daemon=True)
+        self._thread.start()
+
+    def take(self, until: float) -> list[Block]:
+        """Blocks that began by a time of the clock, oldest first."""
+        with self._lock:
+            taken = []
+            while self._blocks and self._blocks[0].start <= until:
+                taken.append(self._blocks.popleft())
+                self._waiting -= taken[-1].samples.shape[1]
+            return taken
+
+    def stop(self) -> None:
+        """End the thread; one that the device holds is left to itself."""
+        self._stopping.set()
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                samples = self._capture.read()
+                if samples is None:
+                    return
+                if samples.shape[1]:
+                    self._put(Block(samples, self._clock() - samples.shape[1] / self.rate))
+        except SourceError as error:
+            self.error = str(error)
+        finally:
+            self._capture.close()
+
+    def _put(self, block: Block) -> None:
+        with self._lock:
+            self._blocks.append(block)
+            self._waiting += block.samples.shape[1]
+            while self._waiting > _QUEUE_SECONDS * self.rate and len(self._blocks) > 1:
+                self._waiting -= self._blocks.popleft().samples.shape[1]
+                self.dropped += 1
+
+
+class MicrophoneTrack:
+    """Places what a listener hears. The sound card's clock is never quite ours: where they part, blocks are stretched
+    by at most 0.2 %; what parts by more than ``JUMP`` is moved at once, and gaps become silence.
+
+    Raises av.FFmpegError where nothing can be written.
+    """
+
+    def __init__(self, track: PcmTrack, listener: Listener, notices: list[str]) -> None:
+        self._track, self._listener, self._notices = track, listener, notices
+        self._offset: float | None = None  # time in the file less time of the clock
+        self._error: float | None = None  # seconds by which sound is late in the file, smoothed
+        self._end = Fraction(0)
+        self._told = False
+
+    def follow(self, time_: Fraction, captured: float | None) -> None:
+        """A picture at ``time_`` of the file, in seconds, got at ``captured`` of ``time.monotonic``."""
+        now = time.monotonic() if captured is None else captured
+        offset = float(time_) - now
+        if self._offset is not None and abs(offset - self._offset) > JUMP:
+            for block in self._listener.take(now):  # a pause: what was heard in it is left out
+                self._place(block, limit=time_)
+            self._track.silence(round(time_ * self._track.rate))
+            self._offset = self._error = None
+        self._offset = offset if self._offset is None else self._offset + _SMOOTH * (offset - self._offset)
+        for block in self._listener.take(now):
+            self._place(block)
+        self._track.silence(round((time_ - _LATE) * self._track.rate))
+        self._end = time_
+        if self._listener.error and not self._told:
+            self._notices.append(f"{self._listener.error.rstrip('.')}; the recording goes on without its sound.")
+            self._told = True
+
+    def finish(self) -> None:
+        """Write what was heard up to the last picture, and end the track."""
+        if self._offset is not None:
+            for block in self._listener.take(float(self._end) - self._offset):
+                self._place(block, limit=self._end)
+        self._track.silence(round(self._end * self._track.rate))
+        self._track.finish()
+
+    def close(self) -> None:
+        self._listener.stop()
+
+    def _place(self, block: Block, limit: Fraction | None = None) -> None:
+        assert self._offset is not None
+        rate, samples = self._track.rate, self._converted(block.samples)
+        at = (block.start + self._offset) * rate
+        error = at / rate - self._track.position / rate
+        if self._error is None or abs(error) > JUMP:
+            self._error = 0.0
+            position = round(at)
+        else:
+            self._error += _SMOOTH * (error - self._error)
+            position = self._track.position
+            samples, moved = _stretched(samples, self._error, rate)
+            self._error -= moved
+        if limit is not None:
+            samples = samples[:, : max(0, round(limit * rate) - position)]
+        if samples.shape[1]:
+            self._track.put(samples, position)
+
+    def _converted(self, samples: Samples) -> Samples:
+        """At the track's rate and channels, which are the device's for all usual ones."""
+        if self._listener.rate != self._track.rate:
+            count = round(samples.shape[1] * self._track.rate / self._listener.rate)
+            samples = _resized(samples, count)
+        return samples
+
+
+def _stretched(samples: Samples, error: float, rate: int) -> tuple[Samples, float]:
+    """Longer where the sound is early, shorter where it is late; the seconds that were added."""
+    if abs(error) < _STILL:
+        return samples, 0.0
+    most = max(1, round(samples.shape[1] * _STRETCH))
+    more = int(np.clip(round(error * rate), -most, most))
+    return _resized(samples, samples.shape[1] + more), more / rate
+
+
+def _resized(samples: Samples, count: int) -> Samples:
+    before = np.arange(samples.shape[1])
+    places = np.linspace(0, samples.shape[1] - 1, count)
+    return np.stack([np.interp(places, before, channel) for channel in samples]).astype(np.float32)
