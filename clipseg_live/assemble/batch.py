@@ -183,9 +183,11 @@ class _Batch:
             if waiting and min(self._batch.jobs, len(waiting)) > 1:
                 self._run_beside(waiting)
             elif waiting:
-                self._run_here(waiting, files)
+                self._run_here(waiting)
         except KeyboardInterrupt:
             stopped = True
+        except UnusableEngine as error:
+            raise error.reason from error
         outcomes = tuple(self._outcome(number) for number in range(len(self._batch.exports)))
         return BatchReport(
             self._batch.exports, outcomes, time.monotonic() - self._started, stopped, tuple(self._notices)
@@ -211,12 +213,8 @@ class _Batch:
             self._end(number, Outcome(ending, sentence))
         return waiting
 
-    def _run_here(self, waiting: Sequence[int], files: loading.ModelFiles) -> None:
-        self._watch.stage(f"Loading {files.name}")
-        first = self._batch.exports[waiting[0]]
-        files = find_model(first.settings.engine)
-        engine = load_engine(files, first.settings.engine, first.prompts)
-        self._watch.stage("Exporting")
+    def _run_here(self, waiting: Sequence[int]) -> None:
+        engine = _Once(self._batch.exports[waiting[0]], self._watch.stage)
         for number in waiting:
             self.begun(number)
             outcome = attempt(self._batch.exports[number], engine, partial(self._watch.progressed, number))
@@ -242,8 +240,8 @@ class _Batch:
         request, entry = self._batch.exports[number], self._entries.get(number)
         self._begun.add(number)
         free = not any(os.path.lexists(path) for path in written_by(request))
-        if entry is not None:
-            self._remember(request, entry if free else None)
+        if entry is not None and free:
+            self._remember(request, entry)
         self._watch.begun(number)
 
     def progressed(self, number: int, progress: Progress) -> None:
@@ -260,8 +258,11 @@ class _Batch:
 
     def _finish(self, number: int, outcome: Outcome) -> None:
         request, entry = self._batch.exports[number], self._entries.get(number)
+        held = self._record.entries.get(request.output.name)
         if outcome.ending is Ending.DONE and entry is not None:
             self._remember(request, entry.model_copy(update={"files": sizes_of(request)}))
+        elif held is not None and held.files is None:
+            self._remember(request, None)
         self._end(number, outcome)
 
     def _end(self, number: int, outcome: Outcome) -> None:
@@ -297,15 +298,51 @@ def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[E
     return Ending.FAILED, f"{request.output} {changed}: use --overwrite to replace it, or another folder."
 
 
+class UnusableEngine(Exception):
+    """The engine that all exports need cannot be loaded. reason: the error to be shown."""
+
+    def __init__(self, reason: ClipsegLiveError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Once:
+    """Loads the engine of an export when it is first called for, with its prompts encoded."""
+
+    def __init__(self, request: ExportRequest, on_stage: Callable[[str], None] = lambda words: None) -> None:
+        self._request, self._on_stage = request, on_stage
+        self._engine: ReadyEngine | None = None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return () if self._engine is None else self._engine.notices
+
+    def __call__(self) -> ReadyEngine:
+        """Raises UnusableEngine."""
+        if self._engine is None:
+            settings = self._request.settings.engine
+            try:
+                files = find_model(settings)
+                self._on_stage(f"Loading {files.name}")
+                self._engine = load_engine(files, settings, self._request.prompts)
+            except ClipsegLiveError as error:
+                raise UnusableEngine(error) from error
+            self._on_stage("Exporting")
+        return self._engine
+
+
 def attempt(
     request: ExportRequest,
-    engine: ReadyEngine,
+    engine: "_Once",
     on_progress: Callable[[Progress], None],
     stop: StopSwitch | None = None,
 ) -> Outcome:
-    """One export, whatever comes of it. Raises KeyboardInterrupt where Ctrl-C came before its first frame."""
+    """One export, whatever comes of it. Raises KeyboardInterrupt where Ctrl-C came before its first frame, and
+    UnusableEngine, which concerns all."""
     try:
         finished = run_export(request, engine=engine, stop=stop, on_progress=on_progress)
+    except UnusableEngine:
+        raise
     except ExportStopped as error:
         return Outcome(Ending.STOPPED, str(error))
     except ClipsegLiveError as error:
@@ -326,7 +363,11 @@ def prepare(template: ExportRequest, size: int) -> crew.Work:
     from clipseg_live.model.devices import share_cores
 
     share_cores(size)
-    engine = load_engine(find_model(template.settings.engine), template.settings.engine, template.prompts)
+    engine = _Once(template)
+    try:
+        engine()
+    except UnusableEngine as error:
+        raise error.reason from error
 
     def work(places: tuple[str, Path, Path | None], tell: crew.Tell, stop: StopSwitch) -> Any:
         source, output, masks = places

@@ -91,14 +91,14 @@ def load_engine(files: loading.ModelFiles, settings: EngineSettings, prompts: Se
 def run_export(
     request: ExportRequest,
     *,
-    engine: ReadyEngine | None = None,
+    engine: Callable[[], ReadyEngine] | None = None,
     stop: StopSwitch | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> FinishedExport:
     """Check everything that is cheap to check, load the model, and export.
 
-    engine: one that is loaded already, as ``request.settings`` asks for; it is left open for the next export.
+    engine: gives one that is loaded, as ``request.settings`` asks for, when the source is seen to be there.
     stop: ends the export from another thread, as Ctrl-C does.
     Raises the errors of core: UsageError for what cannot be, Failure for what did not work.
     """
@@ -119,18 +119,19 @@ def run_export(
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         info = source.open()
-        files = find_model(settings.engine) if engine is None else engine.files
-        if engine is None:
+        ready = None if engine is None else engine()
+        files = find_model(settings.engine) if ready is None else ready.files
+        if ready is None:
             on_stage(f"Loading {files.name}")
         masks = None if request.masks is None else _mask_sink(request.masks, request, files)
-        if engine is None:
-            engine = load_engine(files, settings.engine, prompts)
+        if ready is None:
+            ready = load_engine(files, settings.engine, prompts)
         on_stage(f"Exporting to {request.output.name}")
         composer = stack.enter_context(closing(EffectComposer(drawn_of(settings.look))))
         export = Export(
             source,
             info,
-            engine,
+            ready,
             _mattes_of(settings, len(prompts)),
             composer,
             sink,
@@ -144,7 +145,7 @@ def run_export(
             stop.on_stop(export.request_stop)
         result = export.run()
     padding = f"{request.output.name} repeats its last line or column: H.264 takes only even sizes."
-    return FinishedExport(result, (*engine.notices, *sink.notices, *([padding] if sink.padded else [])))
+    return FinishedExport(result, (*ready.notices, *sink.notices, *([padding] if sink.padded else [])))
 
 
 def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from clipseg_live.cli.export_many import run_many
 from clipseg_live.cli.export_options import (
+    check_places,
     engine_from,
     from_session,
     look_from,
@@ -17,13 +19,29 @@ from clipseg_live.cli.export_options import (
 from clipseg_live.cli.export_run import run_one
 from clipseg_live.cli.session_option import TrustSession
 
-_INPUT = "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene)."
+_INPUT = (
+    "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). With --into "
+    "any number of them, and folders and patterns of videos."
+)
 _ONCE = "once for all prompts, or once for each in their order"
 
 
 def export(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help=_INPUT)],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="The file to write.")],
+    sources: Annotated[list[str], typer.Argument(metavar="INPUT...", help=_INPUT)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="The file to write, of one INPUT.")
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a result for each INPUT into FOLDER; what is finished there with the same settings is left.",
+        ),
+    ] = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="With --into: what the results are, .mp4 (the default; .png of pictures)...")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="With --into: so many inputs at the same time, each with the model.")] = 1,
     prompt: Annotated[
         list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.")
     ] = None,
@@ -106,9 +124,13 @@ def export(
     codec: Annotated[str | None, typer.Option(help="h264, vp9 or ffv1 (lossless); chosen by OUT's name.")] = None,
     quality: Annotated[int, typer.Option(help="0 (smallest) to 100 (best).")] = 70,
     masks: Annotated[
-        Path | None, typer.Option(metavar="OUT.jsonl|FOLDER", help="Masks as JSON lines, or a folder of PNG files.")
+        Path | None,
+        typer.Option(
+            metavar="OUT.jsonl|FOLDER",
+            help="Masks as JSON lines, or a folder of PNG files; with --into: jsonl or png, beside each result.",
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands at OUT.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands in a result's place.")] = False,
     keep_partial: Annotated[
         bool, typer.Option("--keep-partial", help="Keep what was done when the input breaks or you stop it.")
     ] = False,
@@ -119,6 +141,7 @@ def export(
     from clipseg_live.core.look import ExportSettings
     from clipseg_live.core.settings import DEFAULT_MODEL, validated
 
+    check_places(sources, output, into, suffix, jobs)
     engine = only_given(model=model, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
     mattes = only_given(
         smoothing=smoothing, follow=follow, refine=edges, together=together, none_level=none_level, auto_hide=auto_hide
@@ -143,9 +166,15 @@ def export(
             len(negative or ()), len(contrast or ()),
         )  # fmt: skip
         matte = mattes_from(preset, mattes)
-        engine.setdefault("model", "shapes" if source.startswith("demo:") else DEFAULT_MODEL)
+        engine.setdefault("model", "shapes" if all(each.startswith("demo:") for each in sources) else DEFAULT_MODEL)
         chosen = engine_from(engine)
     kept = only_given(time=time)
     settings = validated(ExportSettings, engine=chosen, look=look, matte=matte, **kept, **times, **files)
-    request = ExportRequest(source, output, prompts, settings, masks)
-    run_one(request if framing is None else replace(request, framing=framing))
+    place = output if output is not None else into
+    assert place is not None  # as ``check_places`` has seen
+    request = ExportRequest(sources[0], place, prompts, settings, masks if into is None else None)
+    request = request if framing is None else replace(request, framing=framing)
+    if into is None:
+        run_one(request)
+    else:
+        run_many(sources, into, request, suffix=suffix, masks=masks, jobs=jobs)

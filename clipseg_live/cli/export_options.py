@@ -1,5 +1,6 @@
 """Settings out of the options of ``export``: values that were given, times, looks, and session files."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,23 @@ if TYPE_CHECKING:
     from clipseg_live.core.look import Look, MatteSettings
     from clipseg_live.core.prompts import Prompt
     from clipseg_live.core.settings import EngineSettings
+
+
+def check_places(
+    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int
+) -> None:  # fmt: skip
+    """Raises UsageError unless it is clear where the results go."""
+    from clipseg_live.core.errors import UsageError
+
+    if output is not None and into is not None:
+        raise UsageError("-o names one result, --into a folder for many: give one of the two.")
+    if into is None and len(sources) > 1:
+        raise UsageError(f"There are {len(sources)} inputs: give --into FOLDER, which takes a result for each.")
+    if output is None and into is None:
+        raise UsageError("Say where the result goes: -o out.mp4, or --into FOLDER for many inputs.")
+    for name, given in (("--suffix", suffix is not None), ("--jobs", jobs != 1)):
+        if given and into is None:
+            raise UsageError(f"{name} is for many inputs: give --into FOLDER as well.")
 
 
 def only_given(**options: Any) -> dict[str, Any]:

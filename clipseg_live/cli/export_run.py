@@ -54,7 +54,7 @@ def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Prog
     console = Console(stderr=True)
     columns = (
         bars.SpinnerColumn(),
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[rate]}"),
