@@ -2,18 +2,21 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from clipseg_live.core.effects import BlackOut, Tint
+from clipseg_live.core.effects import BlackOut, Tint, is_private
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import SourceSpec, SourceState, WorkerState
+from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings import EngineSettings
 from clipseg_live.core.virtual_camera import CameraSettings
 from tests.fakes import SAFE, FakeLiveSource, FakeOutput
-from tests.unit.pipeline.test_session import GREEN, Running, asking, row, running
+from tests.unit.pipeline.test_session import GREEN, PATIENCE, Paint, Running, asking, row, running
 
 __all__ = ["running"]  # the fixture
 
@@ -30,6 +33,12 @@ def is_safe(frame: Pixels) -> bool:
     return bool((frame == SAFE).all())
 
 
+def wait(one: Running, camera: FakeOutput, condition: Callable[[], object]) -> None:
+    """Until something holds of what was sent; else what the session was like."""
+    with camera.changed:
+        assert camera.changed.wait_for(condition, PATIENCE), (one.session.status(), one.messages, len(camera.frames))
+
+
 def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutput:
     one.session.start_camera(settings or CameraSettings(width=64, height=48, rate=100))
     return one.cameras[-1]
@@ -39,17 +48,17 @@ def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(ru
     one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))
     camera = camera_of(one)
     for round_ in range(2):
-        camera.wait(lambda: holds(camera.frames[-1], HIDDEN) if camera.frames else False)
+        wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN) if camera.frames else False)
         process = one.session.status().worker.process_id
         assert process is not None
         os.kill(process, signal.SIGKILL)
         one.wait(lambda: one.session.status().worker.state is not WorkerState.READY)
         down = len(camera.frames) + 1  # one may be on its way
-        camera.wait(lambda: len(camera.frames) > down + 2)
+        wait(one, camera, lambda: len(camera.frames) > down + 2)
         assert is_safe(camera.frames[down]) and one.session.status().camera.safe
         # an edit while it is down
         one.session.apply(asking(row(0, "red"), row(1, f"thing {round_}"), effects=(BlackOut(),)))
-    camera.wait(lambda: holds(camera.frames[-1], HIDDEN))
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
     one.session.stop()
     assert is_safe(camera.frames[0]) and camera.closed >= 1
     assert not [number for number, frame in enumerate(camera.frames) if holds(frame, RAW)]
@@ -57,20 +66,32 @@ def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(ru
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_privacy_effect_counts_at_once(running: Make, paused: bool) -> None:
-    """What was drawn before it is not repeated, not even where the source is paused."""
-    one = running(asking(row(0, "red"), effects=()), a=FakeLiveSource(live=False, count=5000, rate=100))
+def test_a_privacy_effect_counts_at_once(running: Make, monkeypatch: pytest.MonkeyPatch, paused: bool) -> None:
+    """What was drawn before it is not repeated until the first hidden picture is there, however long that takes."""
+    one = running(asking(row(0, "red"), effects=(), mode="locked"), a=FakeLiveSource(live=False, count=5000, rate=100))
     camera = camera_of(one)
-    camera.wait(lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
-    one.session.apply(asking(row(0, "red", visible=False), effects=()))
-    camera.wait(lambda: holds(camera.frames[-1], RAW))
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    one.session.apply(asking(row(0, "red", visible=False), effects=(), mode="locked"))
+    wait(one, camera, lambda: holds(camera.frames[-1], RAW))
     if paused:
         one.session.pause()
-        one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
+        wait(one, camera, lambda: one.session.status().source.state is SourceState.PAUSED)
+    drawing, release, compose = threading.Event(), threading.Event(), Paint.compose
+
+    def waits(self: Paint, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
+        if is_private(self.look.effects):
+            drawing.set()
+            release.wait(15)
+        return compose(self, pixels, mattes, time)
+
+    monkeypatch.setattr(Paint, "compose", waits)
     one.session.apply(asking(row(0, "red"), effects=(BlackOut(),)))
     hiding = len(camera.frames) + 1  # one may be on its way
-    camera.wait(lambda: len(camera.frames) > hiding + 20)
-    camera.wait(lambda: holds(camera.frames[-1], HIDDEN))
+    assert drawing.wait(15)
+    wait(one, camera, lambda: len(camera.frames) > hiding + 5)
+    assert all(is_safe(frame) for frame in camera.frames[hiding:])
+    release.set()
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
     assert not any(holds(frame, RAW) for frame in camera.frames[hiding:])
 
 
@@ -80,10 +101,10 @@ def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
     )
     camera = camera_of(one)
     one.wait(lambda: len(one.pictures) > 10)
-    camera.wait(lambda: len(camera.frames) > 10)
+    wait(one, camera, lambda: len(camera.frames) > 10)
     assert all(is_safe(frame) for frame in camera.frames) and one.session.status().camera.safe
     one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake")))
-    camera.wait(lambda: holds(camera.frames[-1], GREEN))
+    wait(one, camera, lambda: holds(camera.frames[-1], GREEN))
     assert not one.session.status().camera.safe
 
 
@@ -92,16 +113,16 @@ def test_the_safe_picture_is_shown_while_the_source_is_away(running: Make) -> No
     one = running(asking(row(0, "red")), **sources)
     camera = camera_of(one)
     one.wait(lambda: one.pictures and one.session.status().source.state is SourceState.RUNNING)
-    camera.wait(lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
-    camera.wait(lambda: one.session.status().source.state is SourceState.RECONNECTING)
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    wait(one, camera, lambda: one.session.status().source.state is SourceState.RECONNECTING)
     gone = len(camera.frames) + 1
-    camera.wait(lambda: len(camera.frames) > gone)
+    wait(one, camera, lambda: len(camera.frames) > gone)
     assert is_safe(camera.frames[gone])
-    camera.wait(lambda: holds(camera.frames[-1], HIDDEN))  # it is back
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))  # it is back
     one.session.open(SourceSpec(name="b"))
-    camera.wait(lambda: one.session.status().source.state is SourceState.FAILED)
+    wait(one, camera, lambda: one.session.status().source.state is SourceState.FAILED)
     failed = len(camera.frames) + 1
-    camera.wait(lambda: len(camera.frames) > failed + 3)
+    wait(one, camera, lambda: len(camera.frames) > failed + 3)
     assert all(is_safe(frame) for frame in camera.frames[failed:])
 
 
@@ -109,7 +130,7 @@ def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown(HIDDEN)
     camera = camera_of(one, CameraSettings())
-    camera.wait(lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
     status = one.session.status().camera
     assert (status.active, status.width, status.height, status.rate) == (True, 64, 48, 100.0)
     one.session.stop()
@@ -121,9 +142,9 @@ def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
 def test_another_camera_takes_the_place_of_the_first(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     first = camera_of(one)
-    first.wait(lambda: first.frames)
+    wait(one, first, lambda: first.frames)
     second = camera_of(one, CameraSettings(width=32, height=32, rate=50))
-    second.wait(lambda: second.frames and holds(second.frames[-1], HIDDEN))
+    wait(one, second, lambda: second.frames and holds(second.frames[-1], HIDDEN))
     assert first.closed == 1 and second.frames[0].shape == (32, 32, 3)
     one.session.stop_camera()
     one.wait(lambda: not one.session.status().camera.active)
@@ -139,4 +160,4 @@ def test_a_device_that_holds_its_thread_is_left_by_name() -> None:
     assert camera.blocked.wait(15)
     assert one.session.stop(1.0) == ("clipseg-live virtual camera",)
     camera.release.set()
-    camera.wait(lambda: camera.closed)
+    wait(one, camera, lambda: camera.closed)
