@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import ColourInfo, Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.video.colour import assumed_matrix
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.effects.foreground import transparent
 from clipseg_live.video.writer import VideoWriter
@@ -77,16 +78,21 @@ def nothing_in(path: Path) -> str:
     return f"{path.name} was not written: nothing was found to put into it."
 
 
-class _ProRes(VideoWriter):
+class _AlphaWriter(VideoWriter):
     """Takes frames whose pixels are uint8 RGBA (height, width, 4), straight alpha."""
 
+    def _tags(self, info: SourceInfo) -> ColourInfo:
+        """The matrix is always named: programs that mix such videos guess less alike than players do."""
+        tags = super()._tags(info)
+        return replace(tags, matrix=assumed_matrix(tags.matrix, info.height))
+
+
+class _ProRes(_AlphaWriter):
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         return "prores_ks", "yuva444p10le", {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}
 
 
-class _Vp9(VideoWriter):
-    """Takes frames whose pixels are uint8 RGBA (height, width, 4), straight alpha."""
-
+class _Vp9(_AlphaWriter):
     _metadata: ClassVar = {"alpha_mode": "1"}
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:

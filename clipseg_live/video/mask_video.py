@@ -163,6 +163,7 @@ class _GreyWriter(VideoWriter):
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         encoder, pixel_format, options = super()._encoding(info)
         if self.codec == "ffv1":
+            options.pop("slices", None)  # a picture of one pixel has no four
             return encoder, "gray", options
         return encoder, pixel_format, {**options, "g": KEY_EVERY}
 

@@ -28,7 +28,7 @@ SHOWN = 24
 """Pictures on a sheet, at most."""
 _KEPT = 2 * SHOWN
 _WIDE, _HIGH = 336, 252
-_SHEET_WIDTH = 1440
+_SHEET_WIDTH = 1464
 _MARGIN, _GAP = 36, 16
 _GROUND, _CARD, _BRIGHT, _DIM = (15, 16, 18), (28, 29, 33), (238, 239, 242), (150, 153, 162)
 _EFFECTS = (Tint(), Outline(width=0.7))
