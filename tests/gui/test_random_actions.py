@@ -1,0 +1,63 @@
+"""Whatever a person does to the window, in whatever order: it holds, and shows what the session runs with.
+
+More of the same is done by ``scripts/reliability/window_actions.py``.
+"""
+
+import multiprocessing
+from collections import Counter
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.assemble import live
+from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.core.settings import EngineSettings
+from clipseg_live.gui.prompt_panel import PromptPanel
+from tests.gui.conftest import FakeServices
+from tests.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
+from tests.live_engine import fake
+from tests.unit.pipeline.test_worker import shared_blocks
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+
+
+def test_whatever_is_done_the_window_holds(qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory) -> None:
+    done: Counter[str] = Counter()
+
+    def make(faults: Faults, numbers: list[int]) -> Monkey:
+        return Monkey(tmp_path_factory.mktemp("window"), FakeServices().real, faults, numbers=numbers)
+
+    run_machine(window_machine(make, ACTIONS, done), examples=3, steps=50)
+    assert done.total() >= 100 and len(done) > 15
+
+
+def test_a_fault_is_found(
+    qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards of rows that were deleted stay behind, as a bug might have it."""
+    monkeypatch.setattr(PromptPanel, "_drop_card", lambda self, card: card.hide())
+
+    def make(faults: Faults, numbers: list[int]) -> Monkey:
+        return Monkey(tmp_path_factory.mktemp("window"), FakeServices().real, faults, numbers=numbers)
+
+    machine = window_machine(make, ("type_prompt", "undo_and_redo"), Counter())
+    with pytest.raises(AssertionError, match="cards of rows that are gone"):
+        run_machine(machine, examples=2, steps=20)
+
+
+def test_a_real_session_ends_cleanly_whatever_was_done(
+    qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "make_engine", fake)
+    before, done = shared_blocks(), Counter()
+    settings = LiveSettings(rows=(PromptRow(id=0, text="red"),), engine=EngineSettings(model="shapes"))
+
+    def make(faults: Faults, numbers: list[int]) -> Monkey:
+        session = live.make_session(settings)
+        session.start()
+        session.open(SourceSpec(name="demo:", width=160, height=90))
+        folder = tmp_path_factory.mktemp("window")
+        return Monkey(folder, FakeServices().real, faults, session, numbers, settings)
+
+    run_machine(window_machine(make, ON_A_REAL_SESSION, done), examples=1, steps=50)
+    assert done.total() > 20 and shared_blocks() == before and multiprocessing.active_children() == []
