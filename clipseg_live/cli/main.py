@@ -9,6 +9,7 @@ import typer
 
 from clipseg_live import __version__
 from clipseg_live.cli.bench import bench
+from clipseg_live.cli.camera import camera
 from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export import export
 from clipseg_live.cli.live import live
@@ -48,6 +49,7 @@ def _common(
 
 app.command()(live)
 app.command()(watch)
+app.command()(camera)
 app.command()(export)
 app.command()(bench)
 app.command()(doctor)

@@ -54,7 +54,7 @@ def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(ru
         os.kill(process, signal.SIGKILL)
         one.wait(lambda: one.session.status().worker.state is not WorkerState.READY)
         down = len(camera.frames) + 1  # one may be on its way
-        wait(one, camera, lambda: len(camera.frames) > down + 2)
+        wait(one, camera, lambda down=down: len(camera.frames) > down + 2)
         assert is_safe(camera.frames[down]) and one.session.status().camera.safe
         # an edit while it is down
         one.session.apply(asking(row(0, "red"), row(1, f"thing {round_}"), effects=(BlackOut(),)))
