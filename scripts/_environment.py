@@ -29,7 +29,7 @@ SYSTEM_LIBRARIES = {
     "libfontconfig.so.1": "libfontconfig1",
 }  # fmt: skip
 """Shared libraries that OpenCV and Qt load, and the packages of Debian and Ubuntu that hold them."""
-TEST_PROGRAMS = {"Xvfb": "xvfb", "xdotool": "xdotool"}
+TEST_PROGRAMS = {"Xvfb": "xvfb", "xdotool": "xdotool", "ffmpeg": "ffmpeg"}
 """Programs that the tests start, likewise."""
 
 EXTRAS = ("test",)
