@@ -79,7 +79,7 @@ class _Crew:
         """Tell the members to give up their jobs, and hear them out."""
         self._waiting.clear()
         for member in list(self._members):
-            if member.job is None:
+            if member.job is None or not member.has_job:
                 self._dismiss(member)
             else:
                 member.send("stop")
@@ -127,8 +127,10 @@ class _Crew:
         if not self._waiting:
             self._dismiss(member)
             return
+        member.has_job = False
         member.job, job = self._waiting.popleft()
         self._watch.begun(member.job)
+        member.has_job = True
         member.send("job", job)
 
     def _lose(self, member: "_Member") -> None:
@@ -143,7 +145,7 @@ class _Crew:
 
 
 class _Member:
-    """One process, as the parent sees it. job: the number of what it works on."""
+    """One process, as the parent sees it. job: the number of what it works on, once it ``has_job``."""
 
     def __init__(self, prepare: Prepare, argument: Any, size: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -152,7 +154,7 @@ class _Member:
             target=run_member, args=(theirs, prepare, argument, size), name="clipseg-live export", daemon=True
         )
         self.job: int | None = None
-        self.ready = False
+        self.ready = self.has_job = False
         try:
             self.process.start()
         except BaseException:
