@@ -91,7 +91,7 @@ class AnimationSink(ABC):
         if self._is_full or time >= LONGEST:
             if not self._is_full:
                 self.notices.append(f"{self.path.name} holds the first {LONGEST} seconds: {self.instead}.")
-            self._is_full = True
+            self._is_full, self._until = True, round(LONGEST * self.units)
             return
         begins = round(time * self.units)
         self._until = max(round((time + (frame.duration or _USUAL_DURATION)) * self.units), begins + self.least)

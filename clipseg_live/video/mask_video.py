@@ -19,7 +19,7 @@ from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.folder_sink import FolderSink, slug
 from clipseg_live.video.writer import CONTAINERS, VideoWriter
 
-_QUALITY = 90
+_QUALITY = 100
 _NEUTRAL = 128
 
 
