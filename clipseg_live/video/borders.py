@@ -5,8 +5,10 @@ A blurred mask is a field in 0..255 whose value tells the distance: blurring a s
 width everywhere and clean edges.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,26 +20,49 @@ Bytes = NDArray[np.uint8]
 
 _INSIDE = np.uint8(118)
 """The least value of a field within its mask, just outside the border: even a mask of one pixel gets its line."""
+_WINDOW = np.ones((3, 3), np.uint8)
 
 
-def blurred(mask: Bytes, deviation: int) -> Bytes:
-    """The field of a mask, uint8 of 0 and 255, for a deviation in pixels: uint8, the same shape.
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """A blurred mask, uint8 (h, w), valid until the next one is made in this thread, and what it was made from.
+
+    scale: what it was computed smaller by. small, covered: the field and the mask on that smaller grid, uint8.
+    """
+
+    values: Bytes
+    scale: int
+    small: Bytes
+    covered: Bytes
+
+    def marks(self, least: int, most: int) -> Bytes:
+        """Where values, once ``filled``, may lie from ``least`` to ``most``, which are below and above those just
+        outside the border: uint8 on the smaller grid, 255 there and elsewhere 0."""
+        high_enough = cv2.bitwise_or(cv2.inRange(self.small, least, 255), cv2.inRange(self.covered, 1, 255))
+        marks = cv2.bitwise_and(high_enough, cv2.inRange(self.small, 0, most))
+        if self.scale > 1:  # values lie between those around them in the small field, which rises slowly
+            marks = cv2.dilate(marks, _WINDOW)
+        return np.asarray(marks, np.uint8).reshape(self.small.shape)
+
+
+def blurred(mask: Bytes, deviation: int) -> Field:
+    """The field of a mask, uint8 of 0 and 255, for a deviation in pixels. The mask is as many pixels high and wide as
+    ``shrinkage`` of the deviation divides.
 
     A mask that touches the picture's edge goes on beyond it.
     """
-    shrink = _shrink(deviation)
-    if shrink == 1:
-        return _smooth(mask, float(deviation))
-    height, width = mask.shape
-    if height % shrink or width % shrink:
-        mask = np.pad(mask, ((0, -height % shrink), (0, -width % shrink)), mode="edge")
-    size = mask.shape[1] // shrink, mask.shape[0] // shrink
-    small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
+    scale = shrinkage(deviation)
+    if scale == 1:
+        values = _smooth(mask, float(deviation))
+        return Field(values, 1, values, mask)
+    size = mask.shape[1] // scale, mask.shape[0] // scale
+    covered = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8).reshape(size[::-1])
     # Shrinking and growing blur as well: by the variance of a box, and of a tent.
-    rest = deviation**2 - (shrink**2 - 1) / 12 - shrink**2 / 6
-    field = SCRATCH.take("field", mask.shape)
-    cv2.resize(_smooth(small, rest**0.5 / shrink), mask.shape[::-1], dst=field, interpolation=cv2.INTER_LINEAR)
-    return field[:height, :width]
+    rest = deviation**2 - (scale**2 - 1) / 12 - scale**2 / 6
+    small = _smooth(covered, rest**0.5 / scale)
+    values = SCRATCH.take("field", mask.shape)
+    cv2.resize(small, mask.shape[::-1], dst=values, interpolation=cv2.INTER_LINEAR)
+    return Field(values, scale, small, covered)
 
 
 def filled(field: Bytes, mask: Bytes) -> Bytes:
@@ -52,12 +77,18 @@ def distances(deviation: int) -> NDArray[np.float64]:
     return np.array([normal.inv_cdf(min(max(value / 255, 0.002), 0.998)) for value in range(256)])
 
 
-def _shrink(deviation: int) -> int:
+def shrinkage(deviation: int) -> int:
     """What a field is computed smaller by; its deviation there is still over one pixel."""
     return (deviation + 1) // 2
 
 
 def _smooth(mask: Bytes, deviation: float) -> Bytes:
-    side = 2 * int(3 * deviation) + 1
-    smooth = cv2.GaussianBlur(mask, (side, side), deviation, borderType=cv2.BORDER_REPLICATE)
+    # twice as quick as GaussianBlur, which rounds more finely in between
+    smooth = cv2.sepFilter2D(mask, -1, *_kernels(deviation), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smooth, np.uint8).reshape(mask.shape)
+
+
+@lru_cache(maxsize=64)
+def _kernels(deviation: float) -> tuple[Any, Any]:
+    kernel = cv2.getGaussianKernel(2 * int(3 * deviation) + 1, deviation)
+    return kernel, kernel

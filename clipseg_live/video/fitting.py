@@ -12,10 +12,9 @@ from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import MatteShape, PromptStyle
 from clipseg_live.video import edges
-from clipseg_live.video.resize import resize_map
+from clipseg_live.video.passing import passing
 from clipseg_live.video.working import Small
 
-_BOX_CELLS = 80
 _HYSTERESIS = 0.1
 """How far the threshold gives way, at full steadiness, to what was there before."""
 _UNSURE = 0.7
@@ -80,7 +79,7 @@ def fit(
 def hard(maps: Maps, styles: Sequence[PromptStyle], height: int, width: int) -> list[Matte]:
     """What reaches the threshold, wholly; the rest not at all. maps: float32 (prompts, h, w) on any grid."""
     return [
-        _bounded((resize_map(each, height, width) >= np.float32(style.threshold)).view(np.uint8) * np.uint8(255))
+        frozen(*passing(each, np.float32(style.threshold), height, width))
         for each, style in zip(maps, styles, strict=True)
     ]
 
@@ -93,16 +92,6 @@ def nothing(height: int, width: int) -> Matte:
 def frozen(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
     alpha.setflags(write=False)
     return Matte(alpha, tuple(boxes))
-
-
-def _bounded(alpha: NDArray[np.uint8]) -> Matte:
-    """With boxes found on a coarser grid."""
-    height, width = alpha.shape
-    side = max(1, max(height, width) // _BOX_CELLS)
-    rows = np.maximum.reduceat(alpha, np.arange(0, height, side), axis=0)
-    found = edges.boxes_of(np.maximum.reduceat(rows, np.arange(0, width, side), axis=1) > 0)
-    boxes = [(x * side, y * side, min(r * side, width), min(b * side, height)) for x, y, r, b in found]
-    return frozen(alpha, boxes)
 
 
 def _thresholds(

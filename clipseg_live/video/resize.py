@@ -62,7 +62,7 @@ class _Ramp:
     @classmethod
     def between(cls, old: int, new: int, part: slice) -> "_Ramp":
         """From ``old`` lines to those of ``new`` that are in ``part``."""
-        above, weights = _positions(old, new)
+        above, weights = positions(old, new)
         above = above[part]
         needed = slice(int(above[0]), min(int(above[-1]) + 2, old))
         return cls(needed, above - needed.start, weights[part])
@@ -90,7 +90,7 @@ class _Ramp:
 
 
 @lru_cache(maxsize=16)
-def _positions(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def positions(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """For each of ``new`` lines the one of ``old`` before it, and how far it lies after that, (new, 1)."""
     centres = ((np.arange(new) + 0.5) * (old / new) - 0.5).clip(0, old - 1)
     above = np.minimum(centres.astype(np.intp), max(old - 2, 0))

@@ -21,7 +21,7 @@ Area = tuple[slice, slice]
 
 _STRIP = 1 << 16
 """Pixels of a strip: what is between stays in the processor's cache."""
-_FLAT_STRIP = 1 << 14
+_FLAT_STRIP = 1 << 15
 """Pixels of a strip that is covered evenly: narrow ones follow the object's outline."""
 
 
@@ -117,10 +117,14 @@ def _extended(plane: Bytes, down: int, across: int) -> Any:
 
 def cover(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
     """Lay a colour over ``drawn`` in place, as far as alpha, uint8 (h, w), and an opacity say. Whole tiles."""
-    _cover_evenly(drawn, alpha == 255, colour, opacity)
+    inside = SCRATCH.take("inside", alpha.shape)
+    cv2.inRange(alpha, 255, 255, dst=inside)
+    _cover_evenly(drawn, inside, colour, opacity)
+    soft = cv2.compare(alpha, inside, cv2.CMP_NE, dst=inside)
+    if not cv2.hasNonZero(soft):
+        return
     keep, add = _soft_tables(colour, opacity)
-    soft = np.asarray(cv2.inRange(alpha, 1, 254), np.uint8).reshape(alpha.shape)
-    for tiles in Tiles.marked(soft, TILE).chunks():
+    for tiles in Tiles.marked(inside, TILE).chunks():
         part = tiles.taken(drawn)
         mix(part, tiles.taken(alpha), keep, add)
         tiles.put(part, drawn)
@@ -134,21 +138,21 @@ def mix(drawn: Pixels, field: Bytes, keep: Bytes, add: Bytes) -> None:
     cv2.add(share, cv2.applyColorMap(field, add), dst=drawn)
 
 
-def _cover_evenly(drawn: Pixels, inside: NDArray[np.bool_], colour: RGB, opacity: float) -> None:
-    """Lay a colour over ``drawn`` in place, ``inside`` and nowhere else."""
-    paint = _paint(colour)
-    height = max(1, _FLAT_STRIP // max(inside.shape[1], 1))
+def _cover_evenly(drawn: Pixels, inside: Bytes, colour: RGB, opacity: float) -> None:
+    """Lay a colour over ``drawn`` in place where ``inside``, uint8 (h, w), is not 0."""
+    paint = _paint(colour, max(_FLAT_STRIP, inside.shape[1]))
+    mixed = SCRATCH.take("mixed", paint.shape)
+    height = max(1, _FLAT_STRIP // inside.shape[1])
     for top in range(0, len(inside), height):
-        strip = inside[top : top + height].view(np.uint8)
+        strip = inside[top : top + height]
         left, first, wide, high = cv2.boundingRect(strip)
         if not wide:
             continue
-        area = slice(first, first + high), slice(left, left + wide)
-        part = drawn[top : top + height][area]
-        flat = (paint if part.size <= paint.size else np.resize(paint, (high * wide, 3)))[: high * wide]
-        mixed = SCRATCH.take("mixed", part.shape)
-        cv2.addWeighted(part, 1 - opacity, flat.reshape(part.shape), opacity, 0, dst=mixed)
-        cv2.copyTo(mixed, strip[area], part)
+        rows, columns, size = slice(top + first, top + first + high), slice(left, left + wide), high * wide
+        part = drawn[rows, columns]
+        there = mixed[:size].reshape(high, wide, 3)
+        cv2.addWeighted(part, 1 - opacity, paint[:size].reshape(high, wide, 3), opacity, 0, dst=there)
+        cv2.copyTo(there, inside[rows, columns], part)
 
 
 @lru_cache(maxsize=64)
@@ -161,9 +165,9 @@ def _soft_tables(colour: RGB, opacity: float) -> tuple[Bytes, Bytes]:
 
 
 @lru_cache(maxsize=32)
-def _paint(colour: RGB) -> Bytes:
-    """A colour for each pixel of a strip, uint8 (pixels, 3)."""
-    paint = np.full((_FLAT_STRIP, 3), colour, np.uint8)
+def _paint(colour: RGB, count: int) -> Bytes:
+    """A colour for each of some pixels, uint8 (count, 3)."""
+    paint = np.full((count, 3), colour, np.uint8)
     paint.setflags(write=False)
     return paint
 

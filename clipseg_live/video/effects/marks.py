@@ -9,8 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 from clipseg_live.core.effects import Glow, Labels, Outline, Tint
 from clipseg_live.core.mattes import Box, Matte
 from clipseg_live.core.settings import RGB
-from clipseg_live.video.borders import blurred, distances, filled
-from clipseg_live.video.effects.canvas import Bytes, Canvas, area_of, grown, lay, scaled, stamp
+from clipseg_live.video.borders import blurred, distances, filled, shrinkage
+from clipseg_live.video.effects.canvas import Bytes, Canvas, area_of, cover, grown, lay, mix, stamp
+from clipseg_live.video.effects.tiles import TILE, Size, Tiles
+from clipseg_live.video.scratch import SCRATCH
 
 _HALO = 1.9
 _FONT_PERCENT = 2.6
@@ -18,32 +20,30 @@ _FONT_PERCENT = 2.6
 
 def tint(canvas: Canvas, effect: Tint) -> None:
     for matte, style in canvas.each():
-        for area in map(area_of, matte.boxes):
-            lay(canvas.picture[area], style.colour, scaled(matte.alpha[area], style.opacity))
+        for drawn, alpha in canvas.parts(matte, 0, TILE):
+            cover(drawn, alpha, style.colour, style.opacity)
 
 
 def outline(canvas: Canvas, effect: Outline) -> None:
     width = max(round(canvas.length(effect.width)), 1)
+    scale = shrinkage(width)
+    tile = max(round(TILE[0] / scale), 1) * scale, max(round(TILE[1] / scale), 1) * scale
     for matte, style in canvas.each():
-        keep_table, add_table = _line_tables(style.colour, style.opacity, width)
-        for box in matte.boxes:
-            area = area_of(grown(box, 3 * width + 3, canvas.size))
-            mask = (matte.alpha[area] >= 128).view(np.uint8) * np.uint8(255)
-            field = filled(blurred(mask, width), mask)
-            keep = np.asarray(cv2.LUT(field, keep_table), np.uint8)
-            add = np.asarray(cv2.applyColorMap(field, add_table), np.uint8)
-            _mix(canvas.picture[area], keep, add)
+        keep, add = _line_tables(style.colour, style.opacity, width)
+        for drawn, alpha in canvas.parts(matte, 3 * width + 3, tile):
+            _draw_line(drawn, alpha, width, tile, keep, add)
 
 
-def _mix(drawn: Bytes, keep: Bytes, add: Bytes) -> None:
-    """``drawn * keep / 255 + add``, in place, for the rows and columns that change."""
-    left, top, wide, high = cv2.boundingRect(cv2.bitwise_not(keep))
-    if not wide:
-        return
-    area = slice(top, top + high), slice(left, left + wide)
-    share = cv2.cvtColor(np.ascontiguousarray(keep[area]), cv2.COLOR_GRAY2RGB)
-    cv2.multiply(drawn[area], share, dst=share, scale=1 / 255)
-    cv2.add(share, add[area], dst=drawn[area])
+def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: Size, keep: Bytes, add: Bytes) -> None:
+    """A line along the border of a matte, in place. Only the tiles that it runs through are worked on."""
+    mask = SCRATCH.take("mask", alpha.shape)
+    cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY, dst=mask)
+    field = blurred(mask, width)
+    seen = np.flatnonzero(keep != 255)
+    for tiles in Tiles.marked(field.marks(int(seen[0]), int(seen[-1])), tile, field.scale).chunks():
+        part = tiles.taken(drawn)
+        mix(part, filled(tiles.taken(field.values), tiles.taken(mask)), keep, add)
+        tiles.put(part, drawn)
 
 
 @lru_cache(maxsize=64)

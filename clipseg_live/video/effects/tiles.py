@@ -40,7 +40,8 @@ class Tiles:
             halves = marks.shape[1] // 2, marks.shape[0] // 2
             marks = np.asarray(cv2.resize(marks, halves, interpolation=cv2.INTER_AREA), np.uint8).reshape(halves[::-1])
         means = np.asarray(cv2.resize(marks, grid, interpolation=cv2.INTER_AREA), np.uint8).reshape(grid[::-1])
-        return cls(*np.nonzero(means), size)  # one mark in the largest tile still has a mean of 1
+        rows, columns = np.nonzero(means)  # one mark in the largest tile still has a mean of 1
+        return cls(rows, columns, size)
 
     def __len__(self) -> int:
         return len(self.rows)

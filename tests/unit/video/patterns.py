@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 
 from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Matte
+from clipseg_live.video.edges import boxes_of
+from clipseg_live.video.fitting import frozen
 
 
 def texture(height: int, width: int, seed: int) -> Pixels:
@@ -36,3 +39,8 @@ def coarse(matte: np.ndarray, tokens: int = 22) -> np.ndarray:
     """A map as the model gives it: means over tokens, interpolated; float32 (1, 352, 352)."""
     means = cv2.resize(matte, (tokens, tokens), interpolation=cv2.INTER_AREA)
     return cv2.resize(means, (352, 352), interpolation=cv2.INTER_LINEAR)[None]
+
+
+def matte_of(alpha: np.ndarray) -> Matte:
+    """uint8 (height, width) as a matte, with boxes around its parts, or one around all where there are many."""
+    return frozen(alpha, boxes_of(alpha > 0))

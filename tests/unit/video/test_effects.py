@@ -32,10 +32,9 @@ from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings import PALETTE, PromptStyle, prompt_styles
 from clipseg_live.video.compose import EffectComposer
-from clipseg_live.video.fitting import _bounded
 from clipseg_live.video.stills import read_image
 from tests.unit.video.clips import make_clip
-from tests.unit.video.patterns import disc, texture
+from tests.unit.video.patterns import disc, matte_of, texture
 
 SIZE = 120, 200
 PICTURE = texture(*SIZE, 1)
@@ -44,7 +43,7 @@ DISC = disc(*SIZE, 70, 60, 30)
 
 
 def mattes_of(*shares: np.ndarray, size: tuple[int, int] = SIZE, own: bool = True) -> Mattes:
-    each = tuple(_bounded((share * 255).round().astype(np.uint8)) for share in shares)
+    each = tuple(matte_of((share * 255).round().astype(np.uint8)) for share in shares)
     maps = np.stack(shares).astype(np.float32) if shares else np.zeros((0, 1, 1), np.float32)
     return Mattes(*size, each, maps, tuple(float(share.max()) for share in shares), own)
 

@@ -95,6 +95,16 @@ def test_an_outline_is_the_plain_line(size, kind, seed, percent):
     assert near(found, plainly_outlined(picture, alpha, STYLE, width))
 
 
+@pytest.mark.parametrize("percent", [0.5, 2.5, 5.0, 8.0])
+def test_a_single_pixel_gets_its_dot(percent):
+    """A mask that blurring washes out altogether is drawn where it is."""
+    picture, alpha = texture(120, 150, 7), np.zeros((120, 150), np.uint8)
+    alpha[63, 97] = alpha[5, 5] = 255
+    found = drawn(Outline(width=percent), [matte_of(alpha)], picture, [STYLE])
+    assert near(found, plainly_outlined(picture, alpha, STYLE, round(1.2 * percent)))
+    assert (found[[63, 5], [97, 5]] != picture[[63, 5], [97, 5]]).any(axis=1).all()
+
+
 @pytest.mark.parametrize("size", [(540, 960), (383, 685)])
 @pytest.mark.parametrize("effect", [Tint(), Outline(), Outline(width=1.6)])
 def test_at_the_size_of_a_frame(size, effect):
