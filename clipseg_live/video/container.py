@@ -83,6 +83,21 @@ def is_cut_short(path: Path) -> bool:
     return False
 
 
+def whole_end(file: BinaryIO, size: int) -> int:
+    """Where the last whole fragment of an ISO media file ends, or what is before the first; 0 for another file."""
+    position = end = 0
+    while position + 8 <= size:
+        file.seek(position)
+        head = file.read(8)
+        length = int.from_bytes(head[:4], "big")
+        if length < 8 or head[4:8] not in _BOXES or position + length > size:
+            break
+        position += length
+        if head[4:8] != b"moof":  # nothing without what it tells of
+            end = position
+    return end
+
+
 def _boxes_end(file: BinaryIO, size: int) -> int:
     """Where the last top-level box of an ISO media file ends (ISO/IEC 14496-12, section 4.2)."""
     position = 0

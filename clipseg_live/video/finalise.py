@@ -15,7 +15,7 @@ from zlib import crc32
 import av
 
 from clipseg_live.core.errors import Failure, SinkError, SourceError
-from clipseg_live.video.container import open_input
+from clipseg_live.video.container import open_input, whole_end
 from clipseg_live.video.place import RECORDING, move_without_replacing
 from clipseg_live.video.writer import CONTAINERS, fast_start_options
 
@@ -82,6 +82,7 @@ def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[P
                     continue
                 if abs(time.time() - entry.stat().st_mtime) < untouched or not plays(entry):
                     continue
+                cut_to_whole(entry)
                 found.append(_renamed(entry, name))
     return found
 
@@ -93,6 +94,18 @@ def plays(path: Path) -> bool:
             return next(container.decode(video=0), None) is not None
     except (SourceError, av.FFmpegError, OSError, ValueError, IndexError):
         return False
+
+
+def cut_to_whole(path: Path) -> None:
+    """Take off what broke off at the end of a file of fragments (MP4, MOV), which decoders complain of. Matroska's end
+    needs nothing. Never raises."""
+    if path.suffix.lower() not in _FRAGMENTED:
+        return
+    with contextlib.suppress(OSError), path.open("rb+") as file:
+        size = os.fstat(file.fileno()).st_size
+        end = whole_end(file, size)
+        if 0 < end < size:
+            os.truncate(file.fileno(), end)
 
 
 class _Stopped(Exception):

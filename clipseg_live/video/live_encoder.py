@@ -1,5 +1,6 @@
 """Encoding while it happens: a packet for every frame at once, a key frame at least every second."""
 
+import contextlib
 from fractions import Fraction
 
 import av
@@ -81,10 +82,14 @@ class LiveEncoder:
         self._change(self.encoder)
         return left
 
-    def change_to(self, encoder: Encoder) -> None:
-        """Go on with another encoder of the same codec, where this one has failed."""
+    def change_to(self, encoder: Encoder) -> list[av.Packet]:
+        """Go on with another encoder of the same codec, where this one has failed; what it still gave away."""
+        left: list[av.Packet] = []
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            left = self._packets(None)
         self._ladder, self._rung = live_options(encoder, self._quality, self._info), 0
         self._change(encoder)
+        return left
 
     def _change(self, encoder: Encoder) -> None:
         options = self._ladder[self._rung]

@@ -23,7 +23,7 @@ from clipseg_live.video.encoders import (
     choose_encoder,
     clock_of,
 )
-from clipseg_live.video.finalise import plays
+from clipseg_live.video.finalise import cut_to_whole, plays
 from clipseg_live.video.live_encoder import LiveEncoder
 from clipseg_live.video.live_sound import LiveSound
 from clipseg_live.video.microphone import Microphone, MicrophoneTrack
@@ -170,6 +170,7 @@ class RecordingWriter:
         if working is None:
             return None
         if keep_partial and self._count and plays(working):
+            cut_to_whole(working)
             return self._place.keep_partial() or working
         self._place.discard()
         return None
@@ -200,9 +201,9 @@ class RecordingWriter:
                 f"The encoder {self.encoder} failed ({getattr(error, 'strerror', None) or error}): "
                 f"{self.path.name} goes on with {software.name}."
             )
-            self._video.change_to(software)
+            left = self._video.change_to(software)
             self.encoder = software.name
-            return self._video.encode(frame.pixels, stamp, ticks)
+            return left + self._video.encode(frame.pixels, stamp, ticks)
 
     def _look_after(self) -> None:
         """Notice a file that was taken away: writing to it goes on without an error on most systems."""

@@ -1,0 +1,137 @@
+"""Clips whose sound clicks where the picture flashes, and what independent programs find in a recording."""
+
+import subprocess
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from clipseg_live.core.frame import Frame, SourceInfo
+
+RATE = 48_000
+CLOCK = Fraction(1, 90_000)
+FLASHES = (Fraction(1, 2), Fraction(13, 10), Fraction(2), Fraction(3))
+SECONDS = 4
+
+
+def flashing(number: int, rate: int = 30) -> bool:
+    return any(int(flash * rate) == number for flash in FLASHES)
+
+
+def picture_at(time: Fraction | None) -> np.ndarray:
+    lit = time is not None and flashing(int(time * 30))
+    return np.full((48, 64, 3), 250 if lit else 20, np.uint8)
+
+
+def clicking_clip(path: Path, sound: str) -> Path:
+    """Four seconds; a picture is bright, and the sound clicks for 10 ms, at each of ``FLASHES``."""
+    wave = np.zeros(RATE * SECONDS, np.int16)
+    tone = (20_000 * np.sign(np.sin(np.arange(480) * 2 * np.pi * 1000 / RATE))).astype(np.int16)
+    for flash in FLASHES:
+        wave[int(flash * RATE) : int(flash * RATE) + 480] = tone
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        track = container.add_stream(sound, rate=RATE)
+        track.layout = "stereo"
+        for number in range(30 * SECONDS):
+            frame = av.VideoFrame.from_ndarray(picture_at(Fraction(number, 30)), "rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(video.encode(frame))
+        heard = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
+        heard.sample_rate, heard.pts = RATE, 0
+        container.mux(track.encode(heard))
+        container.mux(track.encode(None))
+        container.mux(video.encode(None))
+    return path
+
+
+def source(**fields: object) -> SourceInfo:
+    return SourceInfo(**({"name": "x", "width": 64, "height": 48, "rate": Fraction(30), "time_base": CLOCK} | fields))
+
+
+def played(*runs: tuple[int, Fraction | None]) -> list[tuple[Frame, Fraction | None]]:
+    """Frames of a recording: each run plays so many frames of the clip from a time on; None is a pause in the sound."""
+    made: list[tuple[Frame, Fraction | None]] = []
+    for count, start in runs:
+        for step in range(count):
+            heard = None if start is None else start + Fraction(step, 30)
+            number = len(made)
+            made.append((Frame(picture_at(heard), number, Fraction(number, 30), Fraction(1, 30)), heard))
+    return made
+
+
+def flashes_in(path: Path) -> list[float]:
+    found, before = [], False
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            lit = frame.to_ndarray(format="gray").mean() > 120
+            if lit and not before:
+                found.append(float(frame.pts * frame.time_base))
+            before = lit
+    return found
+
+
+def clicks_in(path: Path) -> list[float]:
+    """Found by PyAV, by each frame's own time."""
+    times, loud = [], []
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler("flt", "mono", RATE)
+        for frame in container.decode(audio=0):
+            begin = float(frame.pts * frame.time_base)
+            for part in resampler.resample(frame):
+                samples = np.abs(part.to_ndarray()[0])
+                times.append(begin + np.arange(len(samples)) / RATE)
+                loud.append(samples)
+    return _clicks(np.concatenate(loud), np.concatenate(times))
+
+
+def clicks_heard_by_ffmpeg(path: Path) -> list[float]:
+    """Found in what FFmpeg's own program plays, with the times of the container kept."""
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0",
+               "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert not done.stderr, done.stderr.decode()
+    samples = np.abs(np.frombuffer(done.stdout, np.float32))
+    return _clicks(samples, np.arange(len(samples)) / RATE)
+
+
+def _clicks(samples: np.ndarray, times: np.ndarray) -> list[float]:
+    found: list[float] = []
+    last = -1.0
+    for time in times[samples > 0.2]:
+        if time > last + 0.1:
+            found.append(float(time))
+        last = float(time)
+    return found
+
+
+def probe(path: Path, *entries: str) -> list[str]:
+    """Lines of ffprobe's answer; it has nothing to complain of."""
+    command = ["ffprobe", "-v", "error", *entries, "-of", "csv=p=0", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stderr, done.stderr
+    return [line.strip(",") for line in done.stdout.split()]
+
+
+def times_by_ffprobe(path: Path, kind: str = "v") -> list[float]:
+    lines = probe(path, "-select_streams", kind, "-show_entries", "packet=pts_time")
+    return [float(line.split(",")[0]) for line in lines]
+
+
+def pictures_by_ffmpeg(path: Path, size: tuple[int, int], *before: str) -> np.ndarray:
+    """What FFmpeg's own program decodes: uint8 (count, height, width, 3)."""
+    command = ["ffmpeg", "-v", "error", *before, "-i", str(path), "-fps_mode", "passthrough",
+               "-enc_time_base", "1:90000", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert not done.stderr, done.stderr.decode()
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, *size, 3)
+
+
+def write(writer: object, info: SourceInfo, frames: Sequence[tuple[Frame, Fraction | None]]) -> None:
+    writer.open(info)
+    for frame, heard in frames:
+        writer.write(frame, heard)
+    writer.finish()
