@@ -368,3 +368,39 @@ class FakeReplaySink:
 
     def close(self) -> None:
         self.closed += 1
+
+
+class FakeMicrophone:
+    """A sound device (``video.microphone.Capture``) that says what it is given, block after block; then it waits until
+    it is closed, ends, or is lost.
+
+    blocks: float32 (channels, samples). missing: it cannot be opened.
+    """
+
+    def __init__(
+        self, blocks: Sequence[np.ndarray] = (), *, rate: int = 48_000, lost: bool = False, ends: bool = True,
+        missing: bool = False,
+    ) -> None:  # fmt: skip
+        self.rate, self.channels = rate, 1
+        self._blocks, self._lost, self._ends, self._missing = iter(blocks), lost, ends, missing
+        self.opened = self.closed = 0
+        self.said, self.release = threading.Event(), threading.Event()
+
+    def open(self) -> None:
+        if self._missing:
+            raise SourceError("The fake microphone is not there.")
+        self.opened += 1
+
+    def read(self) -> np.ndarray | None:
+        block = next(self._blocks, None)
+        if block is not None:
+            return block
+        self.said.set()
+        if self._lost:
+            raise SourceError("The fake microphone was lost.")
+        if not self._ends:
+            self.release.wait(20)
+        return None
+
+    def close(self) -> None:
+        self.closed += 1
