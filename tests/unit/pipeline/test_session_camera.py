@@ -16,7 +16,7 @@ from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings import EngineSettings
 from clipseg_live.core.virtual_camera import CameraSettings
 from tests.fakes import SAFE, FakeLiveSource, FakeOutput
-from tests.unit.pipeline.test_session import GREEN, PATIENCE, Paint, Running, asking, row, running
+from tests.unit.pipeline.test_session import GREEN, Paint, Running, asking, row, running
 
 __all__ = ["running"]  # the fixture
 
@@ -36,7 +36,7 @@ def is_safe(frame: Pixels) -> bool:
 def wait(one: Running, camera: FakeOutput, condition: Callable[[], object]) -> None:
     """Until something holds of what was sent; else what the session was like."""
     with camera.changed:
-        assert camera.changed.wait_for(condition, PATIENCE), (one.session.status(), one.messages, len(camera.frames))
+        assert camera.changed.wait_for(condition, 60.0), (one.session.status(), one.messages, len(camera.frames))
 
 
 def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutput:

@@ -1,0 +1,187 @@
+"""``clipseg-live camera`` as a process. The virtual camera is a device that this file registers with pyvirtualcam, in
+the process, by Python's own ``sitecustomize``: the product knows nothing of it."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import Finished, environment
+
+SIZE = (320, 180)
+PATIENCE = 160.0
+SAFE = (10, 200, 30)
+
+DEVICE = """
+import atexit, json, multiprocessing, os, sys
+import pyvirtualcam, pyvirtualcam.camera
+
+class Device:
+    def __init__(self, *, width, height, fps, fourcc, device, **others):
+        if device not in (None, "fake:0"):
+            raise RuntimeError(f"Device {device} does not exist.")
+        self.file = open({path!r}, "wb", buffering=0)
+
+    def send(self, frame):
+        self.file.write(frame.tobytes())
+
+    def close(self):
+        self.file.close()
+
+    def device(self):
+        return "fake:0"
+
+    def native_fourcc(self):
+        return None
+
+pyvirtualcam.camera.BACKENDS.clear()
+pyvirtualcam.register_backend("fake", Device)
+
+@atexit.register
+def tell():
+    if multiprocessing.parent_process() is None:
+        with open({path!r} + ".modules", "w") as file:
+            json.dump([name for name in ("torch", "PySide6", "transformers") if name in sys.modules], file)
+"""
+
+
+class Running:
+    """The command, and what its device was sent."""
+
+    def __init__(self, folder: Path, process: "subprocess.Popen[str]", path: Path) -> None:
+        self.folder, self.process, self.path = folder, process, path
+
+    def frames(self) -> list[np.ndarray]:
+        """uint8 (180, 320, 3) each."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        each = SIZE[0] * SIZE[1] * 3
+        whole = len(data) // each
+        return list(np.frombuffer(data[: whole * each], np.uint8).reshape(whole, SIZE[1], SIZE[0], 3))
+
+    def read(self, words: str) -> list[str]:
+        """Lines of standard output up to one with these words."""
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        for line in self.process.stdout:
+            lines.append(line.rstrip("\n"))
+            if words in line:
+                return lines
+        raise AssertionError((lines, self.process.stderr.read() if self.process.stderr else ""))
+
+    def end(self, number: int = signal.SIGINT) -> Finished:
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return Finished(self.process.returncode, out, err)
+
+    def modules(self) -> list[str]:
+        return json.loads(Path(f"{self.path}.modules").read_text())
+
+
+def command(folder: Path, *arguments: object) -> tuple[list[str], dict[str, str], Path]:
+    site, path = folder / "site", folder / "sent"
+    site.mkdir(exist_ok=True)
+    (site / "sitecustomize.py").write_text(DEVICE.replace("{path!r}", repr(str(path))))
+    line = [sys.executable, "-m", "clipseg_live", "camera", *map(str, arguments)]
+    root = Path(__file__).parents[2]
+    return line, {**environment(), "PYTHONPATH": os.pathsep.join((str(site), str(root)))}, path
+
+
+@contextmanager
+def camera(folder: Path, *arguments: object) -> Iterator[Running]:
+    line, variables, path = command(folder, *arguments)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, cwd=folder, env=variables, stdout=pipe, stderr=pipe, text=True) as process:
+        killer = threading.Timer(PATIENCE, process.kill)
+        killer.start()
+        try:
+            yield Running(folder, process, path)
+        finally:
+            killer.cancel()
+            killer.join()
+            with suppress(ProcessLookupError):
+                process.kill()
+
+
+def worker_of(process: "subprocess.Popen[str]") -> int:
+    """The inference worker is the child that Python has spawned, and not its resource tracker."""
+    children: list[int] = []
+    for task in Path(f"/proc/{process.pid}/task").glob("*/children"):
+        children += [int(child) for child in task.read_text().split()]
+    return next(child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+def holds_raw(frame: np.ndarray) -> bool:
+    """Whether something of the demo scene's lively colours is in it."""
+    return bool((frame.max(axis=2).astype(int) - frame.min(axis=2) > 90).any())
+
+
+def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: Path) -> None:
+    """From the start, through the loading of the model and a kill of the worker, to the end."""
+    Image.new("RGB", (32, 18), SAFE).save(tmp_path / "safe.png")
+    with camera(
+        tmp_path, "demo:", "-p", "red circle", "--effect", "blackout", "--threshold", "0", "--safe", "safe.png",
+        "--width", 320, "--height", 180, "--rate", 15,
+    ) as one:  # fmt: skip
+        first = one.read(": on")
+        assert "the safe picture" in first[-2] or "the safe picture" in first[-1]
+        os.kill(worker_of(one.process), signal.SIGKILL)
+        one.read("the safe picture")
+        one.read(": on")
+        done = one.end(signal.SIGTERM)
+    assert done.code == 0 and "pictures in" in done.out and "killed by signal 9" in done.err.replace("\n", " ")
+    frames = one.frames()
+    safe = [bool((np.abs(frame.astype(int) - SAFE).max() < 3)) for frame in frames]
+    hidden = [not frame.any() for frame in frames]  # with a threshold of 0 everything is black
+    assert safe[0] and any(hidden) and all(a or b for a, b in zip(safe, hidden, strict=True))
+    assert any(safe[hidden.index(True) :]) and one.modules() == []
+
+
+def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
+    line, variables, path = command(tmp_path, "demo:", "-p", "red circle", "--width", 320, "--height", 180)
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(line, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while b"fake:0, 320\xc3\x97180, 30 a second: on" not in seen:
+            seen += os.read(mine, 4096)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # the terminal is gone with its process
+            while part := os.read(mine, 4096):
+                seen += part
+        out, _ = process.communicate(timeout=PATIENCE)
+    os.close(mine)
+    assert process.returncode == 0 and b"pictures in" in out and b"segmented" in seen
+    assert any(holds_raw(frame) for frame in Running(tmp_path, process, path).frames())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["demo:"], 2, "There is no prompt"),
+        (["demo:", "-p", "x", "--width", "640"], 2, "two sides"),
+        (["demo:", "-p", "x", "--fit", "stretch"], 2, "fit"),
+        (["demo:", "-p", "x", "--safe", "no.png"], 1, "no file no.png"),
+        (["demo:", "-p", "x", "--effect", "sparkle"], 2, "no effect"),
+        (["demo:", "-p", "x", "--preset", "sparkle"], 2, "no preset"),
+        (["demo:", "-p", "x", "--session", "s.json"], 2, "not both"),
+        (["demo:nothing", "-p", "x"], 2, "not a demo scene"),
+        (["demo:", "-p", "x", "--device", "other"], 1, "There is no virtual camera"),
+        (["no.mp4", "-p", "x", "--model", "shapes"], 1, "no file"),
+        (["demo:", "-p", "x", "--model", "no/such model"], 1, "model"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(tmp_path: Path, arguments: list[str], code: int, sentence: str) -> None:
+    line, variables, _ = command(tmp_path, *arguments)
+    done = subprocess.run(line, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == code and sentence in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
