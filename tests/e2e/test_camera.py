@@ -140,7 +140,7 @@ def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: P
         done = one.end(signal.SIGTERM)
     assert done.code == 0 and "pictures in" in done.out and "killed by signal 9" in done.err.replace("\n", " ")
     frames = one.frames()
-    safe = [bool((np.abs(frame.astype(int) - SAFE).max() < 3)) for frame in frames]
+    safe = [bool(np.abs(frame.astype(int) - SAFE).max() < 3) for frame in frames]
     hidden = [not frame.any() for frame in frames]  # with a threshold of 0 everything is black
     assert safe[0] and any(hidden) and all(a or b for a, b in zip(safe, hidden, strict=True))
     assert any(safe[hidden.index(True) :]) and one.modules() == []
