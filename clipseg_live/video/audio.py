@@ -154,7 +154,7 @@ def coding_of(stream: av.AudioStream) -> str:
 
 def target_of(suffix: str) -> str:
     """What sound is converted to where it cannot be kept."""
-    return "Opus" if suffix == ".webm" else "AAC"
+    return "Opus" if suffix in (".webm", ".mkv") else "AAC"
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,8 @@ _BLOCK = 1 << 14
 
 
 class PcmTrack:
-    """Adds a stream to a container that is not begun yet, and encodes into it: Opus for ``.webm``, otherwise AAC.
+    """Adds a stream to a container that is not begun yet, and encodes into it: Opus for WebM and Matroska, otherwise
+    AAC.
 
     rate, channels: as near to what is wished as the encoder takes; samples are given in these.
     position: samples written, from the file's beginning. The track begins there, with silence if need be.

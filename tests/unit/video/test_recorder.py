@@ -103,7 +103,7 @@ writer = RecordingWriter(path, codec, encoder="software")
 writer.open(info)
 began, number = time.monotonic(), 0
 while True:
-    at = Fraction(round((time.monotonic() - began) * 90000), 90000)
+    at = Fraction(round((time.monotonic() - began) * 90000) if number else 0, 90000)
     writer.write(Frame(picture(number, 64, 96), number, at), at)
     print(float(at), flush=True)
     number += 1
