@@ -9,7 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from clipseg_live.assemble.batch_names import SUFFIX, refuse_folder_of_inputs, result_names, sources_of
+from clipseg_live.assemble.batch_names import (
+    SUFFIX,
+    TRANSPARENT_SUFFIX,
+    refuse_folder_of_inputs,
+    result_names,
+    sources_of,
+)
 from clipseg_live.assemble.batch_record import Entry, Record, entry_of, sizes_of, written_by
 from clipseg_live.assemble.export import (
     ExportRequest,
@@ -20,10 +26,13 @@ from clipseg_live.assemble.export import (
     run_export,
 )
 from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SinkError, SourceError, UsageError
+from clipseg_live.core.recording import DATA_NAMES
+from clipseg_live.core.settings import DataFormat
 from clipseg_live.model import loading
 from clipseg_live.pipeline import crew
 from clipseg_live.pipeline.export import ExportResult, ExportStopped, Progress
 from clipseg_live.pipeline.stage import StopSwitch
+from clipseg_live.video.data_sinks import open_transparent_sink
 from clipseg_live.video.sinks import open_sink
 
 MaskKind = Literal["jsonl", "png"]
@@ -105,13 +114,14 @@ def plan_batch(
     *,
     suffix: str | None = None,
     masks: MaskKind | None = None,
+    data: Sequence[DataFormat] = (),
     jobs: int = 1,
 ) -> BatchRequest:
     """The exports of these inputs; makes the folder where it is not there yet.
 
     template: an export whose source and output are replaced. suffix: of the results; None: ``.mp4``, and ``.png`` for
-    pictures. masks: JSON lines, or a folder of PNG files, beside each result. Raises UsageError for what cannot be,
-    SinkError for a folder that cannot be made.
+    pictures (``.mov`` of all where they are transparent). masks: JSON lines, or a folder of PNG files, beside each
+    result; data: likewise. Raises UsageError for what cannot be, SinkError for a folder that cannot be made.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs are not possible: give 1 or more.")
@@ -120,14 +130,26 @@ def plan_batch(
     check_settings(template)
     named = sources_of(inputs)
     _make(into)
+    if template.settings.alpha and suffix is None:
+        suffix = TRANSPARENT_SUFFIX
     # One sentence for all, instead of one for each.
-    open_sink(into / f".clipseg-live{suffix or SUFFIX}", codec=template.settings.codec, overwrite=True)
+    example = into / f".clipseg-live{suffix or SUFFIX}"
+    if template.settings.alpha:
+        open_transparent_sink(example, {}, codec=template.settings.codec, overwrite=True)
+    else:
+        open_sink(example, codec=template.settings.codec, overwrite=True)
     record = Record(into)
     record.load()
     names = result_names(named.names, suffix, record.held())
     refuse_folder_of_inputs(inputs, named.names, into, names)
     exports = tuple(
-        replace(template, source=source, output=into / name, masks=_masks_beside(into / name, masks))
+        replace(
+            template,
+            source=source,
+            output=into / name,
+            masks=_masks_beside(into / name, masks),
+            data=tuple((form, _data_beside(into / name, form)) for form in data),
+        )
         for source, name in zip(named.names, names, strict=True)
     )
     return BatchRequest(exports, into, jobs, (*named.notices, *record.notices))
@@ -148,6 +170,11 @@ def _masks_beside(output: Path, kind: MaskKind | None) -> Path | None:
     if kind == "jsonl":
         return output.with_name(f"{output.name}.jsonl")
     return output.with_name(f"{output.name.replace('.', '-')}-masks")  # a folder's name has no suffix
+
+
+def _data_beside(output: Path, form: DataFormat) -> Path:
+    stem = output.name.replace(".", "-")
+    return output.with_name(DATA_NAMES[form].replace(" ", "-").replace("{}", stem))
 
 
 def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
@@ -203,7 +230,7 @@ class _Batch:
                 waiting.append(number)  # the export itself says what is wrong
                 continue
             self._entries[number] = entry
-            held = self._record.entries.get(request.output.name)
+            held = self._record.entries.get(request.result.name)
             ending, sentence = _judged(request, entry, held)
             if ending is None:
                 waiting.append(number)
@@ -226,7 +253,7 @@ class _Batch:
     def _run_beside(self, waiting: Sequence[int]) -> None:
         self._watch.stage("Loading the model in each process")
         exports = [self._batch.exports[number] for number in waiting]
-        places = [(request.source, request.output, request.masks) for request in exports]
+        places = [(request.source, request.output, request.masks, request.data) for request in exports]
         try:
             crew.work_off(self._batch.jobs, prepare, exports[0], places, _CrewWatch(self, waiting))
         except ClipsegLiveError as error:
@@ -258,7 +285,7 @@ class _Batch:
 
     def _finish(self, number: int, outcome: Outcome) -> None:
         request, entry = self._batch.exports[number], self._entries.get(number)
-        held = self._record.entries.get(request.output.name)
+        held = self._record.entries.get(request.result.name)
         if outcome.ending is Ending.DONE and entry is not None:
             self._remember(request, entry.model_copy(update={"files": sizes_of(request)}))
         elif held is not None and held.files is None:
@@ -271,7 +298,7 @@ class _Batch:
 
     def _remember(self, request: ExportRequest, entry: Entry | None) -> None:
         try:
-            self._record.remember(request.output.name, entry)
+            self._record.remember(request.result.name, entry)
         except Failure as error:
             self._notices[str(error)] = None
 
@@ -284,7 +311,7 @@ class _Batch:
 
 def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[Ending | None, str]:
     """What an earlier run has already decided, with the reason; None where there is something to do."""
-    there = os.path.lexists(request.output)
+    there = os.path.lexists(request.result)
     if held is None or not there:
         return None, ""  # where something stands that no run has made, the export says so
     sizes = sizes_of(request)
@@ -295,7 +322,7 @@ def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[E
     changed = "was made with other settings, or of another input"
     if held.digest == entry.digest:
         changed = "has changed since it was made, or something beside it is gone"
-    return Ending.FAILED, f"{request.output} {changed}: use --overwrite to replace it, or another folder."
+    return Ending.FAILED, f"{request.result} {changed}: use --overwrite to replace it, or another folder."
 
 
 class UnusableEngine(Exception):
@@ -369,9 +396,9 @@ def prepare(template: ExportRequest, size: int) -> crew.Work:
     except UnusableEngine as error:
         raise error.reason from error
 
-    def work(places: tuple[str, Path, Path | None], tell: crew.Tell, stop: StopSwitch) -> Any:
-        source, output, masks = places
-        request = replace(template, source=source, output=output, masks=masks)
+    def work(places: tuple[Any, ...], tell: crew.Tell, stop: StopSwitch) -> Any:
+        source, output, masks, data = places
+        request = replace(template, source=source, output=output, masks=masks, data=data)
         outcome = attempt(request, engine, _Seldom(tell), stop)
         return outcome, engine.notices
 

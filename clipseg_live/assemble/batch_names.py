@@ -12,8 +12,8 @@ from clipseg_live.demo.source import PREFIX
 from clipseg_live.video.sources import files_of, is_pattern, videos_of
 from clipseg_live.video.stills import IMAGE_SUFFIXES
 
-SUFFIX, PICTURE_SUFFIX = ".mp4", ".png"
-"""Of results where none is asked for: of videos and of single pictures."""
+SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
+"""Of results where none is asked for: of videos, of single pictures, and of all that are transparent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,9 +136,10 @@ def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], mo
         "effects": [None if file is None else _identity(file) for file in files],
         "framing": request.framing.model_dump(mode="json"),
         "written": sorted(_kind(path) for path in written_by(request)),
+        "data": [form for form, _ in request.data],
         **shapes,
     }
-    known = {"source", "output", "prompts", "settings", "masks", "framing"}
+    known = {"source", "output", "prompts", "settings", "masks", "framing", "data"}
     for field in dataclasses.fields(request):
         if field.name not in known:
             content[field.name] = repr(getattr(request, field.name))
@@ -159,14 +160,18 @@ def _kind(path: Path) -> str:
 
 def written_by(request: ExportRequest) -> list[Path]:
     """The files and folders that an export makes."""
-    return [path for path in (request.output, request.masks) if path is not None]
+    return list(request.outputs)
 
 
 def sizes_of(request: ExportRequest) -> dict[str, Size] | None:
     """What an export has made, by name; None where something of it is not there."""
     found: dict[str, Any] = {}
+    data = [path for _, path in request.data]
     try:
         for path in written_by(request):
+            if path in data and not os.path.lexists(path):
+                found[path.name] = 0, 0  # nothing was found to put into it
+                continue
             files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
             if not files:
                 return None

@@ -1,10 +1,11 @@
 """Builds a runnable session out of settings: the only place that knows every concrete class."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,16 +17,17 @@ from clipseg_live.core.look import ExportSettings, Look
 from clipseg_live.core.mattes import Label, MatteRequest
 from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.settings import EngineSettings
+from clipseg_live.core.settings import DataFormat, EngineSettings
 from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
 from clipseg_live.pipeline.stage import StopSwitch
 from clipseg_live.video.compose import EffectComposer
+from clipseg_live.video.data_sinks import Chosen, open_data_sink, open_transparent_sink
 from clipseg_live.video.framed import FramedSource
 from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
 from clipseg_live.video.masks import open_mask_sink
-from clipseg_live.video.sinks import open_sink
+from clipseg_live.video.sinks import StillWriter, VideoWriter, open_sink
 from clipseg_live.video.sources import open_source
 
 if TYPE_CHECKING:
@@ -39,16 +41,29 @@ DEMO_SECONDS = Fraction(8)
 class ExportRequest:
     """What a person asked to be exported.
 
-    source: a file, a folder or pattern of pictures, or ``demo:SEED``. masks: a ``.jsonl`` file or a folder.
+    source: a file, a folder or pattern of pictures, or ``demo:SEED``. output: None where only masks or data are wanted.
+    masks: a ``.jsonl`` file or a folder. data: formats, and where each goes.
     framing: what is done to every frame first; masks are of the framed picture.
     """
 
     source: str
-    output: Path
+    output: Path | None
     prompts: tuple[Prompt, ...]
     settings: ExportSettings
     masks: Path | None = None
     framing: Framing = field(default_factory=Framing)
+    data: tuple[tuple[DataFormat, Path], ...] = ()
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Everything that is written."""
+        given = (path for path in (self.output, self.masks) if path is not None)
+        return (*given, *(path for _, path in self.data))
+
+    @property
+    def result(self) -> Path:
+        """What the export is known by: its video or picture, or the first of its data."""
+        return self.outputs[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +123,8 @@ def run_export(
     if request.framing != Framing():
         source = FramedSource(source, request.framing)
     _refuse_own_input(request)
-    sink = open_sink(
-        request.output,
-        codec=settings.codec,
-        quality=settings.quality,
-        overwrite=settings.overwrite,
-        start=settings.start,
-        end=settings.end,
-    )
+    sink = _sink_of(request)
+    _data_of(request, {})  # what cannot be is said before a model is loaded
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         info = source.open()
@@ -123,11 +132,13 @@ def run_export(
         files = find_model(settings.engine) if ready is None else ready.files
         if ready is None:
             on_stage(f"Loading {files.name}")
-        masks = None if request.masks is None else _mask_sink(request.masks, request, files)
+        data = _data_of(request, mask_header(request, files))
         if ready is None:
             ready = load_engine(files, settings.engine, prompts)
-        on_stage(f"Exporting to {request.output.name}")
-        composer = stack.enter_context(closing(EffectComposer(drawn_of(settings.look))))
+        on_stage(f"Exporting to {request.result.name}")
+        composer = None
+        if sink is not None:
+            composer = stack.enter_context(closing(EffectComposer(drawn_of(settings.look))))
         export = Export(
             source,
             info,
@@ -136,7 +147,7 @@ def run_export(
             composer,
             sink,
             prompts,
-            data=() if masks is None else (masks,),
+            data=data,
             labels=labels_of(request),
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
@@ -144,8 +155,12 @@ def run_export(
         if stop is not None:
             stop.on_stop(export.request_stop)
         result = export.run()
-    padding = f"{request.output.name} repeats its last line or column: H.264 takes only even sizes."
-    return FinishedExport(result, (*ready.notices, *sink.notices, *([padding] if sink.padded else [])))
+    notices = [*ready.notices, *(notice for each in data for notice in each.notices)]
+    if sink is not None:
+        notices += sink.notices
+        if sink.padded:
+            notices.append(f"{sink.path.name} repeats its last line or column: H.264 and H.265 take only even sizes.")
+    return FinishedExport(result, tuple(notices))
 
 
 def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
@@ -156,6 +171,12 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
         raise UsageError(
             f"There are {len(settings.look.styles)} styles for {len(prompts)} prompts: one each is needed."
         )
+    if not request.outputs:
+        raise UsageError("Say where the result goes: a video or picture, masks, or data.")
+    if settings.alpha and request.output is None:
+        raise UsageError("Nothing is there to be transparent: --alpha needs -o, such as -o out.mov.")
+    if settings.codec is not None and request.output is None:
+        raise UsageError(f"There is no video to be coded as {settings.codec}: --codec needs -o.")
     if settings.end is not None and settings.end <= (settings.start or 0):
         raise UsageError("The end must come after the start: nothing lies between --from and --to.")
     return prompts
@@ -180,8 +201,38 @@ def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
     return LookaheadMattes(request) if ahead else CausalMattes(request)
 
 
-def _mask_sink(path: Path, request: ExportRequest, files: loading.ModelFiles) -> MaskSink:
-    return open_mask_sink(path, mask_header(request, files), labels_of(request), request.settings.overwrite)
+def _sink_of(request: ExportRequest) -> VideoWriter | StillWriter | None:
+    """Where the composed picture goes; None where it goes nowhere."""
+    settings = request.settings
+    if request.output is None or settings.alpha:
+        return None
+    return open_sink(
+        request.output,
+        codec=settings.codec,
+        quality=settings.quality,
+        overwrite=settings.overwrite,
+        start=settings.start,
+        end=settings.end,
+    )
+
+
+def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink]:
+    """The sinks that take mattes: the transparent result whole, masks and data of the frames that are chosen."""
+    settings, labels = request.settings, labels_of(request)
+    shaped: dict[str, Any] = {"quality": settings.quality, "start": settings.start, "end": settings.end}
+    whole: list[MaskSink] = []
+    if settings.alpha and request.output is not None:
+        whole.append(
+            open_transparent_sink(request.output, header, labels, settings.overwrite, codec=settings.codec, **shaped)
+        )
+    chosen: list[MaskSink] = []
+    if request.masks is not None:
+        chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite))
+    for form, path in request.data:
+        chosen.append(open_data_sink(form, path, header, labels, settings.overwrite, **shaped))
+    if settings.every > 1 or settings.only_present:
+        chosen = [Chosen(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen]
+    return whole + chosen
 
 
 def labels_of(request: ExportRequest) -> tuple[Label, ...]:
@@ -213,14 +264,18 @@ def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, 
 
 def _refuse_own_input(request: ExportRequest) -> None:
     """No output may be the input, or another output, whatever it is called."""
-    outputs = [request.output] if request.masks is None else [request.output, request.masks]
-    for output in outputs:
+    data = ((f"{form} data", path) for form, path in request.data)
+    named = [("video", request.output), ("masks", request.masks), *data]
+    places = [(name, path) for name, path in named if path is not None]
+    for _, output in places:
         if _same(Path(request.source), output):
             raise UsageError(f"{output} is the input itself: give the result another name.")
-    if request.masks is not None and _same(Path(request.source).parent, request.masks):
-        raise UsageError(f"The input lies in {request.masks}, which the masks would replace: give them another folder.")
-    if len(outputs) == 2 and (_same(*outputs) or os.path.abspath(outputs[0]) == os.path.abspath(outputs[1])):
-        raise UsageError(f"The masks and the video would both be {outputs[0]}: give them two names.")
+    for name, output in places:
+        if output.is_dir() and _same(Path(request.source).parent, output):
+            raise UsageError(f"The input lies in {output}, which the {name} would replace: give them another folder.")
+    for (name, output), (other_name, other) in combinations(places, 2):
+        if _same(output, other) or os.path.abspath(output) == os.path.abspath(other):
+            raise UsageError(f"The {other_name} and the {name} would both be {output}: give them two names.")
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -9,6 +9,7 @@ import typer
 from clipseg_live.cli.export_many import run_many
 from clipseg_live.cli.export_options import (
     check_places,
+    data_from,
     engine_from,
     from_session,
     look_from,
@@ -22,6 +23,10 @@ from clipseg_live.cli.session_option import TrustSession
 _INPUT = (
     "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). With --into "
     "any number of them, and folders and patterns of videos."
+)
+_DATA = (
+    "Also write jsonl, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
+    "animation-webp, animation-gif or sheet (see docs/data.md); repeat; with --into: FORMAT alone. -o may be left out."
 )
 _ONCE = "once for all prompts, or once for each in their order"
 
@@ -130,6 +135,17 @@ def export(
             help="Masks as JSON lines, or a folder of PNG files; with --into: jsonl or png, beside each result.",
         ),
     ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORMAT:PATH", help=_DATA),
+    ] = None,
+    alpha: Annotated[
+        bool, typer.Option("--alpha", help="OUT is what was found, transparent: .mov, .webm, .webp, .gif or a folder.")
+    ] = False,
+    every: Annotated[int, typer.Option(metavar="N", help="Masks and data of every N-th frame only.")] = 1,
+    only_present: Annotated[
+        bool, typer.Option("--only-present", help="Masks and data only of frames where a prompt is present.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands in a result's place.")] = False,
     keep_partial: Annotated[
         bool, typer.Option("--keep-partial", help="Keep what was done when the input breaks or you stop it.")
@@ -141,7 +157,8 @@ def export(
     from clipseg_live.core.look import ExportSettings
     from clipseg_live.core.settings import DEFAULT_MODEL, validated
 
-    check_places(sources, output, into, suffix, jobs)
+    check_places(sources, output, into, suffix, jobs, data=masks is not None or bool(data))
+    placed = data_from(data or (), many=into is not None)
     engine = only_given(model=model, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
     mattes = only_given(
         smoothing=smoothing, follow=follow, refine=edges, together=together, none_level=none_level, auto_hide=auto_hide
@@ -169,12 +186,13 @@ def export(
         engine.setdefault("model", "shapes" if all(each.startswith("demo:") for each in sources) else DEFAULT_MODEL)
         chosen = engine_from(engine)
     kept = only_given(time=time)
-    settings = validated(ExportSettings, engine=chosen, look=look, matte=matte, **kept, **times, **files)
-    place = output if output is not None else into
-    assert place is not None  # as ``check_places`` has seen
-    request = ExportRequest(sources[0], place, prompts, settings, masks if into is None else None)
+    settings = validated(
+        ExportSettings, engine=chosen, look=look, matte=matte, alpha=alpha, every=every, only_present=only_present,
+        **kept, **times, **files,
+    )  # fmt: skip
+    request = ExportRequest(sources[0], output if into is None else into, prompts, settings)
     request = request if framing is None else replace(request, framing=framing)
     if into is None:
-        run_one(request)
+        run_one(replace(request, masks=masks, data=tuple(placed)))
     else:
-        run_many(sources, into, request, suffix=suffix, masks=masks, jobs=jobs)
+        run_many(sources, into, request, suffix=suffix, masks=masks, data=[form for form, _ in placed], jobs=jobs)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from clipseg_live.assemble.batch import BatchReport, BatchRequest, BatchWatch, Outcome
     from clipseg_live.assemble.export import ExportRequest
+    from clipseg_live.core.settings import DataFormat
     from clipseg_live.pipeline.export import Progress
 
 MASKS = ("jsonl", "png")
@@ -29,6 +30,7 @@ def run_many(
     *,
     suffix: str | None,
     masks: Path | None,
+    data: "Sequence[DataFormat]",
     jobs: int,
 ) -> None:
     """Export all inputs into a folder and report on every one. Raises the errors of core for what concerns all of
@@ -41,7 +43,7 @@ def run_many(
         raise UsageError(
             f"With --into, masks lie beside each result: say --masks jsonl or --masks png, not {kind}."
         )  # fmt: skip
-    batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, jobs=jobs)  # type: ignore[arg-type]
+    batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, data=data, jobs=jobs)  # type: ignore[arg-type]
     with terminated_like_interrupted(), _display(batch) as watch:
         report = run_batch(batch, watch)
     for notice in report.notices:
@@ -77,8 +79,8 @@ def _told(request: "ExportRequest", outcome: "Outcome") -> str:
         seconds = outcome.result.seconds
         rate = outcome.result.frames / seconds if seconds > 0 else 0.0
         frames = _frames(outcome.result.frames)
-        return f"{request.output}: done, {frames} in {seconds:.1f} s ({rate:.1f} frames a second)"
-    where = request.output if outcome.ending is Ending.FINISHED_BEFORE else request.source
+        return f"{request.result}: done, {frames} in {seconds:.1f} s ({rate:.1f} frames a second)"
+    where = request.result if outcome.ending is Ending.FINISHED_BEFORE else request.source
     return f"{where}: {outcome.ending.value}" + (f": {outcome.sentence}" if outcome.sentence else "")
 
 

@@ -9,24 +9,50 @@ if TYPE_CHECKING:
     from clipseg_live.core.live import Framing
     from clipseg_live.core.look import Look, MatteSettings
     from clipseg_live.core.prompts import Prompt
-    from clipseg_live.core.settings import EngineSettings
+    from clipseg_live.core.settings import DataFormat, EngineSettings
 
 
 def check_places(
-    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int
+    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int, data: bool,
 ) -> None:  # fmt: skip
-    """Raises UsageError unless it is clear where the results go."""
+    """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for."""
     from clipseg_live.core.errors import UsageError
 
     if output is not None and into is not None:
         raise UsageError("-o names one result, --into a folder for many: give one of the two.")
     if into is None and len(sources) > 1:
         raise UsageError(f"There are {len(sources)} inputs: give --into FOLDER, which takes a result for each.")
-    if output is None and into is None:
-        raise UsageError("Say where the result goes: -o out.mp4, or --into FOLDER for many inputs.")
+    if output is None and into is None and not data:
+        raise UsageError(
+            "Say where the result goes: -o out.mp4, --into FOLDER for many inputs, or only data: --data coco:FOLDER."
+        )
     for name, given in (("--suffix", suffix is not None), ("--jobs", jobs != 1)):
         if given and into is None:
             raise UsageError(f"{name} is for many inputs: give --into FOLDER as well.")
+
+
+def data_from(given: Sequence[str], many: bool) -> "list[tuple[DataFormat, Path]]":
+    """Formats and places out of ``FORMAT:PATH``; with ``many`` inputs of ``FORMAT`` alone, and the places are empty.
+
+    Raises UsageError.
+    """
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.settings import DATA_FORMATS
+
+    found: list[tuple[DataFormat, Path]] = []
+    for each in given:
+        name, _, path = each.partition(":")
+        form = next((form for form in DATA_FORMATS if form == name), None)
+        if form is None:
+            raise UsageError(f"There is no data format {name!r}: use one of {', '.join(DATA_FORMATS)}.")
+        if many and path:
+            raise UsageError(f"With --into, data lie beside each result: say --data {name}, without a place.")
+        if not many and not path:
+            raise UsageError(f"Say where the data go: --data {name}:PATH.")
+        if many and any(form == other for other, _ in found):
+            raise UsageError(f"--data {name} is given twice: once is enough.")
+        found.append((form, Path(path)))
+    return found
 
 
 def only_given(**options: Any) -> dict[str, Any]:

@@ -22,9 +22,12 @@ def run_one(request: "ExportRequest") -> None:
     result = finished.result
     rate = result.frames / result.seconds if result.seconds > 0 else 0.0
     frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
-    print(f"{request.output}: {frames} in {result.seconds:.1f} s ({rate:.1f} frames a second)")  # noqa: T201
+    print(f"{request.result}: {frames} in {result.seconds:.1f} s ({rate:.1f} frames a second)")  # noqa: T201
     if request.masks is not None:
         print(f"{request.masks}: masks")  # noqa: T201
+    for form, path in request.data:
+        if path.exists():  # where nothing was found, a notice has said that it was not written
+            print(f"{path}: {form}")  # noqa: T201
 
 
 @contextmanager

@@ -51,6 +51,8 @@ class ExportSettings(Frozen):
     time: "causal" gives what a live session in locked mode shows; "lookahead" uses what comes after a frame as well.
     start, end: seconds; frames with start ≤ time < end are exported. None: from the first, to the last.
     quality: 0 (smallest) to 100 (best); ignored by the lossless ffv1.
+    alpha: the result is what was found, with transparency, in place of the picture with its effects.
+    every, only_present: which frames go into masks and data: every N-th, and only those where a prompt is present.
     """
 
     engine: EngineSettings = EngineSettings()
@@ -61,5 +63,8 @@ class ExportSettings(Frozen):
     end: Fraction | None = None
     codec: Codec | None = None
     quality: Annotated[int, Field(ge=0, le=100)] = 70
+    alpha: bool = False
+    every: Annotated[int, Field(ge=1)] = 1
+    only_present: bool = False
     overwrite: bool = False
     keep_partial: bool = False

@@ -1,4 +1,4 @@
-"""Videos with transparency: ProRes 4444 in MOV, VP9 in WebM."""
+"""Videos with transparency, ProRes 4444 in MOV and VP9 in WebM, and single pictures."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +12,7 @@ from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.video.colour import assumed_matrix
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.effects.foreground import transparent
+from clipseg_live.video.sinks import StillWriter
 from clipseg_live.video.writer import VideoWriter
 
 AlphaCodec = Literal["prores", "vp9"]
@@ -21,30 +22,16 @@ KEY_EVERY = "120"
 _SUFFIXES: dict[AlphaCodec, str] = {"prores": ".mov", "vp9": ".webm"}
 
 
-class AlphaVideoSink:
-    """What all drawn mattes cover, with straight alpha: the frames' times, the colours and the sound are the source's.
+class _AlphaSink:
+    """Cuts out what all drawn mattes cover, with straight alpha, and passes it to a writer of RGBA pictures."""
 
-    ProRes 4444: yuva444p10le, its alpha exact. VP9: yuva420p, its alpha as lossy as its colours.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        codec: AlphaCodec,
-        quality: int = 70,
-        overwrite: bool = False,
-        start: Fraction | None = None,
-        end: Fraction | None = None,
-        live: bool = False,
-    ) -> None:
-        """Raises UsageError for another suffix than the codec's, otherwise as ``VideoWriter``."""
-        self.path = Path(path)
-        if self.path.suffix.lower() != _SUFFIXES[codec]:
-            name = "ProRes" if codec == "prores" else "VP9"
-            raise UsageError(f"{self.path.name} cannot hold {name} with alpha: name a {_SUFFIXES[codec]} file for it.")
-        made = _ProRes if codec == "prores" else _Vp9
-        self._writer = made(path, codec, quality, overwrite, start, end, live)
+    def __init__(self, writer: VideoWriter | StillWriter) -> None:
+        self._writer = writer
         self._count = 0
+
+    @property
+    def path(self) -> Path:
+        return self._writer.path
 
     @property
     def notices(self) -> list[str]:
@@ -71,6 +58,39 @@ class AlphaVideoSink:
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         return self._writer.abandon(keep_partial)
+
+
+class AlphaVideoSink(_AlphaSink):
+    """What all drawn mattes cover, with straight alpha: the frames' times, the colours and the sound are the source's.
+
+    ProRes 4444: yuva444p10le, its alpha exact. VP9: yuva420p, its alpha as lossy as its colours.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        codec: AlphaCodec,
+        quality: int = 70,
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        """Raises UsageError for another suffix than the codec's, otherwise as ``VideoWriter``."""
+        path = Path(path)
+        if path.suffix.lower() != _SUFFIXES[codec]:
+            name = "ProRes" if codec == "prores" else "VP9"
+            raise UsageError(f"{path.name} cannot hold {name} with alpha: name a {_SUFFIXES[codec]} file for it.")
+        made = _ProRes if codec == "prores" else _Vp9
+        super().__init__(made(path, codec, quality, overwrite, start, end, live))
+
+
+class AlphaPictureSink(_AlphaSink):
+    """The one frame of a source as a PNG with straight alpha."""
+
+    def __init__(self, path: str | Path, overwrite: bool = False) -> None:
+        """Raises as ``StillWriter``."""
+        super().__init__(StillWriter(path, overwrite=overwrite))
 
 
 def nothing_in(path: Path) -> str:

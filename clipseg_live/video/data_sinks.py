@@ -9,8 +9,8 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import MaskSink
-from clipseg_live.core.settings import DataFormat
-from clipseg_live.video.alpha_video import AlphaCodec, AlphaVideoSink
+from clipseg_live.core.settings import Codec, DataFormat
+from clipseg_live.video.alpha_video import AlphaCodec, AlphaPictureSink, AlphaVideoSink
 from clipseg_live.video.animation import GifAnimation, WebpAnimation
 from clipseg_live.video.coco import CocoSink
 from clipseg_live.video.effects.canvas import area_of
@@ -79,15 +79,38 @@ def open_data_sink(
             return _FOLDERS[form](path, header, labels, overwrite)
 
 
-def transparent_format(path: str | Path) -> DataFormat:
-    """The format with transparency that a name alone asks for; a folder gets PNG pictures. Raises UsageError."""
-    suffix = "" if Path(path).is_dir() else Path(path).suffix.lower()
-    if suffix not in _BY_SUFFIX:
+def open_transparent_sink(
+    path: str | Path,
+    header: Mapping[str, Any],
+    labels: Sequence[Label] = (),
+    overwrite: bool = False,
+    *,
+    codec: Codec | None = None,
+    quality: int = 70,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+) -> MaskSink:
+    """The sink with transparency that a name alone asks for, not yet opened: ``.mov`` (ProRes 4444), ``.webm`` (VP9),
+    ``.webp`` or ``.gif`` (moving pictures), ``.png`` for a source of one frame, a folder for PNG pictures.
+
+    Raises UsageError for another name, or a codec that the name does not mean; otherwise as ``open_data_sink``.
+    """
+    path = Path(path)
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix not in _BY_SUFFIX and suffix != ".png":
         raise UsageError(
-            f"{Path(path).name} cannot be transparent: name a .mov (ProRes 4444), .webm (VP9), .webp or .gif file, "
-            "or a folder for PNG pictures."
+            f"{path.name} cannot be transparent: name a .mov (ProRes 4444), .webm (VP9), .webp or .gif file, a .png "
+            "for a single picture, or a folder for PNG pictures."
         )
-    return _BY_SUFFIX[suffix]
+    if codec is not None and codec != {".mov": "prores", ".webm": "vp9"}.get(suffix):
+        raise UsageError(
+            f"{codec} in {path.name} cannot be transparent: leave out --codec; .mov is ProRes 4444, .webm is VP9."
+        )
+    if suffix == ".png":
+        return AlphaPictureSink(path, overwrite)
+    return open_data_sink(
+        _BY_SUFFIX[suffix], path, header, labels, overwrite, quality=quality, start=start, end=end
+    )
 
 
 class Chosen:

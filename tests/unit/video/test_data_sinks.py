@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.recording import DATA_NAMES
 from clipseg_live.core.settings import DATA_FORMATS
+from clipseg_live.video.alpha_video import AlphaPictureSink, AlphaVideoSink
+from clipseg_live.video.animation import GifAnimation, WebpAnimation
 from clipseg_live.video.categories import Categories
-from clipseg_live.video.data_sinks import Chosen, open_data_sink, transparent_format
+from clipseg_live.video.data_sinks import Chosen, open_data_sink, open_transparent_sink
+from clipseg_live.video.sequences import AlphaSequence
 from tests.fakes import FakeSink
-from tests.unit.video.findings import HEADER, LABELS, findings, mattes_of, write_into
+from tests.unit.video.findings import HEADER, LABELS, findings, mattes_of, union, write_into
 
 INFO, FRAMES, MATTES = findings()
 NAMES = {form: name.replace("{} ", "").replace("{}", "all") for form, name in DATA_NAMES.items()}
@@ -138,11 +142,27 @@ def test_a_name_that_does_not_fit_is_refused_with_the_way_out(
 
 
 def test_names_of_transparent_outputs(tmp_path: Path) -> None:
-    names = {"a.mov": "alpha-prores", "a.WEBM": "alpha-vp9", "a.webp": "animation-webp", "a.gif": "animation-gif"}
-    for name, form in {**names, "folder": "alpha-png"}.items():
-        assert transparent_format(tmp_path / name) == form
+    kinds = {
+        "a.mov": AlphaVideoSink, "a.WEBM": AlphaVideoSink, "a.webp": WebpAnimation, "a.gif": GifAnimation,
+        "folder": AlphaSequence, "a.png": AlphaPictureSink,
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        assert type(open_transparent_sink(tmp_path / name, HEADER)) is kind
     with pytest.raises(UsageError, match=r"name a \.mov .* or a folder"):
-        transparent_format("a.mp4")
+        open_transparent_sink(tmp_path / "a.mp4", HEADER)
+    open_transparent_sink(tmp_path / "a.mov", HEADER, codec="prores")
+    with pytest.raises(UsageError, match=r"h264 in a\.mov cannot be transparent: leave out --codec"):
+        open_transparent_sink(tmp_path / "a.mov", HEADER, codec="h264")
+
+
+def test_a_picture_is_cut_out(tmp_path: Path) -> None:
+    info, frames, mattes = findings(1)
+    sink = open_transparent_sink(tmp_path / "a.png", HEADER)
+    write_into(sink, info, frames, mattes)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert np.array_equal(np.asarray(picture)[..., 3], union(mattes[0]))
+    with pytest.raises(UsageError, match="is a single picture"):
+        open_transparent_sink(tmp_path / "b.png", HEADER).open(INFO)
 
 
 def _fill(folder: str, limit: int, answers) -> None:
