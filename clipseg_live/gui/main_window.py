@@ -54,7 +54,7 @@ class MainWindow(QMainWindow):
             body.recording_bar,
         )
         self.setCentralWidget(body)
-        self.taking_away = TakingAway(session, keeper, body.recording_bar, self.files, services)
+        self.taking_away = TakingAway(session, keeper, body.recording_bar, body.camera_bar, self.files, services)
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
@@ -97,6 +97,7 @@ class MainWindow(QMainWindow):
             self.transport.hide()
         self.status_line.show_status(status)
         self.recording_bar.show_status(status.recording)
+        self.body.camera_bar.show_status(status.camera)
         picture = self._session.picture()
         if picture is not None:
             known = dict(zip(picture.ids, picture.presence, strict=False))
@@ -182,7 +183,8 @@ class MainWindow(QMainWindow):
                 "slower": lambda: bar.faster(-1), "faster": lambda: bar.faster(1),
                 "record": self.recording_bar.toggle, "pause_recording": self.recording_bar.toggle_pause,
                 "recording_options": self.recording_bar.open_options, "replay": self.recording_bar.save_replay,
-                "snapshot": self.recording_bar.snapshot,
+                "snapshot": self.recording_bar.snapshot, "virtual_camera": self.body.camera_bar.toggle,
+                "virtual_camera_options": self.body.camera_bar.open_options,
                 "copy": self.recording_bar.copy, "folder": self.files.ask_folder,
                 "show_folder": self.recording_bar.show_folder, "picture": view.setFocus,
                 "prompts": lambda: self.body.go_to(0), "look": lambda: self.body.go_to(1),
@@ -199,7 +201,7 @@ class MainWindow(QMainWindow):
         menu = QMenu(self)
         for names in (
             ("undo", "redo"), ("open_session", "save_session"),
-            ("recording_options", "replay", "folder", "show_folder"),
+            ("recording_options", "replay", "virtual_camera", "virtual_camera_options", "folder", "show_folder"),
             ("statistics", "diagnostics", "restart"), ("full_screen", "help", "quit"),
         ):  # fmt: skip
             for name in names:

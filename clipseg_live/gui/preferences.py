@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer
 from clipseg_live.core.live import LiveSettings, SourceSpec
 from clipseg_live.core.reach import Outside
 from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.virtual_camera import CameraSettings
 
 MOST_RECENT = 10
 MOST_ALLOWED = 100
@@ -25,7 +26,7 @@ _FILE = "preferences.json"
 class Preferences(BaseModel):
     """recent: sources, newest first; the first of them is opened at the next start. geometry, panels: how the window
     and the parts of it lie, as Qt's own bytes in base 64. folder: where recordings and pictures go, "" for the usual.
-    recording: what is recorded, and how.
+    recording: what is recorded, and how. camera: the virtual one.
     allowed: what sessions may use outside their folders, because the person said so or saved it here, newest first.
     """
 
@@ -37,6 +38,7 @@ class Preferences(BaseModel):
     panels: str = ""
     folder: str = ""
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
+    camera: CameraSettings = Field(default_factory=CameraSettings)
     allowed: tuple[Outside, ...] = ()
 
     def with_source(self, spec: SourceSpec) -> "Preferences":

@@ -19,6 +19,7 @@ class Services:
     has_screen: whether the screen can be a source.
     list_microphones: their names; slow, may raise ClipsegLiveError.
     recover_recordings: gives recordings of a folder that broke off a name of their own, and returns it; slow.
+    list_virtual_cameras: (name for CameraSettings, name for people) of each; slow.
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
@@ -27,13 +28,14 @@ class Services:
     has_screen: Callable[[], bool]
     list_microphones: Callable[[], Sequence[str]]
     recover_recordings: Callable[[Path], Sequence[Path]]
+    list_virtual_cameras: Callable[[], Sequence[tuple[str, str]]]
 
 
 def real_services() -> Services:
     """Those of this application; what they need is loaded when they are first used."""
-    from clipseg_live.assemble import desktop
+    from clipseg_live.assemble import camera, desktop
 
     return Services(
         desktop.list_cameras, desktop.save_snapshot, desktop.crop_of, desktop.has_screen, desktop.list_microphones,
-        desktop.recover_recordings,
+        desktop.recover_recordings, camera.virtual_cameras,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.live import LiveSettings, Message
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.session_file import SUFFIX, OpenedSession, in_words, open_session, outside_of, save_session
+from clipseg_live.core.virtual_camera import CameraSettings
 from clipseg_live.gui.preferences import Keeper
 from clipseg_live.gui.state import Store
 
@@ -38,6 +39,11 @@ class SessionFiles(QObject):
     def recording(self) -> RecordingSettings:
         """What is recorded, and how."""
         return self._keeper.value.recording
+
+    @property
+    def camera(self) -> CameraSettings:
+        """The virtual camera."""
+        return self._keeper.value.camera
 
     def ask_open(self) -> None:
         dialog = self._dialog(self.tr("Open a session"))

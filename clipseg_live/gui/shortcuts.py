@@ -71,6 +71,13 @@ TABLE: tuple[Shortcut, ...] = (
     ),
     Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save the last seconds"), _TAKE, "history"),
     Shortcut(
+        "virtual_camera", ("Ctrl+G",), QT_TRANSLATE_NOOP("Shortcuts", "Start or stop the virtual camera"), _TAKE,
+        "broadcast",
+    ),
+    Shortcut(
+        "virtual_camera_options", ("Ctrl+Alt+G",), QT_TRANSLATE_NOOP("Shortcuts", "Virtual camera options"), _TAKE
+    ),
+    Shortcut(
         "snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save the picture and its masks"), _TAKE, "snapshot"
     ),
     Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy the picture"), _TAKE, "copy"),

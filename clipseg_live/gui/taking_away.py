@@ -1,4 +1,5 @@
-"""What belongs to recordings in a window beside their buttons: their settings, instant replay, and what broke off."""
+"""What belongs to recordings and the virtual camera in a window beside their buttons: their settings, instant replay,
+and what broke off."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,9 @@ from PySide6.QtCore import QObject, Signal
 from clipseg_live.core.live import Message
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.virtual_camera import CameraSettings
 from clipseg_live.gui.bridge import Errand
+from clipseg_live.gui.camera_bar import CameraBar
 from clipseg_live.gui.preferences import Keeper
 from clipseg_live.gui.recording_bar import TOPIC, RecordingBar
 from clipseg_live.gui.services import Services
@@ -16,7 +19,8 @@ from clipseg_live.gui.session_files import SessionFiles
 
 
 class TakingAway(QObject):
-    """Keeps the settings of recordings, hands them to the session, and looks once for recordings that broke off.
+    """Keeps the settings of recordings and of the virtual camera, hands them to the session, and looks once for
+    recordings that broke off.
 
     said: a Message for the person.
     """
@@ -24,13 +28,20 @@ class TakingAway(QObject):
     said = Signal(object)
 
     def __init__(
-        self, session: LiveSession, keeper: Keeper, bar: RecordingBar, files: SessionFiles, services: Services
+        self,
+        session: LiveSession,
+        keeper: Keeper,
+        bar: RecordingBar,
+        camera_bar: CameraBar,
+        files: SessionFiles,
+        services: Services,
     ) -> None:
         super().__init__(bar)
         self._session, self._keeper = session, keeper
         bar.recording_changed.connect(self._change)
         bar.folder_asked.connect(files.ask_folder)
         session.set_replay(keeper.value.recording)
+        camera_bar.changed.connect(self._change_camera)
         folder = bar.recordings_folder()
         self._errand = Errand(lambda: services.recover_recordings(folder), self)
         self._errand.answered.connect(self._recovered)
@@ -42,6 +53,12 @@ class TakingAway(QObject):
         kept = ("replay_seconds", "codec", "encoder", "quality", "sound", "pattern")
         if any(getattr(before, name) != getattr(settings, name) for name in kept):
             self._session.set_replay(settings)
+
+    def _change_camera(self, settings: CameraSettings) -> None:
+        """What is running goes on with other settings."""
+        self._keeper.update(camera=settings)
+        if self._session.status().camera.active:
+            self._session.start_camera(settings)
 
     def _recovered(self, paths: Sequence[Path]) -> None:
         if paths:

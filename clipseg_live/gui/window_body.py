@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QTabWidget, QToolB
 from clipseg_live.core.live import SourceSpec
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import theme
+from clipseg_live.gui.camera_bar import CameraBar
 from clipseg_live.gui.canvas import Canvas
 from clipseg_live.gui.controls import line, tool_button
 from clipseg_live.gui.help_line import HelpLine
@@ -52,6 +53,7 @@ class WindowBody(QWidget):
         self.recording_bar = RecordingBar(
             session, self.canvas, services, lambda: store.settings, lambda: files.folder, lambda: files.recording, self
         )
+        self.camera_bar = CameraBar(session, services, lambda: files.camera, self)
         self.panel_button = tool_button("panel", self.tr("Show or hide the panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -128,6 +130,7 @@ class WindowBody(QWidget):
         row.addWidget(self.source_menu)
         row.addWidget(self.framing_menu)
         row.addStretch(1)
+        row.addWidget(self.camera_bar)
         row.addWidget(self.recording_bar)
         row.addWidget(self.panel_button)
         row.addWidget(self.menu_button)

@@ -54,6 +54,7 @@ class FakeServices:
 
     def __init__(self) -> None:
         self.cameras: Sequence[tuple[str, str]] = (("camera:0", "Front Camera"), ("camera:1", "Desk Camera"))
+        self.virtual_cameras: Sequence[tuple[str, str]] = (("/dev/video9", "clipseg-live"),)
         self.camera_problem: Exception | None = None
         self.snapshot_problem: Exception | None = None
         self.snapshots: list[tuple[Path, object, LiveSettings]] = []
@@ -63,7 +64,7 @@ class FakeServices:
         self.recovered: Sequence[Path] = ()
         self.real = Services(
             self._cameras, self._snapshot, self._crop, lambda: self.screen, lambda: self.microphones,
-            lambda folder: self.recovered,
+            lambda folder: self.recovered, lambda: self.virtual_cameras,
         )  # fmt: skip
 
     def _cameras(self) -> Sequence[tuple[str, str]]:

@@ -22,6 +22,7 @@ from clipseg_live.core.live import (
     WorkerStatus,
 )
 from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.virtual_camera import CameraSettings, CameraStatus
 
 
 class FakeSession:
@@ -122,6 +123,14 @@ class FakeSession:
         if self.refuses_recording:
             raise SinkError(self.refuses_recording)
         self.asked.append(("save_replay", folder))
+
+    def start_camera(self, settings: CameraSettings) -> None:
+        self.asked.append(("start_camera", settings))
+        self.be(camera=CameraStatus(active=True))
+
+    def stop_camera(self) -> None:
+        self.asked.append(("stop_camera", None))
+        self.be(camera=CameraStatus())
 
     def restart_worker(self) -> None:
         self.asked.append(("restart_worker", None))
