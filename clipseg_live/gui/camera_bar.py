@@ -14,6 +14,10 @@ from clipseg_live.gui.services import Services
 from clipseg_live.gui.widgets import corner_under
 
 
+WORDS_FROM = 900
+"""Pixels of a window's width from which on the button has words beside its icon."""
+
+
 class CameraBar(QWidget):
     """settings: of the virtual camera. changed: other CameraSettings."""
 
@@ -28,7 +32,7 @@ class CameraBar(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session, self._services, self._settings = session, services, settings
-        self._status = CameraStatus()
+        self._status, self._has_room = CameraStatus(), True
         self.options: CameraOptions | None = None
         self.button = tool_button("broadcast", self.tr("Virtual camera"), checkable=True)
         self.button.setIconSize(QSize(theme.ICON + 2, theme.ICON + 2))
@@ -74,8 +78,9 @@ class CameraBar(QWidget):
 
     def show_status(self, status: CameraStatus) -> None:
         """Whether it is on, what it shows, and what is wrong with it."""
-        if status != self._status:
-            self._status = status
+        has_room = self.window().width() >= WORDS_FROM
+        if (status, has_room) != (self._status, self._has_room):
+            self._status, self._has_room = status, has_room
             self._show()
         if self.options is not None:
             self.options.show_status(status)
@@ -85,9 +90,10 @@ class CameraBar(QWidget):
         status = self._status
         words, colour = self._state()
         self.button.setIcon(theme.icon("broadcast", colour, colour))
-        self.button.setText(words)
-        beside = Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-        self.button.setToolButtonStyle(beside if words else Qt.ToolButtonStyle.ToolButtonIconOnly)
+        style = Qt.ToolButtonStyle
+        has_words = bool(words) and self._has_room
+        self.button.setText(f" {words}" if has_words else "")
+        self.button.setToolButtonStyle(style.ToolButtonTextBesideIcon if has_words else style.ToolButtonIconOnly)
         name = self.tr("Stop the virtual camera") if status.active else self.tr("Start the virtual camera")
         self.button.setAccessibleName(name)
         self.button.setAccessibleDescription(words or self.tr("Off"))

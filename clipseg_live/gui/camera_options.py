@@ -59,9 +59,9 @@ class CameraOptions(QFrame):
         if status.active and status.device and status.safe:
             words = self.tr("Shows the safe picture: there is nothing to show yet.") + "\n" + words
         theme.set_kind(self.state, "problem" if status.problem else "muted")
-        self.state.setText(status.problem or words)
+        self.state.setText(status.problem.replace("; ", ";\n") or words)  # a line for each step
         self.state.setVisible(bool(self.state.text()))
-        self.setFixedHeight(self.layout().heightForWidth(WIDTH))
+        self.setFixedHeight(self._grid.totalHeightForWidth(WIDTH))
 
     # ---- what it is made of
 
@@ -69,16 +69,19 @@ class CameraOptions(QFrame):
         self.device = Choice(self.tr("Camera"), self)
         self.device.picked.connect(lambda value: self._edit(device=value))
         self.size_choice = Choice(self.tr("Size"), self)
-        self.size_choice.setToolTip(self.tr("By itself: as the other program asks for it, else as the source has it."))
+        self.size_choice.setToolTip(self.tr("Automatic: as the other program asks for it, else as the source has it."))
         self.size_choice.picked.connect(lambda value: self._edit(width=value[0], height=value[1]))
         self.rate = Choice(self.tr("Rate"), self)
         self.rate.setToolTip(self.size_choice.toolTip())
         self.rate.picked.connect(lambda value: self._edit(rate=value))
         fits = [("letterbox", self.tr("Black bars")), ("fill", self.tr("Fill it"))]
         self.fit = Segments(self.tr("Other shapes"), fits, self)
+        self.fit.setToolTip(self.tr("Where the picture's shape is another than the camera's."))
         self.fit.picked.connect(lambda value: self._edit(fit=value))
         self.safe = QPushButton(self)
         theme.set_kind(self.safe, "value")
+        self.safe.setIcon(theme.icon("image", theme.MUTED))
+        self.safe.setIconSize(theme.icon_size())
         self.safe.clicked.connect(self._ask_safe)
         self.card = IconButton("close", self.tr("Show the plain card in its place"), parent=self)
         self.card.clicked.connect(lambda: self._edit(safe=""))
@@ -96,7 +99,7 @@ class CameraOptions(QFrame):
         self.switch.clicked.connect(self.toggled)
 
     def _lay_out(self) -> None:
-        grid = QGridLayout(self)
+        grid = self._grid = QGridLayout(self)
         grid.setContentsMargins(14, 14, 14, 14)
         grid.setHorizontalSpacing(10)
         grid.setVerticalSpacing(8)
@@ -106,21 +109,21 @@ class CameraOptions(QFrame):
         safe.setSpacing(6)
         safe.addWidget(self.safe, 1)
         safe.addWidget(self.card)
-        rows = (
-            (self.device, self.tr("Camera"), self.device), (self.size_choice, self.tr("Size"), self.size_choice),
-            (self.rate, self.tr("Rate"), self.rate), (self.fit, self.tr("Other shapes"), self.fit),
-            (self.safe, self.tr("Safe picture"), safe),
-        )  # fmt: skip
-        for place, (control, name, item) in enumerate(rows):
+        for place, (control, name) in enumerate(
+            (
+                (self.device, self.tr("Camera")), (self.size_choice, self.tr("Size")), (self.rate, self.tr("Rate")),
+                (self.fit, self.tr("Other shapes")), (self.safe, self.tr("Safe picture")),
+            )
+        ):  # fmt: skip
             label = QLabel(name, self)
             theme.set_kind(label, "muted")
             label.setBuddy(control)
             grid.addWidget(label, place, 0)
-            if isinstance(item, QHBoxLayout):
-                grid.addLayout(item, place, 1)
+            if control is self.safe:
+                grid.addLayout(safe, place, 1)
             else:
-                grid.addWidget(item, place, 1)
-        for place, widget in enumerate((self.note, self.state, self.switch), start=len(rows)):
+                grid.addWidget(control, place, 1)
+        for place, widget in enumerate((self.note, self.state, self.switch), start=grid.rowCount()):
             grid.addWidget(widget, place, 0, 1, 2)
 
     # ---- showing the settings
@@ -133,7 +136,7 @@ class CameraOptions(QFrame):
             cameras.append((settings.device, self.tr("{0} (not there)").format(settings.device)))
         self.device.offer(cameras)
         self.device.show_value(settings.device)
-        itself = self.tr("By itself")
+        itself = self.tr("Automatic")
         sizes: list[tuple[object, str]] = [((None, None), itself), *((size, _size(*size)) for size in SIZES)]
         size = settings.width, settings.height
         if size not in [value for value, _ in sizes]:
@@ -146,8 +149,8 @@ class CameraOptions(QFrame):
         self.rate.offer(rates)
         self.rate.show_value(settings.rate)
         self.fit.show_value(settings.fit)
-        name = Path(settings.safe).name if settings.safe else self.tr("A plain card: “One moment…”")
-        self.safe.setText(self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 215))
+        name = Path(settings.safe).name if settings.safe else self.tr("A card: “One moment…”")
+        self.safe.setText(" " + self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 190))
         self.safe.setAccessibleName(self.tr("Safe picture: {0}").format(name))
         self.safe.setToolTip(settings.safe or self.tr("Choose a picture"))
         self.card.setVisible(bool(settings.safe))
