@@ -2,8 +2,8 @@
 
     python -m scripts.reliability.recordings [--only killed,...] [--rounds 50] [--seed 1]
 
-Run from the checkout's folder. Needs ffmpeg; "a disk that is full" and "a disk that may only be read" need to be root on
-Linux, for they mount a small one.
+Run from the checkout's folder. Needs ffmpeg; disks that fill, or may only be read, need root on Linux, for they mount a
+small one.
 """
 
 import argparse
@@ -55,7 +55,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    print(f"seed {given.seed}\n\n| what happens | tried | as it should be | worst | what else was seen |\n|---|--:|--:|--:|---|")
+    print(f"seed {given.seed}\n")
+    print("| what happens | tried | as it should be | worst | what else was seen |\n|---|--:|--:|--:|---|")
     for name in given.only.split(",") if given.only else SCENES:
         with tempfile.TemporaryDirectory() as folder:
             for row in SCENES[name](Path(folder), given.rounds, random.Random(f"{given.seed} {name}")):
@@ -89,7 +90,8 @@ def killed(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         for path in place.iterdir():
             os.utime(path, (1, 1))
         found = recover(place)
-        again.count([] if len(found) == 2 and not any(judge(path).problems for path in found) else [f"{codec}: {found}"])
+        whole = len(found) == 2 and not any(judge(path).problems for path in found)
+        again.count([] if whole else [f"{codec}: {found}"])
         shutil.rmtree(place)
     yield row
     yield again

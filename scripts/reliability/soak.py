@@ -1,0 +1,185 @@
+"""Record for long: at real rate, and hours by a simulated clock that drives the real threads and the real encoder.
+
+    python -m scripts.reliability.soak real --minutes 30
+    python -m scripts.reliability.soak simulated --hours 8
+
+Prints a line every minute (of real time), and at the end a row of a table with how the memory grew.
+"""
+
+import argparse
+import resource
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from clipseg_live.assemble import live
+from clipseg_live.assemble.recording import recording_tools
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.settings import EngineSettings
+from clipseg_live.pipeline.session import Session
+from scripts.reliability.actor import Actor
+from scripts.reliability.judging import judge
+from tests.live_engine import fake
+
+_AHEAD = Fraction(1)
+"""Seconds of simulated time that the source may be ahead of what is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """hours: of recorded time. megabytes: resident, of the application's process."""
+
+    hours: float
+    megabytes: float
+    dropped: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["real", "simulated"])
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--hours", type=float, default=8.0)
+    parser.add_argument("--rate", type=int, default=10, help="frames a second of the simulated camera")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if given.kind == "real":
+            real(Path(folder), given.minutes)
+        else:
+            simulated(Path(folder), given.hours, given.rate)
+
+
+def real(folder: Path, minutes: float) -> None:
+    """The demo scene at 1280×720, 30 a second, with the small model, in a process of its own."""
+    actor = Actor("demo:", folder, "--engine", "shapes", "--size", "1280x720", "--seconds", str(60 * minutes + 600),
+                  part_seconds=600)  # fmt: skip
+    actor.recorded(0.1)
+    begun, samples = time.monotonic(), []
+    while time.monotonic() < begun + 60 * minutes and actor.process.poll() is None:
+        time.sleep(10)
+        now = actor.now
+        samples.append(Sample(now["seconds"] / 3600, resident(actor.process.pid), now["dropped"]))
+        if len(samples) % 6 == 0:
+            print(f"{samples[-1].hours * 60:.1f} min, {samples[-1].megabytes:.0f} MB, {now['display']:.1f} a second",
+                  flush=True)  # fmt: skip
+    passed, recorded = time.monotonic() - begun, actor.now["seconds"]
+    actor.stop()
+    report("real rate", samples, recorded, [judge(path).problems for path in sorted(folder.iterdir())])
+    print(f"recorded {recorded:.1f} s in {passed:.1f} s; left behind: {actor.left}")
+
+
+def simulated(folder: Path, hours: float, rate: int) -> None:
+    """A camera whose clock runs as fast as what it shows is written; in this process."""
+    camera = SimulatedCamera(rate)
+    session = Session(
+        LiveSettings(rows=(PromptRow(id=0, text="red"),), engine=EngineSettings(model="fake")),
+        open_source=lambda spec: camera,
+        frame_filter=live.framed,
+        make_composer=live.make_composer,
+        make_matting=live.make_matting,
+        make_engine=fake,
+        recording_tools=recording_tools(),
+        make_camera=live.make_camera,
+    )
+    camera.written = lambda: session.status().recording.seconds
+    session.start()
+    session.open(SourceSpec(name="simulated"))
+    while session.picture() is None:
+        time.sleep(0.02)
+    session.start_recording(folder, RecordingSettings(pattern="r", part_seconds=3600))
+    camera.recording.set()
+    samples: list[Sample] = []
+    told = time.monotonic()
+    while (status := session.status().recording).seconds < hours * 3600 and status.active:
+        time.sleep(1)
+        samples.append(Sample(status.seconds / 3600, resident(None), status.dropped))
+        if time.monotonic() > told + 60:
+            told = time.monotonic()
+            print(f"{samples[-1].hours:.2f} h, {samples[-1].megabytes:.0f} MB, {status.dropped} dropped", flush=True)
+    recorded, clock = session.status().recording.seconds, float(camera.time)
+    camera.recording.clear()  # at real rate again
+    session.stop_recording()
+    while session.status().recording.active:
+        time.sleep(0.05)
+    left = session.stop()
+    files = sorted(folder.iterdir())
+    report("simulated clock", samples, recorded, [judge(path).problems for path in files])
+    print(f"{len(files)} files; the camera's clock {clock:.2f} s, recorded {recorded:.2f} s; left behind: {left}")
+
+
+class SimulatedCamera:
+    """A live source of 160×90 whose frames come as soon as what is recorded is less than a second behind them."""
+
+    live = True
+
+    def __init__(self, rate: int) -> None:
+        self.rate, self.number = rate, 0
+        self.recording = threading.Event()
+        self.written = lambda: 0.0
+        self._begun = Fraction(0)
+        self._tick = threading.Event()
+        self._closed = False
+
+    @property
+    def time(self) -> Fraction:
+        return Fraction(self.number, self.rate)
+
+    def open(self) -> SourceInfo:
+        return SourceInfo("simulated", 160, 90, Fraction(self.rate), Fraction(1, self.rate))
+
+    def read(self) -> Frame:
+        if not self.recording.is_set():
+            self._tick.wait(1 / self.rate)
+            self._begun = self.time
+        else:
+            for _ in range(4000):  # two seconds at the most: then a frame is simply late
+                if self._closed or self.time - self._begun < Fraction(self.written()) + _AHEAD:
+                    break
+                self._tick.wait(0.0005)
+        pixels = np.zeros((90, 160, 3), np.uint8)
+        pixels[:, self.number % 160 :] = (200, 30, self.number % 256)
+        self.number += 1
+        return Frame(pixels, self.number, self.time, Fraction(1, self.rate))
+
+    def seek(self, time: Fraction) -> None: ...
+
+    def controls(self) -> dict[str, float]:
+        return {}
+
+    def set_control(self, name: str, value: float) -> None: ...
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def resident(process_id: int | None) -> float:
+    """Megabytes of memory that a process (this one: None) has in use."""
+    if process_id is None and not Path("/proc/self/statm").exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pages = int(Path(f"/proc/{process_id or 'self'}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def report(name: str, samples: list[Sample], recorded: float, problems: list[tuple[str, ...]]) -> None:
+    """The row of the table: growth is the slope of a line through what came after the first fifth."""
+    late = samples[len(samples) // 5 :]
+    slope = np.polyfit([each.hours for each in late], [each.megabytes for each in late], 1)[0] if len(late) > 2 else 0.0
+    worst = max(each.megabytes for each in samples)
+    found = [problem for each in problems for problem in each]
+    print("| soak | recorded | memory at first, at most | growth an hour | frames dropped | files, problems |")
+    print("|---|--:|--:|--:|--:|---|")
+    print(
+        f"| {name} | {recorded / 3600:.2f} h | {late[0].megabytes:.0f}, {worst:.0f} MB | {slope:+.1f} MB "
+        f"| {samples[-1].dropped} | {len(problems)}, {'; '.join(found) or 'none'} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
