@@ -180,12 +180,12 @@ class RecordingOptions(QFrame):
         self.data.setText(", ".join(chosen) if len(chosen) < 3 else self.tr("{0} formats").format(len(chosen)))
         if not chosen:
             self.data.setText(self.tr("None"))
-        for control, value in (
-            (self.codec, settings.codec), (self.encoder, settings.encoder), (self.quality, float(settings.quality)),
-            (self.parts, (settings.part_seconds, settings.part_bytes)), (self.on_change, settings.on_change),
-            (self.replay, settings.replay_seconds),
-        ):  # fmt: skip
-            control.show_value(value)  # type: ignore[attr-defined]
+        self.codec.show_value(settings.codec)
+        self.encoder.show_value(settings.encoder)
+        self.quality.show_value(float(settings.quality))
+        self.parts.show_value((settings.part_seconds, settings.part_bytes))
+        self.on_change.show_value(settings.on_change)
+        self.replay.show_value(settings.replay_seconds)
         self.quality.setEnabled(settings.codec not in ("ffv1", "prores"))
         self._show_sound()
         if not self.pattern.hasFocus():
