@@ -93,7 +93,7 @@ class RecordingOptions(QFrame):
             ("h264", "H.264 (MP4)"), ("h265", "H.265 (MP4)"), ("av1", "AV1 (MP4)"), ("vp9", "VP9 (WebM)"),
             ("prores", "ProRes (MOV)"), ("ffv1", self.tr("FFV1, lossless (MKV)")),
         ])  # fmt: skip
-        encoders = [("auto", self.tr("The machine's own")), ("software", self.tr("Software"))]
+        encoders: list[tuple[object, str]] = [("auto", self.tr("The machine's own")), ("software", self.tr("Software"))]
         self.encoder = self._segments(self.tr("Encoder"), encoders, "encoder")
         self.quality = SlideField(
             self.tr("Quality"), bare=True, default=70, low=0, top=100, write="{:.0f}".format, parent=self
@@ -108,20 +108,20 @@ class RecordingOptions(QFrame):
         self.pattern.editingFinished.connect(self._take_pattern)
         self.problem = small_label("", self)
         self.parts = Choice(self.tr("New part"), self)
-        names = (
+        lengths = (
             self.tr("Never"), self.tr("Every 5 minutes"), self.tr("Every 15 minutes"), self.tr("Every hour"),
             self.tr("Every 1 GB"), self.tr("Every 4 GB"),
         )  # fmt: skip
-        self.parts.offer(list(zip(PARTS, names, strict=True)))
+        self.parts.offer(tuple(zip(PARTS, lengths, strict=True)))
         self.parts.picked.connect(lambda value: self._edit(part_seconds=value[0], part_bytes=value[1]))
-        changes = [("letterbox", self.tr("Fit it in")), ("part", self.tr("New part"))]
+        changes: list[tuple[object, str]] = [("letterbox", self.tr("Fit it in")), ("part", self.tr("New part"))]
         self.on_change = self._segments(self.tr("Another size"), changes, "on_change")
         self.replay = self._choice(self.tr("Instant replay"), "replay_seconds")
         self.replay.offer([
             (seconds, self.tr("Off") if not seconds else self.tr("The last {0} seconds").format(f"{seconds:g}"))
             for seconds in REPLAYS
         ])  # fmt: skip
-        self.folder = QPushButton(self, text=self.fontMetrics().elidedText(folder, Qt.TextElideMode.ElideMiddle, 250))
+        self.folder = QPushButton(self.fontMetrics().elidedText(folder, Qt.TextElideMode.ElideMiddle, 250), self)
         theme.set_kind(self.folder, "value")
         self.folder.setAccessibleName(self.tr("Folder: {0}").format(folder))
         self.folder.setToolTip(folder)
