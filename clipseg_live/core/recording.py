@@ -30,6 +30,10 @@ DATA_NAMES: dict[DataFormat, str] = {
     "sheet": "{} sheet.png",
 }  # fmt: skip
 """How the data of a recording are called, beside its stem; those without a suffix are folders."""
+WITH_PICTURES: tuple[DataFormat, ...] = (
+    "coco", "yolo", "alpha-prores", "alpha-vp9", "alpha-png", "alpha-webp", "animation-webp", "animation-gif", "sheet",
+)  # fmt: skip
+"""Data that hold the source's own pixels, without any effect."""
 DEFAULT_PATTERN = "clipseg-live {date} {time}"
 _LONGEST_NAME = 120
 _FIELDS = ("date", "time", "prompts", "source")
@@ -60,6 +64,11 @@ class RecordingSettings(Frozen):
     part_bytes: Annotated[int, Field(ge=1_000_000)] | None = None
     on_change: OnChange = "letterbox"
     replay_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+
+    @property
+    def untouched(self) -> bool:
+        """Whether any file shows the source as it is, whatever effects hide."""
+        return "camera" in self.tracks or any(form in WITH_PICTURES for form in self.data)
 
     @field_validator("tracks", "data")
     @classmethod

@@ -70,8 +70,8 @@ class Outputs:
                 on_end=lambda done, errors: self._ended(recording, done, errors),
             )
             self._recording = recording
-        if "camera" in settings.tracks and is_private(live.effects):
-            self._say(TOPIC, "The untouched camera is recorded too: nothing is hidden in that file.", "warning")
+        if settings.untouched and is_private(live.effects):
+            self._say(TOPIC, "Files with the untouched picture are recorded too: nothing is hidden in those.", "warning")
         recording.start()
 
     def pause_recording(self) -> None:

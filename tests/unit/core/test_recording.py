@@ -45,6 +45,11 @@ def test_nothing_is_recorded_twice() -> None:
         validated(RecordingSettings, tracks=("camera", "camera"))
 
 
+def test_what_shows_the_untouched_picture_is_known() -> None:
+    assert not RecordingSettings(tracks=("composed", "mattes"), data=("jsonl", "npz", "mask-video")).untouched
+    assert RecordingSettings(tracks=("camera",)).untouched and RecordingSettings(data=("alpha-vp9",)).untouched
+
+
 def test_every_file_of_a_recording_has_a_name_of_its_own() -> None:
     assert set(SUFFIXES) == set(CODECS) and set(DATA_NAMES) == set(DATA_FORMATS)
     settings = RecordingSettings(tracks=("composed", "camera", "mattes"), data=DATA_FORMATS)
