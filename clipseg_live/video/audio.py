@@ -32,7 +32,8 @@ class Sound:
     """Feeds the sound of ``path`` into ``output``, up to whatever time the pictures have reached.
 
     The output's streams are added here, before its header is written. ``notices`` grows by a sentence for each
-    thing a person should know. Damaged sound ends its track, never the video; an error of the disk is raised.
+    thing a person should know. What cannot be decoded is left out, also where packets are copied, so that the result
+    plays whole; worse damage ends a track, never the video; an error of the disk is raised.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
@@ -108,6 +109,8 @@ class Sound:
         self.advance(None)
         for index in list(self._tracks):
             self._guarded(index, None)
+        if any(track.lost for track in self._tracks.values()):
+            self._notices.append(f"The sound of {self._name} is damaged: what could not be played was left out.")
 
     def close(self) -> None:
         """Close the file."""
@@ -164,12 +167,14 @@ def _reason(error: Exception) -> str:
 class Track(ABC):
     """One track: takes packets of the source in their order, None at the end.
 
-    codec: by which the source is coded. target: what it is converted to, "" where packets are copied.
+    codec: by which the source is coded. target: what it is converted to, "" where packets are copied. lost: packets
+    that were left out because they cannot be decoded.
     """
 
     stream: av.AudioStream
     codec = ""
     target = ""
+    lost = 0
 
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         self._zero, self._offset = zero, offset
@@ -178,6 +183,14 @@ class Track(ABC):
     def _wanted(self, time: Fraction) -> bool:
         return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
 
+    def _decoded(self, source: av.AudioStream, packet: av.Packet | None) -> list[av.AudioFrame] | None:
+        """What a packet holds, None where it is damaged."""
+        try:
+            return source.decode(packet)
+        except av.error.InvalidDataError:
+            self.lost += 1
+            return None
+
     @abstractmethod
     def take(self, packet: av.Packet | None) -> None: ...
 
@@ -185,12 +198,12 @@ class Track(ABC):
 class _Copied(Track):
     def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
         self.stream: av.AudioStream = output.add_stream_from_template(source)
-        self._output = output
+        self._source, self._output = source, output
         self._last: int | None = None
         self._next = 0
 
     def take(self, packet: av.Packet | None) -> None:
-        if packet is None:
+        if packet is None or self._decoded(self._source, packet) is None:
             return
         base = packet.time_base
         shift = round((self._zero + self._offset) / base)
@@ -225,7 +238,7 @@ class _Encoded(Track):
         self._reached = Fraction(0)
 
     def take(self, packet: av.Packet | None) -> None:
-        for frame in self._source.decode(packet):
+        for frame in self._decoded(self._source, packet) or ():
             if frame.pts is None or not frame.time_base:
                 time = self._reached
             else:

@@ -37,8 +37,8 @@ def read_image(path: str | Path) -> Pixels:
         if path.stat().st_size == 0:
             raise SourceError(f"{path.name} is empty: it holds not a single byte.")
         with warnings.catch_warnings():
-            # Large pictures are welcome; the limit below speaks for itself.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Large pictures are welcome, the limit below speaks for itself; damage is told in words of our own.
+            warnings.simplefilter("ignore")
             with Image.open(path, formats=_formats()) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     raise SourceError(_too_large(path))
