@@ -71,7 +71,8 @@ class Outputs:
             )
             self._recording = recording
         if settings.untouched and is_private(live.effects):
-            self._say(TOPIC, "Files with the untouched picture are recorded too: nothing is hidden in those.", "warning")
+            told = "Files with the untouched picture are recorded as well: nothing is hidden in them."
+            self._say(TOPIC, told, "warning")
         recording.start()
 
     def pause_recording(self) -> None:
