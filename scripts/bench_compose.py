@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -24,7 +25,7 @@ from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
-from clipseg_live.core.settings import prompt_styles
+from clipseg_live.core.settings import PromptStyle, prompt_styles
 from clipseg_live.demo.scenes import Scene, SceneSettings
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.fitting import hard
@@ -76,7 +77,7 @@ class Whole:
     def __init__(self, pictures: Sequence[Pixels], maps: Maps) -> None:
         numbers = tuple(range(len(maps)))
         self._pictures, self._maps = pictures, maps
-        self._styles = prompt_styles(len(maps), thresholds=[THRESHOLD])
+        self._styles = styles(len(maps))
         self._request = MatteRequest(numbers, numbers, self._styles)
         self._pipeline = MattePipeline()
         self._composer = EffectComposer(Look(effects=EFFECTS, styles=self._styles))
@@ -122,20 +123,21 @@ def print_beside_supervision(rounds: int) -> None:
 
 def ours(picture: Pixels, maps: Maps) -> dict[str, Callable[[], object]]:
     """Our effects on hard masks, ready-made and from the maps."""
-    composer, mattes = hard_masks(picture, maps, EFFECTS)
-
-    def whole() -> object:
-        composer, mattes = hard_masks(picture, maps, EFFECTS)
-        return composer.compose(picture, mattes)
-
-    return {"ours, masks ready-made": lambda: composer.compose(picture, mattes), "ours, from the maps": whole}
+    composer, ready = EffectComposer(Look(effects=EFFECTS, styles=styles(len(maps)))), hard_masks(picture, maps)
+    return {
+        "ours, masks ready-made": lambda: composer.compose(picture, ready),
+        "ours, from the maps": lambda: composer.compose(picture, hard_masks(picture, maps)),
+    }
 
 
-def hard_masks(picture: Pixels, maps: Maps, effects: tuple[AnyEffect, ...]) -> tuple[EffectComposer, Mattes]:
-    styles = prompt_styles(len(maps), thresholds=[THRESHOLD])
+def hard_masks(picture: Pixels, maps: Maps) -> Mattes:
     height, width = picture.shape[:2]
-    mattes = Mattes(height, width, tuple(hard(maps, styles, height, width)), maps)
-    return EffectComposer(Look(effects=effects, styles=styles)), mattes
+    return Mattes(height, width, tuple(hard(maps, styles(len(maps)), height, width)), maps)
+
+
+@lru_cache(maxsize=4)
+def styles(count: int) -> tuple[PromptStyle, ...]:
+    return prompt_styles(count, thresholds=[THRESHOLD])
 
 
 def theirs(picture: Pixels, maps: Maps, supervision: Any) -> dict[str, Callable[[], object]]:

@@ -37,12 +37,18 @@ class Field:
 
     def marks(self, least: int, most: int) -> Bytes:
         """Where values, once ``filled``, may lie from ``least`` to ``most``, which are below and above those just
-        outside the border: uint8 on the smaller grid, 255 there and elsewhere 0."""
-        high_enough = cv2.bitwise_or(cv2.inRange(self.small, least, 255), cv2.inRange(self.covered, 1, 255))
-        marks = cv2.bitwise_and(high_enough, cv2.inRange(self.small, 0, most))
-        if self.scale > 1:  # values lie between those around them in the small field, which rises slowly
-            marks = cv2.dilate(marks, _WINDOW)
-        return np.asarray(marks, np.uint8).reshape(self.small.shape)
+        outside the border: uint8 on the smaller grid, 255 there and elsewhere 0, valid as long as the field."""
+        marks, other = SCRATCH.take("marks", self.small.shape), SCRATCH.take("other marks", self.small.shape)
+        cv2.threshold(self.small, least - 1, 255, cv2.THRESH_BINARY, dst=marks)
+        cv2.threshold(self.covered, 0, 255, cv2.THRESH_BINARY, dst=other)
+        cv2.max(marks, other, dst=marks)
+        cv2.threshold(self.small, most, 255, cv2.THRESH_BINARY_INV, dst=other)
+        cv2.min(marks, other, dst=marks)
+        if self.scale == 1:
+            return marks
+        # values lie between those around them in the small field, which rises too slowly to skip any
+        cv2.dilate(marks, _WINDOW, dst=other)
+        return other
 
 
 def blurred(mask: Bytes, deviation: int) -> Field:

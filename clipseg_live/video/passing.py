@@ -5,6 +5,8 @@ so are the pixels, where all are under it none is; only squares on a border are 
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,13 +18,14 @@ from clipseg_live.video.resize import positions, resized_strips
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-Positions = tuple[NDArray[np.intp], Plane]
-"""What ``resize.positions`` gives."""
+Places = NDArray[np.intp]
 
 _ROUNDING = np.float32(1e-6)
 """By how much rounding may bring what lies between two values over or under both."""
 _BORDER, _FULL = np.uint8(1), np.uint8(255)
-_MANY = 0.1
+_STEP = 4
+_WINDOW = np.ones((_STEP, _STEP), np.uint8)
+_MANY = 0.4
 """Share of pixels on a border above which it is quicker to interpolate all."""
 
 
@@ -36,24 +39,25 @@ def passing(probability: Plane, threshold: np.float32, height: int, width: int) 
     for axis in (0, 1):
         if probability.shape[axis] == 1:  # so that each cell has a next one
             cells = np.repeat(cells, 2, axis=axis)
-    down, across = (positions(old, new) for old, new in zip(probability.shape, (height, width), strict=True))
+    down, across = (_Line.between(old, new) for old, new in zip(probability.shape, (height, width), strict=True))
     alpha = np.zeros((height, width), np.uint8)
     boxes = []
     for (left, top, right, bottom), squares in _parts(cells, threshold):
-        y, b = np.searchsorted(down[0], (top, bottom)).tolist()
-        x, r = np.searchsorted(across[0], (left, right)).tolist()
-        if y == b or x == r:  # no pixel lies between cells of a map that is larger than the frame
+        x, y, r, b = across.firsts[left], down.firsts[top], across.firsts[right], down.firsts[bottom]
+        if x == r or y == b:  # no pixel lies between cells of a map that is larger than the frame
             continue
         here = alpha[y:b, x:r]
-        here[:] = squares.take(across[0][x:r] - left, axis=1).take(down[0][y:b] - top, axis=0)
-        border = np.flatnonzero(here == _BORDER)
-        if len(border) > _MANY * here.size:
+        here[:] = squares.take(across.above[x:r] - left, axis=1).take(down.above[y:b] - top, axis=0)
+        rows, columns = np.unravel_index(np.flatnonzero(squares == _BORDER), squares.shape)
+        if min(down.fewest, across.fewest) == 0:
+            held = down.holds(rows + top) & across.holds(columns + left)
+            rows, columns = rows[held], columns[held]
+        if len(rows) * down.most * across.most > _MANY * here.size:
             for strip, part in resized_strips(probability, height, width, slice(y, b), slice(x, r)):
                 np.multiply(part >= threshold, _FULL, out=here[strip])
         else:
-            at = np.unravel_index(border, here.shape)
-            here[at] = (_between(cells, down, across, at[0] + y, at[1] + x) >= threshold) * _FULL
-        boxes.append((x, y, r, b))
+            _settle(alpha, cells, threshold, (down, rows + top), (across, columns + left))
+        boxes.append((int(x), int(y), int(r), int(b)))
     return alpha, _tight(alpha, boxes)
 
 
@@ -68,9 +72,12 @@ def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
     reached, sure = (_fours(near >= level) for level in (threshold - _ROUNDING, threshold + _ROUNDING))
     squares = (reached > 0) * _BORDER
     squares[sure == 4] = _FULL
-    for box in boxes_of(squares > 0):
-        placed = box[0] + left, box[1] + top, box[2] + left, box[3] + top
-        yield placed, squares[box[1] : box[3], box[0] : box[2]]
+    # what lies together is found in a smaller picture
+    coarse = np.asarray(cv2.dilate(squares, _WINDOW, anchor=(0, 0)), np.uint8).reshape(squares.shape)[::_STEP, ::_STEP]
+    for x, y, right, bottom in boxes_of(coarse > 0):
+        part = squares[y * _STEP : bottom * _STEP, x * _STEP : right * _STEP]
+        placed = left + x * _STEP, top + y * _STEP
+        yield (*placed, placed[0] + part.shape[1], placed[1] + part.shape[0]), part
 
 
 def _fours(marked: NDArray[np.bool_]) -> Bytes:
@@ -81,20 +88,48 @@ def _fours(marked: NDArray[np.bool_]) -> Bytes:
     return fours
 
 
-def _between(
-    cells: Plane, down: Positions, across: Positions, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> Plane:
-    """The map at some of the frame's pixels, as ``resize_map`` rounds it."""
-    flat, line = cells.ravel(), cells.shape[1]
-    corner = down[0].take(rows) * line + across[0].take(columns)
-    share = across[1].take(columns)
-    upper, lower = flat.take(corner), flat.take(corner + line)
-    upper += (flat.take(corner + 1) - upper) * share
-    lower += (flat.take(corner + line + 1) - lower) * share
-    lower -= upper
-    lower *= down[1].take(rows)
-    upper += lower
-    return upper
+def _settle(
+    alpha: Bytes, cells: Plane, threshold: np.float32, down: tuple["_Line", Places], across: tuple["_Line", Places]
+) -> None:
+    """The pixels of some squares, in place, with the rounding of ``resize_map``."""
+    (rows, upper), (columns, left) = down, across
+    y, x = rows.pixels(upper), columns.pixels(left)
+    share = columns.shares[x]
+    over, under = (
+        (cells[line, left + 1] - cells[line, left]) * share + cells[line, left] for line in (upper, upper + 1)
+    )
+    values = (under - over) * rows.shares[y][:, None]
+    values += over
+    alpha.ravel()[(y * alpha.shape[1])[:, None] + x] = (values >= threshold) * _FULL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """How pixels lie between cells, along one axis. above, shares: for each pixel the cell before it, and how far it
+    lies after that. firsts: for each cell, and the end, its first pixel. fewest, most: pixels of a cell."""
+
+    above: Places
+    shares: Plane
+    firsts: Places
+    fewest: int
+    most: int
+
+    @classmethod
+    @lru_cache(maxsize=16)
+    def between(cls, old: int, new: int) -> "_Line":
+        above, shares = positions(old, new)
+        firsts = np.searchsorted(above, np.arange(max(old, 2)))
+        counts = np.diff(firsts)
+        return cls(above, shares[:, 0], firsts, int(counts.min()), int(counts.max()))
+
+    def holds(self, cells: Places) -> NDArray[np.bool_]:
+        """Which of some cells have a pixel."""
+        return self.firsts[cells] < self.firsts[cells + 1]
+
+    def pixels(self, cells: Places) -> Places:
+        """Those of some cells, intp (most, cells); where a cell has fewer the last is repeated."""
+        pixels = self.firsts[cells] + np.arange(self.most)[:, None]
+        return np.minimum(pixels, self.firsts[cells + 1] - 1)
 
 
 def _tight(alpha: Bytes, boxes: Iterable[Box]) -> list[Box]:

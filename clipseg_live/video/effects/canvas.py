@@ -118,7 +118,7 @@ def _extended(plane: Bytes, down: int, across: int) -> Any:
 def cover(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
     """Lay a colour over ``drawn`` in place, as far as alpha, uint8 (h, w), and an opacity say. Whole tiles."""
     inside = SCRATCH.take("inside", alpha.shape)
-    cv2.inRange(alpha, 255, 255, dst=inside)
+    cv2.threshold(alpha, 254, 255, cv2.THRESH_BINARY, dst=inside)
     _cover_evenly(drawn, inside, colour, opacity)
     soft = cv2.compare(alpha, inside, cv2.CMP_NE, dst=inside)
     if not cv2.hasNonZero(soft):

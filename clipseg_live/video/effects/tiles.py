@@ -54,15 +54,17 @@ class Tiles:
 
     def taken(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A copy of these tiles of a plane, uint8 (tiles, pixels) or (tiles, pixels, 3)."""
-        found = self._view(plane)[self.rows, self.columns]
+        found: NDArray[np.uint8] = self._view(plane)[self.rows, self.columns].view(np.uint8)
         return found.reshape(len(self), self.size[0] * self.size[1], *plane.shape[2:])
 
     def put(self, changed: NDArray[np.uint8], plane: NDArray[np.uint8]) -> None:
         """Write what was taken back into the plane."""
-        self._view(plane)[self.rows, self.columns] = changed.reshape(len(self), *self.size, *plane.shape[2:])
+        view = self._view(plane)
+        view[self.rows, self.columns] = changed.reshape(len(self), -1).view(view.dtype)
 
     def _view(self, plane: NDArray[np.uint8]) -> NDArray[Any]:
-        """A plane as (rows, columns) of tiles."""
-        high, wide = self.size
-        grid = plane.shape[0] // high, high, plane.shape[1] // wide, wide, *plane.shape[2:]
-        return plane.reshape(grid).swapaxes(1, 2)
+        """A plane as (rows, columns, lines) of tiles, each line in one piece: that is quicker to copy."""
+        (high, wide), (height, width) = self.size, plane.shape[:2]
+        line = wide * (plane.size // (height * width))
+        lines = plane.reshape(height // high, high, width // wide, line).view(np.dtype((np.void, line)))
+        return lines[..., 0].swapaxes(1, 2)

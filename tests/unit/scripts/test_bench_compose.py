@@ -10,6 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from clipseg_live.core.effects import Tint
+from clipseg_live.core.look import Look
+from clipseg_live.video.compose import EffectComposer
+
 PROGRAM = Path(__file__).parents[3] / "scripts" / "bench_compose.py"
 
 
@@ -51,9 +55,16 @@ def test_supervision_is_given_the_very_same_masks(program, monkeypatch, capsys):
     program.main(["--rounds", "1", "--threads", "1"])
     out = capsys.readouterr().out
     assert "beside supervision 9.9, 1920x1080, 4 prompts" in out and program.MISSING not in out
-    for mask in (Annotator.seen[0], Annotator.seen[-1]):
+    of_maps = next(mask for mask in Annotator.seen if mask is not Annotator.seen[0])
+    for mask in (Annotator.seen[0], of_maps, Annotator.seen[-1]):
         assert mask.shape == (4, 1080, 1920) and mask.dtype == bool and 0.001 < mask.mean() < 0.5
     pictures, maps = program.example((1920, 1080), 4, 1.0)
-    composer, mattes = program.hard_masks(pictures[0], maps, (program.Tint(),))
-    changed = (composer.compose(pictures[0], mattes) != pictures[0]).any(axis=2)
+    composer = EffectComposer(Look(effects=(Tint(),), styles=program.styles(4)))
+    changed = (composer.compose(pictures[0], program.hard_masks(pictures[0], maps)) != pictures[0]).any(axis=2)
     assert np.array_equal(changed, Annotator.seen[0].any(axis=0))
+    # resized by OpenCV, which rounds in another way
+    assert (Annotator.seen[0] != of_maps).mean() < 1e-5
+    rows = [line[2:40].strip() for line in out.splitlines() if line.startswith(("  ours,", "  supervision,"))]
+    assert rows == 2 * [
+        f"{who}, {what}" for who in ("ours", "supervision") for what in ("masks ready-made", "from the maps")
+    ]
