@@ -129,6 +129,23 @@ def test_at_the_size_of_a_frame(size, effect):
     )
 
 
+@pytest.mark.parametrize("effect", [Tint(), Outline(), Outline(width=1.6)])
+def test_with_any_number_of_threads_pixels_are_the_same(effect):
+    """A window keeps OpenCV to one thread, an export does not, and both must give the same picture."""
+    size = 541, 961
+    picture, before = texture(*size, 8), cv2.getNumThreads()
+    mattes = [matte_of(alpha_of(kind, *size, np.random.default_rng(9))) for kind in ("soft", "hard")]
+    try:
+        found = []
+        for threads in (1, 2, 5):
+            cv2.setNumThreads(threads)
+            found.append(drawn(effect, mattes, picture, [STYLE, STYLE]))
+    finally:
+        cv2.setNumThreads(before)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 @pytest.mark.parametrize("effect", [Tint(), Outline(width=2.0)])
 def test_boxes_side_by_side_are_drawn_once(effect):
     """However an object's matte is cut into boxes, and although lines reach out of them into one another."""
