@@ -13,15 +13,23 @@ COUNTS = (1, 4, 8, 16)
 
 def bench(
     model: Annotated[
-        str | None, typer.Option(help="Model to measure: a known name or a folder; the published one by default.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A model's name or folder (see: clipseg-live models).",
+            show_default="the published CLIPSeg",
+        ),
     ] = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="The published architecture with random weights: no download.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
-    size: Annotated[int | None, typer.Option(help="Side of the network's square; the model's own by default.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are printed.")] = 3,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="Precision: auto, float32, float16 or bfloat16.")] = "auto",
+    size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Side of the model's square.", show_default="the model's own"),
+    ] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Repetitions; medians are printed.")] = 3,
     json_output: Annotated[bool, typer.Option("--json", help="Print a list of rows as JSON.")] = False,
 ) -> None:
     """Measure this machine: our engine beside transformers' own forward, for 1, 4, 8 and 16 prompts."""

@@ -6,45 +6,83 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipseg_live.cli.export_options import look_from, mattes_from, only_given
-from clipseg_live.cli.session_option import TrustSession
+from clipseg_live.cli.options import (
+    VIRTUAL,
+    Effect,
+    Model,
+    Preset,
+    Prompts,
+    Session,
+    Source,
+    Thresholds,
+    TrustSession,
+)
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import LiveSettings
 
 
 def camera(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="SOURCE", help="camera:0, a file, an address (rtsp, http), screen: or demo:."),
-    ],
-    prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.")
-    ] = None,
-    effect: Annotated[
-        str | None,
-        typer.Option(help="What is drawn: names joined by + (default tint+outline); see docs/effects.md."),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Effects and mattes for a purpose: broadcast, green screen, inspect, privacy...")
-    ] = None,
-    session: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, look, mattes, engine and framing.")
-    ] = None,
+    source: Source,
+    prompt: Prompts = None,
+    effect: Effect = None,
+    preset: Preset = None,
+    session: Session = None,
     trust_session: TrustSession = False,
-    model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
-    threshold: Annotated[
-        list[float] | None, typer.Option(help="Probability from 0 to 1, once for all prompts or once for each.")
-    ] = None,
+    model: Model = None,
+    threshold: Thresholds = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="The virtual camera, by name or path; the first by default.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The virtual camera, by name or path.",
+            show_default="the first",
+            rich_help_panel=VIRTUAL,
+        ),
     ] = "",
-    width: Annotated[int | None, typer.Option(help="Of its pictures, in pixels, with --height.")] = None,
-    height: Annotated[int | None, typer.Option(help="Of its pictures, in pixels, with --width.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Pictures a second; the source's own by default.")] = None,
-    fit: Annotated[str, typer.Option(help="letterbox (black bars) or fill, where the shapes differ.")] = "letterbox",
+    width: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Of its pictures, together with --height.",
+            show_default="what the other program asks for, or the source's",
+            rich_help_panel=VIRTUAL,
+        ),
+    ] = None,
+    height: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Of its pictures, together with --width.",
+            show_default="what the other program asks for, or the source's",
+            rich_help_panel=VIRTUAL,
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Pictures a second.",
+            show_default="what the other program asks for, or the source's",
+            rich_help_panel=VIRTUAL,
+        ),
+    ] = None,
+    fit: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where the shapes differ: letterbox (black bars) or fill (cut off).",
+            rich_help_panel=VIRTUAL,
+        ),
+    ] = "letterbox",
     safe: Annotated[
         Path | None,
-        typer.Option(metavar="PICTURE", help="Shown while there is nothing to show; a plain card by default."),
+        typer.Option(
+            metavar="PICTURE",
+            help="Shown while there is nothing to show.",
+            show_default="a plain card",
+            rich_help_panel=VIRTUAL,
+        ),
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
 ) -> None:

@@ -69,7 +69,9 @@ class Report:
 
 
 def doctor(
-    device: Annotated[str, typer.Option(help="Where to compare precisions: auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Where to compare precisions: auto, cpu, cuda or mps.")
+    ] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Look over this machine: versions, devices, precision, codecs, cameras, caches, and what would be faster."""

@@ -18,137 +18,316 @@ from clipseg_live.cli.export_options import (
     parse_time,
 )
 from clipseg_live.cli.export_run import run_one
-from clipseg_live.cli.session_option import TrustSession
+from clipseg_live.cli.options import (
+    DATA,
+    LOOK,
+    MATTES,
+    MODEL,
+    ONCE,
+    PART,
+    PROMPTS,
+    RESULT,
+    Effect,
+    Model,
+    Preset,
+    Prompts,
+    Session,
+    Thresholds,
+    TrustSession,
+)
 
 _INPUT = (
-    "A video file, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). With --into "
-    "any number of them, and folders and patterns of videos."
+    "A video, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). With --into any "
+    "number of them, and folders and patterns of videos."
 )
 _DATA = (
     "Also write jsonl, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
-    "animation-webp, animation-gif or sheet (see docs/data.md); repeat; with --into: FORMAT alone. -o may be left out."
+    "animation-webp, animation-gif or sheet (see docs/data.md); repeat for more. With --into say FORMAT alone."
 )
-_ONCE = "once for all prompts, or once for each in their order"
 
 
 def export(
-    sources: Annotated[list[str], typer.Argument(metavar="INPUT...", help=_INPUT)],
+    sources: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="The file to write, of one INPUT.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="The file to write.", rich_help_panel=RESULT),
     ] = None,
     into: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write a result for each INPUT into FOLDER; what is finished there with the same settings is left.",
+            help="For many inputs: a result for each goes here; those that are finished, with the same settings, stay.",
+            rich_help_panel=RESULT,
         ),
     ] = None,
     suffix: Annotated[
-        str | None, typer.Option(help="With --into: what the results are, .mp4 (the default; .png of pictures)...")
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="With --into: so many inputs at the same time, each with the model.")] = 1,
-    prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.")
-    ] = None,
-    prompt_image: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A picture of what to look for; repeat for more.")
-    ] = None,
-    prompt_embedding: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A conditional embedding (.npy, .safetensors).")
-    ] = None,
-    template: Annotated[
-        list[str] | None, typer.Option(help='A sentence around each text, such as "a photo of a {}"; averaged.')
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
-    device: Annotated[str | None, typer.Option(help="auto (the default), cpu, cuda or mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto (the default), float32, float16 or bfloat16.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the model's square in pixels; its own by default.")] = None,
-    fit: Annotated[str | None, typer.Option(help="stretch (the default), letterbox or aspect.")] = None,
-    threshold: Annotated[list[float] | None, typer.Option(help=f"Probability from 0 to 1, {_ONCE}.")] = None,
-    colour: Annotated[
-        list[str] | None, typer.Option("--colour", "--color", help=f"#rrggbb or a colour's name, {_ONCE}.")
-    ] = None,
-    opacity: Annotated[
-        float | None, typer.Option(help="How much of the colour covers the picture, from 0 to 1 (default 0.55).")
-    ] = None,
-    effect: Annotated[
         str | None,
         typer.Option(
-            help="What is drawn: names joined by +, options in parentheses (default tint+outline); see docs/effects.md."
+            metavar=".SUFFIX",
+            help="With --into: what kind of file the results are.",
+            show_default=".mp4; .png of pictures",
+            rich_help_panel=RESULT,
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Effects and mattes for a purpose: broadcast, green screen, inspect, privacy...")
+    jobs: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="With --into: so many inputs at once, each with the model.", rich_help_panel=RESULT
+        ),
+    ] = 1,
+    prompt: Prompts = None,
+    prompt_image: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A picture of what to look for; repeat for more.", rich_help_panel=PROMPTS),
+    ] = None,
+    prompt_embedding: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A conditional embedding (.npy, .safetensors); repeat for more.",
+            rich_help_panel=PROMPTS,
+        ),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help='A sentence around each text, such as "a photo of a {}"; several are averaged.',
+            rich_help_panel=PROMPTS,
+        ),
     ] = None,
     negative: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="What it matches is taken out of the others; repeat.")
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="What it matches is taken out of the others; repeat for more.", rich_help_panel=PROMPTS
+        ),
     ] = None,
     contrast: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="Others win only where they beat it; repeat.")
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="The others count only where they beat it; repeat for more.", rich_help_panel=PROMPTS
+        ),
     ] = None,
-    session: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, look, mattes, engine and framing.")
-    ] = None,
+    session: Session = None,
     trust_session: TrustSession = False,
-    smoothing: Annotated[
-        float | None, typer.Option(help="Steadiness over time, from 0 (off) to 1 (default 0.5); ends at cuts.")
+    model: Model = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.", show_default="auto", rich_help_panel=MODEL),
     ] = None,
-    follow: Annotated[
-        bool | None, typer.Option("--follow/--no-follow", help="Take motion out before smoothing (default: yes).")
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Precision: auto, float32, float16 or bfloat16.",
+            show_default="auto",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    edges: Annotated[
-        bool | None, typer.Option("--edges/--no-edges", help="Fit masks to the picture's edges (default: yes).")
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Side of the model's square.",
+            show_default="the model's own",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    together: Annotated[str | None, typer.Option(help="independent (the default) or exclusive prompts.")] = None,
-    none_level: Annotated[
-        float | None, typer.Option(help="Exclusive: pixels under this probability belong to none (default 0.35).")
-    ] = None,
-    auto_hide: Annotated[
-        bool | None, typer.Option("--auto-hide/--no-auto-hide", help="Leave out prompts that are not present.")
-    ] = None,
-    grow: Annotated[
-        list[float] | None, typer.Option(help=f"Grow masks by percent of the shorter side, -10 to 10, {_ONCE}.")
-    ] = None,
-    feather: Annotated[
-        list[float] | None, typer.Option(help=f"Fade borders over percent of the shorter side, -10 to 10, {_ONCE}.")
-    ] = None,
-    smallest: Annotated[
-        list[float] | None, typer.Option(help=f"Leave out parts under this percent of the area, {_ONCE}.")
-    ] = None,
-    fill: Annotated[
-        list[float] | None, typer.Option(help=f"Fill holes under this percent of the area, {_ONCE}.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="lookahead (the default, steadier) or causal (as a live session shows it).")
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How a frame meets the square: stretch, letterbox or aspect.",
+            show_default="stretch",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     detail: Annotated[
-        str | None, typer.Option(help="off (the default), zoom (small objects once more) or tiles (large frames).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="off, zoom (small objects once more) or tiles (parts of large frames as well).",
+            show_default="off",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Begin at (seconds or h:mm:ss).")] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).")] = None,
-    codec: Annotated[str | None, typer.Option(help="h264, vp9 or ffv1 (lossless); chosen by OUT's name.")] = None,
-    quality: Annotated[int, typer.Option(help="0 (smallest) to 100 (best).")] = 70,
+    threshold: Thresholds = None,
+    colour: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--colour",
+            "--color",
+            metavar="COLOUR",
+            help=f"#rrggbb or a colour's name: {ONCE}.",
+            show_default="one for each",
+            rich_help_panel=LOOK,
+        ),
+    ] = None,
+    opacity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="How much of the colour covers the picture.",
+            show_default="0.55",
+            rich_help_panel=LOOK,
+        ),
+    ] = None,
+    effect: Effect = None,
+    preset: Preset = None,
+    smoothing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="Steadiness over time; 0 is off. It ends at cuts.",
+            show_default="0.5",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Move masks along with the picture, so that smoothing leaves no trails.",
+            show_default="yes",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    edges: Annotated[
+        bool | None,
+        typer.Option(
+            "--edges/--no-edges",
+            help="Fit masks to the picture's edges.",
+            show_default="yes",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    together: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="independent, or exclusive: each pixel belongs to its most probable prompt.",
+            show_default="independent",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    none_level: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="With --together exclusive: pixels under this probability belong to no prompt.",
+            show_default="0.35",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    auto_hide: Annotated[
+        bool | None,
+        typer.Option(
+            "--auto-hide/--no-auto-hide",
+            help="Leave out prompts that are not present.",
+            show_default="no",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    grow: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="-10..10",
+            help=f"Grow masks by percent of the shorter side: {ONCE}.",
+            show_default="0",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    feather: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="-10..10",
+            help=f"Fade borders, outwards or (negative) inwards, over percent of the shorter side: {ONCE}.",
+            show_default="0",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    smallest: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="PERCENT",
+            help=f"Leave out parts under this share of the area: {ONCE}.",
+            show_default="0.02",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    fill: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="PERCENT",
+            help=f"Fill holes under this share of the area: {ONCE}.",
+            show_default="0",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="lookahead (steadier, uses later frames too) or causal (as a live session shows it).",
+            show_default="lookahead",
+            rich_help_panel=MATTES,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Begin at (seconds or h:mm:ss).", rich_help_panel=PART),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).", rich_help_panel=PART)
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="h264, h265, vp9, av1, prores or ffv1 (lossless).",
+            show_default="by OUT's suffix",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    quality: Annotated[
+        int, typer.Option(metavar="0..100", help="Of the video: 100 is best.", rich_help_panel=RESULT)
+    ] = 70,
+    alpha: Annotated[
+        bool,
+        typer.Option(
+            "--alpha",
+            help="OUT is what was found, on transparency: .mov, .webm, .webp, .gif or a folder.",
+            rich_help_panel=RESULT,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what stands in a result's place.", rich_help_panel=RESULT)
+    ] = False,
+    keep_partial: Annotated[
+        bool,
+        typer.Option(
+            "--keep-partial",
+            help="Keep what was done when the input breaks or you stop it.",
+            rich_help_panel=RESULT,
+        ),
+    ] = False,
     masks: Annotated[
         Path | None,
         typer.Option(
             metavar="OUT.jsonl|FOLDER",
-            help="Masks as JSON lines, or a folder of PNG files; with --into: jsonl or png, beside each result.",
+            help="Masks as JSON lines, or a folder of PNG files. With --into: jsonl or png, beside each result.",
+            rich_help_panel=DATA,
         ),
     ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FORMAT:PATH", help=_DATA),
-    ] = None,
-    alpha: Annotated[
-        bool, typer.Option("--alpha", help="OUT is what was found, transparent: .mov, .webm, .webp, .gif or a folder.")
-    ] = False,
-    every: Annotated[int, typer.Option(metavar="N", help="Masks and data of every N-th frame only.")] = 1,
+    data: Annotated[list[str] | None, typer.Option(metavar="FORMAT:PATH", help=_DATA, rich_help_panel=DATA)] = None,
+    every: Annotated[
+        int, typer.Option(metavar="N", help="Masks and data of every N-th frame only.", rich_help_panel=DATA)
+    ] = 1,
     only_present: Annotated[
-        bool, typer.Option("--only-present", help="Masks and data only of frames where a prompt is present.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands in a result's place.")] = False,
-    keep_partial: Annotated[
-        bool, typer.Option("--keep-partial", help="Keep what was done when the input breaks or you stop it.")
+        bool,
+        typer.Option(
+            "--only-present", help="Masks and data only of frames where a prompt is present.", rich_help_panel=DATA
+        ),
     ] = False,
 ) -> None:
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""

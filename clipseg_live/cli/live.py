@@ -2,12 +2,11 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.session_option import TrustSession
+from clipseg_live.cli.options import MODEL, Prompts, Session, TrustSession
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import LiveSettings
@@ -17,15 +16,23 @@ def live(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]", help="camera:0, a file, an address (rtsp, http), screen: or demo:; else the last one."
+            metavar="SOURCE",
+            help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:.",
+            show_default="the last one, or the first camera",
         ),
     ] = None,
-    prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="Begin with this; repeat for more.")
-    ] = None,
-    session: Annotated[Path | None, typer.Option(metavar="FILE", help="Begin with a saved session.")] = None,
+    prompt: Prompts = None,
+    session: Session = None,
     trust_session: TrustSession = False,
-    model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A model's name or folder (see: clipseg-live models).",
+            show_default="the last one",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="The demo scene with three prompts and the model shapes.")
     ] = False,

@@ -14,6 +14,7 @@ from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import models
+from clipseg_live.cli.options import GroupedCommand
 from clipseg_live.cli.watch import watch
 
 app = typer.Typer(
@@ -47,13 +48,13 @@ def _common(
         live()
 
 
-app.command()(live)
-app.command()(watch)
-app.command()(camera)
-app.command()(export)
-app.command()(bench)
-app.command()(doctor)
-app.command()(models)
+app.command(cls=GroupedCommand)(live)
+app.command(cls=GroupedCommand)(watch)
+app.command(cls=GroupedCommand)(camera)
+app.command(cls=GroupedCommand)(export)
+app.command(cls=GroupedCommand)(bench)
+app.command(cls=GroupedCommand)(doctor)
+app.command(cls=GroupedCommand)(models)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,12 +2,11 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.session_option import TrustSession
+from clipseg_live.cli.options import MATTES, Model, Prompts, Session, Source, TrustSession
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import SourceStatus
@@ -15,22 +14,21 @@ if TYPE_CHECKING:
 
 
 def watch(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="SOURCE", help="camera:0, a file, an address (rtsp, http), screen: or demo:."),
-    ],
-    prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.")
-    ] = None,
-    session: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A session file: its prompts, thresholds, engine and framing.")
-    ] = None,
+    source: Source,
+    prompt: Prompts = None,
+    session: Session = None,
     trust_session: TrustSession = False,
-    model: Annotated[str | None, typer.Option(help="A model's name or folder (see: clipseg-live models).")] = None,
+    model: Model = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Probability from 0 to 1 from which on a pixel counts (default 0.5).")
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="The probability from which on a pixel counts.",
+            show_default="0.5",
+            rich_help_panel=MATTES,
+        ),
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="End after so many frames.")] = None,
+    frames: Annotated[int | None, typer.Option(metavar="N", help="End after so many frames.")] = None,
 ) -> None:
     """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C ends it."""
     from clipseg_live.assemble.stream import stream

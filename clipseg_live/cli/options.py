@@ -1,0 +1,127 @@
+"""Options that several commands take, defined once, and how ``--help`` groups the options of a command."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+PROMPTS = "What to look for"
+RESULT = "Where results go"
+DATA = "Masks and data"
+LOOK = "How it looks"
+MATTES = "How masks are made"
+MODEL = "The model"
+PART = "Which part of the input"
+VIRTUAL = "The virtual camera"
+OTHER = "Other options"
+
+GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, MODEL, OTHER)
+"""The order in which they are shown; an option without ``rich_help_panel`` is one of the last."""
+
+ONCE = "once for all prompts, or once for each in their order"
+
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:.")
+]
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.", rich_help_panel=PROMPTS),
+]
+Session = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A session that was saved in the window, in place of prompts and look.",
+        rich_help_panel=PROMPTS,
+    ),
+]
+TrustSession = Annotated[
+    bool,
+    typer.Option(
+        "--trust-session",
+        help="Let the session use files outside its folder, or a model of its own.",
+        rich_help_panel=PROMPTS,
+    ),
+]
+Thresholds = Annotated[
+    list[float] | None,
+    typer.Option(
+        metavar="0..1",
+        help=f"The probability from which on a pixel counts: {ONCE}.",
+        show_default="0.5",
+        rich_help_panel=MATTES,
+    ),
+]
+Effect = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EFFECTS",
+        help='What is drawn: names joined by +, such as "spotlight+outline(width=0.4)"; see docs/effects.md.',
+        show_default="tint+outline",
+        rich_help_panel=LOOK,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Effects and masks for a purpose: default, broadcast, green screen, inspect, privacy or highlight.",
+        show_default="default",
+        rich_help_panel=LOOK,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A model's name or folder (see: clipseg-live models).",
+        show_default="the published CLIPSeg; shapes for demo:",
+        rich_help_panel=MODEL,
+    ),
+]
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose ``--help`` shows its options in groups."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What stands behind the command's name in its first line: ``[OPTIONS] INPUT...``."""
+        return ["[OPTIONS]", *(usage_of(each) for each in self.params if each.param_type_name == "argument")]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options, each group under its name."""
+        for title, parameters in grouped(self.get_params(ctx)):
+            lines = [
+                (names if each.param_type_name == "option" else usage_of(each), _plain_default(words))
+                for each in parameters
+                for names, words in [each.get_help_record(ctx)]
+            ]
+            with formatter.section(title):
+                formatter.write_dl(lines)
+
+
+def usage_of(argument: Any) -> str:
+    """An argument as a usage line writes it: ``SOURCE``, ``[SOURCE]`` where it may be left out, ``INPUT...``."""
+    name = argument.metavar or argument.name.upper()
+    name = f"{name}..." if argument.nargs == -1 else name
+    return name if argument.required else f"[{name}]"
+
+
+def grouped(parameters: Iterable[Any]) -> list[tuple[str, list[Any]]]:
+    """The parameters of a command by their groups: titles in the order of ``GROUPS`` with what belongs there, the
+    arguments first. Raises KeyError for an option in a group that is not listed."""
+    found: dict[str, list[Any]] = {"Arguments": [], **{title: [] for title in GROUPS}}
+    for each in parameters:
+        title = "Arguments" if each.param_type_name == "argument" else getattr(each, "rich_help_panel", None) or OTHER
+        found[title].append(each)
+    alone = not any(found[title] for title in GROUPS if title != OTHER)
+    return [("Options" if alone and title == OTHER else title, held) for title, held in found.items() if held]
+
+
+def _plain_default(words: str) -> str:
+    """Typer puts a default that is told in words into parentheses of its own, and writes ranges as ``x>=1``."""
+    words = re.sub(r"\[default: \(([^)]*)\)", r"[default: \1", words)
+    return re.sub(r"; x>=(\S+)\]$", r"; \1 or more]", words)
