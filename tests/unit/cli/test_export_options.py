@@ -1,13 +1,14 @@
 """Options of ``export`` that are read before anything heavy is loaded."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import UsageError
-from clipseg_live.cli.export_options import parse_time
+from clipseg_live.cli.export_options import check_places, data_from, parse_time
 from clipseg_live.cli.export_run import clock
 from clipseg_live.core.effects import Outline
 from clipseg_live.core.look import ExportSettings, MatteSettings
@@ -51,3 +52,25 @@ def test_impossible_settings_are_one_sentence(kind: type, values: dict[str, obje
     with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
         validated(kind, **values)
     assert "\n" not in str(raised.value)
+
+
+def test_data_are_named_by_format_and_place() -> None:
+    assert data_from(["coco:set", "sheet:C:/found.png"], many=False) == [
+        ("coco", Path("set")), ("sheet", Path("C:/found.png"))
+    ]  # fmt: skip
+    assert [form for form, _ in data_from(["coco", "npz"], many=True)] == ["coco", "npz"]
+    for words, many, told in (
+        (["video:x"], False, "There is no data format 'video': use one of jsonl"),
+        (["coco"], False, "--data coco:PATH"),
+        (["coco:"], False, "--data coco:PATH"),
+        (["coco:x"], True, "without a place"),
+        (["coco", "coco"], True, "given twice"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            data_from(words, many=many)
+
+
+def test_a_place_is_needed_unless_only_data_are_wanted() -> None:
+    check_places(["a.mp4"], None, None, None, 1, data=True)
+    with pytest.raises(UsageError, match=r"-o out\.mp4, --into FOLDER .* --data coco:FOLDER"):
+        check_places(["a.mp4"], None, None, None, 1, data=False)
