@@ -1,0 +1,120 @@
+"""Write docs/command-line.md from the commands' own definitions.
+
+    python scripts/make_docs.py [FILE]
+
+A test compares the file with what this program would write.
+"""
+
+import inspect
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from clipseg_live.cli import main as command_line
+from clipseg_live.cli.options import grouped, usage_of
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
+WIDTH = 120
+
+HEAD = """\
+# The command line
+
+{summary}
+
+Every command tells its options with `--help`; this page is written from the same definitions
+(`python scripts/make_docs.py`).
+
+| command | what it does |
+|---|---|
+{commands}
+
+An error ends in one sentence on standard error, with exit code 2 where the command was given wrongly and 1 where it did
+not work. Ctrl-C ends every command; what was begun is finished or removed. With `CLIPSEG_LIVE_DEBUG=1` an error shows
+its traceback. An option for each prompt is repeated: `-p hair -p mug --threshold 0.4 --threshold 0.6`.
+"""
+
+
+def main() -> None:
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    path.write_text(page(), encoding="utf-8")
+    print(path)
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    root: Any = get_command(command_line.app)
+    commands: dict[str, Any] = root.commands
+    listed = [f"| [`{name}`](#{name}) | {_cell(_first_sentence(_told(each)))} |" for name, each in commands.items()]
+    summary = _one_line(command_line.app.info.help or "")
+    parts = [HEAD.format(summary=summary, commands="\n".join(listed))]
+    parts += [section(name, each) for name, each in commands.items()]
+    return "\n".join(parts)
+
+
+def section(name: str, command: Any) -> str:
+    """One command: what it does, how it is called, and a table for each group of its options."""
+    usage = " ".join(["clipseg-live", name, *map(usage_of, _arguments(command)), "[OPTIONS]"])
+    lines = [f"## {name}", "", _told(command), "", "```sh", usage, "```", ""]
+    for title, parameters in grouped(command.params):
+        if title == "Arguments":
+            lines += [_argument_line(each) for each in parameters]
+        else:
+            lines += [f"### {name}: {title[0].lower()}{title[1:]}", "", "| option | value | default | what it does |"]
+            lines += ["|---|---|---|---|", *(_row(each) for each in parameters)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _arguments(command: Any) -> list[Any]:
+    return [each for each in command.params if each.param_type_name == "argument"]
+
+
+def _argument_line(argument: Any) -> str:
+    default = argument.show_default if isinstance(argument.show_default, str) else ""
+    told = f"`{usage_of(argument)}`: {_linked(argument.help)}" + (f" Default: {default}." if default else "")
+    return textwrap.fill(told, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _row(option: Any) -> str:
+    names = " ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    value = "" if option.is_flag else f"`{option.metavar or option.name.upper()}`"
+    return f"| {names} | {_cell(value)} | {_cell(_default(option))} | {_cell(_linked(option.help or ''))} |"
+
+
+def _default(option: Any) -> str:
+    """What holds where an option is not given; nothing for a switch that is off, and for what is then absent."""
+    if isinstance(option.show_default, str):
+        return option.show_default
+    if option.is_flag or option.default is None or option.default == []:
+        return ""
+    return str(option.default)
+
+
+def _linked(text: str) -> str:
+    """Pages as links, and options as code."""
+    text = re.sub(r"docs/(\w[\w-]*)\.md", r"[\1](\1.md)", text)
+    return re.sub(r"(?<![\w-])(--[a-z]+(?:-[a-z]+)*)", r"`\1`", text)
+
+
+def _told(command: Any) -> str:
+    return _one_line(inspect.cleandoc(command.help or ""))
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.) ", text)[0]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""docs/command-line.md says what the commands' definitions say, and these say what the settings are."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from clipseg_live.cli import main
+from clipseg_live.core.effects import DEFAULT_EFFECTS
+from clipseg_live.core.look import ExportSettings, MatteSettings
+from clipseg_live.core.presets import PRESETS
+from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.settings import CODECS, DATA_FORMATS, DETAILS, FITS, EngineSettings, MatteShape, PromptStyle
+
+ROOT = Path(__file__).parents[3]
+SAME_NAME = {"edges": "refine"}
+"""Options whose setting has another name."""
+
+
+@pytest.fixture(scope="module")
+def program() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("make_docs", ROOT / "scripts" / "make_docs.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def options_of(command: str) -> dict[str, Any]:
+    root: Any = get_command(main.app)
+    return {each.name: each for each in root.commands[command].params}
+
+
+def test_the_page_is_up_to_date(program: ModuleType) -> None:
+    kept = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert kept == program.page(), "docs/command-line.md is out of date: run python scripts/make_docs.py"
+
+
+def test_every_command_and_option_is_in_the_page_and_has_words(program: ModuleType) -> None:
+    page, root = program.page(), get_command(main.app)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        section = page.split(f"\n## {name}\n", 1)[1].split("\n## ", 1)[0]
+        for option in command.params:
+            assert option.help and option.help.endswith((".", ")")), f"{name}: {option.name}"
+            if option.param_type_name == "option":
+                assert all(f"`{each}`" in section for each in (*option.opts, *option.secondary_opts))
+                assert option.is_flag or option.metavar, f"{name} {option.opts[0]}: say what its value is"
+
+
+@pytest.mark.parametrize(
+    ("option", "names"),
+    [("codec", CODECS), ("preset", PRESETS), ("data", DATA_FORMATS), ("detail", DETAILS), ("fit", FITS)],
+)
+def test_help_names_every_choice(option: str, names: Any) -> None:
+    told = options_of("export")[option].help
+    assert [name for name in names if name not in told] == []
+
+
+def test_defaults_are_told_as_they_are() -> None:
+    options = options_of("export")
+    settings: dict[str, object] = {
+        **MatteSettings().model_dump(), **MatteShape().model_dump(),
+        **EngineSettings().model_dump(include={"device", "dtype", "fit", "detail"}),
+        **PromptStyle().model_dump(include={"threshold", "opacity"}), **ExportSettings().model_dump(include={"time"}),
+        "effect": "+".join(effect.kind for effect in DEFAULT_EFFECTS),
+    }  # fmt: skip
+    words = {True: "yes", False: "no"}
+    seen = 0
+    for name, option in options.items():
+        setting = SAME_NAME.get(name, name)
+        if setting in settings:
+            value = settings[setting]
+            told = words[value] if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else value
+            assert option.show_default == told, name
+            seen += 1
+    assert seen == 18
+    assert options["quality"].default == ExportSettings().quality == RecordingSettings().quality
+
+
+def test_the_program_writes_where_it_is_told(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["make_docs.py", str(tmp_path / "page.md")])
+    program.main()
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == program.page()
