@@ -120,15 +120,17 @@ class Outputs:
         replays = [*self._old_replays, *([self._replay] if self._replay is not None else [])]
         replays_late = [each for each in replays if not each.join(_FINALISE_SECONDS)]
         limit = time.monotonic() + _FINALISE_SECONDS
-        for thread in self._finalising:
+        with self._lock:  # a thread in the list has been started whenever the lock is free
+            finalising = list(self._finalising)
+        for thread in finalising:
             thread.join(max(0.0, limit - time.monotonic()))
         self._give_up.set()
-        for thread in self._finalising:
+        for thread in finalising:
             thread.join(_FINALISE_SECONDS)
         return (
             *(("clipseg-live record",) if late else ()),
             *("clipseg-live replay" for _ in replays_late),
-            *(thread.name for thread in self._finalising if thread.is_alive()),
+            *(thread.name for thread in finalising if thread.is_alive()),
         )
 
     def _ended(self, recording: Recording, done: list[Path], errors: list[ClipsegLiveError]) -> None:
