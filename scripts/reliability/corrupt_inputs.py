@@ -212,8 +212,9 @@ def whole(path: Path, frames: int | None = None) -> str:
     if not path.is_file():
         return f"there is no {path.name}"
     decoded = subprocess.run(
-        ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-f", "null", "-"], capture_output=True, text=True
-    )
+        ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-fps_mode", "passthrough",
+         "-enc_time_base", "1:90000", "-f", "null", "-"], capture_output=True, text=True,
+    )  # fmt: skip
     if decoded.returncode or decoded.stderr.strip():
         return f"{path.name} does not decode: {decoded.stderr.strip()[:300]}"
     counted = subprocess.run(
