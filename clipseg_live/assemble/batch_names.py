@@ -174,7 +174,8 @@ def _told_apart(sources: Sequence[str], suffix: str | None, taken: set[str]) -> 
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    """What counts as the same name: case does not, nor does a full stop, which folders beside a result do without."""
+    return unicodedata.normalize("NFC", name).casefold().replace(".", "-")
 
 
 def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:

@@ -106,6 +106,7 @@ def test_stems(name: str, stem: str) -> None:
         (["x/A.mp4", "y/a.mp4"], None, ["x-A.mp4", "y-a.mp4"]),
         (["x/a.mp4", "y/a.mp4", "z/x-a.mp4"], None, ["x-a.mp4", "y-a.mp4", "z-x-a.mp4"]),
         (["x/a.png", "y/a.mp4"], None, ["a.png", "a.mp4"]),
+        (["x/v.2.mp4", "x/v-2.mp4"], None, ["v.2.mp4", "v-2-2.mp4"]),
     ],
 )
 def test_results_are_told_apart(sources: list[str], suffix: str | None, names: list[str]) -> None:
