@@ -1,6 +1,8 @@
 """Sound of a microphone, captured in its own thread and placed where the pictures say that it belongs."""
 
 import errno
+import glob
+import os
 import sys
 import threading
 import time
@@ -19,16 +21,24 @@ from clipseg_live.video.pcm_track import PcmTrack, Samples
 _FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
 _FORMAT = _FORMATS.get(sys.platform, "alsa")
 _ALSA_NAMES = ("default", "pulse", "pipewire", "sysdefault:")  # its other names are parts of these
+_ALSA_CONFIG = "/usr/share/alsa/alsa.conf"
+_ALSA_PLUGINS = ("/usr/lib/*-linux-gnu*/alsa-lib", "/usr/lib64/alsa-lib", "/usr/lib/alsa-lib")
 _RATE = 48_000
 _QUEUE_SECONDS = 10.0
+_BLOCK_SECONDS = 0.01
 _STOP_SECONDS = 1.0
+_PATIENCE = 0.25
 
-JUMP = 0.08
+# Seconds: for how long the block that came soonest counts, when it is known, and how late one is after missing samples.
+_SOONEST_OF, _KNOWN_AFTER, _MISSING = 2.0, 0.4, 0.25
+_PAUSE = 0.08
+"""Seconds by which pictures jump where a recording was paused."""
+JUMP = 0.03
 """Seconds by which sound may be early or late before it is moved at once."""
 _SMOOTH = 0.02  # of each block's error, so that a block that was fetched late moves nothing
 _STILL = 0.001
 _STRETCH = 0.002
-_LATE = Fraction(1, 2)
+_LATE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,15 +67,24 @@ class Capture(Protocol):
 def list_microphones() -> list[str]:
     """Names that ``Microphone`` takes, the system's own choice first; empty where there are none, or the system does
     not tell."""
+    _show_alsa_its_files()
     try:
-        found = av.enumerate_input_devices(_FORMAT)
+        found = sorted(av.enumerate_input_devices(_FORMAT), key=lambda one: not one.is_default)
     except (av.FFmpegError, ValueError, OSError):
         return []
-    heard = sorted((one for one in found if "audio" in one.media_types), key=lambda one: not one.is_default)
+    if _FORMAT == "alsa":
+        return list(dict.fromkeys(one.name for one in found if one.name.startswith(_ALSA_NAMES)))
+    return list(dict.fromkeys(one.description for one in found if "audio" in one.media_types))
+
+
+def _show_alsa_its_files() -> None:
+    """The library within PyAV's wheel looks for the system's configuration and plugins where it was built."""
     if _FORMAT != "alsa":
-        return list(dict.fromkeys(one.description for one in heard))
-    names = [one.name for one in heard if one.name.startswith(_ALSA_NAMES)]
-    return sorted(dict.fromkeys(names), key=lambda name: name != "default")
+        return
+    if os.path.exists(_ALSA_CONFIG):
+        os.environ.setdefault("ALSA_CONFIG_PATH", _ALSA_CONFIG)
+    for folder in (found for pattern in _ALSA_PLUGINS for found in sorted(glob.glob(pattern))):
+        os.environ.setdefault("ALSA_PLUGIN_DIR", folder)
 
 
 class Device:
@@ -77,8 +96,9 @@ class Device:
         self.rate, self.channels = _RATE, 1
 
     def open(self) -> None:
+        _show_alsa_its_files()
         try:
-            self._container = av.open(self._address(), format=self._form, options=self._options())
+            self._container = self._opened()
             stream = self._container.streams.audio[0]
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
             self.close()
@@ -89,15 +109,17 @@ class Device:
         self._frames = self._container.decode(stream)
 
     def read(self) -> Samples | None:
-        try:
-            frame = next(self._frames, None)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise self._failure(error) from error
-        if frame is None:
-            return None
-        frame.pts = None
-        parts = [np.asarray(part.to_ndarray(), np.float32) for part in self._resampler.resample(frame)]
-        return np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
+        parts: list[Samples] = []
+        while sum(part.shape[1] for part in parts) < _BLOCK_SECONDS * self.rate:  # some devices give 3 ms at a time
+            try:
+                frame = next(self._frames, None)
+            except (av.FFmpegError, OSError, ValueError) as error:
+                raise self._failure(error) from error
+            if frame is None:
+                break
+            frame.pts = None
+            parts += [np.asarray(part.to_ndarray(), np.float32) for part in self._resampler.resample(frame)]
+        return np.concatenate(parts, axis=1) if parts else None
 
     def close(self) -> None:
         container, self._container = self._container, None
@@ -111,8 +133,15 @@ class Device:
             return f"audio={self._name or next(iter(list_microphones()), '')}"
         return self._name or "default"
 
-    def _options(self) -> dict[str, str]:
-        return {"dshow": {"audio_buffer_size": "20"}, "alsa": {"sample_rate": str(_RATE)}}.get(self._form, {})
+    def _opened(self) -> av.container.InputContainer:
+        address, form = self._address(), self._form
+        if form != "alsa":
+            options = {"audio_buffer_size": "20"} if form == "dshow" else {}  # milliseconds
+            return av.open(address, format=form, options=options)
+        try:
+            return av.open(address, format=form, options={"sample_rate": str(_RATE), "channels": "2"})
+        except (av.FFmpegError, OSError):
+            return av.open(address, format=form, options={"sample_rate": str(_RATE), "channels": "1"})
 
     def _failure(self, error: Exception) -> SourceError:
         name = f"The microphone {self._name!r}" if self._name else "The system's microphone"
@@ -147,6 +176,35 @@ class Microphone:
             raise
 
 
+class _Unbroken:
+    """Sound without a gap. Blocks are fetched late, some later than others, never early: when a sample was heard
+    follows from the block of the last seconds that came soonest."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._newest: deque[float] = deque(maxlen=round(_SOONEST_OF / _BLOCK_SECONDS))
+        self.count = 0
+
+    @property
+    def origin(self) -> float:
+        """When its first sample was heard."""
+        return min(self._newest)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough was heard; devices often hand over a store of blocks at once in the beginning."""
+        return self.count >= _KNOWN_AFTER * self._rate
+
+    def goes_on(self, samples: int, now: float) -> bool:
+        """Take in a block that was fetched now; False where samples are missing before it."""
+        origin = now - (self.count + samples) / self._rate
+        if self._newest and origin > self.origin + _MISSING:
+            return False
+        self._newest.append(origin)
+        self.count += samples
+        return True
+
+
 class Listener:
     """The thread that captures, and what it has heard: the last ten seconds that nobody has fetched.
 
@@ -156,24 +214,40 @@ class Listener:
     def __init__(self, capture: Capture, clock: Callable[[], float] = time.monotonic) -> None:
         """capture: opened; it is closed here."""
         self._capture, self._clock = capture, clock
-        self._blocks: deque[Block] = deque()
+        self._blocks: deque[tuple[Samples, _Unbroken, int]] = deque()
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._stopping = threading.Event()
         self.rate = capture.rate
+        self._newest_sound = _Unbroken(self.rate)
+        self._ended = False
         self.dropped = 0
         self.error = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live microphone", daemon=True)
         self._thread.start()
 
-    def take(self, until: float) -> list[Block]:
-        """Blocks that began by a time of the clock, oldest first."""
-        with self._lock:
-            taken = []
-            while self._blocks and self._blocks[0].start <= until:
-                taken.append(self._blocks.popleft())
-                self._waiting -= taken[-1].samples.shape[1]
+    def take(self, until: float, patience: float = 0.0) -> list[Block]:
+        """Blocks that began by a time of the clock, oldest first; in the beginning they wait until it is known when.
+
+        patience: seconds to wait at most for what was heard by then but is not fetched yet.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._heard_until() >= until, patience)
+            taken: list[Block] = []
+            while self._blocks:
+                samples, sound, position = self._blocks[0]
+                start = sound.origin + position / self.rate
+                waits = sound is self._newest_sound and not sound.is_known and not self._ended
+                if waits or start > until:
+                    break
+                self._blocks.popleft()
+                self._waiting -= samples.shape[1]
+                taken.append(Block(samples, start))
             return taken
+
+    def _heard_until(self) -> float:
+        sound = self._newest_sound
+        return sound.origin + sound.count / self.rate if sound.count else 0.0
 
     def stop(self) -> None:
         """End the thread; one that the device holds is left to itself."""
@@ -187,19 +261,26 @@ class Listener:
                 if samples is None:
                     return
                 if samples.shape[1]:
-                    self._put(Block(samples, self._clock() - samples.shape[1] / self.rate))
+                    self._put(samples, self._clock())
         except SourceError as error:
             self.error = str(error)
         finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
             self._capture.close()
 
-    def _put(self, block: Block) -> None:
-        with self._lock:
-            self._blocks.append(block)
-            self._waiting += block.samples.shape[1]
+    def _put(self, samples: Samples, now: float) -> None:
+        with self._changed:
+            if not self._newest_sound.goes_on(samples.shape[1], now):
+                self._newest_sound = _Unbroken(self.rate)
+                self._newest_sound.goes_on(samples.shape[1], now)
+            self._blocks.append((samples, self._newest_sound, self._newest_sound.count - samples.shape[1]))
+            self._waiting += samples.shape[1]
             while self._waiting > _QUEUE_SECONDS * self.rate and len(self._blocks) > 1:
-                self._waiting -= self._blocks.popleft().samples.shape[1]
+                self._waiting -= self._blocks.popleft()[0].shape[1]
                 self.dropped += 1
+            self._changed.notify_all()
 
 
 class MicrophoneTrack:
@@ -220,7 +301,7 @@ class MicrophoneTrack:
         """A picture at ``time_`` of the file, in seconds, got at ``captured`` of ``time.monotonic``."""
         now = time.monotonic() if captured is None else captured
         offset = float(time_) - now
-        if self._offset is not None and abs(offset - self._offset) > JUMP:
+        if self._offset is not None and abs(offset - self._offset) > _PAUSE:
             for block in self._listener.take(now):  # a pause: what was heard in it is left out
                 self._place(block, limit=time_)
             self._track.silence(round(time_ * self._track.rate))
@@ -237,7 +318,7 @@ class MicrophoneTrack:
     def finish(self) -> None:
         """Write what was heard up to the last picture, and end the track."""
         if self._offset is not None:
-            for block in self._listener.take(float(self._end) - self._offset):
+            for block in self._listener.take(float(self._end) - self._offset, _PATIENCE):
                 self._place(block, limit=self._end)
         self._track.silence(round(self._end * self._track.rate))
         self._track.finish()

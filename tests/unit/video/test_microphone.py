@@ -65,7 +65,7 @@ class Card:
         self._time = BEGAN + begins
         self._random = np.random.default_rng(5)
 
-    def take(self, until: float) -> list[Block]:
+    def take(self, until: float, patience: float = 0.0) -> list[Block]:
         blocks = []
         while (end := self._time + BLOCK / (RATE * (1 + self._off))) <= until - 0.015:
             begin, self._time = self._time, end
@@ -129,6 +129,29 @@ def test_the_oldest_are_dropped_and_counted() -> None:
     fake.release.set()
     listener.stop()
     assert fake.closed == 1 and listener.take(float("inf")) == []
+
+
+def test_when_a_block_was_heard_follows_from_those_that_came_soonest() -> None:
+    """A device hands over its store at once in the beginning, comes late now and then, and loses a second."""
+    heard = [number * 0.01 for number in range(200)] + [3 + number * 0.01 for number in range(60)]
+    fetched = [max(at, 0.12) + 0.01 + 0.008 * (number % 3) for number, at in enumerate(heard)]
+    fake = FakeMicrophone([np.full((1, 480), number, np.float32) for number in range(260)], ends=False)
+    listener = Listener(fake, clock=iter(fetched).__next__)
+    assert fake.said.wait(10)
+    starts = [block.start for block in listener.take(float("inf"))]
+    assert np.allclose(starts, heard, atol=0.001)
+    fake.release.set()
+    listener.stop()
+
+
+def test_nothing_is_taken_before_it_is_known_when_it_was_heard() -> None:
+    fake = FakeMicrophone([np.zeros((1, 480), np.float32)] * 30, ends=False)
+    listener = Listener(fake, clock=iter([0.01 * number for number in range(1, 31)]).__next__)
+    assert fake.said.wait(10)
+    assert listener.take(float("inf")) == []
+    fake.release.set()
+    listener.stop()
+    assert len(listener.take(0.095)) == 10 and len(listener.take(float("inf"))) == 20
 
 
 def written(path: Path, microphone: Microphone, codec: str, count: int = 50) -> RecordingWriter:
