@@ -40,6 +40,7 @@ from clipseg_live.core.settings import PromptStyle, prompt_styles
 from clipseg_live.demo.scenes import Scene
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.matting import MattePipeline
+from clipseg_live.video.safe_card import safe_card
 
 PHRASES = ("red circle", "blue star", "yellow heart")
 COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
@@ -76,6 +77,7 @@ def main() -> None:
     rows, columns = np.nonzero(scene.truth(MOMENT).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
+    Image.fromarray(safe_card(640, 360)).save(folder / "safe-card.webp", quality=80, method=6)
     WindowPictures(folder).make()
 
 
