@@ -1,6 +1,5 @@
 """What a virtual camera needs beside its session. Importing this module loads neither OpenCV nor PyAV nor Pillow."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +9,6 @@ def virtual_cameras() -> Sequence[tuple[str, str]]:
     from clipseg_live.video.virtual_camera import list_devices
 
     return [(device.name, device.label) for device in list_devices()]
-
-
-def has_virtual_camera_package() -> bool:
-    """Whether the optional package is there."""
-    return importlib.util.find_spec("pyvirtualcam") is not None
 
 
 def check_safe_picture(path: Path) -> None:

@@ -1,7 +1,6 @@
 """A virtual camera through the optional package pyvirtualcam, and what to do where its driver is missing."""
 
 import importlib
-import importlib.util
 import platform
 import re
 from collections.abc import Sequence
@@ -165,11 +164,6 @@ def _package() -> Any:
         return importlib.import_module("pyvirtualcam")
     except ImportError:
         raise UsageError('A virtual camera needs a package more: pip install "clipseg-live[virtualcam]"') from None
-
-
-def has_package() -> bool:
-    """Whether the package is there."""
-    return importlib.util.find_spec("pyvirtualcam") is not None
 
 
 def _said(error: Exception) -> str:
