@@ -45,7 +45,7 @@ def _open_data(form: DataFormat, path: Path, labels: Sequence[Label]) -> MaskSin
     from clipseg_live import __version__
     from clipseg_live.video.data_sinks import open_data_sink
 
-    return open_data_sink(form, path, {"version": __version__}, labels)
+    return open_data_sink(form, path, {"version": __version__}, labels, live=True)
 
 
 def _picture_of(track: Track, shot: Shot) -> Pixels:

@@ -130,7 +130,7 @@ class RecordingPart:
     def notices(self) -> list[str]:
         """Sentences of the sinks for the person, each once."""
         found: list[str] = []
-        for _, sink in self.tracks:
+        for sink in self._sinks():
             found += [sentence for sentence in sink.notices if sentence not in found]
         return found
 

@@ -44,7 +44,7 @@ class AlphaSequence(FolderSink):
         if self._form == "png":
             self._put(name, png_of(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA), np.uint8)))
         else:
-            self._put(name, saved(Image.fromarray(pixels), "WEBP", lossless=True, exact=True, method=1, quality=40))
+            self._put(name, saved(Image.fromarray(pixels), "WEBP", lossless=True, exact=True, method=1, quality=0))
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name})
 
     def _head(self) -> dict[str, Any]:
