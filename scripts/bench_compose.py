@@ -1,11 +1,14 @@
 """Measure what it costs to make a picture out of maps: mattes (motion, time, edges) and effects; print a table.
 
-    python scripts/bench_compose.py [--rounds 40] [--threads 2]
+    python scripts/bench_compose.py [--rounds 40] [--threads 2 | --busy]
 
 The maps are the true masks of the demo scene on a grid like the model's answers, and the scene moves. "follow" is
 optical flow and what is carried along, "mattes" their edges at full size, "tint+outline" the effects. Where supervision
 is installed, its MaskAnnotator and PolygonAnnotator draw hard masks of the same maps, in turn with our effects: on the
 very same masks, ready-made, and from the maps, which OpenCV resizes for it.
+
+On a machine that does other things meanwhile, --busy keeps to one thread and counts the time that the processor gives
+it.
 """
 
 import argparse
@@ -40,6 +43,7 @@ SOFTNESS = 1.0
 """Deviation, in cells of the grid, of the transition at a mask's border."""
 THRESHOLD = 0.5
 EFFECTS: tuple[AnyEffect, ...] = (Tint(), Outline())
+Clock = Callable[[], float]
 MISSING = "supervision is not installed, so nothing is compared with it: 'pip install supervision' changes that."
 
 
@@ -47,25 +51,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40, help="pictures for each figure (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of OpenCV (%(default)s)")
+    parser.add_argument("--busy", action="store_true", help="count the processor's time, with one thread")
     given = parser.parse_args(arguments)
+    clock = time.thread_time if given.busy else time.perf_counter
     before = cv2.getNumThreads()
-    cv2.setNumThreads(given.threads)
+    cv2.setNumThreads(1 if given.busy else given.threads)
     try:
-        print(f"maps of {GRID}x{GRID}, milliseconds: median (best) of {given.rounds}")
-        print_ours(given.rounds)
-        print_beside_supervision(given.rounds)
+        what = "milliseconds of the processor" if given.busy else "milliseconds"
+        print(f"maps of {GRID}x{GRID}, {cv2.getNumThreads()} thread(s), {what}: median (best) of {given.rounds}")
+        print_ours(given.rounds, clock)
+        print_beside_supervision(given.rounds, clock)
     finally:
         cv2.setNumThreads(before)
 
 
-def print_ours(rounds: int) -> None:
+def print_ours(rounds: int, clock: Clock) -> None:
     stages = "follow", "mattes", "tint+outline", "whole"
     print(f"\n{'':<15}{'size':<11}{'prompts':>7}{'covered':>9}" + "".join(f"{stage:>16}" for stage in stages))
     for name, scale in SCALES.items():
         for size in SIZES:
             for count in PROMPTS:
                 pictures, maps = example(size, count, scale)
-                times = Whole(pictures, maps).measured(rounds)
+                times = Whole(pictures, maps).measured(rounds, clock)
                 share = float((maps >= THRESHOLD).any(axis=0).mean())
                 figures = "".join(f"{told(times[stage]):>16}" for stage in stages)
                 print(f"{name:<15}{size[0]:>4}x{size[1]:<6}{count:>7}{share:>9.0%}{figures}")
@@ -82,20 +89,20 @@ class Whole:
         self._pipeline = MattePipeline()
         self._composer = EffectComposer(Look(effects=EFFECTS, styles=self._styles))
 
-    def measured(self, rounds: int) -> dict[str, list[float]]:
+    def measured(self, rounds: int, clock: Clock) -> dict[str, list[float]]:
         """Seconds of each stage."""
         times: dict[str, list[float]] = {name: [] for name in ("follow", "mattes", "tint+outline", "whole")}
         for number in range(rounds + 2):
             frame = Frame(self._pictures[number % len(self._pictures)], number, Fraction(number, 30))
             if number % 8 == 0:
                 self._pipeline.take(self._maps, self._request.keys, number)
-            marks = [time.perf_counter()]
+            marks = [clock()]
             self._pipeline.show(frame, self._request.settings)
-            marks.append(time.perf_counter())
+            marks.append(clock())
             mattes = self._pipeline.mattes(frame, self._request)
-            marks.append(time.perf_counter())
+            marks.append(clock())
             self._composer.compose(frame.pixels, mattes, frame.time)
-            marks.append(time.perf_counter())
+            marks.append(clock())
             if number >= 2:  # the first ones fill caches
                 for name, begin, end in zip(times, marks, marks[1:], strict=False):
                     times[name].append(end - begin)
@@ -103,7 +110,7 @@ class Whole:
         return times
 
 
-def print_beside_supervision(rounds: int) -> None:
+def print_beside_supervision(rounds: int, clock: Clock) -> None:
     try:
         import supervision
     except ImportError:
@@ -113,7 +120,7 @@ def print_beside_supervision(rounds: int) -> None:
     print(f"\nbeside supervision {supervision.__version__}, {size[0]}x{size[1]}, {count} prompts, in turn in one run")
     for name, scale in SCALES.items():
         pictures, maps = example(size, count, scale)
-        times = measure({**ours(pictures[0], maps), **theirs(pictures[0], maps, supervision)}, rounds)
+        times = measure({**ours(pictures[0], maps), **theirs(pictures[0], maps, supervision)}, rounds, clock)
         print(f"\n{name:<40}{'':>14}{'times ours: median (best)':>28}")
         for what, seconds in times.items():
             mine = times["ours" + what[what.index(",") :]]
@@ -172,15 +179,15 @@ def example(size: tuple[int, int], count: int, scale: float) -> tuple[list[Pixel
     return [*there, *there[3:0:-1]], maps  # and back again, so that it goes on for ever
 
 
-def measure(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def measure(tasks: Mapping[str, Callable[[], object]], rounds: int, clock: Clock) -> dict[str, list[float]]:
     """Seconds of each task, one after the other in every round, so that all meet the same load."""
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for number in range(rounds + 2):
         for name, task in tasks.items():
-            start = time.perf_counter()
+            start = clock()
             task()
             if number >= 2:  # the first ones fill caches
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return times
 
 

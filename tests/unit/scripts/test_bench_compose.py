@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import ClassVar
@@ -34,6 +35,16 @@ def test_without_supervision_it_says_how_to_get_it(program, monkeypatch, capsys)
     assert [row[3] for row in rows if "160x90" in row] == ["1", "4", "16"] * 2
     assert " ".join(rows[-1]) == program.MISSING
     assert cv2.getNumThreads() == threads
+
+
+def test_on_a_busy_machine_it_counts_its_own_time(program, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    seen = []
+    monkeypatch.setattr(program, "print_ours", lambda rounds, clock: seen.append((cv2.getNumThreads(), clock)))
+    program.main(["--busy", "--threads", "2"])
+    program.main(["--threads", "2"])
+    assert seen == [(1, time.thread_time), (2, time.perf_counter)]
+    assert "1 thread(s), milliseconds of the processor: median" in capsys.readouterr().out
 
 
 class Annotator:
