@@ -9,7 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("a busy machine", deadline=None)
+settings.load_profile("a busy machine")
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
 
 _PATIENCE = 5.0

@@ -63,6 +63,7 @@ class Verdict:
 class Worker:
     """A process that reads damaged files, one after the other, and is started again when it has died."""
 
+    program: Sequence[str] = (sys.executable, str(Path(__file__).resolve()), "--work")
     answers: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
     process: "subprocess.Popen[str] | None" = None
 
@@ -78,8 +79,8 @@ class Worker:
             self.stop()
             return "hung"
         if answer is None:
-            self.process = None
-            return f"crashed {process.wait()}"
+            self.stop()
+            return f"crashed {process.returncode}"
         found: dict[str, Any] = json.loads(answer)
         return found
 
@@ -87,13 +88,13 @@ class Worker:
         process, self.process = self.process, None
         if process is not None:
             process.kill()
-            process.wait()
+            self.listener.join()
+            process.communicate()
 
     def _start(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(Path(__file__).resolve()), "--work"]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         process = self.process = subprocess.Popen(
-            command,
+            self.program,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -108,7 +109,8 @@ class Worker:
                 answers.put(line)
             answers.put(None)
 
-        threading.Thread(target=listen, daemon=True).start()
+        self.listener = threading.Thread(target=listen, daemon=True)
+        self.listener.start()
         return process
 
 

@@ -10,6 +10,8 @@ _LARGEST = 4096
 
 def mutate(data: bytes, random: Random) -> tuple[str, bytes]:
     """What was done (a name of MUTATIONS), and the damaged bytes: never the same as before."""
+    if len(data) < 2:  # there is nothing to damage
+        return "noise", data + random.randbytes(64)
     for _ in range(20):
         name = random.choice(list(MUTATIONS))
         changed = MUTATIONS[name](data, random)

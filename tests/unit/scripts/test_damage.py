@@ -1,0 +1,65 @@
+"""Damaged files, fewer than the programs in ``scripts/reliability`` give: nothing crashes, hangs or looks whole."""
+
+import shutil
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from scripts.reliability import corrupt_inputs, corrupt_settings
+from scripts.reliability.mutations import MUTATIONS, mutate, mutated
+
+PICTURES = b"\x89PNG\r\n\0\0\0\x40\0\0\0\x30" + bytes(range(256)) * 4 + bytes(64)
+
+
+def test_damage_is_the_same_for_the_same_seed_and_never_none() -> None:
+    files = [("a", PICTURES), ("b", PICTURES[::-1])]
+    for number in range(200):
+        name, what, data = mutated(files, 1, number)
+        assert (name, what, data) == mutated(files, 1, number)
+        assert data != dict(files)[name] and what.split(", ")[0] in MUTATIONS
+    assert len({mutated(files, 2, number)[1].split(", ")[0] for number in range(200)}) == len(MUTATIONS)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 7, 12, 100])
+def test_the_shortest_files_can_be_damaged_too(length: int) -> None:
+    for number in range(50):
+        mutate(bytes(range(length)), Random(number))
+
+
+def test_damaged_sessions_and_settings_are_read_or_refused() -> None:
+    found, failures = corrupt_settings.run(400, seed=11)
+    assert failures == [] and sum(found.values()) == 400
+    outcomes = {key[2] for key in found}
+    assert outcomes == {"read", "refused"}
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_damaged_inputs_end_in_a_result_that_is_whole_or_in_a_sentence() -> None:
+    verdicts = list(corrupt_inputs.judge_all(24, seed=11))
+    assert [(each.number, each.outcome, each.live, each.why) for each in verdicts if each.failed] == []
+    assert len({each.name for each in verdicts}) > 10 and {each.outcome for each in verdicts} >= {"exported", "refused"}
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_result_that_is_cut_short_is_not_taken_for_whole(tmp_path: Path) -> None:
+    for name, data in corrupt_inputs.good_files(tmp_path / "good"):
+        if name in ("sound.mkv", "sound.mp4"):
+            (tmp_path / name).write_bytes(data)
+            assert corrupt_inputs.whole(tmp_path / name, 8) == ""
+            assert "8 frames, not 9" in corrupt_inputs.whole(tmp_path / name, 9)
+            (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
+            assert corrupt_inputs.whole(tmp_path / name, 8) != ""
+    assert "there is no" in corrupt_inputs.whole(tmp_path / "none.mp4")
+
+
+def test_a_process_that_dies_or_hangs_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dying = corrupt_inputs.Worker(
+        program=(sys.executable, "-c", "import os, signal; input(); os.kill(os.getpid(), 11)")
+    )
+    assert dying.ask({}) == "crashed -11"
+    hanging = corrupt_inputs.Worker(program=(sys.executable, "-c", "import sys; sys.stdin.read()"))
+    monkeypatch.setattr(corrupt_inputs, "SECONDS", 0.3)
+    assert hanging.ask({}) == "hung"
+    assert hanging.process is None
