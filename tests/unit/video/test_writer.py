@@ -15,7 +15,11 @@ from clipseg_live.video.sinks import StillWriter, open_sink
 from clipseg_live.video.writer import VideoWriter
 from tests.unit.video.clips import drawn, make_clip, packets, picture, raw_times, read_all, write_all
 
-KINDS = [("o.mp4", None), ("o.mov", None), ("o.mkv", None), ("o.webm", None), ("o.mp4", "vp9"), ("o.mkv", "ffv1")]
+KINDS = [
+    ("o.mp4", None), ("o.mov", None), ("o.mkv", None), ("o.webm", None), ("o.mp4", "vp9"), ("o.mkv", "ffv1"),
+    ("o.mp4", "h265"), ("o.mov", "h265"), ("o.mkv", "h265"), ("o.mp4", "av1"), ("o.webm", "av1"), ("o.mov", "prores"),
+    ("o.mkv", "prores"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "codec"), KINDS)
@@ -36,6 +40,26 @@ def test_a_variable_rate_with_a_late_start_is_kept(tmp_path):
     info, frames = read_all(VideoFileSource(make_clip(tmp_path / "i.mp4", time_base=Fraction(1, 1000), stamps=stamps)))
     write_all(VideoWriter(tmp_path / "o.mp4"), info, frames)
     assert raw_times(tmp_path / "o.mp4") == [Fraction(stamp, 1000) for stamp in stamps]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "tag", "pixels"),
+    [("o.mp4", "h265", "hvc1", "yuv420p"), ("o.mov", "h265", "hvc1", "yuv420p"), ("o.mp4", "av1", "av01", "yuv420p"),
+     ("o.mov", "prores", "apcn", "yuv422p10le")],
+)  # fmt: skip
+def test_new_codecs_are_named_as_players_know_them_and_look_alike(tmp_path, name, codec, tag, pixels):
+    info, frames = drawn(4, size=(47, 63), colour=ColourInfo(1, 1, 1, 1), pixel_aspect=Fraction(4, 3))
+    writer = VideoWriter(tmp_path / name, codec)
+    write_all(writer, info, frames)
+    assert writer.padded is (codec == "h265")
+    with av.open(str(tmp_path / name)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        assert (context.codec_tag, context.pix_fmt, stream.sample_aspect_ratio) == (tag, pixels, Fraction(4, 3))
+        assert (context.colorspace, context.color_range, context.color_primaries) == (1, 1, 1)
+    back = read_all(VideoFileSource(tmp_path / name))[1]
+    for old, new in zip(frames, back, strict=True):
+        assert np.abs(new.pixels[:47, :63].astype(int) - old.pixels).mean() < 5
 
 
 def test_ffv1_is_lossless_at_odd_sizes(tmp_path):
@@ -115,7 +139,8 @@ def test_damaged_sound_does_not_kill_the_video(tmp_path):
 @pytest.mark.parametrize(
     ("name", "codec", "says"),
     [("o.webm", "h264", ".mp4"), ("o.mp4", "ffv1", ".mkv"), ("o.xyz", None, ".mp4"), ("o.avi", None, ".mkv"),
-     ("o.mp4", "av7", "h264")],
+     ("o.mp4", "av7", "h264"), ("o.mp4", "prores", ".mov or .mkv"), ("o.webm", "h265", ".mp4"),
+     ("o.mov", "av1", ".mp4")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_beforehand(tmp_path, name, codec, says):
     with pytest.raises(UsageError, match=says):
