@@ -165,9 +165,8 @@ def _told_apart(sources: Sequence[str], suffix: str | None, taken: set[str]) -> 
     )
     for way in ways:
         stems = ["-".join(part for part in way(name) if part) for name in sources]
-        whole = [
-            _folded(stem + suffix_of(name, suffix)) for stem, name in zip(stems, sources, strict=True)
-        ]  # fmt: skip
+        pairs = zip(stems, sources, strict=True)
+        whole = [_folded(stem + suffix_of(name, suffix)) for stem, name in pairs]
         if len(set(whole)) == len(whole) and not taken.intersection(whole):
             return stems
     return [stem_of(name) for name in sources]

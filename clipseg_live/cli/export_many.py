@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clipseg_live.pipeline.export import Progress
 
 MASKS = ("jsonl", "png")
+STOPPED = "clipseg-live: The export was stopped; the same command goes on where it stopped."
 
 
 def run_many(
@@ -40,9 +41,7 @@ def run_many(
 
     kind = None if masks is None else str(masks)
     if kind is not None and kind not in MASKS:
-        raise UsageError(
-            f"With --into, masks lie beside each result: say --masks jsonl or --masks png, not {kind}."
-        )  # fmt: skip
+        raise UsageError(f"With --into, masks lie beside each result: say --masks jsonl or --masks png, not {kind}.")
     batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, data=data, jobs=jobs)  # type: ignore[arg-type]
     with terminated_like_interrupted(), _display(batch) as watch:
         report = run_batch(batch, watch)
@@ -51,23 +50,21 @@ def run_many(
     for line in report_lines(report):
         print(line)  # noqa: T201
     if report.stopped:
-        print(  # noqa: T201
-            "clipseg-live: The export was stopped; the same command goes on where it stopped.", file=sys.stderr
-        )
+        print(STOPPED, file=sys.stderr)  # noqa: T201
     if not report.is_whole:
         raise typer.Exit(1)
 
 
 def report_lines(report: "BatchReport") -> list[str]:
     """A line for each input, with what a person should read of it, and the totals."""
+    from clipseg_live.assemble.batch import Ending
+
     lines = []
     for request, outcome in zip(report.exports, report.outcomes, strict=True):
         lines.append(_told(request, outcome))
         lines += [f"  {notice}" for notice in outcome.notices]
-    from clipseg_live.assemble.batch import Ending
-
     counts = [(report.count(ending), ending.value) for ending in Ending]
-    inputs = "1 input" if len(lines) == 1 else f"{len(report.outcomes)} inputs"
+    inputs = "1 input" if len(report.outcomes) == 1 else f"{len(report.outcomes)} inputs"
     what = ", ".join(f"{count} {words}" for count, words in counts if count)
     return [*lines, f"{inputs}: {what}; {_frames(report.frames)} in {clock(report.seconds)}"]
 

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from clipseg_live.model.devices import leave_a_core
+from clipseg_live.model.devices import leave_a_core, share_cores
 
 
 @pytest.mark.parametrize(("cores", "given", "expected"), [(1, 1, 1), (2, 2, 1), (4, 4, 3), (16, 8, 8)])
@@ -19,3 +19,21 @@ def test_a_core_is_left_to_others(monkeypatch: pytest.MonkeyPatch, cores: int, g
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     threads.append(2)
     assert leave_a_core() == 2 and threads[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("cores", "given", "processes", "expected"),
+    [(2, 2, 1, 2), (2, 2, 2, 1), (2, 2, 5, 1), (16, 8, 2, 8), (16, 8, 4, 4)],
+)
+def test_cores_are_shared(
+    monkeypatch: pytest.MonkeyPatch, cores: int, given: int, processes: int, expected: int
+) -> None:
+    threads = [given]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    assert share_cores(processes) == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    threads.append(3)
+    assert share_cores(processes) == 3 and threads[-1] == 3
