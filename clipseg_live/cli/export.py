@@ -338,6 +338,8 @@ def export(
 
     check_places(sources, output, into, suffix, jobs, data=masks is not None or bool(data))
     placed = data_from(data or (), many=into is not None)
+    if alpha and effect is not None:
+        raise UsageError("No effects are drawn on a transparent result: leave out --effect, or --alpha.")
     engine = only_given(model=model, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
     mattes = only_given(
         smoothing=smoothing, follow=follow, refine=edges, together=together, none_level=none_level, auto_hide=auto_hide

@@ -93,8 +93,6 @@ def test_without_a_frame_a_set_is_empty_and_a_picture_is_not_written(form: str, 
 
 @pytest.mark.parametrize(("form", "name"), [*FOLDERS, ("jsonl", "m.jsonl")])
 def test_one_matte_for_each_label(form: str, name: str, tmp_path: Path) -> None:
-    if form.startswith("alpha"):
-        pytest.skip("pictures need no labels")
     sink = made(form, name, tmp_path)
     sink.open(INFO)
     with pytest.raises(SinkError, match=r"3 mattes do not fit .*: 2 prompts need one each"):
