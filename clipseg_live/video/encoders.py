@@ -25,6 +25,8 @@ HEVC_TAG = "hvc1"
 _FINEST_CLOCK = 1_000_000_000
 _TRIED_FRAMES = 5
 _MANY_CORES = 8
+_COARSER = 30
+"""Of quality, on the last rung: where there is no quicker preset, fewer bits are less work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +181,13 @@ def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Opti
     if encoder.hardware:
         return (_hardware_options(encoder, quality, info),)
     if codec == "h264":
-        same = "repeat-headers=1:ref=1:cabac=1:8x8dct=1:weightp=0:bframes=0:psy=0:scenecut=0:keyint=infinite"
+        same = (
+            "repeat-headers=1:stitchable=1:ref=1:cabac=1:8x8dct=1:weightp=0:bframes=0:psy=0:scenecut=0:keyint=infinite"
+        )
         presets = ("veryfast", "superfast", "ultrafast")[(os.cpu_count() or 1) < _MANY_CORES :]
         shared = {"crf": _crf(codec, quality), "tune": "zerolatency", "forced-idr": "1", "x264-params": same}
-        return tuple(shared | {"preset": preset} for preset in presets)
+        rungs = [shared | {"preset": preset} for preset in presets]
+        return (*rungs, rungs[-1] | {"crf": _crf(codec, quality - _COARSER)})
     if codec == "h265":
         same = (
             "log-level=none:info=0:repeat-headers=1:ref=1:bframes=0:sao=0:amp=0:rect=0:signhide=0:weightp=0:ctu=32:"
@@ -190,10 +195,12 @@ def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Opti
             "cutree=0:scenecut=0:open-gop=0:keyint=-1"
         )
         shared = {"crf": _crf(codec, quality), "tune": "zerolatency", "forced-idr": "1", "x265-params": same}
-        return tuple(shared | {"preset": preset} for preset in ("superfast", "ultrafast"))
+        quick = shared | {"preset": "ultrafast", "crf": _crf(codec, quality - _COARSER)}
+        return shared | {"preset": "superfast"}, quick
     if codec == "vp9":
         shared = _vp9(quality, info) | {"deadline": "realtime", "lag-in-frames": "0", "auto-alt-ref": "0", "g": "9999"}
-        return tuple(shared | {"cpu-used": speed} for speed in ("6", "8"))
+        quick = shared | {"cpu-used": "8"}
+        return shared | {"cpu-used": "6"}, quick, quick | {"crf": _crf(codec, quality - _COARSER)}
     if codec == "av1":
         shared = {"crf": _crf(codec, quality), "g": "9999", "svtav1-params": "pred-struct=1:lookahead=0:scd=0"}
         return tuple(shared | {"preset": preset} for preset in ("9", "10", "12"))
@@ -207,7 +214,7 @@ def _crf(codec: Codec, quality: int) -> str:
         return f"{38 - 0.26 * quality:.2f}"
     if codec == "h265":
         return f"{40 - 0.26 * quality:.2f}"
-    return str(round(55 - 0.4 * quality if codec == "vp9" else 58 - 0.42 * quality))
+    return str(min(63, round(55 - 0.4 * quality if codec == "vp9" else 58 - 0.42 * quality)))
 
 
 def _vp9(quality: int, info: SourceInfo) -> Options:
