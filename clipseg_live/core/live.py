@@ -23,6 +23,8 @@ from clipseg_live.core.virtual_camera import CameraStatus
 
 MOST_ROWS = 16
 """Prompts that a live session takes."""
+_LARGEST_ID = 2**31 - 1
+"""Of a row: what signals of the window carry."""
 
 DisplayMode = Literal["smooth", "locked"]
 Turn = Literal[0, 90, 180, 270]
@@ -85,7 +87,7 @@ class PromptRow(Frozen):
     solo: while any row has it, only rows with it are shown.
     """
 
-    id: Annotated[int, Field(ge=0)]
+    id: Annotated[int, Field(ge=0, le=_LARGEST_ID)]
     text: str = ""
     picture: PromptPicture | None = None
     share: Share = 0.5
@@ -174,7 +176,10 @@ class LiveSettings(Frozen):
             raise UsageError(f"There are {MOST_ROWS} prompts already: delete one first.")
         taken = {row.style.colour for row in self.rows}
         colour = next((colour for colour in PALETTE if colour not in taken), PALETTE[len(self.rows) % len(PALETTE)])
-        number = max((row.id for row in self.rows), default=-1) + 1
+        used = {row.id for row in self.rows}
+        number = max(used, default=-1) + 1
+        if number > _LARGEST_ID:
+            number = next(free for free in range(len(used) + 1) if free not in used)
         return PromptRow(id=number, text=text, picture=picture, style=PromptStyle(colour=colour))
 
 

@@ -89,6 +89,8 @@ class TextPrompt(Prompt):
         if not templates:
             raise UsageError('A text prompt needs at least one template; "{}" stands for the phrase alone.')
         phrase = " ".join(phrase.split())
+        if any("\ud800" <= character <= "\udfff" for sentence in (phrase, *templates) for character in sentence):
+            raise UsageError(f"The text prompt {phrase!r} is not text: it holds bytes that are no characters.")
         _set(self, phrase=phrase, templates=templates, label=phrase)
         _set(self, key=_digest(b"text", *(sentence.encode() for sentence in self.sentences)))
 

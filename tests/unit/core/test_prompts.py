@@ -101,3 +101,10 @@ def test_a_mix_needs_parts() -> None:
         Prompt.mix()
     with pytest.raises(UsageError, match="pairs"):
         Prompt.mix(Prompt.text("a"))  # type: ignore[arg-type]
+
+
+def test_bytes_that_are_no_characters_are_refused() -> None:
+    with pytest.raises(UsageError, match="not text"):
+        Prompt.text("mug\udcff")
+    with pytest.raises(UsageError, match="not text"):
+        Prompt.text("mug", ["\ud800{}"])

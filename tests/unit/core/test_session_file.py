@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from clipseg_live.core.effects import KINDS, CutOut, Outline, Tint
 from clipseg_live.core.errors import Failure, UsageError
@@ -70,6 +71,14 @@ def test_new_rows_have_ids_and_colours_of_their_own_until_it_is_full() -> None:
     assert len({row.id for row in settings.rows}) == len({row.style.colour for row in settings.rows}) == 16
     with pytest.raises(UsageError, match="16 prompts already"):
         settings.new_row()
+
+
+def test_ids_stay_what_a_window_can_carry() -> None:
+    most = 2**31 - 1
+    settings = LiveSettings(rows=(PromptRow(id=0), PromptRow(id=most), PromptRow(id=2)))
+    assert settings.new_row().id == 1
+    with pytest.raises(ValidationError):
+        PromptRow(id=most + 1)
 
 
 @pytest.mark.parametrize(
