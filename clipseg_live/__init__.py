@@ -7,13 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clipseg_live.assemble.api import draw as draw
+    from clipseg_live.assemble.api import export as export
+    from clipseg_live.assemble.api import make_mattes as make_mattes
     from clipseg_live.assemble.stream import stream as stream
     from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
     from clipseg_live.core.errors import Failure as Failure
     from clipseg_live.core.errors import UsageError as UsageError
     from clipseg_live.core.live import LiveSettings as LiveSettings
+    from clipseg_live.core.look import ExportSettings as ExportSettings
+    from clipseg_live.core.look import MatteSettings as MatteSettings
     from clipseg_live.core.prompts import Prompt as Prompt
     from clipseg_live.core.segmentation import Segmentation as Segmentation
+    from clipseg_live.core.settings import PromptStyle as PromptStyle
     from clipseg_live.model.segmenter import Segmenter as Segmenter
     from clipseg_live.video.sources import read_image as read_image
 
@@ -23,10 +29,16 @@ _HOMES = {
     "ClipsegLiveError": "clipseg_live.core.errors",
     "Failure": "clipseg_live.core.errors",
     "UsageError": "clipseg_live.core.errors",
+    "ExportSettings": "clipseg_live.core.look",
     "LiveSettings": "clipseg_live.core.live",
+    "MatteSettings": "clipseg_live.core.look",
     "Prompt": "clipseg_live.core.prompts",
+    "PromptStyle": "clipseg_live.core.settings",
     "Segmentation": "clipseg_live.core.segmentation",
     "Segmenter": "clipseg_live.model.segmenter",
+    "draw": "clipseg_live.assemble.api",
+    "export": "clipseg_live.assemble.api",
+    "make_mattes": "clipseg_live.assemble.api",
     "read_image": "clipseg_live.video.sources",
     "stream": "clipseg_live.assemble.stream",
 }

@@ -1,0 +1,117 @@
+"""What programs call: mattes and effects on a picture, and an export in one call. ``stream.py`` has the live part."""
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.assemble.export import ExportRequest, run_export
+from clipseg_live.core.effects import DEFAULT_EFFECTS, AnyEffect, parse_effects
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.look import ExportSettings, Look, MatteSettings
+from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings import DataFormat, EngineSettings, PromptStyle, prompt_styles, validated
+from clipseg_live.demo.source import PREFIX
+from clipseg_live.pipeline.export import ExportResult, Progress
+from clipseg_live.video.compose import EffectComposer
+from clipseg_live.video.matting import MattePipeline
+
+Effects = str | Sequence[AnyEffect]
+"""As on the command line ("spotlight+labels"), or as values of ``core.effects``."""
+
+
+def make_mattes(
+    pixels: Pixels,
+    found: Segmentation,
+    settings: MatteSettings | None = None,
+    *,
+    threshold: float | None = None,
+    styles: Sequence[PromptStyle] = (),
+) -> Mattes:
+    """Soft mattes of one picture, with borders that follow its edges: one for each prompt whose role is "show".
+
+    pixels: uint8 (height, width, 3), RGB, the picture that ``found`` is of. threshold: 0..1, of all prompts, instead of
+    their own. styles: threshold, role and shape of each prompt by its place.
+    Raises UsageError where picture and maps, or styles and prompts, do not belong together.
+    """
+    if pixels.shape[:2] != found.frame_size:
+        (height, width), (rows, columns) = found.frame_size, pixels.shape[:2]
+        raise UsageError(f"The maps are of a picture of {width}×{height} pixels; this one has {columns}×{rows}.")
+    numbers = tuple(range(len(found.prompts)))
+    frame, chosen = Frame(pixels, 0, Fraction(0)), settings or MatteSettings()
+    pipeline = MattePipeline()
+    pipeline.take(found.probabilities, numbers, 0)
+    pipeline.show(frame, chosen)
+    return pipeline.mattes(frame, MatteRequest(numbers, numbers, _styled(len(numbers), styles, threshold), chosen))
+
+
+def draw(
+    pixels: Pixels,
+    mattes: Mattes,
+    effects: Effects = DEFAULT_EFFECTS,
+    *,
+    names: Sequence[str] = (),
+    styles: Sequence[PromptStyle] = (),
+) -> Pixels:
+    """The picture with effects drawn over it, as a new one: uint8 (height, width, 3), RGB.
+
+    names: what the effect "labels" writes; styles: colours and opacities; of the mattes, by their places.
+    Raises UsageError for effects that are not there; SourceError for a backdrop that cannot be read.
+    """
+    look = Look(effects=_listed(effects), styles=_styled(len(mattes.each), styles), names=tuple(names))
+    composer = EffectComposer(look)
+    try:
+        return composer.compose(pixels, mattes)
+    finally:
+        composer.close()
+
+
+def export(
+    source: str | Path,
+    prompts: Sequence[str | Prompt],
+    output: str | Path | None = None,
+    settings: ExportSettings | None = None,
+    *,
+    effects: Effects | None = None,
+    threshold: float | None = None,
+    styles: Sequence[PromptStyle] = (),
+    data: Mapping[DataFormat, str | Path] | None = None,
+    model: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> ExportResult:
+    """Segment a video, a picture or a folder of pictures into a file, data, or both, as ``clipseg-live export`` does.
+
+    output: the video or picture; None where only data are wanted. data: a place for each format, such as
+    {"coco": "dataset"}. effects, threshold (0..1, of all prompts), styles (by the prompts' places) and model replace
+    those of ``settings``; "demo:" alone defaults to the model "shapes".
+    Raises UsageError for what cannot be, Failure for what did not work; no half of a result is left then.
+    """
+    asked = tuple(Prompt.text(prompt) if isinstance(prompt, str) else prompt for prompt in prompts)
+    chosen = settings or ExportSettings()
+    own = tuple(styles) or chosen.look.styles
+    look = {"styles": _styled(len(asked), own, threshold), "names": tuple(prompt.label for prompt in asked)}
+    if effects is not None:
+        look["effects"] = _listed(effects)
+    engine = chosen.engine
+    if model is not None or (settings is None and str(source).startswith(PREFIX)):
+        engine = validated(EngineSettings, **{**engine.model_dump(), "model": model or "shapes"})
+    chosen = chosen.model_copy(update={"engine": engine, "look": chosen.look.model_copy(update=look)})
+    places = tuple((form, Path(place)) for form, place in (data or {}).items())
+    request = ExportRequest(str(source), None if output is None else Path(output), asked, chosen, data=places)
+    return run_export(request, on_progress=on_progress).result
+
+
+def _listed(effects: Effects) -> tuple[AnyEffect, ...]:
+    return parse_effects(effects) if isinstance(effects, str) else tuple(effects)
+
+
+def _styled(count: int, styles: Sequence[PromptStyle], threshold: float | None = None) -> tuple[PromptStyle, ...]:
+    """One style for each prompt. Raises UsageError for another number of them, or a threshold that cannot be."""
+    if styles and len(styles) != count:
+        raise UsageError(f"There are {len(styles)} styles for {count} prompts: give one for each, or none.")
+    found = tuple(styles) or prompt_styles(count)
+    if threshold is None:
+        return found
+    return tuple(validated(PromptStyle, **{**style.model_dump(), "threshold": threshold}) for style in found)

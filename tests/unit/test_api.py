@@ -1,0 +1,61 @@
+"""What programs call, beside the examples of docs/python.md: what is refused, and what is the same as something else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clipseg_live
+from clipseg_live import MatteSettings, Prompt, PromptStyle, Segmentation, UsageError, draw, export, make_mattes
+from clipseg_live.core.effects import Outline, Tint
+
+PICTURE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+def found(*labels: str) -> Segmentation:
+    """Each prompt is sure of the left half."""
+    maps = np.zeros((len(labels), 12, 16), np.float32)
+    maps[..., :8] = 0.9
+    return Segmentation(maps, tuple(Prompt.text(label) for label in labels), (48, 64))
+
+
+def test_every_public_name_is_there() -> None:
+    for name in clipseg_live.__all__:
+        assert getattr(clipseg_live, name) is not None
+
+
+def test_mattes_of_a_picture_take_a_threshold_and_hard_settings() -> None:
+    plain = MatteSettings(smoothing=0, follow=False, refine=False)
+    half = make_mattes(PICTURE, found("a"), plain).each[0].alpha
+    assert (half[:, :30] == 255).all() and (half[:, 34:] == 0).all()
+    assert not make_mattes(PICTURE, found("a"), plain, threshold=0.95).each[0].alpha.any()
+
+
+def test_a_picture_of_another_size_or_styles_too_few_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"64×48"):
+        make_mattes(PICTURE[:24], found("a"))
+    with pytest.raises(UsageError, match="1 styles for 2 prompts"):
+        make_mattes(PICTURE, found("a", "b"), styles=[PromptStyle()])
+    with pytest.raises(UsageError, match="threshold"):
+        make_mattes(PICTURE, found("a"), threshold=2)
+
+
+def test_effects_are_drawn_from_words_as_from_values() -> None:
+    mattes, before = make_mattes(PICTURE, found("a")), PICTURE.copy()
+    drawn = draw(PICTURE, mattes, "tint+outline(width=2)")
+    assert np.array_equal(drawn, draw(PICTURE, mattes, [Tint(), Outline(width=2)]))
+    assert not np.array_equal(drawn, PICTURE) and np.array_equal(PICTURE, before)
+    red = draw(PICTURE, mattes, [Tint()], styles=[PromptStyle(colour=(255, 0, 0), opacity=1)])
+    assert (red[:, :20, 0] > 240).all() and (red[:, :20, 1] < 15).all()
+    with pytest.raises(UsageError, match="no effect"):
+        draw(PICTURE, mattes, "sparkle")
+
+
+def test_an_export_says_what_is_wrong_before_a_model_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="where the result goes"):
+        export("demo:", ["a"], model="shapes")
+    with pytest.raises(UsageError, match="no prompt"):
+        export("demo:", [], tmp_path / "out.mp4")
+    with pytest.raises(UsageError, match="2 styles for 1 prompts"):
+        export("demo:", ["a"], tmp_path / "out.mp4", styles=[PromptStyle()] * 2)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,66 @@
+"""The Python of README.md and of the pages in docs runs as it stands, and gives what it says."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+ELSEWHERE = ("data.md",)
+"""Pages whose examples need files of their own; tests beside what they are about run them."""
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if page.name not in ELSEWHERE and BLOCK.search(page.read_text("utf-8"))
+]
+
+
+def run(page: Path) -> dict[str, object]:
+    """Run a page's blocks one after the other with the same names, and return these. Fails at the first difference."""
+    names: dict[str, object] = {"__name__": page.stem}
+    text = page.read_text(encoding="utf-8")
+    for block in BLOCK.finditer(text):
+        code, line = block[1], text.count("\n", 0, block.start(1))
+        if ">>> " not in code:
+            exec(compile("\n" * line + code, str(page), "exec"), names)
+            continue
+        test = doctest.DocTestParser().get_doctest(code, names, page.name, str(page), line)
+        said: list[str] = []
+        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.FAIL_FAST)
+        runner.run(test, out=said.append, clear_globs=False)
+        assert not said, "".join(said)
+        names.update(test.globs)
+    return names
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of its own, where docs is to be found."""
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_pages_with_python_are_found() -> None:
+    assert {"README.md", "python.md", "live.md"} <= {page.name for page in PAGES}
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run(page)
+    if page.name == "README.md":
+        by_text, by_image = names["masks"]  # type: ignore[misc]
+        assert 0.001 < by_text.mean() < 0.1  # type: ignore[has-type]
+        assert (by_text & by_image).sum() / (by_text | by_image).sum() > 0.5  # type: ignore[has-type]
+    if page.name == "live.md":
+        lines = capsys.readouterr().out.splitlines()
+        assert lines and all(re.fullmatch(r"\d+\.\d\d s: red covers \d+\.\d%", line) for line in lines)
+
+
+def test_a_page_that_says_something_else_fails(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\n>>> number = 2\n\n```\n\n```python\n>>> number + 2\n5\n\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"(?s)line 7, in page\.md.*number \+ 2\s+Expected:\s+5\s+Got:\s+4"):
+        run(page)
