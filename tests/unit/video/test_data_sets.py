@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.mattes import Label
 from clipseg_live.video.data_sinks import open_data_sink
+from clipseg_live.video.masks import measure
 from clipseg_live.video.polygons import polygons_of
 from clipseg_live.video.sequences import indexed_palette
 from tests.unit.video.findings import HEADER, LABELS, findings, mask, mattes_of, write_into
@@ -55,6 +57,16 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixtu
                 assert one["threshold"] == LABELS[category - 1].threshold
                 assert one["presence"] == pytest.approx(mattes.presence[category - 1], abs=1e-4)
     assert count == 3 + 2 + 3
+
+
+@settings(deadline=None, max_examples=200)
+@given(MASKS)
+def test_any_mask_comes_back_from_its_run_lengths(wanted: np.ndarray) -> None:
+    _, frames, _ = findings(1, wanted.shape)
+    measured = measure(frames[0], mattes_of([wanted.astype(np.uint8) * np.uint8(255)]), 0)
+    assert np.array_equal(rle.decode(measured.rle).astype(bool), wanted)
+    assert measured.area == wanted.sum() and measured.box == tuple(rle.toBbox(measured.rle))
+    assert (measured.probability is None) == (not wanted.any())
 
 
 def test_yolo_polygons_fill_to_the_masks(tmp_path: Path) -> None:
