@@ -1,4 +1,4 @@
-"""What programs call, beside the examples of docs/python.md: what is refused, and what is the same as something else."""
+"""What programs call, beside the examples of docs/python.md: what is refused, and what gives the same."""
 
 from pathlib import Path
 
