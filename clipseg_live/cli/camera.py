@@ -1,11 +1,12 @@
 """``clipseg-live camera``: a source with its prompts drawn, as a virtual camera, without a window."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from clipseg_live.cli.export_options import look_from, mattes_from, only_given
+from clipseg_live.cli.export_options import only_given
+from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     VIRTUAL,
     Effect,
@@ -17,9 +18,6 @@ from clipseg_live.cli.options import (
     Thresholds,
     TrustSession,
 )
-
-if TYPE_CHECKING:
-    from clipseg_live.core.live import LiveSettings
 
 
 def camera(
@@ -100,44 +98,8 @@ def camera(
     wanted = validated(CameraSettings, device=device, fit=fit, safe=str(safe) if safe is not None else "", **size)
     if safe is not None:
         check_safe_picture(safe)
-    if session is not None:
-        if any(given is not None for given in (prompt, effect, preset, threshold)):
-            raise UsageError("A session file has its own prompts and look: give those options, or --session, not both.")
-        settings = _from_file(session, trust_session)
-    else:
-        settings = _from_options(prompt or [], threshold, effect, preset)
-    if model is not None or (session is None and source.startswith("demo:")):
-        engine = settings.engine.model_copy(update={"model": model or "shapes"})
-        settings = settings.model_copy(update={"engine": engine})
-    if mirror:
-        settings = settings.model_copy(update={"framing": settings.framing.model_copy(update={"mirror": True})})
+    settings = live_settings_from(
+        source, prompt=prompt, threshold=threshold, effect=effect, preset=preset, session=session,
+        trust_session=trust_session, model=model, mirror=mirror,
+    )  # fmt: skip
     run_camera(settings, SourceSpec(name=source), wanted)
-
-
-def _from_file(path: Path, trusted: bool) -> "LiveSettings":
-    from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.session_file import load_session
-
-    settings = load_session(path, trusted=trusted)
-    if not any(row.style.role == "show" and row.prompt is not None for row in settings.shown()):
-        raise UsageError(f"The session {path} shows no prompt: add one in the window first.")
-    return settings
-
-
-def _from_options(
-    prompts: list[str], threshold: list[float] | None, effect: str | None, preset: str | None
-) -> "LiveSettings":
-    from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.live import MOST_ROWS, LiveSettings, PromptRow
-
-    names = [prompt.strip() for prompt in prompts if prompt.strip()]
-    if not names:
-        raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
-    if len(names) > MOST_ROWS:
-        raise UsageError(f"There are {len(names)} prompts: a live session takes {MOST_ROWS} at most.")
-    look = look_from(names, threshold, None, None, effect, preset, {}, 0, 0)
-    rows = tuple(
-        PromptRow(id=number, text=name, style=style)
-        for number, (name, style) in enumerate(zip(names, look.styles, strict=True))
-    )
-    return LiveSettings(rows=rows, effects=look.effects, matte=mattes_from(preset, {}))

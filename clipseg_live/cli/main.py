@@ -15,6 +15,7 @@ from clipseg_live.cli.export import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import models
 from clipseg_live.cli.options import GroupedCommand
+from clipseg_live.cli.record import record
 from clipseg_live.cli.watch import watch
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def _common(
 app.command(cls=GroupedCommand)(live)
 app.command(cls=GroupedCommand)(watch)
 app.command(cls=GroupedCommand)(camera)
+app.command(cls=GroupedCommand)(record)
 app.command(cls=GroupedCommand)(export)
 app.command(cls=GroupedCommand)(bench)
 app.command(cls=GroupedCommand)(doctor)

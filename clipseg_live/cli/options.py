@@ -16,9 +16,10 @@ MATTES = "How masks are made"
 MODEL = "The model"
 PART = "Which part of the input"
 VIRTUAL = "The virtual camera"
+RECORDING = "The recording"
 OTHER = "Other options"
 
-GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, MODEL, OTHER)
+GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING, MODEL, OTHER)
 """The order in which they are shown; an option without ``rich_help_panel`` is one of the last."""
 
 ONCE = "once for all prompts, or once for each in their order"
