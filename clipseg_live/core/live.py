@@ -23,6 +23,8 @@ from clipseg_live.core.virtual_camera import CameraStatus
 
 MOST_ROWS = 16
 """Prompts that a live session takes."""
+LONGEST_TEXT = 1000
+"""Characters of a row's text; a model reads far fewer."""
 _LARGEST_ID = 2**31 - 1
 """Of a row: what signals of the window carry."""
 
@@ -88,7 +90,7 @@ class PromptRow(Frozen):
     """
 
     id: Annotated[int, Field(ge=0, le=_LARGEST_ID)]
-    text: str = ""
+    text: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
     picture: PromptPicture | None = None
     share: Share = 0.5
     style: PromptStyle = PromptStyle()
@@ -171,9 +173,12 @@ class LiveSettings(Frozen):
         )
 
     def new_row(self, text: str = "", picture: PromptPicture | None = None) -> PromptRow:
-        """A row with a fresh id and the next colour that no row has. Raises UsageError when the list is full."""
+        """A row with a fresh id and the next colour that no row has. Raises UsageError when the list is full, and for
+        too long a text."""
         if len(self.rows) >= MOST_ROWS:
             raise UsageError(f"There are {MOST_ROWS} prompts already: delete one first.")
+        if len(text) > LONGEST_TEXT:
+            raise UsageError(f"A prompt of {len(text)} characters is too long: a few words are enough.")
         taken = {row.style.colour for row in self.rows}
         colour = next((colour for colour in PALETTE if colour not in taken), PALETTE[len(self.rows) % len(PALETTE)])
         used = {row.id for row in self.rows}

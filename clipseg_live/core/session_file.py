@@ -17,6 +17,8 @@ FORMAT = "clipseg-live session"
 SUFFIX = ".clipseg.json"
 _VERSION = 1
 _LARGEST = 256 << 20
+_LONGEST = 200
+"""Characters about a value that cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def _read(path: Path) -> LiveSettings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
-        reason = str(first["msg"]).lower()
-        raise Failure(f"The session file {path} holds a value that cannot be: {where}, {reason}.") from error
+        told = " ".join(f"{where}, {str(first['msg']).lower()}".split())  # which may repeat what stands in the file
+        told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
+        raise Failure(f"The session file {path} holds a value that cannot be: {told}.") from error
     except RecursionError as error:
         raise Failure(f"The session file {path} holds a value that cannot be: its settings.") from error

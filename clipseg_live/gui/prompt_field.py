@@ -4,6 +4,7 @@ from PySide6.QtCore import QEvent, QMimeData, QStringListModel, Qt, QTimer, Sign
 from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QLinearGradient, QPainter, QPaintEvent
 from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
 
+from clipseg_live.core.live import LONGEST_TEXT
 from clipseg_live.gui import theme
 
 PAUSE = 150
@@ -33,7 +34,7 @@ class PromptField(QLineEdit):
     def __init__(self, completions: QStringListModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         theme.set_kind(self, "flat")
-        self.setMaxLength(1000)
+        self.setMaxLength(LONGEST_TEXT)
         self.setAcceptDrops(False)  # a file that is dropped here is for the row, not a text
         self._known = ""
         self._pause = QTimer(self)

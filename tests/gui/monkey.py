@@ -54,6 +54,7 @@ from clipseg_live.core.effects import CutOut
 from clipseg_live.core.live import (
     LiveSettings,
     Message,
+    PromptRow,
     RecordingStatus,
     SourceState,
     SourceStatus,
@@ -576,6 +577,8 @@ def make_files(folder: Path) -> list[Path]:
     (folder / "deep.json").write_text("[" * 5000)
     beside = LiveSettings(effects=(CutOut(backdrop="picture", file=folder / "good.png"),))
     save_session(folder / "beside.clipseg.json", LiveSettings(rows=(beside.new_row("mug"),), effects=beside.effects))
+    far = (PromptRow(id=2**31 - 1, text="far"), PromptRow(id=7, text="x" * 1000))
+    save_session(folder / "ids.clipseg.json", LiveSettings(rows=far))
     outside = {"effects": [{"kind": "cutout", "backdrop": "picture", "file": "/etc/hostname"}]}
     content = {"format": "clipseg-live session", "version": 1, "settings": outside}
     (folder / "outside.clipseg.json").write_text(json.dumps(content))

@@ -81,6 +81,14 @@ def test_ids_stay_what_a_window_can_carry() -> None:
         PromptRow(id=most + 1)
 
 
+def test_a_text_that_no_field_shows_whole_is_refused() -> None:
+    assert LiveSettings().new_row("x" * 1000).text == "x" * 1000
+    with pytest.raises(UsageError, match="too long"):
+        LiveSettings().new_row("x" * 1001)
+    with pytest.raises(ValidationError):
+        PromptRow(id=0, text="x" * 1001)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -90,6 +98,7 @@ def test_ids_stay_what_a_window_can_carry() -> None:
         (b'{"format": "clipseg-live session", "version": 2}', "newer clipseg-live"),
         (b'{"format": "clipseg-live session", "version": 1}', "a value that cannot be"),
         (b'{"format": "clipseg-live session", "version": 1, "settings": {"matte": {"smoothing": 3}}}', "smoothing"),
+        (b'{"format": "clipseg-live session", "version": 1, "settings": {"effects": [{"kind": "a\\nb"}]}}', "effects.0"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
