@@ -5,6 +5,7 @@ import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
@@ -76,14 +77,17 @@ class FolderSink(ABC):
         self._working = None
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or keep it as ``FOLDER.partial``. Never raises."""
+        """Stop: remove what was written, or keep it as ``FOLDER.partial``. Never raises.
+
+        Where the disk has no room for the JSON file, its lists are kept instead, as ``frames.part`` and the like.
+        """
         kept = None
         if self._working is not None and keep_partial:
             try:
                 self._complete()
-                kept = self._place.keep_partial()
             except SinkError:
-                kept = None
+                self._keep_lists(self._working)
+            kept = self._place.keep_partial()
         self._close()
         self._working = None
         self._place.discard()
@@ -104,7 +108,13 @@ class FolderSink(ABC):
         """Complete what else is in the folder. May raise OSError and SinkError."""
 
     def _put(self, name: str, data: bytes) -> None:
-        (self._opened() / name).write_bytes(data)
+        path = self._opened() / name
+        try:
+            path.write_bytes(data)
+        except OSError:
+            with suppress(OSError):
+                path.unlink()  # half a file has no place in what is kept
+            raise
 
     def _list(self, name: str, entry: Mapping[str, Any]) -> None:
         self._lists[name].write((",\n" if name in self._begun else "") + to_json(entry))
@@ -123,17 +133,24 @@ class FolderSink(ABC):
                     with (folder / f".{name}").open(encoding="utf-8") as entries:
                         shutil.copyfileobj(entries, file)
                     file.write("\n ]")
-                    (folder / f".{name}").unlink()
                 file.write("\n}\n")
+            for name in self.lists:
+                (folder / f".{name}").unlink()
         except OSError as error:
             raise failure(self.path, error) from error
 
+    def _keep_lists(self, folder: Path) -> None:
+        self._close()
+        with suppress(OSError):
+            (folder / self.index).unlink(missing_ok=True)
+        for name in self.lists:
+            with suppress(OSError):
+                (folder / f".{name}").rename(folder / f"{name}.part")
+
     def _close(self) -> None:
         for file in self._lists.values():
-            try:
+            with suppress(OSError):  # what is still to be written may have no room
                 file.close()
-            except OSError:  # what is still to be written has no room
-                continue
         self._lists.clear()
 
     def _opened(self) -> Path:

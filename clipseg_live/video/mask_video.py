@@ -132,7 +132,9 @@ class MaskVideoFolder(FolderSink):
             try:
                 writer.finish()
             except SinkError:
-                writer.abandon()
+                for each in (writer, *self._writers.values()):
+                    each.abandon()
+                self._writers.clear()
                 raise
 
     def _head(self) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_a_picture_is_cut_out(tmp_path: Path) -> None:
         open_transparent_sink(tmp_path / "b.png", HEADER).open(INFO)
 
 
-def _fill(folder: str, limit: int, answers) -> None:
+def _fill(folder: str, limit: int, keep: bool, answers) -> None:
     """In a child: write with each format until the disk, so to say, is full."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -174,28 +174,42 @@ def _fill(folder: str, limit: int, answers) -> None:
     noisy = replace(noisy, maps=generator.random((3, 200, 200), dtype=np.float32))
     for form, name in CASES:
         sink = made(form, name, Path(folder))
-        told = ""
+        told, kept = "", None
         try:
             write_into(sink, info, [replace(each, index=n) for n, each in enumerate(noise)], [noisy] * len(noise))
         except SinkError as error:
             told = str(error)
-            sink.abandon(keep_partial=False)
-        answers.put((form, name, told, names_in(Path(folder))))
+            kept = sink.abandon(keep_partial=keep)
+        inside = sorted(each.name for each in kept.rglob("*")) if kept is not None and kept.is_dir() else []
+        answers.put((form, name, told, names_in(Path(folder)), inside))
+        if kept is not None:
+            kept.rename(Path(folder).parent / f"{form}-{kept.name}")
 
 
-def test_a_disk_that_fills_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_disk_that_fills_leaves_nothing_that_looks_whole(keep: bool, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    child = context.Process(target=_fill, args=(str(tmp_path), 1500, answers))
+    child = context.Process(target=_fill, args=(str(tmp_path / "full"), 1500, keep, answers))
     child.start()
-    told = {(form, name): (words, left) for form, name, words, left in (answers.get(timeout=60) for _ in CASES)}
+    told = {(form, name): rest for form, name, *rest in (answers.get(timeout=60) for _ in CASES)}
     child.join(20)
     answers.close()
     answers.join_thread()
     for case in CASES:
-        words, left = told[case]
+        words, left, inside = told[case]
+        stem, dot, suffix = case[1].partition(".")
         assert "could not be written" in words or "grew larger" in words or "put in its place" in words, (case, words)
-        assert left == [], case
+        assert left in ([], [f"{stem}.partial{dot}{suffix}"] if keep else []), case
+        assert not [name for name in inside if name.startswith(".")], case
+        if case in FOLDERS and keep:
+            lists = {"frames.part", "images.part", "index.json", "annotations.json"}
+            assert left and lists & set(inside), case
+    for path in tmp_path.rglob("*.*"):
+        if path.suffix in (".png", ".jpg", ".webp", ".gif"):
+            with Image.open(path) as picture:
+                picture.load()  # what is kept is whole
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=4), max_size=8))
