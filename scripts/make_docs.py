@@ -58,7 +58,7 @@ def page() -> str:
 def section(name: str, command: Any) -> str:
     """One command: what it does, how it is called, and a table for each group of its options."""
     usage = " ".join(["clipseg-live", name, *map(usage_of, _arguments(command)), "[OPTIONS]"])
-    lines = [f"## {name}", "", _told(command), "", "```sh", usage, "```", ""]
+    lines = [f"## {name}", "", _wrapped(_linked(_told(command))), "", "```sh", usage, "```", ""]
     for title, parameters in grouped(command.params):
         if title == "Arguments":
             lines += [_argument_line(each) for each in parameters]
@@ -76,7 +76,7 @@ def _arguments(command: Any) -> list[Any]:
 def _argument_line(argument: Any) -> str:
     default = argument.show_default if isinstance(argument.show_default, str) else ""
     told = f"`{usage_of(argument)}`: {_linked(argument.help)}" + (f" Default: {default}." if default else "")
-    return textwrap.fill(told, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return _wrapped(told)
 
 
 def _row(option: Any) -> str:
@@ -106,6 +106,10 @@ def _told(command: Any) -> str:
 
 def _first_sentence(text: str) -> str:
     return re.split(r"(?<=\.) ", text)[0]
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _one_line(text: str) -> str:
