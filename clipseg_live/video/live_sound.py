@@ -18,7 +18,7 @@ STEADY = Fraction(1, 50)
 _ENCODED_AS = {"aac": "fltp", "libopus": "flt"}
 _PCM_SAMPLES = 1024
 _NEARBY = Fraction(3)
-_NUDGE = Fraction(1, 50)
+_NUDGE = Fraction(3, 250)
 # The header of a file that grows is written before any packet is there.
 _HEADER_IN_PACKETS = ("ac3", "eac3")
 _HEADER_BESIDE = ("aac", "opus", "flac", "vorbis")
@@ -28,7 +28,7 @@ class LiveSound(Sound):
     """Follows the pictures: where they jump, sound is taken from the new place; where they stand, or run at another
     speed, there is silence. A jump is believed at the second picture that agrees with it.
 
-    Packets are copied where the container can hold them, and moved by less than 20 ms so that the track has no gaps.
+    Packets are copied where the container can hold them, and moved by at most 12 ms so that the track has no gaps.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
