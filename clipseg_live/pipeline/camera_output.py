@@ -23,9 +23,10 @@ _GIVE_BACK_SECONDS = 5.0
 class CameraOutput:
     """One virtual camera from start to stop, in a thread of its own. Its policy is that the newest picture wins.
 
-    output: not open yet. after: one that runs and gives its device back first. source: what the pictures to come are like, None while that is not known. may_show: whether a
-    picture may be shown to others now; it is asked before each sending, also of the same picture again, and is quick.
-    say: called in this thread.
+    make_output: one that is not open yet, for each time that it is tried. source: what the pictures to come are like, None
+    while that is not known. may_show: whether a picture may be shown to others now; it is asked before each sending, also
+    of the same picture again, and is quick. say: for messages. All of these are called in this thread. after: one that
+    runs and gives its device back first.
 
     Whatever ``may_show`` does not let through has the safe picture shown in its place. A camera that fails is told once
     and tried again, after longer and longer pauses.
@@ -33,7 +34,7 @@ class CameraOutput:
 
     def __init__(
         self,
-        output: PictureOutput,
+        make_output: Callable[[], PictureOutput],
         settings: CameraSettings,
         *,
         source: Callable[[], CameraFormat | None],
@@ -43,7 +44,7 @@ class CameraOutput:
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self.settings = settings
-        self._output, self._source, self._may_show, self._say = output, source, may_show, say
+        self._make_output, self._source, self._may_show, self._say = make_output, source, may_show, say
         self._after = after
         self._first_pause = self._pause = first_pause
         self._changed = threading.Condition()
@@ -90,9 +91,6 @@ class CameraOutput:
                     self._serve()
                 except Exception as error:
                     self._failed(error)
-                finally:
-                    with suppress(Exception):
-                        self._output.close()
                 if self._stopped_within(self._pause):
                     break
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -103,17 +101,24 @@ class CameraOutput:
 
     def _serve(self) -> None:
         """Open the camera, and send until it is stopped. Raises what the output raises."""
-        found = self._output.open(self.settings, self._known_source())
-        safe = self._safe_picture()
-        due, step = time.monotonic(), 1 / found.rate
+        output = self._make_output()
+        try:
+            found = output.open(self.settings, self._known_source())
+            self._send(output, found, self._safe_picture(output))
+        finally:
+            with suppress(Exception):
+                output.close()
+
+    def _send(self, output: PictureOutput, found: CameraFormat, safe: Pixels) -> None:
+        due, step = time.monotonic(), float(1 / found.rate)
         drawn: Picture | None = None
         pixels = safe
         while not self._stopped_within(due - time.monotonic()):
             picture = self._newest
             shown = picture if picture is not None and self._may_show(picture) else None
             if shown is not None and shown is not drawn:
-                drawn, pixels = shown, self._output.fitted(shown.composed)
-            self._output.send(safe if shown is None else pixels)
+                drawn, pixels = shown, output.fitted(shown.composed)
+            output.send(safe if shown is None else pixels)
             self._sent(found, is_safe=shown is None)
             due += step
             late = int((time.monotonic() - due) / step) if time.monotonic() > due else 0
@@ -155,13 +160,13 @@ class CameraOutput:
                 pass
         return self._source()
 
-    def _safe_picture(self) -> Pixels:
+    def _safe_picture(self, output: PictureOutput) -> Pixels:
         try:
-            return self._output.safe_picture(self.settings.safe)
+            return output.safe_picture(self.settings.safe)
         except ClipsegLiveError as error:
             words = str(error).rstrip(".")
             self._say(Message("safe picture", f"{words}; the virtual camera shows a card in its place.", "warning"))
-            return self._output.safe_picture("")
+            return output.safe_picture("")
 
     def _stopped_within(self, seconds: float) -> bool:
         """Wait so long at most; whether it is time to end."""
@@ -199,7 +204,7 @@ class VirtualCameras:
             if before is not None:
                 before.request_stop()
             self._camera = CameraOutput(
-                self._make_output(), settings, source=self._source, may_show=self._may_show, say=self._say, after=before
+                self._make_output, settings, source=self._source, may_show=self._may_show, say=self._say, after=before
             )
             self._camera.start()
 

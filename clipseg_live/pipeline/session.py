@@ -190,8 +190,9 @@ class Session:
 
     def start_camera(self, settings: CameraSettings) -> None:
         """Show what is composed as a virtual camera from now on, in the place of the one that may run."""
-        if self._machine.state is SessionState.RUNNING:
-            self._camera.start(settings)
+        with self._lock:  # not after it was stopped
+            if self._machine.state is SessionState.RUNNING:
+                self._camera.start(settings)
 
     def stop_camera(self) -> None:
         self._camera.stop()

@@ -32,7 +32,11 @@ STEPS = {
     "https://github.com/schellingb/UnityCapture and run its Install.bat; then start the virtual camera again",
 }
 """What to do, by the system's name, where there is no driver."""
-_MISSING = re.compile(r"not found|not installed|no v4l2 loopback device|did you install|does not exist", re.IGNORECASE)
+_BUSY = re.compile(r"could not be started|already in use", re.IGNORECASE)
+_MISSING = re.compile(
+    r"not found|not installed|no v4l2 loopback|no camera registered|supports only|does not exist", re.IGNORECASE
+)
+"""Words of the drivers of all three systems."""
 _SYSFS = Path("/sys/devices/virtual/video4linux")
 
 
@@ -132,7 +136,12 @@ class VirtualCamera:
     def _in_words(self, error: Exception, device: Device, devices: Sequence[Device]) -> ClipsegLiveError:
         said = _said(error)
         name = device.label or "that was found first"
-        if not devices and (_MISSING.search(said) or not device.name):
+        if _BUSY.search(said):
+            return Failure(
+                f"The virtual camera {name} is used by another program: stop it there (in OBS: Stop Virtual Camera), "
+                "then start it here again."
+            )
+        if not devices and (_MISSING.search(said) or (self._system == "Linux" and not device.name)):
             steps = STEPS.get(self._system, f"there is no way known for {self._system}")
             return Failure(f"There is no virtual camera on this system: {steps}.")
         if device.name and _MISSING.search(said):
@@ -154,8 +163,8 @@ class VirtualCamera:
                 "that size, or end that program first."
             )
         return Failure(
-            f"The virtual camera {name} cannot be opened ({said}): end other programs that send to it, such as OBS, "
-            "or choose another size."
+            f"The virtual camera {name} cannot be opened ({said}): choose another size, or end other programs that use "
+            "it."
         )
 
 

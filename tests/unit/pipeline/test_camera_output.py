@@ -28,8 +28,8 @@ class Camera:
         self.output, self.shows, self.source = output, True, CameraFormat(64, 48, Fraction(100))
         self.messages: list[Message] = []
         self.thread = CameraOutput(
-            output, settings, source=lambda: self.source, may_show=lambda picture: self.shows, say=self._said,
-            first_pause=0.01,
+            lambda: output, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
+            say=self._said, first_pause=0.01,
         )  # fmt: skip
         self.thread.start()
 
@@ -176,7 +176,9 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
         asked.set()
         return known[0] if known else None
 
-    one = CameraOutput(output, CameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None)
+    one = CameraOutput(
+        lambda: output, CameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None
+    )
     one.start()
     assert asked.wait(15) and not output.opened
     known.append(CameraFormat(160, 90, Fraction(50)))
@@ -187,8 +189,8 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
 
 def test_it_ends_at_once_while_it_waits(running: Callable[..., Camera]) -> None:
     one = CameraOutput(
-        FakeOutput(missing=10**9), SMALL, source=lambda: None, may_show=lambda picture: True, say=lambda message: None,
-        first_pause=60.0,
+        lambda: FakeOutput(missing=1), SMALL, source=lambda: None, may_show=lambda picture: True,
+        say=lambda message: None, first_pause=60.0,
     )  # fmt: skip
     one.start()
     while not one.status.problem:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -36,12 +37,16 @@ def is_safe(frame: Pixels) -> bool:
 def wait(one: Running, camera: FakeOutput, condition: Callable[[], object]) -> None:
     """Until something holds of what was sent; else what the session was like."""
     with camera.changed:
-        assert camera.changed.wait_for(condition, 60.0), (one.session.status(), one.messages, len(camera.frames))
+        assert camera.changed.wait_for(condition, 60.0), (one.session.status().worker, one.messages)
 
 
 def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutput:
+    before = len(one.cameras)
     one.session.start_camera(settings or CameraSettings(width=64, height=48, rate=100))
-    return one.cameras[-1]
+    limit = time.monotonic() + 15
+    while len(one.cameras) == before and time.monotonic() < limit:
+        threading.Event().wait(0.005)
+    return one.cameras[before]
 
 
 def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(running: Make) -> None:
@@ -104,6 +109,7 @@ def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
     wait(one, camera, lambda: len(camera.frames) > 10)
     assert all(is_safe(frame) for frame in camera.frames) and one.session.status().camera.safe
     one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake")))
+    one.session.restart_worker()  # the slow one would be waited for
     wait(one, camera, lambda: holds(camera.frames[-1], GREEN))
     assert not one.session.status().camera.safe
 

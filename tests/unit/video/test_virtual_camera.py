@@ -117,6 +117,29 @@ def test_what_a_driver_refuses_is_one_sentence_with_a_way_out(
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("system", "said", "sentence"),
+    [
+        (
+            "Windows",
+            "virtual camera output could not be started\nNo camera registered. Did you install any?",
+            "is used by",
+        ),
+        ("Windows", "OBS Virtual Camera device not found! Did you install OBS?\nNo camera registered.", "install OBS"),
+        ("Windows", "This backend supports only the 'OBS Virtual Camera' device.", "install OBS"),
+        ("Windows", "The image is odd.", r"cannot be opened \(The image is odd\)"),
+        ("Darwin", "OBS Virtual Camera is not installed in your system.", "install OBS 30"),
+    ],
+)
+def test_other_systems_words_are_understood(
+    backend: type[FakeBackend], tmp_path: Path, system: str, said: str, sentence: str
+) -> None:
+    """What their drivers say, in part from pyvirtualcam's sources: none of them runs here."""
+    backend.refuses = RuntimeError(said)
+    with pytest.raises(Failure, match=sentence):
+        VirtualCamera(system, tmp_path).open(CameraSettings(), None)
+
+
 def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(sysfs=tmp_path)
     camera.open(CameraSettings(width=64, height=48), None)
