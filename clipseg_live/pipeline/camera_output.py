@@ -23,10 +23,10 @@ _GIVE_BACK_SECONDS = 5.0
 class CameraOutput:
     """One virtual camera from start to stop, in a thread of its own. Its policy is that the newest picture wins.
 
-    make_output: one that is not open yet, for each time that it is tried. source: what the pictures to come are like, None
-    while that is not known. may_show: whether a picture may be shown to others now; it is asked before each sending, also
-    of the same picture again, and is quick. say: for messages. All of these are called in this thread. after: one that
-    runs and gives its device back first.
+    make_output: one that is not open yet, for each time that it is tried. source: what the pictures to come are like,
+    None while that is not known. may_show: whether a picture may be shown to others now; it is asked before each
+    sending, also of the same picture again, and is quick. say: for messages. All of these are called in this thread.
+    after: one that runs and gives its device back first.
 
     Whatever ``may_show`` does not let through has the safe picture shown in its place. A camera that fails is told once
     and tried again, after longer and longer pauses.
