@@ -98,7 +98,10 @@ def test_a_text_that_no_field_shows_whole_is_refused() -> None:
         (b'{"format": "clipseg-live session", "version": 2}', "newer clipseg-live"),
         (b'{"format": "clipseg-live session", "version": 1}', "a value that cannot be"),
         (b'{"format": "clipseg-live session", "version": 1, "settings": {"matte": {"smoothing": 3}}}', "smoothing"),
-        (b'{"format": "clipseg-live session", "version": 1, "settings": {"effects": [{"kind": "a\\nb"}]}}', "effects.0"),
+        (
+            b'{"format": "clipseg-live session", "version": 1, "settings": {"effects": [{"kind": "a\\nb"}]}}',
+            "effects.0",
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
