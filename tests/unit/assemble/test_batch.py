@@ -16,6 +16,7 @@ from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings, PromptStyle
 from clipseg_live.model import loading
 from clipseg_live.pipeline.export import Progress
+from clipseg_live.pipeline.stage import StopSwitch
 from tests.fakes import FakeEngine
 from tests.unit.video.clips import make_clip, raw_times
 
@@ -294,3 +295,26 @@ def test_pictures_become_pictures(tmp_path: Path, engine: Loaded) -> None:
     assert [request.output.name for request in report.exports] == ["1.png", "2.png"]
     with Image.open(tmp_path / "out" / "1.png") as written:
         assert written.size == (16, 12)
+
+
+def test_a_member_of_the_crew_exports_with_the_real_model(
+    clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs in each process, in this one."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # the threads of this process stay as they are
+    work = batch.prepare(template(), 2)
+    told: list[Progress] = []
+    Path(clips[1]).write_bytes(b"no video")
+    found = [
+        work((clip, tmp_path / f"{number}.mp4", None, ()), told.append, StopSwitch())
+        for number, clip in enumerate(clips)
+    ]
+    assert [outcome.ending for outcome, _ in found] == [D, F, D]
+    assert raw_times(tmp_path / "2.mp4") == raw_times(Path(clips[2]))
+    assert told and all(progress.total == 3 for progress in told)
+    stop = StopSwitch()
+    stop.throw()
+    outcome, _ = work((clips[0], tmp_path / "stopped.mp4", None, ()), told.append, stop)
+    assert outcome.ending is Ending.STOPPED and not (tmp_path / "stopped.mp4").exists()
+    with pytest.raises(UsageError, match="A size of 100"):
+        batch.prepare(template(engine=EngineSettings(model="shapes", size=100)), 2)
