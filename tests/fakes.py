@@ -371,22 +371,24 @@ class FakeReplaySink:
 
 
 class FakeMicrophone:
-    """A sound device (``video.microphone.Capture``) that says what it is given, block after block; then it waits until
-    it is closed, ends, or is lost.
+    """A sound device (``video.microphone.Capture``) that says what it is given, block after block; then it waits for
+    ``release``, ends, or is lost.
 
-    blocks: float32 (channels, samples). missing: it cannot be opened.
+    blocks: float32 (channels, samples). missing: it cannot be opened. hangs: opening waits for ``release``.
     """
 
     def __init__(
         self, blocks: Sequence[np.ndarray] = (), *, rate: int = 48_000, lost: bool = False, ends: bool = True,
-        missing: bool = False,
+        missing: bool = False, hangs: bool = False,
     ) -> None:  # fmt: skip
         self.rate, self.channels = rate, 1
-        self._blocks, self._lost, self._ends, self._missing = iter(blocks), lost, ends, missing
+        self._blocks, self._lost, self._ends, self._missing, self._hangs = iter(blocks), lost, ends, missing, hangs
         self.opened = self.closed = 0
         self.said, self.release = threading.Event(), threading.Event()
 
     def open(self) -> None:
+        if self._hangs:
+            self.release.wait(20)
         if self._missing:
             raise SourceError("The fake microphone is not there.")
         self.opened += 1

@@ -26,7 +26,7 @@ _ALSA_PLUGINS = ("/usr/lib/*-linux-gnu*/alsa-lib", "/usr/lib64/alsa-lib", "/usr/
 _RATE = 48_000
 _QUEUE_SECONDS = 10.0
 _BLOCK_SECONDS = 0.01
-_STOP_SECONDS = 1.0
+_OPEN_SECONDS, _STOP_SECONDS = 1.5, 0.5
 _PATIENCE = 0.25
 
 # Seconds: for how long the block that came soonest counts, when it is known, and how late one is after missing samples.
@@ -166,14 +166,14 @@ class Microphone:
 
     def attach(self, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> "MicrophoneTrack":
         """Add its track to a file that is not begun yet, and start listening. Raises SourceError."""
-        capture = self._make()
-        capture.open()
+        listener = Listener(self._make())
         try:
-            track = PcmTrack(output, suffix, capture.rate, capture.channels)
-            return MicrophoneTrack(track, Listener(capture), notices)
+            listener.wait_until_open(_OPEN_SECONDS)
+            track = PcmTrack(output, suffix, listener.rate, listener.channels)
         except BaseException:
-            capture.close()
+            listener.stop()
             raise
+        return MicrophoneTrack(track, listener, notices)
 
 
 class _Unbroken:
@@ -212,19 +212,27 @@ class Listener:
     """
 
     def __init__(self, capture: Capture, clock: Callable[[], float] = time.monotonic) -> None:
-        """capture: opened; it is closed here."""
+        """capture: not open yet: its thread opens and closes it, for both may take as long as the device likes."""
         self._capture, self._clock = capture, clock
         self._blocks: deque[tuple[Samples, _Unbroken, int]] = deque()
         self._waiting = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self.rate = capture.rate
+        self._open = threading.Event()
+        self._was_open = self._ended = False
+        self.rate, self.channels = capture.rate, capture.channels
         self._newest_sound = _Unbroken(self.rate)
-        self._ended = False
         self.dropped = 0
         self.error = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live microphone", daemon=True)
         self._thread.start()
+
+    def wait_until_open(self, seconds: float) -> None:
+        """Raises SourceError where the device cannot be opened, or not in time."""
+        if not self._open.wait(seconds):
+            raise SourceError("The microphone does not answer: choose another, or record without its sound.")
+        if not self._was_open:
+            raise SourceError(self.error)
 
     def take(self, until: float, patience: float = 0.0) -> list[Block]:
         """Blocks that began by a time of the clock, oldest first; in the beginning they wait until it is known when.
@@ -256,6 +264,11 @@ class Listener:
 
     def _run(self) -> None:
         try:
+            self._capture.open()
+            self.rate, self.channels = self._capture.rate, self._capture.channels
+            self._newest_sound = _Unbroken(self.rate)
+            self._was_open = True
+            self._open.set()
             while not self._stopping.is_set():
                 samples = self._capture.read()
                 if samples is None:
@@ -268,6 +281,7 @@ class Listener:
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
+            self._open.set()
             self._capture.close()
 
     def _put(self, samples: Samples, now: float) -> None:

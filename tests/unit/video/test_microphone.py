@@ -236,6 +236,17 @@ def test_a_microphone_that_is_missing_or_lost_does_not_end_the_recording(tmp_pat
     assert fake.closed == 1
 
 
+def test_a_device_that_does_not_answer_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipseg_live.video.microphone._OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("clipseg_live.video.microphone._STOP_SECONDS", 0.1)
+    fake = FakeMicrophone(hangs=True)
+    writer = written(tmp_path / "a.mp4", Microphone(capture=lambda: fake), "h264", 3)
+    assert writer.notices == [
+        "The microphone does not answer: choose another, or record without its sound; this recording has no sound."
+    ]
+    fake.release.set()
+
+
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(SourceError, match="'nobody' is not there"):
         Device("nobody", form="lavfi").open()
