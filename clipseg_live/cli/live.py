@@ -34,7 +34,11 @@ def live(
         ),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="The demo scene with three prompts and the model shapes.")
+        bool,
+        typer.Option(
+            "--demo",
+            help="The demo scene, with three prompts and the model shapes; the source demo: alone does the same.",
+        ),
     ] = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
@@ -44,6 +48,7 @@ def live(
     settings: LiveSettings | None = None
     if session is not None:
         settings = load_session(session, trusted=trust_session)
+    demo = demo or (source is not None and source.startswith("demo:") and session is None and model is None)
     if demo:
         settings, source = demo_settings(), source or "demo:"
     if not has_display():

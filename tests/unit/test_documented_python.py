@@ -2,12 +2,13 @@
 
 import doctest
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 ELSEWHERE = ("data.md",)
 """Pages whose examples need files of their own; tests beside what they are about run them."""
 PAGES = [
@@ -22,7 +23,7 @@ def run(page: Path) -> dict[str, object]:
     names: dict[str, object] = {"__name__": page.stem}
     text = page.read_text(encoding="utf-8")
     for block in BLOCK.finditer(text):
-        code, line = block[1], text.count("\n", 0, block.start(1))
+        code, line = textwrap.dedent(block[2]), text.count("\n", 0, block.start(2))
         if ">>> " not in code:
             exec(compile("\n" * line + code, str(page), "exec"), names)
             continue
