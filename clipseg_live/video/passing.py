@@ -69,9 +69,11 @@ def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
         return
     left, top = max(x - 1, 0), max(y - 1, 0)
     near = cells[top : y + high + 1, left : x + wide + 1]
-    reached, sure = (_fours(near >= level) for level in (threshold - _ROUNDING, threshold + _ROUNDING))
-    squares = (reached > 0) * _BORDER
-    squares[sure == 4] = _FULL
+    some, all_four = (
+        _corners(near >= level, how)
+        for level, how in ((threshold - _ROUNDING, np.maximum), (threshold + _ROUNDING, np.minimum))
+    )
+    squares = np.maximum(some, all_four * _FULL)  # a mark is a border's 1
     # what lies together is found in a smaller picture
     coarse = np.asarray(cv2.dilate(squares, _WINDOW, anchor=(0, 0)), np.uint8).reshape(squares.shape)[::_STEP, ::_STEP]
     for x, y, right, bottom in boxes_of(coarse > 0):
@@ -80,12 +82,12 @@ def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
         yield (*placed, placed[0] + part.shape[1], placed[1] + part.shape[0]), part
 
 
-def _fours(marked: NDArray[np.bool_]) -> Bytes:
-    """How many corners of each square are marked."""
+def _corners(marked: NDArray[np.bool_], how: np.ufunc) -> Bytes:
+    """The most or the least of the marks, 1 or 0, at each square's corners."""
     cells = marked.view(np.uint8)
-    pairs = cells[:-1] + cells[1:]
-    fours: Bytes = pairs[:, :-1] + pairs[:, 1:]
-    return fours
+    pairs = how(cells[:-1], cells[1:])
+    corners: Bytes = how(pairs[:, :-1], pairs[:, 1:])
+    return corners
 
 
 def _settle(
