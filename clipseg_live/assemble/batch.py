@@ -189,6 +189,7 @@ def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
 class _Batch:
     def __init__(self, batch: BatchRequest, watch: BatchWatch) -> None:
         self._batch, self._watch = batch, watch
+        self._exports = list(batch.exports)
         self._record = Record(batch.into)
         self._entries: dict[int, Entry] = {}
         self._outcomes: dict[int, Outcome] = {}
@@ -223,7 +224,7 @@ class _Batch:
     def _sort_out(self, model_digest: str) -> list[int]:
         """Those that are to be exported; the others have their outcome."""
         waiting = []
-        for number, request in enumerate(self._batch.exports):
+        for number, request in enumerate(self._exports):
             try:
                 entry = entry_of(request, model_digest)
             except (OSError, SourceError):
@@ -234,17 +235,20 @@ class _Batch:
             ending, sentence = _judged(request, entry, held)
             if ending is None:
                 waiting.append(number)
+                if held is not None and _is_left_over(request, held):
+                    settings = request.settings.model_copy(update={"overwrite": True})
+                    self._exports[number] = replace(request, settings=settings)
                 continue
-            if held is not None and held.files is None and ending is Ending.FINISHED_BEFORE:
-                self._remember(request, entry.model_copy(update={"files": sizes_of(request)}))
+            if held is not None and held.is_begun and ending is Ending.FINISHED_BEFORE:
+                self._remember(request, entry.finished(request))
             self._end(number, Outcome(ending, sentence))
         return waiting
 
     def _run_here(self, waiting: Sequence[int]) -> None:
-        engine = _Once(self._batch.exports[waiting[0]], self._watch.stage)
+        engine = _Once(self._exports[waiting[0]], self._watch.stage)
         for number in waiting:
             self.begun(number)
-            outcome = attempt(self._batch.exports[number], engine, partial(self._watch.progressed, number))
+            outcome = attempt(self._exports[number], engine, partial(self._watch.progressed, number))
             self._notices.update(dict.fromkeys(engine.notices))
             self._finish(number, outcome)
             if outcome.ending is Ending.STOPPED:
@@ -252,8 +256,11 @@ class _Batch:
 
     def _run_beside(self, waiting: Sequence[int]) -> None:
         self._watch.stage("Loading the model in each process")
-        exports = [self._batch.exports[number] for number in waiting]
-        places = [(request.source, request.output, request.masks, request.data) for request in exports]
+        exports = [self._exports[number] for number in waiting]
+        places = [
+            (request.source, request.output, request.masks, request.data, request.settings.overwrite)
+            for request in exports
+        ]
         try:
             crew.work_off(self._batch.jobs, prepare, exports[0], places, _CrewWatch(self, waiting))
         except ClipsegLiveError as error:
@@ -262,13 +269,14 @@ class _Batch:
             self._notices[str(error)] = None
 
     def begun(self, number: int) -> None:
-        """Note that an export is begun; where nothing stands in its place, whatever stands there later is its result,
-        for results appear whole or not at all."""
-        request, entry = self._batch.exports[number], self._entries.get(number)
+        """Note that an export is begun; where nothing stands in its place, whatever stands there later is of it, for
+        results appear whole or not at all."""
+        request, entry = self._exports[number], self._entries.get(number)
         self._begun.add(number)
-        free = not any(os.path.lexists(path) for path in written_by(request))
+        held = self._record.entries.get(request.result.name)
+        free = not _standing(request) or (held is not None and _is_left_over(request, held))
         if entry is not None and free:
-            self._remember(request, entry)
+            self._remember(request, entry.begun(request))
         self._watch.begun(number)
 
     def progressed(self, number: int, progress: Progress) -> None:
@@ -279,16 +287,16 @@ class _Batch:
         self._finish(number, outcome)
 
     def lost(self, number: int, reason: str) -> None:
-        request = self._batch.exports[number]
+        request = self._exports[number]
         sentence = f"The process that exported {Path(request.source).name} is gone: {reason}."
         self._finish(number, Outcome(Ending.FAILED, sentence))
 
     def _finish(self, number: int, outcome: Outcome) -> None:
-        request, entry = self._batch.exports[number], self._entries.get(number)
+        request, entry = self._exports[number], self._entries.get(number)
         held = self._record.entries.get(request.result.name)
         if outcome.ending is Ending.DONE and entry is not None:
-            self._remember(request, entry.model_copy(update={"files": sizes_of(request)}))
-        elif held is not None and held.files is None:
+            self._remember(request, entry.finished(request))
+        elif held is not None and held.is_begun and not _standing(request):
             self._remember(request, None)
         self._end(number, outcome)
 
@@ -311,11 +319,10 @@ class _Batch:
 
 def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[Ending | None, str]:
     """What an earlier run has already decided, with the reason; None where there is something to do."""
-    there = os.path.lexists(request.result)
-    if held is None or not there:
+    if held is None or request.result.name not in _standing(request):
         return None, ""  # where something stands that no run has made, the export says so
     sizes = sizes_of(request)
-    if held.digest == entry.digest and sizes is not None and held.files in (None, sizes):
+    if held.digest == entry.digest and sizes is not None and (held.is_begun or held.files == sizes):
         return Ending.FINISHED_BEFORE, ""
     if request.settings.overwrite:
         return None, ""
@@ -323,6 +330,18 @@ def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[E
     if held.digest == entry.digest:
         changed = "has changed since it was made, or something beside it is gone"
     return Ending.FAILED, f"{request.result} {changed}: use --overwrite to replace it, or another folder."
+
+
+def _standing(request: ExportRequest) -> set[str]:
+    """Names of what stands where an export writes."""
+    return {path.name for path in written_by(request) if os.path.lexists(path)}
+
+
+def _is_left_over(request: ExportRequest, held: Entry) -> bool:
+    """Whether all that stands there is of an export that was ended while it put its files in their places: the result
+    itself comes last."""
+    standing = _standing(request)
+    return held.is_begun and request.result.name not in standing and standing <= held.files.keys()
 
 
 class UnusableEngine(Exception):
@@ -397,8 +416,9 @@ def prepare(template: ExportRequest, size: int) -> crew.Work:
         raise error.reason from error
 
     def work(places: tuple[Any, ...], tell: crew.Tell, stop: StopSwitch) -> Any:
-        source, output, masks, data = places
-        request = replace(template, source=source, output=output, masks=masks, data=data)
+        source, output, masks, data, overwrite = places
+        settings = template.settings.model_copy(update={"overwrite": overwrite})
+        request = replace(template, source=source, output=output, masks=masks, data=data, settings=settings)
         outcome = attempt(request, engine, _Seldom(tell), stop)
         return outcome, engine.notices
 

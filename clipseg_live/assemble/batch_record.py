@@ -28,12 +28,23 @@ Size = tuple[int, int]
 
 class Entry(Frozen):
     """One result. digest: of all that it was made of. path, identity: its source's. files: what was written, by name,
-    with its size; None from when it was begun, with nothing standing in its place, until it was finished."""
+    with its size; None from when it was begun, with nothing standing in that place, until all was finished."""
 
     digest: str
     path: str
     identity: tuple[tuple[str, int, int], ...]
-    files: dict[str, Size] | None = None
+    files: dict[str, Size | None] = Field(default_factory=dict)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it was not seen to be finished."""
+        return None in self.files.values()
+
+    def begun(self, request: ExportRequest) -> "Entry":
+        return self.model_copy(update={"files": {path.name: None for path in written_by(request)}})
+
+    def finished(self, request: ExportRequest) -> "Entry":
+        return self.model_copy(update={"files": sizes_of(request) or {}})
 
 
 class _Content(Frozen):

@@ -208,11 +208,36 @@ def test_a_result_that_was_finished_but_not_noted_is_known(
     assert run(clips[:1], tmp_path / "out", masks=masks).is_whole
     record = Record(tmp_path / "out")
     record.load()
-    record.remember("a.mp4", record.entries["a.mp4"].model_copy(update={"files": None}))
+    entry, files = record.entries["a.mp4"], record.entries["a.mp4"].files
+    assert None not in files.values() and len(files) == (1 if masks is None else 2)
+    record.remember("a.mp4", entry.model_copy(update={"files": dict.fromkeys(files)}))
     assert endings(run(clips[:1], tmp_path / "out", masks=masks)) == [S]
     record.load()
-    assert record.entries["a.mp4"].files is not None
+    assert record.entries["a.mp4"].files == files
     assert endings(run(clips[:1], tmp_path / "out", template(threshold=0.3), masks=masks)) == [F]
+
+
+@pytest.mark.parametrize("masks", ["jsonl", "png"])
+@pytest.mark.parametrize("threshold", [0.5, 0.3])
+def test_what_an_ended_run_left_of_a_result_is_replaced(
+    clips: list[str], tmp_path: Path, engine: Loaded, masks: MaskKind, threshold: float
+) -> None:
+    """As where the program was killed when the masks were in their place and the video was not."""
+    out = tmp_path / "out"
+    assert run(clips[:1], out, masks=masks).is_whole
+    record = Record(out)
+    record.load()
+    entry = record.entries["a.mp4"]
+    record.remember("a.mp4", entry.model_copy(update={"files": dict.fromkeys(entry.files)}))
+    (out / "a.mp4").unlink()
+    asked = template(threshold=threshold)
+    assert endings(run(clips[:1], out, asked, masks=masks)) == [D]
+    assert endings(run(clips[:1], out, asked, masks=masks)) == [S]
+    record.load()
+    record.remember("a.mp4", entry)
+    (out / "a.mp4").unlink()
+    report = run(clips[:1], out, masks=masks)  # what a run has finished is replaced by none that was not asked to
+    assert endings(report) == [F] and "exists already" in report.outcomes[0].sentence
 
 
 def test_what_failed_leaves_no_word_of_being_begun(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
@@ -306,7 +331,7 @@ def test_a_member_of_the_crew_exports_with_the_real_model(
     told: list[Progress] = []
     Path(clips[1]).write_bytes(b"no video")
     found = [
-        work((clip, tmp_path / f"{number}.mp4", None, ()), told.append, StopSwitch())
+        work((clip, tmp_path / f"{number}.mp4", None, (), False), told.append, StopSwitch())
         for number, clip in enumerate(clips)
     ]
     assert [outcome.ending for outcome, _ in found] == [D, F, D]
@@ -314,7 +339,7 @@ def test_a_member_of_the_crew_exports_with_the_real_model(
     assert told and all(progress.total == 3 for progress in told)
     stop = StopSwitch()
     stop.throw()
-    outcome, _ = work((clips[0], tmp_path / "stopped.mp4", None, ()), told.append, stop)
+    outcome, _ = work((clips[0], tmp_path / "stopped.mp4", None, (), False), told.append, stop)
     assert outcome.ending is Ending.STOPPED and not (tmp_path / "stopped.mp4").exists()
     with pytest.raises(UsageError, match="A size of 100"):
         batch.prepare(template(engine=EngineSettings(model="shapes", size=100)), 2)
