@@ -243,8 +243,8 @@ class LiveSession(Protocol):
         """Finish the files; ``on_message`` tells (topic "recording") when they are in their places."""
 
     def start_camera(self, settings: CameraSettings) -> None:
-        """Show what is composed as a virtual camera, in the place of the one that may run; ``status`` and ``on_message``
-        (topic "virtual camera") tell what becomes of it."""
+        """Show what is composed as a virtual camera, in the place of the one that may run; ``status`` and
+        ``on_message`` (topic "virtual camera") tell what becomes of it."""
 
     def stop_camera(self) -> None: ...
 

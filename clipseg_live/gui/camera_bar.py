@@ -13,7 +13,6 @@ from clipseg_live.gui.controls import tool_button
 from clipseg_live.gui.services import Services
 from clipseg_live.gui.widgets import corner_under
 
-
 WORDS_FROM = 900
 """Pixels of a window's width from which on the button has words beside its icon."""
 

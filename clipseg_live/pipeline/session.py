@@ -40,8 +40,8 @@ _RATES_SECONDS = 0.5
 class Session:
     """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
 
-    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools, make_camera: the concrete parts,
-    made by ``assemble``. before_worker: called before a worker process is started.
+    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools, make_camera: the concrete
+    parts, made by ``assemble``. before_worker: called before a worker process is started.
     """
 
     def __init__(
