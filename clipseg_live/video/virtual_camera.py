@@ -191,7 +191,8 @@ def fitted(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
         return np.ascontiguousarray(pixels)
     scales = width / pixels.shape[1], height / pixels.shape[0]
     scale = min(scales) if fit == "letterbox" else max(scales)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    # averaging areas takes five times as long, and shows only where many pixels become one
+    how = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
     if fit == "fill":
         columns, rows = min(round(width / scale), pixels.shape[1]), min(round(height / scale), pixels.shape[0])
         left, top = (pixels.shape[1] - columns) // 2, (pixels.shape[0] - rows) // 2
