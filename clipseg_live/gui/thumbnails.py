@@ -12,6 +12,8 @@ from clipseg_live.core.live import PromptPicture
 LONGEST_SIDE = 768
 """Pixels; a model looks at less than half of it."""
 _PREVIEW = 192
+_REFERRING = (b"svg", b"svgz", b"pdf")
+"""Formats that may draw what other files hold."""
 
 
 def _tr(text: str) -> str:
@@ -45,6 +47,8 @@ def read_picture(path: Path) -> PromptPicture:
     reader = QImageReader(str(path))
     reader.setAutoTransform(True)
     reader.setDecideFormatFromContent(True)
+    if bytes(reader.format().data()) in _REFERRING:
+        raise Failure(_tr("{name} cannot be used as a prompt: it is a drawing, not a picture.").format(name=path.name))
     size = reader.size()
     if size.isValid() and max(size.width(), size.height()) > LONGEST_SIDE:
         reader.setScaledSize(_fitted(size))  # a JPEG is decoded at the smaller size, which saves time and memory
@@ -113,7 +117,7 @@ def preview_html(picture: PromptPicture) -> str:
 def file_patterns() -> str:
     """The patterns of all picture files that can be read, for a file dialogue."""
     formats = {bytes(each.data()).decode("ascii").lower() for each in QImageReader.supportedImageFormats()}
-    return " ".join(f"*.{each}" for each in sorted(formats - {"pdf", "svg", "svgz"}))
+    return " ".join(f"*.{each}" for each in sorted(formats - {each.decode("ascii") for each in _REFERRING}))
 
 
 def _fitted(size: QSize) -> QSize:

@@ -137,7 +137,7 @@ def check_folder(folder: Path, name: str) -> ModelFiles:
             raise ModelError(f"The model folder {folder} has no {needed}: fetch the whole model again.")
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"The config.json in {folder} is damaged: fetch the model again.") from error
     if kind != "clipseg":
         raise ModelError(f"The model in {folder} is not a CLIPSeg model: its config.json says {kind!r}.")

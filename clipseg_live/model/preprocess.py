@@ -58,7 +58,7 @@ class Preprocessing:
                     f"here: 0 (nearest), 2 (bilinear) and 3 (bicubic) are."
                 )
             resampling = _RESAMPLING[number]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(
                 f"The model's {path.name} in {path.parent} is damaged or not an image model's: fetch the model again."
             ) from error

@@ -283,3 +283,15 @@ def test_a_square_is_the_middle_and_a_preview_is_small():
     assert (square.width(), square.height()) == (24, 24)
     assert square.pixelColor(1, 12).green() > 250 and square.pixelColor(22, 12).green() > 250
     assert 'width="192" height="96"' in preview_html(picture_of(an_image(600, 300)))
+
+
+def test_a_drawing_that_refers_to_other_files_is_refused(tmp_path):
+    """Qt's reader would draw them, whatever the drawing is called."""
+    secret = QImage(8, 8, QImage.Format.Format_RGB32)
+    secret.save(str(tmp_path / "secret.png"))
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    image = f'<image xlink:href="{tmp_path}/secret.png" width="8" height="8"/>'
+    for name in ("x.svg", "x.png"):
+        (tmp_path / name).write_text(f'<svg {names} width="8" height="8">{image}</svg>')
+        with pytest.raises(Failure, match="a drawing, not a picture"):
+            read_picture(tmp_path / name)

@@ -40,7 +40,7 @@ def test_weights_that_are_cut_short_are_named(folder: Path, share: float) -> Non
         Segmenter.load(str(folder))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"size": 352}', '{"size": "x", "image_mean": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"size": 352}', '{"size": "x", "image_mean": 1}', "[" * 5000])
 def test_a_damaged_preprocessor_configuration_is_named(folder: Path, content: str) -> None:
     (folder / "preprocessor_config.json").write_text(content)
     with pytest.raises(ModelError, match="preprocessor_config"):
@@ -53,8 +53,9 @@ def test_another_architecture_is_refused(folder: Path) -> None:
         Segmenter.load(str(folder))
 
 
-def test_a_damaged_configuration_is_refused(folder: Path) -> None:
-    (folder / "config.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 5000])
+def test_a_damaged_configuration_is_refused(folder: Path, content: str) -> None:
+    (folder / "config.json").write_text(content)
     with pytest.raises(ModelError, match="damaged"):
         Segmenter.load(str(folder))
 
