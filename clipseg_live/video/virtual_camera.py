@@ -199,6 +199,8 @@ def fitted(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
         part = pixels[top : top + max(rows, 1), left : left + max(columns, 1)]
         return np.asarray(cv2.resize(part, size, interpolation=how), np.uint8)
     inner = max(min(round(pixels.shape[1] * scale), width), 1), max(min(round(pixels.shape[0] * scale), height), 1)
+    if inner == size:
+        return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     made = np.zeros((height, width, 3), np.uint8)
     made[top : top + inner[1], left : left + inner[0]] = cv2.resize(pixels, inner, interpolation=how)
