@@ -25,6 +25,7 @@ HEVC_TAG = "hvc1"
 _FINEST_CLOCK = 1_000_000_000
 _TRIED_FRAMES = 5
 _MANY_CORES = 8
+_LAMBDA = 118  # FFmpeg's unit of quality, for each step of a quantiser
 _COARSER = 30
 """Of quality, on the last rung: where there is no quicker preset, fewer bits are less work."""
 
@@ -227,8 +228,13 @@ def _ffv1() -> Options:
 
 
 def _prores(quality: int) -> Options:
-    """Proxy, LT, 422 or HQ."""
-    return {"profile": str(sum(quality >= least for least in (25, 50, 80))), "vendor": "apl0"}
+    """Proxy, LT, 422 or HQ, each with one quantiser: searching for those that fill a given size costs ten times as
+    much, and looks no better."""
+    profile = sum(quality >= least for least in (25, 50, 80))
+    quantiser = round(16 - 0.14 * quality)
+    return {
+        "profile": str(profile), "vendor": "apl0", "flags": "+qscale", "global_quality": str(_LAMBDA * quantiser),
+    }  # fmt: skip
 
 
 def _hardware_options(encoder: Encoder, quality: int, info: SourceInfo) -> Options:

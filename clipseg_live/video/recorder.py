@@ -30,7 +30,7 @@ from clipseg_live.video.microphone import Microphone, MicrophoneTrack
 from clipseg_live.video.place import Place, write_failure
 from clipseg_live.video.writer import CONTAINERS, choose_codec
 
-FRAGMENT = Fraction(2, 5)
+FRAGMENT = Fraction(3, 10)
 """Seconds that a file lacks at most, beside what the encoder holds."""
 _MILLISECOND = Fraction(1, 1000)
 _INTERLEAVE = Fraction(1, 5)
@@ -41,7 +41,7 @@ class RecordingWriter:
     """Writes frames as they come into a file that grows visibly: ``NAME.recording.SUFFIX``, beside its place.
 
     What is in it can be played at any moment and lacks less than a second: MP4 and MOV in fragments, Matroska and WebM
-    in clusters, of 0.4 seconds each, brought to the disk every second; no encoder holds frames back. It is written by
+    in clusters, of 0.3 seconds each, brought to the disk every second; no encoder holds frames back. It is written by
     one thread.
 
     path: its suffix is that of ``core.recording.SUFFIXES``, or another that can hold the codec. encoder: "auto" tries
