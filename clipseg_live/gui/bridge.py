@@ -1,11 +1,14 @@
 """The only crossing from other threads into Qt."""
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 
 from PySide6.QtCore import QObject, Qt, Signal
+from shiboken6 import isValid
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.live import Message
@@ -70,20 +73,18 @@ class Bridge(QObject):
 class Errand(QObject):
     """Something slow, done in a thread of its own, whose outcome comes back in Qt's thread.
 
-    answered: what ``work`` returned. failed: a sentence for the person. One of the two comes, once for each ``start``.
+    answered: what ``work`` returned. failed: a sentence for the person. One of the two comes, once for each ``start``;
+    none where this has been destroyed meanwhile, as with a dialog that was closed.
     """
 
     answered = Signal(object)
     failed = Signal(str)
-    _ended = Signal()
 
     def __init__(self, work: Callable[[], object], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._work = work
+        self._post = _post()
         self._thread: threading.Thread | None = None
-        self._answer: object = None
-        self._problem: str | None = None
-        self._ended.connect(self._hand_on, Qt.ConnectionType.QueuedConnection)
 
     @property
     def running(self) -> bool:
@@ -92,23 +93,65 @@ class Errand(QObject):
     def start(self) -> None:
         """Begin, unless it is under way."""
         if self._thread is None:
-            self._answer = self._problem = None
             self._thread = threading.Thread(target=self._run, name="clipseg-live errand", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
+        answer: object = None
+        problem: str | None = None
         try:
-            self._answer = self._work()
+            answer = self._work()
         except (ClipsegLiveError, OSError) as error:
-            self._problem = str(error)
+            problem = str(error)
         except Exception as error:
-            self._problem = f"{type(error).__name__}: {error}"
-        with suppress(RuntimeError):  # the window has gone meanwhile, and this with it
-            self._ended.emit()
+            problem = f"{type(error).__name__}: {error}"
+        self._post.send(self, answer, problem)
 
-    def _hand_on(self) -> None:
+    def _hand_on(self, answer: object, problem: str | None) -> None:
         self._thread = None
-        if self._problem is not None:
-            self.failed.emit(self._problem)
+        if problem is not None:
+            self.failed.emit(problem)
         else:
-            self.answered.emit(self._answer)
+            self.answered.emit(answer)
+
+
+class _Post(QObject):
+    """Brings outcomes of errands into Qt's thread.
+
+    It lasts until the process ends: a signal that a thread emits on what Qt's thread is just destroying, as an errand
+    of a dialog that closes, would crash the program.
+    """
+
+    _posted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock, self._closed = threading.Lock(), False
+        self._outcomes: deque[tuple[Errand, object, str | None]] = deque()
+        self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def send(self, errand: Errand, answer: object, problem: str | None) -> None:
+        with self._lock:
+            if not self._closed:
+                self._outcomes.append((errand, answer, problem))
+                self._posted.emit()
+
+    def close(self) -> None:
+        """Nothing is sent from now on, nor is still being sent."""
+        with self._lock:
+            self._closed = True
+
+    def _deliver(self) -> None:
+        with suppress(IndexError):
+            while True:
+                errand, answer, problem = self._outcomes.popleft()
+                if isValid(errand):
+                    errand._hand_on(answer, problem)
+
+
+@lru_cache(maxsize=1)
+def _post() -> _Post:
+    """Made in Qt's thread, with the first errand."""
+    post = _Post()
+    atexit.register(post.close)
+    return post

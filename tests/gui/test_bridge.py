@@ -2,7 +2,9 @@
 
 import threading
 
+from PySide6.QtCore import QCoreApplication, QObject
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete, isValid
 
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.live import Message
@@ -78,3 +80,19 @@ def test_a_failed_errand_says_why(qtbot: QtBot) -> None:
         with qtbot.assertNotEmitted(errand.answered), qtbot.waitSignal(errand.failed, timeout=2000) as failed:
             errand.start()
         assert failed.args == [said]
+
+
+def test_errands_of_what_is_destroyed_just_then_end_unheard(qtbot: QtBot) -> None:
+    """Threads end while Qt's thread destroys the dialogs that asked them."""
+    heard: list[object] = []
+    for _ in range(300):
+        dialog = QObject()
+        errand = Errand(lambda: 1, dialog)
+        errand.answered.connect(heard.append)
+        errand.start()
+        thread = errand._thread
+        delete(dialog)
+        assert thread is not None
+        thread.join(5)
+    QCoreApplication.processEvents()
+    assert heard == [] and not isValid(errand)
