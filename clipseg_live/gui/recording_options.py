@@ -87,7 +87,7 @@ class RecordingOptions(QFrame):
             action.setCheckable(True)
             action.setData(form)
             action.triggered.connect(self._pick_data)
-        self.data.setMenu(self.data_menu)
+        self.data.clicked.connect(lambda: self.data_menu.popup(self.data.mapToGlobal(self.data.rect().bottomLeft())))
         self.codec = self._choice(self.tr("Format"), "codec")
         self.codec.offer([
             ("h264", "H.264 (MP4)"), ("h265", "H.265 (MP4)"), ("av1", "AV1 (MP4)"), ("vp9", "VP9 (WebM)"),

@@ -57,9 +57,12 @@ def test_tracks_are_chosen_and_one_always_stays(make: Make, told: list[Recording
     assert told[-1].tracks == ("mattes",) and not options.tracks["mattes"].isEnabled()
 
 
-def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings]) -> None:
+def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
     options = make()
     assert options.data.text() == "None"
+    qtbot.mouseClick(options.data, LEFT)
+    assert options.data_menu.isVisible()
+    options.data_menu.close()
     actions = {action.data(): action for action in options.data_menu.actions()}
     assert set(actions) == set(DATA_FORMATS)
     for form, text in (("coco", "COCO data set"), ("sheet", "COCO data set, Contact sheet"), ("npz", "3 formats")):
