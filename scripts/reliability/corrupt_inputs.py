@@ -71,8 +71,9 @@ class Worker:
         """What the process found, or "crashed" or "hung"."""
         process = self.process or self._start()
         assert process.stdin is not None
-        process.stdin.write(json.dumps(task) + "\n")
-        process.stdin.flush()
+        with contextlib.suppress(OSError):  # it has died since its last answer, which the listener tells
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
         try:
             answer = self.answers.get(timeout=SECONDS)
         except queue.Empty:
@@ -89,7 +90,8 @@ class Worker:
         if process is not None:
             process.kill()
             self.listener.join()
-            process.communicate()
+            with contextlib.suppress(OSError):  # as above
+                process.communicate()
 
     def _start(self) -> "subprocess.Popen[str]":
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
