@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,6 @@ from clipseg_live.core.settings import Frozen
 
 CameraFit = Literal["letterbox", "fill"]
 
-CAMERA_FITS: tuple[CameraFit, ...] = get_args(CameraFit)
 USUAL_SIZE = 1280, 720
 USUAL_RATE = Fraction(30)
 FASTEST = 120

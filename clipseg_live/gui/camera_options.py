@@ -46,10 +46,6 @@ class CameraOptions(QFrame):
         self._show()
         self.switch.setFocus()
 
-    def show_settings(self, settings: CameraSettings) -> None:
-        self._settings = settings
-        self._show()
-
     def show_status(self, status: CameraStatus) -> None:
         """Whether it is on, what it shows, and what is wrong with it."""
         theme.set_kind(self.switch, "" if status.active else "primary")
