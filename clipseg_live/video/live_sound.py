@@ -12,6 +12,7 @@ from av.codec.context import Flags as CodecFlags
 
 from clipseg_live.video.audio import Sound, Track, can_copy, coding_of
 from clipseg_live.video.pcm_track import PcmTrack
+from clipseg_live.video.spacing import Spacing, needs_spacing
 
 STEADY = Fraction(1, 50)
 """Seconds by which pictures may come early or late before sound is taken from another place."""
@@ -66,7 +67,7 @@ class LiveSound(Sound):
         lacks = codec in _HEADER_IN_PACKETS and suffix != ".mkv"
         lacks = lacks or (codec in _HEADER_BESIDE and not stream.codec_context.extradata)
         if can_copy(codec, suffix) and not lacks:
-            return _Copied(stream, output)
+            return _Copied(stream, output, suffix)
         return _Converted(stream, output, codec, suffix)
 
     def _begin_at(self, time: Fraction, heard: Fraction) -> None:
@@ -116,9 +117,9 @@ class _Joined(Track):
 
 
 class _Copied(_Joined):
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> None:
         self.stream = output.add_stream_from_template(source)
-        self._output = output
+        self._spacing = Spacing(output, needs_spacing(suffix))
         self._silent = _silent_packet(source)
         self._next = Fraction(0)  # where the track goes on, seconds of the file
         self._begun = False
@@ -126,15 +127,21 @@ class _Copied(_Joined):
         self._usual = self._silent[1] if self._silent is not None else Fraction(1, 50)
 
     def take(self, packet: av.Packet | None) -> None:
-        stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
-        if packet is None or stamp is None:
+        if packet is None:
+            self._spacing.finish()
+            return
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
             return
         base = packet.time_base
         length = packet.duration * base if packet.duration else self._usual
         at = stamp * base - self._zero - self._offset
         if self._joining:
             slack = min(length / 2, _NUDGE) if self._begun else Fraction(0)
-            if at < self._next - slack:
+            first = self._next  # silence reaches nearly to where sound begins anew
+            if self._silent is None and self._start is not None:
+                first = max(first, self._start - self._offset)
+            if at < first - slack:
                 return
             self.hush(at)
             near = abs(at - self._next) <= slack
@@ -145,7 +152,7 @@ class _Copied(_Joined):
         packet.stream = self.stream
         self._stamped = packet.pts * base
         self._next, self._begun, self._usual = at + length, True, length
-        self._output.mux(packet)
+        self._spacing.mux(packet)
 
     def hush(self, until: Fraction) -> None:
         if self._silent is None:
@@ -160,7 +167,7 @@ class _Copied(_Joined):
             packet.is_keyframe = True
             self._stamped = packet.pts * base
             self._next, self._begun = self._next + length, True
-            self._output.mux(packet)
+            self._spacing.mux(packet)
 
     def _last_tick(self, base: Fraction) -> int:
         """Of the packet before; a muxer takes only times that grow."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.video.audio import AAC_RATES, LAYOUTS, target_of
+from clipseg_live.video.spacing import needs_spacing
 
 Samples = NDArray[np.float32]
 """Sound: float32, shape (channels, samples), each value in -1..1."""
@@ -35,7 +36,7 @@ class PcmTrack:
         self.stream = stream
         self._output = output
         # Fragmented MP4 has no place for what an encoder puts before the beginning.
-        self._cuts_lead = suffix in (".mp4", ".m4v", ".mov")
+        self._cuts_lead = needs_spacing(suffix)
         self.position = 0
 
     @property

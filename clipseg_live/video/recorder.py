@@ -28,6 +28,7 @@ from clipseg_live.video.live_encoder import LiveEncoder
 from clipseg_live.video.live_sound import LiveSound
 from clipseg_live.video.microphone import Microphone, MicrophoneTrack
 from clipseg_live.video.place import Place, write_failure
+from clipseg_live.video.spacing import Spacing, needs_spacing
 from clipseg_live.video.writer import CONTAINERS, choose_codec
 
 FRAGMENT = Fraction(3, 10)
@@ -113,7 +114,8 @@ class RecordingWriter:
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
         """Add a frame of the source's size, at its own time. Raises SinkError."""
-        container, info = self._opened(), self._info
+        self._opened()
+        info = self._info
         if (frame.width, frame.height) != (info.width, info.height):
             raise SinkError(
                 f"A frame of {frame.width}×{frame.height} pixels does not fit {self.path.name}, "
@@ -127,9 +129,9 @@ class RecordingWriter:
         ticks = max(round(duration / self._clock), 1)
         try:
             if self._hurry and self._last is not None:
-                container.mux(self._video.hurry())
+                self._mux(self._video.hurry())
             self._hurry = False
-            container.mux(self._encoded(frame, stamp, ticks))
+            self._mux(self._encoded(frame, stamp, ticks))
             self._last = stamp
             self._count += 1
             if self._sound is not None:
@@ -180,6 +182,7 @@ class RecordingWriter:
         form = CONTAINERS[suffix].format
         self._container = av.open(f"file:{working}", "w", format=form, container_options=_container_options(form))
         self._video = LiveEncoder(self._container, encoder, self._quality, self._info, self._clock)
+        self._spacing = Spacing(self._container, needs_spacing(suffix))
         if with_sound and self._microphone is not None:
             try:
                 self._heard = self._microphone.attach(self._container, suffix, self.notices)
@@ -189,6 +192,10 @@ class RecordingWriter:
             self._sound = LiveSound(self._info.audio_path, self._container, suffix, self.notices)
         self._container.start_encoding()
         self.encoder = encoder.name
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            self._spacing.mux(packet)
 
     def _encoded(self, frame: Frame, stamp: int, ticks: int) -> list[av.Packet]:
         try:
@@ -219,7 +226,8 @@ class RecordingWriter:
 
     def _complete(self) -> None:
         container = self._opened()
-        container.mux(self._video.flush())
+        self._mux(self._video.flush())
+        self._spacing.finish()
         for sound in (self._sound, self._heard):
             if sound is not None:
                 sound.finish()

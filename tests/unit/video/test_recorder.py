@@ -16,11 +16,14 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame
 from clipseg_live.core.recording import SUFFIXES
 from clipseg_live.video.encoders import Encoder
+from clipseg_live.video.finalise import make_fast_start
 from clipseg_live.video.live_encoder import LiveEncoder
 from clipseg_live.video.recorder import RecordingWriter
 from tests.unit.video.clips import make_clip, picture, raw_times
 from tests.unit.video.recordings import (
     CLOCK,
+    FLASHES,
+    SECONDS,
     clicking_clip,
     clicks_heard_by_ffmpeg,
     clicks_in,
@@ -166,6 +169,25 @@ def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound:
     assert not writer.notices if kept else "converted" in writer.notices[0]
     stamps = times_by_ffprobe(path, "a")
     assert all(after > before for before, after in pairwise(stamps))
+
+
+@pytest.mark.parametrize(("codec", "sound"), [("h264", "aac"), ("prores", "pcm_s16le"), ("h265", "libmp3lame")])
+def test_uneven_times_stay_exact_beside_sound(tmp_path: Path, codec: str, sound: str) -> None:
+    """Fragments begin wherever a packet of either track happens to end the one before."""
+    clip, path = clicking_clip(tmp_path / "clip.mov", sound), tmp_path / f"a{SUFFIXES[codec]}"
+    steps = np.random.default_rng(4).choice([1, 700, 3000, 3001, 9000, 40_000, 70_000], 60)
+    stamps = [0, *map(int, np.cumsum(steps))]
+    seconds = SECONDS * 90_000 - 9000
+    shown = [(frame, None if (stamp // seconds) % 2 else stamp % seconds * CLOCK)
+             for frame, stamp in zip(frames(stamps), stamps, strict=True)]  # fmt: skip
+    write(RecordingWriter(path, codec, encoder="software"), source(audio_path=clip), shown)
+    assert raw_times(path) == [stamp * CLOCK for stamp in stamps]
+    assert np.allclose(times_by_ffprobe(path), np.array(stamps) / 90_000, atol=1e-5)
+    assert make_fast_start(path) == "" and raw_times(path) == [stamp * CLOCK for stamp in stamps]
+    heard = [flash + start / 90_000 for start in range(0, stamps[-1], 2 * seconds) for flash in map(float, FLASHES)]
+    expected = [click for click in heard if click < stamps[-1] / 90_000 - 0.5]  # the last is before its first picture
+    clicks = clicks_in(path)
+    assert len(expected) > 4 and len(clicks) == len(expected) and np.allclose(clicks, expected, atol=STEP)
 
 
 def test_sound_that_runs_on_is_copied_bit_by_bit(tmp_path: Path) -> None:
