@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import pyvirtualcam
-from pyvirtualcam import camera as package
+import pytest
+
+pyvirtualcam = pytest.importorskip("pyvirtualcam")
+package = pytest.importorskip("pyvirtualcam.camera")
 
 NAME = "fake:0"
 

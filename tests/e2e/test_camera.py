@@ -18,6 +18,8 @@ from PIL import Image
 
 from tests.e2e.conftest import Finished, environment
 
+pytest.importorskip("pyvirtualcam")
+
 SIZE = (320, 180)
 PATIENCE = 160.0
 SAFE = (10, 200, 30)
