@@ -47,17 +47,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--rate", type=int, default=10, help="frames a second of the simulated camera")
+    parser.add_argument("--size", default="1280x720", help="of the demo scene at real rate (%(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if given.kind == "real":
-            real(Path(folder), given.minutes)
+            real(Path(folder), given.minutes, given.size)
         else:
             simulated(Path(folder), given.hours, given.rate)
 
 
-def real(folder: Path, minutes: float) -> None:
-    """The demo scene at 1280×720, 30 a second, with the small model, in a process of its own."""
-    actor = Actor("demo:", folder, "--engine", "shapes", "--size", "1280x720", "--seconds", str(60 * minutes + 600),
+def real(folder: Path, minutes: float, size: str) -> None:
+    """The demo scene, 30 frames a second, with the small model, in a process of its own."""
+    actor = Actor("demo:", folder, "--engine", "shapes", "--size", size, "--seconds", str(60 * minutes + 600),
                   part_seconds=600)  # fmt: skip
     actor.recorded(0.1)
     begun, samples = time.monotonic(), []
