@@ -49,7 +49,7 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
 
 
 def _one_by_one(name: str, notices: list[str]) -> list[str]:
-    if name.startswith(PREFIX) or not (Path(name).is_dir() or is_pattern(name)):
+    if name.startswith(PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
         return [name]
     try:
         videos = videos_of(name)
@@ -88,7 +88,7 @@ def stem_of(name: str) -> str:
     if name.startswith(PREFIX):
         return "-".join(part for part in ("demo", name.removeprefix(PREFIX)) if part)
     path = Path(os.path.abspath(name))
-    if path.is_dir():
+    if os.path.isdir(path):
         return path.name or "videos"
     if is_pattern(name):
         words = re.sub(r"%0?\d*d|\[[^\]]*\]|[*?]+", " ", path.stem)
@@ -180,9 +180,9 @@ def _folded(name: str) -> str:
 def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
     """Raises UsageError where results would be, or would next time be taken for, inputs."""
     for name in inputs:
-        if name.startswith(PREFIX) or not (Path(name).is_dir() or is_pattern(name)):
+        if name.startswith(PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
             continue
-        folder = Path(name) if Path(name).is_dir() else Path(name).parent
+        folder = Path(name) if os.path.isdir(name) else Path(name).parent
         if os.path.realpath(folder) == os.path.realpath(into):
             raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
     places = {absolute(source) for source in sources}

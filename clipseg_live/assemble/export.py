@@ -271,7 +271,7 @@ def _refuse_own_input(request: ExportRequest) -> None:
         if _same(Path(request.source), output):
             raise UsageError(f"{output} is the input itself: give the result another name.")
     for name, output in places:
-        if output.is_dir() and _same(Path(request.source).parent, output):
+        if _same(Path(request.source).parent, output) and output.is_dir():
             raise UsageError(f"The input lies in {output}, which the {name} would replace: give them another folder.")
     for (name, output), (other_name, other) in combinations(places, 2):
         if _same(output, other) or os.path.abspath(output) == os.path.abspath(other):

@@ -1,6 +1,7 @@
 """Which source an input names: a video file, a picture, a folder or a pattern of pictures."""
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -45,11 +46,11 @@ def open_source(
     Raises SourceError for a folder or pattern without pictures, UsageError for a range that cannot be.
     """
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike a path's own, it has nothing against a name that is too long
         return SequenceSource(files_of(path), rate, start, end, name=path.resolve().name)
     if is_pattern(path):
         return SequenceSource(files_of(path), rate, start, end, name=path.name)
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not path.is_file():
         raise SourceError(f"{path} is neither a file nor a folder, so it cannot be read from its beginning.")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return StillSource(path)
@@ -62,7 +63,7 @@ def files_of(name: str | Path) -> list[Path]:
     Raises SourceError for a folder or pattern without pictures.
     """
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         try:
             pictures = pictures_in(path)
         except OSError as error:
@@ -98,7 +99,7 @@ def videos_of(name: str | Path) -> list[Path]:
 def is_pattern(name: str | Path) -> bool:
     """Whether it stands for other names: it has ``*``, ``?``, ``[...]`` or a number's place, and is no file itself."""
     text = str(name)
-    return not Path(name).exists() and (glob.has_magic(text) or _NUMBERED.search(Path(name).name) is not None)
+    return not os.path.exists(name) and (glob.has_magic(text) or _NUMBERED.search(Path(name).name) is not None)
 
 
 def _matching(pattern: str) -> Iterator[Path]:

@@ -94,9 +94,10 @@ def endings(report: BatchReport) -> list[Ending]:
 def test_one_bad_input_keeps_no_other_from_its_turn(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     Path(clips[1]).write_bytes(b"no video at all")
     watch = Heard()
-    planned = plan_batch([*clips, str(tmp_path / "missing.mp4")], tmp_path / "out", template())
+    planned = plan_batch([*clips, str(tmp_path / "missing.mp4"), "x" * 300], tmp_path / "out", template())
     report = run_batch(planned, watch)
-    assert endings(report) == [D, F, D, F]
+    assert endings(report) == [D, F, D, F, F]
+    assert "xxx… is no possible name here" in report.outcomes[4].sentence
     assert "b.mp4 is not a video" in report.outcomes[1].sentence
     assert "There is no file" in report.outcomes[3].sentence
     assert report.outcomes[0].result is not None and report.outcomes[0].result.frames == 3
@@ -107,8 +108,8 @@ def test_one_bad_input_keeps_no_other_from_its_turn(clips: list[str], tmp_path: 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [NAME, "a.mp4", "c.mp4"]
     assert engine.loads == 1  # type: ignore[attr-defined]
     assert engine.calls == 6
-    assert watch.numbers == [0, 1, 2, 3]
-    assert watch.outcomes == list(enumerate([D, F, D, F]))
+    assert watch.numbers == [0, 1, 2, 3, 4]
+    assert watch.outcomes == list(enumerate([D, F, D, F, F]))
     assert watch.stages == ["Loading shapes", "Exporting"]
 
 

@@ -63,6 +63,7 @@ def test_videos_beside_pictures_are_taken_and_the_pictures_told_of() -> None:
         ("in/*.nothing", ("in/*.nothing",)),
         ("demo:3", ("demo:3",)),
         ("missing.mp4", ("missing.mp4",)),
+        (f"{'x' * 300}.mp4", (f"{'x' * 300}.mp4",)),
     ],
 )
 def test_patterns_that_no_shell_has_expanded(pattern: str, expected: tuple[str, ...]) -> None:
