@@ -70,7 +70,7 @@ def list_microphones() -> list[str]:
     _show_alsa_its_files()
     try:
         found = sorted(av.enumerate_input_devices(_FORMAT), key=lambda one: not one.is_default)
-    except (av.FFmpegError, ValueError, OSError):
+    except (av.FFmpegError, ValueError, OSError, AttributeError):  # the last: an older PyAV
         return []
     if _FORMAT == "alsa":
         return list(dict.fromkeys(one.name for one in found if one.name.startswith(_ALSA_NAMES)))
