@@ -3,17 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QStatusTipEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
-from clipseg_live.core.effects import Wipe
-from clipseg_live.core.frame import Pixels
-from clipseg_live.core.live import Message, PromptPicture, SourceSpec, SourceState
+from clipseg_live.core.live import Message, SourceSpec, SourceState
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import notices
 from clipseg_live.gui.bridge import Bridge
 from clipseg_live.gui.camera_dialog import CameraDialog
+from clipseg_live.gui.drawing_on import DrawingOn
 from clipseg_live.gui.preferences import Keeper, packed, unpacked
 from clipseg_live.gui.services import Services
 from clipseg_live.gui.session_files import SessionFiles, is_session_file
@@ -27,8 +26,6 @@ from clipseg_live.gui.window_body import MakePanels, WindowBody
 
 REFRESH_MILLISECONDS = 66
 _TIMINGS_EVERY = 4
-_CROP = "crop"
-_LARGEST_PROMPT = 1024
 
 
 class MainWindow(QMainWindow):
@@ -39,7 +36,6 @@ class MainWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self._session, self._bridge, self._store, self._keeper = session, bridge, store, keeper
-        self._services = services
         self.files = SessionFiles(store, keeper, self)
         self._spec: SourceSpec | None = None
         self._camera_dialog: CameraDialog | None = None
@@ -54,6 +50,7 @@ class MainWindow(QMainWindow):
             body.recording_bar,
         )
         self.setCentralWidget(body)
+        self.drawing_on = DrawingOn(body, store, services)
         self.taking_away = TakingAway(session, keeper, body.recording_bar, body.camera_bar, self.files, services)
         self._connect()
         self.setMinimumSize(760, 480)
@@ -148,19 +145,15 @@ class MainWindow(QMainWindow):
         self.source_menu.chosen.connect(self.open_source)
         self.source_menu.camera_asked.connect(self._camera_options)
         self.source_menu.problem.connect(lambda text: self.say(Message("cameras", text, "warning")))
-        self.framing_menu.crop_asked.connect(lambda: self._begin_box(_CROP))
         self.recording_bar.said.connect(self.say)
         self.taking_away.said.connect(self.say)
         self.files.said.connect(self.say)
         self.status_line.restart.connect(self._session.restart_worker)
         self.status_line.details.connect(self.stats.setVisible)
         self.stats.copy_asked.connect(self._copy_diagnostics)
-        self.canvas.box_drawn.connect(self._box_drawn)
         self.canvas.dropped.connect(self._dropped)
         self.canvas.full_screen_asked.connect(self._full_screen)
-        self.canvas.wipe_moved.connect(self._move_wipe)
-        self.canvas.wipe_released.connect(self._store.end_merge)
-        self.prompts.box_requested.connect(lambda row_id: self._begin_box(("prompt", row_id)))
+        self.drawing_on.said.connect(self.say)
         bar, view = self.transport, self.canvas
         application = QApplication.instance()
         assert isinstance(application, QApplication)
@@ -172,9 +165,8 @@ class MainWindow(QMainWindow):
                 "source": self.source_menu.showMenu, "open_file": self.source_menu.ask_file,
                 "open_address": self.source_menu.ask_address, "demo": self.source_menu.choose_demo,
                 "camera": self._camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
-                "crop": lambda: self._begin_box(_CROP), "uncrop": self.framing_menu.uncrop,
-                "new_prompt": self._new_prompt,
-                "box_prompt": lambda: self._begin_box(("prompt", None)),
+                "crop": self.drawing_on.begin_crop, "uncrop": self.framing_menu.uncrop,
+                "new_prompt": self._new_prompt, "box_prompt": self.drawing_on.begin_prompt,
                 "undo": self._store.undo, "redo": self._store.redo,
                 "open_session": self.files.ask_open, "save_session": self.files.ask_save,
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
@@ -235,28 +227,6 @@ class MainWindow(QMainWindow):
         self.body.go_to(0)
         self.prompts.focus_new_row()
 
-    def _begin_box(self, purpose: object) -> None:
-        if self.canvas.picture is None:
-            self.say(Message("box", self.tr("There is no picture to draw a box on yet."), "warning"))
-        else:
-            self.messages.take_back("box")
-            self.canvas.begin_box(purpose)
-
-    def _box_drawn(self, purpose: object, box: QRectF) -> None:
-        if purpose == _CROP:
-            framing = self._store.settings.framing
-            crop = self._services.crop_of((box.x(), box.y(), box.width(), box.height()), framing)
-            self._store.update(framing=framing.model_copy(update={"crop": crop}))
-        elif isinstance(purpose, tuple) and self.canvas.picture is not None:
-            self.body.go_to(0)
-            self.prompts.set_picture(purpose[1], cut_out(self.canvas.picture.original, box))
-
-    def _move_wipe(self, at: float) -> None:
-        effects = self._store.settings.effects
-        place = next((place for place, effect in enumerate(effects) if isinstance(effect, Wipe)), None)
-        if place is not None:
-            self._store.update("wipe", effects=(*effects[:place], Wipe(at=at), *effects[place + 1 :]))
-
     def _dropped(self, paths: list[Path]) -> None:
         if is_session_file(paths[0]):
             self.files.open(paths[0])
@@ -305,15 +275,3 @@ class MainWindow(QMainWindow):
         self.canvas.setFocus()
         self.refresh()
 
-
-def cut_out(pixels: Pixels, box: QRectF) -> PromptPicture:
-    """What a box (shares of the picture) holds, at least one pixel, as a prompt; large ones at a part of their pixels.
-
-    pixels: uint8 (height, width, 3).
-    """
-    height, width = pixels.shape[:2]
-    left, top = min(int(box.left() * width), width - 1), min(int(box.top() * height), height - 1)
-    right, bottom = max(round(box.right() * width), left + 1), max(round(box.bottom() * height), top + 1)
-    part = pixels[top:bottom, left:right]
-    step = -(-max(part.shape[:2]) // _LARGEST_PROMPT)
-    return PromptPicture.of(part[::step, ::step])

@@ -36,7 +36,8 @@ from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.gui import preferences
 from clipseg_live.gui.camera_dialog import CameraDialog
-from clipseg_live.gui.main_window import MainWindow, cut_out
+from clipseg_live.gui.drawing_on import cut_out
+from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.preferences import Preferences
 from clipseg_live.gui.recording_options import RecordingOptions
 from clipseg_live.gui.shortcuts import TABLE, ShortcutsDialog
