@@ -25,8 +25,10 @@ from clipseg_live.core.effects import (
     Glow,
     Heatmap,
     Labels,
+    MatteView,
     Outline,
     Pixelate,
+    Raw,
     SideBySide,
     Spotlight,
     Tint,
@@ -36,6 +38,7 @@ from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.ports import Maps
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.settings import PromptStyle, prompt_styles
 from clipseg_live.demo.scenes import Scene
 from clipseg_live.video.compose import EffectComposer
@@ -52,6 +55,10 @@ SHEET: tuple[tuple[tuple[AnyEffect, ...], ...], ...] = (
 )
 MOMENT = 0
 """The frame of ``demo:`` that is shown."""
+PROBABILITIES: tuple[tuple[tuple[AnyEffect, ...], ...], ...] = (
+    ((Tint(), Outline(), Labels()), (Heatmap(),)),
+    ((Raw(),), (MatteView(),)),
+)
 ANIMATION_WIDTH, FRAME_MILLISECONDS = 800, 100
 
 
@@ -74,6 +81,9 @@ def main() -> None:
     save(drawn_as(picture, mattes, styles, (Spotlight(), Outline(), Glow(), Labels())), folder / "demo.png")
     sheet = [np.hstack([drawn_as(picture, mattes, styles, each) for each in row]) for row in SHEET]
     save(np.vstack(sheet)[::2, ::2], folder / "effects.png")
+    sheet = [np.hstack([drawn_as(picture, mattes, styles, each) for each in row]) for row in PROBABILITIES]
+    small = Image.fromarray(np.vstack(sheet)).resize((1280, 720), Image.Resampling.LANCZOS)
+    small.save(folder / "probabilities.webp", quality=85, method=6)
     rows, columns = np.nonzero(scene.truth(MOMENT).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
@@ -122,6 +132,7 @@ class WindowPictures:
 
         app.MainWindow.__init__ = built  # type: ignore[method-assign]
         with tempfile.TemporaryDirectory() as config:
+            self.recordings = Path(config) / "recordings"
             app.run(settings=demo_settings(), source="demo:", path=Path(config) / "preferences.json")
         first, *rest = self.frames
         path = self.folder / "edit.webp"
@@ -145,8 +156,8 @@ class WindowPictures:
         while (picture := self.session.picture()) is None or len(picture.ids) < len(PHRASES):
             yield 50
         yield 3000
-        self._grab().save(self.folder / "window.png", optimize=True)
-        print(self.folder / "window.png")
+        self._keep(self._grab(), "window.png")
+        yield from self._record()
         field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PHRASES[1])
         yield from self._film(8)
         field.setFocus()
@@ -156,6 +167,33 @@ class WindowPictures:
             yield from self._film(1)
         QTest.keyClick(field, Qt.Key.Key_Return)
         yield from self._film(22)
+
+    def _record(self) -> Iterator[int]:
+        """The look of a streamer while a recording runs, and everything as before."""
+        window, bar = self.window, self.window.recording_bar
+        before = window._store.settings
+        bar._folder = lambda: self.recordings
+        bar.recording_changed.emit(RecordingSettings(replay_seconds=30))
+        window._store.update(effects=(Blur(amount=5.0), Labels(presence=False)))
+        window.body.go_to(1)
+        yield 1000
+        bar.toggle()
+        while self.session.status().recording.seconds < 12:
+            yield 50
+        whole = self._grab()
+        self._keep(whole.crop((0, 0, whole.width, whole.height - 40)), "recording.png")  # without the machine's figures
+        bar.toggle()
+        while self.session.status().recording.active:
+            yield 50
+        bar.recording_changed.emit(RecordingSettings())
+        window._store.edit(before)
+        window.messages.take_back("recording")
+        window.body.go_to(0)
+        yield 1000
+
+    def _keep(self, picture: Image.Image, name: str) -> None:
+        picture.save(self.folder / name, optimize=True)
+        print(self.folder / name)
 
     def _film(self, frames: int) -> Iterator[int]:
         for _ in range(frames):
