@@ -22,7 +22,7 @@ from clipseg_live.core.settings import CODECS
 from clipseg_live.video.finalise import recover
 from scripts.reliability.actor import Actor, settle
 from scripts.reliability.judging import Verdict, judge
-from tests.unit.video.servers import HTTPHandler, Server
+from tests.unit.video.servers import HTTPHandler, Server, jpeg
 
 LOST = 1.0
 """Seconds that may be missing at the end of what broke off."""
@@ -240,6 +240,43 @@ def cameras(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
     yield row
 
 
+class RestlessHandler(HTTPHandler):
+    """A camera that changes its size, rate and kind of pixels every second or so."""
+
+    given = 0
+    """Pictures that were sent, whoever asked for them: it does not begin anew with a connection."""
+
+    def picture(self, number: int) -> bytes:
+        type(self).given += 1
+        turn = self.given // 60
+        type(self).rate = (50.0, 15.0, 90.0)[turn % 3]
+        size = ((320, 180), (240, 240), (641, 359))[turn % 3]
+        return jpeg(number, size, ("RGB", "L", "CMYK")[turn % 3])
+
+
+def sources(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
+    """A source that changes its size, rate and kind of pixels in the middle, by either policy."""
+    for policy in ("letterbox", "part"):
+        row = Row(f"a source of changing size, rate and pixels ({policy})")
+        place = folder / policy
+        place.mkdir()
+        with Server(RestlessHandler) as server:
+            actor = Actor(f"http://127.0.0.1:{server.port}/live.mjpg", place, on_change=policy,
+                          tracks=["composed", "camera"], data=["jsonl"])  # fmt: skip
+            actor.recorded(15)
+            recorded = actor.now["seconds"]
+            actor.stop()
+        verdicts = {path: judge(path) for path in sorted(place.glob("*.mp4"))}
+        problems = [f"{path.name}: {problem}" for path, verdict in verdicts.items() for problem in verdict.problems]
+        seconds = sum(verdict.seconds for path, verdict in verdicts.items() if "camera" not in path.name)
+        if seconds < recorded - LOST or (len(verdicts) == 2) != (policy == "letterbox"):
+            problems.append(f"{len(verdicts)} files with {seconds:.1f} of {recorded:.1f} s")
+        row.count([*problems, *([f"left {actor.left}"] if actor.left else [])])
+        row.worst = max(verdict.longest_gap for verdict in verdicts.values())
+        row.notes.append(f"{seconds:.0f} s in {len(verdicts)} files")
+        yield row
+
+
 @contextmanager
 def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
     """A disk in memory; needs root."""
@@ -263,6 +300,7 @@ def clip_with_sound(path: Path) -> Path:
 
 SCENES: dict[str, Callable[[Path, int, random.Random], Iterator[Row]]] = {
     "killed": killed, "workers": workers, "files": files, "disks": disks, "folders": folders, "cameras": cameras,
+    "sources": sources,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -140,7 +140,9 @@ class SimulatedCamera:
             self._begun = self.time
         else:
             for _ in range(4000):  # two seconds at the most: then a frame is simply late
-                if self._closed or self.time - self._begun < Fraction(self.written()) + _AHEAD:
+                if self._closed or not self.recording.is_set():
+                    break
+                if self.time - self._begun < Fraction(self.written()) + _AHEAD:
                     break
                 self._tick.wait(0.0005)
         pixels = np.zeros((90, 160, 3), np.uint8)

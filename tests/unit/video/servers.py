@@ -25,9 +25,9 @@ def colour(number: int) -> tuple[int, int, int]:
     return (40 + (number * 37) % 170, 60, 200 - (number * 53) % 150)
 
 
-def jpeg(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
+def jpeg(number: int, size: tuple[int, int] = (64, 48), mode: str = "RGB") -> bytes:
     written = io.BytesIO()
-    Image.new("RGB", size, colour(number)).save(written, "JPEG", quality=95)
+    Image.new("RGB", size, colour(number)).convert(mode).save(written, "JPEG", quality=95)
     return written.getvalue()
 
 
@@ -93,6 +93,10 @@ class HTTPHandler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None: ...
 
+    def picture(self, number: int) -> bytes:
+        """One picture of the MJPEG stream."""
+        return jpeg(number, self.size)
+
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/live.mjpg":
@@ -128,7 +132,7 @@ class HTTPHandler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         number = 0
         while not self.server.stopping.wait(1 / self.rate):
-            data = jpeg(number, self.size)
+            data = self.picture(number)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             self.wfile.write(head.encode() + data + b"\r\n")
             number += 1
