@@ -27,6 +27,8 @@ from clipseg_live.pipeline.exchange import FrameSlots, close, create, unlink
 
 SILENCE_SECONDS = 10.0
 """Without a word for so long, the process hangs; a slow answer does not stop its heartbeat."""
+START_SECONDS = 60.0
+"""Likewise until the model is there: importing and loading can hold up the heartbeat, on a busy machine for long."""
 MOST_RESTARTS, RESTART_WINDOW = 3, 60.0
 """More failures than that within so many seconds, and it waits for a person."""
 _NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
@@ -53,11 +55,12 @@ class InferenceWorker:
         on_notice: Callable[[str], None] = lambda sentence: None,
         before_start: Callable[[], None] = lambda: None,
         silence: float = SILENCE_SECONDS,
+        start_silence: float = START_SECONDS,
     ) -> None:
         self._make_engine, self._settings = make_engine, settings
         self._before_start = before_start
         self._on_result, self._on_status, self._on_notice = on_result, on_status, on_notice
-        self._silence = silence
+        self._silence, self._start_silence = silence, start_silence
         self._lock = threading.Lock()
         self._machine = Machine(WorkerState.STOPPED, WORKER)
         self._status = WorkerStatus()
@@ -177,13 +180,14 @@ class InferenceWorker:
     def _listen(self, run: "_Run") -> str:
         heard = time.monotonic()
         while True:
-            ready = wait([run.connection, self._nudge_out], timeout=max(0.0, heard + self._silence - time.monotonic()))
+            limit = self._silence if self._status.state is WorkerState.READY else self._start_silence
+            ready = wait([run.connection, self._nudge_out], timeout=max(0.0, heard + limit - time.monotonic()))
             if self._nudge_out in ready:
                 self._nudge_out.recv()
             if self._stopping or self._restart.is_set():
                 return ""
             if not ready:
-                return f"it gave no sign of life for {self._silence:g} seconds"
+                return f"it gave no sign of life for {limit:g} seconds"
             if run.connection not in ready:
                 continue
             try:

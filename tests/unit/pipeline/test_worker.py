@@ -236,6 +236,19 @@ def test_a_process_that_hangs_is_replaced_and_a_slow_one_is_not(watched: Callabl
     assert one.worker.status.process_id != first
 
 
+@pytest.mark.parametrize(("start_silence", "restarts"), [(0.5, 1), (60.0, 0)])
+def test_a_process_that_hangs_while_it_loads_has_more_time(
+    watched: Callable[..., Watched], start_silence: float, restarts: int
+) -> None:
+    one = watched("slow", silence=0.01, start_silence=start_silence)
+    if restarts:
+        one.wait(lambda: any("no sign of life for 0.5 seconds" in status.problem for status in one.statuses))
+        return
+    one.wait_state(WorkerState.LOADING)
+    one.wait(lambda: any(status.progress for status in one.statuses))
+    assert one.worker.status.restarts == 0
+
+
 @pytest.mark.parametrize("model", ["slow", "fake"])
 def test_it_can_be_stopped_while_it_starts_and_loads(watched: Callable[..., Watched], model: str) -> None:
     one = watched(model)
