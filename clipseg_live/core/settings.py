@@ -15,8 +15,20 @@ Role = Literal["show", "negative", "contrast"]
 Detail = Literal["off", "zoom", "tiles"]
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
 DataFormat = Literal[
-    "jsonl", "png", "coco", "yolo", "indexed", "npz", "mask-video", "alpha-prores", "alpha-vp9", "alpha-png",
-    "alpha-webp", "animation-webp", "animation-gif", "sheet",
+    "jsonl",
+    "png",
+    "coco",
+    "yolo",
+    "indexed",
+    "npz",
+    "mask-video",
+    "alpha-prores",
+    "alpha-vp9",
+    "alpha-png",
+    "alpha-webp",
+    "animation-webp",
+    "animation-gif",
+    "sheet",
 ]
 
 FITS: tuple[Fit, ...] = get_args(Fit)

@@ -274,4 +274,3 @@ class MainWindow(QMainWindow):
         self.body.set_bare(bare)
         self.canvas.setFocus()
         self.refresh()
-

@@ -71,7 +71,10 @@ TABLE: tuple[Shortcut, ...] = (
     ),
     Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save the last seconds"), _TAKE, "history"),
     Shortcut(
-        "virtual_camera", ("Ctrl+G",), QT_TRANSLATE_NOOP("Shortcuts", "Start or stop the virtual camera"), _TAKE,
+        "virtual_camera",
+        ("Ctrl+G",),
+        QT_TRANSLATE_NOOP("Shortcuts", "Start or stop the virtual camera"),
+        _TAKE,
         "broadcast",
     ),
     Shortcut(

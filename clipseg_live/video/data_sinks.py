@@ -108,9 +108,7 @@ def open_transparent_sink(
         )
     if suffix == ".png":
         return AlphaPictureSink(path, overwrite)
-    return open_data_sink(
-        _BY_SUFFIX[suffix], path, header, labels, overwrite, quality=quality, start=start, end=end
-    )
+    return open_data_sink(_BY_SUFFIX[suffix], path, header, labels, overwrite, quality=quality, start=start, end=end)
 
 
 class Chosen:

@@ -175,9 +175,7 @@ class _Copied(_Joined):
 
 
 class _Converted(_Joined):
-    def __init__(
-        self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, suffix: str
-    ) -> None:
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, suffix: str) -> None:
         context = source.codec_context
         self._pcm = PcmTrack(output, suffix, context.sample_rate, context.layout.nb_channels)
         self.codec, self.target, self.stream = codec, self._pcm.target, self._pcm.stream

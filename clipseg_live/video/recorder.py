@@ -272,8 +272,6 @@ class _Sync:
                 os.fsync(file.fileno())
 
 
-
-
 def _container_options(form: str) -> dict[str, str]:
     """Short pieces, each written as soon as it is whole, and no waiting for a track that is silent."""
     shared = {

@@ -38,9 +38,7 @@ def fitted(shot: Shot, width: int, height: int) -> Shot:
     if mattes is not None:
         each = tuple(Matte(_boxed(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
         maps = tuple(_boxed(part, width, height) for part in mattes.maps)
-        mattes = replace(
-            mattes, height=height, width=width, each=each, maps=np.stack(maps) if maps else mattes.maps
-        )
+        mattes = replace(mattes, height=height, width=width, each=each, maps=np.stack(maps) if maps else mattes.maps)
     composed = _frame(shot.composed, width, height)
     same = shot.original.pixels is shot.composed.pixels
     original = replace(shot.original, pixels=composed.pixels) if same else _frame(shot.original, width, height)

@@ -106,7 +106,7 @@ def test_nothing_of_the_background_is_in_a_transparent_picture() -> None:
     """A red disc on green: its colours are its own, in its soft border as well, and a way beyond."""
     height, width = 120, 160
     soft = cv2.GaussianBlur(disc(height, width, 80, 60, 35), (0, 0), 1.5)
-    pixels = (np.float32([250, 100, 50]) * soft[..., None] + np.float32([20, 200, 20]) * (1 - soft[..., None]) + 0.5)
+    pixels = np.float32([250, 100, 50]) * soft[..., None] + np.float32([20, 200, 20]) * (1 - soft[..., None]) + 0.5
     alpha = (soft * 255 + 0.5).astype(np.uint8)
     x, y, wide, high = cv2.boundingRect(alpha)
     drawn = transparent(pixels.astype(np.uint8), Matte(alpha, ((x, y, x + wide, y + high),)))
