@@ -51,9 +51,10 @@ class FakeSink:
 
     def __init__(
         self, *, fails_at: int | None = None, blocks_at: int | None = None, fails_at_end: bool = False,
-        name: str = "fake.mp4",
+        says_at_end: str = "", name: str = "fake.mp4",
     ) -> None:  # fmt: skip
         self.fails_at, self.blocks_at, self.fails_at_end = fails_at, blocks_at, fails_at_end
+        self.says_at_end = says_at_end
         self.blocked, self.release = threading.Event(), threading.Event()
         self.frames: list[Frame] = []
         self.mattes: list[Mattes] = []
@@ -80,6 +81,8 @@ class FakeSink:
     def finish(self) -> None:
         if self.fails_at_end:
             raise SinkError(f"The fake disk is full at the end of {self.path}.")
+        if self.says_at_end:
+            self.notices.append(self.says_at_end)
         self.finished += 1
 
     def abandon(self, keep_partial: bool = False) -> Path | None:

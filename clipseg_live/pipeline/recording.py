@@ -233,10 +233,8 @@ class Recording:
                 raise errors[0]
         if self._part is None:
             self._part = self._begin(info)
-        self._part.write(shot, at)
-        if not self._status.encoder:
-            for sentence in self._part.notices():
-                self._say(sentence)
+        self._part.write(shot, at, info)
+        self._tell(self._part)
         self._status = replace(
             self._status, path=self._part.path, seconds=float(at), part=self._parts, encoder=self._part.encoder
         )
@@ -272,6 +270,7 @@ class Recording:
             return []
         self._bytes_before += part.bytes
         done, errors = part.finish()
+        self._tell(part)
         self._done += done
         return errors
 
@@ -285,7 +284,7 @@ class Recording:
 
     def _watch(self) -> None:
         now = time.monotonic()
-        if self._paused and self._part is not None and now > self._touched + _TOUCH_EVERY:
+        if self._part is not None and now > self._touched + _TOUCH_EVERY:  # pictures may be away for long
             self._touched = now
             self._part.touch()
         if now < self._watched + _WATCH_EVERY:
@@ -317,6 +316,10 @@ class Recording:
             shot.original, pixels=shot.composed.pixels
         )  # fmt: skip
         return replace(shot, original=original, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
+
+    def _tell(self, part: RecordingPart) -> None:
+        for sentence in part.notices():
+            self._say(sentence)
 
     def _say(self, sentence: str) -> None:
         if sentence not in self._told:

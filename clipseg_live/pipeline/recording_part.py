@@ -71,8 +71,9 @@ class RecordingPart:
         """Written so far, to the tracks."""
         return sum(_size(sink.working) for _, sink in self.tracks)
 
-    def write(self, shot: Shot, at: Fraction) -> None:
-        """Add a shot at a time of the recording, in seconds. Raises the errors of the sinks."""
+    def write(self, shot: Shot, at: Fraction, info: SourceInfo) -> None:
+        """Add a shot at a time of the recording, in seconds. info: of its source, whose sound is heard only where the
+        part began with the same one's. Raises the errors of the sinks."""
         if self.size is None:
             self._open(shot)
             self.begun = at
@@ -80,7 +81,8 @@ class RecordingPart:
         if self.size != (shot.composed.width, shot.composed.height):
             shot = self._tools.fit(shot, *self.size)
         time = at - self.begun
-        heard = shot.original.time if self._settings.sound == "source" else None
+        sounds = self._settings.sound == "source" and info.audio_path == self._info.audio_path
+        heard = shot.original.time if sounds else None
         for track, sink in self.tracks:
             pixels = self._tools.picture_of(track, shot)
             frame = Frame(pixels, self.count, time, shot.composed.duration, captured=shot.composed.captured)

@@ -27,7 +27,7 @@ def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
     for number, (frame, each, said) in enumerate(zip(frames, mattes, labels, strict=True)):
         # A session counts frames anew after a seek; a recording's own numbers grow.
         frame = replace(frame, index=100 - number, epoch=number)
-        part.write(Shot(frame, frame, each, said), Fraction(number, 30))
+        part.write(Shot(frame, frame, each, said), Fraction(number, 30), info)
     done, errors = part.finish()
     assert errors == [] and part.notices() == []
     names = {"r.mkv", *(data_path(tmp_path, "r", form).name for form in DATA_FORMATS)}

@@ -1,7 +1,9 @@
 """A recording by itself: its files, parts and pauses, and what is kept when something fails."""
 
+import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -120,6 +122,52 @@ def test_sound_goes_into_the_first_file_that_is_no_matte(tmp_path: Path) -> None
     silent = plain(tmp_path, sound="off")
     silent.record(shot(3))
     assert silent.tracks[0].heard == [None] and silent.tracks[0].info and silent.tracks[0].info.audio_path is None
+
+
+def test_the_sound_of_a_source_is_not_laid_under_another(tmp_path: Path) -> None:
+    studio = plain(tmp_path)
+    recording = studio.make()
+    recording.start()
+    recording.put(shot(3), INFO)
+    recording.put(shot(4, epoch=1), replace(INFO, audio_path=Path("other.mp4")))
+    recording.put(shot(5, epoch=2), replace(INFO, audio_path=None))
+    recording.put(shot(6, epoch=3), INFO)
+    assert studio.ended(recording)[1] == []
+    assert studio.tracks[0].heard == [Fraction(3, 30), None, None, Fraction(6, 30)]
+
+
+def test_what_a_file_says_later_is_told(tmp_path: Path) -> None:
+    studio = plain(tmp_path)
+    recording = studio.make()
+    recording.start()
+    recording.put(shot(0), INFO)
+    wait_for(lambda: recording.status.encoder)
+    studio.tracks[0].notices.append("The microphone was lost.")
+    recording.put(shot(1), INFO)
+    wait_for(lambda: "The microphone was lost." in studio.said)
+    assert studio.ended(recording)[1] == [] and len(studio.said) == 2
+
+
+def test_what_a_file_says_at_its_end_is_told(tmp_path: Path) -> None:
+    studio = plain(tmp_path, data=("sheet",))
+    studio.faults = {"sheet": {"says_at_end": "Nothing was found."}}
+    studio.record(shot(0))
+    assert studio.said == ["The fake says something.", "Nothing was found."]
+
+
+def test_a_file_without_new_pictures_shows_that_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_WATCH_EVERY", "_TOUCH_EVERY"):
+        monkeypatch.setattr(module, name, 0.001)
+    studio = plain(tmp_path)
+    recording = studio.make()
+    recording.start()
+    recording.put(shot(0), INFO)
+    wait_for(lambda: recording.status.encoder)
+    working = studio.tracks[0].working = tmp_path / "r.recording.mp4"
+    working.touch()
+    os.utime(working, (0, 0))
+    wait_for(lambda: working.stat().st_mtime > 0)
+    studio.ended(recording)
 
 
 def test_a_long_gap_and_a_jump_back_are_closed_up(tmp_path: Path) -> None:
