@@ -339,10 +339,13 @@ class FakeTrack(FakeSink):
 
 
 class FakeReplaySink:
-    """A ``ReplaySink`` that keeps everything, and fails at write number ``fails_at`` or with ``save_error``."""
+    """A ``ReplaySink`` that keeps everything, and fails at write number ``fails_at``, or with ``open_error`` or
+    ``save_error``."""
 
-    def __init__(self, *, fails_at: int | None = None, save_error: SinkError | None = None) -> None:
-        self.fails_at, self.save_error = fails_at, save_error
+    def __init__(
+        self, *, fails_at: int | None = None, open_error: SinkError | None = None, save_error: SinkError | None = None
+    ) -> None:
+        self.fails_at, self.open_error, self.save_error = fails_at, open_error, save_error
         self.opened: list[SourceInfo] = []
         self.frames: list[Frame] = []
         self.heard: list[Fraction | None] = []
@@ -350,6 +353,8 @@ class FakeReplaySink:
 
     def open(self, info: SourceInfo) -> None:
         self.opened.append(info)
+        if self.open_error is not None:
+            raise self.open_error
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
         if len(self.frames) == self.fails_at:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ _FILE_SECONDS = 30.0
 """A recording is worth waiting for at the end."""
 _FINALISE_SECONDS = 5.0
 """What is in its place already may stay as it is."""
+_UNTOUCHED = "Files with the untouched picture are recorded as well: nothing is hidden in them."
 
 
 class Outputs:
@@ -32,6 +33,7 @@ class Outputs:
         self._tools, self._say = tools, say
         self._lock = threading.Lock()
         self._recording: Recording | None = None
+        self._newest: Recording | None = None  # also once it has ended: its thread may still be saying so
         self._replay: Replay | None = None
         self._old_replays: list[Replay] = []
         self._finalising: list[threading.Thread] = []
@@ -57,23 +59,29 @@ class Outputs:
                 output.put(shot, info)
 
     def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
-        """Raises UsageError while a recording runs, SinkError where nothing can be written into the folder."""
-        names = tuple(row.text.strip() or "image" for row in live.shown() if row.text.strip() or row.picture)
+        """Raises UsageError while a recording runs or once all is stopped, SinkError where nothing can be written into
+        the folder."""
         with self._lock:
+            if self._stopping.is_set():
+                raise UsageError("Nothing can be recorded any more: the session has ended.")
             if self._recording is not None:
                 raise UsageError("A recording is running: stop it first.")
             recording = Recording(
-                Where(folder, names, source),
+                _where(folder, live, source),
                 settings,
                 self._tools,
                 on_message=lambda sentence: self._say(TOPIC, sentence, "warning"),
                 on_end=lambda done, errors: self._ended(recording, done, errors),
             )
-            self._recording = recording
-        if settings.untouched and is_private(live.effects):
-            told = "Files with the untouched picture are recorded as well: nothing is hidden in them."
-            self._say(TOPIC, told, "warning")
-        recording.start()
+            self._recording = self._newest = recording
+            recording.start()
+        self.look_changed(live)
+
+    def look_changed(self, live: LiveSettings) -> None:
+        """Say so where effects hide something and files are recorded in which nothing is hidden."""
+        recording = self._recording
+        if recording is not None and recording.settings.untouched and is_private(live.effects):
+            self._say(TOPIC, _UNTOUCHED, "warning")
 
     def pause_recording(self) -> None:
         if self._recording is not None:
@@ -100,22 +108,24 @@ class Outputs:
                 self._replay = Replay(settings, self._tools, self._replay_saved)
                 self._replay.start()
 
-    def save_replay(self, folder: Path, source: str) -> None:
+    def save_replay(self, folder: Path, live: LiveSettings, source: str) -> None:
         """Raises UsageError where nothing is kept."""
         replay = self._replay
         if replay is None:
             raise UsageError("Instant replay is off: turn it on in the recording options first.")
-        replay.save(folder, source)
+        replay.save(_where(folder, live, source))
 
     def request_stop(self) -> None:
-        self._stopping.set()
+        with self._lock:  # what is being started is in its place, or will not be started
+            self._stopping.set()
+            replay = self._replay
         self.stop_recording()
-        if self._replay is not None:
-            self._replay.request_stop()
+        if replay is not None:
+            replay.request_stop()
 
     def join(self) -> tuple[str, ...]:
         """Wait for what is being written; names of what had to be abandoned."""
-        recording = self._recording
+        recording = self._newest
         late = recording is not None and not recording.join(_FILE_SECONDS)
         replays = [*self._old_replays, *([self._replay] if self._replay is not None else [])]
         replays_late = [each for each in replays if not each.join(_FINALISE_SECONDS)]
@@ -137,9 +147,9 @@ class Outputs:
         with self._lock:
             if self._recording is recording:
                 self._recording = None
-            if done:
+            if recording.tracks:
                 thread = threading.Thread(
-                    target=self._finalise, args=(done,), name="clipseg-live finalise", daemon=True
+                    target=self._finalise, args=(recording.tracks,), name="clipseg-live finalise", daemon=True
                 )
                 self._finalising = [each for each in self._finalising if each.is_alive()] + [thread]
                 thread.start()
@@ -155,10 +165,15 @@ class Outputs:
         else:
             self._say(TOPIC, f"Saved the last seconds as {path}.", "info")
 
-    def _finalise(self, paths: list[Path]) -> None:
+    def _finalise(self, paths: Sequence[Path]) -> None:
         for path in paths:
             if not self._give_up.is_set() and (sentence := self._tools.finalise(path, self._give_up.is_set)):
                 self._say(TOPIC, sentence, "warning")
+
+
+def _where(folder: Path, live: LiveSettings, source: str) -> Where:
+    names = (row.text.strip() or "image" for row in live.shown() if row.text.strip() or row.picture)
+    return Where(folder, tuple(names), source)
 
 
 def _more(files: int) -> str:

@@ -15,7 +15,7 @@ from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.live import RecordingStatus
 from clipseg_live.core.recording import RecordingSettings, Shot, all_paths, file_stem
 from clipseg_live.core.timeline import Timeline
-from clipseg_live.pipeline.recording_part import RecordingPart, RecordingTools
+from clipseg_live.pipeline.recording_part import RecordingPart, RecordingTools, in_words
 
 QUEUE_BYTES = 256 << 20
 """Of shots that wait to be written; what comes on top is dropped, and counted."""
@@ -127,6 +127,7 @@ class ShotQueue:
 class Recording:
     """From start to finish, in one part or several.
 
+    tracks: the finished files of pictures, in their places.
     on_message: called in the writer thread with a sentence that a person should know meanwhile. on_end: likewise, once,
     with the files that are in their places, and errors.
     """
@@ -142,7 +143,9 @@ class Recording:
         limits: DiskLimits | None = None,
     ) -> None:
         """Raises SinkError where nothing can be written into the folder."""
-        self._where, self._settings, self._tools = where, settings, tools
+        self.settings = settings
+        self.tracks: list[Path] = []
+        self._where, self._tools = where, tools
         self._on_message, self._on_end = on_message, on_end
         self._limits = limits or DiskLimits()
         self._queue = ShotQueue(QUEUE_BYTES)
@@ -196,11 +199,11 @@ class Recording:
             self._record()
         except Exception as error:
             if self._part is None or not self._part.tracks:
-                errors.append(_in_words(error))
+                errors.append(in_words("The recording", error))
             else:
                 errors += self._finish_part()
                 if not errors:  # nothing broke but the disk's room or the part's own rules
-                    errors.append(_in_words(error))
+                    errors.append(in_words("The recording", error))
         else:
             errors += self._finish_part()
             if not self._done and not errors:
@@ -242,7 +245,7 @@ class Recording:
 
     def _is_over(self, part: RecordingPart, shot: Shot, at: Fraction) -> bool:
         """Whether the shot belongs into a new part."""
-        settings = self._settings
+        settings = self.settings
         if settings.on_change == "part" and part.size != (shot.composed.width, shot.composed.height):
             return True
         if settings.part_seconds is not None and float(at - part.begun) >= settings.part_seconds:
@@ -255,10 +258,10 @@ class Recording:
         plain = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
         stems = (plain if number == 1 else f"{plain} ({number})" for number in count(1))
         stem = next(stem for stem in stems if not self._is_taken(stem))
-        return RecordingPart(self._where.folder, stem, self._settings, self._tools, info)
+        return RecordingPart(self._where.folder, stem, self.settings, self._tools, info)
 
     def _is_taken(self, stem: str) -> bool:
-        paths = all_paths(self._where.folder, stem, self._settings)
+        paths = all_paths(self._where.folder, stem, self.settings)
         return any(path.exists() or path.is_symlink() or working_path(path).exists() for path in paths)
 
     def _finish_part(self) -> list[ClipsegLiveError]:
@@ -272,6 +275,7 @@ class Recording:
         done, errors = part.finish()
         self._tell(part)
         self._done += done
+        self.tracks += [sink.path for _, sink in part.tracks if sink.path in done]
         return errors
 
     def _keep_up(self, part: RecordingPart) -> None:
@@ -310,7 +314,7 @@ class Recording:
 
     def _needed(self, shot: Shot) -> Shot:
         """The shot without what is not recorded, so that it need not be kept."""
-        settings = self._settings
+        settings = self.settings
         data = bool(settings.data)
         original = shot.original if data or "camera" in settings.tracks else replace(
             shot.original, pixels=shot.composed.pixels
@@ -338,10 +342,3 @@ def _bytes_of(shot: Shot) -> int:
         pixels.append(shot.original.pixels)
     alphas = [matte.alpha for matte in shot.mattes.each] if shot.mattes is not None else []
     return sum(array.nbytes for array in [*pixels, *alphas])
-
-
-def _in_words(error: Exception) -> ClipsegLiveError:
-    if isinstance(error, ClipsegLiveError):
-        return error
-    words = " ".join(str(error).split())[:160].rstrip(".")
-    return Failure(f"The recording broke off ({type(error).__name__}: {words}).")

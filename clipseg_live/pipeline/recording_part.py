@@ -169,13 +169,17 @@ class RecordingPart:
         return [*(sink for _, sink in self.tracks), *self._data]
 
     def _given_up(self, sink: RecordingSink | MaskSink, error: Exception) -> ClipsegLiveError:
-        words = str(error if isinstance(error, ClipsegLiveError) else self._in_words(error)).rstrip(".")
+        words = str(in_words(f"The recording {self.path.name}", error)).rstrip(".")
         kept = sink.abandon(keep_partial=True)
         return Failure(f"{words}; what was recorded before is in {kept}." if kept is not None else f"{words}.")
 
-    def _in_words(self, error: Exception) -> Failure:
-        words = " ".join(str(error).split())[:160].rstrip(".")
-        return Failure(f"The recording {self.path.name} broke off ({type(error).__name__}: {words}).")
+
+def in_words(what: str, error: Exception) -> ClipsegLiveError:
+    """An error for a person: itself, or the sentence that something broke off where it is none of ours."""
+    if isinstance(error, ClipsegLiveError):
+        return error
+    words = " ".join(str(error).split())[:160].rstrip(".")
+    return Failure(f"{what} broke off ({type(error).__name__}: {words}).")
 
 
 def _size(path: Path | None) -> int:

@@ -1,5 +1,6 @@
 """Instant replay: what was shown in the last seconds, kept encoded in memory, and saved when a person asks."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.recording import SUFFIXES, RecordingSettings, Shot, file_stem
 from clipseg_live.core.timeline import Timeline
-from clipseg_live.pipeline.recording import BEHIND_SECONDS, Queued, ShotQueue
-from clipseg_live.pipeline.recording_part import RecordingTools
+from clipseg_live.pipeline.recording import BEHIND_SECONDS, Queued, ShotQueue, Where
+from clipseg_live.pipeline.recording_part import RecordingTools, in_words
 
 QUEUE_BYTES = 128 << 20
 _HURRY_EVERY = 2.0
@@ -38,10 +39,12 @@ class Replay:
         self._queue = ShotQueue(QUEUE_BYTES)
         self._timeline = Timeline()
         self._size: tuple[int, int] | None = None
+        self._audio: Path | None = None
+        self._begun = Fraction(0)
         self._number = 0
         self._hurried = 0.0
         self._seconds = 0.0
-        self._asked: list[tuple[Path, str]] = []
+        self._asked: list[Where] = []
         self._lock = threading.Lock()
         self._problem: ClipsegLiveError | None = None
         self._thread = threading.Thread(target=self._run, name="clipseg-live replay", daemon=True)
@@ -59,10 +62,10 @@ class Replay:
         bare = replace(shot, original=replace(shot.original, pixels=shot.composed.pixels), mattes=None)
         self._queue.put(Queued(bare, info))
 
-    def save(self, folder: Path, source: str) -> None:
+    def save(self, where: Where) -> None:
         """Write what is kept into the folder, soon."""
         with self._lock:
-            self._asked.append((folder, source))
+            self._asked.append(where)
         self._queue.wake()
 
     def request_stop(self) -> None:
@@ -90,11 +93,14 @@ class Replay:
         if at is None:
             return
         size = shot.composed.width, shot.composed.height
+        audio = info.audio_path if self._settings.sound == "source" else None
         try:
-            if size != self._size:
-                self._begin(size, info)
-            heard = shot.original.time if self._settings.sound == "source" else None
-            self._sink.write(replace(shot.composed, time=at, index=self._number), heard)
+            if size != self._size or audio not in (None, self._audio):
+                self._begin(size, audio, info, at)
+            elif self._problem is not None:
+                return
+            heard = shot.original.time if audio is not None else None
+            self._sink.write(replace(shot.composed, time=at - self._begun, index=self._number), heard)
         except Exception as error:
             self._forget(error)
             return
@@ -105,39 +111,36 @@ class Replay:
             self._hurried = now
             self._sink.hurry()
 
-    def _begin(self, size: tuple[int, int], info: SourceInfo) -> None:
-        """A picture of another size begins anew."""
+    def _begin(self, size: tuple[int, int], audio: Path | None, info: SourceInfo, at: Fraction) -> None:
+        """A picture of another size, or another sound, begins anew."""
+        self._size, self._audio, self._begun, self._problem = size, audio, at, None
         width, height = size
-        audio = info.audio_path if self._settings.sound == "source" else None
         self._sink.open(
             replace(
                 info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=audio
             )
         )
-        self._size, self._problem = size, None
 
     def _forget(self, error: Exception) -> None:
-        """Nothing is kept until the picture changes its size: what is wrong is told when something is to be saved."""
-        if not isinstance(error, ClipsegLiveError):
-            words = " ".join(str(error).split())[:160].rstrip(".")
-            error = ClipsegLiveError(f"The replay broke off ({type(error).__name__}: {words}).")
-        self._problem, self._seconds = error, 0.0
+        """Nothing is kept until it begins anew: what is wrong is told when something is to be saved."""
+        self._problem, self._seconds = in_words("The replay", error), 0.0
 
     def _save_what_was_asked(self) -> None:
         with self._lock:
             asked, self._asked = self._asked, []
-        for folder, source in asked:
+        for where in asked:
             try:
                 if self._problem is not None:
                     raise self._problem
-                path = self._free_path(folder, source)
+                path = self._free_path(where)
                 self._sink.save(path)
+            except Exception as error:
+                self._on_saved(None, in_words("Saving the last seconds", error))
+            else:
                 self._on_saved(path, None)
-            except ClipsegLiveError as error:
-                self._on_saved(None, error)
 
-    def _free_path(self, folder: Path, source: str) -> Path:
-        stem = file_stem(self._settings.pattern, datetime.now(), (), source)
+    def _free_path(self, where: Where) -> Path:
+        stem = file_stem(self._settings.pattern, datetime.now(), where.prompts, where.source)
         suffix = SUFFIXES[self._settings.codec]
         names = (f"{stem} replay{'' if number == 1 else f' ({number})'}{suffix}" for number in count(1))
-        return next(folder / name for name in names if not (folder / name).exists())
+        return next(where.folder / name for name in names if not os.path.lexists(where.folder / name))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from clipseg_live.core.effects import is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import (
@@ -107,6 +108,8 @@ class Session:
             self._worker.set_engine(settings.engine)
         self._capture.set_framing(settings.framing)
         self._composing.set_settings(settings, self._prompt_set.version)
+        if is_private(settings.effects) and not is_private(before.effects):
+            self._outputs.look_changed(settings)
 
     def open(self, spec: SourceSpec) -> None:
         if self._machine.state is SessionState.RUNNING:
@@ -201,7 +204,7 @@ class Session:
         self._outputs.set_replay(settings)
 
     def save_replay(self, folder: Path) -> None:
-        self._outputs.save_replay(folder, self._info.name if self._info is not None else "")
+        self._outputs.save_replay(folder, self._settings, self._info.name if self._info is not None else "")
 
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
         """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""

@@ -391,6 +391,33 @@ def test_an_untouched_camera_beside_a_privacy_effect_is_told(running: Callable[.
     one.wait(lambda: any("nothing is hidden" in message.text for message in one.messages))
 
 
+def test_an_effect_that_begins_to_hide_beside_an_untouched_camera_is_told(
+    running: Callable[..., Running], tmp_path: Path
+) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait(lambda: one.pictures)
+    one.session.start_recording(tmp_path, RecordingSettings(pattern="x", tracks=("composed", "camera")))
+    assert not one.messages
+    one.session.apply(asking(row(0, "red"), effects=(BlackOut(),)))
+    assert ["nothing is hidden" in message.text for message in one.messages] == [True]
+
+
+def test_only_finished_files_of_pictures_are_finalised_and_nothing_is_recorded_after_the_end(
+    running: Callable[..., Running], tmp_path: Path
+) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    one.session.start_recording(tmp_path, RecordingSettings(pattern="x", data=("alpha-prores",)))
+    one.wait(lambda: one.session.status().recording.seconds > 0.1)
+    one.session.stop()
+    assert one.finalised == [tmp_path / "x.mp4"]
+    assert [message.text for message in one.messages if message.level == "info"] == [
+        f"Recorded {tmp_path / 'x.mp4'} and one more file."
+    ]
+    with pytest.raises(UsageError, match="has ended"):
+        one.session.start_recording(tmp_path, RECORD)
+
+
 def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_comes(
     running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
