@@ -3,6 +3,7 @@
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -115,12 +116,11 @@ class AnimationSink(ABC):
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         kept = None
-        if keep_partial and self._file is not None and self._held is not None:
-            try:
-                self._complete()
+        if keep_partial and self._place.working is not None and self._held is not None:
+            with suppress(SinkError):
+                if self._file is not None:
+                    self._complete()
                 kept = self._place.keep_partial()
-            except SinkError:
-                kept = None
         file, self._file = self._file, None
         if file is not None:
             try:
@@ -176,7 +176,7 @@ class AnimationSink(ABC):
         self._file = None
 
     def _opened(self) -> BinaryIO:
-        if self._file is None:
+        if self._file is None or self._file.closed:
             raise SinkError(f"{self.path.name} is not open.")
         return self._file
 

@@ -47,6 +47,7 @@ class FolderSink(ABC):
         self._working: Path | None = None
         self._lists: dict[str, TextIO] = {}
         self._begun: set[str] = set()
+        self._whole: bool | None = None  # None until it was tried: lists are closed, and written, only once
 
     def open(self, info: SourceInfo) -> None:
         """Start the folder beside its place. Raises SinkError."""
@@ -54,6 +55,7 @@ class FolderSink(ABC):
         self._categories = Categories(self._first_labels)
         self._working = self._place.begin()
         self._begun.clear()
+        self._whole = None
         try:
             for name in self.lists:
                 self._lists[name] = (self._working / f".{name}").open("w", encoding="utf-8")
@@ -83,9 +85,10 @@ class FolderSink(ABC):
         """
         kept = None
         if self._working is not None and keep_partial:
-            try:
-                self._complete()
-            except SinkError:
+            if self._whole is None:
+                with suppress(SinkError):
+                    self._complete()
+            if not self._whole:
                 self._keep_lists(self._working)
             kept = self._place.keep_partial()
         self._close()
@@ -122,6 +125,7 @@ class FolderSink(ABC):
 
     def _complete(self) -> None:
         folder = self._opened()
+        self._whole = False
         try:
             self._end()
             for file in self._lists.values():
@@ -138,6 +142,7 @@ class FolderSink(ABC):
                 (folder / f".{name}").unlink()
         except OSError as error:
             raise failure(self.path, error) from error
+        self._whole = True
 
     def _keep_lists(self, folder: Path) -> None:
         self._close()

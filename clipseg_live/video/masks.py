@@ -93,8 +93,8 @@ class JsonLinesMaskSink:
             self._file.close()
         except OSError as error:
             raise failure(self.path, error) from error
-        self._file = None
         self._place.commit()
+        self._file = None
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: remove what was written, or keep it as ``NAME.partial.jsonl``. Never raises."""

@@ -103,6 +103,7 @@ class VideoWriter:
         self._container: av.container.OutputContainer | None = None
         self._sound: Sound | None = None
         self._count = 0
+        self._is_whole = False
         self._offset: Fraction | None = None
         self._last: int | None = None
 
@@ -177,10 +178,10 @@ class VideoWriter:
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         kept = None
-        keep = keep_partial and self._count > 0 and self._container is not None
-        if keep:
+        if keep_partial and self._count > 0 and (self._is_whole or self._container is not None):
             try:
-                self._complete()
+                if not self._is_whole:
+                    self._complete()
                 kept = self._place.keep_partial()
             except (av.FFmpegError, OSError, ValueError):
                 kept = None
@@ -237,6 +238,7 @@ class VideoWriter:
             self._sound.close()
         self._container = None
         container.close()
+        self._is_whole = True
 
     def _opened(self) -> av.container.OutputContainer:
         if self._container is None:

@@ -243,3 +243,49 @@ def test_every_third_frame_and_only_where_something_is_present() -> None:
     assert chosen(3, True) == [0, 6]
     with pytest.raises(UsageError, match="--every goes from 1"):
         Chosen(FakeSink(), 0)
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_what_cannot_be_put_in_its_place_is_kept_whole(form: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "whole"
+    folder.mkdir()
+    write_into(made(form, name, folder), INFO, FRAMES, MATTES)
+    sink = made(form, name, tmp_path)
+    sink.open(INFO)
+    for frame, mattes in zip(FRAMES, MATTES, strict=True):
+        sink.write(frame, mattes, LABELS)
+    if Path(name).suffix:
+        sink.path.write_text("mine")
+    else:
+        sink.path.mkdir()
+        (sink.path / "mine").touch()
+    with pytest.raises((SinkError, UsageError)):
+        sink.finish()
+    kept = sink.abandon(keep_partial=True)
+    assert kept is not None and contents(kept) == contents(folder / name)
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["whole", name, kept.name])
+
+
+def contents(path: Path) -> dict[str, int]:
+    """Sizes of a file, or of all in a folder."""
+    if path.is_file():
+        return {"": path.stat().st_size}
+    return {each.relative_to(path).as_posix(): each.stat().st_size for each in path.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("form", ["coco", "png", "yolo"])
+def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, tmp_path: Path) -> None:
+    sink = made(form, "r", tmp_path)
+    sink.open(INFO)
+    for frame, mattes in zip(FRAMES, MATTES, strict=True):
+        sink.write(frame, mattes, LABELS)
+    (working,) = tmp_path.iterdir()
+    (working / ("annotations.json" if form == "coco" else "index.json")).mkdir()
+    with pytest.raises(SinkError, match="could not be written"):
+        sink.finish()
+    kept = sink.abandon(keep_partial=True)
+    assert kept == tmp_path / "r.partial"
+    lists = ("images", "annotations", "categories") if form == "coco" else ("frames",)
+    for name in lists:
+        entries = json.loads("[" + (kept / f"{name}.part").read_text("utf-8") + "]")
+        assert len(entries) >= len(FRAMES if name != "categories" else LABELS)
