@@ -35,7 +35,7 @@ class _Recording:
 
     def __init__(self, folder: Path, wanted: "RecordingSettings", seconds: float | None) -> None:
         self._folder, self._wanted, self._seconds = folder, wanted, seconds
-        self._begun = self._just_begun = False
+        self._begun = self._just_begun = self._rewinds = False
         self.result = self.problem = ""
 
     def begin(self, session: "Session") -> None: ...
@@ -54,7 +54,9 @@ class _Recording:
             return True
         if self._seconds is not None and recording.seconds >= self._seconds:
             return False
-        return recording.active and status.source.state is not SourceState.ENDED
+        ended = status.source.state is SourceState.ENDED
+        self._rewinds &= ended  # a file that had ended may still be on its way to its beginning
+        return recording.active and (not ended or self._rewinds)
 
     def _start(self, session: "Session", status: "SessionStatus") -> None:
         """A file is recorded from its beginning, whatever was played while the model was loading."""
@@ -65,6 +67,7 @@ class _Recording:
             return
         session.start_recording(self._folder, self._wanted)
         self._begun = self._just_begun = True
+        self._rewinds = status.source.seekable
         if status.source.seekable:
             session.seek(Fraction(0))
             session.play()

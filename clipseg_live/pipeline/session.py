@@ -196,6 +196,8 @@ class Session:
         with self._lock:  # not after it was stopped
             if self._machine.state is SessionState.RUNNING:
                 self._camera.start(settings)
+                if (picture := self._picture) is not None:  # of a source that stands, no other may come
+                    self._camera.put(picture)
 
     def stop_camera(self) -> None:
         self._camera.stop()

@@ -132,6 +132,15 @@ def test_the_safe_picture_is_shown_while_the_source_is_away(running: Make) -> No
     assert all(is_safe(frame) for frame in camera.frames[failed:])
 
 
+def test_a_picture_that_stands_is_shown_by_a_camera_that_begins(running: Make) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
+    one.wait_shown(HIDDEN)
+    one.session.pause()
+    one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
+    camera = camera_of(one)
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+
+
 def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown(HIDDEN)
