@@ -7,6 +7,7 @@ Prints a line every minute (of real time), and at the end a row of a table with 
 """
 
 import argparse
+import io
 import resource
 import tempfile
 import threading
@@ -14,19 +15,23 @@ import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 from clipseg_live.assemble import live
 from clipseg_live.assemble.recording import recording_tools
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.settings import EngineSettings
+from clipseg_live.demo.scenes import Scene
 from clipseg_live.pipeline.session import Session
 from scripts.reliability.actor import Actor
 from scripts.reliability.judging import judge
 from tests.live_engine import fake
+from tests.unit.video.servers import HTTPHandler, Server
 
 _AHEAD = Fraction(1)
 """Seconds of simulated time that the source may be ahead of what is recorded."""
@@ -47,7 +52,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--rate", type=int, default=10, help="frames a second of the simulated camera")
-    parser.add_argument("--size", default="1280x720", help="of the demo scene at real rate (%(default)s)")
+    parser.add_argument("--size", default="1280x720", help="of the camera at real rate (%(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if given.kind == "real":
@@ -57,22 +62,42 @@ def main() -> None:
 
 
 def real(folder: Path, minutes: float, size: str) -> None:
-    """The demo scene, 30 frames a second, with the small model, in a process of its own."""
-    actor = Actor("demo:", folder, "--engine", "shapes", "--size", size, "--seconds", str(60 * minutes + 600),
-                  part_seconds=600)  # fmt: skip
-    actor.recorded(0.1)
-    begun, samples = time.monotonic(), []
-    while time.monotonic() < begun + 60 * minutes and actor.process.poll() is None:
-        time.sleep(10)
-        now = actor.now
-        samples.append(Sample(now["seconds"] / 3600, resident(actor.process.pid), now["dropped"]))
-        if len(samples) % 6 == 0:
-            print(f"{samples[-1].hours * 60:.1f} min, {samples[-1].megabytes:.0f} MB, {now['display']:.1f} a second",
-                  flush=True)  # fmt: skip
-    passed, recorded = time.monotonic() - begun, actor.now["seconds"]
-    actor.stop()
+    """A network camera of 30 pictures a second with the small model, the recording in a process of its own."""
+    width, height = (int(side) for side in size.split("x"))
+    scene = Scene(0, width, height, Fraction(30))
+    SceneHandler.pictures = [_jpeg(scene.picture(number)) for number in range(0, 120, 2)]
+    with Server(SceneHandler) as server:
+        address = f"http://127.0.0.1:{server.port}/live.mjpg"
+        actor = Actor(address, folder, "--engine", "shapes", "--seconds", str(60 * minutes + 600), part_seconds=600)
+        actor.recorded(0.1)
+        begun, first, samples = time.monotonic(), actor.now["seconds"], []
+        while time.monotonic() < begun + 60 * minutes and actor.process.poll() is None:
+            time.sleep(10)
+            now = actor.now
+            samples.append(Sample(now["seconds"] / 3600, resident(actor.process.pid), now["dropped"]))
+            if len(samples) % 6 == 0:
+                rate, last = now["display"], samples[-1]
+                print(f"{last.hours * 60:.1f} min, {last.megabytes:.0f} MB, {rate:.1f} a second", flush=True)
+        passed, recorded = time.monotonic() - begun, actor.now["seconds"] - first
+        actor.stop()
     report("real rate", samples, recorded, [judge(path).problems for path in sorted(folder.iterdir())])
-    print(f"recorded {recorded:.1f} s in {passed:.1f} s; left behind: {actor.left}")
+    print(f"recorded {recorded:.2f} s in {passed:.2f} s by the clock; left behind: {actor.left}")
+
+
+class SceneHandler(HTTPHandler):
+    """A network camera that shows the demo scene."""
+
+    rate = 30.0
+    pictures: ClassVar[list[bytes]] = []
+
+    def picture(self, number: int) -> bytes:
+        return self.pictures[number % len(self.pictures)]
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "JPEG", quality=90)
+    return written.getvalue()
 
 
 def simulated(folder: Path, hours: float, rate: int) -> None:
