@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.ports import ReplaySink
 from clipseg_live.core.recording import SUFFIXES, RecordingSettings, Shot, file_stem
 from clipseg_live.core.timeline import Timeline
 from clipseg_live.pipeline.recording import BEHIND_SECONDS, Queued, ShotQueue, Where
@@ -34,8 +35,8 @@ class Replay:
         tools: RecordingTools,
         on_saved: Callable[[Path | None, ClipsegLiveError | None], None],
     ) -> None:
-        self._settings, self._on_saved = settings, on_saved
-        self._sink = tools.open_replay(settings)
+        self._settings, self._tools, self._on_saved = settings, tools, on_saved
+        self._sink: ReplaySink  # made in the thread, for that loads libraries
         self._queue = ShotQueue(QUEUE_BYTES)
         self._timeline = Timeline()
         self._size: tuple[int, int] | None = None
@@ -77,6 +78,7 @@ class Replay:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._sink = self._tools.open_replay(self._settings)
         try:
             while not self._queue.ended:
                 taken = self._queue.take(1.0)

@@ -1,5 +1,6 @@
 """Instant replay by itself: what is kept, and what is told when it is saved."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -19,15 +20,20 @@ from tests.unit.pipeline.test_recording import INFO, shot, wait_for
 class Kept:
     def __init__(self, sink: FakeReplaySink) -> None:
         self.sink = sink
+        self.made_in: list[str] = []
         self.told: list[tuple[Path | None, ClipsegLiveError | None]] = []
         unused: Callable[..., object] = lambda *given: None  # noqa: E731
         tools = RecordingTools(
-            open_track=unused, open_replay=lambda settings: sink, open_data=unused, picture_of=unused, fit=unused,
+            open_track=unused, open_replay=self._make, open_data=unused, picture_of=unused, fit=unused,
             free_bytes=unused, finalise=unused,
         )  # type: ignore[arg-type]  # fmt: skip
         settings = RecordingSettings(replay_seconds=5, pattern="x {prompts} {source}")
         self.replay = Replay(settings, tools, lambda path, error: self.told.append((path, error)))
         self.replay.start()
+
+    def _make(self, settings: RecordingSettings) -> FakeReplaySink:
+        self.made_in.append(threading.current_thread().name)
+        return self.sink
 
     def saved(self, folder: Path) -> tuple[Path | None, ClipsegLiveError | None]:
         before = len(self.told)
@@ -52,6 +58,7 @@ def keep() -> Iterator[Callable[..., Kept]]:
 
 def test_what_is_kept_is_saved_under_a_free_name(keep: Callable[..., Kept], tmp_path: Path) -> None:
     one = keep()
+    wait_for(lambda: one.made_in == ["clipseg-live replay"])  # the window's thread would stand while libraries load
     for number in range(5):
         one.replay.put(shot(number), INFO)
     wait_for(lambda: len(one.sink.frames) == 5)
