@@ -186,7 +186,7 @@ class RecordingOptions(QFrame):
         self.parts.show_value((settings.part_seconds, settings.part_bytes))
         self.on_change.show_value(settings.on_change)
         self.replay.show_value(settings.replay_seconds)
-        self.quality.setEnabled(settings.codec not in ("ffv1", "prores"))
+        self.quality.setEnabled(settings.codec != "ffv1")
         self._show_sound()
         if not self.pattern.hasFocus():
             self.pattern.setText(settings.pattern)
