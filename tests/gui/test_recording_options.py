@@ -99,10 +99,10 @@ def test_encoder_size_and_quality(make: Make, told: list[RecordingSettings], qtb
     options.quality.setFocus()
     qtbot.keyClick(options.quality, Qt.Key.Key_End)
     assert (told[-1].encoder, told[-1].on_change, told[-1].quality) == ("software", "part", 100)
-    choose(qtbot, options.codec, "FFV1, lossless (MKV)")
-    assert not options.quality.isEnabled()
     choose(qtbot, options.codec, "ProRes (MOV)")
     assert options.quality.isEnabled()
+    choose(qtbot, options.codec, "FFV1, lossless (MKV)")
+    assert not options.quality.isEnabled()
 
 
 def test_a_pattern_is_taken_with_enter_and_a_wrong_one_told(
