@@ -1,5 +1,6 @@
 """Videos with transparency, ProRes 4444 in MOV and VP9 in WebM, and single pictures."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.frame import ColourInfo, Frame, SourceInfo
+from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.video.colour import assumed_matrix
 from clipseg_live.video.effects.canvas import union_of
@@ -22,8 +23,8 @@ KEY_EVERY = "120"
 _SUFFIXES: dict[AlphaCodec, str] = {"prores": ".mov", "vp9": ".webm"}
 
 
-class _AlphaSink:
-    """Cuts out what all drawn mattes cover, with straight alpha, and passes it to a writer of RGBA pictures."""
+class WriterSink(ABC):
+    """Makes one picture of each frame with its mattes, and passes it to a writer."""
 
     def __init__(self, writer: VideoWriter | StillWriter) -> None:
         self._writer = writer
@@ -44,7 +45,7 @@ class _AlphaSink:
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         """Add a frame with its mattes. Raises SinkError."""
-        self._writer.write(replace(frame, pixels=transparent(frame.pixels, union_of(mattes))))
+        self._writer.write(replace(frame, pixels=self._picture(frame, mattes)))
         self._count += 1
 
     def finish(self) -> None:
@@ -58,6 +59,17 @@ class _AlphaSink:
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         return self._writer.abandon(keep_partial)
+
+    @abstractmethod
+    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+        """What the writer takes."""
+
+
+class _AlphaSink(WriterSink):
+    """Cuts out what all drawn mattes cover, with straight alpha: RGBA pictures."""
+
+    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+        return transparent(frame.pixels, union_of(mattes))
 
 
 class AlphaVideoSink(_AlphaSink):

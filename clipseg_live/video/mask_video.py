@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
-from clipseg_live.video.alpha_video import KEY_EVERY, nothing_in
+from clipseg_live.video.alpha_video import KEY_EVERY, WriterSink
 from clipseg_live.video.colour import BT709, FULL_RANGE, UNSPECIFIED
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.folder_sink import FolderSink, slug
@@ -23,7 +23,7 @@ _QUALITY = 100
 _NEUTRAL = 128
 
 
-class MaskVideoSink:
+class MaskVideoSink(WriterSink):
     """A grey video of what all drawn mattes cover, 0 (nothing) to 255 (wholly), without sound.
 
     ``.mkv`` is FFV1 with one grey plane: exact. Other suffixes of videos are coded as usual (H.264, VP9 for ``.webm``),
@@ -39,37 +39,18 @@ class MaskVideoSink:
         live: bool = False,
     ) -> None:
         """Raises UsageError for a suffix that is no video's, otherwise as ``VideoWriter``."""
-        self.path = Path(path)
-        if self.path.suffix.lower() not in CONTAINERS:
+        name = Path(path).name
+        if Path(name).suffix.lower() not in CONTAINERS:
             raise UsageError(
-                f"{self.path.name} cannot hold a video of masks: name a .mkv (lossless), .mp4, .mov or .webm file, "
-                "or a folder."
+                f"{name} cannot hold a video of masks: name a .mkv (lossless), .mp4, .mov or .webm file, or a folder."
             )
-        self._writer = _GreyWriter(path, overwrite, start, end, live)
-        self.notices: list[str] = []
-        self._count = 0
+        super().__init__(_GreyWriter(path, overwrite, start, end, live))
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises SinkError."""
-        self._count = 0
-        self._writer.open(replace(info, audio_path=None))
+        super().open(replace(info, audio_path=None))
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Add a frame's mattes. Raises SinkError."""
-        self._writer.write(replace(frame, pixels=union_of(mattes).alpha))
-        self._count += 1
-
-    def finish(self) -> None:
-        """Complete the file and move it to its place; without a frame nothing is left. Raises SinkError."""
-        if self._count:
-            self._writer.finish()
-        else:
-            self._writer.abandon()
-            self.notices.append(nothing_in(self.path))
-
-    def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
-        return self._writer.abandon(keep_partial)
+    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+        return union_of(mattes).alpha
 
 
 class MaskVideoFolder(FolderSink):
