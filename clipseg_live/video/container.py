@@ -115,17 +115,40 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
     return position
 
 
+def whole_clusters_end(file: BinaryIO, size: int) -> int:
+    """Where the last whole element of a Matroska file's segment ends; 0 for another file."""
+    end = 0
+    if _segment_start(file):
+        _ebml_size(file)
+        while (start := file.tell()) < size:
+            first = file.read(1)
+            if not first or not first[0]:
+                break
+            file.seek(start + 9 - first[0].bit_length())  # behind its name
+            length, known = _ebml_size(file)
+            if not known or file.tell() + length > size:
+                break
+            end = file.tell() + length
+            file.seek(end)
+    return end
+
+
 def _segment_end(file: BinaryIO) -> int:
     """Where the segment of a Matroska file ends (RFC 8794 and 9559); 0 where its size is unknown."""
-    file.seek(4)
-    header, known = _ebml_size(file)
-    if not known:
-        return 0
-    file.seek(file.tell() + header)
-    if file.read(4) != b"\x18\x53\x80\x67":
+    if not _segment_start(file):
         return 0
     length, known = _ebml_size(file)
     return file.tell() + length if known else 0
+
+
+def _segment_start(file: BinaryIO) -> bool:
+    """Go to the size of a Matroska file's segment; whether there is one."""
+    file.seek(4)
+    header, known = _ebml_size(file)
+    if not known:
+        return False
+    file.seek(file.tell() + header)
+    return file.read(4) == b"\x18\x53\x80\x67"
 
 
 def _ebml_size(file: BinaryIO) -> tuple[int, bool]:

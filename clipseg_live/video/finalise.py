@@ -15,7 +15,7 @@ from zlib import crc32
 import av
 
 from clipseg_live.core.errors import Failure, SinkError, SourceError
-from clipseg_live.video.container import open_input, whole_end
+from clipseg_live.video.container import open_input, whole_clusters_end, whole_end
 from clipseg_live.video.place import RECORDING, move_without_replacing
 from clipseg_live.video.writer import CONTAINERS, fast_start_options
 
@@ -97,13 +97,11 @@ def plays(path: Path) -> bool:
 
 
 def cut_to_whole(path: Path) -> None:
-    """Take off what broke off at the end of a file of fragments (MP4, MOV), which decoders complain of. Matroska's end
-    needs nothing. Never raises."""
-    if path.suffix.lower() not in _FRAGMENTED:
-        return
+    """Take off what broke off at the end of a file of fragments (MP4, MOV) or clusters (Matroska), which decoders
+    complain of. Never raises."""
     with contextlib.suppress(OSError), path.open("rb+") as file:
         size = os.fstat(file.fileno()).st_size
-        end = whole_end(file, size)
+        end = whole_end(file, size) if path.suffix.lower() in _FRAGMENTED else whole_clusters_end(file, size)
         if 0 < end < size:
             os.truncate(file.fileno(), end)
 

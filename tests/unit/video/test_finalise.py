@@ -164,6 +164,23 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
     assert make_fast_start(kept) == "" and b"moof" not in kept.read_bytes()
 
 
+def test_a_torn_end_of_matroska_is_cut_off(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.recording.mkv")
+    whole = path.read_bytes()
+    size = whole.index(b"\x18\x53\x80\x67") + 4
+    whole = whole[:size] + b"\x01" + 7 * b"\xff" + whole[size + 8 :]  # not known yet, as while it is written
+    starts = _places(whole, b"\x1f\x43\xb6\x75")
+    for cut in (starts[2] + 2, starts[2] + 60, starts[3] - 1):
+        path.write_bytes(whole[:cut])
+        cut_to_whole(path)
+        assert path.read_bytes() == whole[: starts[2]]
+        pictures_by_ffmpeg(path, (48, 64))
+    for other in (b"", b"\x1a\x45", whole[:30], b"no container at all"):
+        path.write_bytes(other)
+        cut_to_whole(path)
+        assert path.read_bytes() == other
+
+
 def _places(data: bytes, name: bytes) -> list[int]:
     found, at = [], data.find(name)
     while at >= 0:
