@@ -20,13 +20,15 @@ from clipseg_live.pipeline.recording_part import RecordingTools, in_words
 
 QUEUE_BYTES = 128 << 20
 _HURRY_EVERY = 2.0
+_RETRY_EVERY = 10.0
 _CLOCK = Fraction(1, 90_000)
 
 
 class Replay:
     """Keeps the composed picture, with the sound of a source that is a file.
 
-    on_saved: called in the writer thread with the file, or an error.
+    on_saved: called in the writer thread with the file, or an error: also at once where nothing can be kept, which is
+        tried again.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Replay:
         self._asked: list[Where] = []
         self._lock = threading.Lock()
         self._problem: ClipsegLiveError | None = None
+        self._retry_at = 0.0
+        self._told = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live replay", daemon=True)
 
     @property
@@ -96,11 +100,12 @@ class Replay:
             return
         size = shot.composed.width, shot.composed.height
         audio = info.audio_path if self._settings.sound == "source" else None
+        goes_on = size == self._size and audio in (None, self._audio)
+        if goes_on and self._problem is not None and time.monotonic() < self._retry_at:
+            return
         try:
-            if size != self._size or audio not in (None, self._audio):
+            if not goes_on or self._problem is not None:
                 self._begin(size, audio, info, at)
-            elif self._problem is not None:
-                return
             heard = shot.original.time if audio is not None else None
             self._sink.write(replace(shot.composed, time=at - self._begun, index=self._number), heard)
         except Exception as error:
@@ -115,17 +120,22 @@ class Replay:
 
     def _begin(self, size: tuple[int, int], audio: Path | None, info: SourceInfo, at: Fraction) -> None:
         """A picture of another size, or another sound, begins anew."""
-        self._size, self._audio, self._begun, self._problem = size, audio, at, None
+        self._size, self._audio, self._begun = size, audio, at
         width, height = size
         self._sink.open(
             replace(
                 info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=audio
             )
         )
+        self._problem = None
 
     def _forget(self, error: Exception) -> None:
-        """Nothing is kept until it begins anew: what is wrong is told when something is to be saved."""
+        """Nothing is kept until it begins anew; the same words are told once, and when something is to be saved."""
         self._problem, self._seconds = in_words("The replay", error), 0.0
+        self._retry_at = time.monotonic() + _RETRY_EVERY
+        if str(self._problem) != self._told:
+            self._told = str(self._problem)
+            self._on_saved(None, self._problem)
 
     def _save_what_was_asked(self) -> None:
         with self._lock:

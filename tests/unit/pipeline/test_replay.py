@@ -10,6 +10,7 @@ import pytest
 
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.pipeline import replay as module
 from clipseg_live.pipeline.recording import Where
 from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.pipeline.replay import Replay
@@ -89,20 +90,39 @@ def test_another_sound_begins_anew_and_silence_goes_on(keep: Callable[..., Kept]
     assert one.sink.frames[3].time == 0
 
 
-def test_what_went_wrong_is_told_when_it_is_to_be_saved(keep: Callable[..., Kept], tmp_path: Path) -> None:
+def test_what_went_wrong_is_told_at_once_and_when_it_is_to_be_saved(keep: Callable[..., Kept], tmp_path: Path) -> None:
     one = keep(fails_at=1)
     for number in range(3):
         one.replay.put(shot(number), INFO)
-    wait_for(lambda: one.sink.failed)
+    wait_for(lambda: one.told)
     path, error = one.saved(tmp_path)
+    assert str(one.told[0][1]) == str(error) and len(one.told) == 2
     assert path is None and str(error) == "The fake memory is full."
     assert one.sink.failed == 1  # it is not tried again with each picture
 
 
-def test_what_cannot_be_begun_is_tried_again_with_another_size_only(keep: Callable[..., Kept], tmp_path: Path) -> None:
+def test_what_failed_is_tried_again_after_a_while(
+    keep: Callable[..., Kept], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_EVERY", 0.0)
     one = keep(open_error=SinkError("There is no encoder."))
     for number in range(3):
         one.replay.put(shot(number), INFO)
+    wait_for(lambda: len(one.sink.opened) == 3)
+    one.sink.open_error = None
+    one.replay.put(shot(3), INFO)
+    wait_for(lambda: one.sink.frames)
+    assert [str(error) for _, error in one.told] == ["There is no encoder."] and one.sink.frames[0].time == 0
+    assert one.saved(tmp_path)[1] is None
+
+
+def test_what_cannot_be_begun_is_tried_again_at_once_with_another_size(
+    keep: Callable[..., Kept], tmp_path: Path
+) -> None:
+    one = keep(open_error=SinkError("There is no encoder."))
+    for number in range(3):
+        one.replay.put(shot(number), INFO)
+    wait_for(lambda: one.told)
     assert str(one.saved(tmp_path)[1]) == "There is no encoder."
     assert len(one.sink.opened) == 1
     one.sink.open_error = None
