@@ -65,18 +65,19 @@ class ShotQueue:
         self._closed = self._woken = False
         self.dropped = 0
 
-    def put(self, queued: Queued) -> None:
-        """Never waits."""
+    def put(self, queued: Queued) -> bool:
+        """Whether it was taken; never waits."""
         size = _bytes_of(queued.shot)
         with self._changed:
             if self._closed:
-                return
+                return False
             if self._bytes + size > self._most:
                 self.dropped += 1
-                return
+                return False
             self._shots.append((queued, size, time.monotonic()))
             self._bytes += size
             self._changed.notify_all()
+            return True
 
     def close(self) -> None:
         """Nothing more comes."""
@@ -174,7 +175,8 @@ class Recording:
         if self._paused:
             return
         breaks, self._resumed = self._resumed, False
-        self._queue.put(Queued(self._needed(shot), info, breaks))
+        if not self._queue.put(Queued(self._needed(shot), info, breaks)) and breaks:
+            self._resumed = True  # the next that is taken comes after the pause
 
     def pause(self) -> None:
         self._paused = True

@@ -193,6 +193,29 @@ def test_what_comes_during_a_pause_is_left_out_without_a_gap(tmp_path: Path) -> 
     assert [each.time for each in studio.tracks[0].frames] == [0, Fraction(1, 30), Fraction(2, 30)]
 
 
+def test_a_pause_leaves_no_gap_where_the_first_frame_after_it_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUEUE_BYTES", 6 * 8 * 3)
+    slow = threading.Event()
+    studio = plain(tmp_path)
+    studio.faults = {"r": {"slow": slow}}
+    recording = studio.make()
+    recording.start()
+    recording.put(shot(0), INFO)
+    wait_for(lambda: studio.tracks and studio.tracks[0].opened)
+    recording.put(shot(1), INFO)
+    recording.pause()
+    recording.resume()
+    recording.put(shot(40), INFO)
+    assert recording.status.dropped == 1
+    slow.set()
+    wait_for(lambda: len(studio.tracks[0].frames) == 2)
+    recording.put(shot(41), INFO)
+    assert studio.ended(recording)[1] == []
+    assert [each.time for each in studio.tracks[0].frames] == [0, Fraction(1, 30), Fraction(2, 30)]
+
+
 def test_another_size_is_fitted_into_the_same_file(tmp_path: Path) -> None:
     studio = plain(tmp_path, tracks=("composed", "mattes"))
     assert studio.record(shot(0), shot(1, width=16)) == ([tmp_path / "r.mp4", tmp_path / "r mattes.mp4"], [])
