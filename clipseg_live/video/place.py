@@ -43,7 +43,11 @@ def move_without_replacing(source: Path, target: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        source.replace(target)
+        try:
+            source.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)  # the empty file that kept the place
+            raise
         return
     source.unlink()
 

@@ -1,5 +1,6 @@
 """Where results appear: whole or not at all, and nothing old is left lying about."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.video.place import Place
+from clipseg_live.video.place import Place, move_without_replacing
 
 
 def test_the_file_appears_when_it_is_committed(tmp_path: Path) -> None:
@@ -58,3 +59,23 @@ def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == b"theirs"
     with pytest.raises(UsageError, match="exists already"):
         place.check()
+
+
+def test_a_disk_without_links_keeps_what_stands_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sticks and many shares are."""
+
+    def refused(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    new, there = tmp_path / "new", tmp_path / "there"
+    new.write_bytes(b"new")
+    move_without_replacing(new, tmp_path / "a.mp4")
+    assert (tmp_path / "a.mp4").read_bytes() == b"new" and not new.exists()
+    there.write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        move_without_replacing(tmp_path / "a.mp4", there)
+    assert there.read_bytes() == b"theirs" and (tmp_path / "a.mp4").exists()
+    with pytest.raises(FileNotFoundError):
+        move_without_replacing(tmp_path / "gone", tmp_path / "b.mp4")
+    assert not (tmp_path / "b.mp4").exists()  # nor an empty file in its place
