@@ -22,8 +22,10 @@ from clipseg_live.video.writer import CONTAINERS, fast_start_options
 _FRAGMENTED = (".mp4", ".m4v", ".mov")
 _SPARE_BYTES = 64 << 20
 _UNTOUCHED_SECONDS = 30.0
+_STALE_SECONDS = 3600.0
 _MOST_NUMBERS = 1000
 _HEVC_ARRAYS = 23
+_COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
 _STILL_RECORDING = re.compile(re.escape(RECORDING) + r"(-\d+)?$")
 
 
@@ -70,10 +72,11 @@ def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[P
     """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
 
     A file counts as left when nobody has written to it for ``untouched`` seconds: recordings are written to, or
-    touched, every few seconds as long as they live. What holds no picture stays under its name; nothing is removed or
-    replaced. Never raises.
+    touched, every few seconds as long as they live. What holds no picture stays under its name. Nothing is replaced,
+    and nothing removed but unfinished plain copies of files that are whole. Never raises.
     """
     found = []
+    _clear_copies(Path(folder))
     with contextlib.suppress(OSError):
         for entry in sorted(Path(folder).iterdir()):
             with contextlib.suppress(OSError, SinkError):
@@ -85,6 +88,16 @@ def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[P
                 cut_to_whole(entry)
                 found.append(_renamed(entry, name))
     return found
+
+
+def _clear_copies(folder: Path) -> None:
+    """Plain copies that a run which ended left half made: as large as the files themselves, and hidden."""
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if _COPY.fullmatch(entry.stem) and entry.suffix.lower() in _FRAGMENTED:
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.lstat().st_mtime > _STALE_SECONDS:
+                        entry.unlink()
 
 
 def plays(path: Path) -> bool:

@@ -187,3 +187,15 @@ def _places(data: bytes, name: bytes) -> list[int]:
         found.append(at)
         at = data.find(name, at + 1)
     return found
+
+
+def test_plain_copies_that_were_left_half_made_are_cleared(tmp_path: Path) -> None:
+    old, young = tmp_path / ".a.plain-0123abcd.mp4", tmp_path / ".b.plain-0123abcd.mov"
+    others = [tmp_path / name for name in ("a.plain-0123abcd.mp4", ".a.plain-notes.mp4", ".a.plain-0123abcd.txt")]
+    before = time.time() - 2 * 3600
+    for path in (old, young, *others):
+        path.touch()
+        if path is not young:
+            os.utime(path, (before, before))
+    assert recover(tmp_path) == []
+    assert not old.exists() and young.exists() and all(path.exists() for path in others)
