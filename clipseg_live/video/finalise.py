@@ -25,6 +25,8 @@ _UNTOUCHED_SECONDS = 30.0
 _STALE_SECONDS = 3600.0
 _MOST_NUMBERS = 1000
 _HEVC_ARRAYS = 23
+_INDEX_BYTES, _PACKET_BYTES = 32 << 10, 40
+"""What the index of a file, and of each packet in it, takes at most."""
 _COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
 _STILL_RECORDING = re.compile(re.escape(RECORDING) + r"(-\d+)?$")
 
@@ -43,11 +45,13 @@ def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) 
     stays = f"{path.name} plays, but stays in fragments"
     try:
         before = path.stat()
+        tracks = _summary(path, stop)
+        index = _INDEX_BYTES + _PACKET_BYTES * sum(track.count for track in tracks)
         free = shutil.disk_usage(path.parent).free
-        if free < (needed := before.st_size + _SPARE_BYTES):
+        if free < (needed := before.st_size + index + _SPARE_BYTES):
             return f"{stays}: a plain copy of it needs {_in_words(needed)} of free disk."
-        _copy(path, beside, stop)
-        same = _summary(path, stop) == _summary(beside, stop)
+        _copy(path, beside, index, stop)
+        same = tracks == _summary(beside, stop)
         after = path.stat()
         if not same:
             return f"{stays}: the plain copy of it came out different."
@@ -135,12 +139,15 @@ class _Track:
     last: Fraction = field(default_factory=Fraction)
 
 
-def _copy(path: Path, beside: Path, stop: Callable[[], bool]) -> None:
-    """The same packets in a plain file. Raises what PyAV raises, and _Stopped."""
+def _copy(path: Path, beside: Path, index: int, stop: Callable[[], bool]) -> None:
+    """The same packets in a plain file. index: bytes that are kept for it in front. Raises what PyAV raises, and
+    _Stopped."""
     form = CONTAINERS[path.suffix.lower()].format
     with open_input(path) as source:
         clocks = [stream.time_base for stream in source.streams if stream.time_base]
         options = fast_start_options(max(clock.denominator for clock in clocks))
+        del options["movflags"]  # to make room afterwards takes as long again, and no stop ends that
+        options["moov_size"] = str(index)
         with av.open(f"file:{beside}", "w", format=form, container_options=options) as output:
             tracks = {}
             for stream in source.streams:

@@ -15,7 +15,7 @@ from clipseg_live.core.frame import ColourInfo
 from clipseg_live.core.recording import SUFFIXES
 from clipseg_live.video.finalise import cut_to_whole, make_fast_start, recover
 from clipseg_live.video.recorder import RecordingWriter
-from tests.unit.video.clips import make_clip, raw_times
+from tests.unit.video.clips import make_clip, packets, raw_times
 from tests.unit.video.recordings import (
     clicking_clip,
     clicks_in,
@@ -199,3 +199,24 @@ def test_plain_copies_that_were_left_half_made_are_cleared(tmp_path: Path) -> No
             os.utime(path, (before, before))
     assert recover(tmp_path) == []
     assert not old.exists() and young.exists() and all(path.exists() for path in others)
+
+
+def test_the_index_has_room_however_uneven_the_packets_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.mov"
+    options = {"movflags": "+empty_moov+default_base_moof+frag_discont", "frag_duration": "300000"}
+    with av.open(str(path), "w", container_options=options) as output:
+        tracks = [output.add_stream("mjpeg", rate=30) for _ in range(2)]
+        for track in tracks:
+            track.width, track.height, track.pix_fmt, track.time_base = 16, 16, "yuvj420p", Fraction(1, 90000)
+        output.start_encoding()
+        for number in range(5000):
+            for track in tracks[: 1 + number % 2]:
+                packet = av.Packet(bytes(100 + number % 7))
+                packet.stream, packet.time_base = track, Fraction(1, 90000)
+                packet.pts = packet.dts = number * 3000 + number % 5 * 100
+                packet.is_keyframe = number % 3 == 0
+                output.mux(packet)
+    before = [packets(path, stream, "video") for stream in (0, 1)]
+    assert make_fast_start(path) == "" and [packets(path, stream, "video") for stream in (0, 1)] == before
+    data = path.read_bytes()
+    assert b"moof" not in data and data.index(b"moov") < data.index(b"mdat")
