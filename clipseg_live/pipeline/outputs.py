@@ -36,6 +36,7 @@ class Outputs:
         self._newest: Recording | None = None  # also once it has ended: its thread may still be saying so
         self._replay: Replay | None = None
         self._old_replays: list[Replay] = []
+        self._hides = False
         self._finalising: list[threading.Thread] = []
         self._stopping, self._give_up = threading.Event(), threading.Event()
 
@@ -54,9 +55,10 @@ class Outputs:
             picture.original, composed.index, composed.time, composed.duration, composed.epoch, composed.captured
         )
         shot = Shot(composed, original, picture.mattes, picture.labels)
-        for output in (recording, replay):
-            if output is not None:
-                output.put(shot, info)
+        if recording is not None:
+            recording.put(shot, info)
+        if replay is not None and (not self._hides or _hides(picture.settings)):
+            replay.put(shot, info)
 
     def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
         """Raises UsageError while a recording runs or once all is stopped, SinkError where nothing can be written into
@@ -75,12 +77,23 @@ class Outputs:
             )
             self._recording = self._newest = recording
             recording.start()
-        self.look_changed(live)
+        self._hides = _hides(live)
+        self._tell_of_untouched()
 
     def look_changed(self, live: LiveSettings) -> None:
-        """Say so where effects hide something and files are recorded in which nothing is hidden."""
+        """Where effects begin to hide something, what a replay kept before is forgotten, and it is said where files are
+        recorded in which nothing is hidden."""
+        before, self._hides = self._hides, _hides(live)
+        if not self._hides or before:
+            return
+        replay = self._replay
+        if replay is not None:
+            self.set_replay(replay.settings)
+        self._tell_of_untouched()
+
+    def _tell_of_untouched(self) -> None:
         recording = self._recording
-        if recording is not None and recording.settings.untouched and is_private(live.effects):
+        if self._hides and recording is not None and recording.settings.untouched:
             self._say(TOPIC, _UNTOUCHED, "warning")
 
     def pause_recording(self) -> None:
@@ -169,6 +182,10 @@ class Outputs:
         for path in paths:
             if not self._give_up.is_set() and (sentence := self._tools.finalise(path, self._give_up.is_set)):
                 self._say(TOPIC, sentence, "warning")
+
+
+def _hides(settings: LiveSettings | None) -> bool:
+    return settings is not None and is_private(settings.effects)
 
 
 def _where(folder: Path, live: LiveSettings, source: str) -> Where:

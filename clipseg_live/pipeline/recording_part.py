@@ -55,6 +55,7 @@ class RecordingPart:
         self.size: tuple[int, int] | None = None
         self.begun = Fraction(0)
         self.count = 0
+        self._lost: list[str] = []
         self._broken: tuple[RecordingSink | MaskSink, Exception] | None = None
 
     @property
@@ -73,7 +74,8 @@ class RecordingPart:
 
     def write(self, shot: Shot, at: Fraction, info: SourceInfo) -> None:
         """Add a shot at a time of the recording, in seconds. info: of its source, whose sound is heard only where the
-        part began with the same one's. Raises the errors of the sinks."""
+        part began with the same one's. Raises the errors of the tracks; data that cannot be written are given up, and
+        told by ``notices``."""
         if self.size is None:
             self._open(shot)
             self.begun = at
@@ -90,9 +92,12 @@ class RecordingPart:
                 sink.write(frame, heard)
         if shot.mattes is not None and self._data:
             original = replace(shot.original, index=self.count, time=time)
-            for data in self._data:
-                with self._noticing(data):
+            for data in tuple(self._data):
+                try:
                     data.write(original, shot.mattes, shot.labels)
+                except Exception as error:  # the pictures are worth more than what lies beside them
+                    self._data.remove(data)
+                    self._lost.append(f"{self._given_up(data, error)} The recording goes on without it.")
         self.count += 1
 
     def hurry(self) -> bool:
@@ -131,7 +136,7 @@ class RecordingPart:
 
     def notices(self) -> list[str]:
         """Sentences of the sinks for the person, each once."""
-        found: list[str] = []
+        found: list[str] = list(self._lost)
         for sink in self._sinks():
             found += [sentence for sentence in sink.notices if sentence not in found]
         return found

@@ -37,7 +37,7 @@ class Replay:
         tools: RecordingTools,
         on_saved: Callable[[Path | None, ClipsegLiveError | None], None],
     ) -> None:
-        self._settings, self._tools, self._on_saved = settings, tools, on_saved
+        self.settings, self._tools, self._on_saved = settings, tools, on_saved
         self._sink: ReplaySink  # made in the thread, for that loads libraries
         self._queue = ShotQueue(QUEUE_BYTES)
         self._timeline = Timeline()
@@ -82,7 +82,7 @@ class Replay:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        self._sink = self._tools.open_replay(self._settings)
+        self._sink = self._tools.open_replay(self.settings)
         try:
             while not self._queue.ended:
                 taken = self._queue.take(1.0)
@@ -99,7 +99,7 @@ class Replay:
         if at is None:
             return
         size = shot.composed.width, shot.composed.height
-        audio = info.audio_path if self._settings.sound == "source" else None
+        audio = info.audio_path if self.settings.sound == "source" else None
         goes_on = size == self._size and audio in (None, self._audio)
         if goes_on and self._problem is not None and time.monotonic() < self._retry_at:
             return
@@ -152,7 +152,7 @@ class Replay:
                 self._on_saved(path, None)
 
     def _free_path(self, where: Where) -> Path:
-        stem = file_stem(self._settings.pattern, datetime.now(), where.prompts, where.source)
-        suffix = SUFFIXES[self._settings.codec]
+        stem = file_stem(self.settings.pattern, datetime.now(), where.prompts, where.source)
+        suffix = SUFFIXES[self.settings.codec]
         names = (f"{stem} replay{'' if number == 1 else f' ({number})'}{suffix}" for number in count(1))
         return next(where.folder / name for name in names if not os.path.lexists(where.folder / name))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.effects import is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import (
@@ -108,8 +107,7 @@ class Session:
             self._worker.set_engine(settings.engine)
         self._capture.set_framing(settings.framing)
         self._composing.set_settings(settings, self._prompt_set.version)
-        if is_private(settings.effects) and not is_private(before.effects):
-            self._outputs.look_changed(settings)
+        self._outputs.look_changed(settings)
 
     def open(self, spec: SourceSpec) -> None:
         if self._machine.state is SessionState.RUNNING:

@@ -277,6 +277,9 @@ class Listener:
                     self._put(samples, self._clock())
         except SourceError as error:
             self.error = str(error)
+        except Exception as error:  # of a resampler, say: what is recorded goes on without sound
+            words = " ".join(str(error).split())[:160].rstrip(".")
+            self.error = f"The microphone broke off unexpectedly ({type(error).__name__}: {words})."
         finally:
             with self._changed:
                 self._ended = True

@@ -76,13 +76,14 @@ def killed(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         actor.recorded(0.1)
         settle(chance.uniform(0.3, 3.0))
         recorded = actor.kill()
-        problems, lost = [], 0.0
+        problems, lost, playable = [], 0.0, 0
         names = [f"r.recording{SUFFIXES[codec]}", f"r camera.recording{SUFFIXES[codec]}"]
         if sorted(path.name for path in place.iterdir()) != sorted(names):
             problems.append(f"{codec}: found {[path.name for path in place.iterdir()]}")
         for path in place.iterdir():
             verdict = judge(path)
             lost = max(lost, recorded - verdict.seconds)
+            playable += verdict.frames > 0
             if verdict.frames or recorded > LOST:  # what was only just begun may not have come to the disk
                 problems += in_words(codec, verdict, recorded)
             if with_sound and path.name == names[0] and (verdict.sound_seconds or 0) < recorded - LOST:
@@ -91,7 +92,7 @@ def killed(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         for path in place.iterdir():
             os.utime(path, (1, 1))
         found = recover(place)
-        whole = len(found) == 2 and not any(judge(path).problems for path in found)
+        whole = len(found) == playable and not any(judge(path).problems for path in found)
         again.count([] if whole else [f"{codec}: {found}"])
         shutil.rmtree(place)
     yield row

@@ -286,6 +286,16 @@ def test_the_others_are_finished_where_one_file_fails(tmp_path: Path) -> None:
     assert [track.finished for track in studio.tracks] == [1, 0] and studio.tracks[1].kept
 
 
+def test_data_that_cannot_be_written_are_given_up_alone(tmp_path: Path) -> None:
+    studio = plain(tmp_path, data=("jsonl", "coco"))
+    studio.faults = {"jsonl": {"fails_at": 1}}
+    done, errors = studio.record(*(shot(number) for number in range(5)))
+    assert [path.name for path in done] == ["r.mp4", "r coco"] and not errors
+    assert len(studio.tracks[0].frames) == 5 and studio.data[0].kept
+    said = "The fake disk is full; what was recorded before is in kept.partial.mp4. The recording goes on without it."
+    assert studio.said == ["The fake says something.", said]
+
+
 def test_a_file_that_fails_at_its_end_is_told(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     studio.faults = {"r": {"fails_at_end": True}}

@@ -67,6 +67,7 @@ class Running:
     def __init__(self, settings: LiveSettings, sources: dict[str, FakeLiveSource]) -> None:
         self.sources = sources
         self.sinks: list[FakeTrack] = []
+        self.replays: list[FakeReplaySink] = []
         self.finalised: list[Path] = []
         self.changed = threading.Condition()
         self.pictures: list[Picture] = []
@@ -91,13 +92,17 @@ class Running:
     def _tools(self) -> RecordingTools:
         return RecordingTools(
             open_track=lambda path, settings, sounding: self._sink(path),
-            open_replay=lambda settings: FakeReplaySink(),
+            open_replay=lambda settings: self._replay(),
             open_data=lambda form, path, labels: FakeSink(name=str(path)),
             picture_of=picture_of,
             fit=fitted,
             free_bytes=lambda folder: 10**12,
             finalise=self._finalise,
         )
+
+    def _replay(self) -> FakeReplaySink:
+        self.replays.append(FakeReplaySink())
+        return self.replays[-1]
 
     def _sink(self, path: Path) -> FakeTrack:
         self.sinks.append(FakeTrack(path))
@@ -389,6 +394,19 @@ def test_an_untouched_camera_beside_a_privacy_effect_is_told(running: Callable[.
     one.wait(lambda: one.pictures)
     one.session.start_recording(tmp_path, RecordingSettings(pattern="x", tracks=("composed", "camera")))
     one.wait(lambda: any("nothing is hidden" in message.text for message in one.messages))
+
+
+def test_what_was_kept_for_a_replay_is_forgotten_where_an_effect_begins_to_hide(
+    running: Callable[..., Running],
+) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown((0, 0, 255))
+    one.session.set_replay(RecordingSettings(replay_seconds=10))
+    one.wait(lambda: one.replays and one.replays[0].frames)
+    for count, effects in ((2, (BlackOut(),)), (2, (BlackOut(), BlackOut())), (2, ()), (3, (BlackOut(),))):
+        one.session.apply(asking(row(0, "red"), effects=effects))
+        one.wait(lambda: len(one.replays) == count and one.replays[-1].frames)  # noqa: B023
+        one.wait(lambda: all(each.closed for each in one.replays[:-1]))
 
 
 def test_an_effect_that_begins_to_hide_beside_an_untouched_camera_is_told(
