@@ -2,8 +2,8 @@
 
     python -m scripts.reliability.recordings [--only killed,...] [--rounds 50] [--seed 1]
 
-Run from the checkout's folder. Needs ffmpeg; disks that fill, or may only be read, need root on Linux, for they mount a
-small one.
+Run from the checkout's folder. Needs ffmpeg; disks that fill and folders that are locked need root on Linux, for they mount
+a small disk.
 """
 
 import argparse
@@ -184,8 +184,8 @@ def disks(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
 
 
 def folders(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
-    """A folder that is moved away, and a disk that may only be read from some moment on."""
-    moved, readonly = Row("a folder that vanishes"), Row("a disk that may only be read from some moment on")
+    """A folder that is moved away, and one in which nothing may be made or renamed from some moment on."""
+    moved, locked = Row("a folder that vanishes"), Row("a folder that is locked from some moment on")
     for number in range(max(rounds // 10, 1)):
         place = folder / f"there {number}"
         place.mkdir()
@@ -197,7 +197,8 @@ def folders(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         actor.join(120)
         verdicts = [judge(path) for path in elsewhere.iterdir()]
         problems = [problem for verdict in verdicts for problem in in_words("after it", verdict, before)]
-        if len(verdicts) != 1 or actor.left or not actor.messages:
+        told = any("was moved or removed" in each or "cannot be recorded into" in each for each in actor.messages)
+        if len(verdicts) != 1 or actor.left or not told:
             problems.append(f"it said {actor.messages}, left {actor.left}, found {len(verdicts)}")
         moved.count(problems)
         with small_disk(folder / f"read {number}", 80) as place:
@@ -205,17 +206,17 @@ def folders(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
             actor.recorded(0.5)
             settle(chance.uniform(0.2, 2.0))
             before = actor.now["seconds"]
-            if subprocess.run(["mount", "-o", "remount,ro,force", str(place)], capture_output=True).returncode:
-                subprocess.run(["chattr", "+i", str(place)], capture_output=True)
+            subprocess.run(["chattr", "+i", str(place)], check=True, capture_output=True)
             actor.stop()
             verdicts = [judge(path) for path in place.iterdir()]
             problems = [problem for verdict in verdicts for problem in in_words("after it", verdict, before)]
-            if len(verdicts) != 1 or not actor.messages:
+            refused = any("could not be put in its place" in message for message in actor.messages)
+            if len(verdicts) != 1 or not refused or actor.left:
                 problems.append(f"it said {actor.messages}, found {[path.name for path in place.iterdir()]}")
-            readonly.count(problems)
+            locked.count(problems)
             subprocess.run(["chattr", "-i", str(place)], capture_output=True)
     yield moved
-    yield readonly
+    yield locked
 
 
 def cameras(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
