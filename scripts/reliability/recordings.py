@@ -2,8 +2,8 @@
 
     python -m scripts.reliability.recordings [--only killed,...] [--rounds 50] [--seed 1]
 
-Run from the checkout's folder. Needs ffmpeg; disks that fill and folders that are locked need root on Linux, for they mount
-a small disk.
+Run from the checkout's folder. Needs ffmpeg. Disks that fill and folders that are locked need root on Linux, for they
+mount a small disk.
 """
 
 import argparse
