@@ -40,6 +40,27 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Coverage:
+    """Soft coverage of the drawn prompts on the working grid.
+
+    Attributes:
+        keys: identity of each drawn prompt, in the order of the planes.
+        planes: float32 (prompts, h, w), 0..1.
+    """
+
+    keys: tuple[Hashable, ...]
+    planes: Planes
+
+    def planes_of(self, keys: Sequence[Hashable]) -> Planes | None:
+        """Return the planes of these prompts in this order, or None if one of them is missing."""
+        if tuple(keys) == self.keys:
+            return self.planes
+        if not set(keys) <= set(self.keys):
+            return None
+        return self.planes[[self.keys.index(key) for key in keys]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class State:
     """All that is remembered when frame ``index`` of an epoch is shown.
 
@@ -47,8 +68,7 @@ class State:
     indices and times. answer: the last one, for a frame at the time ``answered``. belief: what is held since, and
     ``way`` the way back to the frame it was formed at, whose small picture is ``seen``. trust: float32 (h, w), where
     that was sure. standings: by key; news: seconds between the last two answers, None once ``standings`` hold the last
-    one. before, covers: what was covered in the last frame, carried to this one, and what is covered in this one, for
-    the prompts ``shown``.
+    one. before: coverage of the last frame, warped to this one; covers: coverage of this frame, once it is drawn.
     """
 
     index: int
@@ -65,9 +85,8 @@ class State:
     presence: PresenceState = field(default_factory=PresenceState)
     standings: Mapping[Hashable, Standing] = field(default_factory=dict)
     news: float | None = None
-    before: Planes | None = None
-    covers: Planes | None = None
-    shown: tuple[Hashable, ...] = ()
+    before: Coverage | None = None
+    covers: Coverage | None = None
 
 
 class MattePipeline:
@@ -116,12 +135,13 @@ class MattePipeline:
         maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
         trust = _trusted(state)
-        before = state.before if state.shown == request.keys else None
         maps, chosen = combine(maps, request.styles, request.ids, settings)
-        stood = self._stood([request.keys[place] for place in chosen], maps, settings)
+        keys = tuple(request.keys[place] for place in chosen)
+        before = state.before.planes_of(keys) if state.before is not None else None
+        stood = self._stood(keys, maps, settings)
         styles = [request.styles[place] for place in chosen]
-        mattes, covers = fit(maps, styles, state.small, trust, before, frame.pixels, request, stood, own)
-        self._state = replace(self._state or state, covers=covers, shown=request.keys)
+        mattes, planes = fit(maps, styles, state.small, trust, before, frame.pixels, request, stood, own)
+        self._state = replace(self._state or state, covers=Coverage(keys, planes) if planes is not None else None)
         return mattes
 
     def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[Standing]:
@@ -155,7 +175,7 @@ class MattePipeline:
         )
         before = past.covers if past.covers is not None else past.before
         if before is not None and follows:
-            before = np.stack([carried(plane, step.back) for plane in before])
+            before = replace(before, planes=np.stack([carried(plane, step.back) for plane in before.planes]))
         return replace(
             past,
             index=frame.index,
