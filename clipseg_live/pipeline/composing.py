@@ -1,5 +1,6 @@
 """The compose thread: the newest frame and the newest answer become the picture that is shown and recorded."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -8,12 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from clipseg_live.core.effects import is_private
-from clipseg_live.core.frame import Frame
+from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.live import LiveSettings, Picture, PromptRow, Result
 from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import Effort, Label, MatteRequest, Mattes
 from clipseg_live.core.ports import Composer, Maps, Matting
 from clipseg_live.core.stats import Budget, Meter, Spread, StageTimings
+
+logger = logging.getLogger(__name__)
 
 _GRACE = 0.04
 """Seconds that an answer or a new look waits for the next frame, before the present one is drawn again."""
@@ -124,8 +127,7 @@ class Composing:
             while self._once():
                 pass
         finally:
-            if self._composer is not None:
-                self._composer[1].close()
+            self._drop_composer()
 
     def _once(self) -> bool:
         """Wait for something to draw, and draw it; False when it is time to end."""
@@ -140,9 +142,25 @@ class Composing:
             self._frame, self._result, self._redraw = None, None, False
         try:
             self._compose_newest(settings, version, frame, result, redraw, locked)
-        except Exception as error:  # one picture is lost, and not the session
-            self._on_error(error)
+        except Exception as error:  # the next frame starts from a clean state
+            self._fail("Composing a frame failed", error)
+            self._drop_mattes()
+            self._drop_composer()
         return True
+
+    def _fail(self, summary: str, error: Exception) -> None:
+        logger.error(summary, exc_info=error)
+        self._on_error(error)
+
+    def _drop_mattes(self) -> None:
+        """Start mattes anew with the next prediction."""
+        self._matting = self._make_matting()
+        self._answer = Answer()
+
+    def _drop_composer(self) -> None:
+        if self._composer is not None:
+            composer, self._composer = self._composer[1], None
+            composer.close()
 
     def _locked(self) -> bool:
         return self._settings.display == "locked" and self._answering
@@ -190,15 +208,20 @@ class Composing:
         answer = self._answer if self._answer.epoch == frame.epoch else Answer()
         rows = [row for row in settings.shown() if row.id in answer.ids]
         start, begun = time.perf_counter(), time.thread_time()
-        self._matting.show(frame, settings.matte)
-        followed = time.perf_counter()
-        mattes = self._mattes(settings, version, frame, answer, rows)
+        try:
+            self._matting.show(frame, settings.matte)
+            followed = time.perf_counter()
+            mattes = self._mattes(settings, version, frame, answer, rows)
+        except Exception as error:
+            self._fail("Making the mattes of a frame failed", error)
+            self._drop_mattes()
+            followed = time.perf_counter()
+            mattes, answer, rows = Mattes(frame.height, frame.width, own=False), self._answer, []
         fitted = time.perf_counter()
         look = settings.look(tuple(row for row in rows if row.style.role == "show"))
         drawn = tuple(row.id for row in rows if row.style.role == "show")
         known = dict(zip(drawn, mattes.presence, strict=False))
-        composed = self._composer_of(look).compose(frame.pixels, mattes, frame.time)
-        composed.setflags(write=False)
+        composed = self._draw(look, frame, mattes)
         done = time.perf_counter()
         stages["follow"], stages["mattes"] = (followed - start) * 1000, (fitted - followed) * 1000
         stages["compose"] = (done - fitted) * 1000
@@ -239,10 +262,20 @@ class Composing:
         mattes = self._matting.mattes(frame, request)
         return mattes if answer.version >= version else replace(mattes, own=False)
 
+    def _draw(self, look: Look, frame: Frame, mattes: Mattes) -> Pixels:
+        """Draw the effects. If one fails, return the frame without them, or a black one if it had to be hidden."""
+        try:
+            composed = self._composer_of(look).compose(frame.pixels, mattes, frame.time)
+        except Exception as error:
+            self._fail("Drawing the effects of a frame failed", error)
+            self._drop_composer()
+            composed = np.zeros_like(frame.pixels) if is_private(look.effects) else frame.pixels
+        composed.setflags(write=False)
+        return composed
+
     def _composer_of(self, look: Look) -> Composer:
         if self._composer is None or self._composer[0] != look:
-            if self._composer is not None:
-                self._composer[1].close()
+            self._drop_composer()
             self._composer = look, self._make_composer(look)
         return self._composer[1]
 

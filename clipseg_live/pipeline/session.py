@@ -1,12 +1,13 @@
 """A live session: capture, worker, composition and recording, steered by one frozen value of settings."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import UsageError
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import (
     LiveSettings,
@@ -33,6 +34,8 @@ from clipseg_live.pipeline.outputs import Outputs
 from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.pipeline.worker import InferenceWorker
 from clipseg_live.pipeline.worker_process import MakeEngine
+
+logger = logging.getLogger(__name__)
 
 _RATES_SECONDS = 0.5
 
@@ -263,8 +266,12 @@ class Session:
         if picture.epoch != self._capture.epoch:
             return
         self._picture = picture
-        if self._info is not None:
-            self._outputs.put(picture, composed, self._info)
+        try:
+            if self._info is not None:
+                self._outputs.put(picture, composed, self._info)
+        except Exception as error:  # a failed output must not stop the others
+            logger.exception("Handing a frame to the recording failed")
+            self._compose_failed(error)
         self._camera.put(picture)
         self.on_picture()
 
@@ -282,8 +289,11 @@ class Session:
         return CameraFormat(width, height, info.rate or USUAL_RATE)
 
     def _compose_failed(self, error: Exception) -> None:
-        reason = " ".join(str(error).split())[:160]
-        sentence = f"A picture could not be drawn ({type(error).__name__}: {reason})."
+        if isinstance(error, ClipsegLiveError):
+            sentence = str(error)
+        else:
+            reason = " ".join(str(error).split())[:160]
+            sentence = f"A frame could not be drawn ({type(error).__name__}: {reason}). The log has the details."
         if sentence != self._told_compose:  # once, and not thirty times a second
             self._told_compose = sentence
             self._say("compose", sentence, "error")

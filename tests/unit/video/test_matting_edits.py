@@ -1,6 +1,6 @@
 """Property test: any sequence of prompt edits, predictions and frames gives valid mattes, without an exception."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -53,7 +53,7 @@ class Scenario:
     """A pipeline with the prompts, settings and frame of the moment."""
 
     rows: tuple[tuple[int, PromptStyle], ...] = ((0, PromptStyle()), (1, PromptStyle()))
-    matte: MatteSettings = MatteSettings()
+    matte: MatteSettings = field(default_factory=MatteSettings)
     cautious: bool = False
     effort: Effort = "full"
     size: tuple[int, int] = SIZES[0]
