@@ -51,7 +51,7 @@ def _demo(spec: SourceSpec) -> LiveSource:
     rate = Fraction(spec.rate or 30).limit_denominator(1001)
 
     def make(start: Fraction | None) -> FrameSource:
-        return DemoSource.named(spec.name, width, height, rate, start=start or Fraction(0))
+        return DemoSource.named(spec.name.reveal(), width, height, rate, start=start or Fraction(0))
 
     make(None)  # a name that means nothing is told at once
     return PlaybackSource(make)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clipseg_live.assemble.live import DEMO, framed, make_matting, open_live_source
+from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.prompts import Prompt
@@ -29,7 +30,7 @@ def stream(
     folder, instead of the settings' own; "demo:" alone defaults to "shapes".
     Raises UsageError and ModelError at once; SourceError comes from the iteration.
     """
-    spec = source if isinstance(source, SourceSpec) else SourceSpec(name=str(source))
+    spec = source if isinstance(source, SourceSpec) else SourceSpec(name=SourceName(str(source)))
     open_live_source(spec)  # a name that means nothing is told before a model is loaded
     chosen = settings or LiveSettings(matte=PLAIN_MATTES)
     engine = chosen.engine

@@ -87,6 +87,7 @@ def camera(
     """Show a source with its prompts drawn as a virtual camera, for calls and OBS. Ctrl-C ends it."""
     from clipseg_live.assemble.camera import check_safe_picture
     from clipseg_live.cli.camera_run import run_camera
+    from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.live import SourceSpec
     from clipseg_live.core.settings import validated
@@ -102,4 +103,4 @@ def camera(
         source, prompt=prompt, threshold=threshold, effect=effect, preset=preset, session=session,
         trust_session=trust_session, model=model, mirror=mirror,
     )  # fmt: skip
-    run_camera(settings, SourceSpec(name=source), wanted)
+    run_camera(settings, SourceSpec(name=SourceName(source)), wanted)

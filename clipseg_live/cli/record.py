@@ -117,6 +117,7 @@ def record(
     The file can be played at any moment while it grows, and after whatever ends it.
     """
     from clipseg_live.cli.record_run import run_recording
+    from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.live import SourceSpec
     from clipseg_live.core.recording import DEFAULT_PATTERN, RecordingSettings
@@ -148,4 +149,4 @@ def record(
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"Nothing can be recorded in {into}: {error.strerror or error}.") from error
-    run_recording(settings, SourceSpec(name=source), into, wanted, seconds)
+    run_recording(settings, SourceSpec(name=SourceName(source)), into, wanted, seconds)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
+from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
@@ -204,15 +205,15 @@ def _with_effects(values: dict[str, object]) -> dict[str, object]:
     return rest
 
 
-class SourceSpec(Frozen):
+class SourceSpec(Frozen, hide_input_in_errors=True):
     """Which source, by name: "camera:0", a file, folder or pattern, an address (rtsp, http, https), "demo:SEED",
-    "screen:" or "screen:x,y,width,height".
+    "screen:" or "screen:x,y,width,height". ``str(name)`` shows no credentials; ``name.reveal()`` gives the true name.
 
     width, height, rate, fourcc: what a camera is asked for; None leaves it the choice. controls: a camera's own
     values by name (exposure, focus, gain), in its own units.
     """
 
-    name: str
+    name: SourceName
     width: Annotated[int, Field(ge=16, le=16384)] | None = None
     height: Annotated[int, Field(ge=16, le=16384)] | None = None
     rate: Annotated[float, Field(gt=0, le=1000)] | None = None

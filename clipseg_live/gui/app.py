@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
+from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.live import LiveSettings, Message, SourceSpec
 from clipseg_live.core.ports import LiveSession
@@ -52,7 +53,7 @@ def run(
     path = path or preferences.preferences_path()
     kept, problem = preferences.load(path)
     settings = beginning(settings or kept.settings, prompts, model)
-    spec = SourceSpec(name=source) if source else kept.recent[0] if kept.recent else SourceSpec(name=FIRST_SOURCE)
+    spec = SourceSpec(name=SourceName(source)) if source else kept.recent[0] if kept.recent else SourceSpec(name=SourceName(FIRST_SOURCE))
     session = (make_session or _real_session)(settings)
     bridge = Bridge(session)
     window: MainWindow | None = None

@@ -7,6 +7,7 @@ from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QStatusTipEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
+from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.live import Message, SourceSpec, SourceState
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import notices
@@ -231,7 +232,7 @@ class MainWindow(QMainWindow):
         if is_session_file(paths[0]):
             self.files.open(paths[0])
         else:
-            self.open_source(SourceSpec(name=str(paths[0])))
+            self.open_source(SourceSpec(name=SourceName(str(paths[0]))))
 
     def _notice_action(self, name: str) -> None:
         if name == notices.RETRY and self._spec is not None:

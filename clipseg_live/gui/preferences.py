@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QTimer
 
+from clipseg_live.core.addresses import REVEAL
 from clipseg_live.core.live import LiveSettings, SourceSpec
 from clipseg_live.core.reach import Outside
 from clipseg_live.core.recording import RecordingSettings
@@ -30,7 +31,7 @@ class Preferences(BaseModel):
     allowed: what sessions may use outside their folders, because the person said so or saved it here, newest first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     settings: LiveSettings = Field(default_factory=LiveSettings)
     recent: tuple[SourceSpec, ...] = ()
@@ -81,7 +82,7 @@ def load(path: Path) -> tuple[Preferences, str]:
 def save(path: Path, preferences: Preferences) -> str:
     """Write them beside ``path``, for this user alone, and move them there; a sentence where that failed, else ""."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    text = json.dumps(preferences.model_dump(mode="json"), ensure_ascii=False)
+    text = json.dumps(preferences.model_dump(mode="json", context=REVEAL), ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # addresses of cameras hold passwords

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from clipseg_live.core.addresses import SCHEMES, SourceName
 from clipseg_live.core.live import Framing, SourceSpec
 from clipseg_live.gui import theme
 from clipseg_live.gui.bridge import Errand
@@ -26,8 +26,7 @@ from clipseg_live.gui.screen_picker import ScreenPicker
 from clipseg_live.gui.services import Services
 from clipseg_live.gui.state import Store
 
-DEMO = SourceSpec(name="demo:")
-SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
+DEMO = SourceSpec(name=SourceName("demo:"))
 _MOST_TITLE = 32
 _MENU_GOES = 200
 """Milliseconds after which a menu that closes is off the screen."""
@@ -35,24 +34,18 @@ _MENU_GOES = 200
 
 def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
     """What a person calls this source; an address without its user, password and query."""
-    known = dict(cameras)
-    if spec.name in known:
-        return known[spec.name]
+    known, name = dict(cameras), str(spec.name)
+    if name in known:
+        return known[name]
+    rest = name.partition(":")[2]
     if spec.name.startswith("demo:"):
-        seed = spec.name.partition(":")[2]
-        return f"Demo scene {seed}".strip()
+        return f"Demo scene {rest}".strip()
     if spec.name.startswith("screen:"):
-        region = spec.name.partition(":")[2].split(",")
+        region = rest.split(",")
         return f"Screen, {region[2]} × {region[3]}" if len(region) == 4 else "Screen"
     if spec.name.startswith("camera:"):
-        rest = spec.name.partition(":")[2]
         return f"Camera {rest}" if rest.isdigit() else rest
-    if "://" in spec.name:
-        found = urlsplit(spec.name)
-        host = found.netloc.rpartition("@")[2]
-        path = "/".join("…" if "=" in part else part for part in found.path.rpartition("@")[2].split("/"))
-        return f"{found.scheme}://{host}{path}"
-    return Path(spec.name).name or spec.name
+    return name if spec.name.is_address else Path(name).name or name
 
 
 class SourceMenu(QToolButton):
@@ -111,13 +104,13 @@ class SourceMenu(QToolButton):
             ]
         )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=path)))
+        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
         dialog.open()
 
     def ask_address(self) -> None:
         """Let the person type a stream's address."""
         dialog = AddressDialog(self.window())
-        dialog.chosen.connect(lambda address: self.chosen.emit(SourceSpec(name=address)))
+        dialog.chosen.connect(lambda address: self.chosen.emit(SourceSpec(name=SourceName(address))))
         dialog.open()
 
     def choose_demo(self) -> None:
@@ -132,7 +125,7 @@ class SourceMenu(QToolButton):
             self.picker.show()
 
     def _region_drawn(self, left: int, top: int, width: int, height: int) -> None:
-        self.chosen.emit(SourceSpec(name=f"screen:{left},{top},{width},{height}"))
+        self.chosen.emit(SourceSpec(name=SourceName(f"screen:{left},{top},{width},{height}")))
 
     def _picker_ended(self) -> None:
         self.picker = None
@@ -155,7 +148,7 @@ class SourceMenu(QToolButton):
         menu = self._menu
         menu.clear()
         for name, title in self._cameras:
-            self._add(menu, "video", title, SourceSpec(name=name))
+            self._add(menu, "video", title, SourceSpec(name=SourceName(name)))
         if not self._cameras:
             note = self.tr("No camera was found") if self._looked else self.tr("Looking for cameras…")
             menu.addAction(theme.icon("video"), note).setEnabled(False)
@@ -165,7 +158,7 @@ class SourceMenu(QToolButton):
         menu.addAction(theme.icon("file"), self.tr("Open a file…"), self.ask_file)
         menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
         if self._services.has_screen():
-            self._add(menu, "screen", self.tr("Screen"), SourceSpec(name="screen:"))
+            self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))
             # once the menu has gone, or it would be on the picture to draw on
             wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
             menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), wait)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 
+from clipseg_live.core.addresses import SourceName, redact
 from clipseg_live.core.errors import ClipsegLiveError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
@@ -166,7 +167,7 @@ class _Reader:
         self._owner, self._spec, self._before = owner, spec, before
         self._open_limit, self._read_limit = limits
         self._machine = Machine(SourceState.CLOSED, SOURCE)
-        self._status = SourceStatus(name=spec.name)
+        self._status = SourceStatus(name=str(spec.name))
         self._changed = threading.Condition()
         self._commands: deque[Callable[[_Reader], None]] = deque()
         self._stop = False
@@ -454,7 +455,7 @@ class _Reader:
             self._inside = None
 
 
-def _in_words(error: Exception, name: str) -> str:
+def _in_words(error: Exception, name: SourceName) -> str:
     if isinstance(error, ClipsegLiveError):
         return str(error)
-    return f"{name} broke off unexpectedly ({type(error).__name__}: {' '.join(str(error).split())[:160]})."
+    return f"{name} broke off unexpectedly ({type(error).__name__}: {' '.join(redact(str(error)).split())[:160]})."

@@ -27,7 +27,7 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     a file, a folder or a pattern of pictures. Nothing is touched before ``open``. Raises UsageError for a name that
     means nothing; scenes (``demo:``) are not known here.
     """
-    name = spec.name.strip()
+    name = spec.name.reveal().strip()
     if not name:
         raise UsageError(f"No source is named: write {_MEANT}.")
     lowered = name.lower()
@@ -40,7 +40,7 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     prefix = _PREFIX.match(name)
     if prefix and not Path(name).exists() and not Path(name).suffix:
         raise UsageError(f"{prefix[0]!r} at the start of a name means nothing: write {_MEANT}.")
-    return open_playback(spec.name)
+    return open_playback(spec.name.reveal())
 
 
 def open_playback(name: str | Path) -> PlaybackSource:

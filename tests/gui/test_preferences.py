@@ -104,3 +104,19 @@ def test_the_place_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_damaged_bytes_of_the_window_are_no_bytes() -> None:
     assert preferences.unpacked(preferences.packed(b"abc")) == b"abc"
     assert preferences.unpacked("not base 64!") == b""
+
+
+def test_addresses_are_saved_whole_and_shown_masked(tmp_path: Path) -> None:
+    address = "rtsp://user:p]w#1@host/x?token=t"
+    kept = Preferences().with_source(SourceSpec(name=address))
+    assert preferences.save(tmp_path / "p.json", kept) == ""
+    loaded, problem = preferences.load(tmp_path / "p.json")
+    assert problem == "" and loaded == kept and loaded.recent[0].name.reveal() == address
+    assert "p]w" not in repr(loaded) and "p]w" not in str(loaded.recent)
+
+
+def test_settings_of_earlier_versions_are_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text('{"recent": [{"name": "rtsp://user:p]w@host/x", "controls": []}, {"name": "camera:0"}]}')
+    loaded, problem = preferences.load(path)
+    assert problem == "" and [spec.name for spec in loaded.recent] == ["rtsp://user:p]w@host/x", "camera:0"]

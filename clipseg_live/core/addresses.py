@@ -1,0 +1,157 @@
+"""Names of sources, and how to show them without the credentials that an address may hold.
+
+``SourceName`` holds the true name and shows a masked one. ``redact`` masks every address inside a longer text.
+Neither ever raises: what cannot be parsed is masked.
+"""
+
+import re
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
+"""Schemes of addresses that can be opened."""
+HIDDEN = "…"
+REVEAL = {"reveal": True}
+"""Serialization context (``model_dump(context=REVEAL)``) with which JSON holds true names."""
+
+_SCHEME_END = re.compile(r"(?<=[A-Za-z0-9+.\-]{2}):[/\\]+")  # a single letter is a drive
+_NEXT_ADDRESS = re.compile(r"(?<=[\s'\"(<\[,;=])(?=[A-Za-z][A-Za-z0-9+.\-]*:[/\\]{2})")
+_END_OF_AUTHORITY = re.compile(r"[/\\?#]")
+_QUERY = re.compile(r"[?#]")
+_HOST = re.compile(r"(\[[^\[\]@]*\]|[^:@\[\]\s]*)(:\d{1,5})?")
+_SECRET_PART = re.compile(r"[=@]|%40|%3d", re.IGNORECASE)
+_NO_USER = r"(?!(?:camera|screen|demo):)"
+_BARE = re.compile(
+    _NO_USER + r"(?:[/\\]{2}[^\s/\\@]*:|[^\s:/\\@]:(?![/\\])|[^\s:/\\@]{2,}:).*@",
+    re.DOTALL | re.IGNORECASE,
+)
+_BARE_IN_TEXT = re.compile(r"(?<![^\s'\"(<\[,=])" + _NO_USER + r"[^\s:/\\@'\"]{2,500}:\S{0,500}@")
+_SECRET_VALUE = re.compile(
+    r"((?:pass|pwd|token|secret|api_?key|auth|signature|credential)[\w\-]{0,40}=)[^\s&]+", re.IGNORECASE
+)
+_PUNCTUATION = "\"'`)>],;:."
+
+
+class SourceName:
+    """The name of a source: an address, a file, ``camera:0``, ``screen:`` or ``demo:``.
+
+    ``str``, ``repr`` and ``format`` give it without user name, password and query; ``reveal`` gives all of it. It
+    equals the text that it was made from. In JSON it is masked, unless the serialization context is ``REVEAL``.
+    """
+
+    __slots__ = ("_shown", "_text")
+
+    def __init__(self, text: "str | SourceName") -> None:
+        self._text: str = text._text if isinstance(text, SourceName) else text
+        self._shown = safe_name(self._text)
+
+    def reveal(self) -> str:
+        """Return the true name, with credentials. Use it only to open or to save the source."""
+        return self._text
+
+    @property
+    def is_address(self) -> bool:
+        return "://" in self._text
+
+    def startswith(self, prefix: str | tuple[str, ...]) -> bool:
+        return self._text.startswith(prefix)
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __repr__(self) -> str:
+        return repr(self._shown)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._shown, spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, SourceName):
+            return self._text == other._text
+        return self._text == other if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=from_text,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), from_text]),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _serialized, info_arg=True, when_used="json", return_schema=core_schema.str_schema()
+            ),
+        )
+
+
+def safe_name(name: str) -> str:
+    """Return a name for people to read: an address without its user name, password, query and fragment.
+
+    Parts of a path that hold a ``=`` are hidden too (some cameras take ``/user=NAME&password=WORD/``). An address
+    whose password may reach into its path is hidden completely. Names of files are returned as they are.
+    """
+    address = name.strip()
+    found = _SCHEME_END.search(address)
+    if found and not _END_OF_AUTHORITY.search(address, 0, found.start()):
+        shown = address[: found.end()] + _safe_rest(address[found.end() :])
+    elif _BARE.match(address):
+        shown = _safe_rest(address.rpartition("@")[2])
+    else:
+        shown = redact(name)
+    return "".join(character for character in shown if character.isprintable())
+
+
+def redact(text: str) -> str:
+    """Return a text with the credentials and queries of all addresses in it masked.
+
+    Everything between the scheme and the last ``@`` of a line is taken for credentials, as a password may hold any
+    character. Values of parameters such as ``password=`` and ``token=`` are masked as well.
+    """
+    if ":" not in text and "=" not in text:
+        return text
+    return "\n".join(_redact_line(line) for line in text.split("\n"))
+
+
+def _redact_line(line: str) -> str:
+    pieces = [_redact_first(piece) for piece in _NEXT_ADDRESS.split(line)]
+    line = _BARE_IN_TEXT.sub(HIDDEN, "".join(pieces))
+    return _SECRET_VALUE.sub(rf"\1{HIDDEN}", line)
+
+
+def _redact_first(piece: str) -> str:
+    """Mask the one address in a piece of a line."""
+    scheme_end = _SCHEME_END.search(piece)
+    if scheme_end is None:
+        return piece
+    rest = piece[scheme_end.end() :]
+    at = rest.rfind("@") + 1
+    after = rest[at:]
+    address = re.split(r"\s", after, maxsplit=1)[0]
+    tail = after[len(address) :]
+    kept = address.rstrip(_PUNCTUATION)
+    closed = address[len(kept) :]
+    return piece[: scheme_end.end()] + _safe_rest(rest[:at] + kept) + closed + tail
+
+
+def _safe_rest(rest: str) -> str:
+    """Mask what stands behind the scheme of an address."""
+    authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
+    beyond = rest[len(authority) :]
+    if "@" in beyond:  # a password may hold an unescaped "/", "?" or "#"
+        return HIDDEN
+    host = authority.rpartition("@")[2]
+    if not _HOST.fullmatch(host):  # a port that is no number may be a password
+        host = HIDDEN
+    path = _QUERY.split(beyond, maxsplit=1)[0]
+    return host + "/".join(HIDDEN if _SECRET_PART.search(part) else part for part in path.split("/"))
+
+
+def _serialized(name: SourceName, info: core_schema.SerializationInfo) -> str:
+    context = info.context
+    return name.reveal() if isinstance(context, dict) and context.get("reveal") else str(name)
