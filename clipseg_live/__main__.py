@@ -3,7 +3,8 @@
 import os
 import sys
 
-from clipseg_live.cli.main import run
+from clipseg_live.cli.main import log_folder, run
+from clipseg_live.core import logs
 
 if sys.platform == "win32":
     # OpenCV reads it when it is imported; without it some cameras take half a minute to open (its issue 17687).
@@ -11,7 +12,9 @@ if sys.platform == "win32":
 
 
 def main() -> None:
-    sys.exit(run(sys.argv[1:]))
+    with logs.installed(log_folder()):
+        code = run(sys.argv[1:])
+    sys.exit(code)
 
 
 if __name__ == "__main__":

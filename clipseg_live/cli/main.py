@@ -1,8 +1,9 @@
 """The command line: its commands, and what an error or Ctrl-C looks like."""
 
-import os
+import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +15,12 @@ from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import models
-from clipseg_live.cli.options import GroupedCommand
+from clipseg_live.cli.options import GroupedCommand, LogLevel, takes_log_level
 from clipseg_live.cli.record import record
 from clipseg_live.cli.watch import watch
+from clipseg_live.core import logs
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="clipseg-live",
@@ -44,25 +48,24 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    log_level: LogLevel = None,
 ) -> None:
     if context.invoked_subcommand is None:
         live()
 
 
-app.command(cls=GroupedCommand)(live)
-app.command(cls=GroupedCommand)(watch)
-app.command(cls=GroupedCommand)(camera)
-app.command(cls=GroupedCommand)(record)
-app.command(cls=GroupedCommand)(export)
-app.command(cls=GroupedCommand)(bench)
-app.command(cls=GroupedCommand)(doctor)
-app.command(cls=GroupedCommand)(models)
+_FUNCTIONS = (live, watch, camera, record, export, bench, doctor, models)
+COMMANDS = tuple(each.__name__ for each in _FUNCTIONS)
+for each in _FUNCTIONS:
+    app.command(cls=GroupedCommand)(takes_log_level(each))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; the exit code: 0 done, 1 failed, 2 wrong usage. Set CLIPSEG_LIVE_DEBUG to see tracebacks."""
+    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage."""
     from clipseg_live.core.errors import ClipsegLiveError
 
+    logger.info("clipseg-live %s: %s", __version__, _command_of(arguments))
+    logger.debug("Arguments: %s", list(arguments))
     try:
         app(list(arguments), prog_name="clipseg-live")
     except SystemExit as exit_request:
@@ -71,22 +74,33 @@ def run(arguments: Sequence[str]) -> int:
             return 1
         return exit_request.code if isinstance(exit_request.code, int) else 1
     except ClipsegLiveError as error:
-        if os.environ.get("CLIPSEG_LIVE_DEBUG"):
-            raise
+        logger.warning("The command failed", exc_info=True)
         _say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         _say("Stopped.")
         return 1
     except Exception as error:
-        if os.environ.get("CLIPSEG_LIVE_DEBUG"):
-            raise
+        logger.exception("The command failed unexpectedly")
         _say(
-            f"Something unexpected went wrong ({type(error).__name__}: {' '.join(str(error).split())[:200]}); "
-            "set CLIPSEG_LIVE_DEBUG=1 to see where."
+            f"Something unexpected went wrong ({type(error).__name__}: {' '.join(str(error).split())[:200]}). "
+            f"The log has the details: {logs.log_file() or 'run it again with --log-level debug'}"
         )
         return 1
     return 0
+
+
+def log_folder() -> Path:
+    """Return the folder of the log file."""
+    from platformdirs import user_log_path
+
+    return user_log_path("clipseg-live", appauthor=False)
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """Return the command and the names of its options, without their values."""
+    names = [each.split("=")[0] for each in arguments if each.startswith("--")]
+    return " ".join([next((each for each in arguments if each in COMMANDS), "live"), *names])
 
 
 def _say(sentence: str) -> None:

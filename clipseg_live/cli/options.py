@@ -1,7 +1,9 @@
 """Options that several commands take, defined once, and how ``--help`` groups the options of a command."""
 
+import functools
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,6 +85,44 @@ Model = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+
+
+def use_log_level(name: str | None) -> str | None:
+    """Apply ``--log-level``. Raises UsageError for an unknown level."""
+    from clipseg_live.core import logs
+    from clipseg_live.core.errors import UsageError
+
+    if name is not None:
+        if name.lower() not in logs.LEVELS:
+            raise UsageError(f"{name!r} is not a log level: use {', '.join(logs.LEVELS)}.")
+        logs.set_level(name.lower())
+    return name
+
+
+LogLevel = Annotated[
+    str | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help="Show log records of this level and above: debug, info, warning or error.",
+        callback=use_log_level,
+        is_eager=True,
+    ),
+]
+
+
+def takes_log_level(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option ``--log-level`` to a command."""
+
+    @functools.wraps(command)
+    def with_level(*arguments: Any, log_level: str | None = None, **options: Any) -> None:
+        command(*arguments, **options)  # the option's callback has set the level
+
+    signature = inspect.signature(command)
+    option = inspect.Parameter("log_level", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=LogLevel)
+    with_level.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    with_level.__annotations__ = {**command.__annotations__, "log_level": LogLevel}
+    return with_level
 
 
 class GroupedCommand(TyperCommand):
