@@ -1,5 +1,6 @@
 """Exports of many inputs into one folder: one after the other or side by side, going on after a bad one."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ from clipseg_live.pipeline.export import ExportResult, ExportStopped, Progress
 from clipseg_live.pipeline.stage import StopSwitch
 from clipseg_live.video.data_sinks import open_transparent_sink
 from clipseg_live.video.sinks import open_sink
+
+logger = logging.getLogger(__name__)
 
 MaskKind = Literal["jsonl", "png"]
 
@@ -392,12 +395,14 @@ def attempt(
     except ExportStopped as error:
         return Outcome(Ending.STOPPED, str(error))
     except ClipsegLiveError as error:
+        logger.warning("An export failed", exc_info=True)
         return Outcome(Ending.FAILED, str(error))
     except Exception as error:
+        logger.exception("An export failed unexpectedly")
         words = " ".join(str(error).split())[:200]
         sentence = (
-            f"Something unexpected went wrong with {Path(request.source).name} ({type(error).__name__}: {words}); "
-            "export it alone with CLIPSEG_LIVE_DEBUG=1 to see where."
+            f"Something unexpected went wrong with {Path(request.source).name} ({type(error).__name__}: {words}). "
+            "The log has the details."
         )
         return Outcome(Ending.FAILED, sentence)
     notices = tuple(notice for notice in finished.notices if notice not in engine.notices)

@@ -1,10 +1,13 @@
 """``clipseg-live doctor``: what this machine has for the program, what works, and what would make it faster."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +103,8 @@ def examine(device: str, say: Callable[[str], None]) -> Report:
         say(what)
         try:
             return check()
-        except Exception as error:  # whatever a broken installation comes up with is what is to be reported
+        except Exception as error:  # a broken installation can raise anything, and the report shows it
+            logger.warning("Checking %s failed", what, exc_info=True)
             return Problem(" ".join(str(error).split()) or type(error).__name__)
 
     versions = attempt("versions", _versions)

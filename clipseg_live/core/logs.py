@@ -355,7 +355,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
     if kind not in _reported and sys.stderr is not None:
         _reported.add(kind)
         with suppress(OSError, ValueError):
-            sys.stderr.write(f"clipseg-live: Unexpected {kind.__name__}. The log has the details: {log_file() or '-'}\n")
+            sys.stderr.write(f"clipseg-live: Unexpected {kind.__name__}; see the log: {log_file() or '-'}\n")
 
 
 def _log_thread(arguments: Any) -> None:

@@ -1,6 +1,7 @@
 """The only crossing from other threads into Qt."""
 
 import atexit
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from shiboken6 import isValid
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.live import Message
 from clipseg_live.core.ports import LiveSession
+
+logger = logging.getLogger(__name__)
 
 _MOST_MESSAGES = 64
 
@@ -102,8 +105,10 @@ class Errand(QObject):
         try:
             answer = self._work()
         except (ClipsegLiveError, OSError) as error:
+            logger.warning("A background task failed", exc_info=True)
             problem = str(error)
         except Exception as error:
+            logger.exception("A background task failed unexpectedly")
             problem = f"{type(error).__name__}: {error}"
         self._post.send(self, answer, problem)
 

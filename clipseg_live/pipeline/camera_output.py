@@ -1,5 +1,6 @@
 """Showing what is composed as a virtual camera: at a steady rate, the newest picture or the safe one, never waiting."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Message, Picture
 from clipseg_live.core.ports import PictureOutput
 from clipseg_live.core.virtual_camera import CameraFormat, CameraSettings, CameraStatus
+
+logger = logging.getLogger(__name__)
 
 TOPIC = "virtual camera"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -89,7 +92,8 @@ class CameraOutput:
             while not self._stop:
                 try:
                     self._serve()
-                except Exception as error:
+                except Exception as error:  # drivers raise anything
+                    logger.warning("The virtual camera failed", exc_info=True)
                     self._failed(error)
                 if self._stopped_within(self._pause):
                     break

@@ -1,5 +1,6 @@
 """The capture thread: one source at a time, paced, steered, and opened again when it breaks."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatu
 from clipseg_live.core.ports import LiveSource
 from clipseg_live.core.states import SOURCE, Machine
 from clipseg_live.core.stats import Meter
+
+logger = logging.getLogger(__name__)
 
 OPEN_SECONDS = 10.0
 """How long a source may take to open before the person is told that it does not answer."""
@@ -302,7 +305,8 @@ class _Reader:
                     self._play(source)
                 except Stopped:
                     raise
-                except Exception as error:
+                except Exception as error:  # libraries behind sources raise anything
+                    logger.warning("The source broke off", exc_info=True)
                     self._close()
                     self._break(_in_words(error, self._spec.name))
                     self._wait_to_retry(pause)
@@ -314,6 +318,7 @@ class _Reader:
         try:
             return self._owner._open_source(self._spec)
         except Exception as error:
+            logger.warning("The source could not be made", exc_info=True)
             self._break(_in_words(error, self._spec.name))
             self._wait(lambda: False, None)
             raise Stopped from error

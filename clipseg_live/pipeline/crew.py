@@ -4,6 +4,7 @@ parent, whatever ended that.
 A member that dies costs its job and nothing else: another is started in its place.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -16,8 +17,11 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from clipseg_live.core import logs
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.pipeline.stage import StopSwitch
+
+logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 15.0
 """How long a member may take to give up its job once it was told to, before it is killed."""
@@ -109,7 +113,9 @@ class _Crew:
         except (EOFError, OSError):
             self._lose(member)
             return
-        if kind == "word" and member.job is not None:
+        if kind == "log":
+            logs.handle(values[0])
+        elif kind == "word" and member.job is not None:
             self._watch.word(member.job, values[0])
         elif kind == "ready":
             member.ready = True
@@ -191,12 +197,14 @@ def run_member(connection: Connection, prepare: Prepare, argument: Any, size: in
 class _Process:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._stop = StopSwitch()
         self._quiet = threading.Event()
         self._quiet.set()
 
     def run(self, prepare: Prepare, argument: Any, size: int) -> None:
+        logs.start_child(lambda record: self._send("log", record))
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
         try:
             work = prepare(argument, size)
@@ -204,6 +212,7 @@ class _Process:
             self._send("unable", str(error), error.exit_code)
             return
         except Exception as error:
+            logger.exception("A worker process could not be prepared")
             words = " ".join(str(error).split())[:200]
             self._send("unable", f"The export could not be prepared ({type(error).__name__}: {words}).", 1)
             return
@@ -231,5 +240,5 @@ class _Process:
         os._exit(0)
 
     def _send(self, *message: object) -> None:
-        with suppress(OSError, ValueError):  # the parent is gone, which ``_listen`` hears
+        with self._sending, suppress(OSError, ValueError):  # ``_listen`` notices that the parent is gone
             self._connection.send(message)

@@ -1,5 +1,6 @@
 """Recording, behind a bounded queue: a slow disk or encoder never holds the picture."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ from clipseg_live.core.live import RecordingStatus
 from clipseg_live.core.recording import RecordingSettings, Shot, all_paths, file_stem
 from clipseg_live.core.timeline import Timeline
 from clipseg_live.pipeline.recording_part import RecordingPart, RecordingTools, in_words
+
+logger = logging.getLogger(__name__)
 
 QUEUE_BYTES = 256 << 20
 """Of shots that wait to be written; what comes on top is dropped, and counted."""
@@ -200,6 +203,7 @@ class Recording:
         try:
             self._record()
         except Exception as error:
+            logger.exception("The recording ended with an error")
             if self._part is None or not self._part.tracks:
                 errors.append(in_words("The recording", error))
             else:

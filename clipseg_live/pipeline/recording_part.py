@@ -1,5 +1,6 @@
 """The files of one part of a recording: pictures and data of the same shots, with the same times."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from clipseg_live.core.mattes import Label
 from clipseg_live.core.ports import MaskSink, RecordingSink, ReplaySink
 from clipseg_live.core.recording import RecordingSettings, Shot, Track, data_path, track_path
 from clipseg_live.core.settings import DataFormat
+
+logger = logging.getLogger(__name__)
 
 _CLOCK = Fraction(1, 90_000)
 
@@ -95,7 +98,8 @@ class RecordingPart:
             for data in tuple(self._data):
                 try:
                     data.write(original, shot.mattes, shot.labels)
-                except Exception as error:  # the pictures are worth more than what lies beside them
+                except Exception as error:  # the video continues without this data
+                    logger.exception("Writing data of a recording failed")
                     self._data.remove(data)
                     self._lost.append(f"{self._given_up(data, error)} The recording goes on without it.")
         self.count += 1
@@ -126,6 +130,7 @@ class RecordingPart:
                 sink.finish()
                 done.append(sink.path)
             except Exception as error:
+                logger.exception("A file of a recording could not be completed")
                 errors.append(self._given_up(sink, error))
         return done, errors
 

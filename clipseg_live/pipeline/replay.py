@@ -1,5 +1,6 @@
 """Instant replay: what was shown in the last seconds, kept encoded in memory, and saved when a person asks."""
 
+import logging
 import os
 import threading
 import time
@@ -17,6 +18,8 @@ from clipseg_live.core.recording import SUFFIXES, RecordingSettings, Shot, file_
 from clipseg_live.core.timeline import Timeline
 from clipseg_live.pipeline.recording import BEHIND_SECONDS, Queued, ShotQueue, Where
 from clipseg_live.pipeline.recording_part import RecordingTools, in_words
+
+logger = logging.getLogger(__name__)
 
 QUEUE_BYTES = 128 << 20
 _HURRY_EVERY = 2.0
@@ -109,6 +112,7 @@ class Replay:
             heard = shot.original.time if audio is not None else None
             self._sink.write(replace(shot.composed, time=at - self._begun, index=self._number), heard)
         except Exception as error:
+            logger.warning("Instant replay lost its frames", exc_info=True)
             self._forget(error)
             return
         self._number += 1
@@ -147,6 +151,7 @@ class Replay:
                 path = self._free_path(where)
                 self._sink.save(path)
             except Exception as error:
+                logger.exception("Saving the replay failed")
                 self._on_saved(None, in_words("Saving the last seconds", error))
             else:
                 self._on_saved(path, None)

@@ -1,9 +1,12 @@
 """What stages of a pipeline are made of: channels that block, and threads that can be stopped."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -88,6 +91,7 @@ class Worker:
         except Cancelled:
             pass
         except Exception as error:
+            logger.debug("%s ended with an error", self.name, exc_info=True)  # the caller raises it again
             self.error = error
             self._on_error()
 

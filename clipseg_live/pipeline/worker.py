@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from clipseg_live.core import logs
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.live import PromptSet, Result, WorkerState, WorkerStatus
 from clipseg_live.core.ports import Maps
@@ -227,6 +228,8 @@ class InferenceWorker:
         elif kind == "unloadable":
             problem, still_runs = values
             self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
+        elif kind == "log":
+            logs.handle(values[0])
         elif kind == "notice":
             self._on_notice(values[0])
         elif kind == "refused":

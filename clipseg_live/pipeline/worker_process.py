@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core import logs
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.gate import Sample, is_unchanged, sample
@@ -96,6 +97,7 @@ class _Worker:
         self._frame_left = False
 
     def run(self) -> None:
+        logs.start_child(lambda record: self._send("log", record))
         threading.Thread(target=self._receive, name="receive", daemon=True).start()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
         try:
