@@ -25,16 +25,17 @@ HEAD = """\
 
 {summary}
 
-Every command tells its options with `--help`; this page is written from the same definitions
+Every command lists its options with `--help`; this page is written from the same definitions
 (`python scripts/make_docs.py`).
 
 | command | what it does |
 |---|---|
 {commands}
 
-An error ends in one sentence on standard error, with exit code 2 where the command was given wrongly and 1 where it did
-not work. Ctrl-C ends every command; what was begun is finished or removed. With `CLIPSEG_LIVE_DEBUG=1` an error shows
-its traceback. An option for each prompt is repeated: `-p hair -p mug --threshold 0.4 --threshold 0.6`.
+An error ends in one sentence on standard error, with exit code 2 for wrong usage and 1 for a failure. Ctrl-C ends every
+command; what was begun is finished or removed. The log file has the traceback: `clipseg-live doctor` names the file and
+shows its last lines. `--log-level debug` or `CLIPSEG_LIVE_DEBUG=1` shows records on standard error. An option for each
+prompt is repeated: `-p hair -p mug --threshold 0.4 --threshold 0.6`.
 """
 
 

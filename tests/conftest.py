@@ -3,6 +3,7 @@
 import multiprocessing
 import multiprocessing.resource_tracker
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,8 @@ from hypothesis import settings
 settings.register_profile("a busy machine", deadline=None)
 settings.load_profile("a busy machine")
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+_state = tempfile.TemporaryDirectory(prefix="clipseg-live-tests-")  # removed when the process ends
+os.environ["XDG_STATE_HOME"] = _state.name  # the log of commands that tests start
 
 _PATIENCE = 5.0
 

@@ -1,5 +1,6 @@
 """Builds a runnable session out of settings: the only place that knows every concrete class."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -18,6 +19,7 @@ from clipseg_live.core.mattes import Label, MatteRequest
 from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.settings import DataFormat, EngineSettings
+from clipseg_live.core.settings_log import loggable
 from clipseg_live.demo.source import PREFIX, DemoSource
 from clipseg_live.model import loading
 from clipseg_live.pipeline.export import Export, ExportResult, Progress
@@ -29,6 +31,8 @@ from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
 from clipseg_live.video.masks import open_mask_sink
 from clipseg_live.video.sinks import StillWriter, VideoWriter, open_sink
 from clipseg_live.video.sources import open_source
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from clipseg_live.model.segmenter import Segmenter
@@ -118,6 +122,7 @@ def run_export(
     Raises the errors of core: UsageError for what cannot be, Failure for what did not work.
     """
     settings = request.settings
+    logger.info("Export settings: %s", loggable(settings))
     prompts = check_settings(request)
     source = open_named_source(request.source, settings.start, settings.end)
     if request.framing != Framing():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from clipseg_live.core import logs
+
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class Report:
     cameras: "tuple[FoundCamera, ...] | Problem"
     caches: tuple[Folder, ...] | Problem
     faster: tuple[str, ...] | Problem
+    log: tuple[str, ...]
 
 
 def doctor(
@@ -107,6 +110,7 @@ def examine(device: str, say: Callable[[str], None]) -> Report:
             logger.warning("Checking %s failed", what, exc_info=True)
             return Problem(" ".join(str(error).split()) or type(error).__name__)
 
+    log = tuple(logs.recent_lines())  # before the checks add to it
     versions = attempt("versions", _versions)
     codecs = attempt("codecs", _codecs)
     cameras = attempt("cameras", _cameras)
@@ -115,7 +119,7 @@ def examine(device: str, say: Callable[[str], None]) -> Report:
     speed = attempt("speed", lambda: _speed(devices))
     precision = attempt("precision", lambda: _precision(device))
     faster = attempt("advice", lambda: _advice(devices, speed, precision))
-    return Report(versions, devices, precision, speed, codecs, cameras, caches, faster)
+    return Report(versions, devices, precision, speed, codecs, cameras, caches, faster, log)
 
 
 def _versions() -> Versions:
@@ -205,6 +209,7 @@ def show(report: Report, console: "Console") -> None:
         ("Cameras", report.cameras, _camera_lines),
         ("Caches", report.caches, _cache_lines),
         ("What would make this machine faster", report.faster, _advice_lines),
+        (f"The last lines of the log ({logs.log_file() or 'none'})", report.log, _log_lines),
     )
     for index, (title, found, lines_of) in enumerate(sections):
         if index:
@@ -290,6 +295,12 @@ def _cache_lines(found: tuple[Folder, ...]) -> "list[RenderableType]":
 
 def _advice_lines(found: tuple[str, ...]) -> "list[RenderableType]":
     return [_sentence(text) for text in found] or [_sentence("Nothing that these checks could see.", "dim")]
+
+
+def _log_lines(found: tuple[str, ...]) -> "list[RenderableType]":
+    from rich.text import Text
+
+    return [Text(f"  {line}", style="dim") for line in found] or [_sentence("It is empty.", "dim")]
 
 
 def _line(label: str, value: str, style: str = "") -> "RenderableType":

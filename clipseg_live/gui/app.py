@@ -1,5 +1,6 @@
 """Starts the window. Nothing heavy is imported here: the window is up before the model's libraries are."""
 
+import logging
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, qVersion
 from PySide6.QtWidgets import QApplication, QWidget
 
 from clipseg_live.core.addresses import SourceName
@@ -17,9 +18,12 @@ from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import preferences, theme
 from clipseg_live.gui.bridge import Bridge
 from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.qt_log import qt_messages_logged
 from clipseg_live.gui.services import Services, real_services
 from clipseg_live.gui.state import Store
 from clipseg_live.gui.window_body import MakePanels
+
+logger = logging.getLogger(__name__)
 
 FIRST_SOURCE = "camera:0"
 
@@ -49,6 +53,19 @@ def run(
     path: of the preferences, None for the usual place. Raises UsageError for impossible settings, and Failure where
     something had to be left behind at the end.
     """
+    with qt_messages_logged():
+        return _run(settings, source, prompts, model, make_session, services, path)
+
+
+def _run(
+    settings: LiveSettings | None,
+    source: str | None,
+    prompts: Sequence[str],
+    model: str | None,
+    make_session: MakeSession | None,
+    services: Services | None,
+    path: Path | None,
+) -> int:
     app = application()
     path = path or preferences.preferences_path()
     kept, problem = preferences.load(path)
@@ -83,6 +100,7 @@ def application() -> QApplication:
     os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)  # OpenCV points it to plugins of its own
     running = QCoreApplication.instance()
     app = running if isinstance(running, QApplication) else QApplication(sys.argv[:1])
+    logger.info("Qt %s on %s", qVersion(), app.platformName())
     app.setApplicationName("clipseg-live")
     app.setApplicationDisplayName("clipseg-live")
     app.setDesktopFileName("clipseg-live")

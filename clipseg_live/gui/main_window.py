@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QStatusTipEvent
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QKeyEvent, QStatusTipEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
+from clipseg_live.core import logs
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.live import Message, SourceSpec, SourceState
 from clipseg_live.core.ports import LiveSession
@@ -185,6 +186,7 @@ class MainWindow(QMainWindow):
                 "full_screen": self._full_screen, "zoom_in": lambda: view.zoom_by(1.25),
                 "zoom_out": lambda: view.zoom_by(0.8), "fit": view.reset_view,
                 "statistics": self.status_line.details_button.toggle, "diagnostics": self._copy_diagnostics,
+                "log_folder": self._open_log_folder,
                 "restart": self._session.restart_worker, "help": lambda: ShortcutsDialog(self).show(),
                 "quit": self.close,
             },
@@ -195,7 +197,7 @@ class MainWindow(QMainWindow):
         for names in (
             ("undo", "redo"), ("open_session", "save_session"),
             ("recording_options", "replay", "virtual_camera", "virtual_camera_options", "folder", "show_folder"),
-            ("statistics", "diagnostics", "restart"), ("full_screen", "help", "quit"),
+            ("statistics", "diagnostics", "log_folder", "restart"), ("full_screen", "help", "quit"),
         ):  # fmt: skip
             for name in names:
                 menu.addAction(self.actions_by_name[name])
@@ -265,8 +267,16 @@ class MainWindow(QMainWindow):
             self.show_source(self._spec.model_copy(update={"controls": (*kept, (name, value))}))
 
     def _copy_diagnostics(self) -> None:
-        QGuiApplication.clipboard().setText(diagnostics(self._session.status(), self._store.settings))
+        text = diagnostics(self._session.status(), self._store.settings)
+        QGuiApplication.clipboard().setText("\n".join((text, "log:", *logs.recent_lines())))
         self.say(Message("diagnostics", self.tr("The diagnostics are on the clipboard.")))
+
+    def _open_log_folder(self) -> None:
+        file = logs.log_file()
+        if file is None:
+            self.say(Message("diagnostics", self.tr("There is no log file: its folder cannot be written."), "warning"))
+        elif not QDesktopServices.openUrl(QUrl.fromLocalFile(str(file.parent))):
+            self.say(Message("diagnostics", self.tr("The log is {0}").format(file)))
 
     def _full_screen(self) -> None:
         """Only the picture, or everything again."""

@@ -1,10 +1,14 @@
 """Messages: one calm card for each topic over the foot of the picture; they never take the focus."""
 
+import logging
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from clipseg_live.core.live import Message
 from clipseg_live.gui import icons, theme
+
+logger = logging.getLogger(__name__)
 
 INFO_SECONDS = 6.0
 _ICONS = {"info": ("info", theme.ACCENT), "warning": ("warning", theme.WARNING), "error": ("error", theme.DANGER)}
@@ -43,6 +47,8 @@ class Messages(QWidget):
         self.take_back(message.topic)
         if not message.text:
             return
+        logger.info("Shown: %s message about %s", message.level, message.topic)
+        logger.debug("Its text: %s", message.text)
         card = _Card(message, action, self)
         card.closed.connect(lambda: self.take_back(message.topic))
         card.acted.connect(lambda: self.action.emit(message.topic))

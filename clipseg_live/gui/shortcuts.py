@@ -96,6 +96,7 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut("fit", ("Ctrl+0",), QT_TRANSLATE_NOOP("Shortcuts", "Fit the picture"), _VIEW),
     Shortcut("statistics", ("F8",), QT_TRANSLATE_NOOP("Shortcuts", "Statistics"), _VIEW, "chart"),
     Shortcut("diagnostics", (), QT_TRANSLATE_NOOP("Shortcuts", "Copy diagnostics"), _VIEW, "clipboard"),
+    Shortcut("log_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open the log folder"), _VIEW, "folder"),
     Shortcut("restart", (), QT_TRANSLATE_NOOP("Shortcuts", "Restart the segmentation"), _VIEW, "refresh"),
     Shortcut("help", ("F1",), QT_TRANSLATE_NOOP("Shortcuts", "Keys"), _VIEW, "keyboard"),
     Shortcut("quit", ("Ctrl+Q",), QT_TRANSLATE_NOOP("Shortcuts", "Quit"), _VIEW),

@@ -25,6 +25,7 @@ from clipseg_live.core.ports import Matting, PictureOutput
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.safe_picture import may_be_shown
+from clipseg_live.core.settings_log import SettingsLog
 from clipseg_live.core.states import SESSION, Machine, SessionState
 from clipseg_live.core.virtual_camera import USUAL_RATE, CameraFormat, CameraSettings
 from clipseg_live.pipeline.camera_output import VirtualCameras
@@ -63,6 +64,7 @@ class Session:
         self.on_picture: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda message: None
         self._settings = settings
+        self._settings_log = SettingsLog(logger)
         self._machine = Machine(SessionState.NEW, SESSION)
         self._lock = threading.Lock()
         self._prompts: dict[Hashable, Prompt | None] = {}
@@ -95,6 +97,7 @@ class Session:
     def start(self) -> None:
         """Start the threads and the worker; a source is opened by ``open``."""
         self._machine.to(SessionState.RUNNING)
+        self._settings_log.put(self._settings)
         self._capture.set_framing(self._settings.framing)
         self._composing.start()
         self._worker.set_prompts(self._prompt_set)
@@ -104,6 +107,7 @@ class Session:
         """The one way in for settings: what did not change is left alone."""
         with self._lock:
             before, self._settings = self._settings, settings
+            self._settings_log.put(settings)
             if settings.rows != before.rows:
                 self._edit_prompts(settings)
         if settings.engine != before.engine:
@@ -122,6 +126,8 @@ class Session:
         return self._picture
 
     def status(self) -> SessionStatus:
+        with self._lock:
+            self._settings_log.flush()
         return SessionStatus(
             source=self._capture.status,
             worker=self._worker.status,

@@ -1,12 +1,13 @@
 """The whole window on a session without devices: what a person does, and what the session is asked."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QRectF, Qt, QTimer
+from PySide6.QtCore import QPoint, QRectF, Qt, QTimer, QUrl
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.core import logs
 from clipseg_live.core.effects import Blur, Heatmap, Raw
 from clipseg_live.core.live import (
     Framing,
@@ -34,7 +36,7 @@ from clipseg_live.core.live import (
 )
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.session_file import load_session, save_session
-from clipseg_live.gui import preferences
+from clipseg_live.gui import main_window, preferences
 from clipseg_live.gui.camera_dialog import CameraDialog
 from clipseg_live.gui.drawing_on import cut_out
 from clipseg_live.gui.main_window import MainWindow
@@ -421,6 +423,37 @@ def test_diagnostics_are_copied(window: MainWindow, session: FakeSession, qtbot:
     key(qtbot, window, "statistics")
     qtbot.mouseClick(window.stats.copy_button, LEFT)
     assert "412 skipped" in QGuiApplication.clipboard().text()
+
+
+def test_diagnostics_hold_the_last_lines_of_the_log(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    with logs.installed(tmp_path / "log"):
+        for number in range(300):
+            logging.getLogger("clipseg_live.test").info("line %d.", number)
+        key(qtbot, window, "statistics")
+        qtbot.mouseClick(window.stats.copy_button, LEFT)
+    text = QGuiApplication.clipboard().text()
+    assert "line 299." in text and "line 120." in text and "line 50." not in text
+
+
+def test_the_menu_opens_the_log_folder(window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    class Desktop:
+        @staticmethod
+        def openUrl(url: QUrl) -> bool:
+            opened.append(Path(url.toLocalFile()))
+            return len(opened) == 1
+
+    monkeypatch.setattr(main_window, "QDesktopServices", Desktop)
+    action = window.actions_by_name["log_folder"]
+    assert action in window.body.menu_button.menu().actions()
+    with logs.installed(tmp_path / "log"):
+        action.trigger()
+        assert opened == [tmp_path / "log"] and window.messages.texts() == []
+        action.trigger()  # a desktop that cannot open it: the path is shown
+        assert window.messages.texts() == [f"The log is {tmp_path / 'log' / logs.FILE_NAME}"]
+    action.trigger()
+    assert "no log file" in window.messages.texts()[-1]
 
 
 # dialogs and files

@@ -22,7 +22,7 @@ DEVICES = model_probe.Devices(CPU, (), "CPU", (), "cpu", None)
 GPU = model_probe.Gpu("cuda:0", "NVIDIA Something", 24_000_000_000, 20_000_000_000)
 SPEED = model_probe.MatrixSpeed(10.0, 2.5, None)
 BFLOAT16 = model_probe.Precision("bfloat16", "cpu", None, 0.0125, 0.0011, 20.0, 40.0)
-SECTIONS = {"versions", "devices", "precision", "matrix_speed", "codecs", "cameras", "caches", "faster"}
+SECTIONS = {"versions", "devices", "precision", "matrix_speed", "codecs", "cameras", "caches", "faster", "log"}
 
 
 @pytest.fixture(autouse=True)

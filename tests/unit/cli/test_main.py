@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from clipseg_live import __version__
 from clipseg_live.cli import main
+from clipseg_live.core import logs
 from clipseg_live.core.errors import Failure, UsageError
 
 HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "PIL", "huggingface_hub")
@@ -39,8 +41,8 @@ def test_nothing_heavy_is_imported_for_help() -> None:
         (
             RuntimeError("a\nb"),
             1,
-            "clipseg-live: Something unexpected went wrong (RuntimeError: a b); "
-            "set CLIPSEG_LIVE_DEBUG=1 to see where.\n",
+            "clipseg-live: Something unexpected went wrong (RuntimeError: a b). "
+            "The log has the details: run it again with --log-level debug\n",
         ),
     ],
 )
@@ -59,14 +61,29 @@ def test_every_error_is_one_sentence(
     assert capsys.readouterr().err == sentence
 
 
-def test_the_traceback_is_there_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: object, **options: object) -> None:
-        raise Failure("Broken.")
+@pytest.mark.parametrize("how", ["CLIPSEG_LIVE_DEBUG", "--log-level"])
+def test_the_traceback_is_shown_on_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, how: str
+) -> None:
+    arguments = ["export", "missing.mp4", "-p", "a cup", "-o", "x.mp4"]
+    if how == "CLIPSEG_LIVE_DEBUG":
+        monkeypatch.setenv(how, "1")
+    else:
+        monkeypatch.delenv("CLIPSEG_LIVE_DEBUG", raising=False)
+        arguments = [how, "debug", *arguments]
+    monkeypatch.chdir(tmp_path)
+    with logs.installed(tmp_path / "log"):
+        assert main.run(arguments) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and error.endswith("clipseg-live: There is no file missing.mp4.\n")
 
-    monkeypatch.setattr(main, "app", fail)
-    monkeypatch.setenv("CLIPSEG_LIVE_DEBUG", "1")
-    with pytest.raises(Failure):
-        main.run(["models"])
+
+@pytest.mark.parametrize("command", main.COMMANDS)
+def test_every_command_takes_a_log_level(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([command, "--help"]) == 0
+    assert "--log-level LEVEL" in capsys.readouterr().out
+    assert main.run([command, "--log-level", "loud"]) == 2
+    assert capsys.readouterr().err == "clipseg-live: 'loud' is not a log level: use debug, info, warning, error.\n"
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["export", "x.mp4", "-o"], ["bench", "--rounds", "0"]])
