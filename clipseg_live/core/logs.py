@@ -10,11 +10,8 @@ Below the debug level a log holds no credentials, prompts or file paths, so that
 import faulthandler
 import logging
 import os
-import re
 import sys
 import threading
-import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.log_format import BodyFormatter, LogFormatter, RateLimit
 
 logger = logging.getLogger(__name__)
 
@@ -38,69 +35,6 @@ _DEBUG_VARIABLE = "CLIPSEG_LIVE_DEBUG"
 _CRASH_VARIABLE = "CLIPSEG_LIVE_CRASH_FILE"
 _PACKAGE = "clipseg_live"
 _FILE_BYTES, _FILES = 1_000_000, 3
-_FULL_RECORDS, _WINDOW_SECONDS = 3, 60.0
-"""Records of one cause that are written in a window; more are counted."""
-_MOST_CAUSES = 500
-_PATH = re.compile(r"(?<![\w:/.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"<>|:*?/\\,;()]+[/\\])*[^\s'\"<>|:*?/\\,;()]*")
-_QUOTED_PATH = re.compile(r"(['\"])[^'\"\n]*(?:[/\\][^'\"\n]*|\.\w{1,5})\1")
-_SOURCE_LINE = re.compile(r'^\s+File "')
-_HIDDEN_PATH = "<path>"
-
-
-class LogFormatter(logging.Formatter):
-    """One line a record, then its traceback; private details only at the debug level.
-
-    Credentials in addresses are masked at every level. Unless ``details`` is set, messages of errors that are written
-    for users are left out (they quote prompts and file names), and file paths are masked.
-    """
-
-    def __init__(self, details: bool = False) -> None:
-        super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s [%(thread_name)s] %(message)s", "%F %T")
-        self.details = details
-
-    def format(self, record: logging.LogRecord) -> str:
-        record.thread_name = self._thread_name(record)
-        record.exc_text = None  # another formatter may have cached it with other details
-        text = super().format(record)
-        suppressed = getattr(record, "suppressed", 0)
-        if suppressed:
-            first, newline, rest = text.partition("\n")
-            text = f"{first} ({suppressed} similar records were suppressed){newline}{rest}"
-        return _redacted(text)
-
-    def formatException(self, ei: Any) -> str:
-        text = "".join(traceback.format_exception(*ei)).rstrip("\n")
-        if self.details:
-            return text
-        for error in _chain(ei[1]):
-            text = text.replace(str(error) or "\0", _public_message(error))
-        return "\n".join(line if _SOURCE_LINE.match(line) else _without_paths(line) for line in text.split("\n"))
-
-    def _thread_name(self, record: logging.LogRecord) -> str:
-        name = (record.threadName or "").removeprefix("clipseg-live ")
-        process = "" if record.processName in (None, "MainProcess") else f"{record.processName}/"
-        return process + (name if self.details else name.split(" ")[0])
-
-
-class _RateLimit:
-    """Counts records by cause (logger, message, exception type and line) and suppresses repetitions."""
-
-    def __init__(self) -> None:
-        self._causes: dict[tuple[object, ...], tuple[float, int]] = {}
-
-    def admits(self, record: logging.LogRecord) -> bool:
-        """Return whether to write a record; sets ``suppressed`` on the first one after a pause."""
-        if record.levelno < logging.WARNING:
-            return True
-        cause, now = _cause(record), time.monotonic()
-        begun, count = self._causes.get(cause, (now, 0))
-        if now - begun > _WINDOW_SECONDS:
-            record.suppressed = max(count - _FULL_RECORDS, 0)
-            begun, count = now, 0
-        if len(self._causes) >= _MOST_CAUSES and cause not in self._causes:
-            self._causes.clear()
-        self._causes[cause] = begun, count + 1
-        return count < _FULL_RECORDS
 
 
 class _File(RotatingFileHandler):
@@ -160,7 +94,7 @@ class _Handlers(logging.Handler):
         self.errors = _ErrorStream()
         self.shows_errors = False
         self.lines: deque[str] = deque(maxlen=RECENT_LINES)
-        self._limit = _RateLimit()
+        self._limit = RateLimit()
         self.set_details(False)
 
     def set_details(self, details: bool) -> None:
@@ -187,9 +121,16 @@ class _Handlers(logging.Handler):
         super().close()
 
 
+def _write_error(sentence: str) -> None:
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"clipseg-live: {sentence}\n")
+
+
 _handlers: _Handlers | None = None
+_tell: Callable[[str], None] = _write_error
 _reported: set[type[BaseException]] = set()
-"""Uncaught exceptions that were reported on standard error."""
+"""Types of uncaught exceptions that were reported to the user."""
 
 
 @contextmanager
@@ -227,6 +168,18 @@ def installed(folder: Path | None) -> Iterator[None]:
         handlers.close()
 
 
+@contextmanager
+def uncaught_shown(tell: Callable[[str], None]) -> Iterator[None]:
+    """Report uncaught exceptions through ``tell``, called from any thread, instead of on standard error."""
+    global _tell
+    before, _tell = _tell, tell
+    _reported.clear()
+    try:
+        yield
+    finally:
+        _tell = before
+
+
 def set_level(name: str | None) -> None:
     """Choose what is logged by this process and the processes that it starts from now on.
 
@@ -253,7 +206,7 @@ def start_child(send: Callable[[logging.LogRecord], None]) -> None:
     """Log in a child process as its parent does. ``send`` must be callable from any thread and must not log."""
     level = logging.getLevelName(os.environ.get(_LEVEL_VARIABLE, "debug" if _debug() else "info").upper())
     handler = _Sender(send)
-    handler.setFormatter(_BodyFormatter(level <= logging.DEBUG))
+    handler.setFormatter(BodyFormatter(level <= logging.DEBUG))
     logging.getLogger().addHandler(handler)
     logging.getLogger(_PACKAGE).setLevel(level)
     logging.captureWarnings(True)
@@ -315,15 +268,6 @@ class _Sender(QueueHandler):
         """Ignore a record that cannot be sent."""
 
 
-class _BodyFormatter(LogFormatter):
-    """Formats message and traceback only; the parent adds the rest."""
-
-    def __init__(self, details: bool) -> None:
-        super().__init__(details)
-        self._style = logging.PercentStyle("%(message)s")
-        self._fmt = self._style._fmt
-
-
 @contextmanager
 def _crashes_into(path: Path | None) -> Iterator[None]:
     """Let ``faulthandler`` write to a file while the context lasts."""
@@ -352,10 +296,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
         sys.__excepthook__(kind, error, trace)
         return
     logger.critical("Uncaught exception", exc_info=(kind, error, trace))
-    if kind not in _reported and sys.stderr is not None:
-        _reported.add(kind)
-        with suppress(OSError, ValueError):
-            sys.stderr.write(f"clipseg-live: Unexpected {kind.__name__}; see the log: {log_file() or '-'}\n")
+    _tell_user(kind)
 
 
 def _log_thread(arguments: Any) -> None:
@@ -364,6 +305,15 @@ def _log_thread(arguments: Any) -> None:
     logger.critical(
         "Uncaught exception in a thread", exc_info=(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
     )
+    _tell_user(arguments.exc_type)
+
+
+def _tell_user(kind: type[BaseException]) -> None:
+    """Report an uncaught exception, once per type: it may be raised again with every frame."""
+    if kind in _reported:
+        return
+    _reported.add(kind)
+    _tell(f"An unexpected error occurred ({kind.__name__}). The log has the details: {log_file() or 'no file'}")
 
 
 def _log_unraisable(unraisable: Any) -> None:
@@ -372,44 +322,3 @@ def _log_unraisable(unraisable: Any) -> None:
         type(unraisable.object).__name__,
         exc_info=(unraisable.exc_type, unraisable.exc_value, unraisable.exc_traceback),
     )
-
-
-def _cause(record: logging.LogRecord) -> tuple[object, ...]:
-    error = record.exc_info[1] if record.exc_info else None
-    last = traceback.extract_tb(error.__traceback__)[-1:] if error is not None else []
-    where = (last[0].filename, last[0].lineno) if last else ()
-    return record.name, record.levelno, str(record.msg), type(error), where
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and all that led to it."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        error = waiting.pop()
-        if error is None or id(error) in seen:
-            continue
-        seen.add(id(error))
-        yield error
-        waiting += [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
-
-
-def _public_message(error: BaseException) -> str:
-    """Return what may be logged of an exception's message below the debug level."""
-    if isinstance(error, ClipsegLiveError):
-        return "(message shown to the user)"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"[Errno {error.errno}] {error.strerror}"
-    return str(error)
-
-
-def _without_paths(text: str) -> str:
-    return _PATH.sub(_HIDDEN_PATH, _QUOTED_PATH.sub(_HIDDEN_PATH, text))
-
-
-def _redacted(text: str) -> str:
-    if ":" not in text and "=" not in text:
-        return text
-    from clipseg_live.core.addresses import redact  # here: it imports pydantic
-
-    return redact(text)

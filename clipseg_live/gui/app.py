@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QCoreApplication, qVersion
 from PySide6.QtWidgets import QApplication, QWidget
 
+from clipseg_live.core import logs
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.live import LiveSettings, Message, SourceSpec
@@ -85,7 +86,8 @@ def _run(
             window.say(Message("preferences", problem, "warning"))
         window.show()
         _close_on_signals(window)
-        code = app.exec()
+        with logs.uncaught_shown(lambda text: session.on_message(Message("unexpected", text, "error"))):
+            code = app.exec()
     finally:
         if window is not None:
             window.shut_down()

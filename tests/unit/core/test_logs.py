@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from clipseg_live.core import logs
+from clipseg_live.core import log_format, logs
 from clipseg_live.core.errors import Failure, SourceError
 from clipseg_live.core.live import LiveSettings, PromptRow
 from clipseg_live.core.settings import EngineSettings
@@ -48,6 +49,12 @@ def test_a_record_has_time_level_logger_thread_and_traceback(folder: Path) -> No
     assert "secret" not in text
 
 
+def _invalid(values: object) -> ValidationError:
+    with pytest.raises(ValidationError) as found:
+        LiveSettings.model_validate(values)
+    return found.value
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -59,8 +66,9 @@ def test_a_record_has_time_level_logger_thread_and_traceback(folder: Path) -> No
         ValueError(r"cannot read C:\Users\me\zebra.mp4"),
         OSError("cannot identify image file 'zebra.png'"),
         ValueError("http://user:zebra@host/stream failed"),
+        _invalid({"rows": [{"id": "zebra", "text": "zebra" * 300}]}),
     ],
-    ids=repr,
+    ids=lambda error: type(error).__name__,
 )
 def test_private_details_are_logged_at_debug_level_only(folder: Path, error: Exception) -> None:
     try:
@@ -79,7 +87,7 @@ def test_private_details_are_logged_at_debug_level_only(folder: Path, error: Exc
 
 def test_repeated_causes_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(logs.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(log_format.time, "monotonic", lambda: clock[0])
     for _ in range(100):
         fail(KeyError("a"))
     log.warning("Something else")
@@ -118,6 +126,23 @@ def test_uncaught_exceptions_of_threads_are_logged(folder: Path) -> None:
     assert "nobody catches it" in written(folder)
 
 
+def test_uncaught_exceptions_are_shown_once_per_type(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[str] = []
+
+    def broken() -> None:
+        raise LookupError("again and again")
+
+    with logs.uncaught_shown(shown.append):
+        for _ in range(3):
+            thread = threading.Thread(target=broken)
+            thread.start()
+            thread.join()
+    assert shown == [f"An unexpected error occurred (LookupError). The log has the details: {folder / logs.FILE_NAME}"]
+    assert capsys.readouterr().err == ""
+    sys.excepthook(ZeroDivisionError, ZeroDivisionError(), None)
+    assert "unexpected error occurred (ZeroDivisionError)" in capsys.readouterr().err
+
+
 def test_recent_lines_reach_into_the_rotated_file(folder: Path) -> None:
     for number in range(30):
         log.info("%d %s", number, "x" * 60_000)
@@ -149,7 +174,7 @@ def test_two_processes_share_a_file_while_it_rotates(tmp_path: Path) -> None:
     code = """
 import logging, sys
 from pathlib import Path
-from clipseg_live.core import logs
+from clipseg_live.core import log_format, logs
 
 with logs.installed(Path(sys.argv[1])):
     for number in range(150):
