@@ -15,6 +15,7 @@ _MOST_CAUSES = 500
 _PATH = re.compile(r"(?<![\w:/.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"<>|:*?/\\,;()]+[/\\])*[^\s'\"<>|:*?/\\,;()]*")
 _QUOTED_PATH = re.compile(r"(['\"])[^'\"\n]*(?:[/\\][^'\"\n]*|\.\w{1,5})\1")
 _SOURCE_LINE = re.compile(r'^\s+File "')
+_TIME = "%Y-%m-%d %H:%M:%S"
 _HIDDEN_PATH = "<path>"
 
 

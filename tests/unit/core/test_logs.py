@@ -82,7 +82,7 @@ def test_private_details_are_logged_at_debug_level_only(folder: Path, error: Exc
     assert type(error).__name__ in written(folder)
     logs.set_level("debug")
     fail(error)
-    assert ("zebra" in written(folder)) is ("http" not in str(error))  # credentials stay masked
+    assert ("zebra" in written(folder)) is ("user:zebra" not in str(error))  # credentials stay masked
 
 
 def test_repeated_causes_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
