@@ -19,7 +19,8 @@ def make_engine(
     """
     from clipseg_live.model import loading
     from clipseg_live.model.devices import leave_a_core
-    from clipseg_live.model.segmenter import Segmenter, check_options
+    from clipseg_live.model.driver import DriverSegmenter
+    from clipseg_live.model.segmenter import check_options
 
     leave_a_core()
     check_options(settings.device, settings.dtype, settings.fit)
@@ -33,6 +34,6 @@ def make_engine(
             f"The model {settings.model} is not on this machine and could not be downloaded: check the network. Until "
             f"then the small model {SHAPES} runs; it knows coloured shapes on drawn scenes only."
         )
-        return Segmenter.load(SHAPES, **{**values, "size": None})
+        return DriverSegmenter.load(SHAPES, **{**values, "size": None})
     on_progress(f"Loading {files.name}")
-    return Segmenter.load(files, **values)
+    return DriverSegmenter.load(files, **values)

@@ -100,9 +100,9 @@ def find_model(settings: EngineSettings) -> loading.ModelFiles:
 
 def load_engine(files: loading.ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
     """The engine that is asked for, with the prompts encoded. Raises UsageError for what cannot be, ModelError."""
-    from clipseg_live.model.segmenter import Segmenter
+    from clipseg_live.model.driver import DriverSegmenter
 
-    engine = Segmenter.load(files, **settings.model_dump(exclude={"model"}))
+    engine = DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))
     engine.encode(prompts)
     return engine
 

@@ -9,7 +9,7 @@ from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings, PromptStyle
-from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.model.driver import DriverSegmenter
 from clipseg_live.pipeline.streaming import Stream
 
 
@@ -39,7 +39,7 @@ def stream(
     asked = [Prompt.text(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
     if not asked:
         asked = [prompt for row in chosen.shown() if (prompt := row.prompt) is not None]
-    segmenter = Segmenter.load(**engine.model_dump())
+    segmenter = DriverSegmenter.load(**engine.model_dump())
     segmenter.encode(asked)
     return Stream(
         spec,

@@ -30,3 +30,10 @@ class SinkError(Failure):
 
 class ModelError(Failure):
     """A model could not be found, loaded or run."""
+
+
+class NoPrediction(ModelError):
+    """The model's output is not finite (NaN or infinity), so there are no probability maps for this frame.
+
+    Privacy effects must hide the whole frame then.
+    """

@@ -5,8 +5,9 @@ Four kinds, as CLIPSeg takes them: a text, an image, a conditional embedding, an
 """
 
 import hashlib
+import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -14,7 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clipseg_live.core.errors import Failure, UsageError
+from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
+
+logger = logging.getLogger(__name__)
+
+_LARGEST_VALUE = 10_000.0
+"""Largest magnitude in an embedding. Those of CLIP stay below 100; far larger ones overflow inside the model."""
+_MOST_VALUES = 65_536
+"""Longest embedding. CLIPSeg's have 512 values."""
 
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -138,9 +146,16 @@ class EmbeddingPrompt(Prompt):
             raise UsageError(f"A conditional embedding is one vector; this has the shape {np.shape(values)}.")
         if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
             raise UsageError(f"A conditional embedding holds real numbers, not {array.dtype}.")
-        array = _frozen(array.astype(np.float32))
+        if array.size > _MOST_VALUES:
+            raise UsageError(f"A conditional embedding has at most {_MOST_VALUES} values; this has {array.size}.")
         if not np.isfinite(array).all():
             raise UsageError("The conditional embedding holds NaN or infinite values: it was not written correctly.")
+        if np.abs(array.astype(np.float64)).max() > _LARGEST_VALUE:
+            raise UsageError(
+                f"The conditional embedding holds values beyond {_LARGEST_VALUE:.0f}, which no model gives: it was not "
+                "written correctly."
+            )
+        array = _frozen(array.astype(np.float32))
         _set(self, label=label, values=array)
         _set(self, key=_digest(b"embedding", array.tobytes()))
 
@@ -222,15 +237,44 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
     if suffix not in (".npy", ".safetensors"):
         raise UsageError(f"{path.name} is not an embedding: a .npy or .safetensors file is needed.")
     try:
-        if suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        from safetensors.numpy import load_file
-
-        tensors = load_file(path)
-    except Exception as error:
+        shape, read = _opened_npy(path) if suffix == ".npy" else _opened_safetensors(path)
+        # The size is checked before anything is read: a header can claim terabytes.
+        if math.prod(shape) > _MOST_VALUES:
+            raise UsageError(
+                f"The embedding file {path.name} holds an array of the shape {shape}: an embedding is one vector of at "
+                f"most {_MOST_VALUES} values."
+            )
+        return read()
+    except ClipsegLiveError:
+        raise
+    except Exception as error:  # damaged files fail anywhere in the readers of NumPy and safetensors
+        logger.warning("An embedding file cannot be read", exc_info=True)
         raise Failure(
             f"The embedding file {path.name} cannot be read: it is damaged or not what its name says."
         ) from error
-    if len(tensors) != 1:
-        raise Failure(f"The embedding file {path.name} holds {len(tensors)} tensors; exactly one is needed.")
-    return next(iter(tensors.values()))
+
+
+def _opened_npy(path: Path) -> tuple[tuple[int, ...], Callable[[], NDArray[np.float32]]]:
+    """Return the shape of the array in a .npy file, and what reads it."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape = read_header(file)[0]
+    return shape, lambda: np.asarray(np.load(path, allow_pickle=False))
+
+
+def _opened_safetensors(path: Path) -> tuple[tuple[int, ...], Callable[[], NDArray[np.float32]]]:
+    """Return the shape of the only array in a .safetensors file, and what reads it."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())
+        if len(names) != 1:
+            raise Failure(f"The embedding file {path.name} holds {len(names)} tensors; exactly one is needed.")
+        shape = tuple(file.get_slice(names[0]).get_shape())
+
+    def read() -> NDArray[np.float32]:
+        with safe_open(path, framework="numpy") as file:
+            return np.asarray(file.get_tensor(names[0]))
+
+    return shape, read

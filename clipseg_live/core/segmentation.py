@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.errors import UsageError
+from clipseg_live.core.errors import NoPrediction, UsageError
 from clipseg_live.core.prompts import Prompt
 
 
@@ -39,9 +39,14 @@ class Segmentation:
         return _resize_axis(_resize_axis(self.probabilities, 1, height), 2, width)
 
     def masks(self, threshold: float = 0.5) -> NDArray[np.bool_]:
-        """Bool (prompts, height, width) at the frame's size: where the probability reaches ``threshold``."""
+        """Bool (prompts, height, width) at the frame's size: where the probability reaches ``threshold``.
+
+        Raises UsageError for a threshold outside 0..1, NoPrediction for maps that are not finite.
+        """
         if not 0.0 <= threshold <= 1.0:
             raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
+        if not np.isfinite(self.probabilities).all():
+            raise NoPrediction("The probability maps hold NaN or infinite values: they are no prediction.")
         masks: NDArray[np.bool_] = self.at() >= np.float32(threshold)
         return masks
 

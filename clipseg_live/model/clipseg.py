@@ -87,12 +87,12 @@ class ClipSeg:
         """Probability maps, chunk by chunk: each (prompts of the chunk, rows · scale, columns · scale).
 
         conditional: (prompts, embedding_size). chunk: prompts decoded together; None picks what the device's
-        memory is fast for.
+        memory is fast for. Values are NaN where the network's output is not finite.
         """
         rows, columns = features.grid
         size = chunk or self.chunk(rows * columns)
         for part in conditional.split(size):
-            yield self._logits(features, part).sigmoid_()
+            yield _as_probabilities(self._logits(features, part))
 
     def chunk(self, tokens: int) -> int:
         """Prompts to decode together, so that the largest intermediate of a chunk stays in cache on a CPU."""
@@ -130,6 +130,12 @@ class ClipSeg:
         for layer, reduced in zip(remaining, features.later, strict=True):
             output = _decoder_layer(layer, output + reduced, self._scratch)
         return self._upsampling(output[:, 1:], features.grid)
+
+
+def _as_probabilities(logits: Tensor) -> Tensor:
+    """Apply the sigmoid in place. The result is NaN where a logit is not finite; the sigmoid alone gives 0 or 1."""
+    nothing = logits * 0  # NaN for NaN and infinity
+    return logits.sigmoid_().add_(nothing)
 
 
 class _Upsampling:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from clipseg_live.core.settings import DEFAULT_MODEL
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
+
+logger = logging.getLogger(__name__)
 
 SHAPES = "shapes"
 
@@ -138,6 +141,7 @@ def check_folder(folder: Path, name: str) -> ModelFiles:
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
+        logger.warning("config.json cannot be read", exc_info=True)
         raise ModelError(f"The config.json in {folder} is damaged: fetch the model again.") from error
     if kind != "clipseg":
         raise ModelError(f"The model in {folder} is not a CLIPSeg model: its config.json says {kind!r}.")
@@ -151,27 +155,30 @@ def load(files: ModelFiles) -> LoadedModel:
     """Read the weights into transformers' own network. Raises ModelError for damaged or unfitting files."""
     from transformers import CLIPSegConfig, CLIPTokenizer
 
+    logger.debug("Reading the model %s", files.folder)
     try:
         config = CLIPSegConfig.from_pretrained(files.folder, local_files_only=True)
-        network = _build(config, _read_weights(files.weights))
+        network = _build(config, _read_weights(files.weights), files.weights)
     except ModelError:
         raise
-    except Exception as error:
+    except Exception as error:  # a damaged configuration fails anywhere in transformers and torch
+        logger.warning("The model's configuration cannot be used", exc_info=True)
         raise ModelError(
             f"The config.json in {files.folder} does not describe a CLIPSeg model that can be built: "
             f"{_first_line(error)}"
         ) from error
     try:
         tokenizer = CLIPTokenizer.from_pretrained(files.folder, local_files_only=True)
-    except Exception as error:
+    except Exception as error:  # the tokenizers' parser raises bare exceptions
+        logger.warning("The model's tokenizer cannot be read", exc_info=True)
         raise ModelError(
             f"The tokenizer in {files.folder} (vocab.json, merges.txt) is damaged: fetch the model again."
         ) from error
     return LoadedModel(files, network, tokenizer)
 
 
-def _build(config: Any, state: "dict[str, Tensor]") -> "CLIPSegForImageSegmentation":
-    """The network around the given weights, without first filling it with random ones."""
+def _build(config: Any, state: "dict[str, Tensor]", path: Path) -> "CLIPSegForImageSegmentation":
+    """The network around the given weights, without first filling it with random ones. path: their file."""
     import torch
     from transformers import CLIPSegForImageSegmentation
 
@@ -192,12 +199,27 @@ def _build(config: Any, state: "dict[str, Tensor]") -> "CLIPSegForImageSegmentat
     for name in unexpected:
         del state[name]
     state = {name: values.to(torch.float32) for name, values in state.items()}
+    _require_finite(state, path)
     network.load_state_dict(state, strict=True, assign=True)
     for embeddings in (network.clip.text_model.embeddings, network.clip.vision_model.embeddings):
         count = embeddings.position_embedding.weight.shape[0]
         embeddings.register_buffer("position_ids", torch.arange(count).expand(1, -1), persistent=False)
     network.eval().requires_grad_(False)
     return network
+
+
+def _require_finite(state: "dict[str, Tensor]", path: Path) -> None:
+    """Raise ModelError if a float32 weight is NaN or infinite.
+
+    A sum is the cheapest check: it is not finite if one of its terms is not. Only then are all values looked at,
+    because a sum of finite values can overflow.
+    """
+    for name, values in state.items():
+        if not values.sum().isfinite() and not values.isfinite().all():
+            raise ModelError(
+                f"The weights {path} hold NaN or infinite values (in {name}), so the model cannot predict anything: "
+                "fetch the model again."
+            )
 
 
 def _read_weights(path: Path) -> "dict[str, Tensor]":
@@ -211,18 +233,23 @@ def _read_weights(path: Path) -> "dict[str, Tensor]":
         if not all(isinstance(values, torch.Tensor) for values in state.values()):
             raise TypeError(path.name)
         return state
-    except Exception as error:
+    except Exception as error:  # damaged files fail anywhere in the readers of safetensors, zipfile and pickle
+        logger.warning("The weights cannot be read", exc_info=True)
         raise ModelError(f"The weights {path} are damaged or cut short: fetch the model again.") from error
 
 
 def _fetch(repository: str, download: bool, on_progress: Callable[[str], None] | None = None) -> Path:
     """The folder of a hub model: from the cache where it is whole, else from the network."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import errors, snapshot_download
 
+    # LocalEntryNotFoundError is an OSError, HFValidationError a ValueError. Versions before 2 lack some of the others.
+    names = ("EntryNotFoundError", "RevisionResolutionError", "CachedRepoTreeNotFoundError", "CorruptedCacheException")
+    not_cached = (OSError, ValueError, *(getattr(errors, name) for name in names if hasattr(errors, name)))
     for weights in _WEIGHTS:
         try:
             folder = Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], local_files_only=True))
-        except Exception:  # the hub's client has many words for "not in the cache"
+        except not_cached:
+            logger.debug("%s with %s is not in the hub's cache", repository, weights, exc_info=True)
             continue
         whole = all((folder / name).is_file() for name in (*_NEEDED, weights))
         if whole or not download:  # whoever wants no download is told what is missing
@@ -235,16 +262,15 @@ def _fetch(repository: str, download: bool, on_progress: Callable[[str], None] |
         return Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], tqdm_class=bar))
     except ModelError:
         raise
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise ModelError(f"The disk is full: the model {repository} could not be saved.") from error
-        raise _unreachable(repository) from error
     except Exception as error:  # the hub's client raises its transport's own errors
+        logger.warning("The model cannot be downloaded", exc_info=True)
         if getattr(getattr(error, "response", None), "status_code", None) in (401, 403, 404):
             raise ModelError(
                 f"The model hub gives {repository} to nobody, or not to you: if it needs an account, log in with "
                 "hf auth login; --model shapes needs no download."
             ) from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ModelError(f"The disk is full: the model {repository} could not be saved.") from error
         raise _unreachable(repository) from error
 
 

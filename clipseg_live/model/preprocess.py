@@ -49,7 +49,8 @@ class Preprocessing:
             if isinstance(size, dict):
                 size = size.get("height") or size.get("shortest_edge")
             mean, deviation = (tuple(float(v) for v in values[name]) for name in ("image_mean", "image_std"))
-            if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0 or int(size) < 1:
+            is_finite = all(map(math.isfinite, (*mean, *deviation)))
+            if len(mean) != 3 or len(deviation) != 3 or not is_finite or min(deviation) <= 0 or int(size) < 1:
                 raise ValueError(path.name)
             number = values.get("resample", 2)
             if number not in _RESAMPLING:

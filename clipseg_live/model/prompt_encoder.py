@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from clipseg_live.core.errors import UsageError
+from clipseg_live.core.errors import NoPrediction, UsageError
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, Prompt, TextPrompt
 from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing, prepare_image_prompt
@@ -33,6 +33,8 @@ class CacheStatistics:
 
 class PromptEncoder:
     """Encodes prompts for one model, with a bounded least-recently-used cache keyed by the prompts' content.
+
+    Not thread-safe: ``Segmenter`` calls it with its lock held.
 
     identity: tells models apart, so that embeddings of one are never taken for another's.
     """
@@ -67,7 +69,8 @@ class PromptEncoder:
     def encode(self, prompts: Sequence[Prompt]) -> Tensor:
         """(prompts, embedding_size), on the model's device and in its precision.
 
-        Raises UsageError for an embedding of another length than the model's.
+        Raises UsageError for an embedding of another length than the model's, NoPrediction for a prompt whose
+        embedding is not finite.
         """
         found: dict[str, Tensor] = {}
         missing: dict[str, Prompt] = {}
@@ -96,6 +99,8 @@ class PromptEncoder:
                 weights = torch.tensor([weight for _, weight in prompt.parts], device=self._network.device)
                 parts = self.encode([part for part, _ in prompt.parts])
                 encoded[prompt.key] = (weights.to(parts.dtype) @ parts).to(parts.dtype)
+        if encoded and not bool(torch.stack(list(encoded.values())).isfinite().all()):
+            raise NoPrediction(no_prediction(self._network.dtype))
         for key, embedding in encoded.items():
             self._cache[self._identity, key] = embedding
         while len(self._cache) > self._capacity:
@@ -149,6 +154,16 @@ class PromptEncoder:
                 f"The embedding {prompt.label!r} has {prompt.values.size} values; this model needs {size}."
             )
         return torch.from_numpy(np.array(prompt.values)).to(self._network.device, self._network.dtype)
+
+
+def no_prediction(dtype: torch.dtype) -> str:
+    """Return the sentence about output of the network that is not finite, with the remedy for its precision."""
+    name = str(dtype).removeprefix("torch.")
+    if dtype == torch.float32:
+        remedy = "its weights do not work; fetch the model again or use another one"
+    else:
+        remedy = f"the precision {name} is too small for it; use --dtype float32"
+    return f"The model gave no prediction (NaN or infinite values): {remedy}."
 
 
 def _shorten(sentence: str) -> str:

@@ -1,15 +1,18 @@
 """The engine around CLIPSeg: pictures and prompts in, probability maps out."""
 
 import copy
+import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.errors import ModelError, NoPrediction, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.segmentation import Segmentation
@@ -18,11 +21,17 @@ from clipseg_live.model import detail as details
 from clipseg_live.model import devices, loading
 from clipseg_live.model.clipseg import ClipSeg, Features
 from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, check_picture, place, resize
-from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder
+from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
+
+logger = logging.getLogger(__name__)
+
+_S = TypeVar("_S", bound="Segmenter")
 
 
 class Segmenter:
-    """CLIPSeg, ready to run: make one with ``Segmenter.load``. For one thread at a time.
+    """CLIPSeg, ready to run: make one with ``Segmenter.load``.
+
+    Threads can share one: calls run one after another, and each gets its own result in an array of its own.
 
     notices: sentences a person should read (a prompt that was cut, a precision that was not good enough).
     """
@@ -38,6 +47,9 @@ class Segmenter:
         detail: Detail = "off",
     ) -> None:
         place_on, precision = check_options(device, dtype, fit, detail)
+        # Guards the settings, all caches and the scratch memory of the network. It is reentrant because loading runs
+        # ``segment`` to compare precisions.
+        self._lock = threading.RLock()
         self.files = model.files
         self.tokenizer = model.tokenizer
         self.fit: Fit = fit
@@ -54,10 +66,14 @@ class Segmenter:
         if precision != torch.float32:
             self._lower_precision(model, precision)
         self.detail = detail
+        logger.info(
+            "Model ready: device=%s dtype=%s (asked for: %s) size=%d fit=%s detail=%s threads=%d",
+            self.device, self.dtype, dtype, self.size, self.fit, self.detail, torch.get_num_threads(),
+        )  # fmt: skip
 
     @classmethod
     def load(
-        cls,
+        cls: type[_S],
         model: str | loading.ModelFiles = DEFAULT_MODEL,
         *,
         device: str = "auto",
@@ -65,7 +81,7 @@ class Segmenter:
         size: int | None = None,
         fit: Fit = "stretch",
         detail: Detail = "off",
-    ) -> "Segmenter":
+    ) -> _S:
         """Load a model by name, alias or folder, or one that ``loading.find`` has found.
 
         device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps". dtype: "auto" (float16 on a GPU,
@@ -84,11 +100,15 @@ class Segmenter:
     def configure(self, size: int | None = None, fit: Fit = "stretch", detail: Detail | None = None) -> None:
         """Change the network's square, how frames meet it, and (unless None) the detail; nothing is loaded.
 
+        It holds for all threads that share this segmenter, from their next call on.
         Raises UsageError as ``load``.
         """
         wanted = self.detail if detail is None else detail
         _check_choices(fit, wanted)
-        self.size, self.fit, self.detail = self._check_size(size), fit, wanted
+        side = self._check_size(size)
+        with self._lock:
+            self.size, self.fit, self.detail = side, fit, wanted
+        logger.info("Model settings changed: size=%d fit=%s detail=%s", side, fit, wanted)
 
     @property
     def name(self) -> str:
@@ -106,7 +126,8 @@ class Segmenter:
     @property
     def prompt_cache(self) -> CacheStatistics:
         """How often a prompt was found encoded, and how many are kept."""
-        return self._prompts.statistics
+        with self._lock:
+            return self._prompts.statistics
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -114,9 +135,13 @@ class Segmenter:
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
-        """Conditional embeddings of prompts, float32 (prompts, embedding size); cached by content."""
-        with _clear_memory_errors("encode the prompts"):
-            found: NDArray[np.float32] = self._prompts.encode(require_prompts(prompts)).float().cpu().numpy()
+        """Conditional embeddings of prompts, float32 (prompts, embedding size); cached by content.
+
+        Raises UsageError for no prompt or an embedding of the wrong length, NoPrediction where one is not finite.
+        """
+        wanted = require_prompts(prompts)
+        with self._lock, _clear_memory_errors("encode the prompts"):
+            found: NDArray[np.float32] = self._prompts.encode(wanted).float().cpu().numpy()
         return found
 
     @torch.inference_mode()
@@ -127,10 +152,14 @@ class Segmenter:
         encode; a frame that looks the same to the network as the last one costs only the decoder. ``timings`` has the
         further passes of ``detail`` as a stage of that name.
         Raises UsageError for another shape or type, no prompt, or an embedding of the wrong length; ModelError when
-        memory runs out even with one prompt at a time.
+        memory runs out even with one prompt at a time; NoPrediction where the network's output is not finite.
         """
         pixels = check_picture(frame)
         wanted = require_prompts(prompts)
+        with self._lock:
+            return self._segment(pixels, wanted)
+
+    def _segment(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
         clock = devices.StageClock(self.network.device)
         height, width = pixels.shape[:2]
         with _clear_memory_errors("segment a frame"):
@@ -143,6 +172,9 @@ class Segmenter:
                 clock.mark(self.detail)
             probabilities = devices.to_host(maps)
             clock.mark("download")
+        if not np.isfinite(probabilities).all():
+            self._seen.clear()  # so that the next call does not start from features that may be the cause
+            raise NoPrediction(no_prediction(self.network.dtype))
         probabilities.setflags(write=False)
         return Segmentation(probabilities, wanted, (height, width), clock.milliseconds())
 
@@ -219,13 +251,17 @@ class Segmenter:
         full = self.network
         reference = self._trial()
         self._adopt(ClipSeg(copy.deepcopy(model.network).to(precision)))
-        found = self._trial()
-        difference = np.abs(found - reference)
-        if not np.isfinite(found).all() or difference.mean() > 0.01 or np.quantile(difference, 0.99) > 0.05:
+        try:
+            difference = np.abs(self._trial() - reference)
+            mean, high = float(difference.mean()), float(np.quantile(difference, 0.99))
+        except NoPrediction:
+            mean = high = float("inf")
+        logger.info("Differences of %s from float32: %.2g on average, %.2g at the 99th percentile", name, mean, high)
+        if mean > 0.01 or high > 0.05:
             self._adopt(full)
-            self._precision_notices = (
-                f"{name} changes this model's masks visibly on {self.device}, so float32 is used.",
-            )
+            notice = f"{name} changes this model's masks visibly on {self.device}, so float32 is used."
+            logger.warning("%s", notice)
+            self._precision_notices = (notice,)
 
     def _adopt(self, network: ClipSeg) -> None:
         self.network = network
@@ -241,7 +277,7 @@ class Segmenter:
         picture[(rows - 150) ** 2 + (columns - 100) ** 2 < 50**2] = (220, 30, 40)
         picture[:80] += np.random.default_rng(0).normal(0, 40, (80, side, 3))
         phrases = [Prompt.text(text) for text in ("a red circle", "the sky", "everything")]
-        found: NDArray[np.float32] = self.segment(picture.clip(0, 255).astype(np.uint8), phrases).probabilities
+        found = Segmenter.segment(self, picture.clip(0, 255).astype(np.uint8), phrases).probabilities
         self.vision_passes = 0
         return found
 
