@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -96,6 +96,14 @@ class Segmenter:
         files = loading.find(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
             return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit, detail=detail)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy the state for a pickle or a deep copy, without the lock, which cannot be copied."""
+        with self._lock:
+            return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
 
     def configure(self, size: int | None = None, fit: Fit = "stretch", detail: Detail | None = None) -> None:
         """Change the network's square, how frames meet it, and (unless None) the detail; nothing is loaded.
