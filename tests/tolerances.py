@@ -33,5 +33,6 @@ SAME_MAPS = rounding(3072, 13 * _SUMS_PER_LAYER, magnitude=2 / 4)
 # The text encoder of the published architecture has 12 layers with sums of 2048 products; embeddings are of size 1.
 SAME_EMBEDDINGS = rounding(2048, 12 * _SUMS_PER_LAYER, magnitude=1.0)
 
-# Linear interpolation between values in 0..1: a handful of operations, and coordinates of up to 64 samples.
-SAME_INTERPOLATION = rounding(64, 4)
+# Linear interpolation between values in 0..1 along two axes. Coordinates of up to 64 samples are float32, so their
+# rounding error is that of a value of size 64.
+SAME_INTERPOLATION = rounding(1, 2, magnitude=64.0)

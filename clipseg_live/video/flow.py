@@ -86,8 +86,12 @@ class FlowEstimator:
             found.append(_step(after, before, forward, backward))
         if size != (width, height):
             scale = np.array([width / size[0], height / size[1]], np.float32)
+            half = np.float32(0.5)  # places are counted from the centre of the first pixel
             found = [
-                Step(_resized(each.back, (width, height)) * scale, _resized(each.trust, (width, height)))
+                Step(
+                    (_resized(each.back, (width, height)) + half) * scale - half,
+                    _resized(each.trust, (width, height)),
+                )
                 for each in found
             ]
         return found

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import Prompt, Segmentation, UsageError
+from clipseg_live.core.errors import NoPrediction
+from tests.tolerances import SAME_INTERPOLATION
 
 sides = st.integers(1, 60)
 
@@ -21,8 +23,8 @@ def test_resizing_is_opencvs(rows: int, columns: int, height: int, width: int, s
     found = segmentation(maps).at(height, width)
     for one, resized in zip(maps, found, strict=True):
         expected = cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR)
-        np.testing.assert_allclose(resized, expected, atol=1e-5)
-    assert found.min() >= maps.min() - 1e-6 and found.max() <= maps.max() + 1e-6
+        np.testing.assert_allclose(resized, expected, atol=SAME_INTERPOLATION)
+    assert found.min() >= maps.min() - SAME_INTERPOLATION and found.max() <= maps.max() + SAME_INTERPOLATION
 
 
 def test_the_frames_own_size_is_the_default() -> None:
@@ -40,3 +42,11 @@ def test_the_threshold_is_a_probability_that_counts_as_inside() -> None:
 def test_sizes_under_one_are_refused() -> None:
     with pytest.raises(UsageError, match="at least 1 pixel"):
         segmentation(np.zeros((1, 2, 2))).at(0, 5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_maps_that_are_not_finite_have_no_masks(value: float) -> None:
+    maps = np.zeros((2, 5, 5))
+    maps[1, 2, 3] = value
+    with pytest.raises(NoPrediction, match="no prediction"):
+        segmentation(maps).masks()

@@ -58,7 +58,7 @@ def test_small_pictures(size):
     picture = texture(*size, 5)[..., 0].copy()
     step = FlowEstimator().step(picture, picture)
     assert step.back.shape == (*size, 2) and step.trust.shape == size and np.isfinite(step.back).all()
-    np.testing.assert_allclose(step.back, grid(*size), atol=0.5)
+    np.testing.assert_allclose(step.back, grid(*size), atol=0.1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
