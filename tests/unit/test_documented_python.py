@@ -44,7 +44,7 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pages_with_python_are_found() -> None:
-    assert {"README.md", "python.md", "live.md"} <= {page.name for page in PAGES}
+    assert {"README.md", "python.md", "live.md", "servers.md"} <= {page.name for page in PAGES}
 
 
 @pytest.mark.usefixtures("beside")
