@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.locking import one_at_a_time
 from clipseg_live.core.look import PLAIN_MATTES, MatteSettings
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.ports import Engine, Maps, Matting
@@ -54,6 +55,7 @@ class Stream:
         framing: Framing | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
     ) -> None:
+        self._lock = threading.Lock()  # several threads can read: each frame goes to one of them
         self._prompts = require_prompts(prompts)
         self._engine, self._matting = engine, matting
         self._matte, self._styles = matte, tuple(styles)
@@ -82,6 +84,7 @@ class Stream:
     def __iter__(self) -> Iterator[StreamFrame]:
         return self
 
+    @one_at_a_time
     def __next__(self) -> StreamFrame:
         """The next frame. Raises SourceError where the source cannot be opened, or a file breaks."""
         with self._changed:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -120,3 +121,32 @@ def test_an_engine_that_fails_is_told_to_the_caller(error: type[Exception]) -> N
     found._engine.segment = segment  # type: ignore[method-assign]
     with found, pytest.raises(error):
         next(found)
+
+
+def test_several_threads_can_read_each_frame_goes_to_one_of_them() -> None:
+    class Alone(FakeLiveEngine):
+        """Waits for a second caller, who can only come if two threads are inside at once."""
+
+        meeting = threading.Barrier(2)
+
+        def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+            with pytest.raises(threading.BrokenBarrierError):
+                self.meeting.wait(0.03)
+            self.meeting.reset()
+            return super().segment(frame, prompts)
+
+    with stream(FakeLiveSource(live=False, count=12, rate=4000)) as found:
+        found._engine = Alone()
+        with ThreadPoolExecutor(3) as pool:
+            read = list(pool.map(lambda _: [item.frame.index for item in found], range(3)))
+    assert sorted(index for each in read for index in each) == list(range(12))
+
+
+def test_closing_ends_every_reader() -> None:
+    source = FakeLiveSource(rate=500)
+    with ThreadPoolExecutor(3) as pool, stream(source) as found:
+        readers = [pool.submit(list, found) for _ in range(3)]
+        while source.reads < 5:
+            threading.Event().wait(0.01)
+        found.close()
+        assert all(isinstance(each.result(10), list) for each in readers)
