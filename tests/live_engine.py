@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from clipseg_live.core.errors import ModelError
+from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
@@ -18,7 +18,8 @@ Tell = Callable[[str], None]
 class FakeLiveEngine:
     """For each prompt a map of 4×4 that says where its colour word ("red", "green", "blue") is the largest channel.
 
-    Words do things to the process: "crash" ends it, "memory" runs out of it, "slow" takes a second.
+    Words do things to the process: "crash" ends it, "memory" runs out of it, "slow" takes a second, "hang" takes an
+    hour. "refused" is a prompt that the model cannot take.
     """
 
     name, device, dtype = "fake", "cpu", "float32"
@@ -36,8 +37,10 @@ class FakeLiveEngine:
             os._exit(7)
         if "memory" in words:
             raise MemoryError
-        if "slow" in words:
-            time.sleep(1.0)
+        if "slow" in words or "hang" in words:
+            time.sleep(1.0 if "slow" in words else 3600.0)
+        if "refused" in words:
+            raise UsageError("The prompt is not for this model.")
         maps = np.stack([self._map(frame, word) for word in words])
         return Segmentation(maps, tuple(prompts), frame.shape[:2], {"vision": 1.0, "decoder": 0.5})
 
@@ -53,7 +56,9 @@ class FakeLiveEngine:
 
 
 def fake(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> FakeLiveEngine:
-    """Model "missing" cannot be loaded, "slow" takes for ever, "noticed" tells something."""
+    """Model "missing" cannot be loaded, "slow" takes for ever, "noticed" tells something, "ends" ends the process."""
+    if settings.model == "ends":
+        os._exit(9)
     if settings.model == "missing":
         raise ModelError("There is no model named missing.")
     if settings.model == "slow":

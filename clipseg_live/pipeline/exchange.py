@@ -1,140 +1,198 @@
-"""Frames and maps in memory that the application and its inference worker share.
+"""Memory that the application and its inference worker share: frames in one direction, probability maps in the other.
 
-The application makes every block and takes its name away as soon as the worker has opened it: where the system keeps
-shared memory until somebody removes it, it is then gone with the last of the two, whatever ends them.
+A block of memory has no name. The worker receives it through the pipe, so nothing has to be removed when either process
+is killed, and nothing depends on the size of ``/dev/shm``.
 """
 
+import errno
+import logging
+import math
+import mmap
 import os
-import secrets
+import socket
 import sys
-from multiprocessing import resource_tracker
-from multiprocessing.shared_memory import SharedMemory
-from typing import Protocol
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
 
-SLOTS = 3
-"""Room for the frame that the worker reads, the newest one, and the one that is being written."""
+logger = logging.getLogger(__name__)
 
-_HEADER = 256
-_LATEST, _READING, _FIRST_SLOT, _FIELDS = 0, 1, 2, 4
-_NONE = -1
+SLOTS = 2
+"""Frames in a block: one is read by the worker while the next is written."""
 
-
-class Lock(Protocol):
-    """What is used of a ``multiprocessing.Lock``."""
-
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool: ...
-
-    def release(self) -> None: ...
+_ZEROS = bytes(1 << 20)
 
 
-def create(size: int) -> SharedMemory:
-    """A new block of at least ``size`` bytes. Raises OSError where there is no room for it.
+class Block:
+    """Memory that two processes can map. Create it in one, ``send`` it, and ``receive`` it in the other.
 
-    Python's own tracker is told of the name beforehand: an application that is killed between the two would leave the
-    block behind for ever.
+    Use the methods from one thread at a time. ``close`` may be called more than once.
     """
-    name = f"clipseg-live-{secrets.token_hex(8)}"
-    if os.name == "posix":
-        resource_tracker.register(f"/{name}", "shared_memory")
-    memory = SharedMemory(name, create=True, size=size)
-    if hasattr(os, "posix_fallocate"):
-        try:  # where room is short, writing would end the process without a word
-            os.posix_fallocate(memory._fd, 0, size)  # type: ignore[attr-defined]
-        except OSError:
-            close(memory, remove=True)
+
+    def __init__(self, size: int, memory: mmap.mmap, handle: "IO[bytes] | str") -> None:
+        self.size = size
+        self._memory = memory
+        self._handle = handle
+
+    @classmethod
+    def create(cls, size: int) -> "Block":
+        """Reserve memory of ``size`` bytes.
+
+        Raises:
+            OSError: Neither the memory nor a temporary file has room for it.
+        """
+        if sys.platform == "win32":
+            name = f"clipseg-live-{os.urandom(8).hex()}"
+            return cls(size, mmap.mmap(-1, size, tagname=name), name)
+        file = _reserve(size)
+        try:
+            return cls(size, mmap.mmap(file.fileno(), size), file)
+        except BaseException:
+            file.close()
             raise
-    return memory
 
+    def send(self, connection: Connection) -> None:
+        """Pass the block to the process at the other end, which has to call ``receive``. Raises OSError."""
+        if isinstance(self._handle, str):
+            connection.send(self._handle)
+            return
+        with _socket_of(connection) as line:
+            socket.send_fds(line, [b"\0"], [self._handle.fileno()])
 
-def attach(name: str) -> SharedMemory:
-    """Open a block that the other process made and will remove."""
-    if sys.version_info >= (3, 13):
-        return SharedMemory(name, track=False)
-    return SharedMemory(name)
+    @classmethod
+    def receive(cls, connection: Connection, size: int) -> "Block":
+        """Map a block of ``size`` bytes that the other process sends.
+
+        Raises:
+            EOFError: The other process has ended.
+            OSError: The block cannot be mapped.
+        """
+        if sys.platform == "win32":
+            name = connection.recv()
+            return cls(size, mmap.mmap(-1, size, tagname=name), name)
+        with _socket_of(connection) as line:
+            data, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+        if not data:
+            raise EOFError
+        if not descriptors:
+            raise OSError("too many files are open")
+        with os.fdopen(descriptors[0], "r+b", buffering=0) as file:
+            return cls(size, mmap.mmap(file.fileno(), size), "")
+
+    def array(self, shape: tuple[int, ...], dtype: type[np.generic], offset: int = 0) -> NDArray[Any]:
+        """Return a view of the memory. The memory is released after ``close`` and the end of all views."""
+        # ``frombuffer`` keeps the memory open as long as the view; ``np.ndarray(buffer=...)`` does not.
+        return np.frombuffer(self._memory, dtype, math.prod(shape), offset).reshape(shape)
+
+    def close(self) -> None:
+        """Release the memory, or leave that to the last view of it."""
+        with suppress(BufferError):
+            self._memory.close()
+        if not isinstance(self._handle, str):
+            self._handle.close()
 
 
 class FrameSlots:
-    """Three frames in one block, for one writer and one reader; the newest frame wins.
+    """Room for two frames in one block, written by the application and read by the worker.
 
-    The writer fills a slot that is neither the newest nor being read, and then declares it the newest. The reader takes
-    the newest, which stays as it is until it takes another.
+    Write a frame only when the worker has asked for one: it then uses no other slot than the one written last.
     """
 
-    def __init__(self, memory: SharedMemory, capacity: int, lock: Lock) -> None:
-        """capacity: bytes of the largest frame."""
-        self.memory, self.capacity = memory, capacity
-        self._lock = lock
-        self._head: NDArray[np.int64] = np.ndarray(_HEADER // 8, np.int64, memory.buf)
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._written = 0
 
     @classmethod
-    def create(cls, capacity: int, lock: Lock) -> "FrameSlots":
-        slots = cls(create(_HEADER + SLOTS * capacity), capacity, lock)
-        slots._head[:] = _NONE
-        return slots
+    def create(cls, capacity: int) -> "FrameSlots":
+        """Make room for frames of at most ``capacity`` bytes. Raises OSError where there is none."""
+        return cls(Block.create(SLOTS * capacity))
 
-    def write(self, pixels: Pixels, index: int, epoch: int, patience: float = 0.5) -> int | None:
-        """Copy a frame into a slot and make it the newest; the slot's number, None where the reader holds the lock for
-        longer than ``patience`` seconds (it was stopped or killed there)."""
-        if not self._lock.acquire(timeout=patience):
-            return None
+    @property
+    def block(self) -> Block:
+        """Return the memory that holds the frames."""
+        return self._block
+
+    @property
+    def capacity(self) -> int:
+        """Return the size of the largest frame in bytes."""
+        return self._block.size // SLOTS
+
+    def write(self, pixels: Pixels) -> int:
+        """Copy a frame into the slot that the worker does not use, and return its number."""
+        self._written = (self._written + 1) % SLOTS
+        self.frame(self._written, pixels.shape[0], pixels.shape[1])[...] = pixels
+        return self._written
+
+    def frame(self, slot: int, height: int, width: int) -> Pixels:
+        """Return a view of the frame in a slot: uint8 (height, width, 3)."""
+        return self._block.array((height, width, 3), np.uint8, slot * self.capacity)
+
+    def close(self) -> None:
+        """Release the memory."""
+        self._block.close()
+
+
+def _reserve(size: int) -> "IO[bytes]":
+    """Open an anonymous file whose ``size`` bytes are reserved: in memory, or else on a disk.
+
+    Writing to a mapped file without reserved room ends the process with SIGBUS.
+    """
+    problem = OSError("there is no folder for temporary files")
+    for name, open_file in _places():
         try:
-            busy = {int(self._head[_LATEST]), int(self._head[_READING])}
-        finally:
-            self._lock.release()
-        slot = next(number for number in range(SLOTS) if number not in busy)
-        height, width = pixels.shape[:2]
-        self._view(slot, height, width)[...] = pixels
-        if not self._lock.acquire(timeout=patience):
-            return None
+            file = open_file()
+        except OSError as error:
+            logger.warning("A shared block cannot be created in %s: %s", name, error)
+            problem = error
+            continue
         try:
-            first = _FIRST_SLOT + slot * _FIELDS
-            self._head[first : first + _FIELDS] = index, epoch, height, width
-            self._head[_LATEST] = slot
-        finally:
-            self._lock.release()
-        return slot
+            _fill(file, size)
+        except OSError as error:
+            logger.warning("%s has no room for a shared block of %d bytes: %s", name, size, error)
+            file.close()
+            problem = error
+            continue
+        return file
+    raise problem
 
-    def take(self) -> tuple[Pixels, int, int, int] | None:
-        """The newest frame as a view of its slot, with its index, epoch and slot; None where there is no new one."""
-        self._lock.acquire()
+
+def _places() -> "Iterator[tuple[str, Callable[[], IO[bytes]]]]":
+    """Yield the names of the places for blocks, and functions that open an empty file there, the fastest first."""
+    if hasattr(os, "memfd_create"):  # Linux: needs no /dev/shm, which is small or read-only in containers
+        yield "memory", lambda: os.fdopen(os.memfd_create("clipseg-live"), "r+b", buffering=0)
+    yield "the folder for temporary files", tempfile.TemporaryFile
+    yield "the cache folder", _cache_file
+
+
+def _cache_file() -> "IO[bytes]":
+    from platformdirs import user_cache_path
+
+    return tempfile.TemporaryFile(dir=user_cache_path("clipseg-live", appauthor=False, ensure_exists=True))
+
+
+def _fill(file: "IO[bytes]", size: int) -> None:
+    """Reserve the bytes of an empty file. Raises OSError where there is no room."""
+    if hasattr(os, "posix_fallocate"):
         try:
-            slot = int(self._head[_LATEST])
-            if slot == _NONE:
-                return None
-            self._head[_LATEST], self._head[_READING] = _NONE, slot
-            first = _FIRST_SLOT + slot * _FIELDS
-            index, epoch, height, width = (int(value) for value in self._head[first : first + _FIELDS])
-        finally:
-            self._lock.release()
-        return self._view(slot, height, width), index, epoch, slot
-
-    def close(self, remove: bool = False) -> None:
-        """Let go of the block; views of it must be gone. remove: take its name away too."""
-        del self._head
-        close(self.memory, remove)
-
-    def _view(self, slot: int, height: int, width: int) -> Pixels:
-        return np.ndarray((height, width, 3), np.uint8, self.memory.buf, offset=_HEADER + slot * self.capacity)
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # the file system cannot reserve
+                raise
+    for start in range(0, size, len(_ZEROS)):
+        file.write(_ZEROS[: size - start])
+    file.flush()
 
 
-def close(memory: SharedMemory, remove: bool = False) -> None:
-    """Close a block, and with ``remove`` take its name away, however often and in whatever order it is asked for."""
-    if remove:
-        unlink(memory)
-    try:
-        memory.close()
-    except BufferError:  # a view is still alive somewhere: it goes with the process
-        memory._buf = memory._mmap = None  # type: ignore[attr-defined]  # its finaliser would only complain
-
-
-def unlink(memory: SharedMemory) -> None:
-    """Take a block's name away; whoever has it open keeps it."""
-    try:
-        memory.unlink()
-    except FileNotFoundError:
-        return
+@contextmanager
+def _socket_of(connection: Connection) -> Iterator[socket.socket]:
+    """Provide the socket of a two-way pipe, for messages that carry files."""
+    with socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        yield line

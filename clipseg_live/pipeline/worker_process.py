@@ -3,6 +3,7 @@
 It keeps nothing but the engine's own caches, and ends at once when the application does, whatever ended that.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -10,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +23,9 @@ from clipseg_live.core.gate import Sample, is_unchanged, sample
 from clipseg_live.core.live import PromptSet
 from clipseg_live.core.ports import Engine
 from clipseg_live.core.settings import Detail, EngineSettings, Fit
-from clipseg_live.pipeline.exchange import FrameSlots, Lock, attach, close
+from clipseg_live.pipeline.exchange import Block, FrameSlots
+
+logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 _NICENESS = 5
@@ -52,49 +54,36 @@ MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], No
 to another process."""
 
 
-class Semaphore(Protocol):
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool: ...
-
-
-def run(
-    connection: Connection, lock: Lock, maps_free: Semaphore, make_engine: MakeEngine, settings: EngineSettings
-) -> None:
-    """The process's main function. lock: of the frame slots. maps_free: released when maps have been copied out."""
+def run(connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
+    """Run the worker process: load the engine, and answer frames until the application ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the application's to handle
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
-    _Worker(connection, lock, maps_free, make_engine, settings).run()
+    _Worker(connection, make_engine, settings).run()
 
 
 class _Worker:
-    def __init__(
-        self,
-        connection: Connection,
-        lock: Lock,
-        maps_free: Semaphore,
-        make_engine: MakeEngine,
-        settings: EngineSettings,
-    ) -> None:
-        self._connection, self._lock, self._maps_free = connection, lock, maps_free
+    def __init__(self, connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
+        self._connection = connection
         self._make_engine = make_engine
         self._sending = threading.Lock()
         self._changed = threading.Condition()
-        # What the application asked for last; guarded by ``_changed``.
+        # Requests of the application that wait for the main thread; guarded by ``_changed``.
         self._wanted_engine: EngineSettings | None = settings
         self._wanted_prompts = PromptSet()
-        self._frame_waits = False
-        self._wanted_slots: tuple[str, int] | None = None
-        self._wanted_maps: tuple[str, int] | None = None
-        # What it works with; the main thread's own.
+        self._offered: tuple[int, int, int, int, int] | None = None
+        self._new_slots: Block | None = None
+        self._new_maps: Block | None = None
+        self._maps_are_free = True
+        # Owned by the main thread.
         self._engine: LiveEngine | None = None
         self._loaded: EngineSettings | None = None
         self._slots: FrameSlots | None = None
-        self._maps: SharedMemory | None = None
-        self._maps_size = 0
+        self._maps: Block | None = None
         self._frame: tuple[Pixels, int, int] | None = None
         self._seen: tuple[Sample, int] | None = None
         self._answered: int | None = None
-        self._frame_left = False
+        self._has_asked = False
 
     def run(self) -> None:
         logs.start_child(lambda record: self._send("log", record))
@@ -104,42 +93,54 @@ class _Worker:
             while True:
                 self._once()
         except (MemoryError, ClipsegLiveError) as error:
+            logger.exception("The worker process failed")
             self._send("failed", str(error) or "There is not enough memory to segment a frame.")
         except Exception as error:
+            logger.exception("The worker process failed")
             self._send("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
         os._exit(1)  # nothing of torch's own clean-up may delay the restart
 
     def _once(self) -> None:
+        if self._engine is not None and not self._has_asked:
+            self._has_asked = True
+            self._send("want")
         with self._changed:
             self._changed.wait_for(self._has_work)
             engine, self._wanted_engine = self._wanted_engine, None
-            slots, self._wanted_slots = self._wanted_slots, None
             prompts = self._wanted_prompts
-            self._frame_waits, self._frame_left = False, False
-        if slots is not None:
-            self._open_slots(*slots)
         if engine is not None:
             self._use(engine)
-        # An edit is answered at once, for the frame whose features are there; the next frame comes after that.
+        # Answer an edit at once, for the frame whose features are cached; take the next frame after that.
         edited = self._frame is not None and self._answered is not None and self._answered != prompts.version
-        taken = self._slots.take() if self._slots is not None and not edited else None
-        self._frame_left = edited
-        if taken is not None:
-            pixels, index, epoch, slot = taken
-            self._frame = pixels, index, epoch
-            self._send("took", index, epoch, slot)
+        is_new = not edited and self._take()
         if self._engine is None or self._frame is None:
             self._answered = prompts.version
             return
-        if taken is not None or prompts.version != self._answered:
-            self._answer(self._engine, prompts, is_new=taken is not None)
+        if is_new or prompts.version != self._answered:
+            self._answer(self._engine, prompts, is_new)
+
+    def _take(self) -> bool:
+        """Make the offered frame the current one, and return whether there was one."""
+        with self._changed:
+            offered, self._offered = self._offered, None
+            slots, self._new_slots = self._new_slots, None
+        if slots is not None:
+            self._frame = None  # a view of the old memory
+            if self._slots is not None:
+                self._slots.close()
+            self._slots = FrameSlots(slots)
+        if offered is None or self._slots is None:
+            return False
+        slot, height, width, index, epoch = offered
+        self._frame = self._slots.frame(slot, height, width), index, epoch
+        self._has_asked = False
+        self._send("took", index, epoch)
+        return True
 
     def _has_work(self) -> bool:
         return (
             self._wanted_engine is not None
-            or self._wanted_slots is not None
-            or self._frame_waits
-            or self._frame_left
+            or self._offered is not None
             or self._wanted_prompts.version != self._answered
         )
 
@@ -161,7 +162,9 @@ class _Worker:
         try:
             found = engine.segment(pixels, prompts.prompts)
         except UsageError as error:  # a prompt that this model cannot take
-            self._answered = prompts.version
+            if self._answered != prompts.version:
+                logger.warning("A prompt was refused", exc_info=True)
+            self._answered, self._seen = prompts.version, None  # the next frame is not the same as an answered one
             self._send("refused", prompts.version, str(error))
             return
         self._answered = prompts.version
@@ -171,31 +174,19 @@ class _Worker:
         self._send("result", index, epoch, prompts.version, prompts.ids, shape, milliseconds, engine.notices)
 
     def _deliver(self, maps: NDArray[np.float32]) -> None:
-        """Put maps where the application reads them, once it has read the last ones."""
-        if maps.nbytes > self._maps_size:
+        """Write maps where the application reads them, after it has read the last ones."""
+        if self._maps is None or maps.nbytes > self._maps.size:
             self._send("need", maps.nbytes)
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted_maps is not None)
-                assert self._wanted_maps is not None
-                (name, size), self._wanted_maps = self._wanted_maps, None
-            if self._maps is not None:
-                close(self._maps)
-            self._maps, self._maps_size = attach(name), size
-            self._send("opened", name)
-        self._maps_free.acquire()
+                self._changed.wait_for(lambda: self._new_maps is not None)
+                old, self._maps, self._new_maps = self._maps, self._new_maps, None
+            if old is not None:
+                old.close()
         assert self._maps is not None
-        np.ndarray(maps.shape, np.float32, self._maps.buf)[...] = maps
-
-    def _open_slots(self, name: str, capacity: int) -> None:
-        try:
-            memory = attach(name)
-        except FileNotFoundError:  # replaced by a larger one meanwhile, whose name is on its way
-            return
-        self._frame = None  # a view of the old block
-        old, self._slots = self._slots, FrameSlots(memory, capacity, self._lock)
-        self._send("opened", name)
-        if old is not None:
-            old.close()
+        with self._changed:
+            self._changed.wait_for(lambda: self._maps_are_free)
+            self._maps_are_free = False
+        self._maps.array(maps.shape, np.float32)[...] = maps
 
     def _use(self, settings: EngineSettings) -> None:
         """Load the engine anew, or only change what can be changed without."""
@@ -211,6 +202,7 @@ class _Worker:
                     settings, lambda words: self._send("loading", words), lambda text: self._send("notice", text)
                 )
         except ClipsegLiveError as error:
+            logger.exception("The model cannot be used")
             self._loaded = before if self._engine is not None else None
             self._send("unloadable", str(error), self._engine is not None)
             return
@@ -221,23 +213,36 @@ class _Worker:
         try:
             while True:
                 kind, *values = self._connection.recv()
+                block = self._block(*values) if kind in ("slots", "maps") else None
                 with self._changed:
-                    self._take_in(kind, values)
+                    self._take_in(kind, values, block)
                     self._changed.notify_all()
         except (EOFError, OSError):
             os._exit(0)  # the application is gone
 
-    def _take_in(self, kind: str, values: Sequence[Any]) -> None:
+    def _block(self, size: int) -> Block:
+        """Receive memory. End the process where it cannot be mapped."""
+        try:
+            return Block.receive(self._connection, size)
+        except OSError as error:
+            logger.exception("A shared block of %d bytes cannot be mapped", size)
+            self._send("failed", f"its shared memory cannot be opened: {error.strerror or error}")
+            os._exit(1)
+
+    def _take_in(self, kind: str, values: Sequence[Any], block: Block | None) -> None:
         if kind == "frame":
-            self._frame_waits = True
+            slot, height, width, index, epoch = values
+            self._offered = slot, height, width, index, epoch
         elif kind == "prompts":
             self._wanted_prompts = values[0]
         elif kind == "engine":
             self._wanted_engine = values[0]
         elif kind == "slots":
-            self._wanted_slots = values[0], values[1]
+            self._new_slots = block
         elif kind == "maps":
-            self._wanted_maps = values[0], values[1]
+            self._new_maps = block
+        elif kind == "copied":
+            self._maps_are_free = True
 
     def _beat(self) -> None:
         while True:

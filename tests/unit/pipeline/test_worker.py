@@ -9,7 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import groupby
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -18,7 +21,8 @@ from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.live import PromptSet, Result, WorkerState, WorkerStatus
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings
-from clipseg_live.pipeline.exchange import FrameSlots
+from clipseg_live.pipeline import exchange, worker
+from clipseg_live.pipeline.exchange import Block, FrameSlots
 from clipseg_live.pipeline.worker import InferenceWorker
 from tests.live_engine import fake
 
@@ -55,6 +59,12 @@ class Watched:
     def wait_state(self, state: WorkerState) -> None:
         self.wait(lambda: self.worker.status.state is state)
 
+    def wait_taken(self, count: int) -> None:
+        limit = time.monotonic() + PATIENCE
+        while self.worker.taken < count and time.monotonic() < limit:
+            threading.Event().wait(0.01)
+        assert self.worker.taken == count
+
     def ask(self, version: int, *words: str) -> None:
         ids = tuple(range(len(words)))
         self.worker.set_prompts(PromptSet(version, ids, tuple(Prompt.text(word) for word in words)))
@@ -80,8 +90,11 @@ def watched() -> Iterator[Callable[..., Watched]]:
 
 
 def shared_blocks() -> set[str]:
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.glob("clipseg-live-*")} if folder.is_dir() else set()
+    """Blocks of shared memory that this process has mapped, and files of blocks that have a name."""
+    maps = Path("/proc/self/maps")
+    mapped = maps.read_text().splitlines() if maps.exists() else []
+    named = Path("/dev/shm").glob("clipseg-live-*")
+    return {line for line in mapped if "memfd:clipseg-live" in line} | {path.name for path in named}
 
 
 def frame(index: int, colour: tuple[int, int, int], *, epoch: int = 0, size: tuple[int, int] = (48, 64)) -> Frame:
@@ -298,9 +311,7 @@ def test_an_edit_is_answered_before_the_next_frame(watched: Callable[..., Watche
     one = watched()
     one.ask(1, "slow")
     one.worker.submit(frame(0, RED))
-    limit = time.monotonic() + PATIENCE
-    while one.worker.taken < 1 and time.monotonic() < limit:  # it is being answered, for a second
-        threading.Event().wait(0.01)
+    one.wait_taken(1)  # it is being answered, for a second
     one.worker.submit(frame(1, GREEN))
     one.ask(2, "red")
     one.wait(lambda: len(one.results) >= 3)
@@ -313,41 +324,159 @@ def test_frames_are_copied_only_when_the_process_is_free(
     copied: list[int] = []
     write = FrameSlots.write
 
-    def counted(self: FrameSlots, pixels: Pixels, index: int, epoch: int, patience: float = 0.5) -> int | None:
-        copied.append(index)
-        return write(self, pixels, index, epoch, patience)
+    def counted(self: FrameSlots, pixels: Pixels) -> int:
+        copied.append(int(pixels[0, -1, 2]))
+        return write(self, pixels)
 
     monkeypatch.setattr(FrameSlots, "write", counted)
     one = watched()
     one.ask(1, "slow")
     one.worker.submit(frame(0, RED))
-    limit = time.monotonic() + PATIENCE
-    while one.worker.taken < 1 and time.monotonic() < limit:  # it is being answered, for a second
-        threading.Event().wait(0.01)
+    one.wait_taken(1)  # it is being answered, for a second
     for index in range(1, 50):
-        one.worker.submit(frame(index, GREEN))
+        one.worker.submit(frame(index, (0, 200, index)))
     one.wait(lambda: len(one.results) == 2)
     assert one.results[1][0].index == 49 and copied == [0, 49]
 
 
+NO_ROOM = "There is no room for a frame in shared memory (No space left on device): use a smaller picture."
+
+
+def full(*arguments: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="blocks are reserved on POSIX only")
-def test_a_frame_for_which_there_is_no_room_is_told_once(
-    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+def test_a_frame_without_room_is_a_problem_until_another_frame_is_answered(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one = watched()
     one.ask(1, "red")
     one.wait_state(WorkerState.READY)
     with monkeypatch.context() as patch:
-
-        def full(descriptor: int, offset: int, length: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
         patch.setattr(os, "posix_fallocate", full)
         for index in range(3):
             one.worker.submit(frame(index, RED, size=(200, 300)))
-        assert [notice for notice in one.notices if "no room" in notice] == [
-            "There is no room for a frame in shared memory (No space left on device): use a smaller picture."
-        ]
+        one.wait(lambda: one.worker.status.problem == NO_ROOM)
     one.worker.submit(frame(4, RED))
     one.wait(lambda: one.results)
     assert one.results[0][0].index == 4
+    problems = [problem for problem, _ in groupby(status.problem for status in one.statuses)]
+    assert problems == ["", NO_ROOM, ""]
+    assert one.worker.status.state is WorkerState.READY and one.worker.status.restarts == 0
+
+
+def test_a_refused_prompt_is_a_problem_until_another_is_answered(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    one.ask(1, "red")
+    one.worker.submit(frame(0, RED))
+    one.wait(lambda: one.results)
+    one.ask(2, "refused")
+    one.wait(lambda: one.worker.status.problem == "The prompt is not for this model.")
+    for index in range(1, 4):  # looks like a frame that was answered, but is not
+        one.worker.submit(frame(index, RED))
+        one.wait_taken(index + 1)
+    one.ask(3, "green")
+    one.wait(lambda: one.results[-1][0].version == 3)
+    assert [result.version for result, _ in one.results] == [1, 3]
+    assert one.worker.status.problem == ""
+
+
+def test_without_memory_files_blocks_are_temporary_files(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "memfd_create", full, raising=False)
+    monkeypatch.setattr(exchange.tempfile, "tempdir", str(tmp_path))
+    one = watched()
+    one.ask(1, "red", "green")
+    for index, size in enumerate([(48, 64), (1080, 1920)]):
+        one.worker.submit(frame(index, RED, size=size))
+        one.wait(lambda index=index: one.results and one.results[-1][0].index == index)
+    assert one.results[-1][0].maps[0].any() and not one.results[-1][0].maps[1].any()
+    if os.name == "posix":  # they have no name even while they are used
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_for_maps_it_waits_for_the_user(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = watched()
+    one.ask(1, "red")
+    with monkeypatch.context() as patch:
+        create = Block.create
+
+        def limited(size: int) -> Block:
+            return create(size) if size > 1000 else full(size)  # maps of 4×4 values are smaller than any frame
+
+        patch.setattr(Block, "create", limited)
+        one.worker.submit(frame(0, RED))
+        one.wait_state(WorkerState.WAITING)
+        assert "No space left on device" in one.worker.status.problem
+    one.worker.restart()
+    one.wait(lambda: one.results)
+    assert one.worker.status.problem == ""
+
+
+@pytest.mark.parametrize("error", [BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), MemoryError()])
+def test_a_process_that_cannot_be_started_is_a_failure(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def start(process: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(worker, "_START_PAUSE", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SpawnProcess, "start", start)
+        one = watched()
+        one.wait_state(WorkerState.WAITING)
+        assert "again and again" in one.worker.status.problem and "cannot be started" in one.worker.status.problem
+        assert one.worker.status.restarts == 3
+    one.ask(1, "red")
+    one.worker.submit(frame(0, RED))
+    one.worker.restart()
+    one.wait(lambda: one.results)
+
+
+def test_failures_of_slow_starts_count_however_long_they_take(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RESTART_WINDOW", 0.0)
+    one = watched("ends")
+    one.wait_state(WorkerState.WAITING)
+    assert "code 9" in one.worker.status.problem
+
+
+def test_a_process_that_stops_answering_but_lives_is_replaced(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "ANSWER_SECONDS", 0.1)
+    one = watched()
+    one.ask(1, "hang")
+    one.worker.submit(frame(0, RED))
+    one.wait(lambda: any("did not answer within" in status.problem for status in one.statuses))
+
+
+def test_errors_of_listeners_do_not_end_the_supervision(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    keep = one._keep
+
+    def broken(kept: list, item: object) -> None:
+        keep(kept, item)
+        raise KeyError("a listener")
+
+    one._keep = broken  # type: ignore[method-assign]
+    one.ask(1, "red")
+    for index in range(2):
+        one.worker.submit(frame(index, RED if index else GREEN))
+        one.wait(lambda index=index: len(one.results) == index + 1)
+    assert one.worker.status.restarts == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV])
+def test_a_signal_is_named(watched: Callable[..., Watched], number: signal.Signals) -> None:
+    one = watched()
+    one.wait_state(WorkerState.READY)
+    assert one.worker.status.process_id is not None
+    os.kill(one.worker.status.process_id, number)
+    one.wait(lambda: any(f"signal {int(number)} ({number.name})" in status.problem for status in one.statuses))
