@@ -26,7 +26,7 @@ from clipseg_live.pipeline.exchange import Block, FrameSlots
 from clipseg_live.pipeline.worker import InferenceWorker
 from tests.live_engine import fake
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Watched:
