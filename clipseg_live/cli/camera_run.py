@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "CameraSettings") -> None:
-    """Run until Ctrl-C or SIGTERM. Files begin anew at their end.
+    """Run until Ctrl-C or SIGTERM. Files begin again at their end.
 
-    Raises Failure where source, model or virtual camera cannot be had at the beginning, and where something had to be
-    left behind at the end.
+    Raises:
+        Failure: The source, the model or the virtual camera cannot be used, a file breaks off, the worker failed too
+            often, or a thread did not end.
     """
     begun = time.monotonic()
     sent = run_session(settings, spec, _VirtualCamera(wanted), loop=True).camera.sent
@@ -31,10 +32,13 @@ class _VirtualCamera:
         session.start_camera(self._wanted)
 
     def look(self, session: "Session", status: "SessionStatus") -> bool:
-        from clipseg_live.core.errors import Failure
+        from clipseg_live.core.errors import Failure, SourceError
+        from clipseg_live.core.live import SourceState
 
         if status.camera.problem and not status.camera.sent:
             raise Failure(status.camera.problem)
+        if status.source.state is SourceState.ENDED and status.source.problem:
+            raise SourceError(status.source.problem)
         return True
 
     def hear(self, message: "Message") -> bool:
@@ -64,6 +68,6 @@ def why_safe(status: "SessionStatus") -> str:
     worker = {
         WorkerState.STOPPED: "the model is not loaded", WorkerState.STARTING: "the model loads",
         WorkerState.LOADING: "the model loads", WorkerState.RESTARTING: "the segmentation starts again",
-        WorkerState.WAITING: "the segmentation stopped and is tried again in a minute",
+        WorkerState.WAITING: "the segmentation stopped",
     }.get(status.worker.state)  # fmt: skip
     return source or worker or "the first picture is on its way"

@@ -7,14 +7,15 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from clipseg_live.cli.export_run import clock, terminated_like_interrupted
+from clipseg_live.cli.source_told import SourceTold
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import LiveSettings, Message, SessionStatus, SourceSpec
     from clipseg_live.pipeline.session import Session
 
 _LOOK_SECONDS = 0.1
-_RESTART_SECONDS = 60.0
-"""Until a worker that failed too often is started again: there is no window to do it in."""
+_FIRST_SECONDS = 30.0
+"""Limit for the first frame with masks, from the first answer of the model."""
 
 
 class Job(Protocol):
@@ -34,10 +35,17 @@ class Job(Protocol):
 
 
 def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop: bool = False) -> "SessionStatus":
-    """Run until the job is done, Ctrl-C or SIGTERM; the last status. loop: files begin anew at their end.
+    """Run a session until the job is done, Ctrl-C or SIGTERM, and return its last status.
 
-    Raises Failure where source or model cannot be had at the beginning, what the job raises, and where something had to
-    be left behind at the end.
+    Args:
+        settings: The session's settings.
+        spec: The source.
+        job: The purpose of the session.
+        loop: Whether files begin again at their end.
+
+    Raises:
+        Failure: The source or the model cannot be used, the worker failed too often, the job failed, or a thread did
+            not end.
     """
     from clipseg_live.assemble.live import make_session, open_live_source
     from clipseg_live.core.errors import Failure
@@ -55,60 +63,73 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
             session.open(spec)
             job.begin(session)
             with told:
-                watch = _Watch()
+                watch = Watch()
+                source = SourceTold()
                 going = True
                 while going:
                     messages = [said.get() for _ in range(said.qsize())]
                     status = session.status()
-                    watch.check(status)  # before what was said about the same
+                    watch.check(session, status)  # before what was said about the same
                     going = job.look(session, status)
                     for message in messages:
                         if job.hear(message):
                             told.message(message)
-                    if watch.wants_restart(status):
-                        session.restart_worker()
+                    told.sentence(source.news(status.source))
                     told.status(status, job.describe(status))
                     threading.Event().wait(_LOOK_SECONDS if going else 0)
         except KeyboardInterrupt:
             pass
         finally:
             left = session.stop()
+            ending = str(sys.exception() or "")
             for message in [said.get() for _ in range(said.qsize())]:
-                if job.hear(message):
+                if job.hear(message) and message.text != ending:
                     told.message(message)
     if left:
         raise Failure(f"{', '.join(left)} did not end in time and was left behind: a device or file holds it.")
     return session.status()
 
 
-class _Watch:
-    """What was there once may go and come back; what never was there ends the command."""
+class Watch:
+    """Ends a command that would wait for ever, since nobody can restart or change anything.
+
+    A source that was open may be lost and come back. The worker is restarted a few times by itself.
+    """
 
     def __init__(self) -> None:
-        self._had_worker = self._had_source = False
-        self._restart_at: float | None = None
+        self._had_source = self._had_masks = False
+        self._answered_at: float | None = None
 
-    def check(self, status: "SessionStatus") -> None:
-        """Raises Failure."""
+    def check(self, session: "Session", status: "SessionStatus") -> None:
+        """Look at the session.
+
+        Raises:
+            Failure: The source cannot be opened, the worker waits for a restart or cannot take the prompts or frames,
+                or no frame gets masks although the worker answers.
+        """
         from clipseg_live.core.errors import Failure
         from clipseg_live.core.live import SourceState, WorkerState
 
-        self._had_worker |= status.worker.state is WorkerState.READY
-        self._had_source |= status.source.state is SourceState.RUNNING
-        if status.source.state is SourceState.FAILED and not self._had_source:
-            raise Failure(status.source.problem)
-        if status.worker.state is WorkerState.WAITING and not self._had_worker:
-            raise Failure(status.worker.problem)
+        source, worker = status.source, status.worker
+        self._had_source |= source.state is SourceState.RUNNING
+        if source.state is SourceState.FAILED and not self._had_source:
+            raise Failure(source.problem)
+        if worker.state is WorkerState.WAITING or (worker.state is WorkerState.READY and worker.problem):
+            raise Failure(worker.problem)
+        self._had_masks = self._had_masks or has_masks(session)
+        waits = worker.version > 0 and source.state in (SourceState.RUNNING, SourceState.PAUSED, SourceState.ENDED)
+        if self._had_masks or not waits:
+            self._answered_at = None
+        elif self._answered_at is None:
+            self._answered_at = time.monotonic()
+        elif time.monotonic() > self._answered_at + _FIRST_SECONDS:
+            raise Failure(f"No frame with masks could be drawn within {_FIRST_SECONDS:g} seconds: the log has details.")
 
-    def wants_restart(self, status: "SessionStatus") -> bool:
-        from clipseg_live.core.live import WorkerState
 
-        if status.worker.state is not WorkerState.WAITING:
-            self._restart_at = None
-            return False
-        now = time.monotonic()
-        self._restart_at = self._restart_at or now + _RESTART_SECONDS
-        return now >= self._restart_at
+def has_masks(session: "Session") -> bool:
+    """Return whether the session shows a frame with masks."""
+    picture = session.picture()
+    return picture is not None and picture.mattes is not None and bool(picture.mattes.each)
 
 
 class _Told:
@@ -133,13 +154,17 @@ class _Told:
         self._line.stop()
 
     def message(self, message: "Message") -> None:
-        """Each sentence once; one that is taken back may come again."""
-        if message.text and self._problems.get(message.topic) != message.text:
-            if self._console.is_terminal:
-                self._console.print(message.text, markup=False, soft_wrap=True)
-            else:
-                print(message.text, file=sys.stderr, flush=True)  # noqa: T201
+        """Print each sentence once. One that was taken back may be printed again."""
+        if self._problems.get(message.topic) != message.text:
+            self.sentence(message.text)
         self._problems[message.topic] = message.text
+
+    def sentence(self, text: str) -> None:
+        """Print a text on standard error, unless it is empty."""
+        if text and self._console.is_terminal:
+            self._console.print(text, markup=False, soft_wrap=True)
+        elif text:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def status(self, status: "SessionStatus", words: str) -> None:
         if self._console.is_terminal:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipseg_live.cli.options import MATTES, Model, Prompts, Session, Source, TrustSession
+from clipseg_live.cli.source_told import SourceTold
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import SourceStatus
@@ -84,14 +85,11 @@ def _print(item: "StreamFrame") -> None:
 
 
 class _Told:
-    """Says on standard error when the source is lost, and when it is back."""
+    """Writes to standard error when the source is lost, and when it is back."""
 
     def __init__(self) -> None:
-        self._lost = False
+        self._told = SourceTold()
 
     def __call__(self, status: "SourceStatus") -> None:
-        lost = status.state.value == "reconnecting"
-        if lost != self._lost:
-            self._lost = lost
-            words = f"{status.problem} Reconnecting..." if lost else f"{status.name} is back."
-            print(words, file=sys.stderr)  # noqa: T201
+        if sentence := self._told.news(status):
+            print(sentence, file=sys.stderr, flush=True)  # noqa: T201

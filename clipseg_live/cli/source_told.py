@@ -1,0 +1,23 @@
+"""Messages on standard error about a live source that is lost and found again."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clipseg_live.core.live import SourceStatus
+
+
+class SourceTold:
+    """Turns statuses of a source into sentences, one for each loss and one for each return."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def news(self, status: "SourceStatus") -> str:
+        """Return a sentence if the source was lost or came back since the last call, else ""."""
+        from clipseg_live.core.live import SourceState
+
+        lost = status.state is SourceState.RECONNECTING
+        if lost == self._lost or (self._lost and status.state is not SourceState.RUNNING):
+            return ""
+        self._lost = lost
+        return f"{status.problem} Reconnecting..." if lost else f"{status.name} is back."

@@ -1,0 +1,94 @@
+"""What ends a command without a window that would otherwise wait for ever, and what it says meanwhile."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from clipseg_live.cli import headless
+from clipseg_live.cli.camera_run import _VirtualCamera
+from clipseg_live.cli.headless import Watch
+from clipseg_live.cli.source_told import SourceTold
+from clipseg_live.core.addresses import SourceName
+from clipseg_live.core.errors import Failure, SourceError
+from clipseg_live.core.live import SessionStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
+from clipseg_live.core.virtual_camera import CameraSettings
+
+RUNNING = SourceStatus(SourceState.RUNNING)
+READY = WorkerStatus(WorkerState.READY)
+
+
+class Shown:
+    """A session with or without a frame that has masks."""
+
+    def __init__(self, masks: bool = False) -> None:
+        self.masks = masks
+
+    def picture(self) -> SimpleNamespace:
+        return SimpleNamespace(mattes=SimpleNamespace(each=(1,) if self.masks else ()))
+
+
+def check(watch: Watch, source: SourceStatus = RUNNING, worker: WorkerStatus = READY, masks: bool = False) -> None:
+    watch.check(Shown(masks), SessionStatus(source, worker))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("before", [WorkerState.STARTING, WorkerState.READY])
+def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> None:
+    watch = Watch()
+    check(watch, worker=WorkerStatus(before))
+    with pytest.raises(Failure, match="^again and again$"):
+        check(watch, worker=WorkerStatus(WorkerState.WAITING, problem="again and again"))
+
+
+@pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING])
+def test_a_worker_that_starts_again_is_waited_for(state: WorkerState) -> None:
+    check(Watch(), worker=WorkerStatus(state, problem="It is started again."))
+
+
+def test_prompts_and_frames_that_cannot_be_taken_are_a_failure() -> None:
+    with pytest.raises(Failure, match="^no room$"):
+        check(Watch(), worker=WorkerStatus(WorkerState.READY, problem="no room"))
+
+
+def test_a_source_that_never_opened_is_a_failure_and_a_lost_one_is_not() -> None:
+    failed = SourceStatus(SourceState.FAILED, problem="There is no camera.")
+    with pytest.raises(Failure, match=r"^There is no camera\.$"):
+        check(Watch(), failed)
+    watch = Watch()
+    check(watch)
+    check(watch, SourceStatus(SourceState.RECONNECTING, problem="lost"))
+
+
+def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(headless, "time", SimpleNamespace(monotonic=lambda: now))
+    answered = WorkerStatus(WorkerState.READY, version=1)
+    watch, drawn = Watch(), Watch()
+    check(drawn, worker=answered, masks=True)
+    check(watch)  # the model takes its time
+    for now in (100.0, 125.0):
+        check(watch, worker=answered)
+    now = 1000.0
+    check(watch, SourceStatus(SourceState.RECONNECTING), answered)
+    check(watch, worker=answered)
+    check(drawn, worker=answered)
+    now = 1031.0
+    with pytest.raises(Failure, match="within 30 seconds"):
+        check(watch, worker=answered)
+
+
+def test_a_file_that_breaks_off_ends_the_virtual_camera() -> None:
+    job = _VirtualCamera(CameraSettings())
+    ended = SourceStatus(SourceState.ENDED)
+    assert job.look(Shown(), SessionStatus(ended))  # type: ignore[arg-type]
+    broken = SourceStatus(SourceState.ENDED, problem="clip.mp4 breaks off.")
+    with pytest.raises(SourceError, match=r"^clip\.mp4 breaks off\.$"):
+        job.look(Shown(), SessionStatus(broken))  # type: ignore[arg-type]
+
+
+def test_a_lost_source_and_its_return_are_told_once() -> None:
+    told = SourceTold()
+    lost = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="The camera is gone.")
+    again = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="There is no camera.")
+    back = SourceStatus(SourceState.RUNNING, SourceName("the camera"))
+    sentences = [told.news(status) for status in (back, lost, again, back, back, lost)]
+    assert sentences == ["", "The camera is gone. Reconnecting...", "", "the camera is back.", "", sentences[1]]
