@@ -81,7 +81,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
             pass
         finally:
             left = session.stop()
-            ending = str(sys.exception() or "")
+            ending = str(sys.exc_info()[1] or "")
             for message in [said.get() for _ in range(said.qsize())]:
                 if job.hear(message) and message.text != ending:
                     told.message(message)
