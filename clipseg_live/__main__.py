@@ -3,8 +3,12 @@
 import os
 import sys
 
-from clipseg_live.cli.main import log_folder, run
-from clipseg_live.core import logs
+from clipseg_live.core import interrupts
+
+interrupts.begin()  # before the imports below, which take a while
+
+from clipseg_live.cli.main import log_folder, run  # noqa: E402
+from clipseg_live.core import logs, output  # noqa: E402
 
 if sys.platform == "win32":
     # OpenCV reads it when it is imported; without it some cameras take half a minute to open (its issue 17687).
@@ -12,8 +16,10 @@ if sys.platform == "win32":
 
 
 def main() -> None:
+    output.protect()
     with logs.installed(log_folder()):
         code = run(sys.argv[1:])
+    interrupts.end_at_once(code)  # the result stands: a signal while Python ends changes nothing of it
     sys.exit(code)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from clipseg_live.cli.export_run import clock, terminated_like_interrupted
+from clipseg_live.cli.export_run import clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -43,7 +43,7 @@ def run_many(
     if kind is not None and kind not in MASKS:
         raise UsageError(f"With --into, masks lie beside each result: say --masks jsonl or --masks png, not {kind}.")
     batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, data=data, jobs=jobs)  # type: ignore[arg-type]
-    with terminated_like_interrupted(), _display(batch) as watch:
+    with _display(batch) as watch:
         report = run_batch(batch, watch)
     for notice in report.notices:
         print(notice, file=sys.stderr)  # noqa: T201

@@ -1,10 +1,9 @@
 """One export on a terminal: its bar, Ctrl-C, and what is said at the end."""
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clipseg_live.assemble.export import ExportRequest
@@ -15,7 +14,7 @@ def run_one(request: "ExportRequest") -> None:
     """Run an export and say what came of it. Raises the errors of core."""
     from clipseg_live.assemble.export import run_export
 
-    with terminated_like_interrupted(), _progress_display() as (on_stage, on_progress):
+    with _progress_display() as (on_stage, on_progress):
         finished = run_export(request, on_stage=on_stage, on_progress=on_progress)
     for notice in finished.notices:
         print(notice, file=sys.stderr)  # noqa: T201
@@ -28,24 +27,6 @@ def run_one(request: "ExportRequest") -> None:
     for form, path in request.data:
         if path.exists():  # where nothing was found, a notice has said that it was not written
             print(f"{path}: {form}")  # noqa: T201
-
-
-@contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """A polite request to end (SIGTERM) cleans up as Ctrl-C does; a second one does not break into the cleaning up."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-
-    def interrupt(number: int, frame: Any) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from clipseg_live.cli.export_run import clock, terminated_like_interrupted
+from clipseg_live.cli.export_run import clock
 from clipseg_live.cli.source_told import SourceTold
+from clipseg_live.core import interrupts, output
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import LiveSettings, Message, SessionStatus, SourceSpec
@@ -35,7 +36,7 @@ class Job(Protocol):
 
 
 def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop: bool = False) -> "SessionStatus":
-    """Run a session until the job is done, Ctrl-C or SIGTERM, and return its last status.
+    """Run a session until the job is done, or a signal or closed output ends it, and return its last status.
 
     Args:
         settings: The session's settings.
@@ -53,7 +54,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
     open_live_source(spec)  # a name that means nothing is told at once
     begun = time.monotonic()
     said: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    with terminated_like_interrupted():
+    with interrupts.raising():
         session = make_session(settings)
         session.on_message = said.put
         told = _Told(begun)
@@ -70,7 +71,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
                     messages = [said.get() for _ in range(said.qsize())]
                     status = session.status()
                     watch.check(session, status)  # before what was said about the same
-                    going = job.look(session, status)
+                    going = job.look(session, status) and not output.is_closed()
                     for message in messages:
                         if job.hear(message):
                             told.message(message)

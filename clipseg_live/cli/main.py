@@ -18,7 +18,7 @@ from clipseg_live.cli.models import models
 from clipseg_live.cli.options import GroupedCommand, LogLevel, takes_log_level
 from clipseg_live.cli.record import record
 from clipseg_live.cli.watch import watch
-from clipseg_live.core import logs
+from clipseg_live.core import interrupts, logs
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def run(arguments: Sequence[str]) -> int:
     logger.info("clipseg-live %s: %s", __version__, _command_of(arguments))
     logger.debug("Arguments: %s", list(arguments))
     try:
-        app(list(arguments), prog_name="clipseg-live")
+        with interrupts.raising():
+            app(list(arguments), prog_name="clipseg-live")
     except SystemExit as exit_request:
         if exit_request.code == _INTERRUPTED:
             _say("Stopped.")

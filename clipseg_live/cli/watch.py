@@ -8,6 +8,7 @@ import typer
 
 from clipseg_live.cli.options import MATTES, Model, Prompts, Session, Source, TrustSession
 from clipseg_live.cli.source_told import SourceTold
+from clipseg_live.core import output
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import SourceStatus
@@ -33,7 +34,7 @@ def watch(
 ) -> None:
     """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C ends it."""
     from clipseg_live.assemble.stream import stream
-    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.session_file import load_session
 
     settings = load_session(session, trusted=trust_session) if session is not None else None
@@ -44,8 +45,11 @@ def watch(
     with stream(source, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
         for number, item in enumerate(found, start=1):
             _print(item)
-            if number == frames:
-                return
+            if number == frames or output.is_closed() or output.failure():
+                break
+    broken = output.failure()
+    if broken is not None:
+        raise Failure(f"The results could not be written: {broken.strerror or broken}.")
 
 
 def describe(item: "StreamFrame") -> list[dict[str, object]]:
@@ -79,8 +83,9 @@ def describe(item: "StreamFrame") -> list[dict[str, object]]:
 
 
 def _print(item: "StreamFrame") -> None:
+    escaped = output.ascii_only(sys.stdout)
     for entry in describe(item):
-        sys.stdout.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(entry, ensure_ascii=escaped) + "\n")
     sys.stdout.flush()
 
 

@@ -2,16 +2,16 @@
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from PySide6.QtCore import QCoreApplication, qVersion
+from PySide6.QtCore import QCoreApplication, QSocketNotifier, qVersion
 from PySide6.QtWidgets import QApplication, QWidget
 
-from clipseg_live.core import logs
+from clipseg_live.core import interrupts, logs
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.live import LiveSettings, Message, SourceSpec
@@ -54,11 +54,12 @@ def run(
     path: of the preferences, None for the usual place. Raises UsageError for impossible settings, and Failure where
     something had to be left behind at the end.
     """
-    with qt_messages_logged():
-        return _run(settings, source, prompts, model, make_session, services, path)
+    with qt_messages_logged(), interrupts.noted() as request:  # an exception in Qt's code would crash the process
+        return _run(request, settings, source, prompts, model, make_session, services, path)
 
 
 def _run(
+    request: interrupts.Request,
     settings: LiveSettings | None,
     source: str | None,
     prompts: Sequence[str],
@@ -85,8 +86,8 @@ def _run(
         if problem:
             window.say(Message("preferences", problem, "warning"))
         window.show()
-        _close_on_signals(window)
-        with logs.uncaught_shown(lambda text: session.on_message(Message("unexpected", text, "error"))):
+        shown = logs.uncaught_shown(lambda text: session.on_message(Message("unexpected", text, "error")))
+        with shown, _closing(window, request):
             code = app.exec()
     finally:
         if window is not None:
@@ -148,7 +149,18 @@ def _real_session(settings: LiveSettings) -> Startable:
     return make_session(settings)
 
 
-def _close_on_signals(window: MainWindow) -> None:
-    """Ctrl-C and a polite kill end the window as its own button does; its timer lets Python hear of them."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
+@contextmanager
+def _closing(window: MainWindow, request: interrupts.Request) -> Iterator[None]:
+    """Close the window when a signal asks for it, with whatever dialogs are open."""
+
+    def close() -> None:
+        notifier.setEnabled(False)
+        QApplication.closeAllWindows()
+        QApplication.exit(0)
+
+    notifier = QSocketNotifier(request.fileno(), QSocketNotifier.Type.Read, window)
+    notifier.activated.connect(close)
+    try:
+        yield
+    finally:
+        notifier.setEnabled(False)  # before its descriptor is closed

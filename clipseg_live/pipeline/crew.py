@@ -7,7 +7,6 @@ A member that dies costs its job and nothing else: another is started in its pla
 import logging
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from clipseg_live.core import logs
+from clipseg_live.core import interrupts, logs, output
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.pipeline.stage import StopSwitch
 
@@ -162,7 +161,8 @@ class _Member:
         self.job: int | None = None
         self.ready = self.has_job = False
         try:
-            self.process.start()
+            with interrupts.held_back():
+                self.process.start()
         except BaseException:
             self.connection.close()
             raise
@@ -189,8 +189,8 @@ class _Member:
 
 def run_member(connection: Connection, prepare: Prepare, argument: Any, size: int) -> None:
     """The process's main function."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent hears them, and tells its members to stop
+    interrupts.ignore()  # the parent hears the signals, and tells its members to stop
+    output.protect()
     _Process(connection).run(prepare, argument, size)
 
 

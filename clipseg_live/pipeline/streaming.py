@@ -1,6 +1,8 @@
 """Frames with maps and mattes for programs: sources and mattes as in a live session, the engine in this process."""
 
+import _thread
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +16,9 @@ from clipseg_live.core.ports import Engine, Maps, Matting
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.settings import PromptStyle
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
+
+
+_JOIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +38,56 @@ class StreamFrame:
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
+class _Feed:
+    """The capture of a stream, with its newest frame. It does not hold the stream, so that a stream which nobody holds
+    any more is collected and closes its feed."""
+
+    def __init__(self, owner: "Stream", open_source: OpenSource, frame_filter: FrameFilter) -> None:
+        self._owner = weakref.ref(owner)
+        self._threads: set[int] = set()
+        self.changed = threading.Condition()
+        self.frame: Frame | None = None
+        self.closed = False
+        self.capture = Capture(open_source, frame_filter, self._take, self._told)
+
+    def close(self) -> None:
+        """Close the source and wait for it. In a thread of the capture itself, which may hold locks while it collects
+        garbage, this is left to another thread."""
+        if threading.get_ident() in self._threads:
+            _thread.start_new_thread(self._close, ())
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        with self.changed:
+            self.closed = True
+            self.frame = None
+            self.changed.notify_all()
+        self.capture.request_stop()
+        self.capture.join(_JOIN_SECONDS)
+
+    def _take(self, frame: Frame, info: SourceInfo) -> None:
+        self._threads.add(threading.get_ident())
+        every = self.capture.status.seekable
+        with self.changed:
+            if every:
+                self.changed.wait_for(lambda: self.frame is None or self.closed)
+            if not self.closed:
+                self.frame = frame
+            self.changed.notify_all()
+
+    def _told(self) -> None:
+        self._threads.add(threading.get_ident())
+        with self.changed:
+            self.changed.notify_all()
+        owner = self._owner()
+        if owner is not None:
+            owner.on_status(replace(self.capture.status))
+
+
 class Stream:
-    """Iterate over it for ``StreamFrame``; use it in ``with``, or ``close`` it.
+    """Iterate over it for ``StreamFrame``. Its end, an error, ``close``, the end of ``with``, and the end of the last
+    reference to it release the thread and the source.
 
     A live source gives its newest frame, and is opened again by itself when it breaks; a file gives every frame, no
     faster than it would be played. styles: of the prompts by their places (threshold, role, shape). ``prompts`` may be
@@ -59,14 +112,12 @@ class Stream:
         self._prompts = require_prompts(prompts)
         self._engine, self._matting = engine, matting
         self._matte, self._styles = matte, tuple(styles)
-        self._on_status = on_status
-        self._changed = threading.Condition()
-        self._frame: Frame | None = None
-        self._closed = False
-        self._capture = Capture(open_source, frame_filter, self._take, self._told)
+        self.on_status = on_status
+        self._feed = _Feed(self, open_source, frame_filter)
+        self._release = weakref.finalize(self, self._feed.close)
         if framing is not None:
-            self._capture.set_framing(framing)
-        self._capture.open(spec)
+            self._feed.capture.set_framing(framing)
+        self._feed.capture.open(spec)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -79,7 +130,7 @@ class Stream:
     @property
     def status(self) -> SourceStatus:
         """The source as it is now."""
-        return self._capture.status
+        return self._feed.capture.status
 
     def __iter__(self) -> Iterator[StreamFrame]:
         return self
@@ -87,18 +138,19 @@ class Stream:
     @one_at_a_time
     def __next__(self) -> StreamFrame:
         """The next frame. Raises SourceError where the source cannot be opened, or a file breaks."""
-        with self._changed:
-            while self._frame is None:
-                if self._closed:
+        feed = self._feed
+        with feed.changed:
+            while feed.frame is None:
+                if feed.closed:
                     raise StopIteration
-                status = self._capture.status
+                status = feed.capture.status
                 if status.state is SourceState.FAILED or (status.state is SourceState.ENDED and status.problem):
                     raise SourceError(status.problem)
                 if status.state is SourceState.ENDED:
                     raise StopIteration
-                self._changed.wait(0.5)
-            frame, self._frame = self._frame, None
-            self._changed.notify_all()
+                feed.changed.wait(0.5)
+            frame, feed.frame = feed.frame, None
+            feed.changed.notify_all()
         prompts = self._prompts
         found = self._engine.segment(frame.pixels, prompts)
         spare = (PromptStyle(),) * max(len(prompts) - len(self._styles), 0)
@@ -115,29 +167,10 @@ class Stream:
 
     def close(self) -> None:
         """Close the source; whoever iterates is done. May be called more than once, from any thread."""
-        with self._changed:
-            self._closed = True
-            self._frame = None
-            self._changed.notify_all()
-        self._capture.request_stop()
-        self._capture.join(2.0)
+        self._feed.close()
 
     def __enter__(self) -> "Stream":
         return self
 
     def __exit__(self, *details: object) -> None:
         self.close()
-
-    def _take(self, frame: Frame, info: SourceInfo) -> None:
-        every = self._capture.status.seekable
-        with self._changed:
-            if every:
-                self._changed.wait_for(lambda: self._frame is None or self._closed)
-            if not self._closed:
-                self._frame = frame
-            self._changed.notify_all()
-
-    def _told(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-        self._on_status(replace(self._capture.status))

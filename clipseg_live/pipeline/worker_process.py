@@ -5,7 +5,6 @@ It keeps nothing but the engine's own caches, and ends at once when the applicat
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core import logs
+from clipseg_live.core import interrupts, logs, output
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.gate import Sample, is_unchanged, sample
@@ -56,7 +55,8 @@ to another process."""
 
 def run(connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
     """Run the worker process: load the engine, and answer frames until the application ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the application's to handle
+    interrupts.ignore()  # the application ends this process
+    output.protect()
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     _Worker(connection, make_engine, settings).run()

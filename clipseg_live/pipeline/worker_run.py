@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from clipseg_live.core import interrupts
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.settings import EngineSettings
@@ -59,7 +60,8 @@ class WorkerRun:
         self._ended = False
         self._sender = threading.Thread(target=self._send, name="clipseg-live worker sender", daemon=True)
         try:
-            self.process.start()
+            with interrupts.held_back():
+                self.process.start()
             logger.info("Worker process %s started", self.process.pid)
             self._sender.start()
         except BaseException:
