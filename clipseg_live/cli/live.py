@@ -2,11 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipseg_live.cli.options import MODEL, Prompts, Session, TrustSession
+from clipseg_live.core import interrupts
 
 if TYPE_CHECKING:
     from clipseg_live.core.live import LiveSettings
@@ -42,12 +44,21 @@ def live(
     ] = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
+    with interrupts.ending():  # until the window handles signals itself
+        code = _open_window(source, prompt, session, trust_session, model, demo)
+    if code:
+        raise typer.Exit(code)
+
+
+def _open_window(
+    source: str | None, prompt: list[str] | None, session: Path | None, trusted: bool, model: str | None, demo: bool
+) -> int:
     from clipseg_live.core.errors import Failure
     from clipseg_live.core.session_file import load_session
 
     settings: LiveSettings | None = None
     if session is not None:
-        settings = load_session(session, trusted=trust_session)
+        settings = load_session(session, trusted=trusted)
     demo = demo or (source is not None and source.startswith("demo:") and session is None and model is None)
     if demo:
         settings, source = demo_settings(), source or "demo:"
@@ -62,9 +73,7 @@ def live(
     path = preferences_path()
     if demo:  # a look at the demo changes nothing of what comes back otherwise
         path = path.with_name("demo.json")
-    code = run(settings=settings, source=source, prompts=tuple(prompt or ()), model=model, path=path)
-    if code:
-        raise typer.Exit(code)
+    return run(settings=settings, source=source, prompts=tuple(prompt or ()), model=model, path=path)
 
 
 def demo_settings() -> "LiveSettings":

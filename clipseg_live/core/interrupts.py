@@ -25,7 +25,7 @@ SIGNALS = tuple(
     signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if name in signal.Signals.__members__
 )
 _AGAIN_SECONDS = 0.05
-_IMPORTING = "<frozen importlib._bootstrap>"
+_STOPPED = "clipseg-live: Stopped.\n"
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -37,20 +37,20 @@ def begin() -> None:
     if processes is not None and processes.parent_process() is not None:
         ignore()
     else:
-        end_at_once(1, "clipseg-live: Stopped.\n")
+        end_at_once(1, _STOPPED)
 
 
 def end_at_once(code: int, text: str = "") -> None:
     """Let a signal end the process with this exit code without any clean-up, after writing a text to standard error."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        try:
-            os.write(2, text.encode())
-        finally:
-            os._exit(code)
-
     for number in _heard():
-        signal.signal(number, end)
+        signal.signal(number, _End(code, text))
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Let a signal end the process at once, as at its start: for imports that are slow and hold nothing."""
+    with _handled(_End(1, _STOPPED)):
+        yield
 
 
 def ignore() -> None:
@@ -63,14 +63,32 @@ def ignore() -> None:
 def raising() -> Iterator[None]:
     """Raise KeyboardInterrupt in the main thread at the first signal; later ones do not disturb the clean-up.
 
-    A signal that arrives during an import is raised after it: half-imported extension modules crash, or turn the
-    exception into another one. Within another ``raising`` this does nothing: the outer one has handled the first signal.
+    A signal that arrives while an extension module is initialised is raised after that: such modules crash, or turn the
+    exception into another one. Within another ``raising`` this does nothing.
     """
     if isinstance(signal.getsignal(signal.SIGINT), _Interrupt):
         yield
         return
-    with _handled(_Interrupt()):
-        yield
+    try:
+        with _handled(_Interrupt()):
+            yield
+    finally:
+        # If the exception passed through exec(), which dataclasses use, CPython ends the process by SIGINT at its exit,
+        # although it was caught; the next exec() resets that.
+        exec("")
+
+
+class _End:
+    """The handler of ``end_at_once``."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self._code, self._text = code, text
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        try:
+            os.write(2, self._text.encode())
+        finally:
+            os._exit(self._code)
 
 
 class _Interrupt:
@@ -164,9 +182,9 @@ def _handled(handler: Handler) -> Iterator[None]:
 
 
 def _is_delicate(frame: FrameType | None) -> bool:
-    """Tell if an exception would be swallowed here (finalisers) or break a module (imports)."""
+    """Tell if an exception would be swallowed (in a finaliser) or meets C code that expects none (in an import)."""
     while frame is not None:
-        if frame.f_code.co_filename == _IMPORTING or frame.f_code.co_name == "__del__":
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_qualname.startswith("ExtensionFileLoader."):
             return True
         frame = frame.f_back
     return False

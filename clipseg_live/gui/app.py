@@ -18,6 +18,7 @@ from clipseg_live.core.live import LiveSettings, Message, SourceSpec
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import preferences, theme
 from clipseg_live.gui.bridge import Bridge
+from clipseg_live.gui.display import make_application
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.qt_log import qt_messages_logged
 from clipseg_live.gui.services import Services, real_services
@@ -69,6 +70,8 @@ def _run(
     path: Path | None,
 ) -> int:
     app = application()
+    if request.is_set:
+        return 0
     path = path or preferences.preferences_path()
     kept, problem = preferences.load(path)
     settings = beginning(settings or kept.settings, prompts, model)
@@ -102,7 +105,7 @@ def application() -> QApplication:
     """The one QApplication, with the window's look."""
     os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)  # OpenCV points it to plugins of its own
     running = QCoreApplication.instance()
-    app = running if isinstance(running, QApplication) else QApplication(sys.argv[:1])
+    app = running if isinstance(running, QApplication) else make_application(sys.argv[:1])
     logger.info("Qt %s on %s", qVersion(), app.platformName())
     app.setApplicationName("clipseg-live")
     app.setApplicationDisplayName("clipseg-live")

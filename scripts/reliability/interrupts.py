@@ -3,7 +3,7 @@
     python scripts/reliability/interrupts.py [--count 60] [--seed 1] [--most 4.0] [--display offscreen]
         [--signals SIGINT,SIGTERM] [--commands window,watch,record,camera,export,models,doctor]
 
-Each run starts a command in its own process group and settings folder, waits for a random delay between 0 and ``--most``
+Each run starts a command in its own process group and settings folder, waits for a random delay of up to ``--most``
 seconds, sends the signal, and waits for the end. A run is good if the process ends within SECONDS, by itself (not by a
 crash), with an exit code that the command documents, without a traceback, and without leaving processes or folders.
 ``--display xvfb`` runs the window on a virtual X server.

@@ -1,0 +1,69 @@
+"""Turns Qt's abort without a usable display into one sentence."""
+
+import ctypes
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QLibraryInfo, QMessageLogContext, QtMsgType, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
+
+logger = logging.getLogger(__name__)
+
+_NAMES = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+_INSTEAD = (
+    "use clipseg-live watch SOURCE -p TEXT for data, or clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
+)
+
+Handler = Callable[[QtMsgType, QMessageLogContext, str], None]
+
+
+def make_application(arguments: Sequence[str]) -> QApplication:
+    """Create the QApplication, or end the process with one sentence and exit code 1.
+
+    Qt aborts the process if no platform plugin can be used. The abort cannot be caught, but Qt reports it to the
+    message handler first, and nothing else has been started yet.
+    """
+    given = ", ".join(f"{name}={os.environ[name]}" for name in _NAMES if os.environ.get(name))
+    _drop_impossible_wayland()
+
+    def handle(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+        if kind == QtMsgType.QtFatalMsg:
+            logger.info("Qt cannot start: %s", text)
+            print(f"clipseg-live: {_reason(given)}, or {_INSTEAD}", file=sys.stderr, flush=True)  # noqa: T201
+            logging.shutdown()
+            os._exit(1)
+        logger.info("Qt: %s", text)
+
+    before: Handler | None = qInstallMessageHandler(handle)
+    try:
+        return QApplication(list(arguments))
+    finally:
+        qInstallMessageHandler(before)
+
+
+def _drop_impossible_wayland() -> None:
+    """Let Qt go straight to X11 where a Wayland socket has no folder; the library would complain on the terminal."""
+    if not os.environ.get("XDG_RUNTIME_DIR") and not os.environ.get("WAYLAND_DISPLAY", "").startswith("/"):
+        os.environ.pop("WAYLAND_DISPLAY", None)
+
+
+def _reason(given: str) -> str:
+    missing = _missing_library()
+    if missing:
+        return f"No window can be opened: a system library of Qt is missing ({missing}); install it"
+    return f"No window can be opened on this display ({given or 'none is set'}): check that it can be reached"
+
+
+def _missing_library() -> str:
+    """Name the library that keeps Qt's plugin for X11 from loading; "" for none."""
+    plugin = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)) / "platforms" / "libqxcb.so"
+    if os.environ.get("QT_QPA_PLATFORM", "xcb").split(":")[0] != "xcb" or not plugin.exists():
+        return ""
+    try:
+        ctypes.CDLL(str(plugin))
+    except OSError as error:
+        return str(error).partition(":")[0]
+    return ""
