@@ -10,8 +10,6 @@ from pathlib import Path
 from PySide6.QtCore import QLibraryInfo, QMessageLogContext, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
-logger = logging.getLogger(__name__)
-
 _NAMES = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 _INSTEAD = (
     "use clipseg-live watch SOURCE -p TEXT for data, or clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
@@ -30,12 +28,12 @@ def make_application(arguments: Sequence[str]) -> QApplication:
     _drop_impossible_wayland()
 
     def handle(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+        if before is not None:
+            before(kind, context, text)
         if kind == QtMsgType.QtFatalMsg:
-            logger.info("Qt cannot start: %s", text)
             print(f"clipseg-live: {_reason(given)}, or {_INSTEAD}", file=sys.stderr, flush=True)  # noqa: T201
             logging.shutdown()
             os._exit(1)
-        logger.info("Qt: %s", text)
 
     before: Handler | None = qInstallMessageHandler(handle)
     try:

@@ -17,7 +17,6 @@ from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.settings import PromptStyle
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
 
-
 _JOIN_SECONDS = 2.0
 
 
@@ -49,6 +48,20 @@ class _Feed:
         self.frame: Frame | None = None
         self.closed = False
         self.capture = Capture(open_source, frame_filter, self._take, self._told)
+
+    def next_frame(self) -> Frame | None:
+        """Wait for the next frame; None at the end. Raises SourceError."""
+        with self.changed:
+            while self.frame is None:
+                status = self.capture.status
+                if status.state is SourceState.FAILED or (status.state is SourceState.ENDED and status.problem):
+                    raise SourceError(status.problem)
+                if self.closed or status.state is SourceState.ENDED:
+                    return None
+                self.changed.wait(0.5)
+            frame, self.frame = self.frame, None
+            self.changed.notify_all()
+        return frame
 
     def close(self) -> None:
         """Close the source and wait for it. In a thread of the capture itself, which may hold locks while it collects
@@ -138,19 +151,14 @@ class Stream:
     @one_at_a_time
     def __next__(self) -> StreamFrame:
         """The next frame. Raises SourceError where the source cannot be opened, or a file breaks."""
-        feed = self._feed
-        with feed.changed:
-            while feed.frame is None:
-                if feed.closed:
-                    raise StopIteration
-                status = feed.capture.status
-                if status.state is SourceState.FAILED or (status.state is SourceState.ENDED and status.problem):
-                    raise SourceError(status.problem)
-                if status.state is SourceState.ENDED:
-                    raise StopIteration
-                feed.changed.wait(0.5)
-            frame, feed.frame = feed.frame, None
-            feed.changed.notify_all()
+        try:
+            frame = self._feed.next_frame()
+        except SourceError:
+            self.close()
+            raise
+        if frame is None:
+            self.close()
+            raise StopIteration
         prompts = self._prompts
         found = self._engine.segment(frame.pixels, prompts)
         spare = (PromptStyle(),) * max(len(prompts) - len(self._styles), 0)

@@ -1,5 +1,6 @@
 """Streams for programs: frames with maps, edits while it runs, reconnection, files to their end."""
 
+import gc
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -150,3 +151,94 @@ def test_closing_ends_every_reader() -> None:
             threading.Event().wait(0.01)
         found.close()
         assert all(isinstance(each.result(10), list) for each in readers)
+
+
+def is_released(source: FakeLiveSource) -> bool:
+    return source.opened == 1 and source.closed >= 1 and not capture_threads()
+
+
+def capture_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("clipseg-live capture")]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_loop_that_is_left_releases_the_source(live: bool) -> None:
+    source = FakeLiveSource(live=live, rate=500)
+    for item in stream(source):
+        if item.frame.index >= 3:
+            break
+    assert is_released(source)
+
+
+def test_an_error_in_a_loop_releases_the_source() -> None:
+    source = FakeLiveSource(rate=500)
+
+    def use() -> None:
+        for _ in stream(source):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use()
+    assert is_released(source)
+
+
+def test_deleting_a_stream_releases_the_source() -> None:
+    source = FakeLiveSource(rate=500)
+    found = stream(source)
+    next(found)
+    assert source.opened == 1 and source.closed == 0
+    del found
+    assert is_released(source)
+
+
+def test_a_generator_over_a_stream_releases_it_when_closed() -> None:
+    source = FakeLiveSource(rate=500)
+    numbers = (item.frame.index for item in stream(source))
+    next(numbers)
+    numbers.close()
+    del numbers
+    assert is_released(source)
+
+
+def test_a_stream_in_a_reference_cycle_is_released_by_the_garbage_collector() -> None:
+    source = FakeLiveSource(rate=500)
+
+    def use() -> None:
+        held: list[object] = []
+        found = stream(source, on_status=held.append)
+        held.append(found)
+        next(found)
+
+    use()
+    gc.collect()
+    assert is_released(source)
+
+
+def test_the_end_of_a_file_and_a_broken_one_release_the_source() -> None:
+    for source in (FakeLiveSource(live=False, count=4, rate=400), FakeLiveSource(live=False, rate=400, fails_at=4)):
+        found = stream(source)
+        try:
+            list(found)
+        except SourceError:
+            assert source.fails_at
+        assert is_released(source)
+        assert list(found) == [] or source.fails_at
+
+
+def test_collection_in_the_capture_thread_itself_releases_the_source() -> None:
+    """The capture may collect garbage while it holds its own locks."""
+    source = FakeLiveSource(rate=500)
+    held: list[Stream] = []
+    started = threading.Event()
+
+    def drop(status: SourceStatus) -> None:
+        if status.state is SourceState.RUNNING:
+            started.wait(10)
+            held.clear()
+
+    held.append(stream(source, on_status=drop))
+    readers = [thread for thread in threading.enumerate() if thread.name.startswith("clipseg-live capture")]
+    started.set()
+    for reader in readers:
+        reader.join(10)
+    assert is_released(source)
