@@ -1,6 +1,5 @@
 """Frames with maps and mattes for programs: sources and mattes as in a live session, the engine in this process."""
 
-import _thread
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +66,7 @@ class _Feed:
         """Close the source and wait for it. In a thread of the capture itself, which may hold locks while it collects
         garbage, this is left to another thread."""
         if threading.get_ident() in self._threads:
-            _thread.start_new_thread(self._close, ())
+            threading.Thread(target=self._close, name="clipseg-live stream release", daemon=True).start()
         else:
             self._close()
 
