@@ -184,7 +184,8 @@ def _handled(handler: Handler) -> Iterator[None]:
 def _is_delicate(frame: FrameType | None) -> bool:
     """Tell if an exception would be swallowed (in a finaliser) or meets C code that expects none (in an import)."""
     while frame is not None:
-        if frame.f_code.co_name == "__del__" or frame.f_code.co_qualname.startswith("ExtensionFileLoader."):
+        name: str = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+        if name.startswith("ExtensionFileLoader.") or frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False
@@ -192,4 +193,4 @@ def _is_delicate(frame: FrameType | None) -> bool:
 
 def _send_again(number: int) -> None:
     time.sleep(_AGAIN_SECONDS)
-    _thread.interrupt_main(number)
+    _thread.interrupt_main(signal.Signals(number))

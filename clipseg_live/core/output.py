@@ -76,7 +76,7 @@ def _protected(stream: Any, number: int) -> Any:
     unbuffered = stream is not None and stream.write_through
     descriptor = _Descriptor(number, "w", closefd=False)
     return io.TextIOWrapper(
-        descriptor if unbuffered else io.BufferedWriter(descriptor),  # type: ignore[arg-type]
+        descriptor if unbuffered else io.BufferedWriter(descriptor),
         encoding="utf-8" if stream is None else stream.encoding,
         errors="backslashreplace",
         line_buffering=number == 2 or (stream is not None and stream.line_buffering),

@@ -131,7 +131,7 @@ class ShotQueue:
 class Recording:
     """From start to finish, in one part or several.
 
-    tracks: the finished files of pictures, in their places.
+    tracks: the finished files of pictures, in their places, and data that are MOV videos.
     on_message: called in the writer thread with a sentence that a person should know meanwhile. on_end: likewise, once,
     with the files that are in their places, and errors.
     """
@@ -281,7 +281,8 @@ class Recording:
         done, errors = part.finish()
         self._tell(part)
         self._done += done
-        self.tracks += [sink.path for _, sink in part.tracks if sink.path in done]
+        tracks = [sink.path for _, sink in part.tracks]
+        self.tracks += [path for path in done if path in tracks or path.suffix == ".mov"]
         return errors
 
     def _keep_up(self, part: RecordingPart) -> None:

@@ -55,11 +55,11 @@ class AnimationSink(ABC):
     """Units that a frame lasts at least."""
     instead: ClassVar[str] = "cut it with --from and --to, or write a video with alpha (.mov, .webm)"
 
-    def __init__(self, path: str | Path, overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, overwrite: bool = False, live: bool = False) -> None:
         """Raises UsageError for a path that exists, SinkError for a folder that does not."""
         self.path = Path(path)
         self.notices: list[str] = []
-        self._place = Place(path, overwrite)
+        self._place = Place(path, overwrite, visible=live)
         self._place.check()
         self._file: BinaryIO | None = None
 
@@ -161,6 +161,7 @@ class AnimationSink(ABC):
     def _flush(self, file: BinaryIO, part: _Part, until: int) -> None:
         try:
             self._add(file, part, until - part.begins)
+            file.flush()
         except OSError as error:
             raise failure(self.path, error) from error
 

@@ -46,8 +46,8 @@ class CocoSink(FolderSink):
                     "threshold": label.threshold, "probability": measured.probability, "presence": measured.presence,
                 })  # fmt: skip
 
-    def _end(self) -> None:
-        for number, name in enumerate(self._categories.names, start=1):
+    def _prompts_grew(self, first: int) -> None:
+        for number, name in enumerate(self._categories.names[first:], start=first + 1):
             self._list("categories", {"id": number, "name": name, "supercategory": "prompt"})
 
     def _head(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _FILES: Mapping[DataFormat, tuple[str, ...]] = {
     "animation-gif": (".gif",), "sheet": (".png",),
 }  # fmt: skip
 """Suffixes of formats that are one file; all others are folders, and masks as a video either."""
-_FOLDERS: Mapping[DataFormat, Callable[[Path, Mapping[str, Any], Sequence[Label], bool], MaskSink]] = {
+_FOLDERS: Mapping[DataFormat, Callable[[Path, Mapping[str, Any], Sequence[Label], bool, bool], MaskSink]] = {
     "png": PngMaskSink, "coco": CocoSink, "yolo": YoloSink, "indexed": IndexedSink, "npz": MapsSink,
 }  # fmt: skip
 _BY_SUFFIX: Mapping[str, DataFormat] = {
@@ -48,7 +48,8 @@ def open_data_sink(
     """The sink of a format, not yet opened.
 
     header: what the masks are made with. labels: prompts that are listed even where they never appear. quality, start,
-    end, live: as for ``VideoWriter``; they matter to videos only.
+    end: as for ``VideoWriter``; they matter to videos only. live: written by a recording: under a visible name, and in
+    such pieces that ``recovery`` can complete it if the process is killed.
     Raises UsageError for a path that does not fit the format, or where something stands; SinkError for a folder that
     does not exist.
     """
@@ -61,22 +62,22 @@ def open_data_sink(
         raise UsageError(f"{form} cannot be written to {path.name}: use a name ending in {' or '.join(wanted)}.")
     match form:
         case "jsonl":
-            return JsonLinesMaskSink(path, header, overwrite)
+            return JsonLinesMaskSink(path, header, overwrite, live)
         case "alpha-prores" | "alpha-vp9":
             codec: AlphaCodec = "prores" if form == "alpha-prores" else "vp9"
             return AlphaVideoSink(path, codec, quality, overwrite, start, end, live)
         case "animation-webp" | "animation-gif":
-            return (WebpAnimation if form == "animation-webp" else GifAnimation)(path, overwrite)
+            return (WebpAnimation if form == "animation-webp" else GifAnimation)(path, overwrite, live)
         case "sheet":
-            return SheetSink(path, header, labels, overwrite)
+            return SheetSink(path, header, labels, overwrite, live)
         case "mask-video" if suffix and not path.is_dir():
             return MaskVideoSink(path, overwrite, start, end, live)
         case "mask-video":
-            return MaskVideoFolder(path, header, labels, overwrite, start)
+            return MaskVideoFolder(path, header, labels, overwrite, start, live)
         case "alpha-png" | "alpha-webp":
-            return AlphaSequence(path, header, labels, overwrite, "png" if form == "alpha-png" else "webp")
+            return AlphaSequence(path, header, labels, overwrite, "png" if form == "alpha-png" else "webp", live)
         case _:
-            return _FOLDERS[form](path, header, labels, overwrite)
+            return _FOLDERS[form](path, header, labels, overwrite, live)
 
 
 def open_transparent_sink(

@@ -14,16 +14,16 @@ from zlib import crc32
 
 import av
 
-from clipseg_live.core.errors import Failure, SinkError, SourceError
+from clipseg_live.core.errors import Failure, SourceError
 from clipseg_live.video.container import open_input, whole_clusters_end, whole_end
-from clipseg_live.video.place import RECORDING, move_without_replacing
+from clipseg_live.video.place import RECORDING, is_claimed
+from clipseg_live.video.recovery import recover_data, renamed
 from clipseg_live.video.writer import CONTAINERS, fast_start_options
 
 _FRAGMENTED = (".mp4", ".m4v", ".mov")
 _SPARE_BYTES = 64 << 20
 _UNTOUCHED_SECONDS = 30.0
 _STALE_SECONDS = 3600.0
-_MOST_NUMBERS = 1000
 _HEVC_ARRAYS = 23
 _INDEX_BYTES, _PACKET_BYTES = 32 << 10, 40
 """What the index of a file, and of each packet in it, takes at most."""
@@ -75,22 +75,29 @@ def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) 
 def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
     """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
 
+    Data beside them is completed as far as it goes, and named alike.
+
     A file counts as left when nobody has written to it for ``untouched`` seconds: recordings are written to, or
     touched, every few seconds as long as they live. What holds no picture stays under its name. Nothing is replaced,
     and nothing removed but unfinished plain copies of files that are whole. Never raises.
     """
-    found = []
+    found, names = [], []
     _clear_copies(Path(folder))
     with contextlib.suppress(OSError):
         for entry in sorted(Path(folder).iterdir()):
-            with contextlib.suppress(OSError, SinkError):
+            with contextlib.suppress(OSError, Failure):
                 name = _STILL_RECORDING.sub("", entry.stem)
                 if name == entry.stem or entry.suffix.lower() not in CONTAINERS or entry.is_symlink():
                     continue
-                if abs(time.time() - entry.stat().st_mtime) < untouched or not plays(entry):
+                if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
+                    continue
+                names.append(name)
+                if not plays(entry):
                     continue
                 cut_to_whole(entry)
-                found.append(_renamed(entry, name))
+                found.append(renamed(entry, name, entry.suffix))
+    with contextlib.suppress(OSError):
+        found += recover_data(Path(folder), untouched, names, plays, cut_to_whole)
     return found
 
 
@@ -204,18 +211,6 @@ def _packets(container: av.container.InputContainer, stop: Callable[[], bool]) -
             raise _Stopped
         if packet.size:
             yield packet
-
-
-def _renamed(entry: Path, name: str) -> Path:
-    for number in range(1, _MOST_NUMBERS):
-        extra = " (recovered)" if number == 1 else f" (recovered {number})"
-        target = entry.with_name(f"{name}{extra}{entry.suffix}")
-        try:
-            move_without_replacing(entry, target)
-        except FileExistsError:
-            continue
-        return target
-    raise Failure(f"{entry} could not be given another name: too many files were recovered here.")
 
 
 def _in_words(size: int) -> str:

@@ -1,19 +1,24 @@
 """What every folder of data has in common: it appears whole or not at all, and its lists are kept on the disk."""
 
 import json
+import os
 import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, BinaryIO, ClassVar, TextIO
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.video.categories import Categories
 from clipseg_live.video.place import Place
+
+OUTLINE = ".outline"
+"""Hidden file in a folder that is being written: index, lists and head of its JSON file."""
+_BLOCK = 1 << 16
 
 
 class FolderSink(ABC):
@@ -23,7 +28,8 @@ class FolderSink(ABC):
     within it; a folder that holds anything else is never replaced. index: the name of the JSON file.
 
     Lists grow with the length of a recording, so they are written beside as they come, and put into the JSON file at
-    the end: memory does not grow.
+    the end: memory does not grow. ``OUTLINE`` holds what else the JSON file needs, so that ``complete_folder`` can
+    write it for a process that was killed.
     """
 
     ours: ClassVar[str]
@@ -32,21 +38,31 @@ class FolderSink(ABC):
     """The lists in the JSON file."""
 
     def __init__(
-        self, folder: str | Path, header: Mapping[str, Any], labels: Sequence[Label] = (), overwrite: bool = False
+        self,
+        folder: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        live: bool = False,
     ) -> None:
-        """Raises UsageError for a folder with anything in it (with ``overwrite``: anything but our own), SinkError for
-        one that cannot be made."""
+        """live: see ``data_sinks``.
+
+        Raises UsageError for a folder with anything in it (with ``overwrite``: anything but our own), SinkError for one
+        that cannot be made.
+        """
         self.path = Path(folder)
         self.notices: list[str] = []
         self.info: SourceInfo | None = None
         self._header = dict(header)
         self._first_labels = tuple(labels)
         self._categories = Categories(labels)
-        self._place = Place(folder, overwrite, folder=True, ours=self.ours)
+        self._live = live
+        self._place = Place(folder, overwrite, folder=True, ours=self.ours, visible=live)
         self._place.check()
         self._working: Path | None = None
         self._lists: dict[str, TextIO] = {}
         self._begun: set[str] = set()
+        self._outlined = -1  # prompts in the outline
         self._whole: bool | None = None  # None until it was tried: lists are closed, and written, only once
 
     def open(self, info: SourceInfo) -> None:
@@ -60,6 +76,8 @@ class FolderSink(ABC):
             for name in self.lists:
                 self._lists[name] = (self._working / f".{name}").open("w", encoding="utf-8")
             self._begin(info)
+            self._outlined = -1
+            self._outline()
         except OSError as error:
             raise failure(self.path, error) from error
 
@@ -69,6 +87,10 @@ class FolderSink(ABC):
         fits(self.path, mattes, labels)
         try:
             self._add(frame, mattes, labels)
+            self._outline()
+            if self._live:
+                for file in self._lists.values():
+                    file.flush()
         except OSError as error:
             raise failure(self.path, error) from error
 
@@ -107,6 +129,9 @@ class FolderSink(ABC):
     def _begin(self, info: SourceInfo) -> None:  # noqa: B027 (most folders have nothing else to begin)
         """Prepare the folder, which is there and empty. May raise OSError and SinkError."""
 
+    def _prompts_grew(self, first: int) -> None:  # noqa: B027
+        """Write what lists the prompts; the first new one has this number, from 0. May raise OSError and SinkError."""
+
     def _end(self) -> None:  # noqa: B027
         """Complete what else is in the folder. May raise OSError and SinkError."""
 
@@ -123,6 +148,18 @@ class FolderSink(ABC):
         self._lists[name].write((",\n" if name in self._begun else "") + to_json(entry))
         self._begun.add(name)
 
+    def _outline(self) -> None:
+        """Keep the outline up to date: it changes only with the prompts."""
+        known = len(self._categories.labels)
+        if known == self._outlined:
+            return
+        self._prompts_grew(max(self._outlined, 0))
+        outline = {"index": self.index, "lists": self.lists, "head": self._head()}
+        fresh = self._opened() / f"{OUTLINE}.new"
+        fresh.write_text(to_json(outline), encoding="utf-8")
+        fresh.replace(self._opened() / OUTLINE)
+        self._outlined = known
+
     def _complete(self) -> None:
         folder = self._opened()
         self._whole = False
@@ -130,16 +167,7 @@ class FolderSink(ABC):
             self._end()
             for file in self._lists.values():
                 file.close()
-            with (folder / self.index).open("w", encoding="utf-8", newline="\n") as file:
-                file.write(to_json(self._head(), indent=1)[:-2])
-                for name in self.lists:
-                    file.write(f',\n "{name}": [\n')
-                    with (folder / f".{name}").open(encoding="utf-8") as entries:
-                        shutil.copyfileobj(entries, file)
-                    file.write("\n ]")
-                file.write("\n}\n")
-            for name in self.lists:
-                (folder / f".{name}").unlink()
+            _write_index(folder, self.index, self._head(), self.lists)
         except OSError as error:
             raise failure(self.path, error) from error
         self._whole = True
@@ -148,6 +176,8 @@ class FolderSink(ABC):
         self._close()
         with suppress(OSError):
             (folder / self.index).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / OUTLINE).unlink(missing_ok=True)
         for name in self.lists:
             with suppress(OSError):
                 (folder / f".{name}").rename(folder / f"{name}.part")
@@ -162,6 +192,63 @@ class FolderSink(ABC):
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         return self._working
+
+
+def complete_folder(folder: Path) -> None:
+    """Complete a folder whose process was killed: write its JSON file from the lists, as far as they are whole. Without
+    a usable outline the lists are kept as ``frames.part`` and the like. Raises OSError."""
+    try:
+        outline = json.loads((folder / OUTLINE).read_text(encoding="utf-8"))
+        index, head, names = str(outline["index"]), dict(outline["head"]), [str(name) for name in outline["lists"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        for entry in folder.iterdir():
+            if entry.name.startswith(".") and entry.is_file():
+                entry.rename(entry.with_name(f"{entry.name[1:]}.part"))
+        return
+    for name in names:
+        cut_to_whole_lines(folder / f".{Path(name).name}", b",")
+    _write_index(folder, Path(index).name, head, [Path(name).name for name in names])
+
+
+def cut_to_whole_lines(path: Path, separator: bytes = b"") -> bool:
+    """Take off a last line that broke off in a file of JSON lines; False if nothing is left.
+
+    separator: what stands between lines, before each line break; it is cut off with what follows it.
+    """
+    with path.open("rb+") as file:
+        end = _last_line_at(file)
+        file.seek(end)
+        try:
+            json.loads(file.read() or separator)
+        except ValueError:
+            file.truncate(max(end - len(separator) - 1, 0) if separator else end)
+        return file.seek(0, os.SEEK_END) > 0
+
+
+def _last_line_at(file: BinaryIO) -> int:
+    """Return where the last line begins: behind the last line break."""
+    at = file.seek(0, os.SEEK_END)
+    while at:
+        start = max(at - _BLOCK, 0)
+        file.seek(start)
+        found = file.read(at - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        at = start
+    return 0
+
+
+def _write_index(folder: Path, index: str, head: Mapping[str, Any], lists: Sequence[str]) -> None:
+    with (folder / index).open("w", encoding="utf-8", newline="\n") as file:
+        file.write(to_json(head, indent=1)[:-2])
+        for name in lists:
+            file.write(f',\n "{name}": [\n')
+            with (folder / f".{name}").open(encoding="utf-8") as entries:
+                shutil.copyfileobj(entries, file)
+            file.write("\n ]")
+        file.write("\n}\n")
+    for name in (*(f".{name}" for name in lists), OUTLINE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -69,8 +69,9 @@ class MaskVideoFolder(FolderSink):
         labels: Sequence[Label] = (),
         overwrite: bool = False,
         start: Fraction | None = None,
+        live: bool = False,
     ) -> None:
-        super().__init__(folder, header, labels, overwrite)
+        super().__init__(folder, header, labels, overwrite, live)
         self._start = start
         self._zero: Fraction | None = None
         self._writers: dict[int, _GreyWriter] = {}
@@ -103,7 +104,7 @@ class MaskVideoFolder(FolderSink):
     def _begun_video(self, number: int) -> "_GreyWriter":
         if self.info is None:
             raise SinkError(f"{self.path.name} is not open.")
-        writer = _GreyWriter(self._opened() / self._name(number))
+        writer = _GreyWriter(self._opened() / self._name(number), live=self._live)
         writer.open(replace(self.info, audio_path=None))
         return writer
 

@@ -46,12 +46,14 @@ class JsonLinesMaskSink:
     is where the matte is at least one half.
     """
 
-    def __init__(self, path: str | Path, header: Mapping[str, Any], overwrite: bool = False) -> None:
-        """Raises UsageError for a path that exists, SinkError for a folder that does not."""
+    def __init__(
+        self, path: str | Path, header: Mapping[str, Any], overwrite: bool = False, live: bool = False
+    ) -> None:
+        """live: see ``data_sinks``. Raises UsageError for a path that exists, SinkError for a folder that does not."""
         self.path = Path(path)
-        self._header = dict(header)
+        self._header, self._live = dict(header), live
         self.notices: list[str] = []
-        self._place = Place(path, overwrite)
+        self._place = Place(path, overwrite, visible=live)
         self._place.check()
         self._file: TextIO | None = None
 
@@ -59,7 +61,7 @@ class JsonLinesMaskSink:
         """Start the file beside its place and write the header. Raises SinkError."""
         working = self._place.begin()
         try:
-            self._file = working.open("w", encoding="utf-8", newline="\n")
+            self._file = working.open("w", encoding="utf-8", newline="\n", buffering=1 if self._live else -1)
             self._line(self._header)
         except OSError as error:
             raise failure(self.path, error) from error

@@ -7,9 +7,18 @@ import re
 import secrets
 import shutil
 import time
+import weakref
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from clipseg_live.core.errors import SinkError, UsageError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows, which does not move files that are open
+    fcntl = None
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
 
@@ -52,13 +61,46 @@ def move_without_replacing(source: Path, target: Path) -> None:
     source.unlink()
 
 
+def is_claimed(path: Path) -> bool:
+    """Tell if a process that lives is writing to a visible unfinished file or folder. Systems without such locks never
+    say so; there a file that was just written to counts as claimed."""
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a network disk without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _claim(owner: "Place", path: Path) -> Callable[[], object]:
+    """Lock an unfinished file or folder until the result is called, its owner is collected, or the process ends."""
+    if fcntl is None:
+        return _nothing
+    descriptor = os.open(path, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return weakref.finalize(owner, os.close, descriptor)
+
+
+def _nothing() -> None: ...
+
+
 class Place:
     """Where a file (or, with ``folder``, a folder of files) is to stand.
 
     ours: for a folder, a pattern of the paths within it that may be thrown away with ``overwrite``; a folder that
         holds anything else is never replaced.
-    visible: the file that is being written is ``NAME.recording.SUFFIX``, to be found after whatever happens; nothing
-        ever clears it away.
+    visible: what is being written is ``NAME.recording.SUFFIX``, or the folder ``NAME.recording``, to be found after
+        whatever happens. Nothing ever clears it away, and it is claimed (``is_claimed``) as long as it is written.
     """
 
     def __init__(
@@ -68,6 +110,7 @@ class Place:
         self.working: Path | None = None
         self._overwrite, self._folder, self._ours = overwrite, folder, re.compile(ours)
         self._visible = visible
+        self._release: Callable[[], object] = _nothing
 
     def check(self) -> None:
         """Raises UsageError where something stands already and may not be replaced, SinkError where nothing can
@@ -104,7 +147,8 @@ class Place:
         self.check()
         try:
             if self._visible:
-                working = self._visible_file()
+                working = self._visible_working()
+                self._release = _claim(self, working)
             else:
                 name = f".{self.path.stem[:60]}.partial-{secrets.token_hex(4)}{self.path.suffix}"
                 working = self.path.parent / name
@@ -136,12 +180,14 @@ class Place:
         except OSError as error:
             raise SinkError(f"{self.path} could not be put in its place: {error.strerror or error}.") from error
         self.working = None
+        self._release()
 
     def discard(self) -> None:
         """Remove what was written. Never raises."""
         working, self.working = self.working, None
         if working is None:
             return
+        self._release()
         if self._folder:
             shutil.rmtree(working, ignore_errors=True)
             return
@@ -165,16 +211,18 @@ class Place:
                 except OSError:
                     break
                 self.working = None
+                self._release()
                 return kept
         return None
 
-    def _visible_file(self) -> Path:
-        stem = self.path.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    def _visible_working(self) -> Path:
+        name, suffix = (self.path.name, "") if self._folder else (self.path.stem, self.path.suffix)
+        stem = name.encode()[:_LONGEST_STEM].decode(errors="ignore")
         for number in range(1, _MOST_NUMBERS):
             extra = "" if number == 1 else f"-{number}"
-            working = self.path.parent / f"{stem}{RECORDING}{extra}{self.path.suffix}"
+            working = self.path.parent / f"{stem}{RECORDING}{extra}{suffix}"
             with contextlib.suppress(FileExistsError):
-                working.touch(exist_ok=False)
+                working.mkdir() if self._folder else working.touch(exist_ok=False)
                 return working
         raise FileExistsError(errno.EEXIST, "too many unfinished files of this name")
 

@@ -29,12 +29,9 @@ from clipseg_live.video.live_sound import LiveSound
 from clipseg_live.video.microphone import Microphone, MicrophoneTrack
 from clipseg_live.video.place import Place, write_failure
 from clipseg_live.video.spacing import Spacing, needs_spacing
-from clipseg_live.video.writer import CONTAINERS, choose_codec
+from clipseg_live.video.writer import CONTAINERS, choose_codec, fragment_options
 
-FRAGMENT = Fraction(3, 10)
-"""Seconds that a file lacks at most, beside what the encoder holds."""
 _MILLISECOND = Fraction(1, 1000)
-_INTERLEAVE = Fraction(1, 5)
 _SYNC_SECONDS = 1.0
 
 
@@ -180,7 +177,7 @@ class RecordingWriter:
     def _start_file(self, working: Path, encoder: Encoder, with_sound: bool) -> None:
         suffix = self.path.suffix.lower()
         form = CONTAINERS[suffix].format
-        self._container = av.open(f"file:{working}", "w", format=form, container_options=_container_options(form))
+        self._container = av.open(f"file:{working}", "w", format=form, container_options=fragment_options(form))
         self._video = LiveEncoder(self._container, encoder, self._quality, self._info, self._clock)
         self._spacing = Spacing(self._container, needs_spacing(suffix))
         if with_sound and self._microphone is not None:
@@ -270,20 +267,3 @@ class _Sync:
         with contextlib.suppress(OSError), path.open("rb+") as file:
             while not self._stopping.wait(_SYNC_SECONDS):
                 os.fsync(file.fileno())
-
-
-def _container_options(form: str) -> dict[str, str]:
-    """Short pieces, each written as soon as it is whole, and no waiting for a track that is silent."""
-    shared = {
-        "flush_packets": "1",
-        "avoid_negative_ts": "disabled",
-        "max_interleave_delta": str(round(_INTERLEAVE * 1_000_000)),
-    }
-    if form in ("matroska", "webm"):
-        return shared | {"cluster_time_limit": str(round(FRAGMENT * 1000))}
-    return shared | {
-        # Fragments begin where their own times say, also those of a track that begins late.
-        "movflags": "+empty_moov+default_base_moof+frag_discont",
-        "frag_duration": str(round(FRAGMENT * 1_000_000)),
-        "use_editlist": "0",
-    }

@@ -34,8 +34,9 @@ class AlphaSequence(FolderSink):
         labels: Sequence[Label] = (),
         overwrite: bool = False,
         form: Literal["png", "webp"] = "png",
+        live: bool = False,
     ) -> None:
-        super().__init__(folder, header, labels, overwrite)
+        super().__init__(folder, header, labels, overwrite, live)
         self._form = form
 
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:

@@ -50,13 +50,18 @@ class SheetSink:
     """
 
     def __init__(
-        self, path: str | Path, header: Mapping[str, Any], labels: Sequence[Label] = (), overwrite: bool = False
+        self,
+        path: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        live: bool = False,
     ) -> None:
         """Raises UsageError for a path that exists, SinkError for a folder that does not."""
         self.path = Path(path)
         self.notices: list[str] = []
         self._header, self._labels = dict(header), tuple(labels)
-        self._place = Place(path, overwrite)
+        self._place = Place(path, overwrite, visible=live)
         self._place.check()
         self._working: Path | None = None
 

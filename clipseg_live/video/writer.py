@@ -28,6 +28,10 @@ from clipseg_live.video.encoders import (
 )
 from clipseg_live.video.place import Place, write_failure
 
+FRAGMENT = Fraction(3, 10)
+"""Seconds that a growing file lacks at most, beside what the encoder holds."""
+_INTERLEAVE = Fraction(1, 5)
+
 
 @dataclass(frozen=True, slots=True)
 class _Container:
@@ -68,7 +72,8 @@ class VideoWriter:
     codec: None takes the usual one of the suffix. quality: 0 (smallest) to 100 (best); ffv1 is always lossless.
     start, end: the range of the source, in seconds, that the frames come from. With a ``start`` the file begins
         with the first frame at 0, and the sound is cut to match; without one every frame keeps its own time.
-    live: frames come from a session that runs: a quick preset without look-ahead, so that encoding keeps up.
+    live: frames come from a session that runs: a quick preset without look-ahead, so that encoding keeps up, and a file
+        that is visible and can be recovered while it is written.
     padded: whether a line or column was repeated, because H.264 and H.265 take only even sizes.
     notices: sentences for the person, such as that a sound track was converted.
 
@@ -96,7 +101,7 @@ class VideoWriter:
         if not 0 <= quality <= 100:
             raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
         self._quality, self._start, self._end, self._live = quality, start, end, live
-        self._place = Place(path, overwrite)
+        self._place = Place(path, overwrite, visible=live)
         self._place.check()
         self.padded = False
         self.notices: list[str] = []
@@ -109,7 +114,7 @@ class VideoWriter:
 
     @property
     def working(self) -> Path | None:
-        """The hidden file that is being written."""
+        """The file that is being written; hidden, but for live ones."""
         return self._place.working
 
     def open(self, info: SourceInfo) -> None:
@@ -192,15 +197,12 @@ class VideoWriter:
     def _start_file(self, info: SourceInfo, with_sound: bool) -> None:
         suffix = self.path.suffix.lower()
         self._clock = clock_of(info.time_base)
-        container = av.open(
-            f"file:{self._working}",
-            "w",
-            format=CONTAINERS[suffix].format,
-            container_options=_container_options(suffix, self._clock),
-        )
+        form = CONTAINERS[suffix].format
+        options = fragment_options(form) if self._live else _container_options(suffix, self._clock)
+        container = av.open(f"file:{self._working}", "w", format=form, container_options=options)
         self._container = container
-        encoder, pixel_format, options = self._encoding(info)
-        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=options))
+        encoder, pixel_format, encoding = self._encoding(info)
+        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=encoding))
         context = stream.codec_context
         whole = padded(SOFTWARE[self.codec], info)
         self.padded = whole != info
@@ -261,6 +263,24 @@ def fast_start_options(clock: int) -> dict[str, str]:
     while scale < 10_000:  # as FFmpeg does for the track; edit lists are then as exact as the frames
         scale *= 2
     return {"movflags": "+faststart", "movie_timescale": str(scale)}
+
+
+def fragment_options(form: str) -> dict[str, str]:
+    """Return options for a file that can be played while it grows: short pieces, each written as soon as it is whole,
+    and no waiting for a track that is silent."""
+    shared = {
+        "flush_packets": "1",
+        "avoid_negative_ts": "disabled",
+        "max_interleave_delta": str(round(_INTERLEAVE * 1_000_000)),
+    }
+    if form in ("matroska", "webm"):
+        return shared | {"cluster_time_limit": str(round(FRAGMENT * 1000))}
+    return shared | {
+        # Fragments begin where their own times say, also those of a track that begins late.
+        "movflags": "+empty_moov+default_base_moof+frag_discont",
+        "frag_duration": str(round(FRAGMENT * 1_000_000)),
+        "use_editlist": "0",
+    }
 
 
 def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:

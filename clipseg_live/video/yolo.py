@@ -37,7 +37,7 @@ class YoloSink(FolderSink):
         self._put(f"labels/{stem}.txt", "".join(lines).encode("ascii"))
         self._list("frames", {"frame": frame.index, "time": float(frame.time)})
 
-    def _end(self) -> None:
+    def _prompts_grew(self, first: int) -> None:
         names = (f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self._categories.names))
         text = "train: images\nval: images\nnames:\n" + "".join(names)
         self._put("data.yaml", text.encode())
