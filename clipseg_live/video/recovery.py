@@ -81,10 +81,13 @@ def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
         known = not suffix if is_folder else suffix.lower() in _MENDING
         return (match["name"], suffix) if known else None
     match = _HIDDEN.fullmatch(entry.name)
-    if match is None or not any(match["name"].startswith(name[:_STEM]) for name in recordings):
+    if match is None:
+        return None
+    full = match["name"] + match["suffix"]
+    if not any(full.startswith(name[:_STEM]) for name in recordings):
         return None
     if is_folder:
-        return match["name"] + match["suffix"], ""  # the dot was one of the name's own
+        return full, ""  # the dot was one of the name's own
     return (match["name"], match["suffix"]) if match["suffix"].lower() in (*_MENDING, *CONTAINERS) else None
 
 
