@@ -1,12 +1,17 @@
 """Earlier prompts, for completion: newest first, kept as a small JSON file."""
 
 import json
+import logging
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QStringListModel
+
+from clipseg_live.gui.shared_file import locked
+
+logger = logging.getLogger(__name__)
 
 MOST = 200
 """Prompts that are remembered."""
@@ -25,7 +30,7 @@ class PromptHistory:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.model = QStringListModel(_read(path) if path is not None else [])
+        self.model = QStringListModel((_read(path) or []) if path is not None else [])
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -36,28 +41,41 @@ class PromptHistory:
         text = " ".join(text.split())
         if not text or len(text) > LONGEST or self.texts[:1] == (text,):
             return
-        self._change([text, *(each for each in self.texts if each.casefold() != text.casefold())][:MOST])
+        self._change(text)
 
     def clear(self) -> None:
         """Forget all, in the file too."""
-        self._change([])
+        self._change("")
 
-    def _change(self, texts: list[str]) -> None:
-        self.model.setStringList(texts)
-        if self._path is not None:
-            with suppress(OSError):
+    def _change(self, text: str) -> None:
+        """Put a text in front of what is in the file now, to which other windows may have added; "" forgets all."""
+        if self._path is None:
+            self.model.setStringList(_with(text, self.texts))
+            return
+        with locked(self._path):
+            there = _read(self._path)
+            texts = _with(text, self.texts if there is None else there)
+            self.model.setStringList(texts)
+            try:
                 _write(self._path, texts)
+            except OSError:
+                logger.warning("The earlier prompts could not be saved", exc_info=True)
 
 
-def _read(path: Path) -> list[str]:
+def _with(text: str, others: Sequence[str]) -> list[str]:
+    return [text, *(each for each in others if each.casefold() != text.casefold())][:MOST] if text else []
+
+
+def _read(path: Path) -> list[str] | None:
+    """Return the texts in a file; None if it cannot be used."""
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            return []
+            return None
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return []
+        return None
     if not isinstance(content, list):
-        return []
+        return None
     texts = (text for text in content if isinstance(text, str) and text.strip() and len(text) <= LONGEST)
     return list(dict.fromkeys(texts))[:MOST]
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -16,6 +17,9 @@ from clipseg_live.core.live import LiveSettings, SourceSpec
 from clipseg_live.core.reach import Outside
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.virtual_camera import CameraSettings
+from clipseg_live.gui.shared_file import locked, merge
+
+logger = logging.getLogger(__name__)
 
 MOST_RECENT = 10
 MOST_ALLOWED = 100
@@ -97,7 +101,8 @@ def save(path: Path, preferences: Preferences) -> str:
 
 
 class Keeper(QObject):
-    """Holds the preferences of a running window and writes them a moment after the last change.
+    """Holds the preferences of a running window and writes them a moment after the last change. Changes that other
+    windows have made to the same file are kept.
 
     failed: called with a sentence when they could not be written.
     """
@@ -127,10 +132,27 @@ class Keeper(QObject):
         """Write now what has changed."""
         self._timer.stop()
         if self.value is not self._written:
+            with locked(self._path):
+                problem = save(self._path, self._on_top_of_file())
             self._written = self.value
-            problem = save(self._path, self.value)
             if problem:
                 self._failed(problem)
+
+    def _on_top_of_file(self) -> Preferences:
+        """Return what to write: another window may have changed the file since this one last read or wrote it."""
+        try:
+            there = Preferences.model_validate_json(self._path.read_bytes())
+            base, ours, theirs = (
+                each.model_dump(mode="json", context=REVEAL) for each in (self._written, self.value, there)
+            )
+            merged = Preferences.model_validate(merge(base, ours, theirs))
+        except FileNotFoundError:
+            return self.value
+        except (OSError, ValueError):
+            logger.warning("The settings of another window could not be merged", exc_info=True)
+            return self.value
+        most = {"recent": merged.recent[:MOST_RECENT], "allowed": merged.allowed[:MOST_ALLOWED]}
+        return merged.model_copy(update=most)
 
 
 def packed(data: bytes) -> str:
