@@ -1,5 +1,7 @@
 """What programs call, beside the examples of docs/python.md: what is refused, and what gives the same."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +61,25 @@ def test_an_export_says_what_is_wrong_before_a_model_is_loaded(tmp_path: Path) -
     with pytest.raises(UsageError, match="2 styles for 1 prompts"):
         export("demo:", ["a"], tmp_path / "out.mp4", styles=[PromptStyle()] * 2)
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_can_make_mattes_and_draw_at_the_same_time() -> None:
+    looks = ["spotlight+outline+glow+labels", "heatmap+labels", "cutout+desaturate", "blur+tint", "pixelate", "raw"]
+    pictures = [np.random.default_rng(n).integers(0, 255, (48 + 16 * n, 64, 3), dtype=np.uint8) for n in range(6)]
+
+    def drawn(number: int) -> np.ndarray:
+        answer = found("a", "b")
+        own = Segmentation(answer.probabilities, answer.prompts, pictures[number].shape[:2])
+        mattes = make_mattes(pictures[number], own)
+        return draw(pictures[number], mattes, looks[number], names=["a", f"b{number}"])
+
+    expected = [drawn(number) for number in range(6)]
+    start = threading.Barrier(6)
+
+    def together(number: int) -> list[np.ndarray]:
+        start.wait(10)
+        return [drawn(number) for _ in range(5)]
+
+    with ThreadPoolExecutor(6) as pool:
+        for one, several in zip(expected, pool.map(together, range(6)), strict=True):
+            assert all(np.array_equal(one, each) for each in several)
