@@ -1,0 +1,139 @@
+"""Compare the engine with transformers' own forward on a GPU, in each precision and for several numbers of prompts.
+
+    python scripts/bench_gpu.py [--device cuda] [--rounds 30] [--model FOLDER] [--json FILE] [--quick]
+
+It needs no network: by default the weights are random, in the architecture of rd64-refined. It prints a Markdown table.
+Both sides start from the same frames, use the same weights, device and precision, and end with probabilities on the
+host; times are medians of runs that alternate. "difference" is the largest one of a probability between the two sides,
+"from float32" the largest and the mean one between the engine in this precision and in float32. The engine chooses
+float32 by itself where a lower precision changes masks visibly; here each precision is measured all the same.
+
+``--device cpu --quick`` is a smoke test with a small network.
+"""
+
+import argparse
+import copy
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from transformers import CLIPSegConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout needs no installation
+
+from clipseg_live.core.errors import NoPrediction
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.model.benchmark import PHRASES, benchmark
+from clipseg_live.model.clipseg import ClipSeg
+from clipseg_live.model.random_weights import write_random_model
+from clipseg_live.model.segmenter import Segmenter
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+COUNTS = (1, 4, 16)
+TITLES = ("dtype", "prompts", "transformers ms", "engine ms", "engine frames/s", "ratio", "difference", "from float32")
+Row = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Row]:
+    """Print the table, and return its rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1, mps or cpu (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=30, help="runs of transformers for each figure (%(default)s)")
+    parser.add_argument("--model", help="a model's folder, instead of random weights")
+    parser.add_argument("--json", type=Path, help="write the rows to a file, too")
+    parser.add_argument("--quick", action="store_true", help="one round with a small network")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="bench-gpu-") as folder:
+        configuration = small_configuration() if given.quick else None
+        model = given.model or str(write_random_model(Path(folder) / "model", configuration=configuration))
+        full = Segmenter.load(model, device=given.device, dtype="float32", size=64 if given.quick else None)
+    print(f"{place(full)}; PyTorch {torch.__version__}, transformers {transformers.__version__}; {full.size}²")
+    print(line(TITLES))
+    print(line(["---"] * 2 + ["---:"] * (len(TITLES) - 2)))
+    rows = []
+    for row in measured(full, 1 if given.quick else given.rounds):
+        rows.append(row)
+        print(line(cells(row)), flush=True)
+    if given.json is not None:
+        given.json.write_text(json.dumps({"machine": place(full), "rows": rows}, indent=1) + "\n", "utf-8")
+    return rows
+
+
+def measured(full: Segmenter, rounds: int) -> Iterator[Row]:
+    """Yield a row for each precision and number of prompts. full: the engine in float32."""
+    for dtype in DTYPES:
+        engine = full if dtype == torch.float32 else in_precision(full, dtype)
+        for count in COUNTS:
+            row: Row = {"dtype": engine.dtype, "prompts": count}
+            try:
+                largest, mean = differences(full, engine, count)
+                found = asdict(next(benchmark(engine, (count,), rounds=rounds)))
+            except NoPrediction as error:
+                yield {**row, "problem": str(error)}
+            else:
+                yield {**row, **found, "largest_from_float32": largest, "mean_from_float32": mean}
+
+
+def in_precision(full: Segmenter, dtype: torch.dtype) -> Segmenter:
+    """A copy of the engine in another precision, even where its masks differ."""
+    engine = copy.deepcopy(full)
+    engine._adopt(ClipSeg(copy.deepcopy(full.network.network).to(dtype)))
+    return engine
+
+
+def differences(full: Segmenter, engine: Segmenter, count: int) -> tuple[float, float]:
+    """The largest and the mean difference of a probability from float32, on a picture of coarse noise."""
+    picture = np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8).repeat(16, axis=0).repeat(16, axis=1)
+    prompts = [Prompt.text(phrase) for phrase in PHRASES[:count]]
+    expected, found = (each.segment(picture, prompts).probabilities for each in (full, engine))
+    difference = np.abs(found - expected)
+    return float(difference.max()), float(difference.mean())
+
+
+def small_configuration() -> CLIPSegConfig:
+    """A network that a CPU runs in milliseconds."""
+    sides = {"intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "hidden_size": 32}
+    ends = {"vocab_size": 600, "bos_token_id": 598, "eos_token_id": 599, "pad_token_id": 599}
+    return CLIPSegConfig(
+        vision_config={**sides, "patch_size": 16, "image_size": 64},
+        text_config={**sides, **ends},
+        projection_dim=24,
+        extract_layers=[0, 1, 2],
+        reduce_dim=16,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=64,
+        use_complex_transposed_convolution=True,
+    )
+
+
+def cells(row: Row) -> list[str]:
+    """What the table shows of a row."""
+    start = [row["dtype"], str(row["prompts"])]
+    if "problem" in row:
+        return [*start, row["problem"], *[""] * (len(TITLES) - 3)]
+    times = [f"{row['reference_ms']:.2f}", f"{row['ours_ms']:.2f}", f"{1000 / row['ours_ms']:.0f}"]
+    changes = f"{row['largest_from_float32']:.1e}, mean {row['mean_from_float32']:.1e}"
+    return [*start, *times, f"{row['ratio']:.2f}", f"{row['max_difference']:.1e}", changes]
+
+
+def line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def place(engine: Segmenter) -> str:
+    """The device in words."""
+    device = engine.network.device
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"{device} with {torch.get_num_threads()} threads"
+
+
+if __name__ == "__main__":
+    main()
