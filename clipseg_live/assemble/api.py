@@ -1,5 +1,6 @@
 """What programs call: mattes and effects on a picture, and an export in one call. ``stream.py`` has the live part."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,14 +10,16 @@ from clipseg_live.core.effects import DEFAULT_EFFECTS, AnyEffect, parse_effects
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.look import ExportSettings, Look, MatteSettings
-from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.segmentation import Segmentation, is_usable
 from clipseg_live.core.settings import DataFormat, EngineSettings, PromptStyle, prompt_styles, validated
 from clipseg_live.demo.source import PREFIX
 from clipseg_live.pipeline.export import ExportResult, Progress
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.matting import MattePipeline
+
+logger = logging.getLogger(__name__)
 
 Effects = str | Sequence[AnyEffect]
 """As on the command line ("spotlight+labels"), or as values of ``core.effects``."""
@@ -34,6 +37,8 @@ def make_mattes(
 
     pixels: uint8 (height, width, 3), RGB, the picture that ``found`` is of. threshold: 0..1, of all prompts, instead of
     their own. styles: threshold, role and shape of each prompt by its place.
+    Effects that hide something cover a little more than the other effects; the result holds what both need.
+    Maps with values that are not numbers give empty mattes; effects that hide something then hide the whole picture.
     Raises UsageError where picture and maps, or styles and prompts, do not belong together.
     """
     if pixels.shape[:2] != found.frame_size:
@@ -41,10 +46,14 @@ def make_mattes(
         raise UsageError(f"The maps are of a picture of {width}×{height} pixels; this one has {columns}×{rows}.")
     numbers = tuple(range(len(found.prompts)))
     frame, chosen = Frame(pixels, 0, Fraction(0)), settings or MatteSettings()
+    request = MatteRequest(numbers, numbers, _styled(len(numbers), styles, threshold), chosen)
+    if not is_usable(found.probabilities, len(numbers)):
+        logger.error("Prediction dropped: its values are not finite")
+        return no_mattes(frame.height, frame.width, request.drawn)
     pipeline = MattePipeline()
     pipeline.take(found.probabilities, numbers, 0)
     pipeline.show(frame, chosen)
-    return pipeline.mattes(frame, MatteRequest(numbers, numbers, _styled(len(numbers), styles, threshold), chosen))
+    return pipeline.mattes(frame, request)
 
 
 def draw(

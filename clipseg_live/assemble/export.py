@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clipseg_live import __version__
-from clipseg_live.core.effects import is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.look import ExportSettings, Look
 from clipseg_live.core.mattes import Label, MatteRequest
 from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
+from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
 from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.segmentation import UNUSABLE
 from clipseg_live.core.settings import DataFormat, EngineSettings
 from clipseg_live.core.settings_log import loggable
 from clipseg_live.demo.source import PREFIX, DemoSource
@@ -161,6 +162,11 @@ def run_export(
             stop.on_stop(export.request_stop)
         result = export.run()
     notices = [*ready.notices, *(notice for each in data for notice in each.notices)]
+    if export.unusable:
+        frames = "1 frame has" if export.unusable == 1 else f"{export.unusable} frames have"
+        notices.append(f"{UNUSABLE} {frames} no masks.")
+    if (warning := _untouched(request)) is not None:
+        notices.append(warning)
     if sink is not None:
         notices += sink.notices
         if sink.padded:
@@ -200,7 +206,7 @@ def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
         ids=tuple(range(count)),
         styles=settings.look.styles,
         settings=settings.matte,
-        cautious=is_private(settings.look.effects),
+        cautious=is_cautious(settings.look.effects),
     )
     ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # without it there is nothing to look for
     return LookaheadMattes(request) if ahead else CausalMattes(request)
@@ -238,6 +244,14 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
     if settings.every > 1 or settings.only_present:
         chosen = [Chosen(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen]
     return whole + chosen
+
+
+def _untouched(request: ExportRequest) -> str | None:
+    """Return a warning if something is written in which the effects hide nothing."""
+    transparent = ("the transparent result",) if request.settings.alpha else ()
+    return untouched_warning(
+        request.settings.look.effects, untouched_files((form for form, _ in request.data), transparent)
+    )
 
 
 def labels_of(request: ExportRequest) -> tuple[Label, ...]:

@@ -7,6 +7,7 @@ from clipseg_live.assemble.live import DEMO, framed, make_matting, open_live_sou
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.look import PLAIN_MATTES
+from clipseg_live.core.privacy import is_cautious
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import EngineSettings, PromptStyle
 from clipseg_live.model.driver import DriverSegmenter
@@ -49,6 +50,7 @@ def stream(
         framed,
         make_matting(),
         matte=chosen.matte,
+        cautious=is_cautious(chosen.effects) or None,
         styles=_styles(chosen, len(asked), given=bool(prompts), threshold=threshold),
         framing=chosen.framing,
         on_status=on_status,

@@ -270,6 +270,18 @@ class WorkerState(str, Enum):
     WAITING = "waiting"
 
 
+class HiddenReason(str, Enum):
+    """The cause for which a hiding effect hides the whole picture.
+
+    NOTHING: no prompt says what to hide, or the text of a prompt is empty. EDITING: an edited prompt is not in force
+    yet. WAITING: there is no prediction for the frame and the present prompts yet.
+    """
+
+    NOTHING = "nothing"
+    EDITING = "editing"
+    WAITING = "waiting"
+
+
 Level = Literal["info", "warning", "error"]
 
 
@@ -364,7 +376,8 @@ class Rates:
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
     """Everything a window shows about a session, as of one moment. camera: the virtual one. effort: what edges may
-    cost; less than "full" where frames come faster than mattes can be made."""
+    cost; less than "full" where frames come faster than mattes can be made. hidden: cause for which a hiding effect
+    hides the whole picture; None if it does not."""
 
     source: SourceStatus = SourceStatus()
     worker: WorkerStatus = WorkerStatus()
@@ -372,6 +385,7 @@ class SessionStatus:
     camera: CameraStatus = field(default_factory=CameraStatus)
     rates: Rates = Rates()
     effort: Effort = "full"
+    hidden: HiddenReason | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -382,7 +396,8 @@ class Picture:
     maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
     probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
-    mattes: of the rows that are drawn, whose ids are ``drawn``, and what they are of ``labels``.
+    mattes: of the rows that are drawn, whose ids are ``drawn``, and what they are of ``labels``. hidden: cause for
+    which a hiding effect hides the whole picture; None if it does not.
     """
 
     composed: Pixels
@@ -400,3 +415,4 @@ class Picture:
     own: bool = False
     version: int = 0
     settings: LiveSettings | None = None
+    hidden: HiddenReason | None = None

@@ -39,6 +39,8 @@ class Mattes:
     presence: for each prompt, 0..1, how surely it is in the picture at all.
     own: whether the model has answered for this very frame and these very prompts. Where it has not, privacy effects
         hide the whole frame.
+    cautious: mattes of the same prompts that rather cover too much, for effects that hide something; None where
+        ``each`` serve for them too.
     """
 
     height: int
@@ -47,6 +49,23 @@ class Mattes:
     maps: NDArray[np.float32] = field(default_factory=lambda: _NO_MAPS)
     presence: tuple[float, ...] = ()
     own: bool = True
+    cautious: tuple[Matte, ...] | None = None
+
+    @property
+    def hiding(self) -> tuple[Matte, ...]:
+        """Mattes for effects that hide something."""
+        return self.each if self.cautious is None else self.cautious
+
+
+def no_mattes(height: int, width: int, count: int) -> Mattes:
+    """Return empty mattes for a frame without a prediction, where ``count`` prompts have one each.
+
+    Effects that hide something hide such a frame whole.
+    """
+    alpha = np.zeros((height, width), np.uint8)
+    alpha.setflags(write=False)
+    maps = np.zeros((count, 1, 1), np.float32)
+    return Mattes(height, width, (Matte(alpha, ()),) * count, maps, (0.0,) * count, own=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +81,22 @@ class MatteRequest:
     """Which mattes are wanted, and how they are made. keys: what tells the prompts apart over time; ids: what
     ``PromptStyle.against`` refers to; styles; one of each for each prompt.
 
-    cautious: for privacy effects. Thresholds are lower, and while the model is unsure of something that was there, its
-    last matte is kept and grown.
+    cautious: for privacy effects. Thresholds are lower, nothing is hidden automatically, what the newest answer covers
+    is covered in full, and while the model is unsure of something that was there, its last matte is kept and grown.
+    Where the effects are not known (None), ``Mattes`` hold both kinds.
     """
 
     keys: tuple[Hashable, ...] = ()
     ids: tuple[int, ...] = ()
     styles: tuple[PromptStyle, ...] = ()
     settings: MatteSettings = field(default_factory=MatteSettings)
-    cautious: bool = False
+    cautious: bool | None = None
     effort: Effort = "full"
+
+    @property
+    def drawn(self) -> int:
+        """Number of prompts that get a matte."""
+        return sum(style.role == "show" for style in self.styles)
 
 
 def disjoint(boxes: Sequence[Box]) -> list[Box]:

@@ -156,9 +156,10 @@ class Matting(Protocol):
 
 
 class MatteSequence(Protocol):
-    """Makes the mattes of a whole video, in order; they may come later than their frames."""
+    """Makes the mattes of a whole video, in order; they may come later than their frames. maps: None for a frame
+    without a prediction."""
 
-    def feed(self, frame: Frame, maps: Maps) -> Iterator[tuple[Frame, Mattes]]: ...
+    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]: ...
 
     def finish(self) -> Iterator[tuple[Frame, Mattes]]: ...
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.privacy import untouched_files
 from clipseg_live.core.settings import Codec, DataFormat, Frozen
 
 Track = Literal["composed", "camera", "mattes"]
@@ -30,10 +31,6 @@ DATA_NAMES: dict[DataFormat, str] = {
     "sheet": "{} sheet.png",
 }  # fmt: skip
 """How the data of a recording are called, beside its stem; those without a suffix are folders."""
-WITH_PICTURES: tuple[DataFormat, ...] = (
-    "coco", "yolo", "alpha-prores", "alpha-vp9", "alpha-png", "alpha-webp", "animation-webp", "animation-gif", "sheet",
-)  # fmt: skip
-"""Data that hold the source's own pixels, without any effect."""
 DEFAULT_PATTERN = "clipseg-live {date} {time}"
 _LONGEST_NAME = 120
 _FIELDS = ("date", "time", "prompts", "source")
@@ -66,9 +63,9 @@ class RecordingSettings(Frozen):
     replay_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
 
     @property
-    def untouched(self) -> bool:
-        """Whether any file shows the source as it is, whatever effects hide."""
-        return "camera" in self.tracks or any(form in WITH_PICTURES for form in self.data)
+    def untouched(self) -> tuple[str, ...]:
+        """Files that show the source as it is, whatever effects hide: the camera track and formats of data."""
+        return untouched_files(self.data, ("camera",) if "camera" in self.tracks else ())
 
     @field_validator("tracks", "data")
     @classmethod

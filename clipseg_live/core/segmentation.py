@@ -9,6 +9,24 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import NoPrediction, UsageError
 from clipseg_live.core.prompts import Prompt
 
+UNUSABLE = (
+    "The model gave values that are not numbers, so these frames have no masks: choose another model, device or dtype."
+)
+"""Sentence for the user about maps that ``is_usable`` refuses."""
+
+
+def is_usable(maps: NDArray[np.float32], count: int) -> bool:
+    """Return whether maps can be used as a prediction.
+
+    Every part of the program that receives maps from an engine checks them here. Maps that cannot be used count as no
+    prediction: nothing is drawn from them, and hiding effects hide the whole frame.
+
+    Args:
+        maps: as they came from the engine.
+        count: number of prompts that were asked for.
+    """
+    return maps.ndim == 3 and len(maps) == count and bool(np.isfinite(maps).all())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:

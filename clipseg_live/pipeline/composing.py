@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from clipseg_live.core.effects import is_private
+from clipseg_live.core import privacy
+from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Frame, Pixels
-from clipseg_live.core.live import LiveSettings, Picture, PromptRow, Result
+from clipseg_live.core.live import HiddenReason, LiveSettings, Picture, PromptRow, Result
 from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import Effort, Label, MatteRequest, Mattes
 from clipseg_live.core.ports import Composer, Maps, Matting
+from clipseg_live.core.segmentation import UNUSABLE, is_usable
 from clipseg_live.core.stats import Budget, Meter, Spread, StageTimings
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,8 @@ class Composing:
         went wrong with one.
 
     In locked mode only frames with their own answer are drawn. While no answer can come (``set_answering``), frames are
-    drawn without: the picture goes on, and privacy effects hide it whole.
+    drawn without: the picture goes on, and privacy effects hide it whole. They also do so while prompts are edited, and
+    for maps with values that are not numbers, which count as no answer. clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -56,12 +59,18 @@ class Composing:
         settings: LiveSettings,
         on_picture: OnPicture,
         on_error: Callable[[Exception], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._matting: Matting
         self._make_composer, self._on_picture, self._on_error = make_composer, on_picture, on_error
         self._make_matting = make_matting
         self._changed = threading.Condition()
         self._settings, self._version = settings, 0
+        self._clock = clock
+        self._edits = privacy.begin_edits(settings)
+        self._hidden: HiddenReason | None = None
+        self._unusable = False
         self._answering = False
         self._frame: Frame | None = None
         self._drawn: Frame | None = None
@@ -83,6 +92,11 @@ class Composing:
         """What edges may cost at present."""
         return self._budget.effort
 
+    @property
+    def hidden(self) -> HiddenReason | None:
+        """Cause for which a hiding effect hides the newest picture; None if it does not."""
+        return self._hidden
+
     def start(self) -> None:
         self._thread.start()
 
@@ -101,6 +115,7 @@ class Composing:
     def set_settings(self, settings: LiveSettings, version: int) -> None:
         """version: of the prompts that are asked for from now on."""
         with self._changed:
+            self._edits = privacy.edit(self._edits, self._settings, settings, self._clock())
             self._settings, self._version = settings, version
             self._redraw = True
             self._changed.notify_all()
@@ -132,7 +147,8 @@ class Composing:
     def _once(self) -> bool:
         """Wait for something to draw, and draw it; False when it is time to end."""
         with self._changed:
-            self._changed.wait_for(self._has_work)
+            if not self._changed.wait_for(self._has_work, self._seconds_to_check()):
+                self._redraw = True
             if self._frame is None and not self._locked():
                 self._changed.wait_for(lambda: self._stop or self._frame is not None, _GRACE)
             if self._stop:
@@ -164,6 +180,12 @@ class Composing:
 
     def _locked(self) -> bool:
         return self._settings.display == "locked" and self._answering
+
+    def _seconds_to_check(self) -> float | None:
+        """Time until an edited prompt may come into force without a new frame or answer; None for never."""
+        now = self._clock()
+        check = privacy.next_check(self._edits, self._settings, now)
+        return None if check is None else check - now
 
     def _has_work(self) -> bool:
         return self._stop or self._redraw or self._frame is not None or self._result is not None
@@ -199,9 +221,16 @@ class Composing:
     def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
         if not result.unchanged:
             self.answered.tick()
+        self._own = frame
+        if not is_usable(result.maps, len(result.ids)):
+            if not self._unusable:
+                logger.error("Prediction for frame %d dropped: its values are not finite", result.index)
+                self._on_error(ModelError(UNUSABLE))
+            self._unusable = True
+            return
+        self._unusable = False
         self._answer = Answer(result.maps, result.ids, keys, result.index, result.epoch, result.version)
         self._matting.take(result.maps, keys, result.index, result.epoch)
-        self._own = frame
 
     def _compose(self, settings: LiveSettings, version: int, frame: Frame, stages: dict[str, float]) -> Picture:
         """The frame with the mattes of the rows that are shown, of the newest answer of its epoch."""
@@ -211,7 +240,7 @@ class Composing:
         try:
             self._matting.show(frame, settings.matte)
             followed = time.perf_counter()
-            mattes = self._mattes(settings, version, frame, answer, rows)
+            mattes = self._mattes(settings, frame, answer, rows)
         except Exception as error:
             self._fail("Making the mattes of a frame failed", error)
             self._drop_mattes()
@@ -221,6 +250,8 @@ class Composing:
         look = settings.look(tuple(row for row in rows if row.style.role == "show"))
         drawn = tuple(row.id for row in rows if row.style.role == "show")
         known = dict(zip(drawn, mattes.presence, strict=False))
+        shares = self._shares(settings, answer)
+        mattes = self._with_policy(settings, version, frame, answer, shares, mattes)
         composed = self._draw(look, frame, mattes)
         done = time.perf_counter()
         stages["follow"], stages["mattes"] = (followed - start) * 1000, (fitted - followed) * 1000
@@ -237,7 +268,7 @@ class Composing:
             time=frame.time,
             maps=answer.maps,
             ids=answer.ids,
-            shares=self._shares(settings, answer),
+            shares=shares,
             presence=tuple(known.get(row_id, 0.0) for row_id in answer.ids),
             mattes=mattes,
             drawn=drawn if mattes.each else (),
@@ -245,22 +276,34 @@ class Composing:
             own=(answer.index, answer.epoch) == (frame.index, frame.epoch),
             version=answer.version,
             settings=settings,
+            hidden=self._hidden,
         )
 
-    def _mattes(
-        self, settings: LiveSettings, version: int, frame: Frame, answer: Answer, rows: list[PromptRow]
-    ) -> Mattes:
+    def _with_policy(
+        self, settings: LiveSettings, version: int, frame: Frame, answer: Answer, shares: tuple[float, ...],
+        mattes: Mattes,
+    ) -> Mattes:  # fmt: skip
+        """Mark the mattes as not the frame's own where hiding effects must hide the whole frame."""
+        own = mattes.own and answer.version >= version
+        with self._changed:
+            if own and (answer.index, answer.epoch) == (frame.index, frame.epoch):
+                found = {row_id for row_id, share in zip(answer.ids, shares, strict=True) if share > 0}
+                self._edits = privacy.settle(self._edits, settings, found, self._clock())
+            edits = self._edits
+        self._hidden = privacy.reason_to_hide(settings, edits, own)
+        return replace(mattes, own=own and self._hidden is None)
+
+    def _mattes(self, settings: LiveSettings, frame: Frame, answer: Answer, rows: list[PromptRow]) -> Mattes:
         keys = dict(zip(answer.ids, answer.keys, strict=True))
         request = MatteRequest(
             keys=tuple(keys[row.id] for row in rows),
             ids=tuple(row.id for row in rows),
             styles=tuple(row.style for row in rows),
             settings=settings.matte,
-            cautious=is_private(settings.effects),
+            cautious=privacy.is_cautious(settings.effects),
             effort=self._budget.effort,
         )
-        mattes = self._matting.mattes(frame, request)
-        return mattes if answer.version >= version else replace(mattes, own=False)
+        return self._matting.mattes(frame, request)
 
     def _draw(self, look: Look, frame: Frame, mattes: Mattes) -> Pixels:
         """Draw the effects. If one fails, return the frame without them, or a black one if it had to be hidden."""
@@ -269,7 +312,7 @@ class Composing:
         except Exception as error:
             self._fail("Drawing the effects of a frame failed", error)
             self._drop_composer()
-            composed = np.zeros_like(frame.pixels) if is_private(look.effects) else frame.pixels
+            composed = privacy.without_effects(frame.pixels, look.effects)
         composed.setflags(write=False)
         return composed
 

@@ -1,5 +1,6 @@
 """One source through the engine into files: every frame, in order, with decoding and encoding beside inference."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import is_usable
 from clipseg_live.pipeline.stage import Cancelled, Channel, Worker
+
+logger = logging.getLogger(__name__)
 
 QUEUED_FRAMES = 4
 """Frames that wait between two stages, at most."""
@@ -46,8 +50,10 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Segmented:
+    """maps: None where the engine gave nothing that can be used."""
+
     frame: Frame
-    maps: Maps
+    maps: Maps | None
 
 
 class Export:
@@ -58,6 +64,9 @@ class Export:
     composer, sink: None where only data is wanted. data: sinks that take each frame with its mattes.
     keep_partial: keep what was finished when the source breaks or the run is stopped.
     on_progress: called in the thread of ``run``.
+
+    Attributes:
+        unusable: number of frames whose maps could not be used; they count as frames without a prediction.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class Export:
         self._reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
         self._writer = Worker("clipseg-live encode", self._write, self._cancel)
         self._stopped = False
+        self.unusable = 0
         self._written = 0
         self._reached = Fraction(0)
         self._started = time.monotonic()
@@ -158,7 +168,12 @@ class Export:
     def _segment(self) -> None:
         for frame in self._decoded:
             maps: Maps = self._engine.segment(frame.pixels, self._prompts).probabilities
-            self._segmented.put(_Segmented(frame, maps))
+            usable = is_usable(maps, len(self._prompts))
+            if not usable:
+                if not self.unusable:
+                    logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
+                self.unusable += 1
+            self._segmented.put(_Segmented(frame, maps if usable else None))
             self._report()
 
     def _write(self) -> None:

@@ -10,6 +10,7 @@ from clipseg_live.core.effects import is_private
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import LiveSettings, Picture, RecordingStatus
+from clipseg_live.core.privacy import untouched_warning, was_drawn_hiding
 from clipseg_live.core.recording import RecordingSettings, Shot
 from clipseg_live.pipeline.recording import Recording, Where
 from clipseg_live.pipeline.recording_part import RecordingTools
@@ -23,7 +24,6 @@ _FILE_SECONDS = 30.0
 """A recording is worth waiting for at the end."""
 _FINALISE_SECONDS = 5.0
 """What is in its place already may stay as it is."""
-_UNTOUCHED = "Files with the untouched picture are recorded as well: nothing is hidden in them."
 
 
 class Outputs:
@@ -36,7 +36,7 @@ class Outputs:
         self._newest: Recording | None = None  # also once it has ended: its thread may still be saying so
         self._replay: Replay | None = None
         self._old_replays: list[Replay] = []
-        self._hides = False
+        self._live = LiveSettings()
         self._finalising: list[threading.Thread] = []
         self._stopping, self._give_up = threading.Event(), threading.Event()
 
@@ -47,18 +47,26 @@ class Outputs:
         return status if replay is None else replace(status, replay=replay.seconds)
 
     def put(self, picture: Picture, composed: Frame, info: SourceInfo) -> None:
-        """A picture that is shown, and the same as a frame; called in the compose thread."""
-        recording, replay = self._recording, self._replay
-        if recording is None and replay is None:
-            return
+        """Record and keep a picture that is shown, unless it was drawn before an effect began to hide something.
+
+        Called in the compose thread.
+
+        Args:
+            picture: as it is shown.
+            composed: the same as a frame.
+            info: of the source.
+        """
         original = Frame(
             picture.original, composed.index, composed.time, composed.duration, composed.epoch, composed.captured
         )
         shot = Shot(composed, original, picture.mattes, picture.labels)
-        if recording is not None:
-            recording.put(shot, info)
-        if replay is not None and (not self._hides or _hides(picture.settings)):
-            replay.put(shot, info)
+        with self._lock:  # the settings must not change between the check and the output
+            if not was_drawn_hiding(picture, self._live):
+                return
+            if self._recording is not None:
+                self._recording.put(shot, info)
+            if self._replay is not None:
+                self._replay.put(shot, info)
 
     def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
         """Raises UsageError while a recording runs or once all is stopped, SinkError where nothing can be written into
@@ -77,24 +85,27 @@ class Outputs:
             )
             self._recording = self._newest = recording
             recording.start()
-        self._hides = _hides(live)
-        self._tell_of_untouched()
+            self._live = live
+        self._warn_of_untouched()
 
     def look_changed(self, live: LiveSettings) -> None:
-        """Where effects begin to hide something, what a replay kept before is forgotten, and it is said where files are
-        recorded in which nothing is hidden."""
-        before, self._hides = self._hides, _hides(live)
-        if not self._hides or before:
-            return
-        replay = self._replay
-        if replay is not None:
-            self.set_replay(replay.settings)
-        self._tell_of_untouched()
+        """Take over the settings.
 
-    def _tell_of_untouched(self) -> None:
+        When an effect begins to hide something, the replay starts anew, and a warning names files that are recorded
+        without it.
+        """
+        with self._lock:
+            before, self._live = self._live, live
+            begins = is_private(live.effects) and not is_private(before.effects)
+            if begins and self._replay is not None:
+                self._begin_replay(self._replay.settings)
+        if begins:
+            self._warn_of_untouched()
+
+    def _warn_of_untouched(self) -> None:
         recording = self._recording
-        if self._hides and recording is not None and recording.settings.untouched:
-            self._say(TOPIC, _UNTOUCHED, "warning")
+        if recording is not None and (words := untouched_warning(self._live.effects, recording.settings.untouched)):
+            self._say(TOPIC, words, "warning")
 
     def pause_recording(self) -> None:
         if self._recording is not None:
@@ -111,15 +122,19 @@ class Outputs:
     def set_replay(self, settings: RecordingSettings) -> None:
         """Keep the last ``replay_seconds`` from now on; what was kept with other settings is forgotten."""
         with self._lock:
-            if self._stopping.is_set():
-                return
-            old, self._replay = self._replay, None
-            if old is not None:
-                old.request_stop()
-                self._old_replays = [each for each in self._old_replays if not each.join(0)] + [old]
-            if settings.replay_seconds:
-                self._replay = Replay(settings, self._tools, self._replay_saved)
-                self._replay.start()
+            self._begin_replay(settings)
+
+    def _begin_replay(self, settings: RecordingSettings) -> None:
+        """Start the replay anew; the caller holds the lock."""
+        if self._stopping.is_set():
+            return
+        old, self._replay = self._replay, None
+        if old is not None:
+            old.request_stop()
+            self._old_replays = [each for each in self._old_replays if not each.join(0)] + [old]
+        if settings.replay_seconds:
+            self._replay = Replay(settings, self._tools, self._replay_saved)
+            self._replay.start()
 
     def save_replay(self, folder: Path, live: LiveSettings, source: str) -> None:
         """Raises UsageError where nothing is kept."""
@@ -182,10 +197,6 @@ class Outputs:
         for path in paths:
             if not self._give_up.is_set() and (sentence := self._tools.finalise(path, self._give_up.is_set)):
                 self._say(TOPIC, sentence, "warning")
-
-
-def _hides(settings: LiveSettings | None) -> bool:
-    return settings is not None and is_private(settings.effects)
 
 
 def _where(folder: Path, live: LiveSettings, source: str) -> Where:

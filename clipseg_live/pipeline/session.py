@@ -22,6 +22,7 @@ from clipseg_live.core.live import (
     WorkerStatus,
 )
 from clipseg_live.core.ports import Matting, PictureOutput
+from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.safe_picture import may_be_shown
@@ -45,7 +46,8 @@ class Session:
     """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
 
     open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools, make_camera: the concrete
-    parts, made by ``assemble``. before_worker: called before a worker process is started.
+    parts, made by ``assemble``. before_worker: called before a worker process is started. clock: monotonic time in
+    seconds, by which edits of prompts are judged.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Session:
         recording_tools: RecordingTools,
         make_camera: Callable[[], PictureOutput],
         before_worker: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.on_picture: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda message: None
@@ -76,6 +79,7 @@ class Session:
         self._abandoned: tuple[str, ...] = ()
         self._measured: tuple[float, Rates] = (0.0, Rates())
         self._outputs = Outputs(recording_tools, self._say)
+        self._outputs.look_changed(settings)
         self._camera = VirtualCameras(
             make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
         )
@@ -88,7 +92,9 @@ class Session:
             on_notice=lambda sentence: self._say("engine", sentence, "warning"),
             before_start=before_worker,
         )
-        self._composing = Composing(make_composer, make_matting, settings, self._take_picture, self._compose_failed)
+        self._composing = Composing(
+            make_composer, make_matting, settings, self._take_picture, self._compose_failed, clock=clock
+        )
 
     @property
     def settings(self) -> LiveSettings:
@@ -123,7 +129,9 @@ class Session:
             self._capture.open(spec)
 
     def picture(self) -> Picture | None:
-        return self._picture
+        """Return the newest picture; None if there is none, or none that may be shown with the present effects."""
+        picture = self._picture
+        return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
 
     def status(self) -> SessionStatus:
         with self._lock:
@@ -135,6 +143,7 @@ class Session:
             camera=self._camera.status,
             rates=self._rates(),
             effort=self._composing.effort,
+            hidden=self._composing.hidden,
         )
 
     def _rates(self) -> Rates:
@@ -269,7 +278,7 @@ class Session:
         self._composing.put_result(result, frame, tuple(keys.get(row_id, row_id) for row_id in result.ids))
 
     def _take_picture(self, picture: Picture, composed: Frame) -> None:
-        if picture.epoch != self._capture.epoch:
+        if picture.epoch != self._capture.epoch or not was_drawn_hiding(picture, self._settings):
             return
         self._picture = picture
         try:

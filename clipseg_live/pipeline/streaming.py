@@ -1,5 +1,6 @@
 """Frames with maps and mattes for programs: sources and mattes as in a live session, the engine in this process."""
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +11,14 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
 from clipseg_live.core.locking import one_at_a_time
 from clipseg_live.core.look import PLAIN_MATTES, MatteSettings
-from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.ports import Engine, Maps, Matting
 from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.segmentation import UNUSABLE, is_usable
 from clipseg_live.core.settings import PromptStyle
 from clipseg_live.pipeline.capture import Capture, FrameFilter, OpenSource
+
+logger = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 2.0
 
@@ -25,7 +29,8 @@ class StreamFrame:
 
     frame: with its pixels, number and time. maps: float32 (prompts, h, w), 0..1, on the decoder's grid, as the engine
     gave them. prompts: in the maps' order. mattes: at the frame's size, of the prompts ``drawn``, which are all but
-    negative and contrast prompts. milliseconds: by stage of the engine.
+    negative and contrast prompts. milliseconds: by stage of the engine. problem: why the maps cannot be used, one
+    sentence; the mattes are empty then, and effects that hide something hide the whole frame.
     """
 
     frame: Frame
@@ -34,6 +39,7 @@ class StreamFrame:
     prompts: tuple[Prompt, ...]
     drawn: tuple[Prompt, ...]
     milliseconds: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
 
 
 class _Feed:
@@ -102,8 +108,8 @@ class Stream:
     reference to it release the thread and the source.
 
     A live source gives its newest frame, and is opened again by itself when it breaks; a file gives every frame, no
-    faster than it would be played. styles: of the prompts by their places (threshold, role, shape). ``prompts`` may be
-    set at any time, from any thread, and holds from the next frame.
+    faster than it would be played. styles: of the prompts by their places (threshold, role, shape). cautious: as for
+    ``MatteRequest``. ``prompts`` may be set at any time, from any thread, and holds from the next frame.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class Stream:
         matting: Matting,
         *,
         matte: MatteSettings = PLAIN_MATTES,
+        cautious: bool | None = None,
         styles: Sequence[PromptStyle] = (),
         framing: Framing | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
@@ -123,8 +130,9 @@ class Stream:
         self._lock = threading.Lock()  # several threads can read: each frame goes to one of them
         self._prompts = require_prompts(prompts)
         self._engine, self._matting = engine, matting
-        self._matte, self._styles = matte, tuple(styles)
+        self._matte, self._cautious, self._styles = matte, cautious, tuple(styles)
         self.on_status = on_status
+        self._unusable = False
         self._feed = _Feed(self, open_source, frame_filter)
         self._release = weakref.finalize(self, self._feed.close)
         if framing is not None:
@@ -163,14 +171,25 @@ class Stream:
         spare = (PromptStyle(),) * max(len(prompts) - len(self._styles), 0)
         styles = (*self._styles, *spare)[: len(prompts)]
         drawn = tuple(prompt for prompt, style in zip(prompts, styles, strict=True) if style.role == "show")
-        mattes = self._mattes(frame, found.probabilities, prompts, styles)
-        return StreamFrame(frame, found.probabilities, mattes, prompts, drawn, dict(found.timings))
+        usable = is_usable(found.probabilities, len(prompts))
+        if not usable and not self._unusable:
+            self._unusable = True
+            logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
+        mattes = self._mattes(frame, found.probabilities if usable else None, prompts, styles)
+        problem = "" if usable else UNUSABLE
+        return StreamFrame(frame, found.probabilities, mattes, prompts, drawn, dict(found.timings), problem)
 
-    def _mattes(self, frame: Frame, maps: Maps, prompts: tuple[Prompt, ...], styles: tuple[PromptStyle, ...]) -> Mattes:
+    def _mattes(
+        self, frame: Frame, maps: Maps | None, prompts: tuple[Prompt, ...], styles: tuple[PromptStyle, ...]
+    ) -> Mattes:
         keys = tuple(enumerate(prompts))
-        self._matting.take(maps, keys, frame.index, frame.epoch)
+        if maps is not None:
+            self._matting.take(maps, keys, frame.index, frame.epoch)
         self._matting.show(frame, self._matte)
-        return self._matting.mattes(frame, MatteRequest(keys, tuple(range(len(keys))), styles, self._matte))
+        request = MatteRequest(keys, tuple(range(len(keys))), styles, self._matte, self._cautious)
+        mattes = self._matting.mattes(frame, request)
+        known = len(mattes.each) == request.drawn
+        return mattes if known else no_mattes(frame.height, frame.width, request.drawn)
 
     def close(self) -> None:
         """Close the source; whoever iterates is done. May be called more than once, from any thread."""

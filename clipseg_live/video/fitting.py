@@ -1,7 +1,7 @@
 """From steady maps to mattes: several prompts together, thresholds, shapes, edges."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -47,40 +47,55 @@ class Standing:
 
 def fit(
     maps: Planes, styles: Sequence[PromptStyle], small: Small, trust: NDArray[np.float32], before: Planes | None,
-    pixels: Pixels, request: MatteRequest, standings: Sequence[Standing], own: bool,
+    pixels: Pixels, request: MatteRequest, standings: Sequence[Standing], own: bool, newest: Planes | None = None,
 ) -> tuple[Mattes, Planes | None]:  # fmt: skip
     """The mattes of a frame, and what they cover on the working grid.
 
     maps: float32 (prompts, h, w), one for each prompt that is drawn, as are ``styles`` and ``standings``. trust:
     float32 (h, w), where they are to be believed. before: what the same mattes covered in the last frame, carried to
-    this one.
+    this one. newest: the model's answer for this very frame, as ``maps``; None where there is none. Cautious mattes
+    cover it in full, whatever steadiness makes of it.
     """
     if not styles:
         return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
     covers = None
-    if not request.settings.refine or request.effort == "least":
-        each = hard(maps, styles, *pixels.shape[:2])
+    seen = np.maximum(maps, newest) if request.cautious and newest is not None else maps
+    if not request.settings.refine or (request.effort == "least" and not request.cautious):
+        each = hard(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
     else:
         shaper = edges.Shaper(small.picture, trust, close=request.effort == "full")
         levels = _thresholds(styles, before, request)
-        seen = maps if request.cautious else maps * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
+        if not request.cautious:
+            seen = seen * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
         covers = np.stack([shaper.covers(plane, level) for plane, level in zip(seen, levels, strict=True)])
         if request.cautious and before is not None:
             covers = _kept(covers, before, standings)
         covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
         each = [frozen(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
     each = [_moved_border(matte, style.shape) for matte, style in zip(each, styles, strict=True)]
-    if request.settings.auto_hide:
+    if request.settings.auto_hide and not request.cautious:
         each = [matte if one.shown else nothing(*pixels.shape[:2]) for matte, one in zip(each, standings, strict=True)]
     presence = tuple(one.presence for one in standings)
     return Mattes(pixels.shape[0], pixels.shape[1], tuple(each), maps, presence, own), covers
 
 
-def hard(maps: Maps, styles: Sequence[PromptStyle], height: int, width: int) -> list[Matte]:
+def kinds_of(request: MatteRequest) -> tuple[MatteRequest, ...]:
+    """Return a request for each kind of mattes that is wanted, the cautious one last."""
+    kinds = (False, True) if request.cautious is None else (request.cautious,)
+    return tuple(replace(request, cautious=kind) for kind in kinds)
+
+
+def joined(found: Mapping[bool, Mattes]) -> Mattes:
+    """Return the mattes of a frame from those of each kind, by caution."""
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return replace(found[False], cautious=found[True].each)
+
+
+def hard(maps: Maps, styles: Sequence[PromptStyle], height: int, width: int, *, cautious: bool = False) -> list[Matte]:
     """What reaches the threshold, wholly; the rest not at all. maps: float32 (prompts, h, w) on any grid."""
     return [
-        frozen(*passing(each, np.float32(style.threshold), height, width))
-        for each, style in zip(maps, styles, strict=True)
+        frozen(*passing(each, _level(style, cautious), height, width)) for each, style in zip(maps, styles, strict=True)
     ]
 
 
@@ -98,12 +113,15 @@ def _thresholds(
     styles: Sequence[PromptStyle], before: Planes | None, request: MatteRequest
 ) -> list[NDArray[np.float32] | np.float32]:
     """Each prompt's threshold: lower where it covered the last frame and higher where it did not (hysteresis)."""
-    share = _CAUTIOUS if request.cautious else 1.0
-    levels = [np.float32(style.threshold * share) for style in styles]
+    levels = [_level(style, bool(request.cautious)) for style in styles]
     if before is None or request.settings.smoothing <= 0:
         return list(levels)
     give = np.float32(2 * _HYSTERESIS * request.settings.smoothing)
     return [level - min(level, 1 - level) * give * (2 * plane - 1) for level, plane in zip(levels, before, strict=True)]
+
+
+def _level(style: PromptStyle, cautious: bool) -> np.float32:
+    return np.float32(style.threshold * (_CAUTIOUS if cautious else 1.0))
 
 
 def _kept(covers: Planes, before: Planes, standings: Sequence[Standing]) -> Planes:

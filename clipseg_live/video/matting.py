@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.look import MatteSettings
-from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.ports import Maps
 from clipseg_live.core.temporal import Belief, believe
 from clipseg_live.core.together import PresenceState, combine, presence_of, update_presence
-from clipseg_live.video.fitting import Planes, Standing, fit, hard, nothing
+from clipseg_live.video.fitting import Planes, Standing, fit, hard, joined, kinds_of
 from clipseg_live.video.flow import FlowEstimator, Step, alike, carried
 from clipseg_live.video.working import Small
 
@@ -68,7 +68,8 @@ class State:
     indices and times. answer: the last one, for a frame at the time ``answered``. belief: what is held since, and
     ``way`` the way back to the frame it was formed at, whose small picture is ``seen``. trust: float32 (h, w), where
     that was sure. standings: by key; news: seconds between the last two answers, None once ``standings`` hold the last
-    one. before: coverage of the last frame, warped to this one; covers: coverage of this frame, once it is drawn.
+    one. before: coverage of the last frame, warped to this one; covers: coverage of this frame, once it is drawn; both
+    for normal and for cautious mattes, by caution.
     """
 
     index: int
@@ -85,8 +86,8 @@ class State:
     presence: PresenceState = field(default_factory=PresenceState)
     standings: Mapping[Hashable, Standing] = field(default_factory=dict)
     news: float | None = None
-    before: Coverage | None = None
-    covers: Coverage | None = None
+    before: Mapping[bool, Coverage] = field(default_factory=dict)
+    covers: Mapping[bool, Coverage] = field(default_factory=dict)
 
 
 class MattePipeline:
@@ -116,33 +117,54 @@ class MattePipeline:
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         """Of the frame that is shown; empty before an answer. The keys are some of the last answer's."""
         state, height, width = self._state, frame.height, frame.width
-        if state is None or state.answer is None:
+        answer = state.answer if state is not None else None
+        if state is None or answer is None:
             return Mattes(height, width, own=False)
-        own = (state.answer.index, state.answer.epoch) == (frame.index, frame.epoch)
+        if not set(request.keys) <= set(answer.keys):  # the answer that has them was too late
+            return no_mattes(height, width, request.drawn)
+        own = (answer.index, answer.epoch) == (frame.index, frame.epoch)
         settings = request.settings
         if not request.keys:
             return Mattes(height, width, own=own)
-        if not set(request.keys) <= set(state.answer.keys):  # the answer that has them was too late
-            drawn = sum(style.role == "show" for style in request.styles)
-            return Mattes(height, width, (nothing(height, width),) * drawn, presence=(0.0,) * drawn, own=False)
-        places = [state.answer.keys.index(key) for key in request.keys]
+        places = [answer.keys.index(key) for key in request.keys]
         if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
-            maps, chosen = combine(state.answer.maps[places], request.styles, request.ids, settings)
+            maps, chosen = combine(answer.maps[places], request.styles, request.ids, settings)
             stood = self._stood([request.keys[place] for place in chosen], maps, settings)
-            each = hard(maps, [request.styles[place] for place in chosen], height, width)
-            return Mattes(height, width, tuple(each), maps, tuple(one.presence for one in stood), own)
+            styles = [request.styles[place] for place in chosen]
+            presence = tuple(one.presence for one in stood)
+            plain: dict[bool, Mattes] = {}
+            for kind in kinds_of(request):
+                each = hard(maps, styles, height, width, cautious=bool(kind.cautious))
+                plain[bool(kind.cautious)] = Mattes(height, width, tuple(each), maps, presence, own)
+            return joined(plain)
         assert state.belief is not None
         maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
         trust = _trusted(state)
         maps, chosen = combine(maps, request.styles, request.ids, settings)
         keys = tuple(request.keys[place] for place in chosen)
-        before = state.before.planes_of(keys) if state.before is not None else None
         stood = self._stood(keys, maps, settings)
         styles = [request.styles[place] for place in chosen]
-        mattes, planes = fit(maps, styles, state.small, trust, before, frame.pixels, request, stood, own)
-        self._state = replace(self._state or state, covers=Coverage(keys, planes) if planes is not None else None)
-        return mattes
+        newest = self._newest(state, request, places) if own and request.cautious is not False else None
+        found: dict[bool, Mattes] = {}
+        covers: dict[bool, Coverage] = {}
+        for kind in kinds_of(request):
+            cautious = bool(kind.cautious)
+            before = state.before[cautious].planes_of(keys) if cautious in state.before else None
+            found[cautious], planes = fit(
+                maps, styles, state.small, trust, before, frame.pixels, kind, stood, own, newest
+            )
+            if planes is not None:
+                covers[cautious] = Coverage(keys, planes)
+        self._state = replace(self._state or state, covers=covers)
+        return joined(found)
+
+    @staticmethod
+    def _newest(state: State, request: MatteRequest, places: Sequence[int]) -> Planes:
+        """Return what the answer alone says of the drawn prompts, on the working grid."""
+        assert state.answer is not None
+        maps = np.moveaxis(state.small.on_grid(state.answer.maps[list(places)]), 2, 0)
+        return combine(np.ascontiguousarray(maps), request.styles, request.ids, request.settings)[0]
 
     def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[Standing]:
         """How prompts stand, by what is left of their maps beside the others; the last answer is counted once."""
@@ -173,9 +195,12 @@ class MattePipeline:
             if follows
             else Step.still(small.grey.shape[0], small.grey.shape[1])
         )
-        before = past.covers if past.covers is not None else past.before
-        if before is not None and follows:
-            before = replace(before, planes=np.stack([carried(plane, step.back) for plane in before.planes]))
+        before = past.covers or past.before
+        if follows:
+            before = {
+                kind: replace(each, planes=np.stack([carried(plane, step.back) for plane in each.planes]))
+                for kind, each in before.items()
+            }
         return replace(
             past,
             index=frame.index,
@@ -184,7 +209,7 @@ class MattePipeline:
             ways=(*past.ways[-_LONGEST_WAY:], (frame.index, frame.time, _halved(step))),
             way=step.after(past.way) if follows else past.way,
             before=before,
-            covers=None,
+            covers={},
         )
 
 

@@ -1,10 +1,13 @@
-"""Effects that hide: pixelate and black out. They fail closed: without a matte of its own a frame is hidden whole."""
+"""Effects that hide: pixelate and black out. They fail closed: without mattes of its own a frame is hidden whole."""
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from clipseg_live.core.effects import BlackOut, Pixelate
-from clipseg_live.video.effects.canvas import Bytes, Canvas
+from clipseg_live.core.privacy import hides_whole
+from clipseg_live.video.effects.canvas import Bytes, Canvas, union_of
 
 
 def pixelate(canvas: Canvas, effect: Pixelate) -> None:
@@ -35,10 +38,10 @@ def black_out(canvas: Canvas, effect: BlackOut) -> None:
 
 
 def _hidden(canvas: Canvas, grow: float) -> Bytes | None:
-    """What is to be hidden, uint8 (height, width), not 0 there; None for the whole frame."""
-    if not canvas.mattes.own or len(canvas.mattes.each) < len(canvas.styles):
+    """Return where something must be hidden, uint8 (height, width), not 0 there; None for the whole frame."""
+    if hides_whole(canvas.mattes, len(canvas.styles)):
         return None
-    marked = (canvas.union.alpha > 0).view(np.uint8)
+    marked = (union_of(replace(canvas.mattes, each=canvas.mattes.hiding)).alpha > 0).view(np.uint8)
     reach = int(np.ceil(canvas.length(grow)))
     if not reach or not marked.any():
         return np.asarray(marked, np.uint8)

@@ -1,5 +1,6 @@
 """Effects: what each must and must not change, at any size, with any number of prompts."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -236,8 +237,16 @@ def test_without_mattes_of_its_own_the_whole_frame_is_hidden(effect, mattes):
         assert same < 0.05 and len(np.unique(found.reshape(-1, 3), axis=0)) < 2 * (120 / 4.8) * (200 / 4.8)
 
 
-def test_without_prompts_there_is_nothing_to_hide():
-    np.testing.assert_array_equal(drawn(BlackOut(), mattes=mattes_of(), styles=()), PICTURE)
+def test_without_anything_to_look_for_the_whole_frame_is_hidden():
+    assert not drawn(BlackOut(), mattes=mattes_of(), styles=()).any()
+    assert not (drawn(Pixelate(), mattes=mattes_of(), styles=()) == PICTURE).all(axis=2).mean() > 0.05
+
+
+def test_hiding_effects_use_the_cautious_mattes_and_others_do_not():
+    small = mattes_of(disc(*SIZE, 70, 60, 10))
+    both = replace(small, cautious=ONE.each)
+    np.testing.assert_array_equal(drawn(BlackOut(), mattes=both), drawn(BlackOut(), mattes=ONE))
+    np.testing.assert_array_equal(drawn(Invert(), mattes=both), drawn(Invert(), mattes=small))
 
 
 @pytest.mark.parametrize("effect", [Pixelate(grow=2.0), BlackOut(grow=2.0)])
