@@ -9,6 +9,7 @@ from pathlib import Path
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, Picture
+from clipseg_live.core.privacy import was_drawn_hiding
 
 Crop = tuple[float, float, float, float]
 
@@ -61,10 +62,13 @@ def crop_of(box: Crop, framing: Framing) -> Crop:
 def save_snapshot(folder: Path, picture: Picture, settings: LiveSettings) -> Sequence[Path]:
     """Write a picture as PNG, and the matte (grey, 0 to 255) of each prompt that is drawn, at the picture's size.
 
-    The files begin with the time of day; the folder is made where it is missing. Raises SinkError.
+    The files begin with the time of day; the folder is made where it is missing. Raises SinkError, also for a picture
+    that shows what an effect hides by now.
     """
     from clipseg_live.video.masks import slug
 
+    if not was_drawn_hiding(picture, settings):
+        raise SinkError("The picture was not saved, because it shows what is hidden now: save the next one.")
     stem = datetime.now().strftime("clipseg-live %Y-%m-%d %H.%M.%S.%f")[:-3]
     pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
     rows = {row.id: row for row in settings.shown()}

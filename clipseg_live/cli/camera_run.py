@@ -59,7 +59,7 @@ def describe(status: "SessionStatus") -> str:
 
 def why_safe(status: "SessionStatus") -> str:
     """Why the safe picture is shown."""
-    from clipseg_live.core.live import SourceState, WorkerState
+    from clipseg_live.core.live import HiddenReason, SourceState, WorkerState
 
     source = {
         SourceState.OPENING: "the source opens", SourceState.RECONNECTING: "the source is away",
@@ -70,4 +70,10 @@ def why_safe(status: "SessionStatus") -> str:
         WorkerState.LOADING: "the model loads", WorkerState.RESTARTING: "the segmentation starts again",
         WorkerState.WAITING: "the segmentation stopped",
     }.get(status.worker.state)  # fmt: skip
-    return source or worker or "the first picture is on its way"
+    hidden = {
+        HiddenReason.NOTHING: "there is no prompt for what is to be hidden",
+        HiddenReason.EDITING: "a changed prompt is not found yet",
+        HiddenReason.WAITING: "this picture has no masks yet",
+    }
+    waiting = "the first picture is on its way" if status.hidden is None else hidden[status.hidden]
+    return source or worker or waiting

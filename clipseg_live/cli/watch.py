@@ -43,7 +43,11 @@ def watch(
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
     with stream(source, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
+        problem = ""
         for number, item in enumerate(found, start=1):
+            if item.problem and item.problem != problem:
+                print(item.problem, file=sys.stderr)  # noqa: T201
+            problem = item.problem or problem
             _print(item)
             if number == frames or output.is_closed() or output.failure():
                 break

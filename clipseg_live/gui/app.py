@@ -75,7 +75,13 @@ def _run(
     path = path or preferences.preferences_path()
     kept, problem = preferences.load(path)
     settings = beginning(settings or kept.settings, prompts, model)
-    spec = SourceSpec(name=SourceName(source)) if source else kept.recent[0] if kept.recent else SourceSpec(name=SourceName(FIRST_SOURCE))
+    spec = (
+        SourceSpec(name=SourceName(source))
+        if source
+        else kept.recent[0]
+        if kept.recent
+        else SourceSpec(name=SourceName(FIRST_SOURCE))
+    )
     session = (make_session or _real_session)(settings)
     bridge = Bridge(session)
     window: MainWindow | None = None

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from clipseg_live.core.effects import Wipe, is_private
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import LiveSettings, Picture
+from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.gui import canvas_paint, theme
 from clipseg_live.gui.boxes import ARROWS, nudged
 from clipseg_live.gui.canvas_paint import Notice, Reading
@@ -121,8 +122,14 @@ class Canvas(QWidget):
             self._draw_again()
 
     def show_settings(self, settings: LiveSettings) -> None:
-        """Texts and colours for the read-out under the pointer, and where a wipe's line is."""
+        """Take over the settings: they give texts and colours of the read-out and the place of a wipe's line.
+
+        A picture from before an effect began to hide something is not shown, saved or copied any more.
+        """
         compared, self._settings = self.comparing, settings
+        picture = self._picture
+        if picture is not None and picture.settings is not None and not was_drawn_hiding(picture, settings):
+            self.show_picture(None)
         if compared != self.comparing:
             self._draw_again()
         self.update()

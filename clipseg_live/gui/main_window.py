@@ -90,7 +90,8 @@ class MainWindow(QMainWindow):
         source = status.source
         if source.state is SourceState.CLOSED and self._spec is not None:  # asked for, but not begun yet
             source = replace(source, state=SourceState.OPENING)
-        self.canvas.show_notice(notices.notice_of(source, title, has_picture=has_picture, is_demo=is_demo))
+        notice = notices.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
+        self.canvas.show_notice(notice or (notices.hidden_notice(status.hidden) if has_picture else None))
         self.transport.show_status(status.source)
         if self.isFullScreen():
             self.transport.hide()

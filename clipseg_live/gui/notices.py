@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QCoreApplication
 
-from clipseg_live.core.live import SourceState, SourceStatus
+from clipseg_live.core.live import HiddenReason, SourceState, SourceStatus
 from clipseg_live.gui import theme
 from clipseg_live.gui.canvas_paint import Notice
 
@@ -32,3 +32,13 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
     if state is SourceState.ENDED and not status.seekable and not has_picture:
         return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open it again")), *demo))
     return None
+
+
+def hidden_notice(reason: HiddenReason | None) -> Notice | None:
+    """Return what the canvas says while the whole picture is hidden until the person does something."""
+    texts = {
+        HiddenReason.NOTHING: _tr("Type into every prompt that is shown what is to be hidden."),
+        HiddenReason.EDITING: _tr("The changed prompt counts once it is found, or after a few seconds."),
+    }
+    text = texts.get(reason) if reason is not None else None
+    return None if text is None else Notice(_tr("The whole picture is hidden"), text, quiet=True, colour=theme.WARNING)

@@ -22,7 +22,8 @@ _FADE = 24
 class PromptField(QLineEdit):
     """A line of text that tells when it is worth applying.
 
-    settled: the text, PAUSE after the last key, or at once on Enter, on a completion and when the focus goes.
+    settled: the text, PAUSE after the last key, or at once on Enter, on a completion and when the focus goes. While it
+    is held (``hold``), typing alone does not apply the text.
     entered: the text, on Enter and on a completion. image_pasted: the clipboard's content, where it is a picture.
     Undo and redo are left to the window, which has them for all edits.
     """
@@ -37,11 +38,12 @@ class PromptField(QLineEdit):
         self.setMaxLength(LONGEST_TEXT)
         self.setAcceptDrops(False)  # a file that is dropped here is for the row, not a text
         self._known = ""
+        self._typed = self._held = False
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE)
         self._pause.timeout.connect(self._settle)
-        self.textEdited.connect(lambda: self._pause.start())
+        self.textEdited.connect(self._edited)
         self._completer = completer = QCompleter(completions, self)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
@@ -59,6 +61,7 @@ class PromptField(QLineEdit):
         if text == self._known:
             return
         self._known = text
+        self._typed = False
         self._pause.stop()
         if text != self.text():
             at_end = self.cursorPosition() == len(self.text())
@@ -66,12 +69,30 @@ class PromptField(QLineEdit):
             self.setText(text)
             self.setCursorPosition(len(text) if at_end and self.hasFocus() else place if self.hasFocus() else 0)
 
+    def hold(self, held: bool) -> None:
+        """Apply the text only when it is finished: on Enter, on a completion, or when the focus goes elsewhere.
+
+        While an effect hides something, a half-typed prompt must not replace a complete one.
+        """
+        self._held = held
+        if held:
+            self._pause.stop()
+        elif self._typed:
+            self._pause.start()
+        self.update()
+
     def flush(self) -> None:
         """Apply at once what was typed."""
-        if self._pause.isActive():
+        if self._typed:
             self._settle()
 
+    def _edited(self) -> None:
+        self._typed = True
+        if not self._held:
+            self._pause.start()
+
     def _settle(self) -> None:
+        self._typed = False
         self._pause.stop()
         self._known = self.text()
         self.settled.emit(self.text())
@@ -114,7 +135,8 @@ class PromptField(QLineEdit):
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         leaving = event.reason() not in (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
-        self.flush()  # before "editing finished" is told
+        if leaving or not self._held:
+            self.flush()  # before "editing finished" is told
         super().focusOutEvent(event)
         if leaving:
             self.home(False)  # a long text shows its beginning
@@ -122,6 +144,11 @@ class PromptField(QLineEdit):
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         inside = self.rect().adjusted(2, 2, -2, -2)
+        if self._held and self._typed:  # Enter is still awaited
+            painter = QPainter(self)
+            painter.setPen(theme.qcolour(theme.WARNING))
+            painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "⏎")
+            painter.end()
         if self.hasFocus() or self.fontMetrics().horizontalAdvance(self.text()) <= inside.width() - 12:
             return
         fade = QLinearGradient(inside.right() - _FADE, 0, inside.right(), 0)

@@ -4,6 +4,7 @@ from PySide6.QtCore import QElapsedTimer, QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QEnterEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
+from clipseg_live.core.effects import is_private
 from clipseg_live.core.live import PromptRow
 from clipseg_live.core.settings import RGB, MatteShape, PromptStyle
 from clipseg_live.gui import row_edits, theme
@@ -136,6 +137,7 @@ class RowCard(PictureFrame):
         """shown: whether the row is drawn on the picture; room: whether the list takes another row."""
         self._room, style = room, row.style
         self._show_picture(row)
+        self.field.hold(is_private(self._store.settings.effects))
         self.field.show_text(row.text)
         self.field.setPlaceholderText(self.tr("Add a text") if row.picture is not None else self.tr("What to look for"))
         self.field.setToolTip(row.text if len(row.text) > 18 else "")
