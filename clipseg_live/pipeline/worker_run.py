@@ -5,7 +5,6 @@ import multiprocessing
 import threading
 import time
 from contextlib import suppress
-from multiprocessing.connection import Connection
 
 import numpy as np
 

@@ -52,7 +52,7 @@ class Paint:
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
         picture = pixels.copy()
         if is_private(self.look.effects) and not mattes.own:
-            picture[:] = 0
+            return np.zeros_like(picture)
         for style, matte in zip(self.look.styles, mattes.each, strict=True):
             picture[matte.alpha >= 128] = style.colour
         return picture
