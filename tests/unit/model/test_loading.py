@@ -4,10 +4,12 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import load_file
 
 from clipseg_live import Prompt, Segmenter, UsageError
@@ -126,12 +128,15 @@ def test_impossible_options_are_refused_before_a_download(
         Segmenter.load("rd64", **options)  # type: ignore[arg-type]
 
 
-def test_a_refusal_of_the_hub_is_not_the_networks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refused(Exception):
-        response = type("Response", (), {"status_code": 401})
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_of_the_hub_is_not_the_networks_fault(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    class Refused(HfHubHTTPError):  # an OSError, too
+        def __init__(self) -> None:
+            OSError.__init__(self, f"{status} Client Error")
+            self.response = SimpleNamespace(status_code=status)
 
-    def refuse(*arguments: object, **options: object) -> None:
-        raise Refused
+    def refuse(*arguments: object, local_files_only: bool = False, **options: object) -> None:
+        raise LocalEntryNotFoundError("not cached") if local_files_only else Refused
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
