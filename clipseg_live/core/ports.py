@@ -137,7 +137,10 @@ class MaskSink(Protocol):
 
 
 class Engine(Protocol):
-    """Segments one picture for several prompts; ``model.segmenter.Segmenter`` is the engine around CLIPSeg."""
+    """Segments one picture for several prompts; ``model.driver.DriverSegmenter`` is the engine around CLIPSeg.
+
+    Maps with values that are not finite are no prediction.
+    """
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation: ...
 
