@@ -1,39 +1,79 @@
-"""The engine of the inference worker. Importing this module costs nothing; only a call loads what it needs."""
+"""The engine of the inference worker, and the policy for a missing model. Importing this module loads nothing heavy.
 
+Commands fail when their model is missing (``make_exact_engine``). Only the window replaces the default model by the
+small built-in one, and says so (``make_engine``).
+"""
+
+import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from clipseg_live.core.errors import ModelError
 from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings
 from clipseg_live.pipeline.worker_process import LiveEngine
 
+if TYPE_CHECKING:
+    from clipseg_live.model.loading import ModelFiles
+
+logger = logging.getLogger(__name__)
+
 SHAPES = "shapes"
 
+Tell = Callable[[str], None]
 
-def make_engine(
-    settings: EngineSettings, on_progress: Callable[[str], None], on_notice: Callable[[str], None]
-) -> LiveEngine:
-    """Load the engine, in the worker's process, where it leaves a core to the picture. Raises the errors of core.
 
-    Where the default model is not there and cannot be fetched, the built-in small one takes its place, and a notice
-    says so.
+def make_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> LiveEngine:
+    """Load the engine of a window.
+
+    If the default model is missing and cannot be downloaded, load the small built-in one and give a notice.
+
+    Args:
+        settings: The model and how to run it.
+        on_progress: Receives the progress in words.
+        on_notice: Receives notices for the user.
+
+    Raises:
+        ClipsegLiveError: The model is missing or unusable, or the settings are impossible.
     """
-    from clipseg_live.model import loading
-    from clipseg_live.model.devices import leave_a_core
-    from clipseg_live.model.driver import DriverSegmenter
-    from clipseg_live.model.segmenter import check_options
-
-    leave_a_core()
-    check_options(settings.device, settings.dtype, settings.fit)
-    values = settings.model_dump(exclude={"model"})
+    _prepare(settings)
     try:
-        files = loading.find(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
+        files = _find(settings, on_progress)
     except ModelError:
         if settings.model != DEFAULT_MODEL:
             raise
+        logger.warning("The model %s is replaced by %s", settings.model, SHAPES, exc_info=True)
         on_notice(
             f"The model {settings.model} is not on this machine and could not be downloaded: check the network. Until "
             f"then the small model {SHAPES} runs; it knows coloured shapes on drawn scenes only."
         )
-        return DriverSegmenter.load(SHAPES, **{**values, "size": None})
+        settings = settings.model_copy(update={"model": SHAPES, "size": None})
+        files = _find(settings, on_progress)
+    return _load(files, settings, on_progress)
+
+
+def make_exact_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> LiveEngine:
+    """Load the engine with the requested model and no other. Arguments and errors are those of ``make_engine``."""
+    _prepare(settings)
+    return _load(_find(settings, on_progress), settings, on_progress)
+
+
+def _prepare(settings: EngineSettings) -> None:
+    """Leave a CPU core to the application, and check the settings before a download."""
+    from clipseg_live.model.devices import leave_a_core
+    from clipseg_live.model.segmenter import check_options
+
+    leave_a_core()
+    check_options(settings.device, settings.dtype, settings.fit)
+
+
+def _find(settings: EngineSettings, on_progress: Tell) -> "ModelFiles":
+    from clipseg_live.model import loading
+
+    return loading.find(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
+
+
+def _load(files: "ModelFiles", settings: EngineSettings, on_progress: Tell) -> LiveEngine:
+    from clipseg_live.model.driver import DriverSegmenter
+
     on_progress(f"Loading {files.name}")
-    return DriverSegmenter.load(files, **values)
+    return DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from clipseg_live.assemble.engine import make_engine
+from clipseg_live.assemble.engine import make_engine, make_exact_engine
 from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Framing, LiveSettings, SourceSpec
@@ -13,15 +13,21 @@ from clipseg_live.pipeline.session import Session
 DEMO = "demo:"
 
 
-def make_session(settings: LiveSettings) -> Session:
-    """A session over the real parts, not started yet."""
+def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Session:
+    """Build a session that is not started yet.
+
+    Args:
+        settings: The session's settings.
+        exact_model: Whether a missing default model is an error. Otherwise the small built-in model replaces it, which
+            only a window may do.
+    """
     return Session(
         settings,
         open_source=open_live_source,
         frame_filter=framed,
         make_composer=make_composer,
         make_matting=make_matting,
-        make_engine=make_engine,
+        make_engine=make_exact_engine if exact_model else make_engine,
         recording_tools=recording_tools(),
         make_camera=make_camera,
         before_worker=_import_opencv,

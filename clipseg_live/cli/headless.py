@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.1
 _FIRST_SECONDS = 30.0
 """Limit for the first frame with masks, from the first answer of the model."""
+_STOP_SECONDS = 10.0
+"""Limit for the end of all threads but the recording: longer than in a window, where somebody waits."""
 
 
 class Job(Protocol):
@@ -55,7 +57,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
     begun = time.monotonic()
     said: queue.SimpleQueue[Message] = queue.SimpleQueue()
     with interrupts.raising():
-        session = make_session(settings)
+        session = make_session(settings, exact_model=True)
         session.on_message = said.put
         told = _Told(begun)
         try:
@@ -81,7 +83,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
         except KeyboardInterrupt:
             pass
         finally:
-            left = session.stop()
+            left = session.stop(_STOP_SECONDS)
             ending = str(sys.exc_info()[1] or "")
             for message in [said.get() for _ in range(said.qsize())]:
                 if job.hear(message) and message.text != ending:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.assemble import desktop
-from clipseg_live.assemble.engine import make_engine
+from clipseg_live.assemble.engine import make_engine, make_exact_engine
 from clipseg_live.assemble.live import framed, make_camera, make_composer, make_matting, open_live_source
 from clipseg_live.assemble.recording import recording_tools
 from clipseg_live.core.effects import Glow, Outline, Tint
@@ -63,6 +63,9 @@ def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: p
     assert engine.segment(np.zeros((8, 8, 3), np.uint8), [Prompt.text("x")]).probabilities.shape[0] == 1
     with pytest.raises(ModelError, match="could not be downloaded"):
         make_engine(EngineSettings(model="rd16"), lambda words: None, notices.append)
+    with pytest.raises(ModelError, match="could not be downloaded"):  # what commands use
+        make_exact_engine(EngineSettings(model=DEFAULT_MODEL), lambda words: None, notices.append)
+    assert len(notices) == 1
 
 
 def test_an_engine_changes_its_size_without_loading() -> None:

@@ -35,7 +35,7 @@ def check(watch: Watch, source: SourceStatus = RUNNING, worker: WorkerStatus = R
 def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> None:
     watch = Watch()
     check(watch, worker=WorkerStatus(before))
-    with pytest.raises(Failure, match="^again and again$"):
+    with pytest.raises(Failure, match=r"^again and again$"):
         check(watch, worker=WorkerStatus(WorkerState.WAITING, problem="again and again"))
 
 
@@ -45,7 +45,7 @@ def test_a_worker_that_starts_again_is_waited_for(state: WorkerState) -> None:
 
 
 def test_prompts_and_frames_that_cannot_be_taken_are_a_failure() -> None:
-    with pytest.raises(Failure, match="^no room$"):
+    with pytest.raises(Failure, match=r"^no room$"):
         check(Watch(), worker=WorkerStatus(WorkerState.READY, problem="no room"))
 
 
@@ -59,19 +59,21 @@ def test_a_source_that_never_opened_is_a_failure_and_a_lost_one_is_not() -> None
 
 
 def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(headless, "time", SimpleNamespace(monotonic=lambda: now))
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(headless, "time", SimpleNamespace(monotonic=lambda: clock.now))
     answered = WorkerStatus(WorkerState.READY, version=1)
     watch, drawn = Watch(), Watch()
     check(drawn, worker=answered, masks=True)
     check(watch)  # the model takes its time
-    for now in (100.0, 125.0):
-        check(watch, worker=answered)
-    now = 1000.0
+    clock.now = 100.0
+    check(watch, worker=answered)
+    clock.now = 125.0
+    check(watch, worker=answered)
+    clock.now = 1000.0
     check(watch, SourceStatus(SourceState.RECONNECTING), answered)
     check(watch, worker=answered)
     check(drawn, worker=answered)
-    now = 1031.0
+    clock.now = 1031.0
     with pytest.raises(Failure, match="within 30 seconds"):
         check(watch, worker=answered)
 
