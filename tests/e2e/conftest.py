@@ -33,12 +33,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200"}
 
 
-def start(arguments: Sequence[object], folder: Path) -> subprocess.Popen[str]:
-    """``clipseg-live`` with these arguments, in ``folder``."""
+def start(arguments: Sequence[object], folder: Path, patch: str = "") -> subprocess.Popen[str]:
+    """``clipseg-live`` with these arguments, in ``folder``. patch: Python code that runs before it, in all its
+    processes."""
+    variables = environment()
+    if patch:
+        site = folder / "site"
+        site.mkdir()
+        (site / "sitecustomize.py").write_text(patch)
+        variables["PYTHONPATH"] = os.pathsep.join((str(site), str(Path(__file__).parents[2])))
     return subprocess.Popen(
         [sys.executable, "-m", "clipseg_live", *map(str, arguments)],
         cwd=folder,
-        env=environment(),
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

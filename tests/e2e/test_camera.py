@@ -180,6 +180,7 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
         (["demo:", "-p", "x", "--device", "other", *SMALL], 1, "There is no virtual camera"),
         (["no.mp4", "-p", "x", "--model", "shapes"], 1, "no file"),
         (["demo:", "-p", "x", "--model", "no/such model"], 1, "model"),
+        (["demo:", "-p", "x", "--model", "rd64-refined", *SMALL], 1, "could not be downloaded"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(tmp_path: Path, arguments: list[str], code: int, sentence: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from scripts.reliability.judging import judge
 from tests.e2e.conftest import Finished, start
 from tests.unit.video.clips import make_clip
+from tests.unit.video.servers import HTTPHandler, Server
 
 PATIENCE = 160.0
 SMALL = ("demo:", "-p", "red circle", "--name", "r")
@@ -79,7 +81,101 @@ def test_what_cannot_be_recorded_is_told_in_one_sentence(tmp_path: Path) -> None
         (("demo:", "-p", "x", "--microphone", "a"), 2, "give --sound microphone as well"),
         (("demo:", "-p", "x", "--into", tmp_path / "file" / "x"), 1, "Nothing can be recorded in"),
         ((tmp_path / "none.mp4", "-p", "x"), 1, "There is no file"),
+        (("demo:", "-p", "x", "--model", "rd64-refined"), 1, "is not on this machine and could not be downloaded"),
     ):
         finished = ended(start(("record", *arguments), tmp_path))
         assert (finished.code, len(finished.err.splitlines())) == (code, 1) and words in finished.err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def cut_clip(folder: Path) -> Path:
+    """Its headers say more than there is."""
+    whole = make_clip(folder / "clip.avi", count=60, noise=True, options={"g": "5", "bf": "0"})
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) // 2])
+    return whole
+
+
+def clip_that_grows(folder: Path) -> Path:
+    parts = [make_clip(folder / f"{side}.ts", count=20, rate=Fraction(30), size=(48, side)) for side in (64, 96)]
+    joined = folder / "clip.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for part in parts:
+        part.unlink()
+    return joined
+
+
+@pytest.mark.parametrize(
+    ("make", "words"), [(cut_clip, "breaks off at 0:0"), (clip_that_grows, "changes its size from 64×48 to 96×48")]
+)
+def test_a_file_that_is_not_recorded_whole_is_a_failure_that_names_what_is_kept(
+    tmp_path: Path, make: Callable[[Path], Path], words: str
+) -> None:
+    finished = ended(start(("record", make(tmp_path), *SMALL[1:], "--model", "shapes"), tmp_path))
+    assert finished.code == 1 and "Recorded" not in finished.out
+    (sentence,) = finished.err.splitlines()
+    assert words in sentence and sentence.endswith("; what came before is kept in r.mp4.")
+    verdict = judge(tmp_path / "r.mp4")
+    assert verdict.problems == () and verdict.frames > 5
+
+
+def test_an_interruption_before_the_first_frame_is_a_failure(tmp_path: Path) -> None:
+    process = start(("record", *SMALL), tmp_path)
+    lines_until(process, "The model loads")
+    process.send_signal(signal.SIGINT)
+    finished = ended(process)
+    sentence = "clipseg-live: Nothing was recorded: it was interrupted before the first frame with masks."
+    assert (finished.code, finished.err.splitlines()) == (1, [sentence])
+    assert list(tmp_path.iterdir()) == []
+
+
+NO_ROOM = """
+import errno, multiprocessing, os
+if multiprocessing.parent_process() is None:
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    os.posix_fallocate = full
+"""
+NO_PROCESSES = """
+import errno
+from multiprocessing.context import SpawnProcess
+def start(process):
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+SpawnProcess.start = start
+"""
+ENDS = """
+import os, sys
+if "--multiprocessing-fork" in sys.argv:
+    os._exit(5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        (NO_ROOM, "There is no room for a frame in shared memory (No space left on device)"),
+        (NO_PROCESSES, "again and again (its process cannot be started: Resource temporarily unavailable)"),
+        (ENDS, "again and again (it ended with code 5)"),
+    ],
+)
+def test_a_worker_that_cannot_work_is_a_failure(tmp_path: Path, patch: str, words: str) -> None:
+    finished = ended(start(("record", *SMALL), tmp_path, patch))
+    assert finished.code == 1 and words in finished.err.splitlines()[-1] and "Traceback" not in finished.err
+    assert finished.err.count(words) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_lost_source_and_its_return_are_told(tmp_path: Path) -> None:
+    with Server(HTTPHandler) as server:
+        address = f"http://127.0.0.1:{server.port}/live.mjpg"
+        process = start(("record", address, *SMALL[1:], "--model", "shapes"), tmp_path)
+        lines_until(process, "Recording 0:01")
+        server.kill()
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith("Reconnecting...\n")
+        server.start()
+        assert process.stderr.readline().endswith("is back.\n")
+        process.send_signal(signal.SIGINT)
+        finished = ended(process)
+    assert finished.code == 0, finished.err
+    assert judge(tmp_path / "r.mp4").problems == ()
