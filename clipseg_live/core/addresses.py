@@ -5,10 +5,11 @@ Neither ever raises: what cannot be parsed is masked.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import core_schema
+if TYPE_CHECKING:  # errors import this module: it has to stay light
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core.core_schema import CoreSchema, SerializationInfo
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
 """Schemes of addresses that can be opened."""
@@ -79,7 +80,9 @@ class SourceName:
         return hash(self._text)
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        from pydantic_core import core_schema
+
         from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
         return core_schema.json_or_python_schema(
             json_schema=from_text,
@@ -152,6 +155,6 @@ def _safe_rest(rest: str) -> str:
     return host + "/".join(HIDDEN if _SECRET_PART.search(part) else part for part in path.split("/"))
 
 
-def _serialized(name: SourceName, info: core_schema.SerializationInfo) -> str:
+def _serialized(name: SourceName, info: "SerializationInfo") -> str:
     context = info.context
     return name.reveal() if isinstance(context, dict) and context.get("reveal") else str(name)

@@ -3,11 +3,16 @@
 The command line prints the sentence and ends with ``exit_code``; it never shows a traceback for these.
 """
 
+from clipseg_live.core.addresses import redact
+
 
 class ClipsegLiveError(Exception):
-    """Base of every error whose text is meant for the person who caused it."""
+    """Base of every error whose text is meant for the person who caused it. Credentials in the text are masked."""
 
     exit_code = 1
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(redact(each) if isinstance(each, str) else each for each in arguments))
 
 
 class UsageError(ClipsegLiveError, ValueError):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
-from clipseg_live.core.addresses import SourceName
+from clipseg_live.core.addresses import SourceName, redact
 from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
@@ -288,11 +288,14 @@ Level = Literal["info", "warning", "error"]
 @dataclass(frozen=True, slots=True)
 class Message:
     """One sentence for the person. topic: what it is about; a newer message of a topic replaces the older one, and an
-    empty text takes it back."""
+    empty text takes it back. Credentials in the text are masked."""
 
     topic: str
     text: str
     level: Level = "info"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", redact(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +317,9 @@ class SourceStatus:
     speed: float = 1.0
     problem: str = ""
     controls: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", redact(self.problem))
 
 
 @dataclass(frozen=True, slots=True)
