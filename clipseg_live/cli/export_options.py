@@ -16,8 +16,14 @@ def check_places(
     sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int, data: bool,
 ) -> None:  # fmt: skip
     """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for."""
+    from clipseg_live.core.addresses import SCHEMES, SourceName
     from clipseg_live.core.errors import UsageError
 
+    for name in map(SourceName, sources):
+        if name.is_address and not Path(name.reveal()).exists():
+            raise UsageError(f"{name} is an address, and export reads files: record it with clipseg-live record.")
+    if output is not None and str(output).partition(":")[0].lower() in SCHEMES:
+        raise UsageError("The result is a file, not an address: name a file after -o, such as out.mp4.")
     if output is not None and into is not None:
         raise UsageError("-o names one result, --into a folder for many: give one of the two.")
     if into is None and len(sources) > 1:

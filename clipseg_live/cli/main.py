@@ -15,7 +15,7 @@ from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import models
-from clipseg_live.cli.options import GroupedCommand, LogLevel, takes_log_level
+from clipseg_live.cli.options import GroupedCommand, LogLevel, MaskingGroup, takes_log_level
 from clipseg_live.cli.record import record
 from clipseg_live.cli.watch import watch
 from clipseg_live.core import interrupts, logs
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="clipseg-live",
+    cls=MaskingGroup,
     help="Type a word and see it segmented, live: cameras, videos and pictures. Without a command, the window opens.",
     invoke_without_command=True,
     add_completion=False,
@@ -105,4 +106,6 @@ def _command_of(arguments: Sequence[str]) -> str:
 
 
 def _say(sentence: str) -> None:
-    print(f"clipseg-live: {sentence}", file=sys.stderr)  # noqa: T201
+    from clipseg_live.core.addresses import redact
+
+    print(f"clipseg-live: {redact(sentence)}", file=sys.stderr)  # noqa: T201

@@ -3,12 +3,13 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 PROMPTS = "What to look for"
 RESULT = "Where results go"
@@ -123,6 +124,31 @@ def takes_log_level(command: Callable[..., None]) -> Callable[..., None]:
     with_level.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
     with_level.__annotations__ = {**command.__annotations__, "log_level": LogLevel}
     return with_level
+
+
+class MaskingGroup(TyperGroup):
+    """The commands. What is wrong with arguments is said without the credentials that addresses in them hold."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _masked_errors():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _masked_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _masked_errors() -> Iterator[None]:
+    """Mask the message of an error about arguments: the command line parser quotes them."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            from clipseg_live.core.addresses import redact
+
+            error.message = redact(message)  # type: ignore[attr-defined]
+        raise
 
 
 class GroupedCommand(TyperCommand):

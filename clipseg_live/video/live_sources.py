@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from clipseg_live.core.addresses import HIDDEN
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import SourceSpec
 from clipseg_live.core.ports import FrameSource, LiveSource
@@ -39,7 +40,8 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
         return StreamSource(name)
     prefix = _PREFIX.match(name)
     if prefix and not Path(name).exists() and not Path(name).suffix:
-        raise UsageError(f"{prefix[0]!r} at the start of a name means nothing: write {_MEANT}.")
+        shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
+        raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
     return open_playback(spec.name.reveal())
 
 

@@ -90,3 +90,42 @@ def test_every_command_takes_a_log_level(command: str, capsys: pytest.CaptureFix
 def test_wrong_usage_ends_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ADDRESS"],
+        ["live", "demo:", "ADDRESS"],
+        ["doctor", "ADDRESS"],
+        ["export", "ADDRESS", "-p", "cup", "-o", "out.mp4"],
+        ["export", "in.mp4", "ADDRESS", "-p", "cup", "--into", "out"],
+        ["export", "in.mp4", "-p", "cup", "-o", "ADDRESS"],
+        ["record", "demo:", "-p", "a", "--session", "ADDRESS"],
+        ["watch", "demo:", "-p", "a", "--frames", "ADDRESS"],
+        ["record", "demo:", "-p", "a", "--preset", "ADDRESS"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://ann:Zq]9K@host/x",
+        "rtsp:/ann:Zq9K@host/x",
+        "ann:Zq9K@host/x",
+        "http://ann:Zq/9 K@host",
+        "http://h/?Zq9K=1",
+    ],
+)
+def test_no_message_shows_the_password_of_an_argument(
+    arguments: list[str], address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([address if each == "ADDRESS" else each for each in arguments]) in (1, 2)
+    said = "".join(capsys.readouterr())
+    assert said and "Zq" not in said and "9K" not in said and "ann" not in said
+
+
+def test_export_names_the_command_for_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["export", "rtsp://ann:secret@host/x", "-p", "cup", "-o", "out.mp4"]) == 2
+    said = capsys.readouterr().err
+    assert "rtsp://host/x is an address" in said and "clipseg-live record" in said
