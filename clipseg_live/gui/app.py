@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from clipseg_live.core import interrupts, logs
 from clipseg_live.core.addresses import SourceName
-from clipseg_live.core.errors import Failure
+from clipseg_live.core.errors import ClipsegLiveError, Failure
 from clipseg_live.core.live import LiveSettings, Message, SourceSpec
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import preferences, theme
@@ -42,7 +42,7 @@ MakeSession = Callable[[LiveSettings], Startable]
 def run(
     *,
     settings: LiveSettings | None = None,
-    source: str | None = None,
+    source: str | SourceSpec | None = None,
     prompts: Sequence[str] = (),
     model: str | None = None,
     make_session: MakeSession | None = None,
@@ -62,7 +62,7 @@ def run(
 def _run(
     request: interrupts.Request,
     settings: LiveSettings | None,
-    source: str | None,
+    source: str | SourceSpec | None,
     prompts: Sequence[str],
     model: str | None,
     make_session: MakeSession | None,
@@ -75,23 +75,25 @@ def _run(
     path = path or preferences.preferences_path()
     kept, problem = preferences.load(path)
     settings = beginning(settings or kept.settings, prompts, model)
-    spec = (
-        SourceSpec(name=SourceName(source))
-        if source
-        else kept.recent[0]
-        if kept.recent
-        else SourceSpec(name=SourceName(FIRST_SOURCE))
-    )
     session = (make_session or _real_session)(settings)
     bridge = Bridge(session)
     window: MainWindow | None = None
     try:
         session.start()
-        session.open(spec)  # it opens while the window is built
+        spec = _asked_for(source) or (None if problem else _first_source(kept))
+        if spec is not None:
+            try:
+                session.open(spec)  # it opens while the window is built
+            except (ClipsegLiveError, ValueError, OSError) as error:
+                if source or not kept.recent:
+                    raise
+                logger.exception("The last source could not be opened")
+                spec, problem = None, f"The last source could not be opened: {error}"
         store = Store(settings)
         keeper = preferences.Keeper(path, kept, lambda text: bridge_message(session, text))
         window = MainWindow(session, bridge, store, keeper, services or real_services(), panels_for(path.parent))
-        window.show_source(spec)
+        if spec is not None:
+            window.show_source(spec)
         if problem:
             window.say(Message("preferences", problem, "warning"))
         window.show()
@@ -105,6 +107,16 @@ def _run(
     if left:
         raise Failure(f"{', '.join(left)} did not end in time and was left behind: a device or file holds it.")
     return code
+
+
+def _asked_for(source: str | SourceSpec | None) -> SourceSpec | None:
+    if isinstance(source, str):
+        return SourceSpec(name=SourceName(source)) if source else None
+    return source
+
+
+def _first_source(kept: preferences.Preferences) -> SourceSpec:
+    return kept.recent[0] if kept.recent else SourceSpec(name=SourceName(FIRST_SOURCE))
 
 
 def application() -> QApplication:

@@ -1,5 +1,6 @@
 """The main window: puts the parts together, and hands on between them, the store and the session."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
 from clipseg_live.core import logs
 from clipseg_live.core.addresses import SourceName
-from clipseg_live.core.live import Message, SourceSpec, SourceState
+from clipseg_live.core.live import Message, SessionStatus, SourceSpec, SourceState
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import notices
 from clipseg_live.gui.bridge import Bridge
@@ -26,6 +27,8 @@ from clipseg_live.gui.taking_away import TakingAway
 from clipseg_live.gui.transport import SKIP_SECONDS
 from clipseg_live.gui.window_body import MakePanels, WindowBody
 
+logger = logging.getLogger(__name__)
+
 REFRESH_MILLISECONDS = 66
 _TIMINGS_EVERY = 4
 
@@ -40,6 +43,7 @@ class MainWindow(QMainWindow):
         self._session, self._bridge, self._store, self._keeper = session, bridge, store, keeper
         self.files = SessionFiles(store, keeper, self)
         self._spec: SourceSpec | None = None
+        self._shown = False
         self._camera_dialog: CameraDialog | None = None
         self._ticks = 0
         self._down = False
@@ -66,10 +70,13 @@ class MainWindow(QMainWindow):
         self.refresh()
 
     def show_source(self, spec: SourceSpec) -> None:
-        """Remember and name a source that the session has been told to open."""
-        self._spec = spec
-        self._keeper.change(self._keeper.value.with_source(spec))
+        """Name a source that the session has been told to open. It is remembered when its first picture is shown."""
+        self._spec, self._shown = spec, False
         self.source_menu.show_source(spec)
+
+    def _remember_source(self) -> None:
+        if self._spec is not None and self._shown:
+            self._keeper.change(self._keeper.value.with_source(self._spec))
 
     def open_source(self, spec: SourceSpec) -> None:
         self._session.open(spec)
@@ -81,9 +88,16 @@ class MainWindow(QMainWindow):
         self.messages.show_message(message)
 
     def refresh(self) -> None:
-        """Bring everything that shows the session's state up to it."""
+        """Bring everything that shows the session's state up to it. A part that fails does not stop the others."""
         status = self._session.status()
         self._ticks += 1
+        for show in (self._show_source_state, self._show_figures, self._show_presence):
+            try:
+                show(status)
+            except Exception:
+                logger.exception("A part of the window could not be updated")
+
+    def _show_source_state(self, status: SessionStatus) -> None:
         title = self.source_menu.title() or status.source.name
         self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
         has_picture, is_demo = self.canvas.picture is not None, self._spec is not None and self._spec.name == DEMO.name
@@ -95,18 +109,22 @@ class MainWindow(QMainWindow):
         self.transport.show_status(status.source)
         if self.isFullScreen():
             self.transport.hide()
+        if self._camera_dialog is not None and status.source.state is SourceState.RUNNING:
+            self._camera_dialog.show_status(status.source)
+
+    def _show_figures(self, status: SessionStatus) -> None:
         self.status_line.show_status(status)
         self.recording_bar.show_status(status.recording)
         self.body.camera_bar.show_status(status.camera)
+        if self.stats.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
+            self.stats.show_timings(self._session.timings(), status.rates.stages)
+
+    def _show_presence(self, status: SessionStatus) -> None:
         picture = self._session.picture()
         if picture is not None:
             known = dict(zip(picture.ids, picture.presence, strict=False))
             presence = {row_id: known[row_id] for row_id in picture.drawn if row_id in known}
             self.prompts.show_shares(dict(zip(picture.ids, picture.shares, strict=True)), presence)
-        if self.stats.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
-            self.stats.show_timings(self._session.timings(), status.rates.stages)
-        if self._camera_dialog is not None and status.source.state is SourceState.RUNNING:
-            self._camera_dialog.show_status(status.source)
 
     def shut_down(self) -> None:
         """Stop the session and keep the preferences; once."""
@@ -213,6 +231,9 @@ class MainWindow(QMainWindow):
         picture = self._session.picture()
         if picture is not None:  # until the next source has one, the last picture of the old one stays
             self.canvas.show_picture(picture)
+            if not self._shown:
+                self._shown = True
+                self._remember_source()
 
     def _take_messages(self) -> None:
         for message in self._bridge.messages():
@@ -265,7 +286,9 @@ class MainWindow(QMainWindow):
         self._session.set_control(name, value)
         if self._spec is not None:
             kept = tuple(each for each in self._spec.controls if each[0] != name)
-            self.show_source(self._spec.model_copy(update={"controls": (*kept, (name, value))}))
+            self._spec = self._spec.model_copy(update={"controls": (*kept, (name, value))})
+            self.source_menu.show_source(self._spec)
+            self._remember_source()
 
     def _copy_diagnostics(self) -> None:
         text = diagnostics(self._session.status(), self._store.settings)

@@ -47,7 +47,11 @@ class Preferences(BaseModel):
     allowed: tuple[Outside, ...] = ()
 
     def with_source(self, spec: SourceSpec) -> "Preferences":
-        """With this source as the newest."""
+        """With this source as the newest. A name that no JSON can hold is left out."""
+        try:
+            spec.name.reveal().encode()
+        except UnicodeEncodeError:
+            return self
         others = tuple(each for each in self.recent if each.name != spec.name)
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
 

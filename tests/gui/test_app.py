@@ -62,7 +62,61 @@ def test_it_starts_with_the_first_camera_and_ends_cleanly(
     assert run(path, session, services) == 0
     assert session.names()[:2] == ["start", "open"] and session.last("open") == SourceSpec(name="camera:0")
     assert session.stops >= 1
-    assert preferences.load(path)[0].recent == (SourceSpec(name="camera:0"),)
+    assert preferences.load(path)[0].recent == (), "nothing is remembered before it was shown"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rtsp://user:p]w@host/x",
+        "rtsp://user:[pw@host",
+        "http://[::1",
+        "https://a:b@[c]d/e",
+        "nonsense://",
+        "://",
+        "x" * 9999,
+    ],
+)
+def test_it_starts_whatever_the_last_source_is_called(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices, name: str
+) -> None:
+    source = SourceSpec(name=name)
+    preferences.save(path, Preferences(recent=(source,)))
+    titles: list[str] = []
+
+    def look() -> None:
+        window = the_window()
+        window.refresh()
+        titles.append(window.windowTitle())
+        window.close()
+
+    assert run(path, session, services, look) == 0
+    assert session.last("open") == source and "user" not in titles[0] and "pw" not in titles[0]
+
+
+def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
+    def refuse(spec: SourceSpec) -> None:
+        raise UsageError(f"{spec.name} is no source.")
+
+    session.open = refuse  # type: ignore[method-assign]
+    preferences.save(path, Preferences(recent=(SourceSpec(name="rtsp://ann:secret@host/x"),)))
+    told: list[str] = []
+
+    def look() -> None:
+        window = the_window()
+        assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
+        told.extend(window.messages.texts())
+        window.close()
+
+    assert run(path, session, services, look) == 0
+    assert told == ["The last source could not be opened: rtsp://host/x is no source."]
+
+
+def the_window() -> MainWindow:
+    found = (each for each in QApplication.topLevelWidgets() if isinstance(each, MainWindow) and each.isVisible())
+    return next(found)
 
 
 def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices) -> None:
@@ -104,7 +158,7 @@ def test_broken_preferences_are_told_in_the_window(
                 widget.close()
 
     assert run(path, session, services, look) == 0
-    assert len(told) == 1 and "damaged" in told[0]
+    assert len(told) == 1 and "damaged" in told[0] and "open" not in session.names()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QRectF, Qt, QTimer, QUrl
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import (
@@ -474,6 +477,7 @@ def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
     assert session.last("set_control") == ("gain", 25.0)
     dialog.size_box.setCurrentIndex(1)
     assert session.last("open") == SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 25.0),))
+    with_picture(window, session, qtbot)
     assert window.keeper.value.recent[0].controls == (("gain", 25.0),)
     dialog.close()
     qtbot.waitUntil(lambda: not any(isinstance(each, CameraDialog) for each in window.children()), timeout=2000)
@@ -549,6 +553,8 @@ def test_closing_stops_the_session_once_and_keeps_everything(
     window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
 ) -> None:
     window.open_source(SourceSpec(name="/films/walk.mp4"))
+    with_picture(window, session, qtbot)
+    window.open_source(SourceSpec(name="/films/never-shown.mp4"))
     window.store.update(effects=(Blur(),))
     key(qtbot, window, "quit")
     window.shut_down()
@@ -617,3 +623,32 @@ def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session:
         window.status_line.details_button,
     }  # fmt: skip
     assert wanted <= reached
+
+
+@given(st.text("pw[]@:/?#%= é", max_size=20).map(lambda text: f"Zq{text}9K"))
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_part_of_the_window_shows_a_password(window: MainWindow, session: FakeSession, password: str) -> None:
+    spec = SourceSpec(name=f"rtsp://Usr7:{password}@cam.local/live")
+    window.open_source(spec)
+    for state in SourceState:
+        problem = f"{spec.name} broke off: {spec.name.reveal()}"
+        session.be(SourceStatus(state, str(spec.name), problem=problem))
+        window.say(Message("source", problem))
+        window.refresh()
+        notice = window.canvas.notice
+        shown = [window.windowTitle(), *texts(window), window.source_menu.text(), window.source_menu.toolTip()]
+        shown += [window.source_menu.accessibleName()]
+        shown += [notice.title, notice.text] if notice is not None else []
+        assert not any("Zq" in each or "9K" in each or "Usr7" in each for each in shown), shown
+
+
+def test_a_part_of_the_window_that_fails_does_not_stop_the_others(
+    window: MainWindow, session: FakeSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> str:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(window.source_menu, "title", fail)
+    session.be(worker=READY)
+    window.refresh()
+    assert window.status_line.worker.text() and "could not be updated" in caplog.text
