@@ -10,13 +10,16 @@ from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     VIRTUAL,
     Effect,
+    Insecure,
     Model,
     Preset,
     Prompts,
+    RtspTransport,
     Session,
     Source,
     Thresholds,
     TrustSession,
+    source_spec,
 )
 
 
@@ -83,13 +86,13 @@ def camera(
         ),
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
+    rtsp_transport: RtspTransport = "auto",
+    insecure: Insecure = False,
 ) -> None:
     """Show a source with its prompts drawn as a virtual camera, for calls and OBS. Ctrl-C ends it."""
     from clipseg_live.assemble.camera import check_safe_picture
     from clipseg_live.cli.camera_run import run_camera
-    from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.live import SourceSpec
     from clipseg_live.core.settings import validated
     from clipseg_live.core.virtual_camera import CameraSettings
 
@@ -103,4 +106,4 @@ def camera(
         source, prompt=prompt, threshold=threshold, effect=effect, preset=preset, session=session,
         trust_session=trust_session, model=model, mirror=mirror,
     )  # fmt: skip
-    run_camera(settings, SourceSpec(name=SourceName(source)), wanted)
+    run_camera(settings, source_spec(source, rtsp_transport, insecure), wanted)

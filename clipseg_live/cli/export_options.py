@@ -19,9 +19,9 @@ def check_places(
     from clipseg_live.core.addresses import SCHEMES, SourceName
     from clipseg_live.core.errors import UsageError
 
-    for name in map(SourceName, sources):
-        if name.is_address and not Path(name.reveal()).exists():
-            raise UsageError(f"{name} is an address, and export reads files: record it with clipseg-live record.")
+    for each in map(SourceName, sources):
+        if each.is_address and not Path(each.reveal()).exists():
+            raise UsageError(f"{each} is an address, and export reads files: record it with clipseg-live record.")
     if output is not None and str(output).partition(":")[0].lower() in SCHEMES:
         raise UsageError("The result is a file, not an address: name a file after -o, such as out.mp4.")
     if output is not None and into is not None:

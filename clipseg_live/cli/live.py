@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.options import MODEL, Prompts, Session, TrustSession
+from clipseg_live.cli.options import MODEL, Insecure, Prompts, RtspTransport, Session, TrustSession, source_spec
 from clipseg_live.core import interrupts
 
 if TYPE_CHECKING:
-    from clipseg_live.core.live import LiveSettings
+    from clipseg_live.core.live import LiveSettings, SourceSpec
 
 
 def live(
@@ -42,26 +42,34 @@ def live(
             help="The demo scene, with three prompts and the model shapes; the source demo: alone does the same.",
         ),
     ] = False,
+    rtsp_transport: RtspTransport = "auto",
+    insecure: Insecure = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
     with interrupts.ending():  # until the window handles signals itself
-        code = _open_window(source, prompt, session, trust_session, model, demo)
+        code = _open_window(source, prompt, session, trust_session, model, demo, rtsp_transport, insecure)
     if code:
         raise typer.Exit(code)
 
 
 def _open_window(
-    source: str | None, prompt: list[str] | None, session: Path | None, trusted: bool, model: str | None, demo: bool
-) -> int:
-    from clipseg_live.core.errors import Failure
+    source: str | None, prompt: list[str] | None, session: Path | None, trusted: bool, model: str | None, demo: bool,
+    rtsp_transport: str, insecure: bool,
+) -> int:  # fmt: skip
+    from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.session_file import load_session
 
+    if source is None and (insecure or rtsp_transport != "auto"):
+        raise UsageError("--rtsp-transport and --insecure hold for one address: name it as the source.")
     settings: LiveSettings | None = None
     if session is not None:
         settings = load_session(session, trusted=trusted)
     demo = demo or (source is not None and source.startswith("demo:") and session is None and model is None)
     if demo:
         settings, source = demo_settings(), source or "demo:"
+    asked: str | SourceSpec | None = source
+    if source is not None and (insecure or rtsp_transport != "auto"):
+        asked = source_spec(source, rtsp_transport, insecure)
     if not has_display():
         raise Failure(
             "There is no display to open a window on: use clipseg-live watch SOURCE -p TEXT for data, or "
@@ -73,7 +81,7 @@ def _open_window(
     path = preferences_path()
     if demo:  # a look at the demo changes nothing of what comes back otherwise
         path = path.with_name("demo.json")
-    return run(settings=settings, source=source, prompts=tuple(prompt or ()), model=model, path=path)
+    return run(settings=settings, source=asked, prompts=tuple(prompt or ()), model=model, path=path)
 
 
 def demo_settings() -> "LiveSettings":

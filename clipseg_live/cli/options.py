@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from clipseg_live.core.live import SourceSpec
 
 PROMPTS = "What to look for"
 RESULT = "Where results go"
@@ -20,15 +23,33 @@ MODEL = "The model"
 PART = "Which part of the input"
 VIRTUAL = "The virtual camera"
 RECORDING = "The recording"
+NETWORK = "Streams from the network"
 OTHER = "Other options"
 
-GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING, MODEL, OTHER)
+GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING, MODEL, NETWORK, OTHER)
 """The order in which they are shown; an option without ``rich_help_panel`` is one of the last."""
 
 ONCE = "once for all prompts, or once for each in their order"
 
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:.")
+]
+RtspTransport = Annotated[
+    str,
+    typer.Option(
+        "--rtsp-transport",
+        metavar="NAME",
+        help="What carries the pictures of an rtsp address: auto (tcp first, then udp), tcp or udp.",
+        rich_help_panel=NETWORK,
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Do not verify the certificate of an https, rtsps or rtmps address.",
+        rich_help_panel=NETWORK,
+    ),
 ]
 Prompts = Annotated[
     list[str] | None,
@@ -124,6 +145,15 @@ def takes_log_level(command: Callable[..., None]) -> Callable[..., None]:
     with_level.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
     with_level.__annotations__ = {**command.__annotations__, "log_level": LogLevel}
     return with_level
+
+
+def source_spec(name: str, rtsp_transport: str, insecure: bool) -> "SourceSpec":
+    """Return the source that a command is given. Raises UsageError for a transport that does not exist."""
+    from clipseg_live.core.addresses import SourceName
+    from clipseg_live.core.live import SourceSpec
+    from clipseg_live.core.settings import validated
+
+    return validated(SourceSpec, name=SourceName(name), rtsp_transport=rtsp_transport, insecure=insecure)
 
 
 class MaskingGroup(TyperGroup):

@@ -11,13 +11,16 @@ from clipseg_live.cli.options import (
     RECORDING,
     RESULT,
     Effect,
+    Insecure,
     Model,
     Preset,
     Prompts,
+    RtspTransport,
     Session,
     Source,
     Thresholds,
     TrustSession,
+    source_spec,
 )
 
 
@@ -111,15 +114,15 @@ def record(
         float | None, typer.Option(metavar="SECONDS", help="End after so much.", rich_help_panel=RECORDING)
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
+    rtsp_transport: RtspTransport = "auto",
+    insecure: Insecure = False,
 ) -> None:
     """Record a source with its prompts drawn, from its first masks on. Ctrl-C, or the end of a file, ends it.
 
     The file can be played at any moment while it grows, and after whatever ends it.
     """
     from clipseg_live.cli.record_run import run_recording
-    from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import Failure, UsageError
-    from clipseg_live.core.live import SourceSpec
     from clipseg_live.core.recording import DEFAULT_PATTERN, RecordingSettings
     from clipseg_live.core.settings import validated
 
@@ -149,4 +152,4 @@ def record(
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"Nothing can be recorded in {into}: {error.strerror or error}.") from error
-    run_recording(settings, SourceSpec(name=SourceName(source)), into, wanted, seconds)
+    run_recording(settings, source_spec(source, rtsp_transport, insecure), into, wanted, seconds)

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.options import MATTES, Model, Prompts, Session, Source, TrustSession
+from clipseg_live.cli.options import (
+    MATTES,
+    Insecure,
+    Model,
+    Prompts,
+    RtspTransport,
+    Session,
+    Source,
+    TrustSession,
+    source_spec,
+)
 from clipseg_live.cli.source_told import SourceTold
 from clipseg_live.core import output
 
@@ -31,6 +41,8 @@ def watch(
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="End after so many frames.")] = None,
+    rtsp_transport: RtspTransport = "auto",
+    insecure: Insecure = False,
 ) -> None:
     """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C ends it."""
     from clipseg_live.assemble.stream import stream
@@ -42,7 +54,8 @@ def watch(
         raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
-    with stream(source, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
+    spec = source_spec(source, rtsp_transport, insecure)
+    with stream(spec, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
         problem = ""
         for number, item in enumerate(found, start=1):
             if item.problem and item.problem != problem:

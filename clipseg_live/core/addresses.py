@@ -22,6 +22,7 @@ _NEXT_ADDRESS = re.compile(r"(?<=[\s'\"(<\[,;=])(?=[A-Za-z][A-Za-z0-9+.\-]*:[/\\
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
 _QUERY = re.compile(r"[?#]")
 _HOST = re.compile(r"(\[[^\[\]@]*\]|[^:@\[\]\s]*)(:\d{1,5})?")
+_PORT = re.compile(r":[0-9]{1,5}$")
 _SECRET_PART = re.compile(r"[=@]|%40|%3d", re.IGNORECASE)
 _NO_USER = r"(?!(?:camera|screen|demo):)"
 _BARE = re.compile(
@@ -108,6 +109,29 @@ def safe_name(name: str) -> str:
     else:
         shown = redact(name)
     return "".join(character for character in shown if character.isprintable())
+
+
+def openable(address: str) -> str:
+    """Return an address as FFmpeg reads it: marks of a password that would end its host are written as ``%2F``.
+
+    An address is changed only if it can be meant in no other way: what stands before its first such mark is neither
+    a host nor a host and its port.
+    """
+    scheme, mark, rest = address.partition("://")
+    authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
+    at = rest.rfind("@")
+    if at < len(authority) or "@" in authority or _HOST.fullmatch(authority):
+        return address
+    credentials = "".join(f"%{ord(each):02X}" if each in "/\\?#" else each for each in rest[:at])
+    return f"{scheme}{mark}{credentials}{rest[at:]}"
+
+
+def host_and_port(address: str) -> tuple[str, int | None]:
+    """Return the host of an address, without brackets, and its port, None where it names none that can be."""
+    rest = address.partition("://")[2]
+    authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0].rpartition("@")[2]
+    host, _, port = authority.rpartition(":") if _PORT.search(authority) else (authority, "", "")
+    return host.strip("[]"), int(port) if port else None
 
 
 def redact(text: str) -> str:

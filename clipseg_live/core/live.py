@@ -32,6 +32,8 @@ _LARGEST_ID = 2**31 - 1
 DisplayMode = Literal["smooth", "locked"]
 Turn = Literal[0, 90, 180, 270]
 
+RTSPTransport = Literal["auto", "tcp", "udp"]
+
 DISPLAY_MODES: tuple[DisplayMode, ...] = get_args(DisplayMode)
 
 
@@ -210,7 +212,8 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     "screen:" or "screen:x,y,width,height". ``str(name)`` shows no credentials; ``name.reveal()`` gives the true name.
 
     width, height, rate, fourcc: what a camera is asked for; None leaves it the choice. controls: a camera's own
-    values by name (exposure, focus, gain), in its own units.
+    values by name (exposure, focus, gain), in its own units. rtsp_transport: what carries the pictures of an rtsp
+    address; "auto" tries TCP first. insecure: the certificate of an address is not verified.
     """
 
     name: SourceName
@@ -219,6 +222,8 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     rate: Annotated[float, Field(gt=0, le=1000)] | None = None
     fourcc: Annotated[str, Field(min_length=4, max_length=4)] | None = None
     controls: tuple[tuple[str, float], ...] = ()
+    rtsp_transport: RTSPTransport = "auto"
+    insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

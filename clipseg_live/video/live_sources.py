@@ -37,7 +37,7 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     if lowered.startswith(screen.PREFIX):
         return ScreenSource.named(lowered, spec.rate)
     if "://" in name and not Path(name).exists():
-        return StreamSource(name)
+        return StreamSource(name, rtsp_transport=spec.rtsp_transport, insecure=spec.insecure)
     prefix = _PREFIX.match(name)
     if prefix and not Path(name).exists() and not Path(name).suffix:
         shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme

@@ -30,6 +30,12 @@ def network_options(address: str) -> dict[str, str]:
     return {"protocol_whitelist": ",".join(_PROTOCOLS[scheme]), "format_whitelist": _all_but(unwanted)}
 
 
+def without_format(options: dict[str, str], name: str) -> dict[str, str]:
+    """Return the options without this format among those that may be opened."""
+    formats = options["format_whitelist"].split(",")
+    return {**options, "format_whitelist": ",".join(each for each in formats if each != name)}
+
+
 def file_options() -> dict[str, str]:
     """Options of ``av.open`` for a file: that file, and no other."""
     return {"protocol_whitelist": "file", "format_whitelist": _all_but(PLAYLISTS | _SCRIPTS | _COMPANIONS)}

@@ -1,21 +1,33 @@
 """Network streams through PyAV: RTSP, RTMP, HLS, MJPEG and files over HTTP, as live sources."""
 
+import errno
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.format import Flags as FormatFlags
 from av.stream import Discard
 
+from clipseg_live.core.addresses import host_and_port, openable, redact
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.live import RTSPTransport
+from clipseg_live.video import hls
 from clipseg_live.video.addresses import check_address, safe_name
+from clipseg_live.video.certificates import certificate_problem, tls_options
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import TEXT_FORMATS
 from clipseg_live.video.files import orientation_of, turned
-from clipseg_live.video.protocols import network_options
+from clipseg_live.video.hls import Resources
+from clipseg_live.video.interrupts import MemoryBound
+from clipseg_live.video.protocols import network_options, without_format
+
+logger = logging.getLogger(__name__)
 
 OPEN_SECONDS = 10.0
 READ_SECONDS = 10.0
@@ -32,7 +44,15 @@ _SEGMENTED = ("hls", "dash")
 # A rate from five pictures will do: to look at twenty, as FFmpeg does, takes a live stream most of a second.
 # fflags=nobuffer is not among them: it throws away what was read to recognise the stream, the first keyframe
 # included, and the picture would come a whole keyframe interval later.
-_OPTIONS = {"rtsp_transport": "tcp", "flags": "low_delay", "fpsprobesize": "5"}
+_OPTIONS = {"flags": "low_delay", "fpsprobesize": "5"}
+_TRANSPORTS: dict[RTSPTransport, dict[str, str]] = {
+    "auto": {"rtsp_flags": "prefer_tcp"},
+    "tcp": {"rtsp_transport": "tcp"},
+    "udp": {"rtsp_transport": "udp"},
+}
+_MOST_PIXELS = 36_000_000
+"""A picture of 8K has 35 million."""
+_SECURE_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
 
 
 class StreamSource:
@@ -44,7 +64,8 @@ class StreamSource:
     due; others at once. ``read`` raises SourceError where the stream is cut off or falls silent, and gives None at
     the end of a whole file. ``close`` and ``open`` start anew.
 
-    open_seconds, read_seconds: how long the network may be silent, while opening and while reading.
+    open_seconds, read_seconds: how long the network may be silent, while opening and while reading. rtsp_transport:
+    "auto" tries TCP first and UDP where the server offers no other. insecure: certificates are not verified.
     Raises UsageError for what is no address. User name and password of an address appear in no message or name.
     """
 
@@ -56,12 +77,19 @@ class StreamSource:
         open_seconds: float = OPEN_SECONDS,
         read_seconds: float = READ_SECONDS,
         *,
+        rtsp_transport: RTSPTransport = "auto",
+        insecure: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self._address = check_address(address)
         self.name = safe_name(self._address)
+        self._openable = openable(self._address)
+        self._scheme = self._address.partition("://")[0].lower()
         self._limits = open_seconds, read_seconds
+        self._transport, self._insecure = rtsp_transport, insecure
+        self._bound = MemoryBound()
+        self._deadline = 0.0
         self._clock, self._wait = clock, wait or threading.Event().wait
         self._container: av.container.InputContainer | None = None
         self._decoded: Iterator[av.VideoFrame] = iter(())
@@ -81,6 +109,9 @@ class StreamSource:
         if not isinstance(stream, av.VideoStream):
             what = "only sound" if container.streams.audio else "no pictures"
             raise SourceError(f"{self.name} holds {what}: an address with video is needed.")
+        if stream.width * stream.height > _MOST_PIXELS:
+            raise SourceError(f"{self.name} gives pictures of {stream.width} × {stream.height}, which are too large.")
+        stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
@@ -170,14 +201,9 @@ class StreamSource:
     def _connected(self) -> av.container.InputContainer:
         began = self._clock()
         try:
-            container = av.open(
-                self._address,
-                mode="r",
-                metadata_errors="replace",
-                container_options={**_OPTIONS, **network_options(self._address)},
-                timeout=self._limits,
-            )
+            container = self._container_of_address()
         except (av.FFmpegError, OSError, ValueError) as error:
+            logger.warning("%s cannot be opened: %s", self.name, redact(str(error)))  # a traceback holds the address
             waited = self._clock() - began >= self._limits[0]  # which RTSP does not call a time-out
             # What FFmpeg says holds the whole address: it is neither repeated nor chained.
             raise SourceError(self._in_words(TimeoutError() if waited else error)) from None
@@ -186,12 +212,57 @@ class StreamSource:
             raise SourceError(f"{self.name} gives no video that can be played, but text: check the address.")
         return container
 
+    def _container_of_address(self) -> av.container.InputContainer:
+        options = {
+            **_OPTIONS, **_TRANSPORTS[self._transport], **tls_options(self._insecure), **network_options(self._address),
+        }  # fmt: skip
+        with self._call(self._limits[0]):
+            try:
+                return self._av_open(without_format(options, "hls"))
+            except av.error.ArgumentError:  # what FFmpeg says of a format that is not wanted
+                if self._scheme not in ("http", "https"):
+                    raise
+        with self._call(2 * self._limits[0]):  # FFmpeg opens a stream in two calls
+            options |= hls.OPTIONS
+            resources = Resources(options, lambda: self._deadline - time.monotonic())
+            return self._av_open(options, format="hls", io_open=resources.open)
+
+    def _av_open(self, options: dict[str, str], **more: Any) -> av.container.InputContainer:
+        return av.open(
+            self._openable,
+            mode="r",
+            metadata_errors="replace",
+            options={"max_pixels": str(_MOST_PIXELS)},
+            container_options=options,
+            timeout=self._limits,
+            **more,
+        )
+
+    @contextmanager
+    def _call(self, seconds: float) -> Iterator[None]:
+        """Limit the memory and the time of one call of FFmpeg. Raises SourceError where it needs too much memory."""
+        self._deadline = time.monotonic() + seconds
+        try:
+            with self._bound:
+                yield
+        except av.error.ExitError:
+            if not self._bound.exceeded:
+                raise
+        if self._bound.exceeded:  # FFmpeg may go on with what it has
+            logger.warning("%s needs too much memory", self.name)
+            raise SourceError(f"{self.name} sends more than fits into memory at once: check the address.")
+
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """Pictures from the first whole one on; damaged packets are passed over. Raises SourceError."""
         started = False
         silent_since = self._clock()
         try:
-            for packet in container.demux(stream):
+            packets = container.demux(stream)
+            while True:
+                with self._call(self._limits[1]):
+                    packet = next(packets, None)
+                if packet is None:
+                    return
                 try:
                     pictures = packet.decode()
                 except av.error.InvalidDataError:
@@ -232,8 +303,14 @@ class StreamSource:
             self._wait(_LONGEST_WAIT)
         self._due = self._clock(), moment
 
+    def _certificate_problem(self) -> str:
+        if self._insecure or self._scheme not in _SECURE_PORTS:
+            return ""
+        host, port = host_and_port(self._openable)
+        return certificate_problem(host, port or _SECURE_PORTS[self._scheme], self._limits[0])
+
     def _cut(self, error: Exception) -> str:
-        if isinstance(error, av.error.ExitError):
+        if isinstance(error, av.error.ExitError | TimeoutError):
             return f"{self.name} has sent nothing for {self._limits[1]:g} seconds."
         return f"{self.name} was cut off."
 
@@ -245,7 +322,7 @@ class StreamSource:
         if isinstance(error, ConnectionRefusedError):
             return f"{name} refuses the connection: see that it is switched on and that the port is right."
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-            return f"{name} wants another user name and password: write them before its host, as NAME:PASSWORD@HOST."
+            return f"{name} wants another user name and password: write them into the address, before its host."
         if isinstance(error, av.error.HTTPNotFoundError):
             return f"There is nothing at {name}: check the address."
         if isinstance(error, av.error.HTTPError):
@@ -254,6 +331,13 @@ class StreamSource:
             return f"{name} gives no video that can be played: check the address."
         if isinstance(error, av.error.ProtocolNotFoundError):
             return f"{name} needs a protocol that this build of FFmpeg lacks: use another address of the stream."
+        if error.args and error.args[0] == errno.EPROTONOSUPPORT and self._scheme == "rtsp":
+            return f"{name} does not send its pictures over {self._transport.upper()}: choose another --rtsp-transport."
+        if problem := self._certificate_problem():
+            return (
+                f"The certificate of {name} cannot be verified ({problem}): if you trust the server all the same, "
+                'open it with --insecure, or with "Accept any certificate" in the window.'
+            )
         return f"{name} cannot be reached: check the address and the network."
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from clipseg_live.cli import main
+from clipseg_live.core.live import SourceSpec
 from clipseg_live.gui import app
 
 
@@ -38,3 +39,11 @@ def test_anything_else_begins_as_the_last_time(begun: list[dict[str, Any]]) -> N
     assert [each["settings"] for each in begun] == [None, None]
     assert [each["model"] for each in begun] == [None, "rd16"]
     assert all(each["path"].name == "preferences.json" for each in begun)
+
+
+def test_how_an_address_is_opened_is_handed_on(begun: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["live", "https://host/x", "--insecure", "--rtsp-transport", "udp"]) == 0
+    assert begun[0]["source"] == SourceSpec(name="https://host/x", insecure=True, rtsp_transport="udp")
+    assert main.run(["live", "--insecure"]) == 2 and "name it as the source" in capsys.readouterr().err
+    assert main.run(["live", "rtsp://host/x", "--rtsp-transport", "smoke"]) == 2
+    assert "rtsp_transport" in capsys.readouterr().err

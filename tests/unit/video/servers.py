@@ -6,11 +6,13 @@ import io
 import re
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import ClassVar
 
 import av
@@ -168,10 +170,11 @@ class RTSPHandler(socketserver.StreamRequestHandler):
                     answer |= {"Content-Type": "application/sdp", "Content-Base": address + "/"}
                     body = _SDP
                 if method == "SETUP":
-                    if "TCP" not in headers["transport"]:
+                    accepted = self._accepts(headers["transport"])
+                    if accepted is None:
                         self._reply("461 Unsupported transport", answer)
                         continue
-                    answer |= {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1", "Session": "12345678"}
+                    answer |= {**accepted, "Session": "12345678"}
                 self._reply("200 OK", answer, body)
                 if method == "PLAY":
                     self._play()
@@ -192,6 +195,13 @@ class RTSPHandler(socketserver.StreamRequestHandler):
         lines.append(f"Content-Length: {len(body)}")
         self.wfile.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
+    def _accepts(self, asked: str) -> dict[str, str] | None:
+        """The answer to a transport that is asked for, None for one that is not offered."""
+        return {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"} if "TCP" in asked else None
+
+    def _send(self, packet: bytes) -> None:
+        self.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
+
     def _play(self) -> None:
         sequence, ticks = 0, 90000 // self.rate
         for number, units in enumerate(h264(self.rate)):
@@ -200,7 +210,7 @@ class RTSPHandler(socketserver.StreamRequestHandler):
             for position, unit in enumerate(units):
                 marker = 0x80 if position == len(units) - 1 else 0
                 head = struct.pack(">BBHII", 0x80, marker | 96, sequence & 0xFFFF, 777_000 + number * ticks, 0x5EED)
-                self.wfile.write(b"$\0" + struct.pack(">H", len(head) + len(unit)) + head + unit)
+                self._send(head + unit)
                 sequence += 1
 
 
@@ -227,3 +237,57 @@ def h264(rate: int) -> Iterator[list[bytes]]:
 
 def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+"""authority.pem signed localhost.pem, other_host.pem and expired.pem; self_signed.pem is its own authority."""
+
+
+class TLSServer(Server):
+    """A server with one of the ``CERTIFICATES``."""
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler], certificate: str) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(CERTIFICATES / f"{certificate}.pem")
+        super().__init__(type("Secured", (_Secured, handler), {"context": self.context}))
+
+
+class _Secured:
+    """Mixed into a handler: the handshake comes first, in the connection's own thread."""
+
+    context: ssl.SSLContext
+
+    def setup(self) -> None:
+        self.request.settimeout(WAIT)
+        secured = self.context.wrap_socket(self.request, server_side=True)
+        self.server.connections.append(secured)
+        self.request = secured
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        with suppress(OSError):
+            self.request.close()
+
+
+class UDPOnlyHandler(RTSPHandler):
+    """Sends pictures over UDP, and refuses TCP as some cameras do."""
+
+    def _accepts(self, asked: str) -> dict[str, str] | None:
+        if "TCP" in asked:
+            return None
+        ports = re.search(r"client_port=(\d+)-(\d+)", asked)
+        assert ports is not None
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.bind(("127.0.0.1", 0))
+        self._udp.connect(("127.0.0.1", int(ports[1])))
+        port = self._udp.getsockname()[1]
+        return {"Transport": f"RTP/AVP;unicast;client_port={ports[1]}-{ports[2]};server_port={port}-{port + 1}"}
+
+    def _send(self, packet: bytes) -> None:
+        self._udp.send(packet)
+
+    def finish(self) -> None:
+        super().finish()
+        if hasattr(self, "_udp"):
+            self._udp.close()
