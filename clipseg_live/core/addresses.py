@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # errors import this module: it has to stay light
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
 """Schemes of addresses that can be opened."""
+SECURE_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
+"""Usual ports of the schemes whose servers have a certificate."""
 HIDDEN = "…"
 REVEAL = {"reveal": True}
 """Serialization context (``model_dump(context=REVEAL)``) with which JSON holds true names."""
@@ -109,6 +111,23 @@ def safe_name(name: str) -> str:
     else:
         shown = redact(name)
     return "".join(character for character in shown if character.isprintable())
+
+
+def address_problem(address: str) -> str:
+    """Return why an address cannot be that of a stream, in one sentence; "" if it can."""
+    address = address.strip()
+    scheme = address.partition("://")[0].lower() if "://" in address else ""
+    if not address:
+        return "The address is empty: write one such as rtsp://HOST/PATH or http://HOST/PATH."
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in SCHEMES[:-1])
+        return f"{safe_name(address)!r} is no address of a stream: it must begin with {known} or {SCHEMES[-1]}://."
+    host = address.partition("://")[2]
+    if not host or host[0] in "/?#":
+        return f"The address {safe_name(address)!r} names no host: write {scheme}://HOST/PATH."
+    if any(ord(character) < 32 for character in address):
+        return f"The address {safe_name(address)!r} holds characters that cannot be part of one."
+    return ""
 
 
 def openable(address: str) -> str:

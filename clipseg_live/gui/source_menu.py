@@ -1,12 +1,12 @@
 """The menus of the source: which one, and how its picture is framed."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from clipseg_live.core.addresses import SCHEMES, SourceName
+from clipseg_live.core.addresses import SECURE_PORTS, SourceName, address_problem
 from clipseg_live.core.live import Framing, SourceSpec
 from clipseg_live.gui import theme
 from clipseg_live.gui.bridge import Errand
@@ -110,7 +110,7 @@ class SourceMenu(QToolButton):
     def ask_address(self) -> None:
         """Let the person type a stream's address."""
         dialog = AddressDialog(self.window())
-        dialog.chosen.connect(lambda address: self.chosen.emit(SourceSpec(name=SourceName(address))))
+        dialog.chosen.connect(self.chosen)
         dialog.open()
 
     def choose_demo(self) -> None:
@@ -177,9 +177,9 @@ class SourceMenu(QToolButton):
 
 
 class AddressDialog(QDialog):
-    """Asks for a stream's address. chosen: the address."""
+    """Asks for a stream's address. chosen: a SourceSpec."""
 
-    chosen = Signal(str)
+    chosen = Signal(object)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -191,6 +191,9 @@ class AddressDialog(QDialog):
         self.field.setAccessibleName(self.tr("Address"))
         hint = QLabel(self.tr("A network camera or stream: rtsp, rtmp, http or https."))
         theme.set_kind(hint, "muted")
+        self.insecure_box = QCheckBox(self.tr("Accept any certificate"))
+        self.insecure_box.setToolTip(self.tr("For servers whose certificate cannot be verified, such as your own."))
+        self.insecure_box.hide()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
         self.open_button = buttons.button(QDialogButtonBox.StandardButton.Open)
         theme.set_kind(self.open_button, "primary")
@@ -202,11 +205,19 @@ class AddressDialog(QDialog):
         layout.setSpacing(theme.UNIT)
         layout.addWidget(self.field)
         layout.addWidget(hint)
+        layout.addWidget(self.insecure_box)
         layout.addSpacing(theme.UNIT)
         layout.addWidget(buttons)
-        pattern = re.compile(rf"({'|'.join(SCHEMES)})://[^/?#\s]+\S*", re.IGNORECASE)
-        self.field.textChanged.connect(lambda text: self.open_button.setEnabled(bool(pattern.fullmatch(text.strip()))))
-        self.accepted.connect(lambda: self.chosen.emit(self.field.text().strip()))
+        self.field.textChanged.connect(self._check)
+        self.accepted.connect(self._choose)
+
+    def _check(self, text: str) -> None:
+        self.open_button.setEnabled(not address_problem(text))
+        self.insecure_box.setVisible(text.strip().partition("://")[0].lower() in SECURE_PORTS)
+
+    def _choose(self) -> None:
+        insecure = self.insecure_box.isVisibleTo(self) and self.insecure_box.isChecked()
+        self.chosen.emit(SourceSpec(name=SourceName(self.field.text().strip()), insecure=insecure))
 
 
 class FramingMenu(QToolButton):

@@ -13,7 +13,7 @@ import av
 from av.format import Flags as FormatFlags
 from av.stream import Discard
 
-from clipseg_live.core.addresses import host_and_port, openable, redact
+from clipseg_live.core.addresses import SECURE_PORTS, host_and_port, openable, redact
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import RTSPTransport
@@ -52,7 +52,6 @@ _TRANSPORTS: dict[RTSPTransport, dict[str, str]] = {
 }
 _MOST_PIXELS = 36_000_000
 """A picture of 8K has 35 million."""
-_SECURE_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
 
 
 class StreamSource:
@@ -304,10 +303,10 @@ class StreamSource:
         self._due = self._clock(), moment
 
     def _certificate_problem(self) -> str:
-        if self._insecure or self._scheme not in _SECURE_PORTS:
+        if self._insecure or self._scheme not in SECURE_PORTS:
             return ""
         host, port = host_and_port(self._openable)
-        return certificate_problem(host, port or _SECURE_PORTS[self._scheme], self._limits[0])
+        return certificate_problem(host, port or SECURE_PORTS[self._scheme], self._limits[0])
 
     def _cut(self, error: Exception) -> str:
         if isinstance(error, av.error.ExitError | TimeoutError):

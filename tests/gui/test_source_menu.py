@@ -157,6 +157,20 @@ def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
     assert chosen.args == [SourceSpec(name="rtsp://cam.local/one")]
 
 
+@pytest.mark.parametrize("insecure", [False, True])
+def test_a_certificate_is_accepted_where_an_address_has_one(menu: SourceMenu, qtbot: QtBot, insecure: bool) -> None:
+    menu.ask_address()
+    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, AddressDialog))
+    dialog.field.setText("rtsp://cam.local/one")
+    assert not dialog.insecure_box.isVisible()
+    dialog.field.setText("https://ann:p w]@cam.local/one")
+    assert dialog.insecure_box.isVisible() and not dialog.insecure_box.isChecked()
+    dialog.insecure_box.setChecked(insecure)
+    with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
+        qtbot.mouseClick(dialog.open_button, Qt.MouseButton.LeftButton)
+    assert chosen.args == [SourceSpec(name="https://ann:p w]@cam.local/one", insecure=insecure)]
+
+
 def test_names_give_no_password_away() -> None:
     names = {
         "rtsp://user:secret@cam:554/live?token=secret": "rtsp://cam:554/live",
