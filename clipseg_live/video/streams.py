@@ -24,7 +24,7 @@ from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import TEXT_FORMATS
 from clipseg_live.video.files import orientation_of, turned
 from clipseg_live.video.hls import Resources
-from clipseg_live.video.interrupts import MemoryBound
+from clipseg_live.video.memory_bound import MemoryBound
 from clipseg_live.video.protocols import network_options, without_format
 
 logger = logging.getLogger(__name__)
