@@ -30,6 +30,7 @@ from clipseg_live.core.live import (
     WorkerState,
     WorkerStatus,
 )
+from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.settings import EngineSettings
 from clipseg_live.core.stats import Meter
@@ -44,6 +45,8 @@ HEIGHT, WIDTH, CELL = 96, 128, 4
 INFO = SourceInfo("oracle", WIDTH, HEIGHT, Fraction(30), Fraction(1, 600), None)
 COLOURS = {"red circle": ((240, 5, 105), (5, 240, 105)), "blue star": ((5, 105, 240), (240, 105, 5))}
 """Two colours of each object; nothing else has them, and their mean does not."""
+WORDS = {**{word: word for word in COLOURS}, "blue": "blue star"}
+"""Texts that find something, and the object that they find."""
 SIZE = 24
 HIDDEN_SHARE = 0.03
 """Pixels of a wholly hidden picture that may equal the original by chance."""
@@ -88,7 +91,7 @@ def oracle(index: int, epoch: int, texts: tuple[str, ...], always: bool = False)
     objects = objects_in(index, epoch)
     maps = np.zeros((len(texts), HEIGHT // CELL, WIDTH // CELL), np.float32)
     for number, text in enumerate(texts):
-        mask = objects.get("red circle" if always else text)
+        mask = objects.get("red circle" if always else WORDS.get(text, ""))
         if mask is not None:
             maps[number] = mask.reshape(HEIGHT // CELL, CELL, WIDTH // CELL, CELL).max(axis=(1, 3))
     return maps
@@ -181,6 +184,19 @@ class ScriptedWorker:
         return True
 
 
+class Interrupted(EffectComposer):
+    """A composer during whose work something else may happen: ``interruption`` is called once, if there is one."""
+
+    interruption: Callable[[], None] | None = None
+
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
+        composed = super().compose(pixels, mattes, time)
+        now, Interrupted.interruption = Interrupted.interruption, None
+        if now is not None:
+            now()
+        return composed
+
+
 class SteppedComposing(composing.Composing):
     """A ``Composing`` whose thread is the test's own."""
 
@@ -225,7 +241,7 @@ class Rig:
             patch.setattr(session, "InferenceWorker", ScriptedWorker)
             patch.setattr(session, "Composing", SteppedComposing)
             self.session = session.Session(
-                self.settings, open_source=None, frame_filter=None, make_composer=EffectComposer,
+                self.settings, open_source=None, frame_filter=None, make_composer=Interrupted,
                 make_matting=MattePipeline, make_engine=None, recording_tools=self._tools(), make_camera=FakeOutput,
                 clock=lambda: self.now,
             )  # type: ignore[arg-type]  # fmt: skip
@@ -259,8 +275,7 @@ class Rig:
 
     # Steps of a test.
 
-    def apply(self, settings: LiveSettings) -> None:
-        """Change the settings, as a keystroke or a click does."""
+    def _change(self, settings: LiveSettings) -> None:
         for row in settings.rows:
             before = next((each for each in self.settings.rows if each.id == row.id), None)
             if before is None:
@@ -273,7 +288,19 @@ class Rig:
         self.edits = {row.id: self.edits[row.id] for row in settings.rows}
         self.settings = settings
         self.session.apply(settings)
+
+    def apply(self, settings: LiveSettings) -> None:
+        """Change the settings, as a keystroke or a click does."""
+        self._change(settings)
         self._step()
+
+    def apply_during(self, settings: LiveSettings) -> None:
+        """Change the settings while a frame is rendered with the old ones."""
+        Interrupted.interruption = lambda: self._change(settings)
+        self.predict()
+        if Interrupted.interruption is not None:  # nothing was rendered
+            Interrupted.interruption = None
+            self.apply(settings)
 
     def frame(self) -> None:
         self.index += 1
@@ -360,7 +387,7 @@ class Rig:
         objects = objects_in(picture.index, picture.epoch)
         for row in self.settings.shown():
             edit, text = self.edits[row.id], row.text.strip()
-            found = ("red circle" if self.always else text) in objects
+            found = ("red circle" if self.always else WORDS.get(text)) in objects
             waited = self.now - edit.changed
             if text and (waited >= 5.0 or (waited >= 1.5 and found)):
                 edit.complete = text
@@ -375,13 +402,13 @@ class Rig:
         shown = self.settings.shown()
         hiding = [row for row in shown if row.style.role == "show"]
         assert any(row.text.strip() for row in hiding), "there is nothing to look for"
-        against = {row.text.strip() for row in shown if row.style.role != "show"}
+        against = {WORDS.get(row.text.strip()) for row in shown if row.style.role != "show"} - {None}
         for row in hiding:
             text = self.edits[row.id].complete
             if self.always and text:
                 assert against or not shows(picture.composed, "red circle"), f"{text!r} is shown"
-            elif text in COLOURS and text not in against:
-                assert not shows(picture.composed, text), f"{text!r} is shown while {row.text!r} is edited"
+            elif text in WORDS and WORDS[text] not in against:
+                assert not shows(picture.composed, WORDS[text]), f"{text!r} is shown while {row.text!r} is edited"
 
     def _check_outputs(self) -> None:
         """The picture that could be fetched, saved or sent to a virtual camera at this moment."""

@@ -60,6 +60,7 @@ STEPS = st.one_of(
     st.tuples(st.just("solo"), PLACE),
     st.tuples(st.just("effects"), EFFECTS),
     st.tuples(st.just("hide"), st.sampled_from(HIDING)),
+    st.tuples(st.just("hide during"), st.sampled_from(HIDING)),
     st.tuples(st.just("preset"), st.sampled_from(sorted(set(PRESETS) - {"inspect"}))),
     st.tuples(st.just("mattes"), MATTES),
     st.tuples(st.just("undo")),
@@ -119,7 +120,7 @@ def run(rig: Rig, steps: list[tuple]) -> None:  # type: ignore[type-arg]
             edited = _edited(rig.settings, kind, values)
             if edited is not None:
                 past.append(rig.settings)
-                rig.apply(edited)
+                (rig.apply_during if kind == "hide during" else rig.apply)(edited)
 
 
 def _late(rig: Rig) -> None:
@@ -135,7 +136,7 @@ def _edited(settings: LiveSettings, kind: str, values: list) -> LiveSettings | N
     rows = settings.rows
     if kind == "effects":
         return settings.model_copy(update={"effects": values[0]})
-    if kind == "hide":
+    if kind in ("hide", "hide during"):
         return settings.model_copy(update={"effects": (*settings.effects[:3], values[0])})
     if kind == "preset":
         return with_preset(settings, values[0])

@@ -18,7 +18,7 @@ STARTS = (
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(STARTS), st.booleans(), st.lists(STEPS, min_size=5, max_size=25))
 def test_no_sequence_of_edits_and_faults_shows_what_is_hidden(tmp_path: Path, start, always, steps) -> None:  # type: ignore[no-untyped-def]
     rig = Rig(start, tmp_path, always)
