@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 from clipseg_live.core.errors import ClipsegLiveError
@@ -110,8 +109,10 @@ class CameraOutput:
             found = output.open(self.settings, self._known_source())
             self._send(output, found, self._safe_picture(output))
         finally:
-            with suppress(Exception):
+            try:
                 output.close()
+            except Exception:
+                logger.warning("The virtual camera could not be closed", exc_info=True)
 
     def _send(self, output: PictureOutput, found: CameraFormat, safe: Pixels) -> None:
         due, step = time.monotonic(), float(1 / found.rate)

@@ -159,14 +159,11 @@ class Composing:
         try:
             self._compose_newest(settings, version, frame, result, redraw, locked)
         except Exception as error:  # the next frame starts from a clean state
-            self._fail("Composing a frame failed", error)
+            logger.exception("Composing a frame failed")
+            self._on_error(error)
             self._drop_mattes()
             self._drop_composer()
         return True
-
-    def _fail(self, summary: str, error: Exception) -> None:
-        logger.error(summary, exc_info=error)
-        self._on_error(error)
 
     def _drop_mattes(self) -> None:
         """Start mattes anew with the next prediction."""
@@ -242,7 +239,8 @@ class Composing:
             followed = time.perf_counter()
             mattes = self._mattes(settings, frame, answer, rows)
         except Exception as error:
-            self._fail("Making the mattes of a frame failed", error)
+            logger.exception("Making the mattes of a frame failed")
+            self._on_error(error)
             self._drop_mattes()
             followed = time.perf_counter()
             mattes, answer, rows = Mattes(frame.height, frame.width, own=False), self._answer, []
@@ -310,7 +308,8 @@ class Composing:
         try:
             composed = self._composer_of(look).compose(frame.pixels, mattes, frame.time)
         except Exception as error:
-            self._fail("Drawing the effects of a frame failed", error)
+            logger.exception("Drawing the effects of a frame failed")
+            self._on_error(error)
             self._drop_composer()
             composed = privacy.without_effects(frame.pixels, look.effects)
         composed.setflags(write=False)

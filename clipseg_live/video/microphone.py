@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,8 @@ import numpy as np
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.video.pcm_track import PcmTrack, Samples
+
+logger = logging.getLogger(__name__)
 
 _FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
 _FORMAT = _FORMATS.get(sys.platform, "alsa")
@@ -276,8 +279,10 @@ class Listener:
                 if samples.shape[1]:
                     self._put(samples, self._clock())
         except SourceError as error:
+            logger.warning("The microphone failed", exc_info=True)
             self.error = str(error)
-        except Exception as error:  # of a resampler, say: what is recorded goes on without sound
+        except Exception as error:  # a resampler or driver raises anything; the recording continues without sound
+            logger.exception("The microphone failed unexpectedly")
             words = " ".join(str(error).split())[:160].rstrip(".")
             self.error = f"The microphone broke off unexpectedly ({type(error).__name__}: {words})."
         finally:

@@ -1,6 +1,7 @@
 """A virtual camera through the optional package pyvirtualcam, and what to do where its driver is missing."""
 
 import importlib
+import logging
 import platform
 import re
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.virtual_camera import CameraFit, CameraFormat, CameraSettings, chosen_format
 from clipseg_live.video.safe_card import safe_card
 from clipseg_live.video.stills import read_image
+
+logger = logging.getLogger(__name__)
 
 LABEL = "clipseg-live"
 OBS, UNITY = "OBS Virtual Camera", "Unity Video Capture"
@@ -99,7 +102,8 @@ class VirtualCamera:
                     wanted.width, wanted.height, float(wanted.rate),
                     fmt=package.PixelFormat.RGB, device=device.name or None,
                 )  # fmt: skip
-            except Exception as error:  # what drivers raise is theirs
+            except Exception as error:  # drivers raise anything
+                logger.warning("A virtual camera could not be opened", exc_info=True)
                 problem = problem or self._in_words(error, device, devices)
                 continue
             self._size, self._fit = (wanted.width, wanted.height), settings.fit
@@ -125,8 +129,10 @@ class VirtualCamera:
     def close(self) -> None:
         camera, self._camera = self._camera, None
         if camera is not None:
-            with suppress(Exception):  # there is nothing left to lose
+            try:
                 camera.close()
+            except Exception:  # drivers raise anything
+                logger.warning("A virtual camera could not be closed", exc_info=True)
 
     def _name(self, devices: Sequence[Device]) -> str:
         """As other programs list it."""
