@@ -259,15 +259,20 @@ class Segmenter:
         full = self.network
         reference = self._trial()
         self._adopt(ClipSeg(copy.deepcopy(model.network).to(precision)))
+        mean = high = float("inf")
+        reason = f"{name} changes this model's masks visibly on {self.device}"
         try:
             difference = np.abs(self._trial() - reference)
             mean, high = float(difference.mean()), float(np.quantile(difference, 0.99))
         except NoPrediction:
-            mean = high = float("inf")
+            logger.warning("No finite prediction in %s", name, exc_info=True)
+        except RuntimeError:  # PyTorch lacks an operation in this precision for this device
+            logger.warning("%s failed on %s", name, self.device, exc_info=True)
+            reason = f"{name} does not work on {self.device}"
         logger.info("Differences of %s from float32: %.2g on average, %.2g at the 99th percentile", name, mean, high)
         if mean > 0.01 or high > 0.05:
             self._adopt(full)
-            notice = f"{name} changes this model's masks visibly on {self.device}, so float32 is used."
+            notice = f"{reason}, so float32 is used."
             logger.warning("%s", notice)
             self._precision_notices = (notice,)
 
