@@ -68,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
 
 def measured(full: Segmenter, rounds: int) -> Iterator[Row]:
     """Yield a row for each precision and number of prompts. full: the engine in float32."""
-    for dtype in DTYPES:
-        engine = full if dtype == torch.float32 else in_precision(full, dtype)
+    # Copies are made first: the copy of a page-locked buffer is not page-locked.
+    engines = [full if dtype == torch.float32 else in_precision(full, dtype) for dtype in DTYPES]
+    for engine in engines:
         for count in COUNTS:
             row: Row = {"dtype": engine.dtype, "prompts": count}
             try:
