@@ -160,9 +160,10 @@ class FakeSequence:
         self._request = MatteRequest(numbers, numbers, (PromptStyle(),) * count)
         self._late, self._waiting = late, []
 
-    def feed(self, frame: Frame, maps: Maps) -> Iterator[tuple[Frame, Mattes]]:
+    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
         matting = FakeMatting()
-        matting.take(maps, self._request.keys, frame.index, frame.epoch)
+        if maps is not None:
+            matting.take(maps, self._request.keys, frame.index, frame.epoch)
         self._waiting.append((frame, matting.mattes(frame, self._request)))
         while len(self._waiting) > self._late:
             yield self._waiting.pop(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
@@ -158,6 +158,10 @@ class Export:
             raise ExportStopped("The export was stopped.")
         if self._written == 0:
             raise Failure(f"{self._info.name} holds no frames in the part that was asked for.")
+        if self.unusable == self._written:
+            raise ModelError(
+                "The model gave values that are not numbers for every frame: choose another model, device or dtype."
+            )
         self._report()
 
     def _read(self) -> None:

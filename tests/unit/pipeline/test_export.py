@@ -1,6 +1,8 @@
 """The export run, with fakes at its ports: nothing is lost, reordered or left behind, whatever fails."""
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipseg_live.core.errors import Failure, ModelError, SinkError, SourceError
+from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.pipeline.export import Export, ExportStopped, Progress
 from tests.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
 
@@ -127,6 +131,33 @@ def test_a_source_without_frames_is_a_failure() -> None:
     with pytest.raises(Failure, match="holds no frames"):
         export(FakeSource(0), FakeEngine(), sink, keep_partial=True).run()
     assert (sink.abandoned, sink.kept) == (1, False)
+
+
+class Uncertain(FakeEngine):
+    """An engine whose predictions are not finite for some frames."""
+
+    def __init__(self, *broken: int) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        found = super().segment(frame, prompts)
+        maps = np.full_like(found.probabilities, np.nan) if frame[0, 0, 0] in self.broken else found.probabilities
+        return replace(found, probabilities=maps)
+
+
+def test_frames_without_a_finite_prediction_are_counted() -> None:
+    sink = FakeSink()
+    running = export(FakeSource(4), Uncertain(1, 2), sink)
+    assert running.run().frames == 4
+    assert running.unusable == 2 and sink.finished == 1
+
+
+def test_an_export_without_any_finite_prediction_fails() -> None:
+    sink = FakeSink()
+    with pytest.raises(ModelError, match="not numbers for every frame"):
+        export(FakeSource(4), Uncertain(*range(4)), sink).run()
+    assert (sink.finished, sink.abandoned) == (0, 1)
 
 
 def test_ctrl_c_says_how_far_it_got() -> None:
