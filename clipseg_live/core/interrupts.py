@@ -25,6 +25,8 @@ SIGNALS = tuple(
     signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if name in signal.Signals.__members__
 )
 _AGAIN_SECONDS = 0.05
+_OF_CHILDREN = "--multiprocessing-fork"
+"""Argument of the processes that ``multiprocessing`` starts; their parent's name is set only after this import."""
 _STOPPED = "clipseg-live: Stopped.\n"
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -33,8 +35,7 @@ Handler = Callable[[int, FrameType | None], Any]
 def begin() -> None:
     """Install the first handlers, before any slow import. A worker process, which imports the same main module, ignores
     the signals instead."""
-    processes = sys.modules.get("multiprocessing.process")
-    if processes is not None and processes.parent_process() is not None:
+    if _OF_CHILDREN in sys.orig_argv:
         ignore()
     else:
         end_at_once(1, _STOPPED)

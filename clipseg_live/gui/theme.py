@@ -7,11 +7,11 @@ Colours are "#rrggbb". Widgets ask for a variant with ``set_kind``: a QPushButto
 import sys
 from functools import cache
 
-from PySide6.QtCore import QDir, QSize, QTemporaryDir
+from PySide6.QtCore import QBuffer, QSize
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
-from clipseg_live.gui import icons
+from clipseg_live.gui import icons, resources
 
 BACKGROUND = "#0f1012"
 """Behind the picture."""
@@ -117,18 +117,20 @@ def palette() -> QPalette:
 
 
 @cache
-def _marks() -> QTemporaryDir:
-    """A folder with the arrows and ticks, which a style sheet takes only from files; there until the process ends."""
-    folder = QTemporaryDir()
+def _marks() -> str:
+    """Return a resource folder with down.png, up.png and check.png for the style sheet."""
+    files = {}
     for name, icon_name, colour in (("down", "down", MUTED), ("up", "up", MUTED), ("check", "check", ON_ACCENT)):
         for suffix, ratio in (("", 1), ("@2x", 2)):
-            icons.pixmap(icon_name, colour, 14, ratio).save(folder.filePath(f"{name}{suffix}.png"))
-    return folder
+            buffer = QBuffer()
+            icons.pixmap(icon_name, colour, 14, ratio).save(buffer, "PNG")
+            files[f"{name}{suffix}.png"] = bytes(buffer.data().data())
+    return resources.register("marks", files)
 
 
-def style_sheet(marks: QTemporaryDir) -> str:
+def style_sheet(marks: str) -> str:
     """marks: the folder with down.png, up.png and check.png."""
-    sheet = _SHEET.replace("@MARKS", QDir.fromNativeSeparators(marks.path()))
+    sheet = _SHEET.replace("@MARKS", marks)
     values = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str | int)}
     for name in sorted(values, key=len, reverse=True):
         sheet = sheet.replace(f"@{name}", str(values[name]))

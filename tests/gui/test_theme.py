@@ -1,10 +1,13 @@
 """The theme: readable, and complete."""
 
+import re
+
 import pytest
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QDir, QFile
+from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import QApplication, QPushButton
 
-from clipseg_live.gui import icons, theme
+from clipseg_live.gui import icons, resources, theme
 
 
 def luminance(colour: str) -> float:
@@ -59,3 +62,19 @@ def test_a_kind_changes_the_look(qtbot: object) -> None:
     plain = button.grab().toImage().pixelColor(6, 16).name()
     theme.set_kind(button, "primary")
     assert button.grab().toImage().pixelColor(6, 16).name() == theme.ACCENT != plain
+
+
+def test_the_style_sheet_s_pictures_are_in_memory(qapp: QApplication) -> None:
+    urls = re.findall(r"url\((.*?)\)", qapp.styleSheet())
+    assert urls and all(url.startswith(":/") for url in urls)
+    assert all(not QPixmap(url).isNull() for url in urls)
+    assert QPixmap(urls[0].replace(".png", "@2x.png")).width() == 2 * QPixmap(urls[0]).width()
+
+
+def test_resources_have_every_file_whatever_its_name_and_content() -> None:
+    files = {f"é{number}{'x' * number}.bin": bytes(range(number)) for number in range(40)}
+    folder = resources.register("test-of-resources", files)
+    assert sorted(QDir(folder).entryList()) == sorted(files)
+    for name, content in files.items():
+        file = QFile(f"{folder}/{name}")
+        assert file.open(QFile.OpenModeFlag.ReadOnly) and bytes(file.readAll().data()) == content
