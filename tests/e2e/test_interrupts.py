@@ -1,0 +1,169 @@
+"""Commands as processes: early signals, closed terminals and pipes, narrow encodings, displays that are not there."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from scripts.reliability.interrupts import COMMANDS, Run, interrupt
+from scripts.reliability.judging import judge
+from tests.e2e.conftest import environment, start
+from tests.e2e.test_record import PATIENCE, SMALL, ended, lines_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+OFFSCREEN = {"QT_QPA_PLATFORM": "offscreen"}
+
+
+@pytest.mark.parametrize("name", ["window", "watch", "record", "export"])
+def test_signals_at_the_start_end_a_command_without_a_crash(name: str) -> None:
+    runs: list[Run] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number, delay in zip(numbers, (0.5, 1.2, 2.2), strict=True):
+        runs.append(interrupt(name, number, delay, OFFSCREEN))
+    assert [run.problem for run in runs] == [""] * 3, runs
+    assert all(run.code in COMMANDS[name][1] for run in runs)
+
+
+@pytest.mark.parametrize("end", ["hangup", "closed"])
+def test_a_closed_terminal_or_pipe_finishes_the_recording_and_its_data(tmp_path: Path, end: str) -> None:
+    process = start(("record", *SMALL, "--data", "jsonl", "--data", "png"), tmp_path)
+    lines_until(process, "Recording 0:01")
+    if end == "hangup":
+        process.send_signal(signal.SIGHUP)
+    else:
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+        process.stdout = process.stderr = None
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r masks", "r.jsonl", "r.mp4"]
+    verdict = judge(tmp_path / "r.mp4")
+    assert verdict.problems == () and verdict.frames > 0
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    index = json.loads((tmp_path / "r masks" / "index.json").read_text())
+    assert len(lines) - 1 == len(index["frames"]) == len(list((tmp_path / "r masks").glob("*.png")))
+
+
+def test_data_of_a_killed_recording_stays_visible(tmp_path: Path) -> None:
+    process = start(("record", *SMALL, "--data", "jsonl", "--data", "coco"), tmp_path)
+    lines_until(process, "Recording 0:01")
+    process.kill()
+    ended(process)
+    names = ["r coco.recording", "r.recording.jsonl", "r.recording.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_a_terminal_that_is_closed_ends_a_recording_and_keeps_it(tmp_path: Path) -> None:
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "clipseg_live", "record", *SMALL], cwd=tmp_path, env=environment(), stdin=theirs,
+        stdout=theirs, stderr=theirs, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        while b"Recording 0:01" not in seen:
+            seen += os.read(mine, 4096)
+        os.close(mine)
+        process.wait(PATIENCE)
+    assert process.returncode == 0 and [path.name for path in tmp_path.iterdir()] == ["r.mp4"]
+
+
+def test_the_reader_of_watch_may_go_away(tmp_path: Path) -> None:
+    with start(["watch", "demo:", "-p", "red circle"], tmp_path) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["prompt"] == "red circle"
+        process.stdout.close()
+        process.stdout = None
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and errors == ""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_watch_writes_every_prompt_into_every_encoding(tmp_path: Path, encoding: str) -> None:
+    prompts = ("猫", "🐈 café")
+    arguments = ["watch", "demo:", "-p", prompts[0], "-p", prompts[1], "--frames", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "clipseg_live", *arguments], cwd=tmp_path, capture_output=True, timeout=PATIENCE,
+        env={**environment(), "PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["prompt"] for line in done.stdout.splitlines()] == list(prompts)
+    assert done.stdout.isascii() == (encoding != "utf-8")
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"], ["export", "--help"]])
+def test_narrow_and_closed_outputs_are_no_errors(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "clipseg_live", *arguments]
+    narrow = {
+        **environment(),
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = subprocess.run(command, cwd=tmp_path, env=narrow, capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 0 and done.stdout and done.stderr == b""
+    closed = subprocess.run(
+        command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, timeout=PATIENCE,
+        preexec_fn=lambda: os.close(1),
+    )  # fmt: skip
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as gone:
+        assert gone.stdout is not None
+        gone.stdout.close()
+        gone.stdout = None
+        _, errors = gone.communicate(timeout=PATIENCE)
+    assert (gone.returncode, errors) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one display")
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DISPLAY": ":4711"},
+        {"DISPLAY": "no such display"},
+        {"WAYLAND_DISPLAY": "nothing"},
+        {"QT_QPA_PLATFORM": "nonsense"},
+        {"QT_QPA_PLATFORM": "xcb", "DISPLAY": ":4711"},
+        {"QT_QPA_PLATFORM": "wayland", "WAYLAND_DISPLAY": "/nothing", "XDG_RUNTIME_DIR": "/nowhere"},
+    ],
+)
+def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path, variables: dict[str, str]) -> None:
+    plain = {
+        name: value
+        for name, value in environment().items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "XDG_RUNTIME_DIR")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "clipseg_live", "live", "--demo"], cwd=tmp_path, timeout=PATIENCE, capture_output=True,
+        text=True, env={**plain, "CLIPSEG_LIVE_CONFIG": str(tmp_path), **variables},
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("clipseg-live: No window can be opened") and done.stderr.count("\n") == 1
+    assert "clipseg-live watch" in done.stderr
+
+
+def test_a_window_that_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    config = tmp_path / "settings"
+    with subprocess.Popen(
+        [sys.executable, "-m", "clipseg_live", "live", "--demo"], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env={**environment(), **OFFSCREEN, "CLIPSEG_LIVE_CONFIG": str(config)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:  # fmt: skip
+        tick = threading.Event()
+        while not list(config.glob("*")) and process.poll() is None:  # written a second after the window was shown
+            tick.wait(0.1)
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
