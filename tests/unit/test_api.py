@@ -8,8 +8,22 @@ import numpy as np
 import pytest
 
 import clipseg_live
-from clipseg_live import MatteSettings, Prompt, PromptStyle, Segmentation, UsageError, draw, export, make_mattes
-from clipseg_live.core.effects import Outline, Tint
+from clipseg_live import (
+    ExportSettings,
+    LiveSettings,
+    MatteSettings,
+    Prompt,
+    PromptStyle,
+    Segmentation,
+    Segmenter,
+    UsageError,
+    draw,
+    export,
+    make_mattes,
+    read_image,
+    stream,
+)
+from clipseg_live.core.effects import AnyEffect, BlackOut, Outline, Tint
 
 PICTURE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 
@@ -83,3 +97,56 @@ def test_threads_can_make_mattes_and_draw_at_the_same_time() -> None:
     with ThreadPoolExecutor(6) as pool:
         for one, several in zip(expected, pool.map(together, range(6)), strict=True):
             assert all(np.array_equal(one, each) for each in several)
+
+
+SCENE = "docs/pictures/scene.png"
+WORDS = ("red circle", "blue star")
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[np.ndarray, Segmentation]:
+    picture = read_image(SCENE)
+    return picture, Segmenter.load("shapes").segment(picture, [Prompt.text(word) for word in WORDS])
+
+
+@pytest.mark.parametrize(
+    "matte",
+    [
+        MatteSettings(),
+        MatteSettings(smoothing=0, follow=False, refine=False),
+        MatteSettings(auto_hide=True, present=1.0),
+        MatteSettings(together="exclusive", refine=False),
+    ],
+)
+def test_a_hiding_effect_hides_the_same_however_it_is_drawn(
+    scene: tuple[np.ndarray, Segmentation], matte: MatteSettings, tmp_path: Path
+) -> None:
+    """From mattes, from a stream with and without the effect in its settings, and in an export."""
+    picture, found_ = scene
+    out = tmp_path / "out.png"
+    export(SCENE, WORDS, out, ExportSettings(matte=matte), effects="blackout", model="shapes")
+    exported = read_image(out)
+    assert 0.001 < (exported != picture).any(axis=2).mean() < 0.2
+    np.testing.assert_array_equal(draw(picture, make_mattes(picture, found_, matte), "blackout"), exported)
+    none: tuple[AnyEffect, ...] = ()
+    for effects in (none, (BlackOut(),)):
+        with stream(SCENE, WORDS, LiveSettings(matte=matte, effects=effects), model="shapes") as items:
+            item = next(items)
+        np.testing.assert_array_equal(draw(item.frame.pixels, item.mattes, "blackout"), exported)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_maps_that_are_not_finite_hide_everything(value: float) -> None:
+    broken = found("a", "b")
+    maps = broken.probabilities.copy()
+    maps[1, 3, 4] = value
+    mattes = make_mattes(PICTURE, Segmentation(maps, broken.prompts, broken.frame_size))
+    assert len(mattes.each) == 2 and not any(each.alpha.any() for each in mattes.each)
+    assert not draw(PICTURE, mattes, "blackout").any()
+    assert np.array_equal(draw(PICTURE, mattes, "tint"), PICTURE)
+
+
+def test_without_prompts_a_hiding_effect_hides_everything() -> None:
+    assert not draw(PICTURE, make_mattes(PICTURE, found()), "blackout").any()
+    taken_out = make_mattes(PICTURE, found("a"), styles=[PromptStyle(role="negative")])
+    assert not draw(PICTURE, taken_out, "blackout").any()

@@ -12,12 +12,15 @@ from PIL import Image
 
 from clipseg_live.assemble.batch import Ending, plan_batch, run_batch
 from clipseg_live.assemble.export import ExportRequest, FinishedExport, run_export
+from clipseg_live.core.effects import AnyEffect, BlackOut, Pixelate, Tint
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.look import ExportSettings, Look, MatteSettings
+from clipseg_live.core.privacy import UNTOUCHED_DATA
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.recording import DATA_NAMES
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.core.settings import DATA_FORMATS, DataFormat, EngineSettings, PromptStyle
 from tests.unit.assemble.test_batch import Heard, Loaded, clips, engine  # noqa: F401 (fixtures)
 from tests.unit.video.clips import HEIGHT, WIDTH, make_clip, raw_times
 
@@ -133,3 +136,46 @@ def test_data_lie_beside_many_results_and_are_remembered(
     assert done(alpha=True) == [Ending.FINISHED_BEFORE, Ending.FAILED, Ending.FINISHED_BEFORE]
     with Image.open(tmp_path / "out" / "a-mov-sheet.png") as sheet:
         assert sheet.format == "PNG"
+
+
+@pytest.mark.parametrize("form", DATA_FORMATS)
+@pytest.mark.parametrize("effects", [(BlackOut(),), (Tint(), Pixelate()), (Tint(),)])
+def test_untouched_pictures_beside_a_hiding_effect_are_told(
+    clip: Path, tmp_path: Path, form: DataFormat, effects: tuple[AnyEffect, ...]
+) -> None:
+    asked = request(clip, tmp_path / "out.mp4", look=Look(effects=effects, styles=(PromptStyle(),), names=("a",)))
+    place = tmp_path / DATA_NAMES[form].replace("{}", "data").lstrip()
+    finished = run(replace(asked, data=((form, place),)))
+    told = [notice for notice in finished.notices if "nothing is hidden" in notice]
+    assert len(told) == (form in UNTOUCHED_DATA and effects != (Tint(),))
+
+
+def test_a_transparent_result_beside_a_hiding_effect_is_told(clip: Path, tmp_path: Path) -> None:
+    look = Look(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
+    finished = run(request(clip, tmp_path / "out.webm", alpha=True, look=look))
+    assert any("nothing is hidden" in notice and "transparent" in notice for notice in finished.notices)
+
+
+class Broken(HalfThere):
+    """Gives values that are not numbers for each third frame."""
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        found = super().segment(frame, prompts)
+        if self.calls % 3 == 0:
+            found.probabilities[0, 2, 3] = (np.nan, np.inf, -np.inf)[self.calls // 3 % 3]
+        return found
+
+
+@pytest.mark.parametrize("time", ["causal", "lookahead"])
+@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(smoothing=0, follow=False, refine=False)])
+def test_frames_without_finite_maps_are_hidden_whole_and_told_once(
+    clip: Path, tmp_path: Path, time: str, matte: MatteSettings
+) -> None:
+    look = Look(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
+    asked = request(clip, tmp_path / "out.mkv", look=look, time=time, matte=matte, codec="ffv1")
+    asked = replace(asked, data=(("coco", tmp_path / "set"), ("npz", tmp_path / "maps")))
+    finished = run_export(asked, engine=Broken)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [not frame.any() for frame in frames] == [number % 3 == 2 for number in range(9)]
+    assert len([notice for notice in finished.notices if "not numbers" in notice and "3 frames" in notice]) == 1

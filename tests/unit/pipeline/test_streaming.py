@@ -16,6 +16,7 @@ from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings import PromptStyle
 from clipseg_live.pipeline.streaming import Stream
+from clipseg_live.video.matting import MattePipeline
 from tests.fakes import FakeLiveSource, FakeMatting
 from tests.live_engine import FakeLiveEngine
 
@@ -242,3 +243,29 @@ def test_collection_in_the_capture_thread_itself_releases_the_source() -> None:
     for reader in readers:
         reader.join(10)
     assert is_released(source)
+
+
+class Broken(FakeLiveEngine):
+    """Gives values that are not numbers for the second frame."""
+
+    calls = 0
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        found = super().segment(frame, prompts)
+        self.calls += 1
+        if self.calls == 2:
+            found.probabilities[0, 0, 0] = np.nan
+        return found
+
+
+def test_maps_that_are_not_finite_give_no_mattes(caplog: pytest.LogCaptureFixture) -> None:
+    source = FakeLiveSource(live=False, count=3, rate=400)
+    with Stream(
+        SourceSpec(name="fake"), (RED, GREEN), Broken(), lambda spec: source, lambda pixels, framing: pixels,
+        MattePipeline(),
+    ) as found:  # fmt: skip
+        items = list(found)
+    assert [bool(item.problem) for item in items] == [False, True, False]
+    assert [item.mattes.own for item in items] == [True, False, True]
+    assert [len(item.mattes.each) for item in items] == [2, 2, 2]
+    assert len([record for record in caplog.records if "not finite" in record.message]) == 1

@@ -15,6 +15,7 @@ from PIL import Image
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label
+from clipseg_live.core.privacy import UNTOUCHED_DATA
 from clipseg_live.core.recording import DATA_NAMES
 from clipseg_live.core.settings import DATA_FORMATS
 from clipseg_live.video.alpha_video import AlphaPictureSink, AlphaVideoSink
@@ -289,3 +290,16 @@ def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, 
     for name in lists:
         entries = json.loads("[" + (kept / f"{name}.part").read_text("utf-8") + "]")
         assert len(entries) >= len(FRAMES if name != "categories" else LABELS)
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_data_with_untouched_pixels_are_known(form: str, name: str, tmp_path: Path) -> None:
+    """Two videos with the same mattes and other pixels give the same files in the other formats only."""
+    written = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        frames = [replace(frame, pixels=frame.pixels if number else 255 - frame.pixels) for frame in FRAMES]
+        write_into(made(form, name, folder), INFO, frames, MATTES)
+        written.append([path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()])
+    assert (written[0] != written[1]) == (form in UNTOUCHED_DATA)
