@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -292,6 +293,14 @@ def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, 
         assert len(entries) >= len(FRAMES if name != "categories" else LABELS)
 
 
+def _content(path: Path) -> bytes:
+    """Of a video its frames: Matroska files have a random number."""
+    if path.suffix != ".mkv":
+        return path.read_bytes()
+    with av.open(str(path)) as container:
+        return b"".join(frame.to_ndarray().tobytes() for frame in container.decode(video=0))
+
+
 @pytest.mark.parametrize(("form", "name"), CASES)
 def test_data_with_untouched_pixels_are_known(form: str, name: str, tmp_path: Path) -> None:
     """Two videos with the same mattes and other pixels give the same files in the other formats only."""
@@ -301,5 +310,5 @@ def test_data_with_untouched_pixels_are_known(form: str, name: str, tmp_path: Pa
         folder.mkdir()
         frames = [replace(frame, pixels=frame.pixels if number else 255 - frame.pixels) for frame in FRAMES]
         write_into(made(form, name, folder), INFO, frames, MATTES)
-        written.append([path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()])
+        written.append([_content(path) for path in sorted(folder.rglob("*")) if path.is_file()])
     assert (written[0] != written[1]) == (form in UNTOUCHED_DATA)

@@ -1,0 +1,148 @@
+"""Privacy in the window: what the canvas shows, copies and saves, and prompts that are half typed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QImage
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.effects import BlackOut, Tint, is_private
+from clipseg_live.core.live import HiddenReason, LiveSettings, Picture
+from clipseg_live.core.presets import with_preset
+from clipseg_live.gui.canvas import Canvas
+from clipseg_live.gui.main_window import MainWindow
+from tests.gui.fake_session import FakeSession, picture, running
+from tests.gui.panel_tools import card, make_panel, texts
+from tests.privacy_rig import Rig
+from tests.privacy_sequences import STEPS, run, starting
+
+
+def pixels_of(image: QImage) -> np.ndarray:
+    image = image.convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+class Viewed(Rig):
+    """A rig whose pictures are shown on a canvas, as the window does it."""
+
+    canvas: Canvas
+
+    def _change(self, settings: LiveSettings) -> None:
+        super()._change(settings)
+        self.canvas.show_settings(settings)
+
+    def _check_outputs(self) -> None:
+        super()._check_outputs()
+        newest = self.session.picture()
+        if newest is not None:
+            self.canvas.show_picture(newest)
+        shown, image = self.canvas.picture, self.canvas.image()
+        assert (shown is None) == (image is None)
+        if shown is not None and image is not None:
+            comparing = self.canvas.comparing
+            np.testing.assert_array_equal(pixels_of(image), shown.original if comparing else shown.composed)
+            if is_private(self.settings.effects):
+                assert self.hiding(shown) and not comparing
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(STEPS, min_size=5, max_size=20), st.booleans())
+def test_the_canvas_never_shows_copies_or_compares_with_what_is_hidden(
+    qtbot: QtBot, tmp_path: Path, steps, compared
+) -> None:  # type: ignore[no-untyped-def]
+    Viewed.canvas = Canvas()
+    qtbot.addWidget(Viewed.canvas)
+    rig = Viewed(starting("red circle"), tmp_path)
+    try:
+        Viewed.canvas.show_settings(rig.settings)
+        Viewed.canvas.compare(compared)
+        run(rig, [("predict", 2), *steps, ("effects", (Tint(),)), ("predict", 1), ("hide", BlackOut()), ("predict", 1)])
+    finally:
+        rig.close()
+
+
+def drawn_with(settings_: LiveSettings) -> Picture:
+    plain = picture(width=64, height=36)
+    values = {name: getattr(plain, name) for name in Picture.__dataclass_fields__}
+    return Picture(**{**values, "settings": settings_})
+
+
+def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_saved(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    plain = window._store.settings.model_copy(update={"effects": (Tint(),)})
+    window._store.edit(plain)
+    session.be(source=running())
+    session.show(drawn_with(plain))
+    qtbot.waitUntil(lambda: window.canvas.picture is not None)
+    QGuiApplication.clipboard().clear()
+    window._store.edit(with_preset(plain, "privacy"))
+    assert window.canvas.picture is None and window.canvas.image() is None
+    window.recording_bar.copy()
+    assert QGuiApplication.clipboard().image().isNull()
+    window.recording_bar.snapshot()
+    assert window.recording_bar._errand is None
+    session.show(drawn_with(window._store.settings))
+    qtbot.waitUntil(lambda: window.canvas.picture is not None)
+    window._store.edit(plain)
+    assert window.canvas.picture is not None  # a hidden picture may stay
+
+
+@pytest.mark.parametrize("reason", list(HiddenReason))
+def test_the_canvas_says_why_everything_is_hidden(
+    window: MainWindow, session: FakeSession, qtbot: QtBot, reason: HiddenReason
+) -> None:
+    session.be(source=running(), hidden=reason)
+    session.show(drawn_with(window._store.settings))
+    qtbot.waitUntil(lambda: window.canvas.picture is not None)
+    window.refresh()
+    notice = window.canvas.notice
+    assert (notice is None) == (reason is HiddenReason.WAITING)
+    assert notice is None or (notice.quiet and notice.title == "The whole picture is hidden")
+
+
+def test_a_half_typed_prompt_is_not_applied_while_an_effect_hides(qtbot: QtBot) -> None:
+    panel = make_panel(qtbot, "red circle")
+    panel.store.update(effects=(BlackOut(),))
+    seen: list[str] = []
+    panel.store.changed.connect(lambda: seen.append(texts(panel)[0]))
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "blue star", delay=20)
+    assert not field._pause.isActive() and seen == [] and texts(panel) == ["red circle"]
+    assert field.grab().toImage() is not None  # draws the sign for Enter
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert seen == ["blue star"]
+
+
+def test_leaving_the_field_applies_what_was_typed(qtbot: QtBot) -> None:
+    panel = make_panel(qtbot, "red circle", "face")
+    panel.store.update(effects=(BlackOut(),))
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "blue star")
+    assert texts(panel) == ["red circle", "face"]
+    card(panel, 1).field.setFocus()
+    assert texts(panel) == ["blue star", "face"]
+
+
+def test_typing_counts_again_once_nothing_is_hidden_any_more(qtbot: QtBot) -> None:
+    panel = make_panel(qtbot, "red circle")
+    panel.store.update(effects=(BlackOut(),))
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "blue")
+    panel.store.update(effects=(Tint(),))
+    qtbot.waitUntil(lambda: texts(panel) == ["blue"])
+    panel.store.update(effects=(BlackOut(),))
+    qtbot.keyClicks(field, " star")
+    panel.store.undo()
+    assert field.text() == "blue star" and texts(panel) == ["blue"]
