@@ -141,6 +141,7 @@ class ScriptedWorker:
         self.prompts, self.newest = PromptSet(), None
         self.working: deque[tuple[Frame, PromptSet]] = deque()
         self.always = False
+        self.eager: Callable[[], None] | None = None
 
     def start(self) -> None:
         self.be(WorkerState.READY)
@@ -156,6 +157,8 @@ class ScriptedWorker:
 
     def set_prompts(self, prompts: PromptSet) -> None:
         self.prompts = prompts
+        if self.eager is not None:
+            self.eager()
 
     def set_engine(self, settings: EngineSettings) -> None:
         self.be(WorkerState.LOADING)
@@ -292,6 +295,26 @@ class Rig:
     def apply(self, settings: LiveSettings) -> None:
         """Change the settings, as a keystroke or a click does."""
         self._change(settings)
+        self._step()
+
+    def apply_overtaken(self, settings: LiveSettings) -> None:
+        """Change the settings; a worker that is quick answers new prompts before the settings are everywhere."""
+
+        def answer() -> None:
+            self.take()
+            while self.worker.working:
+                self.worker.answer()
+            self.composing.run()
+
+        self.worker.working.clear()
+        self.worker.eager = answer
+        try:
+            self._change(settings)
+        finally:
+            self.worker.eager = None
+        newest, is_ready = self.worker.newest, self.worker.status.state is WorkerState.READY
+        if is_ready and newest is not None and newest.epoch == self.capture.epoch:
+            self.answered = newest.index, newest.epoch, self.session._prompt_set.version
         self._step()
 
     def apply_during(self, settings: LiveSettings) -> None:

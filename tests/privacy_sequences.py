@@ -51,6 +51,7 @@ STEPS = st.one_of(
     st.tuples(st.just("spoil"), SPOILT),
     st.tuples(st.just("retype"), PLACE, TEXTS, st.sampled_from(["fast", "slow", "late"])),
     st.tuples(st.just("paste"), PLACE, TEXTS),
+    st.tuples(st.just("paste overtaken"), PLACE, TEXTS),
     st.tuples(st.just("add"), TEXTS, ROLES),
     st.tuples(st.just("delete"), PLACE),
     st.tuples(st.just("move"), PLACE),
@@ -120,7 +121,8 @@ def run(rig: Rig, steps: list[tuple]) -> None:  # type: ignore[type-arg]
             edited = _edited(rig.settings, kind, values)
             if edited is not None:
                 past.append(rig.settings)
-                (rig.apply_during if kind == "hide during" else rig.apply)(edited)
+                ways = {"hide during": rig.apply_during, "paste overtaken": rig.apply_overtaken}
+                ways.get(kind, rig.apply)(edited)
 
 
 def _late(rig: Rig) -> None:
@@ -159,6 +161,7 @@ def _edited(settings: LiveSettings, kind: str, values: list) -> LiveSettings | N
         return settings.model_copy(update={"rows": (*others, one)})
     changed = {
         "paste": lambda: {"text": values[1]},
+        "paste overtaken": lambda: {"text": values[1]},
         "role": lambda: {"style": one.style.model_copy(update={"role": values[1]})},
         "threshold": lambda: {"style": one.style.model_copy(update={"threshold": values[1]})},
         "visible": lambda: {"visible": not one.visible},

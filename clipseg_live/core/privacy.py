@@ -68,11 +68,11 @@ def without_effects(pixels: Pixels, effects: Sequence[AnyEffect]) -> Pixels:
 
 
 def content_of(row: PromptRow) -> Content | None:
-    """Return what a row looks for; None if it looks for nothing."""
-    text = row.text.strip()
-    if not text and row.picture is None:
-        return None
-    return text, row.picture, row.share if row.picture is not None else 0.0
+    """Return what a row looks for; None if it looks for nothing. Rows with the same content ask for the same prompt."""
+    text, picture = row.text.strip(), row.picture
+    if picture is None or (text and row.share <= 0.0):
+        return (text, None, 0.0) if text else None
+    return text, picture, row.share if text and row.share < 1.0 else 1.0
 
 
 def begin_edits(settings: LiveSettings) -> PromptEdits:

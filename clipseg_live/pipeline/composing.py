@@ -282,7 +282,10 @@ class Composing:
         mattes: Mattes,
     ) -> Mattes:  # fmt: skip
         """Mark the mattes as not the frame's own where hiding effects must hide the whole frame."""
-        own = mattes.own and answer.version >= version
+        # An answer to newer prompts can come before the settings: it is none for the rows as they are drawn.
+        asked, answered = keys_of(settings.shown()), dict(zip(answer.ids, answer.keys, strict=True))
+        fits = all(answered.get(number) == key for number, key in asked.items() if key[1] is not None)
+        own = mattes.own and answer.version >= version and fits
         with self._changed:
             if own and (answer.index, answer.epoch) == (frame.index, frame.epoch):
                 found = {row_id for row_id, share in zip(answer.ids, shares, strict=True) if share > 0}
@@ -338,6 +341,6 @@ def _labels(look: Look) -> tuple[Label, ...]:
     return tuple(Label(name, style.threshold) for name, style in zip(look.names, look.styles, strict=True))
 
 
-def keys_of(rows: tuple[PromptRow, ...]) -> dict[int, Hashable]:
+def keys_of(rows: tuple[PromptRow, ...]) -> dict[int, tuple[int, privacy.Content | None]]:
     """What tells the prompts of rows apart over time: the row, and what it asks for."""
-    return {row.id: (row.id, row.text, row.picture, row.share) for row in rows}
+    return {row.id: (row.id, privacy.content_of(row)) for row in rows}

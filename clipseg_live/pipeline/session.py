@@ -72,7 +72,7 @@ class Session:
         self._lock = threading.Lock()
         self._prompts: dict[Hashable, Prompt | None] = {}
         self._prompt_set = self._prompts_of(settings, 1)
-        self._keys: dict[int, dict[int, Hashable]] = {1: keys_of(settings.rows)}
+        self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
         self._picture: Picture | None = None
         self._info: SourceInfo | None = None
         self._told_worker = self._told_compose = ""

@@ -212,3 +212,10 @@ def test_auto_hide_does_not_apply_to_hiding_effects(rig: Make, share: float) -> 
     for _ in range(100):
         one.predict()
     assert sum(is_hidden(picture) for picture in one.pictures) < 20
+
+
+def test_an_answer_that_comes_before_its_settings_hides_everything(rig: Make) -> None:
+    one = rig(starting("red circle"))
+    begun = len(one.pictures)
+    one.apply_overtaken(starting("blue star"))
+    assert len(one.pictures) > begun and all(is_hidden(picture) for picture in one.pictures[begun:])
