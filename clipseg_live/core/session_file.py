@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from clipseg_live.core import reach
+from clipseg_live.core.addresses import redact
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.live import LiveSettings
 from clipseg_live.core.reach import Outside
@@ -75,7 +76,7 @@ def outside_of(path: Path, settings: LiveSettings) -> tuple[Outside, ...]:
 
 def in_words(found: tuple[Outside, ...]) -> str:
     """Each by its name, for a sentence."""
-    names = [f"the model {each.name}" if each.kind == "model" else f"the file {each.name}" for each in found]
+    names = [f"the {each.kind} {redact(each.name)}" for each in found]
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
 
 

@@ -244,7 +244,7 @@ class StreamSource:
         try:
             with self._bound:
                 yield
-        except av.error.ExitError:
+        except (av.FFmpegError, OSError, ValueError):
             if not self._bound.exceeded:
                 raise
         if self._bound.exceeded:  # FFmpeg may go on with what it has

@@ -1,5 +1,6 @@
 """The capture thread: pacing, steering, and what happens when a source is lost, late or never lets go."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, Pixels
@@ -274,3 +278,35 @@ def test_a_camera_that_stops_in_the_middle_counts_as_lost(watched: Callable[...,
     one.sources["a"].release.set()
     one.wait(lambda: len(one.frames) > 6)
     assert one.capture.status.state is SourceState.RUNNING
+
+
+@given(st.text("ab[]@:%/?# é", max_size=12).map(lambda text: f"Zq{text}9K"))
+@hypothesis_settings(max_examples=25, deadline=None)
+def test_no_status_log_record_or_thread_name_holds_a_password(password: str) -> None:
+    address = f"rtsp://Usr7:{password}@cam.local/live"
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logging.getLogger("clipseg_live").addHandler(handler)
+
+    def fails(spec: SourceSpec) -> FakeLiveSource:
+        raise OSError(5, "Input/output error", spec.name.reveal())
+
+    stuck = FakeLiveSource(blocks_open=True)
+    try:
+        for open_source in (fails, lambda spec: stuck):
+            capture = Capture(open_source, lambda pixels, _: pixels, lambda frame, info: None, open_seconds=0.0)
+            capture.open(SourceSpec(name=address))
+            names = [thread.name for thread in threading.enumerate()]
+            limit = time.monotonic() + PATIENCE
+            while not capture.status.problem:
+                assert time.monotonic() < limit
+                threading.Event().wait(0.005)
+            shown = [*names, repr(capture.status), *(record.getMessage() for record in records)]
+            assert not any("Zq" in each or "9K" in each or "Usr7" in each for each in shown), shown
+            assert any("rtsp:" in each for each in names)
+            capture.request_stop()
+            stuck.release.set()
+            assert capture.join(PATIENCE) == ()
+    finally:
+        logging.getLogger("clipseg_live").removeHandler(handler)
