@@ -66,7 +66,7 @@ def test_a_reader_that_went_away_is_noticed_without_an_error(name: str, variable
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "shift_jis", "utf-8", "utf-16"])
 def test_every_text_can_be_printed_in_every_encoding(encoding: str) -> None:
-    code = f"print({ascii(TEXT)}); print({ascii(TEXT)}, file=sys.stderr)"
+    code = f"print({TEXT!a}); print({TEXT!a}, file=sys.stderr)"
     with python(code, {"PYTHONIOENCODING": encoding}) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -76,7 +76,7 @@ def test_every_text_can_be_printed_in_every_encoding(encoding: str) -> None:
 @posix
 def test_the_c_locale_can_print_everything() -> None:
     variables = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    with python(f"print({ascii(TEXT)})", variables) as process:
+    with python(f"print({TEXT!a})", variables) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and out.isascii() and b"\\u732b" in out, err  # type: ignore[attr-defined]
 

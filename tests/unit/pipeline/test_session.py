@@ -420,7 +420,7 @@ def test_an_effect_that_begins_to_hide_beside_an_untouched_camera_is_told(
     assert ["nothing is hidden" in message.text for message in one.messages] == [True]
 
 
-def test_only_finished_files_of_pictures_are_finalised_and_nothing_is_recorded_after_the_end(
+def test_finished_videos_are_finalised_and_nothing_is_recorded_after_the_end(
     running: Callable[..., Running], tmp_path: Path
 ) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
@@ -428,7 +428,7 @@ def test_only_finished_files_of_pictures_are_finalised_and_nothing_is_recorded_a
     one.session.start_recording(tmp_path, RecordingSettings(pattern="x", data=("alpha-prores",)))
     one.wait(lambda: one.session.status().recording.seconds > 0.1)
     one.session.stop()
-    assert one.finalised == [tmp_path / "x.mp4"]
+    assert one.finalised == [tmp_path / "x.mp4", tmp_path / "x alpha.mov"]
     assert [message.text for message in one.messages if message.level == "info"] == [
         f"Recorded {tmp_path / 'x.mp4'} and one more file."
     ]
