@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
@@ -12,6 +13,9 @@ from av.stream import Discard
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.video.container import clock_zero, has_running_clock, open_input
+from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, sound_layout
+
+logger = logging.getLogger(__name__)
 
 _MP4 = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac"})
 _MOV = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac"})
@@ -37,7 +41,7 @@ class Sound:
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
-        self._name, self._notices = path.name, notices
+        self._path, self._name, self._notices = path, path.name, notices
         self._tracks: dict[int, Track] = {}
         self._input: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
@@ -51,7 +55,8 @@ class Sound:
         for number, stream in enumerate(self._input.streams.audio, start=1):
             try:
                 track = self._track(stream, output, suffix)
-            except (av.FFmpegError, ValueError) as error:
+            except READ_ERRORS as error:
+                logger.warning("A sound track was left out", exc_info=True)
                 notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
                 continue
             if track.target:
@@ -69,9 +74,10 @@ class Sound:
     def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "Track":
         """One track for a stream. Raises ValueError and av.FFmpegError for a stream that cannot be kept."""
         codec = coding_of(stream)
+        layout = sound_layout(stream, self._path)
         if can_copy(codec, suffix):
             return _Copied(stream, output)
-        return _Encoded(stream, output, codec, target_of(suffix))
+        return _Encoded(stream, output, codec, target_of(suffix), layout)
 
     def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
@@ -80,7 +86,7 @@ class Sound:
         self._end = end
         if start is not None and start > 1 and not has_running_clock(self._input):
             # Without a usable index, what comes before is read and left out.
-            with contextlib.suppress(av.FFmpegError):
+            with contextlib.suppress(*READ_ERRORS):
                 self._input.seek(int((start - 1) * av.time_base))
         for track in self._tracks.values():
             track.begin(self._zero, offset, start, end)
@@ -126,7 +132,8 @@ class Sound:
     def _next(self) -> av.Packet | None:
         try:
             return next(self._packets, None)
-        except (av.FFmpegError, OSError):
+        except READ_ERRORS:
+            logger.warning("The sound of a file could not be read further", exc_info=True)
             self._packets = iter(())
             self._notices.append(f"The sound of {self._name} is damaged: the rest of it was left out.")
             return None
@@ -139,9 +146,10 @@ class Sound:
     def _guarded(self, index: int, packet: av.Packet | None) -> None:
         try:
             self._tracks[index].take(packet)
-        except (av.FFmpegError, ValueError) as error:
+        except READ_ERRORS as error:
             if getattr(error, "errno", None) in _DISK_ERRORS:
                 raise
+            logger.warning("A sound track broke off", exc_info=True)
             del self._tracks[index]
             self._notices.append(f"A sound track of {self._name} is damaged: the rest of it was left out.")
 
@@ -160,8 +168,22 @@ def target_of(suffix: str) -> str:
     return "Opus" if suffix in (".webm", ".mkv") else "AAC"
 
 
+def converted_layout(layout: SoundLayout) -> str:
+    """Return the layout that sound is converted to. Raises ValueError if these channels cannot be mixed down to it."""
+    if layout.channels in LAYOUTS:
+        return LAYOUTS[layout.channels]
+    frame = av.AudioFrame("flt", layout.name, samples=1024)
+    frame.sample_rate = 48000
+    try:
+        av.AudioResampler("flt", "stereo", 48000).resample(frame)
+    except (av.FFmpegError, ValueError) as error:
+        raise ValueError(f"its {layout.channels} channels cannot be converted to stereo") from error
+    return LAYOUTS[2]
+
+
 def _reason(error: Exception) -> str:
-    return "it is damaged or of a kind that cannot be kept" if isinstance(error, av.FFmpegError) else str(error)
+    plain = isinstance(error, ValueError) and not isinstance(error, av.FFmpegError | UnicodeError)
+    return str(error).rstrip(".") if plain else "it is damaged or of a kind that cannot be kept"
 
 
 class Track(ABC):
@@ -224,15 +246,21 @@ class _Copied(Track):
 
 
 class _Encoded(Track):
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, target: str) -> None:
-        self.codec, self.target = codec, target
+    def __init__(
+        self,
+        source: av.AudioStream,
+        output: av.container.OutputContainer,
+        codec: str,
+        target: str,
+        layout: SoundLayout,
+    ) -> None:
+        self.codec, self.target, self._layout = codec, target, layout
         context = source.codec_context
         rate = 48000 if target == "Opus" or context.sample_rate not in AAC_RATES else context.sample_rate
-        channels = context.layout.nb_channels
-        stream = output.add_stream(
-            "libopus" if target == "Opus" else "aac", rate=rate, bit_rate=96_000 * min(max(channels, 1), 8)
-        )
-        stream.layout = LAYOUTS.get(channels, "stereo")
+        wanted = converted_layout(layout)
+        channels = av.AudioLayout(wanted).nb_channels
+        stream = output.add_stream("libopus" if target == "Opus" else "aac", rate=rate, bit_rate=96_000 * channels)
+        stream.layout = wanted
         self.stream = stream
         self._source, self._output = source, output
         self._reached = Fraction(0)
@@ -248,6 +276,6 @@ class _Encoded(Track):
                 continue
             frame.time_base = Fraction(1, frame.sample_rate)
             frame.pts = round((time - self._offset) * frame.sample_rate)
-            self._output.mux(self.stream.encode(frame))
+            self._output.mux(self.stream.encode(self._layout.ordered(frame)))
         if packet is None:
             self._output.mux(self.stream.encode(None))

@@ -9,6 +9,7 @@ import av
 from av.format import Flags as FormatFlags
 
 from clipseg_live.core.errors import SourceError
+from clipseg_live.video.guarded import has_flag, reading
 from clipseg_live.video.protocols import file_options, is_playlist
 
 # FFmpeg plays text as "ANSI art"; no person who names a text file wants that.
@@ -41,11 +42,9 @@ def open_input(path: Path) -> av.container.InputContainer:
         raise SourceError(
             f"{name} is a playlist, which only names where pictures are: open what it names, or its own address."
         )
-    try:
+    with reading(f"{name} is not a video, or it is cut short: nothing in it can be played."):
         # "file:" keeps a name with a colon from being taken for a protocol.
         container = av.open(f"file:{path}", mode="r", metadata_errors="replace", container_options=file_options())
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{name} is not a video, or it is cut short: nothing in it can be played.") from error
     if container.format.name in TEXT_FORMATS:
         container.close()
         raise SourceError(f"{name} is not a video: it holds text.")
@@ -54,7 +53,7 @@ def open_input(path: Path) -> av.container.InputContainer:
 
 def has_running_clock(container: av.container.InputContainer) -> bool:
     """Whether the format's timestamps start anywhere and may jump, as in a broadcast (MPEG-TS, MPEG-PS)."""
-    return bool(FormatFlags(container.format.flags) & FormatFlags.ts_discont)
+    return has_flag(container, FormatFlags.ts_discont)
 
 
 def clock_zero(container: av.container.InputContainer) -> Fraction:

@@ -1,20 +1,22 @@
 """Video files as a source of frames: exact timestamps, upright pixels, the colours that were meant."""
 
+import logging
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Discard, Disposition
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input
+from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
+
+logger = logging.getLogger(__name__)
 
 Orientation = tuple[int, int, int, int]
 UPRIGHT: Orientation = (1, 0, 0, 1)
@@ -52,22 +54,25 @@ class VideoFileSource:
         """Open the file and read its first frame. Raises SourceError."""
         self.close()
         self._cut_short = is_cut_short(self.path)
-        self._open_stream()
         self._orientation: Orientation | None = None
         self._reached: Fraction | None = None
-        self._frames = self._read_range()
-        self._first = next(self._frames, None)
-        if self._first is None:
-            self.close()
-            raise SourceError(self._nothing_there())
-        return self._describe(self._stream, self._first)  # the stream of now: finding the start may have reopened it
+        with reading(self._broken_off()):
+            self._open_stream()
+            self._frames = self._read_range()
+            self._first = next(self._frames, None)
+            if self._first is None:
+                self.close()
+                raise SourceError(self._nothing_there())
+            # The stream of now: finding the start may have opened the file again.
+            return self._describe(self._stream, self._first)
 
     def read(self) -> Frame | None:
         """The next frame, or None after the last. Raises SourceError where the file breaks."""
         if self._first is not None:
             frame, self._first = self._first, None
             return frame
-        return next(self._frames, None)
+        with reading(self._broken_off()):
+            return next(self._frames, None)
 
     def close(self) -> None:
         """Close the file; may be called more than once."""
@@ -203,7 +208,8 @@ class VideoFileSource:
         assert self._container is not None
         try:
             self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
-        except av.FFmpegError:
+        except READ_ERRORS:
+            logger.warning("A video file could not be searched", exc_info=True)
             return False
         return True
 
@@ -256,7 +262,8 @@ class VideoFileSource:
                     yield frame
         except av.error.EOFError:
             pass
-        except (av.FFmpegError, OSError) as error:
+        except READ_ERRORS as error:
+            logger.warning("A video file could not be decoded", exc_info=True)
             raise self._broken() from error
         if self._cut_short:
             raise self._broken()
@@ -268,15 +275,16 @@ class VideoFileSource:
                 if frame.is_corrupt:
                     return
                 yield frame
-        except av.FFmpegError:
-            return
+        except READ_ERRORS:
+            logger.warning("The decoder of a video file could not be drained", exc_info=True)
 
     def _broken(self) -> SourceError:
+        return SourceError(self._broken_off())
+
+    def _broken_off(self) -> str:
         if self._reached is None:
-            return SourceError(f"{self.path.name} cannot be decoded: it is damaged, or cut short.")
-        return SourceError(
-            f"{self.path.name} breaks off at {clock(self._reached)}: it is damaged or cut short from there on."
-        )
+            return f"{self.path.name} cannot be decoded: it is damaged, or cut short."
+        return f"{self.path.name} breaks off at {clock(self._reached)}: it is damaged or cut short from there on."
 
     def _pixels(self, frame: av.VideoFrame) -> Pixels:
         if self._orientation is None:
@@ -308,10 +316,10 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
     Quarter turns and mirrorings come back with entries of -1, 0 and 1; any other angle counts as upright.
     """
-    data = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)  # its type is not declared
-    if data is None:
+    matrix = display_matrix(frame)
+    if matrix is None:
         return UPRIGHT
-    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
+    a, b, c, d = (float(value) for value in matrix)
     scale = max(abs(a), abs(b), abs(c), abs(d)) or 1.0
     found = (round(a / scale), round(b / scale), round(c / scale), round(d / scale))
     exact = all(abs(value / scale - whole) < 0.05 for value, whole in zip((a, b, c, d), found, strict=True))

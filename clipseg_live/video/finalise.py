@@ -16,6 +16,7 @@ import av
 
 from clipseg_live.core.errors import Failure, SourceError
 from clipseg_live.video.container import open_input, whole_clusters_end, whole_end
+from clipseg_live.video.guarded import layout_name
 from clipseg_live.video.place import RECORDING, is_claimed
 from clipseg_live.video.recovery import recover_data, renamed
 from clipseg_live.video.writer import CONTAINERS, fast_start_options
@@ -177,7 +178,7 @@ def _summary(path: Path, stop: Callable[[], bool]) -> list[_Track]:
         tracks = {}
         for stream in container.streams:
             if isinstance(stream, av.VideoStream | av.AudioStream):
-                tracks[stream.index] = _Track(_kind(stream))
+                tracks[stream.index] = _Track(_kind(stream, path))
         for packet in _packets(container, stop):
             track = tracks.get(packet.stream.index)
             if track is None or packet.pts is None:
@@ -191,15 +192,14 @@ def _summary(path: Path, stop: Callable[[], bool]) -> list[_Track]:
     return list(tracks.values())
 
 
-def _kind(stream: av.VideoStream | av.AudioStream) -> tuple[object, ...]:
+def _kind(stream: av.VideoStream | av.AudioStream, path: Path) -> tuple[object, ...]:
     context = stream.codec_context
     headers = bytes(context.extradata or b"")
     if context.codec.canonical_name == "hevc":
         headers = headers[:_HEVC_ARRAYS]  # what follows says whether the packets repeat it, which they may do anyway
     shared = (context.name, context.codec_tag, headers, stream.metadata.get("language"))
     if not isinstance(stream, av.VideoStream):
-        assert isinstance(context, av.AudioCodecContext)
-        return (*shared, context.sample_rate, context.layout.name)
+        return (*shared, stream.codec_context.sample_rate, layout_name(stream, path))
     assert isinstance(context, av.VideoCodecContext)
     tags = context.color_range, context.colorspace, context.color_primaries, context.color_trc
     return (*shared, context.width, context.height, stream.sample_aspect_ratio or 1, *(int(tag) for tag in tags))

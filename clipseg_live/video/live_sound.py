@@ -1,6 +1,7 @@
 """The sound of a file that is played, looped and searched through, as it belongs to the pictures of a recording."""
 
 import contextlib
+import logging
 import re
 from abc import abstractmethod
 from fractions import Fraction
@@ -10,9 +11,12 @@ import av
 import numpy as np
 from av.codec.context import Flags as CodecFlags
 
-from clipseg_live.video.audio import Sound, Track, can_copy, coding_of
+from clipseg_live.video.audio import Sound, Track, can_copy, coding_of, converted_layout
+from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, frame_of, samples_of, sound_layout
 from clipseg_live.video.pcm_track import PcmTrack
 from clipseg_live.video.spacing import Spacing, needs_spacing
+
+logger = logging.getLogger(__name__)
 
 STEADY = Fraction(1, 50)
 """Seconds by which pictures may come early or late before sound is taken from another place."""
@@ -64,11 +68,12 @@ class LiveSound(Sound):
 
     def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> Track:
         codec = coding_of(stream)
+        layout = sound_layout(stream, self._path)
         lacks = codec in _HEADER_IN_PACKETS and suffix != ".mkv"
         lacks = lacks or (codec in _HEADER_BESIDE and not stream.codec_context.extradata)
         if can_copy(codec, suffix) and not lacks:
-            return _Copied(stream, output, suffix)
-        return _Converted(stream, output, codec, suffix)
+            return _Copied(stream, output, suffix, layout)
+        return _Converted(stream, output, codec, suffix, layout)
 
     def _begin_at(self, time: Fraction, heard: Fraction) -> None:
         self._place, self._run, self._end = None, time - heard, None
@@ -88,7 +93,7 @@ class LiveSound(Sound):
 
     def _seek(self, start: Fraction) -> None:
         assert self._input is not None
-        with contextlib.suppress(av.FFmpegError):
+        with contextlib.suppress(*READ_ERRORS):
             self._input.seek(int((start + self._zero) * av.time_base))
         self._packets = self._input.demux([self._input.streams[index] for index in self._tracks])
 
@@ -117,10 +122,12 @@ class _Joined(Track):
 
 
 class _Copied(_Joined):
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> None:
+    def __init__(
+        self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str, layout: SoundLayout
+    ) -> None:
         self.stream = output.add_stream_from_template(source)
         self._spacing = Spacing(output, needs_spacing(suffix))
-        self._silent = _silent_packet(source)
+        self._silent = _silent_packet(source, layout)
         self._next = Fraction(0)  # where the track goes on, seconds of the file
         self._begun = False
         self._shift = Fraction(0)
@@ -175,9 +182,17 @@ class _Copied(_Joined):
 
 
 class _Converted(_Joined):
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, codec: str, suffix: str) -> None:
-        context = source.codec_context
-        self._pcm = PcmTrack(output, suffix, context.sample_rate, context.layout.nb_channels)
+    def __init__(
+        self,
+        source: av.AudioStream,
+        output: av.container.OutputContainer,
+        codec: str,
+        suffix: str,
+        layout: SoundLayout,
+    ) -> None:
+        self._layout = layout
+        channels = av.AudioLayout(converted_layout(layout)).nb_channels
+        self._pcm = PcmTrack(output, suffix, source.codec_context.sample_rate, channels)
         self.codec, self.target, self.stream = codec, self._pcm.target, self._pcm.stream
         self._source = source
         self._reached = Fraction(0)
@@ -185,7 +200,7 @@ class _Converted(_Joined):
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         super().begin(zero, offset, start, end)
         self._source.codec_context.flush_buffers()
-        self._resampler = av.AudioResampler("fltp", self._pcm.layout, self._pcm.rate)
+        self._resampler = av.AudioResampler("flt", self._pcm.layout, self._pcm.rate)
 
     def take(self, packet: av.Packet | None) -> None:
         if packet is None:
@@ -197,8 +212,8 @@ class _Converted(_Joined):
                 time = frame.pts * frame.time_base - self._zero
             self._reached = time + Fraction(frame.samples, frame.sample_rate)
             frame.pts = None
-            for part in self._resampler.resample(frame):
-                samples = np.asarray(part.to_ndarray(), np.float32)
+            for part in self._resampler.resample(self._layout.ordered(frame)):
+                samples = samples_of(part)
                 self._place(samples, round((time - self._offset) * self._pcm.rate))
                 time += Fraction(samples.shape[1], self._pcm.rate)
 
@@ -216,12 +231,12 @@ class _Converted(_Joined):
         self._pcm.silence(round(until * self._pcm.rate))
 
 
-def _silent_packet(source: av.AudioStream) -> tuple[bytes, Fraction] | None:
+def _silent_packet(source: av.AudioStream, layout: SoundLayout) -> tuple[bytes, Fraction] | None:
     """A packet of silence that can stand between those of the source, and its length; None where none can be made."""
     context = source.codec_context
     pcm = re.fullmatch(r"pcm_[sf](\d+)[lb]e", context.codec.canonical_name)
     if pcm is not None:
-        size = int(pcm[1]) // 8 * context.layout.nb_channels * _PCM_SAMPLES
+        size = int(pcm[1]) // 8 * layout.channels * _PCM_SAMPLES
         return bytes(size), Fraction(_PCM_SAMPLES, context.sample_rate)
     name = {"aac": "aac", "opus": "libopus"}.get(context.codec.canonical_name)
     if name is None or not context.extradata:
@@ -229,17 +244,18 @@ def _silent_packet(source: av.AudioStream) -> tuple[bytes, Fraction] | None:
     try:
         made = av.CodecContext.create(name, "w")
         assert isinstance(made, av.AudioCodecContext)
-        made.sample_rate, made.layout, made.format = context.sample_rate, context.layout, _ENCODED_AS[name]
+        made.sample_rate, made.layout, made.format = context.sample_rate, layout.name, _ENCODED_AS[name]
         made.time_base = Fraction(1, context.sample_rate)
         made.flags |= int(CodecFlags.global_header)
         made.open()
         if name == "aac" and bytes(made.extradata or b"")[:2] != bytes(context.extradata)[:2]:
             return None  # another profile: its decoder would not read what this encoder writes
-        quiet = np.zeros((context.layout.nb_channels, 8192), np.float32)
-        frame = av.AudioFrame.from_ndarray(quiet, format="fltp", layout=context.layout.name)
+        quiet = np.zeros((layout.channels, 8192), np.float32)
+        frame = frame_of(quiet, layout.name)
         frame.sample_rate, frame.pts = context.sample_rate, 0
         packets = [packet for packet in made.encode(frame) if packet.size]
         last = packets[-1]
         return bytes(last), Fraction(made.frame_size or 960, context.sample_rate)
     except (av.FFmpegError, ValueError, IndexError, TypeError):
+        logger.debug("No packet of silence can be made", exc_info=True)
         return None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.video.audio import AAC_RATES, LAYOUTS, target_of
+from clipseg_live.video.guarded import frame_of
 from clipseg_live.video.spacing import needs_spacing
 
 Samples = NDArray[np.float32]
@@ -61,7 +62,7 @@ class PcmTrack:
         self._mux(self.stream.encode(None))
 
     def _encode(self, samples: Samples) -> None:
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self.layout)
+        frame = frame_of(samples, self.layout)
         frame.sample_rate, frame.pts, frame.time_base = self.rate, self.position, Fraction(1, self.rate)
         self.position += samples.shape[1]
         self._mux(self.stream.encode(frame))
