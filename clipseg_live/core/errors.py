@@ -3,6 +3,8 @@
 The command line prints the sentence and ends with ``exit_code``; it never shows a traceback for these.
 """
 
+from pathlib import Path
+
 from clipseg_live.core.addresses import redact
 
 
@@ -30,7 +32,14 @@ class SourceError(Failure):
 
 
 class SinkError(Failure):
-    """A result could not be written."""
+    """A result could not be written.
+
+    kept: where the whole result is, if only moving it to its place failed.
+    """
+
+    def __init__(self, sentence: str, kept: Path | None = None) -> None:
+        super().__init__(sentence)
+        self.kept = kept
 
 
 class ModelError(Failure):

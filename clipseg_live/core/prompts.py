@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
+from clipseg_live.core.paths import check_input
 
 logger = logging.getLogger(__name__)
 
@@ -231,6 +232,7 @@ def _clip_box(box: Box, height: int, width: int) -> Box:
 
 
 def _read_embedding(path: Path) -> NDArray[np.float32]:
+    check_input(path, Failure)
     if not path.is_file():
         raise Failure(f"There is no embedding file {path}.")
     suffix = path.suffix.lower()

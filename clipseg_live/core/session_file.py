@@ -12,6 +12,7 @@ from clipseg_live.core import reach
 from clipseg_live.core.addresses import redact
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.live import LiveSettings
+from clipseg_live.core.paths import check_input, check_replaceable
 from clipseg_live.core.reach import Outside
 
 FORMAT = "clipseg-live session"
@@ -34,7 +35,8 @@ class OpenedSession:
 
 def save_session(path: Path, settings: LiveSettings) -> None:
     """Write the settings beside ``path`` and move them there; files in its folder are named from there. Raises
-    Failure."""
+    Failure, and UsageError for a link or a device."""
+    check_replaceable(path)
     saved = reach.portable(settings, path.parent).model_dump(mode="json")
     content = {"format": FORMAT, "version": _VERSION, "settings": saved}
     partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
@@ -81,6 +83,7 @@ def in_words(found: tuple[Outside, ...]) -> str:
 
 
 def _read(path: Path) -> LiveSettings:
+    check_input(path, Failure)
     try:
         if path.stat().st_size > _LARGEST:
             raise Failure(f"{path} is too large to be a session file.")

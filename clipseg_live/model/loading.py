@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.paths import check_input
 from clipseg_live.core.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -137,6 +139,9 @@ def find(name: str, *, download: bool = True, on_progress: Callable[[str], None]
 
 def check_folder(folder: Path, name: str) -> ModelFiles:
     """See that a folder holds a whole CLIPSeg model. Raises ModelError naming what is missing."""
+    with suppress(OSError):  # a folder that cannot be listed is reported below
+        for entry in folder.iterdir():
+            check_input(entry, ModelError)
     for needed in _NEEDED:
         if not (folder / needed).is_file():
             raise ModelError(f"The model folder {folder} has no {needed}: fetch the whole model again.")

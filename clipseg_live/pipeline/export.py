@@ -207,7 +207,9 @@ class Export:
         self._segmented.cancel()
 
     def _may_keep(self, error: BaseException) -> bool:
-        return self._keep_partial and self._written > 0 and not isinstance(error, SinkError)
+        if isinstance(error, SinkError):
+            return error.kept is not None  # the export is whole, only a file could not be moved to its place
+        return self._keep_partial and self._written > 0
 
     def _told(self, error: BaseException, kept: list[Path]) -> BaseException:
         """The error, with how far the export got and what is left of it."""
@@ -217,5 +219,10 @@ class Export:
             return error
         done = "1 frame was" if self._written == 1 else f"{self._written} frames were"
         how_far = f"{done} done, to {float(self._reached):.2f} s"
-        ending = f"kept in {', '.join(map(str, kept))}" if kept else "nothing was kept"
-        return type(error)(f"{str(error).rstrip('.')}; {how_far}, and {ending}.")
+        is_kept = isinstance(error, SinkError) and error.kept is not None
+        others = [str(path) for path in kept if not isinstance(error, SinkError) or path != error.kept]
+        ending = f", and kept in {', '.join(others)}" if others else ("" if is_kept else ", and nothing was kept")
+        told = type(error)(f"{str(error).rstrip('.')}; {how_far}{ending}.")
+        if isinstance(error, SinkError) and isinstance(told, SinkError):
+            told.kept = error.kept
+        return told

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError, Failure
+from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.ports import MaskSink, RecordingSink, ReplaySink
@@ -181,7 +181,8 @@ class RecordingPart:
     def _given_up(self, sink: RecordingSink | MaskSink, error: Exception) -> ClipsegLiveError:
         words = str(in_words(f"The recording {self.path.name}", error)).rstrip(".")
         kept = sink.abandon(keep_partial=True)
-        return Failure(f"{words}; what was recorded before is in {kept}." if kept is not None else f"{words}.")
+        is_told = isinstance(error, SinkError) and error.kept is not None
+        return Failure(f"{words}." if kept is None or is_told else f"{words}; what was recorded before is in {kept}.")
 
 
 def in_words(what: str, error: Exception) -> ClipsegLiveError:

@@ -9,6 +9,7 @@ import av
 from av.format import Flags as FormatFlags
 
 from clipseg_live.core.errors import SourceError
+from clipseg_live.core.paths import check_input
 from clipseg_live.video.guarded import has_flag, reading
 from clipseg_live.video.protocols import file_options, is_playlist
 
@@ -24,6 +25,7 @@ _BOXES = frozenset(
 def open_input(path: Path) -> av.container.InputContainer:
     """Open a local media file. Raises SourceError, in one sentence, for whatever is not one."""
     name = path.name
+    check_input(path)
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -12,6 +12,7 @@ from av.stream import Discard, Disposition
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.paths import check_input
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input
 from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
@@ -53,6 +54,7 @@ class VideoFileSource:
     def open(self) -> SourceInfo:
         """Open the file and read its first frame. Raises SourceError."""
         self.close()
+        check_input(self.path)
         self._cut_short = is_cut_short(self.path)
         self._orientation: Orientation | None = None
         self._reached: Fraction | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import secrets
@@ -12,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.errors import ClipsegLiveError, SinkError, UsageError
+from clipseg_live.core.paths import check_replaceable
+
+logger = logging.getLogger(__name__)
 
 fcntl: ModuleType | None
 try:
@@ -108,6 +112,7 @@ class Place:
     ) -> None:
         self.path = Path(path)
         self.working: Path | None = None
+        self._finished: Path | None = None
         self._overwrite, self._folder, self._ours = overwrite, folder, re.compile(ours)
         self._visible = visible
         self._release: Callable[[], object] = _nothing
@@ -121,6 +126,7 @@ class Place:
         except OSError as error:
             if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
                 raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
+        check_replaceable(self.path)
         if self._folder and self.path.is_dir():
             foreign = next((each for each in self.path.rglob("*") if not self._is_ours(each)), None)
             if foreign is not None:
@@ -164,7 +170,12 @@ class Place:
         return working
 
     def commit(self) -> None:
-        """Move the whole result to its place. Raises SinkError; what was written is then still in ``working``."""
+        """Move the whole result to its place.
+
+        Raises:
+            SinkError: If it cannot be moved. The whole result is then kept under another name, which the sentence and
+                ``kept`` tell. A visible file stays in ``working``.
+        """
         working = self._begun()
         try:
             if self._folder:
@@ -174,13 +185,23 @@ class Place:
                     os.fsync(file.fileno())
                 self._move_file(working)
         except FileExistsError as error:
-            raise SinkError(
-                f"{self.path} was created by something else meanwhile: use --overwrite to replace it."
-            ) from error
+            raise self._not_moved("it was created by something else meanwhile") from error
+        except ClipsegLiveError as error:
+            raise self._not_moved(str(error).rstrip(".")) from error
         except OSError as error:
-            raise SinkError(f"{self.path} could not be put in its place: {error.strerror or error}.") from error
+            raise self._not_moved(error.strerror or str(error)) from error
         self.working = None
         self._release()
+
+    def _not_moved(self, reason: str) -> SinkError:
+        """Keep the whole result under another name, and return the error that tells it."""
+        logger.warning("A finished result could not be moved to its place", exc_info=True)
+        sentence = f"{self.path} could not be put in its place ({reason})"
+        if self._visible or self.working is None or not os.path.lexists(self.working):
+            return SinkError(f"{sentence}.")
+        self._finished = self._keep_as("finished") or self.working
+        self.working = None
+        return SinkError(f"{sentence}: the finished result is {self._finished}.", self._finished)
 
     def discard(self) -> None:
         """Remove what was written. Never raises."""
@@ -198,17 +219,21 @@ class Place:
 
     def keep_partial(self) -> Path | None:
         """Move what was written to the final name with ``.partial`` before the suffix, numbered where that is
-        taken; None where it cannot be. Never raises."""
+        taken; None where it cannot be. Never raises. A whole result that ``commit`` has kept stays where it is."""
+        return self._finished or self._keep_as("partial")
+
+    def _keep_as(self, word: str) -> Path | None:
         working = self.working
         if working is None:
             return None
         for number in range(1, 100):
             extra = "" if number == 1 else f"-{number}"
-            kept = self.path.with_name(f"{self.path.stem}.partial{extra}{self.path.suffix}")
+            kept = self.path.with_name(f"{self.path.stem}.{word}{extra}{self.path.suffix}")
             if not os.path.lexists(kept):
                 try:
                     working.rename(kept)
                 except OSError:
+                    logger.warning("A result could not be renamed", exc_info=True)
                     break
                 self.working = None
                 self._release()
@@ -245,6 +270,7 @@ class Place:
 
     def _move_file(self, working: Path) -> None:
         if self._overwrite:
+            check_replaceable(self.path)  # once more: it may have changed since the beginning
             working.replace(self.path)
             return
         move_without_replacing(working, self.path)
@@ -256,7 +282,11 @@ class Place:
         self.check()
         old = working.with_name(working.name + ".old")
         self.path.rename(old)
-        working.rename(self.path)
+        try:
+            working.rename(self.path)
+        except OSError:
+            old.rename(self.path)
+            raise
         shutil.rmtree(old, ignore_errors=True)
 
     def _is_ours(self, entry: Path) -> bool:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError
+from clipseg_live.core.paths import check_input
 from clipseg_live.core.ports import FrameSource
 from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.stills import (
@@ -50,8 +51,7 @@ def open_source(
         return SequenceSource(files_of(path), rate, start, end, name=path.resolve().name)
     if is_pattern(path):
         return SequenceSource(files_of(path), rate, start, end, name=path.name)
-    if os.path.exists(path) and not path.is_file():
-        raise SourceError(f"{path} is neither a file nor a folder, so it cannot be read from its beginning.")
+    check_input(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return StillSource(path)
     return VideoFileSource(path, start, end)

@@ -1,7 +1,10 @@
 """Pictures as sources: one image, or a folder or pattern of images as the frames of a video."""
 
+import logging
 import re
+import struct
 import warnings
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -12,7 +15,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.paths import check_input
 from clipseg_live.video.colour import over_black
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".tga", ".jp2", ".avif"}
@@ -23,6 +29,13 @@ _MOST_PIXELS = 178_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF", "GIF", "ICO")
 
 
+# Pillow's decoders raise these for damaged data.
+_READ_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError,
+    struct.error, zlib.error,
+)  # fmt: skip
+
+
 def read_image(path: str | Path) -> Pixels:
     """Read a picture file as uint8 RGB (height, width, 3).
 
@@ -31,6 +44,7 @@ def read_image(path: str | Path) -> Pixels:
     Raises SourceError for a file that is missing, empty, damaged, no picture, or over 178 megapixels.
     """
     path = Path(path)
+    check_input(path)
     try:
         if path.is_dir():
             raise SourceError(f"{path} is a folder, not a picture.")
@@ -51,7 +65,8 @@ def read_image(path: str | Path) -> Pixels:
         raise SourceError(f"{path} may not be read: change its permissions.") from error
     except UnidentifiedImageError as error:
         raise SourceError(f"{path.name} is not a picture that can be read.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except _READ_ERRORS as error:
+        logger.warning("A picture could not be read", exc_info=True)
         raise SourceError(f"{path.name} cannot be read: the picture is damaged or cut short.") from error
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -79,3 +80,95 @@ def test_a_disk_without_links_keeps_what_stands_there_too(tmp_path: Path, monkey
     with pytest.raises(FileNotFoundError):
         move_without_replacing(tmp_path / "gone", tmp_path / "b.mp4")
     assert not (tmp_path / "b.mp4").exists()  # nor an empty file in its place
+
+
+def _begun(path: Path, folder: bool) -> Place:
+    place = Place(path, overwrite=True, folder=folder, ours="content")
+    working = place.begin()
+    (working / "content" if folder else working).write_bytes(b"whole")
+    return place
+
+
+def _content(path: Path) -> bytes:
+    return (path / "content" if path.is_dir() else path).read_bytes()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("obstacle", ["folder", "pipe", "link", "error"])
+def test_a_whole_result_that_cannot_be_moved_is_kept_under_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool, obstacle: str
+) -> None:
+    path = tmp_path / ("set" if folder else "a.mp4")
+    place = _begun(path, folder)
+    if obstacle == "folder":
+        (path / "theirs").mkdir(parents=True)
+    elif obstacle == "pipe":
+        os.mkfifo(path)
+    elif obstacle == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        before = Path.rename
+
+        def rename(self: Path, target: Path) -> Path:
+            if Path(target) == path:
+                raise OSError(errno.EBUSY, "Device or resource busy")
+            return before(self, target)
+
+        monkeypatch.setattr(Path, "rename", rename)
+        monkeypatch.setattr(Path, "replace", rename)
+    with pytest.raises(SinkError) as raised:
+        place.commit()
+    place.discard()
+    kept = tmp_path / ("set.finished" if folder else "a.finished.mp4")
+    assert raised.value.kept == kept
+    assert str(kept) in str(raised.value)
+    assert _content(kept) == b"whole"
+    assert path.is_symlink() or path.is_fifo() or path.is_dir() or not path.exists()
+
+
+def test_a_folder_stays_where_another_cannot_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "set"
+    path.mkdir()
+    (path / "content").write_bytes(b"old")
+    place = _begun(path, folder=True)
+    before = Path.rename
+    working = place.working
+
+    def rename(self: Path, target: Path) -> Path:
+        if self == working and Path(target) == path:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return before(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(SinkError):
+        place.commit()
+    assert _content(path) == b"old"
+    assert _content(tmp_path / "set.finished") == b"whole"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link", "dangling", "link to device", "link to folder"])
+def test_only_files_and_folders_are_replaced(tmp_path: Path, kind: str, folder: bool, overwrite: bool) -> None:
+    path = tmp_path / ("set" if folder else "a.mp4")
+    listener = socket.socket(socket.AF_UNIX)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        before = Path.cwd()
+        os.chdir(tmp_path)  # the address of a socket is short
+        listener.bind(path.name)
+        os.chdir(before)
+    elif kind == "device":
+        path = Path("/dev/null")
+    else:
+        targets = {"link": tmp_path / "file", "dangling": tmp_path / "none", "link to device": Path("/dev/null")}
+        (tmp_path / "file").write_bytes(b"theirs")
+        (tmp_path / "folder").mkdir()
+        path.symlink_to(targets.get(kind, tmp_path / "folder"))
+    state = path.lstat()
+    name = "named pipe" if kind == "pipe" else kind if kind in ("socket", "device") else "link"
+    with pytest.raises(UsageError, match=f"is a {name}, which is never replaced"):
+        Place(path, overwrite, folder=folder, ours="content").begin()
+    listener.close()
+    assert path.lstat() == state

@@ -1,0 +1,54 @@
+"""Checks of paths that users name: inputs are files, and outputs replace nothing but files."""
+
+import stat
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError, SourceError, UsageError
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_input(path: str | Path, error: type[ClipsegLiveError] = SourceError) -> None:
+    """Refuse a path to read from that is neither a file nor a folder; opening one could wait for ever.
+
+    A path that does not exist is left to whoever opens it.
+
+    Args:
+        path: Links are followed.
+        error: Raised for a named pipe, a socket or a device.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    kind = _special(mode)
+    if kind:
+        raise error(f"{path} is {kind}, not a file: copy what it gives into a file first.")
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse a path to write to where something other than a file or a folder is.
+
+    Links are refused too: the file they lead to has a name of its own.
+
+    Raises:
+        UsageError: In one sentence.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return
+    if stat.S_ISLNK(mode):
+        raise UsageError(f"{path} is a link, which is never replaced: name the file or folder that it leads to.")
+    kind = _special(mode)
+    if kind:
+        raise UsageError(f"{path} is {kind}, which is never replaced: name a file or folder.")
+
+
+def _special(mode: int) -> str:
+    return next((kind for is_kind, kind in _SPECIAL if is_kind(mode)), "")
