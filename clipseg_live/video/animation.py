@@ -115,7 +115,7 @@ class AnimationSink(ABC):
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
-        kept = None
+        kept = self._place.finished
         if keep_partial and self._place.working is not None and self._held is not None:
             with suppress(SinkError):
                 if self._file is not None:

@@ -105,6 +105,7 @@ class Place:
         holds anything else is never replaced.
     visible: what is being written is ``NAME.recording.SUFFIX``, or the folder ``NAME.recording``, to be found after
         whatever happens. Nothing ever clears it away, and it is claimed (``is_claimed``) as long as it is written.
+    finished: where ``commit`` has kept a whole result that it could not move.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Place:
     ) -> None:
         self.path = Path(path)
         self.working: Path | None = None
-        self._finished: Path | None = None
+        self.finished: Path | None = None
         self._overwrite, self._folder, self._ours = overwrite, folder, re.compile(ours)
         self._visible = visible
         self._release: Callable[[], object] = _nothing
@@ -199,9 +200,9 @@ class Place:
         sentence = f"{self.path} could not be put in its place ({reason})"
         if self._visible or self.working is None or not os.path.lexists(self.working):
             return SinkError(f"{sentence}.")
-        self._finished = self._keep_as("finished") or self.working
+        self.finished = self._keep_as("finished") or self.working
         self.working = None
-        return SinkError(f"{sentence}: the finished result is {self._finished}.", self._finished)
+        return SinkError(f"{sentence}: the finished result is {self.finished}.", self.finished)
 
     def discard(self) -> None:
         """Remove what was written. Never raises."""
@@ -220,7 +221,7 @@ class Place:
     def keep_partial(self) -> Path | None:
         """Move what was written to the final name with ``.partial`` before the suffix, numbered where that is
         taken; None where it cannot be. Never raises. A whole result that ``commit`` has kept stays where it is."""
-        return self._finished or self._keep_as("partial")
+        return self.finished or self._keep_as("partial")
 
     def _keep_as(self, word: str) -> Path | None:
         working = self.working

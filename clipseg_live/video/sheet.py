@@ -110,8 +110,8 @@ class SheetSink:
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
         """Stop: leave nothing, or draw what was seen and keep it as ``NAME.partial.png``. Never raises."""
-        kept = None
-        if keep_partial and self._working is not None and self._shots:
+        kept = self._place.finished
+        if keep_partial and kept is None and self._working is not None and self._shots:
             try:
                 self._draw(self._working)
                 kept = self._place.keep_partial()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +17,14 @@ from clipseg_live.core.mattes import Label
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.pipeline.export import Export, ExportStopped, Progress
+from clipseg_live.video.files import VideoFileSource
+from clipseg_live.video.masks import JsonLinesMaskSink
+from clipseg_live.video.writer import VideoWriter
 from tests.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
+from tests.unit.video.clips import read_all
 
 PROMPTS = (Prompt.text("a"), Prompt.text("b"))
+LABELS = (Label("a", 0.5), Label("b", 0.5))
 
 
 def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, late: int = 0, **options: object) -> Export:
@@ -102,6 +108,21 @@ def test_what_was_finished_before_another_file_failed_is_named() -> None:
     with pytest.raises(SinkError, match=r"4 frames were done, to .* s, and kept in fake\.jsonl"):
         export(FakeSource(4), FakeEngine(), sink, data=[masks]).run()
     assert (masks.finished, masks.abandoned, sink.abandoned) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("blocked", ["a.jsonl", "a.mp4"])
+def test_a_whole_export_that_cannot_be_moved_is_kept_with_its_other_files(tmp_path: Path, blocked: str) -> None:
+    sink, data = VideoWriter(tmp_path / "a.mp4"), JsonLinesMaskSink(tmp_path / "a.jsonl", {})
+
+    def block(progress: Progress) -> None:
+        (tmp_path / blocked).mkdir(exist_ok=True)
+
+    with pytest.raises(SinkError, match=r"finished result is .*; 4 frames were done, to .* s, and kept in ") as raised:
+        export(FakeSource(4), FakeEngine(), sink, data=[data], labels=LABELS, on_progress=block).run()
+    kept = ["a.finished.jsonl", "a.partial.mp4"] if blocked == "a.jsonl" else ["a.finished.mp4", "a.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([blocked, *kept])
+    assert all(str(raised.value).count(name) == 1 for name in kept)
+    assert len(read_all(VideoFileSource(next(tmp_path.glob("a.*.mp4"))))[1]) == 4
 
 
 def test_one_frame_is_told_as_one() -> None:
