@@ -3,7 +3,7 @@
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import av
 from av.format import Flags as FormatFlags
@@ -51,6 +51,23 @@ def open_input(path: Path) -> av.container.InputContainer:
         container.close()
         raise SourceError(f"{name} is not a video: it holds text.")
     return container
+
+
+class FileStatus(NamedTuple):
+    """Which file a path leads to, and its size in bytes."""
+
+    device: int
+    inode: int
+    size: int
+
+
+def status_of(path: Path) -> FileStatus | None:
+    """Return the status of a file; None if there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return FileStatus(status.st_dev, status.st_ino, status.st_size)
 
 
 def has_running_clock(container: av.container.InputContainer) -> bool:

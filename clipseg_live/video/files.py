@@ -14,7 +14,7 @@ from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.paths import check_input
 from clipseg_live.video.colour import FromVideo, colour_of
-from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input
+from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input, status_of
 from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class VideoFileSource:
         self.close()
         check_input(self.path)
         self._cut_short = is_cut_short(self.path)
+        self._status = status_of(self.path)
         self._orientation: Orientation | None = None
         self._reached: Fraction | None = None
         with reading(self._broken_off()):
@@ -269,6 +270,19 @@ class VideoFileSource:
             raise self._broken() from error
         if self._cut_short:
             raise self._broken()
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        """See at the end of the file that it has the size it had at the beginning. Raises SourceError."""
+        before, now = self._status, status_of(self.path)
+        if before is None or now is None or before[:2] != now[:2] or before.size == now.size:
+            return  # a file that was removed or replaced is still read to its own end
+        if now.size < before.size:
+            raise self._broken()
+        reached = clock(self._reached or Fraction(0))
+        raise SourceError(
+            f"{self.path.name} breaks off at {reached}: something else was still writing to it; use it when it is whole."
+        )
 
     def _drained(self) -> Iterator[av.VideoFrame]:
         """The whole frames that the decoder still holds."""

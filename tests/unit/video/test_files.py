@@ -1,5 +1,6 @@
 """Video files read: timestamps, orientation, colours, ranges and everything that can be wrong with a file."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -256,3 +257,44 @@ def test_ranges_that_cannot_be(tmp_path):
         VideoFileSource(path, Fraction(2), Fraction(1))
     with pytest.raises(SourceError, match=r"no frames in the range.*ends at 0:00\.333"):
         VideoFileSource(path, Fraction(5)).open()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv"])
+@pytest.mark.parametrize("change", ["cut", "last", "grown", "replaced", "removed", "touched"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, name, change):
+    path = make_clip(tmp_path / name, count=50, rate=Fraction(25), size=(120, 160), noise=True)
+    source = VideoFileSource(path)
+    source.open()
+    source.read()
+    size = path.stat().st_size
+    if change in ("cut", "last"):
+        os.truncate(path, size // 2 if change == "cut" else size - 100)
+    elif change == "grown":
+        with path.open("ab") as file:
+            file.write(bytes(1880))
+    elif change == "replaced":
+        other = tmp_path / "other"
+        other.write_bytes(b"another")
+        other.replace(path)
+    elif change == "removed":
+        path.unlink()
+    else:
+        path.touch()
+    frames, problem = _read_on(source)
+    source.close()
+    if change in ("cut", "last", "grown"):
+        says = "was still writing" if change == "grown" else "damaged or cut short from there on"
+        assert f"{name} breaks off at 0:0" in problem and says in problem
+        assert 5 < frames < 50 if change == "cut" else 45 <= frames < 50
+    else:
+        assert (frames, problem) == (49, "")
+
+
+def _read_on(source):
+    frames = 0
+    try:
+        while source.read() is not None:
+            frames += 1
+    except SourceError as error:
+        return frames, str(error)
+    return frames, ""
