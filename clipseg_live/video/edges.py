@@ -35,6 +35,8 @@ _EXPLAINED = 0.1, 0.5
 _LEVEL = 1e-4
 """A variance of a map that counts as none."""
 _TILE, _MOST_BOXES = 8, 24
+_MOST_AT_ONCE = 8 << 20
+"""Pixels of the frame that are worked on at once."""
 _LEAST_RANGE = 0.15
 _MIDDLE = 1.25
 """What is explained is blurred outwards more than inwards: the border lies that much above the threshold's share."""
@@ -217,8 +219,11 @@ class Refined:
         here = alpha[y0:, x0:]
         for top, bottom, left, right in _runs(self._full):
             here[top * side : bottom * side, left * side : right * side] = 255
-        for tiles in _runs(self._border):
-            self._fill(here, pixels[y0:, x0:], factor, *tiles)
+        # Tiles of a thin frame are many pixels long; a run of them is brought to full size in pieces.
+        step = max(_MOST_AT_ONCE // (min(side, height) * min(side, width)), 1)
+        for top, bottom, left, right in _runs(self._border):
+            for start in range(left, right, step):
+                self._fill(here, pixels[y0:, x0:], factor, top, bottom, start, min(start + step, right))
         found = boxes_of(self._border | self._full)
         boxes = [
             (x0 + x * side, y0 + y * side, min(x0 + r * side, width), min(y0 + b * side, height))
@@ -234,13 +239,11 @@ class Refined:
         rows = slice(max(top * _TILE - 1, 0), min(bottom * _TILE + 1, grid.shape[0]))
         columns = slice(max(left * _TILE - 1, 0), min(right * _TILE + 1, grid.shape[1]))
         part = grid[rows, columns]
-        size = (columns.stop - columns.start) * factor, (rows.stop - rows.start) * factor
-        spread = part if factor == 1 else cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
         y, x = top * _TILE * factor, left * _TILE * factor
         inner = pixels[y : bottom * _TILE * factor, x : right * _TILE * factor]
         y0, x0 = y - rows.start * factor, x - columns.start * factor
         height, width = inner.shape[:2]
-        spread = spread[y0 : y0 + height, x0 : x0 + width]
+        spread = _enlarged(part, factor, (slice(y0, y0 + height), slice(x0, x0 + width)))
         colours = SCRATCH.take("colours", (height, width, 4), np.float32)
         cv2.cvtColor(inner.astype(np.float32), cv2.COLOR_RGB2RGBA, dst=colours)
         colours[..., 3] = 255
@@ -250,6 +253,22 @@ class Refined:
             mixed, 255 * _CRISP, mixed, 0, 255 * 0.5 * (1 - _CRISP), dst=alpha[y : y + height, x : x + width],
             dtype=cv2.CV_8U,
         )  # fmt: skip
+
+
+def _enlarged(part: NDArray[np.float32], factor: int, area: Area) -> NDArray[np.float32]:
+    """Return an area of a part of the grid that is enlarged by a factor, bilinear."""
+    size = part.shape[1] * factor, part.shape[0] * factor
+    wanted = (area[0].stop - area[0].start) * (area[1].stop - area[1].start)
+    if factor == 1:
+        return part[area]
+    if size[0] * size[1] <= max(_MOST_AT_ONCE // 2, 4 * wanted):
+        return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.float32)[area]
+    # Most of it lies beyond a thin frame: enlarge the thin side first, and keep only the rows or columns needed.
+    if (area[0].stop - area[0].start) < (area[1].stop - area[1].start):
+        tall = cv2.resize(part, (part.shape[1], size[1]), interpolation=cv2.INTER_LINEAR)[area[0]]
+        return np.asarray(cv2.resize(tall, (size[0], tall.shape[0])), np.float32)[:, area[1]]
+    wide = cv2.resize(part, (size[0], part.shape[0]), interpolation=cv2.INTER_LINEAR)[:, area[1]]
+    return np.asarray(cv2.resize(np.ascontiguousarray(wide), (wide.shape[1], size[1])), np.float32)[area[0]]
 
 
 def area_of(box: Box) -> Area:

@@ -281,7 +281,7 @@ class VideoFileSource:
             raise self._broken()
         reached = clock(self._reached or Fraction(0))
         raise SourceError(
-            f"{self.path.name} breaks off at {reached}: something else was still writing to it; use it when it is whole."
+            f"{self.path.name} breaks off at {reached}: something else was still writing to it; try it again later."
         )
 
     def _drained(self) -> Iterator[av.VideoFrame]:

@@ -14,6 +14,8 @@ from clipseg_live.video.flow import carried
 
 SIDE = 320
 """The longer side of the working grid, at most."""
+_MOST_PADDING = 2
+"""Pixels of the padded frame for each pixel of the frame, above which a frame is reduced in two steps."""
 _SUDDEN = 6.0
 """Mean change of light, in levels, above which a cut is looked for."""
 
@@ -38,11 +40,14 @@ class Small:
         height, width = pixels.shape[:2]
         factor = -(-max(height, width) // SIDE)
         down, across = -height % (2 * factor), -width % (2 * factor)  # the grid can be halved
-        if down or across:
-            pixels = np.asarray(cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
-        size = pixels.shape[1] // factor, pixels.shape[0] // factor
-        small = pixels if factor == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-        small = np.asarray(small, np.uint8).reshape(size[1], size[0], 3)
+        size = (width + across) // factor, (height + down) // factor
+        if (height + down) * (width + across) > _MOST_PADDING * height * width:
+            # A thin frame: shorten its longer side first, so that the padding of the other stays small.
+            if width > height:
+                pixels, across = _reduced(_padded(pixels, 0, across), (size[0], height)), 0
+            else:
+                pixels, down = _reduced(_padded(pixels, down, 0), (width, size[1])), 0
+        small = _reduced(_padded(pixels, down, across), size)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8).reshape(size[1], size[0])
         return cls((height, width), factor, grey, small.astype(np.float32) * np.float32(1 / 255))
 
@@ -66,6 +71,19 @@ def _places(rows: int, columns: int, size: tuple[int, int], factor: int, grid: t
     down = (np.arange(grid[0]) + 0.5) * factor * rows / size[0] - 0.5
     across = (np.arange(grid[1]) + 0.5) * factor * columns / size[1] - 0.5
     return np.stack(np.meshgrid(across, down), axis=-1).astype(np.float32)
+
+
+def _padded(pixels: Pixels, down: int, across: int) -> Pixels:
+    if not (down or across):
+        return pixels
+    return np.asarray(cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _reduced(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return pixels reduced to a size of (width, height) by averaging; the same array if they have that size."""
+    if size == (pixels.shape[1], pixels.shape[0]):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).reshape(size[1], size[0], 3)
 
 
 def _thumbnail(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
