@@ -16,7 +16,7 @@ from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings import PALETTE
 from clipseg_live.video.effects.canvas import area_of, union_of
 from clipseg_live.video.effects.foreground import transparent
-from clipseg_live.video.folder_sink import FolderSink
+from clipseg_live.video.folder_sink import FolderSink, check_side
 from clipseg_live.video.masks import png_of
 
 _MOST_INDEXED = 255
@@ -127,5 +127,6 @@ def indexed_palette() -> NDArray[np.uint8]:
 def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
     """A picture as the bytes of a file."""
     memory = io.BytesIO()
+    check_side(form, *picture.size)
     picture.save(memory, form, **options)
     return memory.getvalue()

@@ -8,6 +8,7 @@ from PIL import Image
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings import Codec
+from clipseg_live.video.folder_sink import check_side
 from clipseg_live.video.place import Place
 from clipseg_live.video.writer import CONTAINERS, VideoWriter
 
@@ -79,6 +80,7 @@ class StillWriter:
             raise SinkError(f"{self.path.name} is a single picture: name a video such as .mp4 for many frames.")
         name = _FORMATS[self.path.suffix.lower()]
         options: dict[str, object] = {}
+        check_side(name, frame.width, frame.height)
         if name == "JPEG":
             options = {"quality": round(40 + 0.58 * self._quality), "subsampling": 0}
         elif name == "WEBP":
