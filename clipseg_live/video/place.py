@@ -186,17 +186,17 @@ class Place:
                     os.fsync(file.fileno())
                 self._move_file(working)
         except FileExistsError as error:
-            raise self._not_moved("it was created by something else meanwhile") from error
+            raise self._not_moved("it was created by something else meanwhile", error) from error
         except ClipsegLiveError as error:
-            raise self._not_moved(str(error).rstrip(".")) from error
+            raise self._not_moved(str(error).rstrip("."), error) from error
         except OSError as error:
-            raise self._not_moved(error.strerror or str(error)) from error
+            raise self._not_moved(error.strerror or str(error), error) from error
         self.working = None
         self._release()
 
-    def _not_moved(self, reason: str) -> SinkError:
+    def _not_moved(self, reason: str, cause: Exception) -> SinkError:
         """Keep the whole result under another name, and return the error that tells it."""
-        logger.warning("A finished result could not be moved to its place", exc_info=True)
+        logger.warning("A finished result could not be moved to its place", exc_info=cause)
         sentence = f"{self.path} could not be put in its place ({reason})"
         if self._visible or self.working is None or not os.path.lexists(self.working):
             return SinkError(f"{sentence}.")
