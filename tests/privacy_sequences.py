@@ -43,13 +43,14 @@ ROLES = st.sampled_from(["show", "show", "show", "negative", "contrast"])
 PLACE = st.integers(0, 2)
 SPOILT = st.sampled_from([np.nan, np.inf, -np.inf])
 
-STEPS = st.one_of(
+RETYPE = st.tuples(st.just("retype"), PLACE, TEXTS, st.sampled_from(["fast", "slow", "late"]))
+STEP = st.one_of(
     st.tuples(st.just("predict"), st.integers(1, 3)),
     st.tuples(st.just("frame")),
     st.tuples(st.just("take")),
     st.tuples(st.just("answer")),
     st.tuples(st.just("spoil"), SPOILT),
-    st.tuples(st.just("retype"), PLACE, TEXTS, st.sampled_from(["fast", "slow", "late"])),
+    RETYPE,
     st.tuples(st.just("paste"), PLACE, TEXTS),
     st.tuples(st.just("paste overtaken"), PLACE, TEXTS),
     st.tuples(st.just("add"), TEXTS, ROLES),
@@ -71,6 +72,11 @@ STEPS = st.one_of(
     st.tuples(st.just("recover")),
     st.tuples(st.just("wait"), st.sampled_from([0.5, 2.0, 6.0])),
 )
+STEPS = st.tuples(
+    st.just([("predict", 2)]), st.lists(STEP, max_size=10), RETYPE.map(lambda step: [step]), st.lists(STEP, max_size=8),
+    st.just([("hide", BlackOut()), ("predict", 2)]),
+).map(lambda parts: [step for part in parts for step in part])  # fmt: skip
+"""Whole sequences; in each a prompt is retyped, and at the end something is hidden."""
 
 
 def row(number: int, text: str, **style: object) -> PromptRow:
