@@ -99,7 +99,7 @@ class CutOut(Frozen):
 
 class Pixelate(Frozen):
     """What is inside any matte in large squares, for faces and plates. A frame without masks of its own is hidden
-    whole."""
+    whole, and so is every frame while there is no prompt or a prompt is edited."""
 
     kind: Literal["pixelate"] = "pixelate"
     cell: Length = 4.0
@@ -108,7 +108,7 @@ class Pixelate(Frozen):
 
 class BlackOut(Frozen):
     """What is inside any matte in one colour, for faces and plates. A frame without masks of its own is hidden
-    whole."""
+    whole, and so is every frame while there is no prompt or a prompt is edited."""
 
     kind: Literal["blackout"] = "blackout"
     colour: RGB = (0, 0, 0)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from clipseg_live.core.effects import BlackOut, Tint, is_private
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import SourceSpec, SourceState, WorkerState
 from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.settings import EngineSettings
 from clipseg_live.core.virtual_camera import CameraSettings
 from tests.fakes import SAFE, FakeLiveSource, FakeOutput
@@ -176,3 +178,22 @@ def test_a_device_that_holds_its_thread_is_left_by_name() -> None:
     assert one.session.stop(1.0) == ("clipseg-live virtual camera",)
     camera.release.set()
     wait(one, camera, lambda: camera.closed)
+
+
+def test_nothing_untouched_leaves_while_the_first_prompt_is_typed(running: Make, tmp_path: Path) -> None:
+    """The effect is chosen before there is a prompt; each key is an edit, and a real worker answers late."""
+    one = running(asking(effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))
+    camera = camera_of(one)
+    one.session.set_replay(RecordingSettings(replay_seconds=10))
+    one.wait(lambda: len(one.pictures) > 5)
+    one.session.start_recording(tmp_path, RecordingSettings(pattern="x"))
+    for text in ("", "b", "bl", "blu", "blue", "blu", "r", "re", "red"):
+        one.session.apply(asking(row(0, text), effects=(BlackOut(),)))
+        shown = len(one.pictures)
+        one.wait(lambda shown=shown: len(one.pictures) > shown + 2)
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
+    one.session.stop()
+    kept = [frame.pixels for each in (*one.sinks, *one.replays) for frame in each.frames]
+    assert kept and not any(holds(pixels, RAW) for pixels in kept)
+    assert not any(holds(picture.composed, RAW) for picture in one.pictures)
+    assert all(is_safe(frame) or holds(frame, HIDDEN) for frame in camera.frames)
