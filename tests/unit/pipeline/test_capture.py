@@ -295,18 +295,21 @@ def test_no_status_log_record_or_thread_name_holds_a_password(password: str) -> 
     stuck = FakeLiveSource(blocks_open=True)
     try:
         for open_source in (fails, lambda spec: stuck):
+            stuck.release.clear()
             capture = Capture(open_source, lambda pixels, _: pixels, lambda frame, info: None, open_seconds=0.0)
-            capture.open(SourceSpec(name=address))
-            names = [thread.name for thread in threading.enumerate()]
-            limit = time.monotonic() + PATIENCE
-            while not capture.status.problem:
-                assert time.monotonic() < limit
-                threading.Event().wait(0.005)
-            shown = [*names, repr(capture.status), *(record.getMessage() for record in records)]
-            assert not any("Zq" in each or "9K" in each or "Usr7" in each for each in shown), shown
-            assert any("rtsp:" in each for each in names)
-            capture.request_stop()
-            stuck.release.set()
-            assert capture.join(PATIENCE) == ()
+            try:
+                capture.open(SourceSpec(name=address))
+                names = [thread.name for thread in threading.enumerate()]
+                limit = time.monotonic() + PATIENCE
+                while not (status := capture.status).problem:
+                    assert time.monotonic() < limit, status
+                    threading.Event().wait(0.005)
+                shown = [*names, repr(status), *(record.getMessage() for record in records)]
+                assert not any("Zq" in each or "9K" in each or "Usr7" in each for each in shown), shown
+                assert any("rtsp:" in each for each in names)
+            finally:
+                stuck.release.set()
+                capture.request_stop()
+                assert capture.join(PATIENCE) == ()
     finally:
         logging.getLogger("clipseg_live").removeHandler(handler)
