@@ -102,15 +102,12 @@ def safe_name(name: str) -> str:
     Parts of a path that hold a ``=`` are hidden too (some cameras take ``/user=NAME&password=WORD/``). An address
     whose password may reach into its path is hidden completely. Names of files are returned as they are.
     """
+    name = "".join(character for character in name if character.isprintable())
     address = name.strip()
     found = _SCHEME_END.search(address)
     if found and not _END_OF_AUTHORITY.search(address, 0, found.start()):
-        shown = address[: found.end()] + _safe_rest(address[found.end() :])
-    elif _BARE.match(address):
-        shown = _safe_rest(address.rpartition("@")[2])
-    else:
-        shown = redact(name)
-    return "".join(character for character in shown if character.isprintable())
+        return address[: found.end()] + _safe_rest(address[found.end() :])
+    return _safe_rest(address.rpartition("@")[2]) if _BARE.match(address) else redact(name)
 
 
 def address_problem(address: str) -> str:
