@@ -69,13 +69,14 @@ class _Clock:
 
 def resident_bytes() -> int:
     """Return the memory of this process: now on Linux and Windows, its largest so far elsewhere."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and Path("/proc/self/statm").exists():
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
     if sys.platform == "win32":
         return _windows_working_set()
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def _windows_working_set() -> int:
