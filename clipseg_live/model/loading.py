@@ -128,10 +128,15 @@ def find(name: str, *, download: bool = True, on_progress: Callable[[str], None]
         return check_folder(folder, model.name)
     if model is not None and model.repository is not None:
         return check_folder(_fetch(model.repository, download, on_progress), model.name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return check_folder(folder, name)
-    if folder.exists():
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return check_folder(folder, name)
+        is_file = folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # no permission, too long, an unknown user's home
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"The model folder {name[:200]!r} cannot be read: {reason.rstrip('.')}.") from error
+    if is_file:
         raise UsageError(f"{name} is a file; a model is a folder with config.json and its weights.")
     names = ", ".join(alias for one in KNOWN_MODELS.values() for alias in (one.aliases or (one.name,)))
     raise UsageError(f"There is no model named {name!r}: use {names}, or the path of a model's folder.")
@@ -181,6 +186,12 @@ def load(files: ModelFiles) -> LoadedModel:
         raise ModelError(
             f"The tokenizer in {files.folder} (vocab.json, merges.txt) is damaged: fetch the model again."
         ) from error
+    largest, known_ids = max(tokenizer.get_vocab().values(), default=0), config.text_config.vocab_size
+    if largest >= known_ids:
+        raise ModelError(
+            f"The tokenizer in {files.folder} has {largest + 1} tokens where its config.json says {known_ids}: "
+            "they are of two models."
+        )
     return LoadedModel(files, network, tokenizer)
 
 

@@ -87,6 +87,11 @@ class PromptEncoder:
             found |= self._encode_new(list(missing.values()))
         return torch.stack([found[prompt.key] for prompt in prompts])
 
+    @torch.inference_mode()
+    def encode_sentences(self, sentences: Sequence[str]) -> Tensor:
+        """Return the embeddings of sentences, (sentences, embedding_size), without keeping them."""
+        return self._encode_batch([self._tokens(sentence) for sentence in sentences])
+
     def _encode_new(self, prompts: list[Prompt]) -> dict[str, Tensor]:
         texts = [prompt for prompt in prompts if isinstance(prompt, TextPrompt)]
         encoded = dict(zip((text.key for text in texts), self._encode_texts(texts), strict=True))

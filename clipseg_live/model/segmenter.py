@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clipseg_live.core.errors import ModelError, NoPrediction, UsageError
+from clipseg_live.core.errors import ClipsegLiveError, ModelError, NoPrediction, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.segmentation import Segmentation
@@ -95,7 +95,20 @@ class Segmenter:
         check_options(device, dtype, fit, detail)  # before a download of hundreds of megabytes
         files = loading.find(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
-            return cls(loading.load(files), device=device, dtype=dtype, size=size, fit=fit, detail=detail)
+            loaded = loading.load(files)
+            try:
+                segmenter = cls(loaded, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
+                segmenter._try_out()
+            except (ClipsegLiveError, MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # files that do not fit together fail anywhere in transformers and torch
+                logger.warning("The model cannot be run", exc_info=True)
+                reason = " ".join(str(error).split())[:160]
+                raise ModelError(
+                    f"The model in {files.folder} cannot be run, its files are damaged or of different models "
+                    f"({type(error).__name__}: {reason}): fetch the model again."
+                ) from error
+        return segmenter
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy the state for a pickle or a deep copy, without the lock, which cannot be copied."""
@@ -280,6 +293,17 @@ class Segmenter:
         self.network = network
         self._prompts.use(network)
         self._seen.clear()
+
+    @torch.inference_mode()
+    def _try_out(self) -> None:
+        """Run all parts of the network on a tiny picture. Raises whatever they raise for a damaged model."""
+        patch = self.network.patch
+        picture = self.preprocessing.normalise(
+            torch.zeros(1, 3, patch, 2 * patch, device=self.network.device), self.network.dtype
+        )
+        embeddings = self._prompts.encode_sentences(("a", "a red circle"))
+        for _ in self.network.probabilities(self.network.features(picture), embeddings):
+            pass
 
     def _trial(self) -> NDArray[np.float32]:
         """Maps of a drawn picture (gradients, a disc, noise) for three phrases."""

@@ -18,12 +18,16 @@ from typing import Any, Protocol
 
 from clipseg_live.core import interrupts, logs, output
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
+from clipseg_live.pipeline.exits import end_process, exit_reason
 from clipseg_live.pipeline.stage import StopSwitch
 
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 15.0
 """How long a member may take to give up its job once it was told to, before it is killed."""
+
+_EXIT_SECONDS = 2.0
+_KILL_SECONDS = 5.0
 
 Tell = Callable[[Any], None]
 """Passes a word about the job to the parent's ``on_word``."""
@@ -95,7 +99,12 @@ class _Crew:
             self._dismiss(member)
 
     def _start(self) -> None:
-        self._members.append(_Member(self._prepare, self._argument, self._size))
+        try:
+            self._members.append(_Member(self._prepare, self._argument, self._size))
+        except (OSError, RuntimeError) as error:  # the other members do its work
+            logger.exception("A process for exports could not be started")
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._unable = Failure(f"A process that was to export could not be started: {reason}.")
 
     def _dismiss(self, member: "_Member") -> None:
         self._members.remove(member)
@@ -140,6 +149,7 @@ class _Crew:
 
     def _lose(self, member: "_Member") -> None:
         reason = member.exit_reason()
+        logger.error("An export process was lost: %s", reason)
         self._dismiss(member)
         if member.job is not None:
             self._watch.lost(member.job, reason)
@@ -174,17 +184,13 @@ class _Member:
             self.connection.send(message)
 
     def exit_reason(self) -> str:
-        self.process.join(2.0)
-        code = self.process.exitcode
-        if code is None:
-            return "it closed its line"
-        return f"it was ended by signal {-code}" if code < 0 else f"it ended with code {code}"
+        return exit_reason(self.process, _EXIT_SECONDS)
 
     def end(self) -> None:
-        self.process.kill()
-        self.process.join()
+        pid = self.process.pid
+        if not end_process(self.process, _KILL_SECONDS):
+            logger.error("Process %s hangs and was left behind", pid)
         self.connection.close()
-        self.process.close()
 
 
 def run_member(connection: Connection, prepare: Prepare, argument: Any, size: int) -> None:

@@ -6,7 +6,7 @@ from multiprocessing.process import BaseProcess
 
 
 def exit_reason(process: BaseProcess, patience: float) -> str:
-    """Say why a process ended, such as "it was ended by signal 9 (SIGKILL)". Wait for its end if necessary.
+    """Say why a process ended, such as "it was ended by signal 7 (SIGBUS)". Wait for its end if necessary.
 
     Args:
         process: A process whose pipe was closed.
@@ -18,11 +18,11 @@ def exit_reason(process: BaseProcess, patience: float) -> str:
         return "it closed its pipe"
     if code >= 0:
         return f"it ended with code {code}"
-    name = ""
+    reason = f"it was ended by signal {-code}"
     with suppress(ValueError):  # a signal that Python has no name for
-        name = f" ({signal.Signals(-code).name})"
-    memory = ": the system may have run out of memory" if -code == getattr(signal, "SIGKILL", None) else ""
-    return f"it was ended by signal {-code}{name}{memory}"
+        if code != -signal.SIGKILL:  # everybody knows this number
+            reason += f" ({signal.Signals(-code).name})"
+    return reason
 
 
 def end_process(process: BaseProcess, patience: float) -> bool:

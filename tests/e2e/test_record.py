@@ -129,13 +129,6 @@ def test_an_interruption_before_the_first_frame_is_a_failure(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-NO_ROOM = """
-import errno, multiprocessing, os
-if multiprocessing.parent_process() is None:
-    def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device")
-    os.posix_fallocate = full
-"""
 NO_PROCESSES = """
 import errno
 from multiprocessing.context import SpawnProcess
@@ -153,7 +146,6 @@ if "--multiprocessing-fork" in sys.argv:
 @pytest.mark.parametrize(
     ("patch", "words"),
     [
-        (NO_ROOM, "There is no room for a frame in shared memory (No space left on device)"),
         (NO_PROCESSES, "again and again (its process cannot be started: Resource temporarily unavailable)"),
         (ENDS, "again and again (it ended with code 5)"),
     ],

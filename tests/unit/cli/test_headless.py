@@ -1,17 +1,35 @@
 """What ends a command without a window that would otherwise wait for ever, and what it says meanwhile."""
 
+import errno
+import os
+from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
+from clipseg_live.assemble import live
 from clipseg_live.cli import headless
 from clipseg_live.cli.camera_run import _VirtualCamera
 from clipseg_live.cli.headless import Watch
+from clipseg_live.cli.record_run import run_recording
 from clipseg_live.cli.source_told import SourceTold
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure, SourceError
-from clipseg_live.core.live import SessionStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
+from clipseg_live.core.live import (
+    LiveSettings,
+    PromptRow,
+    SessionStatus,
+    SourceSpec,
+    SourceState,
+    SourceStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.core.recording import RecordingSettings
+from clipseg_live.core.settings import EngineSettings
 from clipseg_live.core.virtual_camera import CameraSettings
+from tests.live_engine import fake
 
 RUNNING = SourceStatus(SourceState.RUNNING)
 READY = WorkerStatus(WorkerState.READY)
@@ -94,3 +112,31 @@ def test_a_lost_source_and_its_return_are_told_once() -> None:
     back = SourceStatus(SourceState.RUNNING, SourceName("the camera"))
     sentences = [told.news(status) for status in (back, lost, again, back, back, lost)]
     assert sentences == ["", "The camera is gone. Reconnecting...", "", "the camera is back.", "", sentences[1]]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "model", "sentence"),
+    [
+        ("crash", "fake", "stopped again and again (it ended with code 7)"),
+        ("refused", "fake", "The prompt is not for this model."),
+        ("red", "missing", "There is no model named missing."),
+        ("red", "ends", "stopped again and again (it ended with code 9)"),
+        ("no room", "fake", "There is no room for a frame in shared memory (No space left on device)"),
+    ],
+)
+def test_a_recording_never_waits_for_a_worker_that_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, model: str, sentence: str
+) -> None:
+    def full(*arguments: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(live, "make_exact_engine", fake)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if prompt == "no room":
+        monkeypatch.setattr(os, "posix_fallocate", full)
+    settings = LiveSettings(rows=(PromptRow(id=0, text=prompt),), engine=EngineSettings(model=model))
+    spec = SourceSpec(name=SourceName("demo:"), width=64, height=48)
+    with pytest.raises(Failure) as caught:
+        run_recording(settings, spec, tmp_path / "new", RecordingSettings(), None)
+    assert sentence in str(caught.value) and caught.value.exit_code == 1
+    assert not (tmp_path / "new").exists()

@@ -237,3 +237,43 @@ def test_a_name_that_is_not_known_is_never_looked_for_on_the_network(
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", never)
     with pytest.raises(UsageError, match="There is no model named"):
         Segmenter.load(name)
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/model", "x" * 5000, "x/" * 3000])
+def test_a_folder_that_cannot_be_looked_at_is_named(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Segmenter.load(name)
+    assert "cannot be read" in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"return_dict": False},
+        {"extract_layers": []},
+        {"extract_layers": [0, 99]},
+        {"conditional_layer": 99},
+        {"conditional_layer": -7},
+        {"decoder_num_attention_heads": 0},
+        {"vision_config": {"patch_size": 0}},
+        {"vision_config": {"hidden_act": "no such"}},
+        {"text_config": {"vocab_size": 3}},
+        {"text_config": {"max_position_embeddings": 1}},
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_one_sentence(folder: Path, changes: dict[str, object]) -> None:
+    """Also where building works and only running does not."""
+    values = json.loads((folder / "config.json").read_text())
+    for name, value in changes.items():
+        values[name] = {**values[name], **value} if isinstance(value, dict) else value
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError) as caught:
+        Segmenter.load(str(folder)).segment(np.zeros((30, 40, 3), np.uint8), [Prompt.text("a"), Prompt.text("a b")])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_tokenizer_of_another_model_is_named(folder: Path) -> None:
+    vocabulary = json.loads((folder / "vocab.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps({**vocabulary, "zebra</w>": 49000}))
+    with pytest.raises(ModelError, match=r"has 49001 tokens where its config\.json says"):
+        Segmenter.load(str(folder))

@@ -1,11 +1,13 @@
 """A crew of real processes: jobs are shared, what dies costs one job, and nothing is left behind."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,27 @@ def until(holds: Any, seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline
         tick.wait(0.02)
+
+
+def test_where_only_some_members_can_be_started_these_do_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = SpawnProcess.start, []
+
+    def limited(process: SpawnProcess) -> None:
+        started.append(process)
+        if len(started) != 2:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", limited)
+    heard = Heard()
+    work_off(3, prepare, None, [("echo", number) for number in range(3)], heard)
+    assert [heard.outcomes[number][0] for number in range(3)] == [0, 1, 2] and len(started) == 3
+
+
+def test_where_no_member_can_be_started_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(process: SpawnProcess) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(SpawnProcess, "start", start)
+    with pytest.raises(Failure, match=r"could not be started: Cannot allocate memory\."):
+        work_off(3, prepare, None, [("echo", 1)], Heard())

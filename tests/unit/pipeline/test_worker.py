@@ -473,7 +473,7 @@ def test_errors_of_listeners_do_not_end_the_supervision(watched: Callable[..., W
     assert one.worker.status.restarts == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGBUS, signal.SIGSEGV])
 def test_a_signal_is_named(watched: Callable[..., Watched], number: signal.Signals) -> None:
     one = watched()
     one.wait_state(WorkerState.READY)
