@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,19 +83,14 @@ def test_noted_signals_raise_nothing_and_wake_an_event_loop() -> None:
 
 
 def test_other_threads_have_no_handlers_and_no_errors() -> None:
-    problems: list[BaseException] = []
+    def use() -> bool:
+        with interrupts.raising(), interrupts.noted() as request, interrupts.held_back():
+            return request.is_set
 
-    def use() -> None:
-        try:
-            with interrupts.raising(), interrupts.noted(), interrupts.held_back():
-                pass
-        except BaseException as error:
-            problems.append(error)
-
-    thread = threading.Thread(target=use)
-    thread.start()
-    thread.join()
-    assert problems == []
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(use).result() is False
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("number", NUMBERS)
