@@ -157,7 +157,9 @@ def test_an_existing_file_is_never_touched(tmp_path):
     with pytest.raises(SinkError, match="meanwhile"):
         writer.finish()
     writer.abandon()
-    assert path.read_text() == "mine" and [each.name for each in tmp_path.iterdir()] == ["o.mp4"]
+    assert path.read_text() == "mine"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["o.finished.mp4", "o.mp4"]
+    assert len(raw_times(tmp_path / "o.finished.mp4")) == 1
     with pytest.raises(UsageError, match="--overwrite"):
         VideoWriter(path)
     write_all(VideoWriter(path, overwrite=True), info, frames)
