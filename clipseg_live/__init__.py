@@ -3,6 +3,7 @@
 The public names are imported when they are first used, so that ``import clipseg_live`` costs nothing.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from clipseg_live.video.sources import read_image as read_image
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # programs that use the package choose their own
 
 _HOMES = {
     "ClipsegLiveError": "clipseg_live.core.errors",

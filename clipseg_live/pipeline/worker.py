@@ -259,9 +259,11 @@ class InferenceWorker:
         elif kind == "notice":
             self._safely(self._on_notice, values[0])
         elif kind == "refused":
-            run.taken_at = None
-            self._change(version=values[0])
-            self._set_trouble(values[1])
+            index, epoch, version, problem = values
+            self._change(version=version)
+            self._set_trouble(problem)
+            empty = Result(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
+            self._safely(self._on_result, empty, run.answered(index, epoch))
 
     def _take_result(
         self, run: WorkerRun, index: int, epoch: int, version: int, ids: tuple[int, ...], shape: tuple[int, int, int],

@@ -165,7 +165,7 @@ class _Worker:
             if self._answered != prompts.version:
                 logger.warning("A prompt was refused", exc_info=True)
             self._answered, self._seen = prompts.version, None  # the next frame is not the same as an answered one
-            self._send("refused", prompts.version, str(error))
+            self._send("refused", index, epoch, prompts.version, str(error))
             return
         self._answered = prompts.version
         milliseconds = {"gate": gate, **found.timings}

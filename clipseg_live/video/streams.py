@@ -23,6 +23,7 @@ from clipseg_live.video.certificates import certificate_problem, tls_options
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import TEXT_FORMATS
 from clipseg_live.video.files import orientation_of, turned
+from clipseg_live.video.guarded import has_flag
 from clipseg_live.video.hls import Resources
 from clipseg_live.video.memory_bound import MemoryBound
 from clipseg_live.video.protocols import network_options, without_format
@@ -126,7 +127,7 @@ class StreamSource:
         self._size = first.width, first.height
         length = container.duration or 0
         duration = Fraction(length, av.time_base) if length > 0 else None
-        stamped = not FormatFlags(container.format.flags) & FormatFlags.no_timestamps
+        stamped = not has_flag(container, FormatFlags.no_timestamps)
         told = (stream.average_rate or stream.guessed_rate) if stamped else None
         rate = Fraction(told) if told else None
         tick = (stream.time_base if stamped else None) or _CLOCK_TICK
