@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clipseg_live.pipeline.session import Session
 
 _LOOK_SECONDS = 0.1
-_FIRST_SECONDS = 30.0
+_FIRST_SECONDS = 120.0
 """Limit for the first frame with masks, from the first answer of the model."""
 _STOP_SECONDS = 10.0
 """Limit for the end of all threads but the recording: longer than in a window, where somebody waits."""

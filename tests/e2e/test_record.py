@@ -12,7 +12,6 @@ import pytest
 from scripts.reliability.judging import judge
 from tests.e2e.conftest import Finished, start
 from tests.unit.video.clips import make_clip
-from tests.unit.video.servers import HTTPHandler, Server
 
 PATIENCE = 160.0
 SMALL = ("demo:", "-p", "red circle", "--name", "r")
@@ -155,19 +154,3 @@ def test_a_worker_that_cannot_work_is_a_failure(tmp_path: Path, patch: str, word
     assert finished.code == 1 and words in finished.err.splitlines()[-1] and "Traceback" not in finished.err
     assert finished.err.count(words) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
-
-
-def test_a_lost_source_and_its_return_are_told(tmp_path: Path) -> None:
-    with Server(HTTPHandler) as server:
-        address = f"http://127.0.0.1:{server.port}/live.mjpg"
-        process = start(("record", address, *SMALL[1:], "--model", "shapes"), tmp_path)
-        lines_until(process, "Recording 0:01")
-        server.kill()
-        assert process.stderr is not None
-        assert process.stderr.readline().endswith("Reconnecting...\n")
-        server.start()
-        assert process.stderr.readline().endswith("is back.\n")
-        process.send_signal(signal.SIGINT)
-        finished = ended(process)
-    assert finished.code == 0, finished.err
-    assert judge(tmp_path / "r.mp4").problems == ()
