@@ -330,6 +330,8 @@ class _Reader:
         self._check()
         if self._info is not None:  # opened again: its numbers and times begin anew
             self._owner._next_epoch(self)
+        kind = "live" if source.live else "a file"
+        logger.info("Source opened: %s, %d×%d, %s frames a second", kind, info.width, info.height, info.rate)
         self._info, self._ahead, self._ended = info, None, False
         self.rebase()
         self._change(
@@ -439,6 +441,8 @@ class _Reader:
         self._to(SourceState.PAUSED if self._paused else SourceState.RUNNING)
 
     def _to(self, state: SourceState, **changes: object) -> None:
+        if state is not self._machine.state:
+            logger.info("The source is %s", state.value)
         self._machine.to(state)
         self._change(state=state, **changes)
 

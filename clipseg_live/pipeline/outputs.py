@@ -1,5 +1,6 @@
 """What happens to finished pictures beside being shown: recordings, and the last seconds to be saved afterwards."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,9 +13,12 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import LiveSettings, Picture, RecordingStatus
 from clipseg_live.core.privacy import untouched_warning, was_drawn_hiding
 from clipseg_live.core.recording import RecordingSettings, Shot
+from clipseg_live.core.settings_log import loggable
 from clipseg_live.pipeline.recording import Recording, Where
 from clipseg_live.pipeline.recording_part import RecordingTools
 from clipseg_live.pipeline.replay import Replay
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[str, str, str], None]
 """Topic, sentence and level of a message."""
@@ -84,6 +88,7 @@ class Outputs:
                 on_end=lambda done, errors: self._ended(recording, done, errors),
             )
             self._recording = self._newest = recording
+            logger.info("Recording: %s", loggable(settings))
             recording.start()
             self._live = live
         self._warn_of_untouched()
@@ -172,6 +177,7 @@ class Outputs:
         )
 
     def _ended(self, recording: Recording, done: list[Path], errors: list[ClipsegLiveError]) -> None:
+        logger.info("The recording has ended: %d files, %d errors", len(done), len(errors))
         with self._lock:
             if self._recording is recording:
                 self._recording = None

@@ -1,5 +1,6 @@
 """``clipseg-live record`` as a process: what it writes, how it ends, and what is left after it was killed."""
 
+import io
 import json
 import signal
 import subprocess
@@ -8,18 +9,23 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts.reliability.judging import judge
-from tests.e2e.conftest import Finished, start
+from tests.e2e.conftest import Finished, scene, start
 from tests.unit.video.clips import make_clip
+from tests.unit.video.servers import HTTPHandler, Server
 
 PATIENCE = 160.0
 SMALL = ("demo:", "-p", "red circle", "--name", "r")
 
 
-def lines_until(process: "subprocess.Popen[str]", words: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
+def lines_until(process: "subprocess.Popen[str]", words: str, *, of_errors: bool = False) -> None:
+    """Read standard output, or standard error, up to a line with these words."""
+    lines = process.stderr if of_errors else process.stdout
+    assert lines is not None
+    for line in lines:
+        assert "secret" not in line
         if words in line:
             return
     raise AssertionError(process.stderr.read() if process.stderr else "")
@@ -154,3 +160,27 @@ def test_a_worker_that_cannot_work_is_a_failure(tmp_path: Path, patch: str, word
     assert finished.code == 1 and words in finished.err.splitlines()[-1] and "Traceback" not in finished.err
     assert finished.err.count(words) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+class SteadyCamera(HTTPHandler):
+    """A network camera that shows the demo scene without motion."""
+
+    def picture(self, number: int) -> bytes:
+        written = io.BytesIO()
+        Image.fromarray(scene().picture(0)).save(written, "JPEG", quality=95)
+        return written.getvalue()
+
+
+def test_a_lost_camera_is_reported_and_so_is_its_return(tmp_path: Path) -> None:
+    with Server(SteadyCamera) as server:
+        address = f"http://user:secret@127.0.0.1:{server.port}/live.mjpg"
+        process = start(["record", address, "-p", "red circle", "--model", "shapes", "--name", "r"], tmp_path)
+        lines_until(process, "Recording 0:01")
+        server.kill()
+        lines_until(process, "Reconnecting...", of_errors=True)
+        server.start()
+        lines_until(process, "is back.", of_errors=True)
+        process.send_signal(signal.SIGINT)
+        finished = ended(process)
+    assert finished.code == 0 and "secret" not in finished.err
+    assert judge(tmp_path / "r.mp4").problems == ()
