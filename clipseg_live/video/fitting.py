@@ -72,11 +72,19 @@ def fit(
             covers = _kept(covers, before, standings)
         covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
         each = [frozen(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
+        if request.cautious and newest is not None:
+            found = hard(newest, styles, *pixels.shape[:2], cautious=True)
+            each = [_union(matte, other) for matte, other in zip(each, found, strict=True)]
     each = [_moved_border(matte, style.shape) for matte, style in zip(each, styles, strict=True)]
     if request.settings.auto_hide and not request.cautious:
         each = [matte if one.shown else nothing(*pixels.shape[:2]) for matte, one in zip(each, standings, strict=True)]
     presence = tuple(one.presence for one in standings)
     return Mattes(pixels.shape[0], pixels.shape[1], tuple(each), maps, presence, own), covers
+
+
+def _union(matte: Matte, other: Matte) -> Matte:
+    """Return what either matte covers: the guided filter and the smallest part may drop small predictions."""
+    return frozen(np.maximum(matte.alpha, other.alpha), disjoint([*matte.boxes, *other.boxes]))
 
 
 def kinds_of(request: MatteRequest) -> tuple[MatteRequest, ...]:

@@ -16,6 +16,7 @@ from clipseg_live.core.settings import PromptStyle
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
 from clipseg_live.video.matting import MattePipeline
+from clipseg_live.video.resize import resize_map
 from tests.privacy_rig import COLOURS, make_frame, objects_in, oracle, shows
 
 WORDS = tuple(COLOURS)
@@ -143,3 +144,22 @@ def test_prompts_that_only_take_something_out_hide_everything(effect: BlackOut |
         ((_, mattes),) = way(request(MatteSettings(), True, role=role), [(frame, maps)])
         drawn = EffectComposer(Look(effects=(effect,))).compose(frame.pixels, mattes)
         assert (drawn == frame.pixels).all(axis=2).mean() < 0.03
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["live", "causal", "lookahead"])
+@FAST
+@given(MATTES, st.integers(1, 3), st.integers(0, 40), st.integers(0, 40), st.booleans())
+def test_the_smallest_predictions_are_hidden(
+    way: Callable, matte: MatteSettings, side: int, top: int, left: int, noisy: bool
+) -> None:  # type: ignore[type-arg]
+    """The guided filter and the smallest part of a matte may not drop what a hiding effect has to cover."""
+    noise = np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8)
+    pixels = noise if noisy else np.full((360, 640, 3), 200, np.uint8)
+    maps = np.zeros((2, 44, 44), np.float32)
+    maps[0, top : top + side, left : left + side] = 1.0
+    asked = request(matte.model_copy(update={"together": "independent"}))
+    frame = Frame(pixels, 0, Fraction(0))
+    for shown, mattes in way(asked, [(frame, maps)]):
+        found = resize_map(maps[0], *pixels.shape[:2]) >= np.float32(0.5)
+        assert found.any() and mattes.each[0].alpha[found].all()
+        assert not black(shown, mattes)[found].any()
