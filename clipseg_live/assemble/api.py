@@ -1,6 +1,7 @@
 """What programs call: mattes and effects on a picture, and an export in one call. ``stream.py`` has the live part."""
 
 import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -67,8 +68,14 @@ def draw(
     """The picture with effects drawn over it, as a new one: uint8 (height, width, 3), RGB.
 
     names: what the effect "labels" writes; styles: colours and opacities; of the mattes, by their places.
-    Raises UsageError for effects that are not there; SourceError for a backdrop that cannot be read.
+    Raises UsageError for effects that are not there, and for mattes of a picture of another size; SourceError for a
+    backdrop that cannot be read.
     """
+    if (mattes.height, mattes.width) != pixels.shape[:2]:
+        (rows, columns) = pixels.shape[:2]
+        raise UsageError(
+            f"The mattes are of a picture of {mattes.width}×{mattes.height} pixels; this one has {columns}×{rows}."
+        )
     look = Look(effects=_listed(effects), styles=_styled(len(mattes.each), styles), names=tuple(names))
     composer = EffectComposer(look)
     try:
@@ -95,6 +102,7 @@ def export(
     output: the video or picture; None where only data are wanted. data: a place for each format, such as
     {"coco": "dataset"}. effects, threshold (0..1, of all prompts), styles (by the prompts' places) and model replace
     those of ``settings``; "demo:" alone defaults to the model "shapes".
+    Warns (UserWarning) about what a user should know of the result, such as data that show what effects hide.
     Raises UsageError for what cannot be, Failure for what did not work; no half of a result is left then.
     """
     asked = tuple(Prompt.text(prompt) if isinstance(prompt, str) else prompt for prompt in prompts)
@@ -109,7 +117,10 @@ def export(
     chosen = chosen.model_copy(update={"engine": engine, "look": chosen.look.model_copy(update=look)})
     places = tuple((form, Path(place)) for form, place in (data or {}).items())
     request = ExportRequest(str(source), None if output is None else Path(output), asked, chosen, data=places)
-    return run_export(request, on_progress=on_progress).result
+    finished = run_export(request, on_progress=on_progress)
+    for notice in finished.notices:
+        warnings.warn(notice, UserWarning, stacklevel=2)
+    return finished.result
 
 
 def _listed(effects: Effects) -> tuple[AnyEffect, ...]:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,24 @@ def test_without_prompts_a_hiding_effect_hides_everything() -> None:
     assert not draw(PICTURE, make_mattes(PICTURE, found()), "blackout").any()
     taken_out = make_mattes(PICTURE, found("a"), styles=[PromptStyle(role="negative")])
     assert not draw(PICTURE, taken_out, "blackout").any()
+
+
+@pytest.mark.parametrize("effects", ["blackout", "pixelate", "tint"])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_mattes_of_a_picture_of_another_size_are_refused(effects: str, scale: int) -> None:
+    mattes = make_mattes(PICTURE, found("a"))
+    other = np.zeros((PICTURE.shape[0] * scale // 2, PICTURE.shape[1] * scale // 2, 3), np.uint8)
+    with pytest.raises(UsageError, match="mattes are of a picture of"):
+        draw(other, mattes, effects)
+
+
+def test_an_export_warns_of_data_that_show_what_is_hidden(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="nothing is hidden in them"):
+        export(
+            "demo:1",
+            ["red circle"],
+            settings=ExportSettings(end=Fraction(1, 10)),
+            effects="blackout",
+            data={"coco": tmp_path / "coco"},
+            model="shapes",
+        )
