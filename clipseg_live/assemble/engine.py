@@ -9,15 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clipseg_live.core.errors import ModelError
-from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings
+from clipseg_live.core.settings import BUILT_IN_MODEL, DEFAULT_MODEL, EngineSettings
 from clipseg_live.pipeline.worker_process import LiveEngine
 
 if TYPE_CHECKING:
     from clipseg_live.model.loading import ModelFiles
 
 logger = logging.getLogger(__name__)
-
-SHAPES = "shapes"
 
 Tell = Callable[[str], None]
 
@@ -41,12 +39,13 @@ def make_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) ->
     except ModelError:
         if settings.model != DEFAULT_MODEL:
             raise
-        logger.warning("The model %s is replaced by %s", settings.model, SHAPES, exc_info=True)
+        logger.warning("The model %s is replaced by %s", settings.model, BUILT_IN_MODEL, exc_info=True)
         on_notice(
             f"The model {settings.model} is not on this machine and could not be downloaded: check the network. Until "
-            f"then the small model {SHAPES} runs; it knows coloured shapes on drawn scenes only."
+            f"then the small model {BUILT_IN_MODEL} runs; it knows coloured shapes on drawn scenes only, and effects "
+            "that hide something hide the whole picture."
         )
-        settings = settings.model_copy(update={"model": SHAPES, "size": None})
+        settings = settings.model_copy(update={"model": BUILT_IN_MODEL, "size": None})
         files = _find(settings, on_progress)
     return _load(files, settings, on_progress)
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from clipseg_live.core.errors import UsageError
 
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
+BUILT_IN_MODEL = "shapes"
+"""The small model of the package. A window runs it while the default model is missing."""
 
 Fit = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["show", "negative", "contrast"]

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QObject, QRectF, Signal
 
-from clipseg_live.core.effects import Wipe
+from clipseg_live.core.effects import Wipe, is_private
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.live import Message, PromptPicture
 from clipseg_live.gui.services import Services
@@ -38,6 +38,9 @@ class DrawingOn(QObject):
     def _begin(self, purpose: object) -> None:
         if self._body.canvas.picture is None:
             self.said.emit(Message("box", self.tr("There is no picture to draw a box on yet."), "warning"))
+        elif purpose != _CROP and is_private(self._store.settings.effects):
+            text = self.tr("A box would store and show what the effects hide. Remove pixelate or black-out first.")
+            self.said.emit(Message("box", text, "warning"))
         else:
             self._body.messages.take_back("box")
             self._body.canvas.begin_box(purpose)

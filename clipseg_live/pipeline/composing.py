@@ -71,7 +71,7 @@ class Composing:
         self._edits = privacy.begin_edits(settings)
         self._hidden: HiddenReason | None = None
         self._unusable = False
-        self._answering = False
+        self._answering = self._replaced = False
         self._frame: Frame | None = None
         self._drawn: Frame | None = None
         self._result: tuple[Result, Frame | None, tuple[Hashable, ...]] | None = None
@@ -120,10 +120,15 @@ class Composing:
             self._redraw = True
             self._changed.notify_all()
 
-    def set_answering(self, answering: bool) -> None:
-        """Whether answers are to be expected."""
+    def set_answering(self, answering: bool, replaced: bool = False) -> None:
+        """Note the state of the worker.
+
+        Args:
+            answering: predictions can be expected.
+            replaced: they come from another model than the requested one; hiding effects do not rely on them.
+        """
         with self._changed:
-            self._answering = answering
+            self._answering, self._replaced = answering, replaced
             self._changed.notify_all()
 
     def request_stop(self) -> None:
@@ -290,8 +295,8 @@ class Composing:
             if own and (answer.index, answer.epoch) == (frame.index, frame.epoch):
                 found = {row_id for row_id, share in zip(answer.ids, shares, strict=True) if share > 0}
                 self._edits = privacy.settle(self._edits, settings, found, self._clock())
-            edits = self._edits
-        self._hidden = privacy.reason_to_hide(settings, edits, own)
+            edits, replaced = self._edits, self._replaced
+        self._hidden = privacy.reason_to_hide(settings, edits, own and not replaced)
         return replace(mattes, own=own and self._hidden is None)
 
     def _mattes(self, settings: LiveSettings, frame: Frame, answer: Answer, rows: list[PromptRow]) -> Mattes:

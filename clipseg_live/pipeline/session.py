@@ -26,6 +26,7 @@ from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.safe_picture import may_be_shown
+from clipseg_live.core.settings import BUILT_IN_MODEL, DEFAULT_MODEL
 from clipseg_live.core.settings_log import SettingsLog
 from clipseg_live.core.states import SESSION, Machine, SessionState
 from clipseg_live.core.virtual_camera import USUAL_RATE, CameraFormat, CameraSettings
@@ -314,7 +315,9 @@ class Session:
             self._say("compose", sentence, "error")
 
     def _worker_changed(self, status: WorkerStatus) -> None:
-        self._composing.set_answering(status.state is WorkerState.READY)
+        # a window's replacement for a missing model predicts, but not what was asked for
+        replaced = status.model == BUILT_IN_MODEL and self._settings.engine.model == DEFAULT_MODEL
+        self._composing.set_answering(status.state is WorkerState.READY, replaced)
         if status.problem != self._told_worker:
             self._told_worker = status.problem
             self._say("worker", status.problem, "warning")

@@ -146,3 +146,18 @@ def test_typing_counts_again_once_nothing_is_hidden_any_more(qtbot: QtBot) -> No
     qtbot.keyClicks(field, " star")
     panel.store.undo()
     assert field.text() == "blue star" and texts(panel) == ["blue"]
+
+
+def test_a_box_that_would_show_what_is_hidden_is_refused(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    session.be(running())
+    shown = picture()
+    session.show(shown)
+    qtbot.waitUntil(lambda: window.canvas.picture is shown, timeout=2000)
+    window.store.update(effects=(BlackOut(),))
+    window.drawing_on.begin_prompt()
+    assert "what the effects hide" in window.messages.texts()[-1]
+    window.store.update(effects=(Tint(),))
+    window.drawing_on.begin_prompt()
+    assert window.messages.texts() == []

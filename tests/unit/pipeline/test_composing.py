@@ -11,7 +11,7 @@ from clipseg_live.core.effects import BlackOut, Tint
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.live import LiveSettings, Picture, PromptRow, Result
 from clipseg_live.core.mattes import MatteRequest, Mattes
-from clipseg_live.pipeline.composing import Composing
+from clipseg_live.pipeline.composing import Composing, keys_of
 from clipseg_live.video.compose import EffectComposer
 from tests.fakes import FakeMatting
 
@@ -47,7 +47,7 @@ class Rig:
         self.current = index
         frame = Frame(GREY, index, Fraction(index, 30))
         maps = np.full((1, 2, 2), 0.9, np.float32)
-        self.composing.put_result(Result(index, 0, 1, (0,), maps), frame, ("cup",))
+        self.composing.put_result(Result(index, 0, 1, (0,), maps), frame, (keys_of(ROWS)[0],))
         self.composing.put_frame(frame)
         while (picture := self.pictures.get(timeout=PATIENCE)).index != index:
             pass  # a slow machine draws the prediction on the frame before as well
@@ -127,3 +127,18 @@ def test_every_frame_failing_still_shows_every_frame() -> None:
     finally:
         rig.stop()
     assert len(rig.errors) >= 8
+
+
+def test_predictions_of_a_replacement_model_are_not_relied_on_for_hiding() -> None:
+    settings = LiveSettings(rows=ROWS, effects=(BlackOut(),))
+    rig = Rig(settings, {}, KeyError())
+    rig.composing.set_settings(settings, version=1)
+    try:
+        rig.composing.set_answering(True, replaced=True)
+        hidden = rig.frame(0)
+        assert hidden.hidden is not None and hidden.mattes is not None and not hidden.mattes.own
+        assert not hidden.composed.any()
+        rig.composing.set_answering(True)
+        assert rig.frame(1).hidden is None
+    finally:
+        rig.stop()
