@@ -12,8 +12,10 @@ from clipseg_live.core.errors import ClipsegLiveError
 _FULL_RECORDS, _WINDOW_SECONDS = 3, 60.0
 """Records of one cause that are written in a window; more are counted."""
 _MOST_CAUSES = 500
-_PATH = re.compile(r"(?<![\w:/.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"<>|:*?/\\,;()]+[/\\])*[^\s'\"<>|:*?/\\,;()]*")
-_QUOTED_PATH = re.compile(r"(['\"])[^'\"\n]*(?:[/\\][^'\"\n]*|\.\w{1,5})\1")
+_PATH = re.compile(r"(?<![\w:/.<])(?:file:(?://)?|~|[A-Za-z]:)?[/\\]+(?=[\w.~-])[^\n'\"<>|:*?;,()]*")
+"""A path and what follows up to a delimiter, as folders may have spaces."""
+_QUOTED = r"(?!CIDAS/)[^{0}\n]*(?:[/\\][^{0}\n]*|\.\w{{1,5}})"
+_QUOTED_PATH = re.compile("|".join(f"{quote}{_QUOTED.format(quote)}{quote}" for quote in "'\""))
 _SOURCE_LINE = re.compile(r'^\s+File "')
 _TIME = "%Y-%m-%d %H:%M:%S"
 _HIDDEN_PATH = "<path>"
@@ -42,13 +44,18 @@ class LogFormatter(logging.Formatter):
             text = f"{first} ({suppressed} similar records were suppressed){newline}{rest}"
         return _redacted(text)
 
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        if not self.details:
+            record.message = _masked(record.message)
+        return super().formatMessage(record)
+
     def formatException(self, ei: Any) -> str:
         text = "".join(traceback.format_exception(*ei)).rstrip("\n")
         if self.details:
             return text
         for error in _chain(ei[1]):
             text = text.replace(str(error) or "\0", _public_message(error))
-        return "\n".join(line if _SOURCE_LINE.match(line) else _without_paths(line) for line in text.split("\n"))
+        return _masked(text)
 
     def _thread_name(self, record: logging.LogRecord) -> str:
         name = (record.threadName or "").removeprefix("clipseg-live ")
@@ -110,12 +117,17 @@ def _public_message(error: BaseException) -> str:
     """Return what may be logged of an exception's message below the debug level."""
     if isinstance(error, ClipsegLiveError):
         return "(message shown to the user)"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"[Errno {error.errno}] {error.strerror}"
+    if getattr(error, "filename", None) is not None and hasattr(error, "strerror"):  # OSError, and PyAV's errors
+        return f"[Errno {getattr(error, 'errno', '?')}] {error.strerror}"
     if type(error).__module__.startswith("pydantic") and hasattr(error, "errors"):  # its message quotes the input
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['type']}" for each in problems)
     return str(error)
+
+
+def _masked(text: str) -> str:
+    """Mask file paths, except those of source files in a traceback."""
+    return "\n".join(line if _SOURCE_LINE.match(line) else _without_paths(line) for line in text.split("\n"))
 
 
 def _without_paths(text: str) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import QueueHandler, RotatingFileHandler
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Any
 
@@ -35,6 +36,7 @@ _DEBUG_VARIABLE = "CLIPSEG_LIVE_DEBUG"
 _CRASH_VARIABLE = "CLIPSEG_LIVE_CRASH_FILE"
 _PACKAGE = "clipseg_live"
 _FILE_BYTES, _FILES = 1_000_000, 3
+_FLUSH_SECONDS = 2.0
 
 
 class _File(RotatingFileHandler):
@@ -202,10 +204,34 @@ def details_wanted() -> bool:
     return logging.getLogger(_PACKAGE).isEnabledFor(logging.DEBUG)
 
 
-def start_child(send: Callable[[logging.LogRecord], None]) -> None:
-    """Log in a child process as its parent does. ``send`` must be callable from any thread and must not log."""
+def start_child(send: Callable[[logging.LogRecord], None]) -> Callable[[], None]:
+    """Log in a child process as its parent does.
+
+    Args:
+        send: passes a record to the parent. It is called in a thread of its own, so that a record which is logged
+            while another message is sent cannot block.
+
+    Returns:
+        A function that waits until all records were sent; call it before the process ends.
+    """
+    records: SimpleQueue[logging.LogRecord | threading.Event] = SimpleQueue()
+
+    def send_all() -> None:
+        while True:
+            item = records.get()
+            if isinstance(item, threading.Event):
+                item.set()
+            else:
+                send(item)
+
+    def flush() -> None:
+        sent = threading.Event()
+        records.put(sent)
+        sent.wait(_FLUSH_SECONDS)
+
+    threading.Thread(target=send_all, name="log", daemon=True).start()
     level = logging.getLevelName(os.environ.get(_LEVEL_VARIABLE, "debug" if _debug() else "info").upper())
-    handler = _Sender(send)
+    handler = _Sender(records)
     handler.setFormatter(BodyFormatter(level <= logging.DEBUG))
     logging.getLogger().addHandler(handler)
     logging.getLogger(_PACKAGE).setLevel(level)
@@ -214,6 +240,7 @@ def start_child(send: Callable[[logging.LogRecord], None]) -> None:
     if crash_file := os.environ.get(_CRASH_VARIABLE):
         with suppress(OSError):
             faulthandler.enable(open(crash_file, "a", encoding="utf-8"))  # noqa: SIM115 - open until the end
+    return flush
 
 
 def handle(record: logging.LogRecord) -> None:
@@ -255,14 +282,7 @@ def collect_crashes() -> None:
 
 
 class _Sender(QueueHandler):
-    """Sends records, with their tracebacks as text, through a function."""
-
-    def __init__(self, send: Callable[[logging.LogRecord], None]) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
-        self._send = send
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        self._send(record)
+    """Queues records, with their tracebacks as text."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Ignore a record that cannot be sent."""

@@ -210,15 +210,18 @@ class _Process:
         self._quiet.set()
 
     def run(self, prepare: Prepare, argument: Any, size: int) -> None:
-        logs.start_child(lambda record: self._send("log", record))
+        flush_log = logs.start_child(lambda record: self._send("log", record))
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
         try:
             work = prepare(argument, size)
         except ClipsegLiveError as error:
+            logger.warning("A worker process could not be prepared", exc_info=True)
+            flush_log()
             self._send("unable", str(error), error.exit_code)
             return
         except Exception as error:
             logger.exception("A worker process could not be prepared")
+            flush_log()
             words = " ".join(str(error).split())[:200]
             self._send("unable", f"The export could not be prepared ({type(error).__name__}: {words}).", 1)
             return
@@ -227,6 +230,7 @@ class _Process:
             job = self._jobs.get()
             outcome = work(job, lambda word: self._send("word", word), self._stop)
             self._quiet.set()
+            flush_log()
             self._send("done", outcome)
 
     def _listen(self) -> None:

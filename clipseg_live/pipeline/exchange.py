@@ -149,13 +149,13 @@ def _reserve(size: int) -> "IO[bytes]":
         try:
             file = open_file()
         except OSError as error:
-            logger.warning("A shared block cannot be created in %s: %s", name, error)
+            logger.warning("A shared block cannot be created in %s", name, exc_info=True)
             problem = error
             continue
         try:
             _fill(file, size)
         except OSError as error:
-            logger.warning("%s has no room for a shared block of %d bytes: %s", name, size, error)
+            logger.warning("%s has no room for a shared block of %d bytes", name, size, exc_info=True)
             file.close()
             problem = error
             continue

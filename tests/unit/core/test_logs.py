@@ -190,9 +190,10 @@ with logs.installed(Path(sys.argv[1])):
 
 
 def _child(connection: "multiprocessing.connection.Connection", crash: bool) -> None:
-    logs.start_child(lambda record: connection.send(record))
+    flush = logs.start_child(connection.send)
     log.info("hello from the child")
     fail(KeyError("child"))
+    flush()
     if crash:
         import faulthandler
 
@@ -242,3 +243,41 @@ def test_settings_changes_are_logged_once_a_second(folder: Path) -> None:
     changes.flush(now=float("inf"))
     assert written(folder).count("Settings changed") == 1 and "'smoothing': 0.49" in written(folder)
     assert "'mode'" not in written(folder).splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("The model folder /home/jane doe/zebra project has no config.json", "The model folder <path>"),
+        ('QFile, "/home/jane/zebra.mp4": not open', "QFile, <path>: not open"),
+        ('bad: "file:/tmp/o\'brien dir/holiday zebra.mp4"', "bad: <path>"),
+        ("height / 2 at 30000/1001, http://host/stream", "height / 2 at 30000/1001, http://host/stream"),
+    ],
+)
+def test_paths_in_messages_are_masked(folder: Path, message: str, kept: str) -> None:
+    log.warning("%s", message)
+    assert kept in written(folder) and "zebra" not in written(folder)
+    logs.set_level("debug")
+    log.warning("again: %s", message)
+    assert message in written(folder)
+
+
+def test_a_record_that_is_logged_while_a_message_is_sent_does_not_block() -> None:
+    code = """
+import logging, threading
+from clipseg_live.core import logs
+
+sending, sent = threading.Lock(), []
+
+def send(record):
+    with sending:
+        sent.append(record.getMessage())
+
+flush = logs.start_child(send)
+with sending:
+    logging.getLogger("clipseg_live.x").warning("within")
+flush()
+print(sent)
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert finished.stdout == "['within']\n"
