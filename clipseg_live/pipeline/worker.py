@@ -33,6 +33,8 @@ START_SECONDS = 60.0
 """Likewise until the model is there: importing and loading can hold up the heartbeat, on a busy machine for long."""
 ANSWER_SECONDS = 300.0
 """Without an answer to a frame for so long, the process hangs although its heartbeat goes on, as in a driver."""
+LOAD_SECONDS = 600.0
+"""Without progress of loading for so long, the process hangs although its heartbeat goes on."""
 MOST_RESTARTS, RESTART_WINDOW = 3, 60.0
 """After more failures within so many seconds it waits for the user. The failures of runs without an answer count for
 longer: until a run has answered a frame."""
@@ -199,7 +201,7 @@ class InferenceWorker:
                 run.end()
 
     def _listen(self, run: WorkerRun) -> str:
-        heard = time.monotonic()
+        heard = progressed = time.monotonic()
         while True:
             limit = self._silence if self._status.state is WorkerState.READY else self._start_silence
             ready = wait([run.connection, self._nudge_out], timeout=max(0.0, heard + limit - time.monotonic()))
@@ -211,6 +213,9 @@ class InferenceWorker:
                 return self._failed(f"it gave no sign of life for {limit:g} seconds")
             if run.taken_at is not None and time.monotonic() > run.taken_at + ANSWER_SECONDS:
                 return self._failed(f"it did not answer within {ANSWER_SECONDS:g} seconds")
+            loading = self._status.state in (WorkerState.STARTING, WorkerState.LOADING)
+            if loading and time.monotonic() > progressed + LOAD_SECONDS:
+                return self._failed(f"loading made no progress for {LOAD_SECONDS:g} seconds")
             if run.connection not in ready:
                 continue
             try:
@@ -218,12 +223,14 @@ class InferenceWorker:
             except (EOFError, OSError):
                 return self._failed(run.exit_reason())
             heard = time.monotonic()
+            progressed = progressed if kind in ("beat", "log") else heard
             if kind == "failed":
                 return self._failed(str(values[0]).rstrip("."))
             self._hear(run, kind, values)
 
     def _failed(self, reason: str) -> str:
-        logger.error("The worker process %s failed: %s", self._status.process_id, reason)
+        logger.error("The worker process %s failed", self._status.process_id)
+        logger.debug("The reason: %s", reason)
         return reason
 
     def _hear(self, run: WorkerRun, kind: str, values: list[Any]) -> None:
@@ -231,8 +238,9 @@ class InferenceWorker:
             run.wanting = True
             self._hand_over(run)
         elif kind == "took":
-            self.taken += 1
-            run.took(*values)
+            index, epoch, is_new = values
+            self.taken += is_new
+            run.took(index, epoch)
         elif kind == "result":
             self._take_result(run, *values)
         elif kind == "unchanged":
@@ -252,7 +260,8 @@ class InferenceWorker:
         elif kind == "unloadable":
             problem, still_runs = values
             run.listening = still_runs
-            logger.warning("The model cannot be used: %s", problem)
+            logger.warning("The model cannot be used")
+            logger.debug("The reason: %s", problem)
             self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
         elif kind == "log":
             logs.handle(values[0])

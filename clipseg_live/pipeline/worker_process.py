@@ -86,7 +86,7 @@ class _Worker:
         self._has_asked = False
 
     def run(self) -> None:
-        logs.start_child(lambda record: self._send("log", record))
+        flush_log = logs.start_child(lambda record: self._send("log", record))
         threading.Thread(target=self._receive, name="receive", daemon=True).start()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
         try:
@@ -94,10 +94,13 @@ class _Worker:
                 self._once()
         except (MemoryError, ClipsegLiveError) as error:
             logger.exception("The worker process failed")
+            flush_log()
             self._send("failed", str(error) or "There is not enough memory to segment a frame.")
         except Exception as error:
             logger.exception("The worker process failed")
+            flush_log()
             self._send("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        flush_log()
         os._exit(1)  # nothing of torch's own clean-up may delay the restart
 
     def _once(self) -> None:
@@ -134,7 +137,6 @@ class _Worker:
         slot, height, width, index, epoch = offered
         self._frame = self._slots.frame(slot, height, width), index, epoch
         self._has_asked = False
-        self._send("took", index, epoch)
         return True
 
     def _has_work(self) -> bool:
@@ -147,6 +149,7 @@ class _Worker:
     def _answer(self, engine: LiveEngine, prompts: PromptSet, is_new: bool) -> None:
         assert self._frame is not None
         pixels, index, epoch = self._frame
+        self._send("took", index, epoch, is_new)
         start = time.perf_counter()
         look = sample(pixels) if is_new or self._seen is None else self._seen[0]
         same = self._seen is not None and self._seen[1] == epoch and is_unchanged(self._seen[0], look)

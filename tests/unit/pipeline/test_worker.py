@@ -482,3 +482,25 @@ def test_a_signal_is_named(watched: Callable[..., Watched], number: signal.Signa
     assert one.worker.status.process_id is not None
     os.kill(one.worker.status.process_id, number)
     one.wait(lambda: any(f"signal {int(number)} ({number.name})" in status.problem for status in one.statuses))
+
+
+def test_a_process_that_hangs_after_an_edit_is_replaced(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = watched()
+    one.ask(1, "red")
+    one.worker.submit(frame(0, RED))
+    one.wait(lambda: one.results)
+    monkeypatch.setattr(worker, "ANSWER_SECONDS", 0.1)
+    one.ask(2, "hang")
+    one.wait(lambda: any("did not answer within" in status.problem for status in one.statuses))
+
+
+def test_a_load_without_progress_is_a_failure(
+    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = watched()
+    one.wait(lambda: one.worker.status.state is WorkerState.READY)
+    monkeypatch.setattr(worker, "LOAD_SECONDS", 0.1)
+    one.worker.set_engine(EngineSettings(model="slow"))
+    one.wait(lambda: any("made no progress" in status.problem for status in one.statuses))
