@@ -138,9 +138,10 @@ class Keeper(QObject):
         if self.value is not self._written:
             with locked(self._path):
                 problem = save(self._path, self._on_top_of_file())
-            self._written = self.value
             if problem:
                 self._failed(problem)
+            else:
+                self._written = self.value
 
     def _on_top_of_file(self) -> Preferences:
         """Return what to write: another window may have changed the file since this one last read or wrote it."""

@@ -120,3 +120,18 @@ def test_settings_of_earlier_versions_are_loaded(tmp_path: Path) -> None:
     path.write_text('{"recent": [{"name": "rtsp://user:p]w@host/x", "controls": []}, {"name": "camera:0"}]}')
     loaded, problem = preferences.load(path)
     assert problem == "" and [spec.name for spec in loaded.recent] == ["rtsp://user:p]w@host/x", "camera:0"]
+
+
+def test_a_change_that_could_not_be_saved_is_saved_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "preferences.json"
+    keeper = Keeper(path, Preferences(), lambda text: None)
+    keeper.write()
+    with monkeypatch.context() as patch:
+        patch.setattr(preferences, "save", lambda path, value: "The disk is full.")
+        keeper.update(folder="/videos")
+        keeper.write()
+    keeper.update(geometry="abc")
+    keeper.write()
+    assert preferences.load(path)[0].folder == "/videos"
