@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
-from clipseg_live.core.locking import one_at_a_time
 from clipseg_live.core.look import PLAIN_MATTES, MatteSettings
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.ports import Engine, Maps, Matting
@@ -99,8 +98,12 @@ class _Feed:
         with self.changed:
             self.changed.notify_all()
         owner = self._owner()
-        if owner is not None:
+        if owner is None:
+            return
+        try:
             owner.on_status(replace(self.capture.status))
+        except Exception:  # it must not end the thread of the source
+            logger.exception("The callback on_status failed")
 
 
 class Stream:
@@ -155,9 +158,12 @@ class Stream:
     def __iter__(self) -> Iterator[StreamFrame]:
         return self
 
-    @one_at_a_time
     def __next__(self) -> StreamFrame:
         """The next frame. Raises SourceError where the source cannot be opened, or a file breaks."""
+        with self._lock:
+            return self._next()
+
+    def _next(self) -> StreamFrame:
         try:
             frame = self._feed.next_frame()
         except SourceError:

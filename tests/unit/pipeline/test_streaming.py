@@ -269,3 +269,12 @@ def test_maps_that_are_not_finite_give_no_mattes(caplog: pytest.LogCaptureFixtur
     assert [item.mattes.own for item in items] == [True, False, True]
     assert [len(item.mattes.each) for item in items] == [2, 2, 2]
     assert len([record for record in caplog.records if "not finite" in record.message]) == 1
+
+
+def test_an_error_of_the_callback_does_not_end_the_stream(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(status: SourceStatus) -> None:
+        raise KeyError("a callback")
+
+    with stream(FakeLiveSource(rate=500), on_status=broken) as found:
+        assert next(found).frame.pixels.any()
+    assert "The callback on_status failed" in caplog.text
