@@ -178,7 +178,7 @@ def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) 
         (["demo:x", "-o", "a.mp4"], 2, ["demo:"]),
         (["mine/*.png", "-o", "a.mp4", "--masks", "mine", "--overwrite"], 2, ["mine", "another folder"]),
         (["clip.mp4", "-o", "a.mp4", "--masks", "mine", "--overwrite"], 2, ["mine", "000001.png"]),
-        (["pipe", "-o", "a.mp4"], 1, ["pipe", "neither"]),
+        (["pipe", "-o", "a.mp4"], 1, ["pipe", "named pipe"]),
         (["clip.mp4", "-o", f"{'x' * 300}.mp4"], 2, ["xxx", "name"]),
         (["wide.png", "-o", "a.mp4"], 2, ["wide.png", "16384", ".webm"]),
     ],
