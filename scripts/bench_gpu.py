@@ -115,7 +115,7 @@ def small_configuration() -> CLIPSegConfig:
 
 
 def cells(row: Row) -> list[str]:
-    """What the table shows of a row."""
+    """Return the cells of a row of the table."""
     start = [row["dtype"], str(row["prompts"])]
     if "problem" in row:
         return [*start, row["problem"], *[""] * (len(TITLES) - 3)]

@@ -54,7 +54,7 @@ def open_input(path: Path) -> av.container.InputContainer:
 
 
 class FileStatus(NamedTuple):
-    """Which file a path leads to, and its size in bytes."""
+    """Return the identity of the file behind a path, and its size in bytes."""
 
     device: int
     inode: int
