@@ -54,7 +54,7 @@ def open_input(path: Path) -> av.container.InputContainer:
 
 
 class FileStatus(NamedTuple):
-    """Return the identity of the file behind a path, and its size in bytes."""
+    """Identity of the file behind a path, and its size in bytes."""
 
     device: int
     inode: int
