@@ -157,7 +157,7 @@ def source_spec(name: str, rtsp_transport: str, insecure: bool) -> "SourceSpec":
 
 
 class MaskingGroup(TyperGroup):
-    """The commands. What is wrong with arguments is said without the credentials that addresses in them hold."""
+    """The group of commands. Errors about arguments mask the credentials of addresses."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _masked_errors():
