@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA_INDEX = "https://download.pytorch.org/whl/cu126"
 SYSTEM_LIBRARIES = {
@@ -46,7 +46,7 @@ def prepare(extras: Sequence[str] = ()) -> Path:
     Raises EnvironmentProblem.
     """
     if sys.version_info < OLDEST_PYTHON:
-        raise EnvironmentProblem(f"Python 3.10 or later is needed; this is {platform.python_version()}.")
+        raise EnvironmentProblem(f"Python 3.11 or later is needed; this is {platform.python_version()}.")
     folder = ROOT / ".venv"
     python = python_of(folder)
     wanted = stamps(extras)

@@ -20,6 +20,7 @@ class Frame:
     duration: how long the frame is shown, in seconds, where the source says so.
     epoch: grows at each seek or source change; results of an old epoch are never shown.
     captured: ``time.monotonic()`` when a live session got it.
+    file: the picture file that holds this frame; None for a frame of a video, camera or animation.
     """
 
     pixels: Pixels
@@ -28,6 +29,7 @@ class Frame:
     duration: Fraction | None = None
     epoch: int = 0
     captured: float | None = None
+    file: Path | None = None
 
     @property
     def height(self) -> int:
@@ -59,6 +61,8 @@ class SourceInfo:
     duration: seconds, likewise.
     pixel_aspect: width of a pixel over its height, of the upright picture.
     audio_path: the file whose audio belongs to these frames, None where there is none.
+    independent: the frames are unrelated photos: sizes may differ, and nothing is smoothed from one to the next.
+        ``width`` and ``height`` are those of the first.
     """
 
     name: str
@@ -71,3 +75,4 @@ class SourceInfo:
     pixel_aspect: Fraction = Fraction(1)
     colour: ColourInfo = field(default_factory=ColourInfo)
     audio_path: Path | None = None
+    independent: bool = False

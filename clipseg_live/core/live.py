@@ -3,7 +3,7 @@
 import base64
 import zlib
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -252,7 +252,7 @@ class Result:
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
-class SourceState(str, Enum):
+class SourceState(StrEnum):
     """What the source is doing."""
 
     CLOSED = "closed"
@@ -264,7 +264,7 @@ class SourceState(str, Enum):
     FAILED = "failed"
 
 
-class WorkerState(str, Enum):
+class WorkerState(StrEnum):
     """What the inference worker is doing. WAITING: it failed too often, and waits for a person to restart it."""
 
     STOPPED = "stopped"
@@ -275,7 +275,7 @@ class WorkerState(str, Enum):
     WAITING = "waiting"
 
 
-class HiddenReason(str, Enum):
+class HiddenReason(StrEnum):
     """The cause for which a hiding effect hides the whole picture.
 
     NOTHING: no prompt says what to hide, or the text of a prompt is empty. EDITING: an edited prompt is not in force

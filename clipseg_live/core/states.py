@@ -1,7 +1,7 @@
 """States of a session's parts and the transitions that are legal: anything else is a bug, and raises."""
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Generic, TypeVar
 
 from clipseg_live.core.live import SourceState, WorkerState
@@ -9,7 +9,7 @@ from clipseg_live.core.live import SourceState, WorkerState
 State = TypeVar("State", bound=Enum)
 
 
-class SessionState(str, Enum):
+class SessionState(StrEnum):
     """A session as a whole. It is started once, and once stopped it stays so."""
 
     NEW = "new"

@@ -163,8 +163,9 @@ def _copy(path: Path, beside: Path, index: int, stop: Callable[[], bool]) -> Non
                     made = output.add_stream_from_template(stream, opaque=True)
                     made.time_base = stream.time_base
                     made.codec_context.codec_tag = stream.codec_context.codec_tag
-                    if isinstance(stream, av.VideoStream) and stream.sample_aspect_ratio:
-                        made.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
+                    aspect = stream.sample_aspect_ratio if isinstance(stream, av.VideoStream) else None
+                    if aspect and isinstance(made, av.VideoStream):
+                        made.codec_context.sample_aspect_ratio = aspect
                     made.metadata.update(stream.metadata)
                     tracks[stream.index] = made
             for packet in _packets(source, stop):

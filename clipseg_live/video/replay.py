@@ -199,7 +199,8 @@ def _copy(content: bytes, working: Path, form: str, seconds: float) -> int:
                     continue
                 written += packet.stream.type == "video"
                 shift = round(begin / packet.time_base)
-                packet.pts, packet.dts = packet.pts - shift, (packet.dts or packet.pts) - shift
+                stamp = packet.pts or 0
+                packet.pts, packet.dts = stamp - shift, (stamp if packet.dts is None else packet.dts) - shift
                 packet.stream = streams[packet.stream.index]
                 output.mux(packet)
     return written
