@@ -61,7 +61,7 @@ def prepare(extras: Sequence[str] = ()) -> Path:
         still_valid = _installed(mark) & stamps(EXTRAS)
         mark.unlink(missing_ok=True)  # an interrupted installation must not look finished
         if not _works(python):
-            _make(folder)
+            make_environment(folder)
             still_valid = set()
         _install(python, extras)
         mark.write_text("\n".join(sorted(wanted | still_valid)), encoding="ascii")
@@ -117,15 +117,16 @@ def install_system_packages(extras: Sequence[str] = ()) -> None:
     if os.geteuid() != 0:
         raise EnvironmentProblem(f"Packages of the system are missing. Run: sudo {' '.join(command)}")
     say(f"Installing {', '.join(packages)} from the system's packages...")
-    _run(["apt-get", "update"])
-    _run(command)
+    run_quietly(["apt-get", "update"])
+    run_quietly(command)
 
 
 def say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-def _make(folder: Path) -> None:
+def make_environment(folder: Path) -> None:
+    """Create an empty virtual environment, replacing the one that is there. Raises EnvironmentProblem."""
     finished = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(folder)], capture_output=True, text=True, check=False
     )
@@ -137,16 +138,25 @@ def _make(folder: Path) -> None:
 
 
 def _install(python: Path, extras: Sequence[str]) -> None:
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
-    version = constrained("torch")
+    install_torch(python, constrained("torch"))
+    _pip(python, "--constraint", str(ROOT / "constraints.txt"), "--editable", wanted)
+
+
+def install_torch(python: Path, version: str) -> None:
+    """Install the build of torch that suits the machine. Raises EnvironmentProblem.
+
+    It is installed before everything else and by its exact version: for a range pip would take the build of several
+    gigabytes even where a small one is available.
+    """
     reachable = _reachable("download.pytorch.org")
     if not reachable:
-        say("PyTorch's own index does not answer, so its build is taken from where pip looks by itself.")
-    # torch on its own and exactly: a range would take a build of several gigabytes even where a small one is at hand
-    choice = torch_arguments(version, system=platform.system(), nvidia=has_nvidia(), reachable=reachable)
-    _run([*pip, *choice])
-    _run([*pip, "--constraint", str(ROOT / "constraints.txt"), "--editable", wanted])
+        say("The package index of PyTorch cannot be reached. Using the default index.")
+    _pip(python, *torch_arguments(version, system=platform.system(), nvidia=has_nvidia(), reachable=reachable))
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    run_quietly([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments])
 
 
 def constrained(package: str) -> str:
@@ -190,7 +200,8 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _run(command: list[str]) -> None:
+def run_quietly(command: list[str]) -> None:
+    """Run a command; show its last lines only if it fails. Raises EnvironmentProblem."""
     finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if finished.returncode:
         raise EnvironmentProblem(f"{' '.join(command)}\nfailed:\n{_last_lines(finished)}")

@@ -1,20 +1,29 @@
-"""What README.md and the pages in docs link to is there."""
+"""Links of README.md and of the pages in docs lead to files and headings that exist."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HOMEPAGE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
+OWN = (f"{HOMEPAGE}/blob/main/", f"{HOMEPAGE.replace('github.com', 'raw.githubusercontent.com')}/main/")
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_linked_files_and_headings_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if target.startswith("https://"):
+    for target in re.findall(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", text, flags=re.MULTILINE):
+        target = "".join(target)
+        if target.startswith(OWN):
+            target = target.removeprefix(next(own for own in OWN if target.startswith(own)))
+            assert page.name == "README.md", "pages in docs link to each other by relative paths"
+        elif target.startswith("https://"):
             continue
+        else:
+            assert page.name != "README.md", f"{target} is dead on the package index, which shows README.md too"
         path, _, heading = target.partition("#")
         file = page.parent / path if path else page
         assert file.exists(), target
@@ -25,3 +34,10 @@ def headings(text: str) -> set[str]:
     """As GitHub names them in links."""
     found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_every_reference_link_of_the_readme_is_defined_and_used() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    used = set(re.findall(r"\]\[([^\]]+)\]", text))
+    defined = set(re.findall(r"^\[([^\]]+)\]: ", text, flags=re.MULTILINE))
+    assert used == defined

@@ -116,7 +116,7 @@ def test_an_interrupted_installation_is_not_ready(
 
 def test_an_old_python_is_named(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "OLDEST_PYTHON", (9, 0))
-    with pytest.raises(environment.EnvironmentProblem, match=r"Python 3\.10 or later is needed; this is 3\."):
+    with pytest.raises(environment.EnvironmentProblem, match=r"Python 3\.11 or later is needed; this is 3\."):
         environment.prepare()
 
 
@@ -127,7 +127,7 @@ def test_missing_libraries_are_installed_by_root_and_named_to_others(
     monkeypatch.setattr(environment.platform, "system", lambda: "Linux")
     monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(environment, "_loads", lambda library: library != "libGL.so.1")
-    monkeypatch.setattr(environment, "_run", ran.append)
+    monkeypatch.setattr(environment, "run_quietly", ran.append)
     monkeypatch.setattr(environment.os, "geteuid", lambda: 1000)
     with pytest.raises(environment.EnvironmentProblem, match=r"sudo apt-get install .* libgl1$"):
         environment.install_system_packages()
@@ -144,7 +144,7 @@ def test_missing_libraries_are_installed_by_root_and_named_to_others(
 def test_a_failed_command_shows_its_last_lines(environment: ModuleType) -> None:
     command = [environment.sys.executable, "-c", "print('cause'); raise SystemExit(3)"]
     with pytest.raises(environment.EnvironmentProblem, match="cause"):
-        environment._run(command)
+        environment.run_quietly(command)
 
 
 @pytest.mark.parametrize("script", ["run", "test"])
