@@ -36,14 +36,13 @@ def make_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) ->
     _prepare(settings)
     try:
         files = _find(settings, on_progress)
-    except ModelError:
+    except ModelError as error:
         if settings.model != DEFAULT_MODEL:
             raise
         logger.warning("The model %s is replaced by %s", settings.model, BUILT_IN_MODEL, exc_info=True)
         on_notice(
-            f"The model {settings.model} is not on this machine and could not be downloaded: check the network. Until "
-            f"then the small model {BUILT_IN_MODEL} runs; it knows coloured shapes on drawn scenes only, and effects "
-            "that hide something hide the whole picture."
+            f"{error} Until then the small model {BUILT_IN_MODEL} runs; it knows coloured shapes on drawn scenes only, "
+            "and effects that hide something hide the whole picture."
         )
         settings = settings.model_copy(update={"model": BUILT_IN_MODEL, "size": None})
         files = _find(settings, on_progress)

@@ -152,10 +152,10 @@ def _cameras() -> "tuple[FoundCamera, ...]":
 def _caches() -> tuple[Folder, ...]:
     from platformdirs import user_cache_path, user_config_path
 
-    from clipseg_live.model.catalogue import folder_bytes, hub_cache
+    from clipseg_live.model.hub import cache_folder, folder_bytes
 
     places = (
-        ("models", hub_cache()),
+        ("models", cache_folder()),
         ("cache", user_cache_path(APPLICATION, appauthor=False)),
         ("settings", user_config_path(APPLICATION, appauthor=False)),
     )

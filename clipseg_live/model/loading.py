@@ -1,22 +1,17 @@
-"""Finding a model by name, checking its folder, and loading it. Never runs code that comes with a model."""
+"""Find a model by name and load it. Code that comes with a model is never run."""
 
-import errno
-import hashlib
-import json
 import logging
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipseg_live.core.errors import ModelError, UsageError
-from clipseg_live.core.paths import check_input
 from clipseg_live.core.settings import DEFAULT_MODEL
+from clipseg_live.model import hub
+from clipseg_live.model.layout import ModelFiles, check_folder, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHAPES = "shapes"
-
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "merges.txt")
-_FETCHED = ("*.json", "merges.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +30,10 @@ class KnownModel:
     summary: str
     repository: str | None
     aliases: tuple[str, ...] = ()
+
+    @property
+    def short_name(self) -> str:
+        return (self.aliases or (self.name,))[0]
 
 
 KNOWN_MODELS: dict[str, KnownModel] = {
@@ -71,23 +66,6 @@ KNOWN_MODELS: dict[str, KnownModel] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """A model's folder, seen to hold all that is needed.
-
-    name: what the person asked for. weights: its weights file.
-    """
-
-    name: str
-    folder: Path
-    weights: Path
-
-    def digest(self) -> str:
-        """SHA-256 of the weights file, as hexadecimal digits; read once, for as long as the file is the same."""
-        status = self.weights.stat()
-        return _sha256(self.weights, status.st_size, status.st_mtime_ns)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
     """The network in float32 on the CPU, and what belongs to it."""
@@ -95,15 +73,6 @@ class LoadedModel:
     files: ModelFiles
     network: "CLIPSegForImageSegmentation"
     tokenizer: "CLIPTokenizer"
-
-
-@lru_cache(maxsize=8)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def known(name: str) -> KnownModel | None:
@@ -114,20 +83,38 @@ def known(name: str) -> KnownModel | None:
     return None
 
 
-def find(name: str, *, download: bool = True, on_progress: Callable[[str], None] | None = None) -> ModelFiles:
-    """A model by name, alias or folder; one that is on the hub is fetched if it is not in the hub's cache.
+def remedy(model: KnownModel) -> str:
+    """Return the end of a sentence that says how to repair a known model."""
+    if model.repository is None:
+        return "install clipseg-live again"
+    return f"fetch it again with clipseg-live models fetch {model.short_name}"
 
-    on_progress: told in words how far a download is; without it, there is a bar on a terminal.
-    Raises UsageError for a name that means nothing, ModelError where its files are missing or cannot be fetched.
+
+def built_in_folder(model: KnownModel) -> Path:
+    """Return the folder of a model that ships with the package."""
+    return Path(__file__).parent.parent / "demo" / model.name
+
+
+def find(name: str, *, download: bool = True, on_progress: Callable[[str], None] | None = None) -> ModelFiles:
+    """Find a model by name, alias or folder; download a known one if it is not in the hub's cache.
+
+    Args:
+        name: A known name, an alias, or the path of a folder. Other names are never looked up on the network.
+        download: False to look at the disk only.
+        on_progress: Receives the progress of a download in words; without it, a terminal shows a bar.
+
+    Raises:
+        UsageError: The name means nothing.
+        ModelError: The model's files are missing or cannot be downloaded.
     """
     model = known(name)
     if model is not None and model.repository is None:
-        folder = Path(__file__).parent.parent / "demo" / "shapes"
+        folder = built_in_folder(model)
         if not (folder / "config.json").is_file():
-            raise ModelError(f"The built-in model {SHAPES} is missing from {folder}: install clipseg-live again.")
-        return check_folder(folder, model.name)
+            raise ModelError(f"The built-in model {model.name} is missing from {folder}: {remedy(model)}.")
+        return check_folder(folder, model.name, remedy(model))
     if model is not None and model.repository is not None:
-        return check_folder(_fetch(model.repository, download, on_progress), model.name)
+        return _find_on_hub(model, model.repository, download, on_progress)
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -142,25 +129,23 @@ def find(name: str, *, download: bool = True, on_progress: Callable[[str], None]
     raise UsageError(f"There is no model named {name!r}: use {names}, or the path of a model's folder.")
 
 
-def check_folder(folder: Path, name: str) -> ModelFiles:
-    """See that a folder holds a whole CLIPSeg model. Raises ModelError naming what is missing."""
-    with suppress(OSError):  # a folder that cannot be listed is reported below
-        for entry in folder.iterdir():
-            check_input(entry, ModelError)
-    for needed in _NEEDED:
-        if not (folder / needed).is_file():
-            raise ModelError(f"The model folder {folder} has no {needed}: fetch the whole model again.")
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        logger.warning("config.json cannot be read", exc_info=True)
-        raise ModelError(f"The config.json in {folder} is damaged: fetch the model again.") from error
-    if kind != "clipseg":
-        raise ModelError(f"The model in {folder} is not a CLIPSeg model: its config.json says {kind!r}.")
-    for weights in _WEIGHTS:
-        if (folder / weights).is_file():
-            return ModelFiles(name, folder, folder / weights)
-    raise ModelError(f"The model folder {folder} has no weights: {' or '.join(_WEIGHTS)} is needed.")
+def _find_on_hub(
+    model: KnownModel, repository: str, download: bool, on_progress: Callable[[str], None] | None
+) -> ModelFiles:
+    cached = hub.cached_folder(repository)
+    if cached is not None:
+        try:
+            return check_folder(cached, model.name, remedy(model))
+        except ModelError:
+            if not download:
+                raise
+            logger.info("%s is not complete in the hub's cache", repository, exc_info=True)
+    if not download:
+        raise ModelError(
+            f"The model {model.name} is not on this machine: fetch it with clipseg-live models fetch "
+            f"{model.short_name}."
+        )
+    return check_folder(hub.fetch(repository, on_progress), model.name, remedy(model))
 
 
 def load(files: ModelFiles) -> LoadedModel:
@@ -170,7 +155,7 @@ def load(files: ModelFiles) -> LoadedModel:
     logger.debug("Reading the model %s", files.folder)
     try:
         config = CLIPSegConfig.from_pretrained(files.folder, local_files_only=True)
-        network = _build(config, _read_weights(files.weights), files.weights)
+        network = _build(config, read_weights(files), files)
     except ModelError:
         raise
     except Exception as error:  # a damaged configuration fails anywhere in transformers and torch
@@ -184,7 +169,8 @@ def load(files: ModelFiles) -> LoadedModel:
     except Exception as error:  # the tokenizers' parser raises bare exceptions
         logger.warning("The model's tokenizer cannot be read", exc_info=True)
         raise ModelError(
-            f"The tokenizer in {files.folder} (vocab.json, merges.txt) is damaged: fetch the model again."
+            f"The tokenizer in {files.folder} (tokenizer.json, or vocab.json and merges.txt) is damaged: "
+            f"{files.remedy}."
         ) from error
     largest, known_ids = max(tokenizer.get_vocab().values(), default=0), config.text_config.vocab_size
     if largest >= known_ids:
@@ -195,8 +181,8 @@ def load(files: ModelFiles) -> LoadedModel:
     return LoadedModel(files, network, tokenizer)
 
 
-def _build(config: Any, state: "dict[str, Tensor]", path: Path) -> "CLIPSegForImageSegmentation":
-    """The network around the given weights, without first filling it with random ones. path: their file."""
+def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPSegForImageSegmentation":
+    """Build the network around the given weights, without filling it with random ones first."""
     import torch
     from transformers import CLIPSegForImageSegmentation
 
@@ -217,7 +203,7 @@ def _build(config: Any, state: "dict[str, Tensor]", path: Path) -> "CLIPSegForIm
     for name in unexpected:
         del state[name]
     state = {name: values.to(torch.float32) for name, values in state.items()}
-    _require_finite(state, path)
+    _require_finite(state, files)
     network.load_state_dict(state, strict=True, assign=True)
     for embeddings in (network.clip.text_model.embeddings, network.clip.vision_model.embeddings):
         count = embeddings.position_embedding.weight.shape[0]
@@ -226,7 +212,7 @@ def _build(config: Any, state: "dict[str, Tensor]", path: Path) -> "CLIPSegForIm
     return network
 
 
-def _require_finite(state: "dict[str, Tensor]", path: Path) -> None:
+def _require_finite(state: "dict[str, Tensor]", files: ModelFiles) -> None:
     """Raise ModelError if a float32 weight is NaN or infinite.
 
     A sum is the cheapest check: it is not finite if one of its terms is not. Only then are all values looked at,
@@ -238,101 +224,9 @@ def _require_finite(state: "dict[str, Tensor]", path: Path) -> None:
             total = values.numpy().sum()
         if not np.isfinite(total) and not np.isfinite(values.numpy()).all():
             raise ModelError(
-                f"The weights {path} hold NaN or infinite values (in {name}), so the model cannot predict anything: "
-                "fetch the model again."
+                f"The weights {files.weights} hold NaN or infinite values (in {name}), so the model cannot predict "
+                f"anything: {files.remedy}."
             )
-
-
-def _read_weights(path: Path) -> "dict[str, Tensor]":
-    import torch
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        if not all(isinstance(values, torch.Tensor) for values in state.values()):
-            raise TypeError(path.name)
-        return state
-    except Exception as error:  # damaged files fail anywhere in the readers of safetensors, zipfile and pickle
-        logger.warning("The weights cannot be read", exc_info=True)
-        raise ModelError(f"The weights {path} are damaged or cut short: fetch the model again.") from error
-
-
-def _fetch(repository: str, download: bool, on_progress: Callable[[str], None] | None = None) -> Path:
-    """The folder of a hub model: from the cache where it is whole, else from the network."""
-    from huggingface_hub import errors, snapshot_download
-
-    # LocalEntryNotFoundError is an OSError, HFValidationError a ValueError. Versions before 2 lack some of the others.
-    names = ("EntryNotFoundError", "RevisionResolutionError", "CachedRepoTreeNotFoundError", "CorruptedCacheException")
-    not_cached = (OSError, ValueError, *(getattr(errors, name) for name in names if hasattr(errors, name)))
-    for weights in _WEIGHTS:
-        try:
-            folder = Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], local_files_only=True))
-        except not_cached:
-            logger.debug("%s with %s is not in the hub's cache", repository, weights, exc_info=True)
-            continue
-        whole = all((folder / name).is_file() for name in (*_NEEDED, weights))
-        if whole or not download:  # whoever wants no download is told what is missing
-            return folder
-    if not download:
-        raise ModelError(f"The model {repository} is not on this machine.")
-    try:
-        weights = _published_weights(repository)
-        bar = _progress_bar(on_progress)
-        return Path(snapshot_download(repository, allow_patterns=[*_FETCHED, weights], tqdm_class=bar))
-    except ModelError:
-        raise
-    except Exception as error:  # the hub's client raises its transport's own errors
-        logger.warning("The model cannot be downloaded", exc_info=True)
-        if getattr(getattr(error, "response", None), "status_code", None) in (401, 403, 404):
-            raise ModelError(
-                f"The model hub gives {repository} to nobody, or not to you: if it needs an account, log in with "
-                "hf auth login; --model shapes needs no download."
-            ) from error
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise ModelError(f"The disk is full: the model {repository} could not be saved.") from error
-        raise _unreachable(repository) from error
-
-
-def _published_weights(repository: str) -> str:
-    from huggingface_hub import HfApi
-
-    files = {file.rfilename for file in HfApi().model_info(repository, timeout=10).siblings or ()}
-    for weights in _WEIGHTS:
-        if weights in files:
-            return weights
-    raise ModelError(f"{repository} publishes no weights that can be read safely ({' or '.join(_WEIGHTS)}).")
-
-
-def _progress_bar(on_progress: Callable[[str], None] | None) -> type:
-    """The hub's bar: silent where nobody watches, and in words where somebody listens."""
-    from huggingface_hub.utils import tqdm
-
-    class Bar(tqdm):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            if on_progress is not None or not sys.stderr.isatty():
-                options["disable"] = True
-            super().__init__(*arguments, **options)
-            self._done, self._all, self._in_bytes = 0.0, options.get("total") or 0.0, options.get("unit") == "B"
-
-        def update(self, n: float | None = 1) -> bool | None:
-            self._done += n or 0
-            if on_progress is not None and self._in_bytes:
-                whole = max(self._all, getattr(self, "total", None) or 0)
-                of = f" of {whole / 1e6:.0f}" if whole else ""
-                on_progress(f"{self._done / 1e6:.0f}{of} MB")
-            shown: bool | None = super().update(n)
-            return shown
-
-    return Bar
-
-
-def _unreachable(repository: str) -> ModelError:
-    return ModelError(
-        f"The model {repository} is not on this machine and could not be downloaded: "
-        f"check the network, or use the built-in small model with --model {SHAPES}."
-    )
 
 
 def _first_line(error: BaseException) -> str:

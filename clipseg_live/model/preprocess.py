@@ -1,9 +1,11 @@
 """From a frame to what the vision encoder reads, and from an image prompt to its prepared picture."""
 
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import ImagePrompt
 from clipseg_live.core.settings import FITS, Fit
+
+logger = logging.getLogger(__name__)
 
 _RESAMPLING = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 """Pillow's numbers, which checkpoints use, as torch's names."""
@@ -42,13 +46,21 @@ class Preprocessing:
 
     @staticmethod
     def read(path: Path) -> "Preprocessing":
-        """From a ``preprocessor_config.json``, today's or a legacy one (``"size": 352``). Raises ModelError."""
+        """Read a file with the constants of an image processor.
+
+        ``preprocessor_config.json`` of transformers 4 holds them itself, also in its older form (``"size": 352``);
+        ``processor_config.json`` of transformers 5 holds them under ``image_processor``.
+
+        Raises:
+            ModelError: The file is damaged, or asks for something that is not known here.
+        """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
+            values = values.get("image_processor", values)
             size = values["size"]
             if isinstance(size, dict):
                 size = size.get("height") or size.get("shortest_edge")
-            mean, deviation = (tuple(float(v) for v in values[name]) for name in ("image_mean", "image_std"))
+            mean, deviation = _normalisation(values)
             is_finite = all(map(math.isfinite, (*mean, *deviation)))
             if len(mean) != 3 or len(deviation) != 3 or not is_finite or min(deviation) <= 0 or int(size) < 1:
                 raise ValueError(path.name)
@@ -59,9 +71,11 @@ class Preprocessing:
                     f"here: 0 (nearest), 2 (bilinear) and 3 (bicubic) are."
                 )
             resampling = _RESAMPLING[number]
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            logger.warning("%s cannot be used", path.name, exc_info=True)
             raise ModelError(
-                f"The model's {path.name} in {path.parent} is damaged or not an image model's: fetch the model again."
+                f"The model's {path.name} in {path.parent} is damaged or not an image model's: get the whole model "
+                "again."
             ) from error
         return Preprocessing(int(size), mean, deviation, resampling)
 
@@ -73,6 +87,17 @@ class Preprocessing:
             [-m / d for m, d in zip(self.mean, self.deviation, strict=True)], dtype=torch.float32
         ).view(shape)
         return torch.addcmul(shift, picture.to(torch.float32), scale).to(dtype)
+
+
+def _normalisation(values: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation for values in 0..1, with the processor's own scale and switches taken into account."""
+    mean, deviation = (tuple(float(v) for v in values[name]) for name in ("image_mean", "image_std"))
+    if not values.get("do_normalize", True):
+        mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    scale = 255 * float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 255.0
+    if abs(scale - 1) < 1e-6:  # the usual 1/255, as exactly as before
+        return mean, deviation
+    return tuple(each / scale for each in mean), tuple(each / scale for each in deviation)
 
 
 @dataclass(frozen=True, slots=True)

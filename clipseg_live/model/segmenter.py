@@ -54,10 +54,10 @@ class Segmenter:
         self.tokenizer = model.tokenizer
         self.fit: Fit = fit
         self.detail: Detail = "off"
-        self.preprocessing = Preprocessing.read(model.files.folder / "preprocessor_config.json")
+        self.preprocessing = Preprocessing.read(model.files.processor)
         self.network = ClipSeg(model.network.to(place_on))
         self.size = self._check_size(size)
-        self._prompts = PromptEncoder(self.network, model.tokenizer, self.preprocessing, _identity(model.files))
+        self._prompts = PromptEncoder(self.network, model.tokenizer, self.preprocessing, model.files.identity())
         self._upload = devices.Upload(place_on)
         self._seen: dict[int, tuple[Tensor, Features]] = {}
         self._chunk: int | None = None
@@ -106,7 +106,7 @@ class Segmenter:
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(
                     f"The model in {files.folder} cannot be run, its files are damaged or of different models "
-                    f"({type(error).__name__}: {reason}): fetch the model again."
+                    f"({type(error).__name__}: {reason}): {files.remedy}."
                 ) from error
         return segmenter
 
@@ -331,11 +331,6 @@ def _check_choices(fit: str, detail: str) -> None:
         raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
     if detail not in DETAILS:
         raise UsageError(f"{detail!r} is not a way to see detail: use one of {', '.join(DETAILS)}.")
-
-
-def _identity(files: loading.ModelFiles) -> str:
-    status = files.weights.stat()
-    return f"{files.weights.resolve()}:{status.st_size}:{status.st_mtime_ns}"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from clipseg_live.cli import doctor as command
 from clipseg_live.cli.main import app
-from clipseg_live.model import catalogue
+from clipseg_live.model import catalogue, hub
 from clipseg_live.model import probe as model_probe
 from clipseg_live.video import probe as video_probe
 
@@ -84,7 +84,7 @@ def test_json_has_every_section() -> None:
         (model_probe, "advice", "faster"),
         (video_probe, "probe_encoder", "codecs"),
         (video_probe, "cameras", "cameras"),
-        (catalogue, "folder_bytes", "caches"),
+        (hub, "folder_bytes", "caches"),
         (command, "_versions", "versions"),
     ],
 )

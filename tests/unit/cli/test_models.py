@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from clipseg_live.cli.main import app
 from clipseg_live.core.settings import DEFAULT_MODEL
-from clipseg_live.model import catalogue, loading
+from clipseg_live.model import hub, loading
 from clipseg_live.model.random_weights import write_random_model
 
 RUNNER = CliRunner()
@@ -129,4 +129,4 @@ def test_links_are_counted_once(tmp_path: Path) -> None:
         link.symlink_to(tmp_path / "blob")
     except OSError:
         pytest.skip("this system makes no links for this user")
-    assert 100_000 <= catalogue.folder_bytes(tmp_path) < 101_000
+    assert 100_000 <= hub.folder_bytes(tmp_path) < 101_000
