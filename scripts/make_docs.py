@@ -52,7 +52,9 @@ def page() -> str:
     listed = [f"| [`{name}`](#{name}) | {_cell(_first_sentence(_told(each)))} |" for name, each in commands.items()]
     summary = _one_line(command_line.app.info.help or "")
     parts = [HEAD.format(summary=summary, commands="\n".join(listed))]
-    parts += [section(name, each) for name, each in commands.items()]
+    for name, each in commands.items():
+        parts.append(section(name, each))
+        parts += [section(f"{name} {part}", command) for part, command in getattr(each, "commands", {}).items()]
     return "\n".join(parts)
 
 

@@ -14,7 +14,7 @@ from clipseg_live.cli.camera import camera
 from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export import export
 from clipseg_live.cli.live import live
-from clipseg_live.cli.models import models
+from clipseg_live.cli.models import group as models_group
 from clipseg_live.cli.options import GroupedCommand, LogLevel, MaskingGroup, takes_log_level
 from clipseg_live.cli.record import record
 from clipseg_live.cli.watch import watch
@@ -55,10 +55,11 @@ def _common(
         live()
 
 
-_FUNCTIONS = (live, watch, camera, record, export, bench, doctor, models)
-COMMANDS = tuple(each.__name__ for each in _FUNCTIONS)
+_FUNCTIONS = (live, watch, camera, record, export, bench, doctor)
+COMMANDS = (*(each.__name__ for each in _FUNCTIONS), "models")
 for each in _FUNCTIONS:
     app.command(cls=GroupedCommand)(takes_log_level(each))
+app.add_typer(models_group(), name="models")
 
 
 def run(arguments: Sequence[str]) -> int:

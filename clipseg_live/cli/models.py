@@ -1,19 +1,26 @@
-"""``clipseg-live models``: the models that have a name, and what of them is on this machine."""
+"""``clipseg-live models``: list the named models, download one, or remove it from this machine."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from clipseg_live.cli.options import GroupedCommand, takes_log_level
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from clipseg_live.model.catalogue import CatalogueEntry
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name or short name (see: clipseg-live models).")]
+
 
 def models(
+    context: typer.Context,
     json_output: Annotated[bool, typer.Option("--json", help="Print a list of models as JSON.")] = False,
 ) -> None:
     """List the known models and what of them is on this machine (the network is not asked)."""
+    if context.invoked_subcommand is not None:
+        return
     import json
     import sys
     from dataclasses import asdict
@@ -31,6 +38,56 @@ def models(
     for entry in entries:
         _print_entry(console, entry)
     console.print("--model takes a name, a short name, or any folder in the same format.", style="dim")
+
+
+def fetch(
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Download all files again, also those that are here.")] = False,
+) -> None:
+    """Download a model, or what is missing of it, and verify every file.
+
+    Damaged files are downloaded again. After an interruption, complete files are kept.
+    """
+    from rich.filesize import decimal
+
+    from clipseg_live.model import loading
+
+    fetched = loading.fetch(name, force=force)
+    for damaged in fetched.repaired:
+        typer.echo(f"{damaged} was damaged and has been downloaded again.", err=True)
+    typer.echo(f"{fetched.files.name} is complete: {decimal(fetched.bytes)} in {fetched.files.folder}")
+
+
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Delete a downloaded model from this machine. Its next use downloads it again."""
+    import sys
+
+    from rich.filesize import decimal
+
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.model import loading
+
+    found = loading.find_removable(name)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"Nobody can be asked here: repeat the command with --yes to delete {found.folder}.")
+        if not typer.confirm(f"Delete {found.model.name} ({decimal(found.bytes)}) from {found.folder}?"):
+            typer.echo("Nothing was deleted.")
+            return
+    loading.remove(found)
+    typer.echo(f"{found.model.name} was removed, {decimal(found.bytes)} are free again.")
+
+
+def group() -> typer.Typer:
+    """Return the group with its commands."""
+    commands = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+    commands.callback()(takes_log_level(models))
+    for command in (fetch, remove):
+        commands.command(cls=GroupedCommand)(takes_log_level(command))
+    return commands
 
 
 def _print_entry(console: "Console", entry: "CatalogueEntry") -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -102,11 +103,8 @@ def repair(repository: str, folder: Path, on_progress: Callable[[str], None] | N
     return damaged
 
 
-def remove(repository: str) -> int:
+def remove(repository: str) -> None:
     """Delete a repository from the hub's cache, with all its revisions.
-
-    Returns:
-        The freed bytes.
 
     Raises:
         ModelError: The files cannot be deleted.
@@ -115,7 +113,6 @@ def remove(repository: str) -> int:
     from huggingface_hub.errors import CacheNotFound
 
     home = repository_folder(repository)
-    size = folder_bytes(home)
     try:
         cache = scan_cache_dir(cache_folder())
         for cached in cache.repos:
@@ -133,13 +130,10 @@ def remove(repository: str) -> int:
         ) from error
     if home.exists():
         raise ModelError(f"The model in {home} cannot be deleted: check the permissions of the folder.")
-    return size
 
 
 def folder_bytes(folder: Path) -> int:
     """Add up the sizes of all files below a folder. Links are not followed: the cache counts each file once."""
-    import os
-
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -249,9 +243,3 @@ def _progress_bar(on_progress: Callable[[str], None] | None) -> type:
             return shown
 
     return Bar
-
-
-def describe_repair(names: Sequence[str]) -> str:
-    """Say which damaged files were downloaded again."""
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more} was damaged and has been downloaded again."

@@ -6,6 +6,8 @@ import os
 import ssl
 from collections.abc import Iterator
 from types import ModuleType
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from clipseg_live.core.errors import ModelError
 
@@ -132,6 +134,8 @@ def _of_transport(error: BaseException, repository: str) -> ModelError | None:
             f"the hub at {_endpoint()} did not answer in time: check the network and try again (the seconds are "
             f"set by HF_HUB_DOWNLOAD_TIMEOUT), {_OTHERWISE}",
         )
+    if isinstance(error, http.ConnectError) and _uses_proxy():
+        return _proxy(repository)
     if isinstance(error, http.ConnectError):
         return _failed(
             repository, f"the hub at {_endpoint()} cannot be reached: check the network and HF_ENDPOINT, {_OTHERWISE}"
@@ -170,6 +174,14 @@ def _proxy(repository: str) -> ModelError:
     return _failed(
         repository, f"the proxy refuses or cannot be reached: check {variables} (address, user and password)"
     )
+
+
+def _uses_proxy() -> bool:
+    """Tell whether requests to the hub go through a proxy."""
+    address = urlsplit(_endpoint())
+    proxies = getproxies()
+    has_proxy = address.scheme in proxies or "all" in proxies
+    return has_proxy and not proxy_bypass(address.hostname or "")
 
 
 def _transport() -> ModuleType:

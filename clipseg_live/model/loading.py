@@ -1,6 +1,7 @@
 """Find a model by name and load it. Code that comes with a model is never run."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.quoting import shorten
 from clipseg_live.core.settings import DEFAULT_MODEL
 from clipseg_live.model import hub
 from clipseg_live.model.layout import ModelFiles, check_folder, read_weights
@@ -122,11 +124,10 @@ def find(name: str, *, download: bool = True, on_progress: Callable[[str], None]
         is_file = folder.exists()
     except (OSError, RuntimeError, ValueError) as error:  # no permission, too long, an unknown user's home
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"The model folder {name[:200]!r} cannot be read: {reason.rstrip('.')}.") from error
+        raise UsageError(f"The model folder {shorten(name, 200)} cannot be read: {reason.rstrip('.')}.") from error
     if is_file:
         raise UsageError(f"{name} is a file; a model is a folder with config.json and its weights.")
-    names = ", ".join(alias for one in KNOWN_MODELS.values() for alias in (one.aliases or (one.name,)))
-    raise UsageError(f"There is no model named {name!r}: use {names}, or the path of a model's folder.")
+    raise UsageError(f"There is no model named {shorten(name)}: use {_short_names()}, or the path of a model's folder.")
 
 
 def _find_on_hub(
@@ -146,6 +147,83 @@ def _find_on_hub(
             f"{model.short_name}."
         )
     return check_folder(hub.fetch(repository, on_progress), model.name, remedy(model))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A model that has just been downloaded and verified.
+
+    Attributes:
+        files: The complete model.
+        bytes: Size on disk.
+        repaired: Names of damaged files that were downloaded again.
+    """
+
+    files: ModelFiles
+    bytes: int
+    repaired: tuple[str, ...]
+
+
+def fetch(name: str, *, force: bool = False) -> Fetched:
+    """Download what is missing of a named model, and verify every file against the hub's checksums.
+
+    Raises:
+        UsageError: The name is a folder, or not the name of a model.
+        ModelError: The model cannot be downloaded.
+    """
+    model = _named(name, "fetched")
+    if model.repository is None:
+        files = find(model.name)
+        return Fetched(files, hub.folder_bytes(files.folder), ())
+    folder = hub.fetch(model.repository, force=force)
+    repaired = hub.repair(model.repository, folder)
+    files = check_folder(folder, model.name, remedy(model))
+    return Fetched(files, hub.folder_bytes(hub.repository_folder(model.repository)), repaired)
+
+
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """A downloaded model that can be deleted: its folder in the hub's cache, and its size on disk."""
+
+    model: KnownModel
+    folder: Path
+    bytes: int
+
+
+def find_removable(name: str) -> Removable:
+    """Find what ``remove`` would delete.
+
+    Raises:
+        UsageError: The name is a folder, the built-in model, or not the name of a model.
+        ModelError: The model is not on this machine.
+    """
+    model = _named(name, "removed")
+    if model.repository is None:
+        raise UsageError(f"The model {model.name} is a part of clipseg-live and cannot be removed.")
+    folder = hub.repository_folder(model.repository)
+    if not folder.exists():
+        raise ModelError(f"The model {model.name} is not on this machine, so there is nothing to remove.")
+    return Removable(model, folder, hub.folder_bytes(folder))
+
+
+def remove(found: Removable) -> None:
+    """Delete a downloaded model. Raises ModelError if its files cannot be deleted."""
+    if found.model.repository is not None:
+        hub.remove(found.model.repository)
+
+
+def _named(name: str, done: str) -> KnownModel:
+    """Return the known model of this name; ``done`` says what happens to it."""
+    model = known(name)
+    if model is None:
+        if os.path.exists(os.path.expanduser(name[:4096])):
+            raise UsageError(f"{name} is a file or folder of yours: only models with a name are {done} here.")
+        raise UsageError(f"There is no model named {shorten(name)}: use {_short_names()}.")
+    return model
+
+
+def _short_names() -> str:
+    return ", ".join(model.short_name for model in KNOWN_MODELS.values())
 
 
 def load(files: ModelFiles) -> LoadedModel:

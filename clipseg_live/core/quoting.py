@@ -1,0 +1,39 @@
+"""Quote what users typed in messages: on one line, and not longer than a line."""
+
+import unicodedata
+
+LINE = 60
+"""Characters of a quotation in a message, at most."""
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_KEPT = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
+"""Parts of emoji."""
+
+
+def shorten(text: str, width: int = LINE) -> str:
+    """Quote a text in double quotes on one line.
+
+    White space becomes single spaces, control characters and those without a shape are replaced, and what is longer than
+    ``width`` columns ends in an ellipsis. Characters of East Asian scripts and emoji take two columns.
+    """
+    plain = " ".join(text[: 20 * width].split())
+    shown, columns, whole = "", 0, len(text) <= 20 * width
+    for letter in plain:
+        columns += _columns(letter)
+        if columns > width:
+            whole = False
+            break
+        shown += (
+            letter if letter in _KEPT or unicodedata.category(letter) not in _INVISIBLE else "\N{REPLACEMENT CHARACTER}"
+        )
+    if not whole:
+        while shown and (unicodedata.combining(shown[-1]) or shown[-1] in _KEPT or shown[-1] == " "):
+            shown = shown[:-1]
+        shown += "…"
+    return f'"{shown}"'
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.combining(letter) or letter in _KEPT:
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
