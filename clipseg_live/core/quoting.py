@@ -13,8 +13,8 @@ _KEPT = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
 def shorten(text: str, width: int = LINE) -> str:
     """Quote a text in double quotes on one line.
 
-    White space becomes single spaces, control characters and those without a shape are replaced, and what is longer than
-    ``width`` columns ends in an ellipsis. Characters of East Asian scripts and emoji take two columns.
+    White space becomes single spaces, control characters and those without a shape are replaced, and what is longer
+    than ``width`` columns ends in an ellipsis. Characters of East Asian scripts and emoji take two columns.
     """
     plain = " ".join(text[: 20 * width].split())
     shown, columns, whole = "", 0, len(text) <= 20 * width

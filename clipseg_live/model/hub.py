@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,8 @@ def remove(repository: str) -> None:
         cache = scan_cache_dir(cache_folder())
         for cached in cache.repos:
             if cached.repo_id == repository and cached.repo_type == "model":
-                cache.delete_revisions(*(revision.commit_hash for revision in cached.revisions)).execute()
+                alone = replace(cache, repos=frozenset({cached}))  # copies of a repository have the same revisions
+                alone.delete_revisions(*(revision.commit_hash for revision in cached.revisions)).execute()
         if home.exists():  # an interrupted first download, or a damaged folder, which the scan leaves out
             shutil.rmtree(home)
     except CacheNotFound:

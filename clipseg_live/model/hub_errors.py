@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -46,6 +47,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
+        yield from (each for each in link.args if isinstance(each, BaseException))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
@@ -72,11 +74,7 @@ def _of_hub(error: BaseException, repository: str) -> ModelError | None:
     if isinstance(error, errors.RevisionNotFoundError):
         return _failed(repository, "its repository has no such revision: update clipseg-live, or try again later")
     if isinstance(error, errors.RepositoryNotFoundError):
-        return _failed(
-            repository,
-            f"the hub at {_endpoint()} has no such repository, or a private one: check HF_ENDPOINT, log in with hf "
-            f"auth login if it needs an account, {_OTHERWISE}",
-        )
+        return _unknown(repository)
     if isinstance(error, errors.HfHubHTTPError):
         return _of_status(error, repository)
     if isinstance(error, errors.HFValidationError):
@@ -84,16 +82,26 @@ def _of_hub(error: BaseException, repository: str) -> ModelError | None:
     return None
 
 
-def _of_status(error: BaseException, repository: str) -> ModelError:
+def _unknown(repository: str) -> ModelError:
+    return _failed(
+        repository,
+        f"the hub at {_endpoint()} has no such repository, or a private one: check HF_ENDPOINT, log in with hf auth login "
+        f"if it needs an account, {_OTHERWISE}",
+    )
+
+
+def _of_status(error: Any, repository: str) -> ModelError:
     from huggingface_hub import errors
 
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", 0)
+    response = error.response
+    status = response.status_code
     if isinstance(error, errors.EntryNotFoundError):
-        path = response.url.path.rpartition("/")[2] if response is not None else "a file"
+        path = response.url.path.rpartition("/")[2]
         return _failed(
             repository, f"its repository has no file {path}: fetch the model again later, or choose another one"
         )
+    if status == 401 and "invalid credentials" not in response.headers.get("X-Error-Message", "").lower():
+        return _unknown(repository)
     if status == 401:
         return _failed(
             repository,
@@ -178,7 +186,10 @@ def _proxy(repository: str) -> ModelError:
 
 def _uses_proxy() -> bool:
     """Tell whether requests to the hub go through a proxy."""
-    address = urlsplit(_endpoint())
+    try:
+        address = urlsplit(_endpoint())
+    except ValueError:
+        return False
     proxies = getproxies()
     has_proxy = address.scheme in proxies or "all" in proxies
     return has_proxy and not proxy_bypass(address.hostname or "")
