@@ -12,24 +12,18 @@ import av
 from av.stream import Discard
 
 from clipseg_live.core.errors import SourceError
-from clipseg_live.video.container import clock_zero, has_running_clock, open_input
-from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, sound_layout
+from clipseg_live.video.container import clock_zero, open_input
+from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, samples_of, sound_layout
+from clipseg_live.video.pcm_track import PcmTrack, Samples
+from clipseg_live.video.sound_codecs import can_copy, coding_of, converted_layout
+from clipseg_live.video.time_index import TimeIndex, clock_of_file, seek_to
+from clipseg_live.video.timeline import TimeMap, timed_packets, timed_streams
 
 logger = logging.getLogger(__name__)
 
-_MP4 = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac"})
-_MOV = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac"})
-_COPIED = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MOV, ".webm": frozenset({"opus", "vorbis"})}
-AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_ROUNDING = Fraction(3, 1000)
+"""Seconds by which times of packets may be off, for the clock of a container is coarse."""
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
-
-
-def can_copy(codec: str, suffix: str) -> bool:
-    """Whether a container (by its suffix) holds sound coded like that, in a way that players know."""
-    if suffix == ".mkv":
-        return True
-    return codec in _COPIED[suffix] or (suffix == ".mov" and codec.startswith("pcm_"))
 
 
 class Sound:
@@ -46,12 +40,15 @@ class Sound:
         self._input: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._ahead: av.Packet | None = None
+        self._times: TimeMap | None = None
+        self._index: TimeIndex | None = None
         try:
             self._input = open_input(path)
         except SourceError as error:
             notices.append(f"The sound was left out: {error}")
             return
         self._zero = clock_zero(self._input)
+        self._times, self._index = clock_of_file(path, self._input, indexed=True)
         for number, stream in enumerate(self._input.streams.audio, start=1):
             try:
                 track = self._track(stream, output, suffix)
@@ -60,37 +57,57 @@ class Sound:
                 notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
                 continue
             if track.target:
-                notices.append(
-                    f"Sound track {number} ({track.codec}) cannot be kept as it is in {suffix}: "
-                    f"it is converted to {track.target}."
-                )
+                why = f"cannot be kept as it is in {suffix}"
+                if self._is_mixed(stream):
+                    why = "changes its sample rate or channels"
+                notices.append(f"Sound track {number} ({track.codec}) {why}: it is converted to {track.target}.")
             if "language" in stream.metadata:
                 track.stream.metadata["language"] = stream.metadata["language"]
             self._tracks[stream.index] = track
+        kept = [] if self._times is None else timed_streams(self._input)
         for other in self._input.streams:
-            if other.index not in self._tracks:
+            if other.index not in self._tracks and other not in kept:
                 other.discard = Discard.all
+
+    def _is_mixed(self, stream: av.AudioStream) -> bool:
+        """Return True if a stream changes its parameters, so that one header cannot describe all its packets."""
+        return self._index is not None and stream.index in self._index.mixed_sound
 
     def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "Track":
         """One track for a stream. Raises ValueError and av.FFmpegError for a stream that cannot be kept."""
         codec = coding_of(stream)
         layout = sound_layout(stream, self._path)
-        if can_copy(codec, suffix):
-            return _Copied(stream, output)
-        return _Encoded(stream, output, codec, target_of(suffix), layout)
+        if can_copy(codec, suffix) and not self._is_mixed(stream):
+            return _Copied(stream, output, suffix)
+        return _Encoded(stream, output, codec, suffix, layout)
 
     def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
         """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
         if self._input is None or not self._tracks:
             return
         self._end = end
-        if start is not None and start > 1 and not has_running_clock(self._input):
-            # Without a usable index, what comes before is read and left out.
-            with contextlib.suppress(*READ_ERRORS):
-                self._input.seek(int((start - 1) * av.time_base))
         for track in self._tracks.values():
             track.begin(self._zero, offset, start, end)
-        self._packets = self._input.demux([self._input.streams[index] for index in self._tracks])
+        if start is not None and start > 1:
+            self._go_to(start - 1)
+        else:
+            self._packets = timed_packets(self._input, self._wanted_streams(), self._times)
+
+    def _go_to(self, start: Fraction) -> None:
+        """Read on from a time of the source, or (without a usable index) from an earlier one."""
+        assert self._input is not None
+        if self._times is None:
+            with contextlib.suppress(*READ_ERRORS):
+                self._input.seek(int((start + self._zero) * av.time_base))
+        else:
+            self._times, self._index = clock_of_file(self._path, self._input, indexed=True)
+            if self._index is not None:
+                seek_to(self._input, self._index, start + self._zero)
+        self._packets = timed_packets(self._input, self._wanted_streams(), self._times)
+
+    def _wanted_streams(self) -> list[av.stream.Stream]:
+        assert self._input is not None
+        return [self._input.streams[index] for index in self._tracks]
 
     def advance(self, until: Fraction | None) -> None:
         """Write the sound up to a time of the source, or (None) all that is left."""
@@ -154,33 +171,6 @@ class Sound:
             self._notices.append(f"A sound track of {self._name} is damaged: the rest of it was left out.")
 
 
-def coding_of(stream: av.AudioStream) -> str:
-    """By which codec a stream is coded. Raises ValueError for one that nothing can be made of."""
-    if stream.codec_context is None:
-        raise ValueError("it is coded in a way that is not known here")
-    if not stream.codec_context.sample_rate:
-        raise ValueError("it is damaged")
-    return stream.codec_context.codec.canonical_name
-
-
-def target_of(suffix: str) -> str:
-    """What sound is converted to where it cannot be kept."""
-    return "Opus" if suffix in (".webm", ".mkv") else "AAC"
-
-
-def converted_layout(layout: SoundLayout) -> str:
-    """Return the layout that sound is converted to. Raises ValueError if these channels cannot be mixed down to it."""
-    if layout.channels in LAYOUTS:
-        return LAYOUTS[layout.channels]
-    frame = av.AudioFrame("flt", layout.name, samples=1024)
-    frame.sample_rate = 48000
-    try:
-        av.AudioResampler("flt", "stereo", 48000).resample(frame)
-    except (av.FFmpegError, ValueError) as error:
-        raise ValueError(f"its {layout.channels} channels cannot be converted to stereo") from error
-    return LAYOUTS[2]
-
-
 def _reason(error: Exception) -> str:
     plain = isinstance(error, ValueError) and not isinstance(error, av.FFmpegError | UnicodeError)
     return str(error).rstrip(".") if plain else "it is damaged or of a kind that cannot be kept"
@@ -218,64 +208,109 @@ class Track(ABC):
 
 
 class _Copied(Track):
-    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer) -> None:
+    """Packets as they are. Their times are those of the source: equal ones (TrueHD in milliseconds) stay equal."""
+
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> None:
         self.stream: av.AudioStream = output.add_stream_from_template(source)
         self._source, self._output = source, output
+        # MP4 and MOV take only times that grow; they count audio in samples.
+        self._clock = None if suffix in (".mkv", ".webm") else Fraction(1, source.codec_context.sample_rate)
         self._last: int | None = None
-        self._next = 0
+        self._next = Fraction(0)
 
     def take(self, packet: av.Packet | None) -> None:
-        if packet is None or self._decoded(self._source, packet) is None:
+        if packet is None:
             return
         base = packet.time_base
-        shift = round((self._zero + self._offset) / base)
-        decode = packet.dts if packet.dts is not None else packet.pts
+        length = (packet.duration or 0) * base
         stamp = packet.pts if packet.pts is not None else packet.dts
-        if decode is None or stamp is None:
-            decode = stamp = self._next + shift
-        if not self._wanted(stamp * base - self._zero):
+        time = self._next if stamp is None else stamp * base - self._zero
+        lost = self.lost
+        decoded = self._decoded(self._source, packet)
+        if not self._wanted(time):
+            self.lost = lost  # after a seek, a decoder may need some packets to begin
             return
-        decode, stamp = decode - shift, stamp - shift
-        if self._last is not None and decode <= self._last:  # a muxer takes only times that grow
-            decode = self._last + 1
-        packet.dts, packet.pts = decode, max(stamp, decode)
-        self._last = decode
-        self._next = packet.pts + (packet.duration or 0)
+        if decoded is None:
+            return
+        self._next = time + length
+        clock = self._clock or base
+        tick = round((time - self._offset) / clock)
+        if self._last is not None:
+            tick = max(tick, self._last + (0 if self._clock is None else 1))
+        self._last = tick
+        packet.time_base = clock
+        packet.pts = packet.dts = tick
+        packet.duration = round(length / clock)
         packet.stream = self.stream
         self._output.mux(packet)
 
 
-class _Encoded(Track):
+class ConvertedTrack(Track):
+    """Decoded, and encoded as ``PcmTrack``; the source may change its sample rate and channels."""
+
     def __init__(
         self,
         source: av.AudioStream,
         output: av.container.OutputContainer,
         codec: str,
-        target: str,
+        suffix: str,
         layout: SoundLayout,
+        *,
+        fragmented: bool,
     ) -> None:
-        self.codec, self.target, self._layout = codec, target, layout
-        context = source.codec_context
-        rate = 48000 if target == "Opus" or context.sample_rate not in AAC_RATES else context.sample_rate
-        wanted = converted_layout(layout)
-        channels = av.AudioLayout(wanted).nb_channels
-        stream = output.add_stream("libopus" if target == "Opus" else "aac", rate=rate, bit_rate=96_000 * channels)
-        stream.layout = wanted
-        self.stream = stream
-        self._source, self._output = source, output
+        self._layout = layout
+        channels = av.AudioLayout(converted_layout(layout)).nb_channels
+        self._pcm = PcmTrack(output, suffix, source.codec_context.sample_rate, channels, fragmented=fragmented)
+        self.codec, self.target, self.stream = codec, self._pcm.target, self._pcm.stream
+        self._source = source
         self._reached = Fraction(0)
+
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        super().begin(zero, offset, start, end)
+        self._source.codec_context.flush_buffers()
+        self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[int, int, str] | None = None
 
     def take(self, packet: av.Packet | None) -> None:
         for frame in self._decoded(self._source, packet) or ():
-            if frame.pts is None or not frame.time_base:
-                time = self._reached
-            else:
+            time = self._reached
+            if frame.pts is not None and frame.time_base:
                 time = frame.pts * frame.time_base - self._zero
             self._reached = time + Fraction(frame.samples, frame.sample_rate)
-            if not self._wanted(time):
-                continue
-            frame.time_base = Fraction(1, frame.sample_rate)
-            frame.pts = round((time - self._offset) * frame.sample_rate)
-            self._output.mux(self.stream.encode(self._layout.ordered(frame)))
+            for samples in self._resampled(frame):
+                length = Fraction(samples.shape[1], self._pcm.rate)
+                if self._is_heard(time, length):
+                    self._place(samples, round((time - self._offset) * self._pcm.rate))
+                time += length
         if packet is None:
-            self._output.mux(self.stream.encode(None))
+            self._pcm.finish()
+
+    def _is_heard(self, time: Fraction, length: Fraction) -> bool:
+        return (self._start is None or time + length > self._start) and (self._end is None or time < self._end)
+
+    def _resampled(self, frame: av.AudioFrame) -> Iterator[Samples]:
+        """The samples of a frame as ``PcmTrack`` takes them."""
+        kind = frame.sample_rate, frame.layout.nb_channels, frame.format.name
+        if self._resampler is None or kind != self._kind:
+            self._resampler, self._kind = av.AudioResampler("flt", self._pcm.layout, self._pcm.rate), kind
+        frame.pts = None
+        ordered = self._layout.ordered(frame) if kind[1] == self._layout.channels else frame
+        for part in self._resampler.resample(ordered):
+            yield samples_of(part)
+
+    def _place(self, samples: Samples, at: int) -> None:
+        """Once sound runs, rounding of the source's clock leaves neither gaps nor overlaps."""
+        near = abs(at - self._pcm.position) <= round(_ROUNDING * self._pcm.rate)
+        self._pcm.put(samples, self._pcm.position if near else at)
+
+
+class _Encoded(ConvertedTrack):
+    def __init__(
+        self,
+        source: av.AudioStream,
+        output: av.container.OutputContainer,
+        codec: str,
+        suffix: str,
+        layout: SoundLayout,
+    ) -> None:
+        super().__init__(source, output, codec, suffix, layout, fragmented=False)

@@ -16,6 +16,8 @@ from clipseg_live.core.paths import check_input
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input, status_of
 from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
+from clipseg_live.video.time_index import clock_of_file, seek_to
+from clipseg_live.video.timeline import timed_packets, timed_streams
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ Orientation = tuple[int, int, int, int]
 UPRIGHT: Orientation = (1, 0, 0, 1)
 _SEEK_MARGINS = (Fraction(0), Fraction(2), Fraction(15))
 _CLOCK_JUMP = Fraction(1)
+_REORDERED = 8
+"""Frames after a gap that wait for an earlier one."""
 
 
 class VideoFileSource:
@@ -98,8 +102,10 @@ class VideoFileSource:
             self.close()
             raise SourceError(f"{self.path.name} is coded in a way that cannot be read here: convert it first.")
         stream.thread_type = "AUTO"
+        self._times, self._index = clock_of_file(self.path, container, indexed=bool(self._start))
+        kept = [stream] if self._times is None else timed_streams(container)
         for other in container.streams:
-            if other is not stream:
+            if other not in kept:
                 other.discard = Discard.all
         self._stream = stream
         self._tick = stream.time_base or Fraction(1, 1000)
@@ -130,16 +136,19 @@ class VideoFileSource:
     def _expected(self, stream: av.VideoStream) -> tuple[int | None, Fraction | None]:
         """Frames and seconds to come, as far as the container tells."""
         whole: Fraction | None = None
-        if stream.duration:
+        frames = stream.frames
+        if self._index is not None:
+            whole, frames = self._index.end - self._zero, self._index.frames
+        elif stream.duration:
             whole = stream.duration * self._tick
         elif self._container is not None and self._container.duration:
             whole = Fraction(self._container.duration, av.time_base)
         if whole is None:
-            return (stream.frames or None if self._start is None and self._end is None else None), None
+            return (frames or None if self._start is None and self._end is None else None), None
         start = self._start or Fraction(0)
         duration = max(min(whole, self._end or whole) - start, Fraction(0))
-        if stream.frames and duration == whole:
-            return stream.frames, duration
+        if frames and duration == whole:
+            return frames, duration
         return (max(round(duration * self._rate), 1) if self._rate else None), duration
 
     def _nothing_there(self) -> str:
@@ -209,6 +218,9 @@ class VideoFileSource:
 
     def _seek(self, time: Fraction) -> bool:
         assert self._container is not None
+        if self._times is not None:
+            self._times, _ = clock_of_file(self.path, self._container, indexed=True)  # one that has read nothing
+            return self._index is not None and seek_to(self._container, self._index, time + self._zero)
         try:
             self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
         except READ_ERRORS:
@@ -221,14 +233,14 @@ class VideoFileSource:
         last: int | None = None
         length = self._usual_length()
         shift = 0
-        for frame in self._decoded():
+        for frame in self._ordered():
             stamp = frame.pts if frame.pts is not None else frame.dts
             if stamp is None:
                 stamp = round(self._zero / self._tick) if last is None else last + length
             else:
                 stamp += shift
             if last is not None and stamp <= last:
-                if (last - stamp) * self._tick > _CLOCK_JUMP:
+                if self._times is None and (last - stamp) * self._tick > _CLOCK_JUMP:
                     shift += last + length - stamp
                     stamp = last + length
                 else:
@@ -239,6 +251,23 @@ class VideoFileSource:
             self._reached = time + length * self._tick
             yield frame, time
 
+    def _ordered(self) -> Iterator[av.VideoFrame]:
+        """Frames in the order of their times. Where packets were lost, decoders may give them in another order."""
+        if not self._broadcast:
+            yield from self._decoded()
+            return
+        held: list[av.VideoFrame] = []
+        due: int | None = None
+        for frame in self._decoded():
+            held.append(frame)
+            held.sort(key=lambda each: -1 if each.pts is None else each.pts)
+            while held and (len(held) > _REORDERED or due is None or (held[0].pts or 0) <= due):
+                first = held.pop(0)
+                if first.pts is not None:
+                    due = first.pts + (first.duration or self._usual_length())
+                yield first
+        yield from held
+
     def _usual_length(self) -> int:
         return max(round(1 / self._rate / self._tick), 1) if self._rate else 1
 
@@ -247,7 +276,7 @@ class VideoFileSource:
         assert self._container is not None
         started = False
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in timed_packets(self._container, [self._stream], self._times):
                 if packet.is_corrupt and packet.size and not self._broadcast:
                     yield from self._drained()
                     raise self._broken()

@@ -1,6 +1,5 @@
 """The sound of a file that is played, looped and searched through, as it belongs to the pictures of a recording."""
 
-import contextlib
 import logging
 import re
 from abc import abstractmethod
@@ -11,9 +10,10 @@ import av
 import numpy as np
 from av.codec.context import Flags as CodecFlags
 
-from clipseg_live.video.audio import Sound, Track, can_copy, coding_of, converted_layout
-from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, frame_of, samples_of, sound_layout
-from clipseg_live.video.pcm_track import PcmTrack
+from clipseg_live.video.audio import ConvertedTrack, Sound, Track
+from clipseg_live.video.guarded import SoundLayout, frame_of, sound_layout
+from clipseg_live.video.pcm_track import Samples
+from clipseg_live.video.sound_codecs import can_copy, coding_of
 from clipseg_live.video.spacing import Spacing, needs_spacing
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class LiveSound(Sound):
     def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> Track:
         codec = coding_of(stream)
         layout = sound_layout(stream, self._path)
-        lacks = codec in _HEADER_IN_PACKETS and suffix != ".mkv"
+        lacks = self._is_mixed(stream) or (codec in _HEADER_IN_PACKETS and suffix != ".mkv")
         lacks = lacks or (codec in _HEADER_BESIDE and not stream.codec_context.extradata)
         if can_copy(codec, suffix) and not lacks:
             return _Copied(stream, output, suffix, layout)
@@ -84,18 +84,12 @@ class LiveSound(Sound):
         if self._read is not None and 0 <= heard - self._read < _NEARBY:
             return  # reading on is quicker than searching
         for start in (heard - 1, Fraction(0)):
-            self._seek(max(start, Fraction(0)))
+            self._go_to(max(start, Fraction(0)))
             packet = self._next()
             self._ahead = packet
             found = None if packet is None else self._time_of(packet)
             if found is not None and found <= heard:
                 return
-
-    def _seek(self, start: Fraction) -> None:
-        assert self._input is not None
-        with contextlib.suppress(*READ_ERRORS):
-            self._input.seek(int((start + self._zero) * av.time_base))
-        self._packets = self._input.demux([self._input.streams[index] for index in self._tracks])
 
     def _hush(self, until: Fraction) -> None:
         for track in self._tracks.values():
@@ -181,7 +175,7 @@ class _Copied(_Joined):
         return round(self._stamped / base) if self._begun else -1
 
 
-class _Converted(_Joined):
+class _Converted(ConvertedTrack, _Joined):
     def __init__(
         self,
         source: av.AudioStream,
@@ -190,42 +184,19 @@ class _Converted(_Joined):
         suffix: str,
         layout: SoundLayout,
     ) -> None:
-        self._layout = layout
-        channels = av.AudioLayout(converted_layout(layout)).nb_channels
-        self._pcm = PcmTrack(output, suffix, source.codec_context.sample_rate, channels)
-        self.codec, self.target, self.stream = codec, self._pcm.target, self._pcm.stream
-        self._source = source
-        self._reached = Fraction(0)
+        super().__init__(source, output, codec, suffix, layout, fragmented=True)
 
-    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
-        super().begin(zero, offset, start, end)
-        self._source.codec_context.flush_buffers()
-        self._resampler = av.AudioResampler("flt", self._pcm.layout, self._pcm.rate)
+    def _is_heard(self, time: Fraction, length: Fraction) -> bool:
+        return True  # what does not fit is cut when it is placed
 
-    def take(self, packet: av.Packet | None) -> None:
-        if packet is None:
-            self._pcm.finish()
-            return
-        for frame in self._source.decode(packet):
-            time = self._reached
-            if frame.pts is not None and frame.time_base:
-                time = frame.pts * frame.time_base - self._zero
-            self._reached = time + Fraction(frame.samples, frame.sample_rate)
-            frame.pts = None
-            for part in self._resampler.resample(self._layout.ordered(frame)):
-                samples = samples_of(part)
-                self._place(samples, round((time - self._offset) * self._pcm.rate))
-                time += Fraction(samples.shape[1], self._pcm.rate)
-
-    def _place(self, samples: np.ndarray, at: int) -> None:
-        """Once joined, rounding of the source's clock leaves neither gaps nor overlaps."""
-        near = abs(at - self._pcm.position) <= round(_NUDGE * self._pcm.rate / 4)
-        if not self._joining and near:
-            at = self._pcm.position
-        if self._joining and at + samples.shape[1] <= self._pcm.position:
-            return
-        self._joining = False
-        self._pcm.put(samples, at)
+    def _place(self, samples: Samples, at: int) -> None:
+        if self._joining:
+            if at + samples.shape[1] <= self._pcm.position:
+                return
+            self._joining = False
+            self._pcm.put(samples, at)
+        else:
+            super()._place(samples, at)
 
     def hush(self, until: Fraction) -> None:
         self._pcm.silence(round(until * self._pcm.rate))

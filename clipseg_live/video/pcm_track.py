@@ -6,8 +6,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.video.audio import AAC_RATES, LAYOUTS, target_of
 from clipseg_live.video.guarded import frame_of
+from clipseg_live.video.sound_codecs import AAC_RATES, LAYOUTS, target_of
 from clipseg_live.video.spacing import needs_spacing
 
 Samples = NDArray[np.float32]
@@ -20,12 +20,15 @@ class PcmTrack:
     """Adds a stream to a container that is not begun yet, and encodes into it: Opus for WebM and Matroska, otherwise
     AAC.
 
+    fragmented: whether the file is written in fragments, if it is MP4 or MOV.
     rate, channels: as near to what is wished as the encoder takes; samples are given in these.
     position: samples written, from the file's beginning. The track begins there, with silence if need be.
     Raises av.FFmpegError, as PyAV does.
     """
 
-    def __init__(self, output: av.container.OutputContainer, suffix: str, rate: int, channels: int) -> None:
+    def __init__(
+        self, output: av.container.OutputContainer, suffix: str, rate: int, channels: int, *, fragmented: bool = True
+    ) -> None:
         self.target = target_of(suffix)
         self.rate = 48000 if self.target == "Opus" or rate not in AAC_RATES else rate
         self.channels = channels if channels in LAYOUTS else 2
@@ -37,7 +40,7 @@ class PcmTrack:
         self.stream = stream
         self._output = output
         # Fragmented MP4 has no place for what an encoder puts before the beginning.
-        self._cuts_lead = needs_spacing(suffix)
+        self._cuts_lead = fragmented and needs_spacing(suffix)
         self.position = 0
 
     @property
