@@ -16,6 +16,7 @@ from clipseg_live.core.paths import check_input
 from clipseg_live.video.colour import FromVideo, colour_of
 from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input, status_of
 from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
+from clipseg_live.video.shots import boxed
 from clipseg_live.video.time_index import clock_of_file, seek_to
 from clipseg_live.video.timeline import timed_packets, timed_streams
 
@@ -33,10 +34,11 @@ class VideoFileSource:
     """The frames of a video file from ``start`` up to, not including, ``end`` (seconds of ``Frame.time``).
 
     Time is the container's own: presentation timestamp times time base. Broadcast formats (MPEG-TS, MPEG-PS),
-    whose clock has no zero of its own, count from the start of the file. A frame without a timestamp follows the
-    one before it by its duration; a timestamp that repeats or steps back is moved to one unit after the one
-    before it, and after a jump back of more than a second the rest is carried on from there, so that time
-    always grows. ``Frame.index`` counts the frames that are delivered.
+    whose clock has no zero of its own, count from the start of the file; where their clock jumps, the time map of
+    ``video/timeline.py`` carries it on. A frame without a timestamp follows the one before it by its duration; a
+    timestamp that repeats or steps back is moved to one unit after the one before it, and in other formats, after a
+    jump back of more than a second, the rest is carried on from there, so that time always grows. ``Frame.index``
+    counts the frames that are delivered. Frames of another size than the first are fitted into it, with black bars.
 
     Rotation by quarters and mirroring from the display matrix are applied to the pixels; fields of interlaced
     video stay woven; alpha is laid over black. Where a file breaks, the whole frames before that point are
@@ -182,7 +184,7 @@ class VideoFileSource:
     def _last_duration(self, held: tuple[av.VideoFrame, Fraction]) -> Fraction | None:
         frame, time = held
         stream = self._stream
-        if stream.duration and stream.start_time is not None:
+        if self._times is None and stream.duration and stream.start_time is not None:
             rest = (stream.start_time + stream.duration) * self._tick - self._zero - time
             if rest > 0:
                 return rest
@@ -336,13 +338,11 @@ class VideoFileSource:
             self._orientation = orientation_of(frame)
             self._size = frame.width, frame.height
             self._colour = colour_of(frame)
-        if (frame.width, frame.height) != self._size:
-            raise SourceError(
-                f"{self.path.name} changes its size from {self._size[0]}×{self._size[1]} to "
-                f"{frame.width}×{frame.height} at {clock(self._reached or Fraction(0))}: "
-                "convert it to one size first."
-            )
-        return turned(self._convert(frame), self._orientation)
+        pixels = turned(self._convert(frame), self._orientation)
+        if (frame.width, frame.height) == self._size:
+            return pixels
+        width, height = reversed(self._size) if _is_turned(self._orientation) else self._size
+        return boxed(pixels, width, height)
 
 
 def clock(time: Fraction) -> str:

@@ -36,8 +36,8 @@ def fitted(shot: Shot, width: int, height: int) -> Shot:
     """The shot at another size: as large as it fits, in the middle, with black bars (empty ones in mattes)."""
     mattes = shot.mattes
     if mattes is not None:
-        each = tuple(Matte(_boxed(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
-        maps = tuple(_boxed(part, width, height) for part in mattes.maps)
+        each = tuple(Matte(boxed(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
+        maps = tuple(boxed(part, width, height) for part in mattes.maps)
         mattes = replace(mattes, height=height, width=width, each=each, maps=np.stack(maps) if maps else mattes.maps)
     composed = _frame(shot.composed, width, height)
     same = shot.original.pixels is shot.composed.pixels
@@ -46,11 +46,11 @@ def fitted(shot: Shot, width: int, height: int) -> Shot:
 
 
 def _frame(frame: Frame, width: int, height: int) -> Frame:
-    return replace(frame, pixels=_boxed(frame.pixels, width, height))
+    return replace(frame, pixels=boxed(frame.pixels, width, height))
 
 
-def _boxed(picture: NDArray, width: int, height: int) -> NDArray:
-    """A picture or plane of any kind, (h, w) or (h, w, 3), on one of the size that is wanted."""
+def boxed(picture: NDArray, width: int, height: int) -> NDArray:
+    """Return a picture or plane of any kind, (h, w) or (h, w, 3), in the middle of one of the given size."""
     scale = min(width / picture.shape[1], height / picture.shape[0])
     inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
     resized = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -209,12 +209,16 @@ def test_damage_in_the_middle(tmp_path):
     source.close()
 
 
-def test_a_change_of_size_is_named(tmp_path):
+def test_frames_of_another_size_are_fitted_into_the_first(tmp_path):
     first, second = (make_clip(tmp_path / f"{side}.ts", count=5, size=(48, side)) for side in (64, 96))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    with pytest.raises(SourceError, match="changes its size from 64×48 to 96×48"):
-        read_all(VideoFileSource(joined))
+    info, frames = read_all(VideoFileSource(joined))
+    assert len(frames) == 10 and {frame.pixels.shape for frame in frames} == {(48, 64, 3)}
+    assert (info.width, info.height) == (64, 48)
+    fitted = frames[7].pixels
+    assert (fitted[:7] == 0).all() and (fitted[-7:] == 0).all()
+    assert close(fitted[8:40], picture(2, 32, 64), 10)
 
 
 @pytest.mark.parametrize(
