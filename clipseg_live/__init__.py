@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clipseg_live.core.segmentation import Segmentation as Segmentation
     from clipseg_live.core.settings import PromptStyle as PromptStyle
     from clipseg_live.model.segmenter import Segmenter as Segmenter
-    from clipseg_live.video.sources import read_image as read_image
+    from clipseg_live.video.images import read_image as read_image
 
 __version__ = "0.1.0"
 
@@ -42,7 +42,7 @@ _HOMES = {
     "draw": "clipseg_live.assemble.api",
     "export": "clipseg_live.assemble.api",
     "make_mattes": "clipseg_live.assemble.api",
-    "read_image": "clipseg_live.video.sources",
+    "read_image": "clipseg_live.video.images",
     "stream": "clipseg_live.assemble.stream",
 }
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.demo.source import PREFIX
+from clipseg_live.video.images import IMAGE_SUFFIXES
 from clipseg_live.video.sources import files_of, is_pattern, videos_of
-from clipseg_live.video.stills import IMAGE_SUFFIXES
 
 SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
 """Of results where none is asked for: of videos, of single pictures, and of all that are transparent."""

@@ -13,6 +13,6 @@ def virtual_cameras() -> Sequence[tuple[str, str]]:
 
 def check_safe_picture(path: Path) -> None:
     """Raises SourceError for what is no picture."""
-    from clipseg_live.video.stills import read_image
+    from clipseg_live.video.images import read_image
 
     read_image(path)

@@ -308,7 +308,7 @@ def prompts_from(
     texts: Sequence[str], templates: Sequence[str], images: Sequence[Path], embeddings: Sequence[Path]
 ) -> tuple[Prompt, ...]:
     """Prompts of the command line: texts, then images, then embeddings, each in the order given."""
-    from clipseg_live.video.stills import read_image
+    from clipseg_live.video.images import read_image
 
     return (
         *(Prompt.text(text, templates or ("{}",)) for text in texts),

@@ -11,17 +11,10 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.core.paths import check_input
 from clipseg_live.core.ports import FrameSource
 from clipseg_live.video.files import VideoFileSource
-from clipseg_live.video.stills import (
-    DEFAULT_RATE,
-    IMAGE_SUFFIXES,
-    SequenceSource,
-    StillSource,
-    natural_order,
-    pictures_in,
-    read_image,
-)
+from clipseg_live.video.images import IMAGE_SUFFIXES
+from clipseg_live.video.stills import DEFAULT_RATE, SequenceSource, StillSource, natural_order, pictures_in
 
-__all__ = ["SequenceSource", "StillSource", "VideoFileSource", "open_source", "read_image"]
+__all__ = ["SequenceSource", "StillSource", "VideoFileSource", "open_source"]
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",

@@ -17,8 +17,8 @@ import numpy as np
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.virtual_camera import CameraFit, CameraFormat, CameraSettings, chosen_format
+from clipseg_live.video.images import read_image
 from clipseg_live.video.safe_card import safe_card
-from clipseg_live.video.stills import read_image
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from clipseg_live.core.effects import CutOut
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.video.files import VideoFileSource
+from clipseg_live.video.images import read_image
 from clipseg_live.video.playback import PlaybackSource
-from clipseg_live.video.stills import read_image
 
 _CHECKS = ((38, 40, 46), (48, 51, 58))
 _SHORTEST = Fraction(1, 100)

@@ -33,7 +33,7 @@ from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings import PALETTE, PromptStyle, prompt_styles
 from clipseg_live.video.compose import EffectComposer
-from clipseg_live.video.stills import read_image
+from clipseg_live.video.images import read_image
 from tests.unit.video.clips import make_clip
 from tests.unit.video.patterns import disc, matte_of, texture
 

@@ -16,9 +16,10 @@ from clipseg_live.model import loading
 from clipseg_live.video.audio import Sound
 from clipseg_live.video.effects.backdrops import Backdrops
 from clipseg_live.video.files import VideoFileSource
+from clipseg_live.video.images import read_image
 from clipseg_live.video.live_sources import open_playback
 from clipseg_live.video.sources import open_source
-from clipseg_live.video.stills import SequenceSource, StillSource, read_image
+from clipseg_live.video.stills import SequenceSource, StillSource
 
 
 def _backdrop(path: Path, kind: str) -> None:

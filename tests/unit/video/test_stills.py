@@ -10,7 +10,8 @@ from PIL import Image
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.video.files import VideoFileSource
-from clipseg_live.video.sources import SequenceSource, StillSource, open_source, read_image
+from clipseg_live.video.images import read_image
+from clipseg_live.video.sources import SequenceSource, StillSource, open_source
 from tests.unit.video.clips import make_clip, picture, read_all
 
 

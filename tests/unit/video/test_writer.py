@@ -219,7 +219,7 @@ def test_a_single_picture(tmp_path):
     info, frames = drawn(1)
     for name in ("o.png", "ö 例.webp"):
         write_all(open_sink(tmp_path / name), info, frames)
-        from clipseg_live.video.stills import read_image
+        from clipseg_live.video.images import read_image
 
         assert np.array_equal(read_image(tmp_path / name), picture(0))
     writer = StillWriter(tmp_path / "two.png")
