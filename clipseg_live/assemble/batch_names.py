@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.demo.source import PREFIX
-from clipseg_live.video.images import IMAGE_SUFFIXES
+from clipseg_live.video.animated import kind_of
 from clipseg_live.video.sources import files_of, is_pattern, videos_of
 
 SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
@@ -100,7 +100,9 @@ def suffix_of(name: str, suffix: str | None) -> str:
     """Of a source's result."""
     if suffix is not None:
         return suffix
-    return PICTURE_SUFFIX if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_pattern(name) else SUFFIX
+    if name.startswith(PREFIX) or os.path.isdir(name) or is_pattern(name):
+        return SUFFIX
+    return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else SUFFIX
 
 
 def result_names(sources: Sequence[str], suffix: str | None, held: dict[str, Held]) -> list[str]:

@@ -10,6 +10,7 @@ from av.format import Flags as FormatFlags
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.paths import check_input
+from clipseg_live.video import heif
 from clipseg_live.video.guarded import has_flag, reading
 from clipseg_live.video.protocols import file_options, is_playlist
 
@@ -30,6 +31,7 @@ def open_input(path: Path) -> av.container.InputContainer:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(_HEAD)
+            still = heif.identify(file)
     except (FileNotFoundError, ValueError) as error:  # a name that no file can have
         raise SourceError(f"There is no file {path}.") from error
     except IsADirectoryError as error:
@@ -40,6 +42,8 @@ def open_input(path: Path) -> av.container.InputContainer:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if size == 0:
         raise SourceError(f"{name} is empty (0 bytes): record or fetch it again.")
+    if still is not None and not still.is_sequence:  # FFmpeg would take one of its tiles for the whole image
+        raise SourceError(f"{name} is a still image, not a video: open it as an image.")
     if is_playlist(head):
         raise SourceError(
             f"{name} is a playlist, which only names where pictures are: open what it names, or its own address."

@@ -100,6 +100,8 @@ class VideoFileSource:
             raise SourceError(f"{self.path.name} holds {what}: a file with a video track is needed.")
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
+        if stream.frames == 1 and stream.duration is None:  # the cover image of a HEIF sequence, beside its track
+            stream = max(streams, key=lambda each: each.frames)
         if stream.codec_context is None:
             self.close()
             raise SourceError(f"{self.path.name} is coded in a way that cannot be read here: convert it first.")

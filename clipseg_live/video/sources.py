@@ -10,6 +10,7 @@ from pathlib import Path
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.paths import check_input
 from clipseg_live.core.ports import FrameSource
+from clipseg_live.video.animated import AnimationSource, kind_of
 from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.images import IMAGE_SUFFIXES
 from clipseg_live.video.stills import DEFAULT_RATE, SequenceSource, StillSource, natural_order, pictures_in
@@ -18,7 +19,7 @@ __all__ = ["SequenceSource", "StillSource", "VideoFileSource", "open_source"]
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",
-     ".ogv", ".3gp", ".mxf", ".gif"}
+     ".ogv", ".3gp", ".mxf", ".gif", ".apng", ".avifs", ".heics", ".heifs"}
 )  # fmt: skip
 """What a folder's videos are known by; a file that is named itself may have any suffix."""
 
@@ -35,8 +36,8 @@ def open_source(
     """The source that ``name`` means, not yet opened.
 
     A folder, a pattern with ``*``, ``?`` or ``[...]``, or a numbered name such as ``shot_%04d.png`` gives a
-    sequence of pictures at ``rate``; a file with a picture's suffix a single picture; anything else a video file.
-    ``start`` and ``end`` (seconds) limit videos and sequences to start ≤ time < end.
+    sequence of pictures at ``rate``. The content of a file tells if it is an image, an animation or a video.
+    ``start`` and ``end`` (seconds) limit videos, animations and sequences to start ≤ time < end.
     Raises SourceError for a folder or pattern without pictures, UsageError for a range that cannot be.
     """
     path = Path(name)
@@ -45,9 +46,10 @@ def open_source(
     if is_pattern(path):
         return SequenceSource(files_of(path), rate, start, end, name=path.name)
     check_input(path)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return StillSource(path)
-    return VideoFileSource(path, start, end)
+    kind = kind_of(path)
+    if kind == "animation":
+        return AnimationSource(path, start, end, rate)
+    return StillSource(path) if kind == "still" else VideoFileSource(path, start, end)
 
 
 def files_of(name: str | Path) -> list[Path]:

@@ -10,9 +10,9 @@ import numpy as np
 from clipseg_live.core.effects import CutOut
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels
-from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.images import read_image
 from clipseg_live.video.playback import PlaybackSource
+from clipseg_live.video.sources import open_source
 
 _CHECKS = ((38, 40, 46), (48, 51, 58))
 _SHORTEST = Fraction(1, 100)
@@ -59,7 +59,7 @@ class _Loop:
     """A video that plays over and over by the time it is asked for."""
 
     def __init__(self, path: Path) -> None:
-        self._source = PlaybackSource(lambda start: VideoFileSource(path, start=start))
+        self._source = PlaybackSource(lambda start: open_source(path, start=start))
         info = self._source.open()
         self._duration = max(info.duration or Fraction(0), Fraction(0))
         self._frame = self._next()

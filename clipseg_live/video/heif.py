@@ -1,0 +1,78 @@
+"""HEIF files (HEIC, AVIF): what kind a file is, and how it codes colours. Pixels are read by Pillow and pillow-heif."""
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import BinaryIO, Literal, NamedTuple
+
+Kind = Literal["avif", "heic"]
+INSTALL = "pip install pillow-heif"
+
+_AVIF = frozenset({b"avif", b"avis"})
+_HEIF = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"})
+_SEQUENCES = frozenset({b"avis", b"hevc", b"hevx", b"hevm", b"hevs", b"msf1"})
+LARGEST_META = 2**20
+"""Bytes at the start of a file that hold its properties; those of a photo of a thousand tiles take less."""
+
+
+class HeifFile(NamedTuple):
+    """kind: by the brands. is_sequence: its images are a track with times, as in a video."""
+
+    kind: Kind
+    is_sequence: bool
+
+
+@lru_cache(maxsize=1)
+def can_read_heic() -> bool:
+    """Return whether pillow-heif is installed; if so Pillow reads HEIC from now on."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return True
+
+
+def identify(file: BinaryIO) -> HeifFile | None:
+    """Return what kind of HEIF file this is; None if it is something else. The position in the file is kept."""
+    start = file.tell()
+    try:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(512)
+        if head[4:8] != b"ftyp":
+            return None
+        length = min(int.from_bytes(head[:4], "big"), len(head))
+        major = head[8:12]
+        brands = {major, *(head[place : place + 4] for place in range(16, length - 3, 4))}
+        if major not in _AVIF | _HEIF:
+            return None
+        is_sequence = major in _SEQUENCES and any(name == b"moov" for name in _boxes(file, size))
+        return HeifFile("avif" if brands & _AVIF else "heic", is_sequence)
+    finally:
+        file.seek(start)
+
+
+def coded_colour(data: bytes) -> tuple[int, int] | None:
+    """Return the colour primaries and transfer characteristics (ITU-T H.273) of an AVIF file, where it names them."""
+    place = data.find(b"ipco")
+    end = place + int.from_bytes(data[max(place - 4, 0) : place], "big")
+    found = data.find(b"colrnclx", place, end) if place > 0 else -1
+    if found < 0 or found + 12 > len(data):
+        return None
+    return int.from_bytes(data[found + 8 : found + 10], "big"), int.from_bytes(data[found + 10 : found + 12], "big")
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the names of a file's outer boxes (ISO/IEC 14496-12, section 4.2)."""
+    start = 0
+    while start + 8 <= size:
+        file.seek(start)
+        head = file.read(16)
+        yield head[4:8]
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:  # 0: up to the end of the file
+            return
+        start += length
