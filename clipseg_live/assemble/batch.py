@@ -1,53 +1,41 @@
 """Exports of many inputs into one folder: one after the other or side by side, going on after a bad one."""
 
 import logging
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from clipseg_live.assemble.batch_names import (
-    SUFFIX,
-    TRANSPARENT_SUFFIX,
-    refuse_folder_of_inputs,
-    result_names,
-    sources_of,
-)
-from clipseg_live.assemble.batch_record import Entry, Record, entry_of, sizes_of, written_by
+from clipseg_live.assemble.batch_photos import PhotoPlan, plan_photos
+from clipseg_live.assemble.batch_plan import BatchRequest
+from clipseg_live.assemble.batch_record import Entry, Record, entry_of, is_left_over, judged, standing
 from clipseg_live.assemble.export import (
     ExportRequest,
     ReadyEngine,
-    check_settings,
     find_model,
     load_engine,
     run_export,
 )
-from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SinkError, SourceError, UsageError
-from clipseg_live.core.recording import DATA_NAMES
-from clipseg_live.core.settings import DataFormat
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SourceError
 from clipseg_live.model import loading
 from clipseg_live.pipeline import crew
 from clipseg_live.pipeline.export import ExportResult, ExportStopped, Progress
 from clipseg_live.pipeline.stage import StopSwitch
-from clipseg_live.video.data_sinks import open_transparent_sink
-from clipseg_live.video.sinks import open_sink
 
 logger = logging.getLogger(__name__)
-
-MaskKind = Literal["jsonl", "png"]
 
 TOLD_SECONDS = 0.1
 """A process that exports tells how far it is no oftener than that."""
 
 
 class Ending(Enum):
-    """What became of an input."""
+    """What became of an input. PARTLY: some photos of a set could not be read, or were left as they are."""
 
     DONE = "done"
+    PARTLY = "done in part"
     FINISHED_BEFORE = "finished before"
     FAILED = "failed"
     STOPPED = "stopped"
@@ -61,17 +49,6 @@ class Outcome:
     ending: Ending
     sentence: str = ""
     result: ExportResult | None = None
-    notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRequest:
-    """What a person asked to be exported together. exports: with different outputs, all into the folder ``into``, and
-    with the same prompts and engine. jobs: how many at the same time."""
-
-    exports: tuple[ExportRequest, ...]
-    into: Path
-    jobs: int = 1
     notices: tuple[str, ...] = ()
 
 
@@ -110,76 +87,6 @@ class BatchWatch(Protocol):
     def ended(self, number: int, outcome: Outcome) -> None: ...
 
 
-def plan_batch(
-    inputs: Sequence[str],
-    into: Path,
-    template: ExportRequest,
-    *,
-    suffix: str | None = None,
-    masks: MaskKind | None = None,
-    data: Sequence[DataFormat] = (),
-    jobs: int = 1,
-) -> BatchRequest:
-    """The exports of these inputs; makes the folder where it is not there yet.
-
-    template: an export whose source and output are replaced. suffix: of the results; None: ``.mp4``, and ``.png`` for
-    pictures (``.mov`` of all where they are transparent). masks: JSON lines, or a folder of PNG files, beside each
-    result; data: likewise. Raises UsageError for what cannot be, SinkError for a folder that cannot be made.
-    """
-    if jobs < 1:
-        raise UsageError(f"{jobs} jobs are not possible: give 1 or more.")
-    if suffix is not None and not suffix.startswith("."):
-        suffix = f".{suffix}"
-    check_settings(template)
-    named = sources_of(inputs)
-    _make(into)
-    if template.settings.alpha and suffix is None:
-        suffix = TRANSPARENT_SUFFIX
-    # One sentence for all, instead of one for each.
-    example = into / f".clipseg-live{suffix or SUFFIX}"
-    if template.settings.alpha:
-        open_transparent_sink(example, {}, codec=template.settings.codec, overwrite=True)
-    else:
-        open_sink(example, codec=template.settings.codec, overwrite=True)
-    record = Record(into)
-    record.load()
-    names = result_names(named.names, suffix, record.held())
-    refuse_folder_of_inputs(inputs, named.names, into, names)
-    exports = tuple(
-        replace(
-            template,
-            source=source,
-            output=into / name,
-            masks=_masks_beside(into / name, masks),
-            data=tuple((form, _data_beside(into / name, form)) for form in data),
-        )
-        for source, name in zip(named.names, names, strict=True)
-    )
-    return BatchRequest(exports, into, jobs, (*named.notices, *record.notices))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise UsageError(f"{folder} is a file: name a folder for --into.") from error
-    except OSError as error:
-        raise SinkError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
-
-
-def _masks_beside(output: Path, kind: MaskKind | None) -> Path | None:
-    if kind is None:
-        return None
-    if kind == "jsonl":
-        return output.with_name(f"{output.name}.jsonl")
-    return output.with_name(f"{output.name.replace('.', '-')}-masks")  # a folder's name has no suffix
-
-
-def _data_beside(output: Path, form: DataFormat) -> Path:
-    stem = output.name.replace(".", "-")
-    return output.with_name(DATA_NAMES[form].replace(" ", "-").replace("{}", stem))
-
-
 def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
     """Export all that is not finished, each input for itself: one that fails keeps no other from its turn.
 
@@ -196,6 +103,7 @@ class _Batch:
         self._record = Record(batch.into)
         self._entries: dict[int, Entry] = {}
         self._outcomes: dict[int, Outcome] = {}
+        self._photos: dict[int, PhotoPlan] = {}
         self._begun: set[int] = set()
         self._notices: dict[str, None] = dict.fromkeys(batch.notices)
         self._started = time.monotonic()
@@ -228,6 +136,10 @@ class _Batch:
         """Those that are to be exported; the others have their outcome."""
         waiting = []
         for number, request in enumerate(self._exports):
+            if request.photos:
+                if self._plan_photos(number, model_digest):
+                    waiting.append(number)
+                continue
             try:
                 entry = entry_of(request, model_digest)
             except (OSError, SourceError):
@@ -235,17 +147,28 @@ class _Batch:
                 continue
             self._entries[number] = entry
             held = self._record.entries.get(request.result.name)
-            ending, sentence = _judged(request, entry, held)
-            if ending is None:
+            finished, sentence = judged(request, entry, held)
+            if finished is None:
                 waiting.append(number)
-                if held is not None and _is_left_over(request, held):
+                if held is not None and is_left_over(request, held):
                     settings = request.settings.model_copy(update={"overwrite": True})
                     self._exports[number] = replace(request, settings=settings)
                 continue
-            if held is not None and held.is_begun and ending is Ending.FINISHED_BEFORE:
+            if held is not None and held.is_begun and finished:
                 self._remember(request, entry.finished(request))
-            self._end(number, Outcome(ending, sentence))
+            self._end(number, Outcome(Ending.FINISHED_BEFORE if finished else Ending.FAILED, sentence))
         return waiting
+
+    def _plan_photos(self, number: int, model_digest: str) -> bool:
+        """Leave of a set of photos what is to be done, and tell if that is anything; otherwise it has its outcome."""
+        plan = plan_photos(self._exports[number], model_digest, self._record.entries)
+        self._note(plan.finished_before())
+        if plan.request is None:
+            ending = Ending.FAILED if plan.problems else Ending.FINISHED_BEFORE
+            self._end(number, Outcome(ending, " ".join(plan.problems[:1]), notices=plan.problems[1:]))
+            return False
+        self._photos[number], self._exports[number] = plan, plan.request
+        return True
 
     def _run_here(self, waiting: Sequence[int]) -> None:
         engine = _Once(self._exports[waiting[0]], self._watch.stage)
@@ -261,7 +184,7 @@ class _Batch:
         self._watch.stage("Loading the model in each process")
         exports = [self._exports[number] for number in waiting]
         places = [
-            (request.source, request.output, request.masks, request.data, request.settings.overwrite)
+            (request.source, request.output, request.masks, request.data, request.photos, request.settings.overwrite)
             for request in exports
         ]
         try:
@@ -276,8 +199,10 @@ class _Batch:
         results appear whole or not at all."""
         request, entry = self._exports[number], self._entries.get(number)
         self._begun.add(number)
+        if number in self._photos:
+            self._note(self._photos[number].begun())
         held = self._record.entries.get(request.result.name)
-        free = not _standing(request) or (held is not None and _is_left_over(request, held))
+        free = not standing(request) or (held is not None and is_left_over(request, held))
         if entry is not None and free:
             self._remember(request, entry.begun(request))
         self._watch.begun(number)
@@ -297,9 +222,15 @@ class _Batch:
     def _finish(self, number: int, outcome: Outcome) -> None:
         request, entry = self._exports[number], self._entries.get(number)
         held = self._record.entries.get(request.result.name)
-        if outcome.ending is Ending.DONE and entry is not None:
+        if number in self._photos:
+            plan = self._photos[number]
+            self._note(plan.ended(outcome.result is not None))
+            if outcome.ending is Ending.DONE and plan.problems:
+                outcome = replace(outcome, ending=Ending.PARTLY)
+            outcome = replace(outcome, notices=(*outcome.notices, *plan.problems))
+        elif outcome.ending is Ending.DONE and entry is not None:
             self._remember(request, entry.finished(request))
-        elif held is not None and held.is_begun and not _standing(request):
+        elif held is not None and held.is_begun and not standing(request):
             self._remember(request, None)
         self._end(number, outcome)
 
@@ -308,8 +239,11 @@ class _Batch:
         self._watch.ended(number, outcome)
 
     def _remember(self, request: ExportRequest, entry: Entry | None) -> None:
+        self._note({request.result.name: entry})
+
+    def _note(self, changes: Mapping[str, Entry | None]) -> None:
         try:
-            self._record.remember(request.result.name, entry)
+            self._record.remember_all(changes)
         except Failure as error:
             self._notices[str(error)] = None
 
@@ -318,33 +252,6 @@ class _Batch:
             return self._outcomes[number]
         ending = Ending.STOPPED if number in self._begun else Ending.NOT_BEGUN
         return Outcome(ending)
-
-
-def _judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[Ending | None, str]:
-    """What an earlier run has already decided, with the reason; None where there is something to do."""
-    if held is None or request.result.name not in _standing(request):
-        return None, ""  # where something stands that no run has made, the export says so
-    sizes = sizes_of(request)
-    if held.digest == entry.digest and sizes is not None and (held.is_begun or held.files == sizes):
-        return Ending.FINISHED_BEFORE, ""
-    if request.settings.overwrite:
-        return None, ""
-    changed = "was made with other settings, or of another input"
-    if held.digest == entry.digest:
-        changed = "has changed since it was made, or something beside it is gone"
-    return Ending.FAILED, f"{request.result} {changed}: use --overwrite to replace it, or another folder."
-
-
-def _standing(request: ExportRequest) -> set[str]:
-    """Names of what stands where an export writes."""
-    return {path.name for path in written_by(request) if os.path.lexists(path)}
-
-
-def _is_left_over(request: ExportRequest, held: Entry) -> bool:
-    """Whether all that stands there is of an export that was ended while it put its files in their places: the result
-    itself comes last."""
-    standing = _standing(request)
-    return held.is_begun and request.result.name not in standing and standing <= held.files.keys()
 
 
 class UnusableEngine(Exception):
@@ -406,7 +313,9 @@ def attempt(
         )
         return Outcome(Ending.FAILED, sentence)
     notices = tuple(notice for notice in finished.notices if notice not in engine.notices)
-    return Outcome(Ending.DONE, result=finished.result, notices=notices)
+    problems = finished.result.problems
+    ending = Ending.PARTLY if problems else Ending.DONE
+    return Outcome(ending, result=finished.result, notices=(*notices, *problems))
 
 
 def prepare(template: ExportRequest, size: int) -> crew.Work:
@@ -421,9 +330,11 @@ def prepare(template: ExportRequest, size: int) -> crew.Work:
         raise error.reason from error
 
     def work(places: tuple[Any, ...], tell: crew.Tell, stop: StopSwitch) -> Any:
-        source, output, masks, data, overwrite = places
+        source, output, masks, data, photos, overwrite = places
         settings = template.settings.model_copy(update={"overwrite": overwrite})
-        request = replace(template, source=source, output=output, masks=masks, data=data, settings=settings)
+        request = replace(
+            template, source=source, output=output, masks=masks, data=data, photos=photos, settings=settings
+        )
         outcome = attempt(request, engine, _Seldom(tell), stop)
         return outcome, engine.notices
 

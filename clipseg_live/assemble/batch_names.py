@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.paths import is_pattern
 from clipseg_live.demo.source import PREFIX
 from clipseg_live.video.animated import kind_of
-from clipseg_live.video.sources import files_of, is_pattern, videos_of
+from clipseg_live.video.sources import files_of, videos_of
 
 SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
 """Of results where none is asked for: of videos, of single pictures, and of all that are transparent."""
@@ -74,8 +75,13 @@ def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
     """
     if name.startswith(PREFIX):
         return ((name, 0, 0),)
-    statuses = [(path.name, path.stat()) for path in files_of(name)]
-    return tuple((file, status.st_size, status.st_mtime_ns) for file, status in statuses)
+    return tuple(map(stamp_of, files_of(name)))
+
+
+def stamp_of(file: Path) -> tuple[str, int, int]:
+    """Return the name, size and time of the last change of a file. Raises OSError."""
+    status = file.stat()
+    return file.name, status.st_size, status.st_mtime_ns
 
 
 def absolute(name: str) -> str:
@@ -97,7 +103,7 @@ def stem_of(name: str) -> str:
 
 
 def suffix_of(name: str, suffix: str | None) -> str:
-    """Of a source's result."""
+    """Suffix of the result of a source that is not one of several photos."""
     if suffix is not None:
         return suffix
     if name.startswith(PREFIX) or os.path.isdir(name) or is_pattern(name):
@@ -105,27 +111,23 @@ def suffix_of(name: str, suffix: str | None) -> str:
     return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else SUFFIX
 
 
-def result_names(sources: Sequence[str], suffix: str | None, held: dict[str, Held]) -> list[str]:
+def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> list[str]:
     """File names of the results, in the order of the sources, all different also where case does not count.
 
-    A source keeps the name that an earlier run gave it (``held``, by name), and no other takes it. Sources of one stem
-    take their folder's name before it, or their suffix after it, or both, whatever tells them apart; at last a number.
+    ends: suffix of each result. A source keeps the name that an earlier run gave it (``held``, by name), and no other
+    takes it. Sources of one stem take their folder's name before it, or their suffix after it, or both, whatever tells
+    them apart; at last a number.
     """
-    names: dict[int, str] = {}
     taken = {_folded(name) for name in held}
-    waiting = list(range(len(sources)))
-    for number in list(waiting):
-        mine = _held_by(sources[number], suffix_of(sources[number], suffix), held, set(names.values()))
-        if mine is not None:
-            names[number] = mine
-            waiting.remove(number)
+    names = _held_names(sources, ends, held)
     groups: dict[str, list[int]] = {}
-    for number in waiting:
-        groups.setdefault(_folded(stem_of(sources[number]) + suffix_of(sources[number], suffix)), []).append(number)
+    for number, source in enumerate(sources):
+        if number not in names:
+            groups.setdefault(_folded(stem_of(source) + ends[number]), []).append(number)
     for group in groups.values():
-        members = [sources[number] for number in group]
-        for number, stem in zip(group, _told_apart(members, suffix, taken), strict=True):
-            end = suffix_of(sources[number], suffix)
+        members = [(sources[number], ends[number]) for number in group]
+        for number, stem in zip(group, _told_apart(members, taken), strict=True):
+            end = ends[number]
             name, count = stem + end, 1
             while _folded(name) in taken:
                 count += 1
@@ -135,23 +137,31 @@ def result_names(sources: Sequence[str], suffix: str | None, held: dict[str, Hel
     return [names[number] for number in range(len(sources))]
 
 
-def _held_by(source: str, suffix: str, held: dict[str, Held], given: set[str]) -> str | None:
-    """The name that this source had, by its place or else by what it is."""
-    place = absolute(source)
-    fitting = {name: one for name, one in held.items() if Path(name).suffix == suffix and name not in given}
-    for name, one in fitting.items():
-        if one.path == place:
-            return name
-    try:
-        identity = identity_of(source)
-    except (OSError, SourceError):
-        return None
-    moved = (name for name, one in fitting.items() if one.identity == identity and not os.path.exists(one.path))
-    return next(moved, None)
+def _held_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> dict[int, str]:
+    """Return the names that sources had in earlier runs, by their numbers: found by place, or else by content."""
+    by_path = {(one.path, Path(name).suffix): name for name, one in reversed(held.items())}
+    moved = {
+        (one.identity, Path(name).suffix): name
+        for name, one in reversed(held.items())
+        if one.identity and not os.path.exists(one.path)
+    }
+    names: dict[int, str] = {}
+    given: set[str] = set()
+    for number, (source, end) in enumerate(zip(sources, ends, strict=True)):
+        name = by_path.get((absolute(source), end))
+        if name is None and moved:
+            try:
+                name = moved.get((identity_of(source), end))
+            except (OSError, SourceError):
+                continue
+        if name is not None and name not in given:
+            names[number] = name
+            given.add(name)
+    return names
 
 
-def _told_apart(sources: Sequence[str], suffix: str | None, taken: set[str]) -> list[str]:
-    """A stem for each; the first way of naming in which all are different, or the plainest."""
+def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str]:
+    """A stem for each source and suffix; the first way of naming in which all are different, or the plainest."""
 
     def folder(name: str) -> str:
         return "" if name.startswith(PREFIX) else Path(os.path.abspath(name)).parent.name
@@ -166,12 +176,11 @@ def _told_apart(sources: Sequence[str], suffix: str | None, taken: set[str]) -> 
         lambda name: (folder(name), stem_of(name), kind(name)),
     )
     for way in ways:
-        stems = ["-".join(part for part in way(name) if part) for name in sources]
-        pairs = zip(stems, sources, strict=True)
-        whole = [_folded(stem + suffix_of(name, suffix)) for stem, name in pairs]
+        stems = ["-".join(part for part in way(name) if part) for name, _ in sources]
+        whole = [_folded(stem + end) for stem, (_, end) in zip(stems, sources, strict=True)]
         if len(set(whole)) == len(whole) and not taken.intersection(whole):
             return stems
-    return [stem_of(name) for name in sources]
+    return [stem_of(name) for name, _ in sources]
 
 
 def _folded(name: str) -> str:

@@ -5,14 +5,14 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
 from clipseg_live import __version__
-from clipseg_live.assemble.batch_names import Held, absolute, identity_of
+from clipseg_live.assemble.batch_names import Held, absolute, identity_of, stamp_of
 from clipseg_live.assemble.export import ExportRequest
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.settings import Frozen
@@ -88,6 +88,12 @@ class Record:
 
     def remember(self, name: str, entry: Entry | None) -> None:
         """Keep an entry (None: forget it), beside those that another run has added meanwhile. Raises Failure."""
+        self.remember_all({name: entry})
+
+    def remember_all(self, changes: Mapping[str, Entry | None]) -> None:
+        """Keep or forget several entries at once. Raises Failure."""
+        if not changes:
+            return
         others = Record(self.path.parent)
         try:
             others.load()
@@ -95,10 +101,11 @@ class Record:
             others.entries = {}
         self.notices += others.notices
         self.entries = {**self.entries, **others.entries}
-        if entry is None:
-            self.entries.pop(name, None)
-        else:
-            self.entries[name] = entry
+        for name, entry in changes.items():
+            if entry is None:
+                self.entries.pop(name, None)
+            else:
+                self.entries[name] = entry
         self._save()
 
     def _save(self) -> None:
@@ -131,8 +138,40 @@ class Record:
 
 def entry_of(request: ExportRequest, model_digest: str) -> Entry:
     """What is about to be made of a source. Raises OSError or SourceError where that is not there."""
-    identity = identity_of(request.source)
-    return Entry(digest=_digest(request, identity, model_digest), path=absolute(request.source), identity=identity)
+    if request.photos:
+        identity = tuple(_identity(photo.file) or (photo.file.name, 0, 0) for photo in request.photos)
+        path = request.source
+    else:
+        identity, path = identity_of(request.source), absolute(request.source)
+    return Entry(digest=_digest(request, identity, model_digest), path=path, identity=identity)
+
+
+def judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[bool | None, str]:
+    """Return what an earlier run has decided: True where the export is finished, False where it must not be replaced
+    (with the reason), None where there is something to do."""
+    if held is None or request.result.name not in standing(request):
+        return None, ""  # where something stands that no run has made, the export says so
+    sizes = sizes_of(request)
+    if held.digest == entry.digest and sizes is not None and (held.is_begun or held.files == sizes):
+        return True, ""
+    if request.settings.overwrite:
+        return None, ""
+    changed = "was made with other settings, or of another input"
+    if held.digest == entry.digest:
+        changed = "has changed since it was made, or something beside it is gone"
+    return False, f"{request.result} {changed}: use --overwrite to replace it, or another folder."
+
+
+def standing(request: ExportRequest) -> set[str]:
+    """Return the names of what stands where an export writes."""
+    return {path.name for path in written_by(request) if os.path.lexists(path)}
+
+
+def is_left_over(request: ExportRequest, held: Entry) -> bool:
+    """Tell if all that stands there is of an export that was ended while it put its files in their places: the result
+    itself comes last."""
+    names = standing(request)
+    return held.is_begun and request.result.name not in names and names <= held.files.keys()
 
 
 def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], model_digest: str) -> str:
@@ -150,7 +189,7 @@ def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], mo
         "data": [form for form, _ in request.data],
         **shapes,
     }
-    known = {"source", "output", "prompts", "settings", "masks", "framing", "data"}
+    known = {"source", "output", "prompts", "settings", "masks", "framing", "data", "photos", "notices"}
     for field in dataclasses.fields(request):
         if field.name not in known:
             content[field.name] = repr(getattr(request, field.name))
@@ -159,10 +198,9 @@ def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], mo
 
 def _identity(file: Path) -> tuple[str, int, int] | None:
     try:
-        status = file.stat()
+        return stamp_of(file)
     except OSError:
         return None
-    return file.name, status.st_size, status.st_mtime_ns
 
 
 def _kind(path: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clipseg_live import __version__
+from clipseg_live.assemble.photo_sets import Photo, open_photo_writer, with_photos
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.look import ExportSettings, Look
@@ -28,8 +29,10 @@ from clipseg_live.pipeline.stage import StopSwitch
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.data_sinks import Chosen, open_data_sink, open_transparent_sink
 from clipseg_live.video.framed import FramedSource
-from clipseg_live.video.lookahead import CausalMattes, LookaheadMattes
+from clipseg_live.video.lookahead import CausalMattes, IndependentMattes, LookaheadMattes
 from clipseg_live.video.masks import open_mask_sink
+from clipseg_live.video.photo_writer import PhotoWriter
+from clipseg_live.video.photos import Listing, PhotoSetSource
 from clipseg_live.video.sinks import StillWriter, VideoWriter, open_sink
 from clipseg_live.video.sources import open_source
 
@@ -49,6 +52,9 @@ class ExportRequest:
     source: a file, a folder or pattern of pictures, or ``demo:SEED``. output: None where only masks or data are wanted.
     masks: a ``.jsonl`` file or a folder. data: formats, and where each goes.
     framing: what is done to every frame first; masks are of the framed picture.
+    photos: a set of photos in place of the source, whose name is then the set's; output is a folder for their pictures.
+    They are found by ``run_export`` where the source is a folder or pattern and no sequence is asked for.
+    notices: sentences for the user about what was left out.
     """
 
     source: str
@@ -58,6 +64,8 @@ class ExportRequest:
     masks: Path | None = None
     framing: Framing = field(default_factory=Framing)
     data: tuple[tuple[DataFormat, Path], ...] = ()
+    photos: tuple[Photo, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -125,7 +133,8 @@ def run_export(
     settings = request.settings
     logger.info("Export settings: %s", loggable(settings))
     prompts = check_settings(request)
-    source = open_named_source(request.source, settings.start, settings.end)
+    request = with_photos(request)
+    source = _source_of(request)
     if request.framing != Framing():
         source = FramedSource(source, request.framing)
     _refuse_own_input(request)
@@ -149,7 +158,7 @@ def run_export(
             source,
             info,
             ready,
-            _mattes_of(settings, len(prompts)),
+            _mattes_of(settings, len(prompts), info.independent),
             composer,
             sink,
             prompts,
@@ -161,7 +170,7 @@ def run_export(
         if stop is not None:
             stop.on_stop(export.request_stop)
         result = export.run()
-    notices = [*ready.notices, *(notice for each in data for notice in each.notices)]
+    notices = [*ready.notices, *request.notices, *info.notices, *(notice for each in data for notice in each.notices)]
     if export.unusable:
         frames = "1 frame has" if export.unusable == 1 else f"{export.unusable} frames have"
         notices.append(f"{UNUSABLE} {frames} no masks.")
@@ -200,7 +209,7 @@ def drawn_of(look: Look) -> Look:
     return look.model_copy(update={"styles": tuple(look.styles[at] for at in drawn), "names": names})
 
 
-def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
+def _mattes_of(settings: ExportSettings, count: int, independent: bool) -> MatteSequence:
     request = MatteRequest(
         keys=tuple(range(count)),
         ids=tuple(range(count)),
@@ -209,12 +218,24 @@ def _mattes_of(settings: ExportSettings, count: int) -> MatteSequence:
         cautious=is_cautious(settings.look.effects),
     )
     ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # without it there is nothing to look for
-    return LookaheadMattes(request) if ahead else CausalMattes(request)
+    make = LookaheadMattes if ahead else CausalMattes
+    return IndependentMattes(lambda: make(request)) if independent else make(request)
 
 
-def _sink_of(request: ExportRequest) -> VideoWriter | StillWriter | None:
+def _source_of(request: ExportRequest) -> FrameSource:
+    """The source of a request, not yet opened."""
+    settings = request.settings
+    if request.photos:
+        listing = Listing(request.source, tuple(photo.file for photo in request.photos))
+        return PhotoSetSource(lambda: listing)
+    return open_named_source(request.source, settings.start, settings.end, settings.sequence)
+
+
+def _sink_of(request: ExportRequest) -> VideoWriter | StillWriter | PhotoWriter | None:
     """Where the composed picture goes; None where it goes nowhere."""
     settings = request.settings
+    if request.photos:
+        return open_photo_writer(request)
     if request.output is None or settings.alpha:
         return None
     return open_sink(
@@ -260,10 +281,17 @@ def labels_of(request: ExportRequest) -> tuple[Label, ...]:
     return tuple(Label(prompt.label, style.threshold) for prompt, style in each if style.role == "show")
 
 
-def open_named_source(name: str, start: Fraction | None = None, end: Fraction | None = None) -> FrameSource:
-    """The source of this name, not yet opened; a demo scene ends after ``DEMO_SECONDS`` unless ``end`` is given."""
+def open_named_source(
+    name: str, start: Fraction | None = None, end: Fraction | None = None, sequence: Fraction | None = None
+) -> FrameSource:
+    """The source of this name, not yet opened; a demo scene ends after ``DEMO_SECONDS`` unless ``end`` is given.
+
+    sequence: frames per second, if the pictures of a folder or pattern are a film.
+    """
     if not name.startswith(PREFIX):
-        return open_source(name, start=start, end=end)
+        return open_source(name, start=start, end=end, sequence=sequence)
+    if sequence is not None:
+        raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {name} is not: leave it out.")
     start = start or Fraction(0)
     return DemoSource.named(name, start=start, duration=DEMO_SECONDS if end is None else end - start)
 
@@ -284,13 +312,14 @@ def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, 
 def _refuse_own_input(request: ExportRequest) -> None:
     """No output may be the input, or another output, whatever it is called."""
     data = ((f"{form} data", path) for form, path in request.data)
-    named = [("video", request.output), ("masks", request.masks), *data]
+    named = [("pictures" if request.photos else "video", request.output), ("masks", request.masks), *data]
     places = [(name, path) for name, path in named if path is not None]
     for _, output in places:
         if _same(Path(request.source), output):
             raise UsageError(f"{output} is the input itself: give the result another name.")
+    folders = {photo.file.parent for photo in request.photos} or {Path(request.source).parent}
     for name, output in places:
-        if _same(Path(request.source).parent, output) and output.is_dir():
+        if output.is_dir() and any(_same(folder, output) for folder in folders):
             raise UsageError(f"The input lies in {output}, which the {name} would replace: give them another folder.")
     for (name, output), (other_name, other) in combinations(places, 2):
         if _same(output, other) or os.path.abspath(output) == os.path.abspath(other):

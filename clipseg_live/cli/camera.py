@@ -15,10 +15,12 @@ from clipseg_live.cli.options import (
     Preset,
     Prompts,
     RtspTransport,
+    Sequence,
     Session,
     Source,
     Thresholds,
     TrustSession,
+    sequence_rate,
     source_spec,
 )
 
@@ -63,7 +65,7 @@ def camera(
         float | None,
         typer.Option(
             metavar="NUMBER",
-            help="Pictures a second.",
+            help="Pictures a second; with --sequence, of the film as well.",
             show_default="what the other program asks for, or the source's",
             rich_help_panel=VIRTUAL,
         ),
@@ -86,6 +88,7 @@ def camera(
         ),
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
+    sequence: Sequence = False,
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -96,6 +99,8 @@ def camera(
     from clipseg_live.core.settings import validated
     from clipseg_live.core.virtual_camera import CameraSettings
 
+    film = sequence_rate(sequence, rate if sequence else None)
+    spec = source_spec(source, rtsp_transport, insecure, film, film=True)
     if (width is None) != (height is None):
         raise UsageError("A size has two sides: give --width and --height, or neither.")
     size = only_given(width=width, height=height, rate=rate)
@@ -106,4 +111,8 @@ def camera(
         source, prompt=prompt, threshold=threshold, effect=effect, preset=preset, session=session,
         trust_session=trust_session, model=model, mirror=mirror,
     )  # fmt: skip
-    run_camera(settings, source_spec(source, rtsp_transport, insecure), wanted)
+    run_camera(
+        settings,
+        spec,
+        wanted,
+    )

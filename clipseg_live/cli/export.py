@@ -31,14 +31,18 @@ from clipseg_live.cli.options import (
     Model,
     Preset,
     Prompts,
+    Rate,
+    Sequence,
     Session,
     Thresholds,
     TrustSession,
+    sequence_rate,
 )
 
 _INPUT = (
-    "A video, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). With --into any "
-    "number of them, and folders and patterns of videos."
+    "A video, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). Several pictures, "
+    "folders and patterns of pictures are one set of photos. With --into any number of inputs, and folders and "
+    "patterns of videos."
 )
 _DATA = (
     "Also write jsonl, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
@@ -50,7 +54,9 @@ def export(
     sources: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="The file to write.", rich_help_panel=RESULT),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="The file to write; of photos a folder.", rich_help_panel=RESULT
+        ),
     ] = None,
     into: Annotated[
         Path | None,
@@ -64,8 +70,8 @@ def export(
         str | None,
         typer.Option(
             metavar=".SUFFIX",
-            help="With --into: what kind of file the results are.",
-            show_default=".mp4; .png of pictures",
+            help="With --into, and of photos: what kind of file the results are.",
+            show_default=".mp4; of photos their own",
             rich_help_panel=RESULT,
         ),
     ] = None,
@@ -280,6 +286,8 @@ def export(
     end: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).", rich_help_panel=PART)
     ] = None,
+    sequence: Sequence = False,
+    rate: Rate = None,
     codec: Annotated[
         str | None,
         typer.Option(
@@ -336,7 +344,8 @@ def export(
     from clipseg_live.core.look import ExportSettings
     from clipseg_live.core.settings import DEFAULT_MODEL, validated
 
-    check_places(sources, output, into, suffix, jobs, data=masks is not None or bool(data))
+    film = sequence_rate(sequence, rate)
+    check_places(sources, output, into, suffix, jobs, film, data=masks is not None or bool(data))
     placed = data_from(data or (), many=into is not None)
     if alpha and effect is not None:
         raise UsageError("No effects are drawn on a transparent result: leave out --effect, or --alpha.")
@@ -369,11 +378,11 @@ def export(
     kept = only_given(time=time)
     settings = validated(
         ExportSettings, engine=chosen, look=look, matte=matte, alpha=alpha, every=every, only_present=only_present,
-        **kept, **times, **files,
+        sequence=film, **kept, **times, **files,
     )  # fmt: skip
     request = ExportRequest(sources[0], output if into is None else into, prompts, settings)
     request = request if framing is None else replace(request, framing=framing)
     if into is None:
-        run_one(replace(request, masks=masks, data=tuple(placed)))
+        run_one(replace(request, masks=masks, data=tuple(placed)), sources, suffix)
     else:
         run_many(sources, into, request, suffix=suffix, masks=masks, data=[form for form, _ in placed], jobs=jobs)

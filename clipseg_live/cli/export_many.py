@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from clipseg_live.assemble.batch import BatchReport, BatchRequest, BatchWatch, Outcome
+    from clipseg_live.assemble.batch import BatchReport, BatchWatch, Outcome
+    from clipseg_live.assemble.batch_plan import BatchRequest
     from clipseg_live.assemble.export import ExportRequest
     from clipseg_live.core.settings import DataFormat
     from clipseg_live.pipeline.export import Progress
@@ -36,7 +37,8 @@ def run_many(
 ) -> None:
     """Export all inputs into a folder and report on every one. Raises the errors of core for what concerns all of
     them; ends with exit code 1 where a result is missing."""
-    from clipseg_live.assemble.batch import plan_batch, run_batch
+    from clipseg_live.assemble.batch import run_batch
+    from clipseg_live.assemble.batch_plan import plan_batch
     from clipseg_live.core.errors import UsageError
 
     kind = None if masks is None else str(masks)
@@ -66,7 +68,7 @@ def report_lines(report: "BatchReport") -> list[str]:
     counts = [(report.count(ending), ending.value) for ending in Ending]
     inputs = "1 input" if len(report.outcomes) == 1 else f"{len(report.outcomes)} inputs"
     what = ", ".join(f"{count} {words}" for count, words in counts if count)
-    return [*lines, f"{inputs}: {what}; {_frames(report.frames)} in {clock(report.seconds)}"]
+    return [*lines, f"{inputs}: {what}; {_counted(report.frames, 'frame')} in {clock(report.seconds)}"]
 
 
 def _told(request: "ExportRequest", outcome: "Outcome") -> str:
@@ -75,14 +77,15 @@ def _told(request: "ExportRequest", outcome: "Outcome") -> str:
     if outcome.result is not None:
         seconds = outcome.result.seconds
         rate = outcome.result.frames / seconds if seconds > 0 else 0.0
-        frames = _frames(outcome.result.frames)
-        return f"{request.result}: done, {frames} in {seconds:.1f} s ({rate:.1f} frames a second)"
+        what = "photo" if request.photos else "frame"
+        count = _counted(outcome.result.frames, what)
+        return f"{request.result}: {outcome.ending.value}, {count} in {seconds:.1f} s ({rate:.1f} {what}s a second)"
     where = request.result if outcome.ending is Ending.FINISHED_BEFORE else request.source
     return f"{where}: {outcome.ending.value}" + (f": {outcome.sentence}" if outcome.sentence else "")
 
 
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 @contextmanager

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 
 def check_places(
-    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int, data: bool,
+    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int,
+    sequence: "Fraction | None", data: bool,
 ) -> None:  # fmt: skip
     """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for."""
+    from clipseg_live.assemble.photo_sets import is_photos
     from clipseg_live.core.addresses import SCHEMES, SourceName
     from clipseg_live.core.errors import UsageError
+
+    photos = all(is_photos(each, sequence) for each in sources)
 
     for each in map(SourceName, sources):
         if each.is_address and not Path(each.reveal()).exists():
@@ -26,14 +30,18 @@ def check_places(
         raise UsageError("The result is a file, not an address: name a file after -o, such as out.mp4.")
     if output is not None and into is not None:
         raise UsageError("-o names one result, --into a folder for many: give one of the two.")
-    if into is None and len(sources) > 1:
+    if photos and sequence is not None:
+        raise UsageError(
+            '--sequence takes a folder, or a pattern in quotes such as "shots/*.png", not single pictures.'
+        )
+    if into is None and len(sources) > 1 and not photos:
         raise UsageError(f"There are {len(sources)} inputs: give --into FOLDER, which takes a result for each.")
     if output is None and into is None and not data:
         raise UsageError(
             "Say where the result goes: -o out.mp4, --into FOLDER for many inputs, or only data: --data coco:FOLDER."
         )
     for name, given in (("--suffix", suffix is not None), ("--jobs", jobs != 1)):
-        if given and into is None:
+        if given and into is None and not (photos and name == "--suffix"):
             raise UsageError(f"{name} is for many inputs: give --into FOLDER as well.")
 
 

@@ -1,18 +1,25 @@
 """One export on a terminal: its bar, Ctrl-C, and what is said at the end."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from clipseg_live.assemble.export import ExportRequest
     from clipseg_live.pipeline.export import Progress
 
 
-def run_one(request: "ExportRequest") -> None:
-    """Run an export and say what came of it. Raises the errors of core."""
+def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None) -> None:
+    """Run an export of one input, or of several that are one set of photos whose pictures are of the kind ``suffix``,
+    and say what came of it. Raises the errors of core; ends with exit code 1 where a photo could not be read.
+    """
     from clipseg_live.assemble.export import run_export
+    from clipseg_live.assemble.photo_sets import with_photos
+
+    request = with_photos(request, inputs, suffix)
 
     with _progress_display() as (on_stage, on_progress):
         finished = run_export(request, on_stage=on_stage, on_progress=on_progress)
@@ -20,13 +27,18 @@ def run_one(request: "ExportRequest") -> None:
         print(notice, file=sys.stderr)  # noqa: T201
     result = finished.result
     rate = result.frames / result.seconds if result.seconds > 0 else 0.0
-    frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
-    print(f"{request.result}: {frames} in {result.seconds:.1f} s ({rate:.1f} frames a second)")  # noqa: T201
+    what = "photo" if request.photos else "frame"
+    count = f"1 {what}" if result.frames == 1 else f"{result.frames} {what}s"
+    print(f"{request.result}: {count} in {result.seconds:.1f} s ({rate:.1f} {what}s a second)")  # noqa: T201
     if request.masks is not None:
         print(f"{request.masks}: masks")  # noqa: T201
     for form, path in request.data:
         if path.exists():  # where nothing was found, a notice has said that it was not written
             print(f"{path}: {form}")  # noqa: T201
+    if result.problems:
+        left_out = "1 photo was" if len(result.problems) == 1 else f"{len(result.problems)} photos were"
+        print(f"{left_out} left out:", *result.problems, sep="\n  ", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.options import MODEL, Insecure, Prompts, RtspTransport, Session, TrustSession, source_spec
+from clipseg_live.cli.options import (
+    MODEL,
+    Insecure,
+    Prompts,
+    Rate,
+    RtspTransport,
+    Sequence,
+    Session,
+    TrustSession,
+    sequence_rate,
+    source_spec,
+)
 from clipseg_live.core import interrupts
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from clipseg_live.core.live import LiveSettings, SourceSpec
 
 
@@ -42,25 +55,30 @@ def live(
             help="The demo scene, with three prompts and the model shapes; the source demo: alone does the same.",
         ),
     ] = False,
+    sequence: Sequence = False,
+    rate: Rate = None,
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
     with interrupts.ending():  # until the window handles signals itself
-        code = _open_window(source, prompt, session, trust_session, model, demo, rtsp_transport, insecure)
+        film = sequence_rate(sequence, rate)
+        code = _open_window(source, prompt, session, trust_session, model, demo, rtsp_transport, insecure, film)
     if code:
         raise typer.Exit(code)
 
 
 def _open_window(
     source: str | None, prompt: list[str] | None, session: Path | None, trusted: bool, model: str | None, demo: bool,
-    rtsp_transport: str, insecure: bool,
+    rtsp_transport: str, insecure: bool, sequence: "Fraction | None",
 ) -> int:  # fmt: skip
     from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.session_file import load_session
 
     if source is None and (insecure or rtsp_transport != "auto"):
         raise UsageError("--rtsp-transport and --insecure hold for one address: name it as the source.")
+    if source is None and sequence is not None:
+        raise UsageError("--sequence holds for one folder or pattern of pictures: name it as the source.")
     settings: LiveSettings | None = None
     if session is not None:
         settings = load_session(session, trusted=trusted)
@@ -68,8 +86,8 @@ def _open_window(
     if demo:
         settings, source = demo_settings(), source or "demo:"
     asked: str | SourceSpec | None = source
-    if source is not None and (insecure or rtsp_transport != "auto"):
-        asked = source_spec(source, rtsp_transport, insecure)
+    if source is not None and (insecure or rtsp_transport != "auto" or sequence is not None):
+        asked = source_spec(source, rtsp_transport, insecure, sequence)
     if not has_display():
         raise Failure(
             "There is no display to open a window on: use clipseg-live watch SOURCE -p TEXT for data, or "

@@ -12,6 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from clipseg_live.core.live import SourceSpec
 
 PROMPTS = "What to look for"
@@ -49,6 +51,24 @@ Insecure = Annotated[
         "--insecure",
         help="Do not verify the certificate of an https, rtsps or rtmps address.",
         rich_help_panel=NETWORK,
+    ),
+]
+Sequence = Annotated[
+    bool,
+    typer.Option(
+        "--sequence",
+        help="The pictures of a folder or pattern are the frames of a film, not separate photos.",
+        rich_help_panel=PART,
+    ),
+]
+Rate = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        metavar="NUMBER",
+        help="With --sequence: frames per second, such as 30 or 30000/1001.",
+        show_default="25",
+        rich_help_panel=PART,
     ),
 ]
 Prompts = Annotated[
@@ -147,13 +167,55 @@ def takes_log_level(command: Callable[..., None]) -> Callable[..., None]:
     return with_level
 
 
-def source_spec(name: str, rtsp_transport: str, insecure: bool) -> "SourceSpec":
-    """Return the source that a command is given. Raises UsageError for a transport that does not exist."""
+def sequence_rate(sequence: bool, rate: str | float | None = None) -> "Fraction | None":
+    """Return the frames per second of a film of pictures; None where no film is asked for. Raises UsageError."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.settings import DEFAULT_SEQUENCE_RATE, SequenceRate
+
+    if not sequence:
+        if rate is not None:
+            raise UsageError("--rate is for the pictures of a film: give --sequence as well.")
+        return None
+    if rate is None:
+        return DEFAULT_SEQUENCE_RATE
+    try:
+        found: Fraction = TypeAdapter(SequenceRate).validate_python(rate)
+    except (ValidationError, ZeroDivisionError) as error:
+        raise UsageError(f"{rate!r} is not a rate: give frames per second, such as 25 or 30000/1001.") from error
+    return found
+
+
+def source_spec(
+    name: str, rtsp_transport: str, insecure: bool, sequence: "Fraction | None" = None, *, film: bool = False
+) -> "SourceSpec":
+    """Return the source that a command is given.
+
+    Args:
+        name: Its name.
+        rtsp_transport: What carries the pictures of an rtsp address.
+        insecure: Do not verify certificates.
+        sequence: Frames per second of a film of pictures.
+        film: The command needs a film, not separate photos.
+
+    Raises:
+        UsageError: The transport does not exist, or the source does not fit ``sequence`` or ``film``.
+    """
     from clipseg_live.core.addresses import SourceName
+    from clipseg_live.core.errors import UsageError
     from clipseg_live.core.live import SourceSpec
+    from clipseg_live.core.paths import is_folder_or_pattern
     from clipseg_live.core.settings import validated
 
-    return validated(SourceSpec, name=SourceName(name), rtsp_transport=rtsp_transport, insecure=insecure)
+    is_many = "://" not in name and is_folder_or_pattern(name)
+    if sequence is not None and not is_many:
+        raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {SourceName(name)} is not.")
+    if film and sequence is None and is_many:
+        raise UsageError(f"{name} is a set of separate photos, not a film: add --sequence to make a film of them.")
+    return validated(
+        SourceSpec, name=SourceName(name), rtsp_transport=rtsp_transport, insecure=insecure, sequence=sequence
+    )
 
 
 class MaskingGroup(TyperGroup):

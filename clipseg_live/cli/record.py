@@ -15,11 +15,14 @@ from clipseg_live.cli.options import (
     Model,
     Preset,
     Prompts,
+    Rate,
     RtspTransport,
+    Sequence,
     Session,
     Source,
     Thresholds,
     TrustSession,
+    sequence_rate,
     source_spec,
 )
 
@@ -114,6 +117,8 @@ def record(
         float | None, typer.Option(metavar="SECONDS", help="End after so much.", rich_help_panel=RECORDING)
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
+    sequence: Sequence = False,
+    rate: Rate = None,
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -126,6 +131,7 @@ def record(
     from clipseg_live.core.recording import DEFAULT_PATTERN, RecordingSettings
     from clipseg_live.core.settings import validated
 
+    spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate), film=True)
     if microphone is not None and sound != "microphone":
         raise UsageError("A microphone is named, but not asked for: give --sound microphone as well.")
     if seconds is not None and not seconds > 0:
@@ -152,4 +158,10 @@ def record(
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"Nothing can be recorded in {into}: {error.strerror or error}.") from error
-    run_recording(settings, source_spec(source, rtsp_transport, insecure), into, wanted, seconds)
+    run_recording(
+        settings,
+        spec,
+        into,
+        wanted,
+        seconds,
+    )

@@ -11,10 +11,13 @@ from clipseg_live.cli.options import (
     Insecure,
     Model,
     Prompts,
+    Rate,
     RtspTransport,
+    Sequence,
     Session,
     Source,
     TrustSession,
+    sequence_rate,
     source_spec,
 )
 from clipseg_live.cli.source_told import SourceTold
@@ -41,6 +44,8 @@ def watch(
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="End after so many frames.")] = None,
+    sequence: Sequence = False,
+    rate: Rate = None,
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -54,7 +59,7 @@ def watch(
         raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
-    spec = source_spec(source, rtsp_transport, insecure)
+    spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate))
     with stream(spec, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
         problem = ""
         for number, item in enumerate(found, start=1):

@@ -31,6 +31,19 @@ class SourceError(Failure):
     """A source could not be opened, or broke while it was read."""
 
 
+class PhotoError(SourceError):
+    """One photo of a set cannot be read; the others can.
+
+    Attributes:
+        number: The photo's number in its set, from 0.
+        file: The photo's file.
+    """
+
+    def __init__(self, message: str, number: int, file: Path) -> None:
+        super().__init__(message)
+        self.number, self.file = number, file
+
+
 class SinkError(Failure):
     """A result could not be written.
 

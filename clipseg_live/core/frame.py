@@ -21,6 +21,7 @@ class Frame:
     epoch: grows at each seek or source change; results of an old epoch are never shown.
     captured: ``time.monotonic()`` when a live session got it.
     file: the picture file that holds this frame; None for a frame of a video, camera or animation.
+    independent: the frame is unrelated to the frames before and after it (see ``SourceInfo.independent``).
     """
 
     pixels: Pixels
@@ -30,6 +31,7 @@ class Frame:
     epoch: int = 0
     captured: float | None = None
     file: Path | None = None
+    independent: bool = False
 
     @property
     def height(self) -> int:
@@ -62,7 +64,9 @@ class SourceInfo:
     pixel_aspect: width of a pixel over its height, of the upright picture.
     audio_path: the file whose audio belongs to these frames, None where there is none.
     independent: the frames are unrelated photos: sizes may differ, and nothing is smoothed from one to the next.
-        ``width`` and ``height`` are those of the first.
+        ``width`` and ``height`` are those of the first. A photo that cannot be read raises PhotoError from ``read``;
+        the next ``read`` gives the next photo. ``Frame.time`` is the photo's number, from 0.
+    notices: sentences for the user about what was left out.
     """
 
     name: str
@@ -76,3 +80,4 @@ class SourceInfo:
     colour: ColourInfo = field(default_factory=ColourInfo)
     audio_path: Path | None = None
     independent: bool = False
+    notices: tuple[str, ...] = ()

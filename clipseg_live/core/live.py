@@ -19,7 +19,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.look import Look, MatteSettings
 from clipseg_live.core.mattes import Effort, Label, Mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, Share
+from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, SequenceRate, Share
 from clipseg_live.core.virtual_camera import CameraStatus
 
 MOST_ROWS = 16
@@ -213,7 +213,8 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
 
     width, height, rate, fourcc: what a camera is asked for; None leaves it the choice. controls: a camera's own
     values by name (exposure, focus, gain), in its own units. rtsp_transport: what carries the pictures of an rtsp
-    address; "auto" tries TCP first. insecure: the certificate of an address is not verified.
+    address; "auto" tries TCP first. insecure: the certificate of an address is not verified. sequence: frames per
+    second of the film that the pictures of a folder or pattern make; None takes them as independent photos.
     """
 
     name: SourceName
@@ -224,6 +225,7 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     controls: tuple[tuple[str, float], ...] = ()
     rtsp_transport: RTSPTransport = "auto"
     insecure: bool = False
+    sequence: SequenceRate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +309,9 @@ class Message:
 class SourceStatus:
     """The source as it is now. duration, position: seconds; duration is None for what has no end.
 
-    problem: why it is reconnecting or failed, one sentence. controls: what a camera offers, by name, and its values.
+    problem: why it is reconnecting or failed, or why the photo cannot be shown, one sentence. controls: what a camera
+    offers, by name, and its values. photos: number of photos in a set, 0 for another source; photo: number of the one
+    that is shown, from 1; file: its name.
     """
 
     state: SourceState = SourceState.CLOSED
@@ -322,6 +326,9 @@ class SourceStatus:
     speed: float = 1.0
     problem: str = ""
     controls: tuple[tuple[str, float], ...] = ()
+    photos: int = 0
+    photo: int = 0
+    file: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "problem", redact(self.problem))
@@ -408,7 +415,8 @@ class Picture:
     own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
     probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
     mattes: of the rows that are drawn, whose ids are ``drawn``, and what they are of ``labels``. hidden: cause for
-    which a hiding effect hides the whole picture; None if it does not.
+    which a hiding effect hides the whole picture; None if it does not. file: the picture file that holds the frame,
+    None for a video or camera.
     """
 
     composed: Pixels
@@ -427,3 +435,4 @@ class Picture:
     version: int = 0
     settings: LiveSettings | None = None
     hidden: HiddenReason | None = None
+    file: Path | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects
-from clipseg_live.core.settings import Codec, EngineSettings, Frozen, PromptStyle, Share
+from clipseg_live.core.settings import Codec, EngineSettings, Frozen, PromptStyle, SequenceRate, Share
 
 TimeMode = Literal["causal", "lookahead"]
 Together = Literal["independent", "exclusive"]
@@ -52,6 +52,8 @@ class ExportSettings(Frozen):
     start, end: seconds; frames with start ≤ time < end are exported. None: from the first, to the last.
     quality: 0 (smallest) to 100 (best); ignored by the lossless ffv1.
     alpha: the result is what was found, with transparency, in place of the picture with its effects.
+    sequence: frames per second of the film that the pictures of a folder or pattern make; None takes them as a set of
+    independent photos.
     every, only_present: which frames go into masks and data: every N-th, and only those where a prompt is present.
     """
 
@@ -68,3 +70,4 @@ class ExportSettings(Frozen):
     only_present: bool = False
     overwrite: bool = False
     keep_partial: bool = False
+    sequence: SequenceRate | None = None

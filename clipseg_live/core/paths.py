@@ -1,5 +1,8 @@
-"""Checks of paths that users name: inputs are files, and outputs replace nothing but files."""
+"""Checks of paths that users name: what they mean, that inputs are files, and that outputs replace only files."""
 
+import glob
+import os
+import re
 import stat
 from pathlib import Path
 
@@ -11,6 +14,24 @@ _SPECIAL = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+_NUMBERED = re.compile(r"%0?\d*d")
+
+
+def is_folder_or_pattern(name: str | Path) -> bool:
+    """Tell if a name stands for several files."""
+    # os.path.isdir accepts names that are too long, unlike Path.is_dir.
+    return os.path.isdir(name) or is_pattern(name)
+
+
+def is_pattern(name: str | Path) -> bool:
+    """Tell if a name stands for other names: it has ``*``, ``?``, ``[...]`` or ``%d``, and is not itself a file."""
+    return not os.path.exists(name) and (glob.has_magic(str(name)) or number_place(name) is not None)
+
+
+def number_place(name: str | Path) -> re.Match[str] | None:
+    """Return the place of a number such as ``%04d`` in the last part of a name."""
+    return _NUMBERED.search(Path(name).name)
 
 
 def check_input(path: str | Path, error: type[ClipsegLiveError] = SourceError) -> None:

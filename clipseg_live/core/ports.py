@@ -28,7 +28,8 @@ class FrameSource(Protocol):
         """Open the file or device. Raises SourceError."""
 
     def read(self) -> Frame | None:
-        """The next frame in order, or None after the last. Raises SourceError where the source breaks."""
+        """The next frame in order, or None after the last. Raises SourceError where the source breaks, PhotoError for
+        one photo of a set, after which the next can be read."""
 
     def close(self) -> None:
         """Give everything back; may be called at any time and more than once."""

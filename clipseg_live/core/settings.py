@@ -1,10 +1,12 @@
 """Settings as frozen, validated values: one place for names, ranges and defaults."""
 
+import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from clipseg_live.core.errors import UsageError
 
@@ -65,6 +67,17 @@ class Frozen(BaseModel):
 
 Settings = TypeVar("Settings", bound=Frozen)
 
+
+def _exact_rate(value: object) -> object:
+    """Return a float as the fraction that was written: 12.5 is 25/2."""
+    if isinstance(value, float) and math.isfinite(value):
+        return Fraction(value).limit_denominator(1001)
+    return value
+
+
+SequenceRate = Annotated[Fraction, BeforeValidator(_exact_rate), Field(gt=0, le=1000)]
+"""Frames per second of a film that is made of pictures."""
+DEFAULT_SEQUENCE_RATE = Fraction(25)
 
 Percent = Annotated[float, Field(ge=-10.0, le=10.0)]
 Part = Annotated[float, Field(ge=0.0, le=25.0)]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from clipseg_live.core.addresses import SourceName, redact
-from clipseg_live.core.errors import ClipsegLiveError, SourceError
+from clipseg_live.core.errors import ClipsegLiveError, PhotoError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
 from clipseg_live.core.ports import LiveSource
@@ -41,6 +41,7 @@ class Stopped(Exception):
 class Capture:
     """Owns the source of a session. Every method may be called from any thread and returns at once, but for ``join``.
 
+    photos_wait: a set of photos goes on only by ``step`` and ``seek``; otherwise as fast as its frames are taken.
     on_frame: called in the capture thread with each frame, framed, stamped and of the newest epoch.
     A thread that is held inside a device is left to itself (it closes its source when the device lets go), and ``join``
     names it.
@@ -53,11 +54,12 @@ class Capture:
         on_frame: OnFrame,
         on_status: Callable[[], None] = lambda: None,
         *,
+        photos_wait: bool = True,
         open_seconds: float = OPEN_SECONDS,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self._open_source, self._filter, self._on_frame = open_source, frame_filter, on_frame
-        self._on_status = on_status
+        self._on_status, self._photos_wait = on_status, photos_wait
         self._limits = open_seconds, read_seconds
         self._framing = Framing()
         self._loop, self._speed = False, 1.0
@@ -157,7 +159,7 @@ class Capture:
             epoch = self._epoch
         if counts:
             self.meter.tick()
-        self._on_frame(Frame(pixels, frame.index, frame.time, frame.duration, epoch, captured=time.monotonic()), info)
+        self._on_frame(replace(frame, pixels=pixels, epoch=epoch, captured=time.monotonic()), info)
 
 
 class _Reader:
@@ -180,6 +182,7 @@ class _Reader:
         self._raw: Frame | None = None
         self._paused = False
         self._ended = False
+        self._begun = False  # a frame, or the problem of a photo, was shown since the source was opened
         self._ahead: Frame | None = None
         self._clock: tuple[float, Fraction] | None = None
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -223,6 +226,8 @@ class _Reader:
     # Commands: run in the reader's thread, between two frames.
 
     def play(self) -> None:
+        if self._waits:
+            return
         if self._ended:
             self._jump(Fraction(0))
         self._paused = False
@@ -242,6 +247,11 @@ class _Reader:
         if self._source is None or self._source.live:
             return
         self._paused = True
+        if self._waits:
+            photo = min(max(self._status.photo + frames, 1), self._status.photos)
+            if photo != self._status.photo or self._status.problem:
+                self.seek(Fraction(photo - 1))
+            return
         if frames < 0 and self._raw is not None:
             for _ in range(-frames):
                 self._jump(self._raw.time - _INSTANT)
@@ -256,6 +266,11 @@ class _Reader:
         if self._source is not None:
             self._source.set_control(name, value)
             self._change(controls=tuple(self._source.controls().items()))
+
+    @property
+    def _waits(self) -> bool:
+        """Tell if the source is a set of photos that the user goes through."""
+        return self._owner._photos_wait and self._status.photos > 0
 
     def rebase(self) -> None:
         """The next frame is due now, and later ones from then on."""
@@ -279,10 +294,13 @@ class _Reader:
         """One frame out of turn: after a seek or a step."""
         if self._source is None or self._source.live:
             return
-        frame = self._ahead or self._read(self._source)
+        frame = self._ahead or self._read_on(self._source)
         self._ahead = None
         if frame is None:
-            self._finish()
+            if self._status.problem and self._waits:
+                self._to_running()
+            else:
+                self._finish()
             return
         self._keep(frame)
         if deliver and self._info is not None:
@@ -334,10 +352,15 @@ class _Reader:
         logger.info("Source opened: %s, %d×%d, %s frames a second", kind, info.width, info.height, info.rate)
         self._info, self._ahead, self._ended = info, None, False
         self.rebase()
+        is_set = info.independent and info.rate is None and info.frame_count != 1
+        photos = info.frame_count or 0 if is_set else 0
         self._change(
             name=info.name, width=info.width, height=info.height, rate=info.rate, duration=info.duration,
             seekable=not source.live and info.frame_count != 1, controls=tuple(source.controls().items()), problem="",
+            photos=photos, photo=min(photos, 1),
         )  # fmt: skip
+        self._begun = False
+        self._paused = self._paused or self._waits
         self._to_running()
 
     def _play(self, source: LiveSource) -> None:
@@ -357,14 +380,18 @@ class _Reader:
 
     def _next_due(self, source: LiveSource) -> Frame | None:
         """The next frame of a file, at its time; None where a command came first, or there is none."""
-        if (self._paused or self._ended) and self._raw is not None:
+        if (self._paused or self._ended) and self._begun:
             self._wait(lambda: bool(self._commands), None)
             return None
         if self._ahead is None:
-            self._ahead = self._read(source)
+            self._ahead = self._read_on(source)
         if self._ahead is None:
-            self._end()
+            if not (self._paused and self._begun):
+                self._end()
             return None
+        if self._status.photos:  # they have no times
+            frame, self._ahead = self._ahead, None
+            return frame
         now = time.monotonic()
         if self._clock is None:
             self._clock = now, self._ahead.time
@@ -385,9 +412,29 @@ class _Reader:
         self._check()
         return frame
 
+    def _read_on(self, source: LiveSource) -> Frame | None:
+        """Read the next frame. A photo that cannot be read is told by the status; None if the user is to go on."""
+        while True:
+            try:
+                return self._read(source)
+            except PhotoError as error:
+                logger.warning("A photo of a set cannot be read", exc_info=True)
+                self._raw, self._begun = None, True
+                self._change(
+                    problem=str(error), photo=error.number + 1, file=error.file.name, position=Fraction(error.number)
+                )
+                if self._waits:
+                    return None
+
     def _keep(self, frame: Frame) -> None:
-        self._raw = frame
+        self._raw, self._begun = frame, True
         self._status = replace(self._status, position=frame.time)
+        if self._status.photos:
+            name = frame.file.name if frame.file is not None else ""
+            width, height = frame.width, frame.height
+            self._status = replace(
+                self._status, photo=frame.index + 1, file=name, width=width, height=height, problem=""
+            )
 
     def _end(self) -> None:
         if self._owner._loop and self._source is not None and self._raw is not None and not self._paused:
@@ -400,7 +447,10 @@ class _Reader:
 
     def _finish(self) -> None:
         self._ended = True
-        self._to(SourceState.ENDED)
+        if self._status.photos:
+            self._to(SourceState.ENDED, problem="")
+        else:
+            self._to(SourceState.ENDED)
 
     def _obey(self) -> None:
         while True:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -217,8 +218,7 @@ class Composing:
             self.delay.add((time.monotonic() - shown.captured) * 1000)
         self._drawn = shown
         self.timings.add(stages)
-        composed = Frame(picture.composed, shown.index, shown.time, shown.duration, shown.epoch, shown.captured)
-        self._on_picture(picture, composed)
+        self._on_picture(picture, replace(shown, pixels=picture.composed))
 
     def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
         if not result.unchanged:
@@ -259,7 +259,7 @@ class Composing:
         done = time.perf_counter()
         stages["follow"], stages["mattes"] = (followed - start) * 1000, (fitted - followed) * 1000
         stages["compose"] = (done - fitted) * 1000
-        if frame is not self._drawn:
+        if frame is not self._drawn and not frame.independent:
             # the thread's own time: to wait for a processor takes no less with simpler edges
             number = frame.index if settings.display == "smooth" else None
             self._budget.spent(time.thread_time() - begun, frame.captured, number)
@@ -280,6 +280,7 @@ class Composing:
             version=answer.version,
             settings=settings,
             hidden=self._hidden,
+            file=frame.file,
         )
 
     def _with_policy(
@@ -307,14 +308,15 @@ class Composing:
             styles=tuple(row.style for row in rows),
             settings=settings.matte,
             cautious=privacy.is_cautious(settings.effects),
-            effort=self._budget.effort,
+            effort="full" if frame.independent else self._budget.effort,
         )
         return self._matting.mattes(frame, request)
 
     def _draw(self, look: Look, frame: Frame, mattes: Mattes) -> Pixels:
         """Draw the effects. If one fails, return the frame without them, or a black one if it had to be hidden."""
         try:
-            composed = self._composer_of(look).compose(frame.pixels, mattes, frame.time)
+            moment = Fraction(0) if frame.independent else frame.time
+            composed = self._composer_of(look).compose(frame.pixels, mattes, moment)
         except Exception as error:
             logger.exception("Drawing the effects of a frame failed")
             self._on_error(error)

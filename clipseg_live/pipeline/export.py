@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SinkError
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 QUEUED_FRAMES = 4
 """Frames that wait between two stages, at most."""
+
+QUEUED_PHOTOS = 1
+"""The same for photos, which are larger than frames of a video."""
 
 JOIN_SECONDS = 10.0
 """How long a stage may take to end once it was told to."""
@@ -41,11 +44,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What was written. time: of the last frame, in seconds of the source."""
+    """What was written. time: of the last frame, in seconds of the source. problems: photos of a set that could not be
+    read, one sentence each."""
 
     frames: int
     seconds: float
     time: Fraction
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +72,7 @@ class Export:
 
     Attributes:
         unusable: number of frames whose maps could not be used; they count as frames without a prediction.
+        problems: photos of a set that could not be read, one sentence each; the others are exported.
     """
 
     def __init__(
@@ -90,12 +96,14 @@ class Export:
         self._prompts = tuple(prompts)
         self._matting, self._keep_partial = matting, keep_partial
         self._on_progress = on_progress
-        self._decoded: Channel[Frame] = Channel(QUEUED_FRAMES)
-        self._segmented: Channel[_Segmented] = Channel(QUEUED_FRAMES)
+        queued = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
+        self._decoded: Channel[Frame] = Channel(queued)
+        self._segmented: Channel[_Segmented] = Channel(queued)
         self._reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
         self._writer = Worker("clipseg-live encode", self._write, self._cancel)
         self._stopped = False
         self.unusable = 0
+        self.problems: list[str] = []
         self._written = 0
         self._reached = Fraction(0)
         self._started = time.monotonic()
@@ -132,7 +140,7 @@ class Export:
         finally:
             if not self._reader.alive:
                 self._source.close()
-        return ExportResult(self._written, time.monotonic() - self._started, self._reached)
+        return ExportResult(self._written, time.monotonic() - self._started, self._reached, tuple(self.problems))
 
     def _run_stages(self) -> None:
         self._started = time.monotonic()
@@ -165,9 +173,18 @@ class Export:
         self._report()
 
     def _read(self) -> None:
-        while (frame := self._source.read()) is not None:
+        while (frame := self._next_frame()) is not None:
             self._decoded.put(frame)
         self._decoded.finish()
+
+    def _next_frame(self) -> Frame | None:
+        """Return the next frame, or None after the last. Note photos that cannot be read, and go on after them."""
+        while True:
+            try:
+                return self._source.read()
+            except PhotoError as error:
+                logger.warning("A photo of a set cannot be read", exc_info=True)
+                self.problems.append(str(error))
 
     def _segment(self) -> None:
         for frame in self._decoded:
@@ -190,8 +207,9 @@ class Export:
             for data in self._data:
                 data.write(frame, mattes, self._labels)
             if self._sink is not None and self._composer is not None:
-                composed = self._composer.compose(frame.pixels, mattes, frame.time)
-                self._sink.write(Frame(composed, frame.index, frame.time, frame.duration, frame.epoch))
+                moment = Fraction(0) if frame.independent else frame.time
+                composed = self._composer.compose(frame.pixels, mattes, moment)
+                self._sink.write(replace(frame, pixels=composed))
             self._written += 1
             self._reached = frame.time
 
@@ -217,8 +235,10 @@ class Export:
             error = ExportStopped("The export was stopped.")
         if not isinstance(error, ClipsegLiveError) or self._written == 0:
             return error
-        done = "1 frame was" if self._written == 1 else f"{self._written} frames were"
-        how_far = f"{done} done, to {float(self._reached):.2f} s"
+        what = "photo" if self._info.independent else "frame"
+        how_far = f"1 {what} was done" if self._written == 1 else f"{self._written} {what}s were done"
+        if not self._info.independent:
+            how_far += f", to {float(self._reached):.2f} s"
         is_kept = isinstance(error, SinkError) and error.kept is not None
         others = [str(path) for path in kept if not isinstance(error, SinkError) or path != error.kept]
         ending = f", and kept in {', '.join(others)}" if others else ("" if is_kept else ", and nothing was kept")

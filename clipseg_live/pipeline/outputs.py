@@ -60,9 +60,7 @@ class Outputs:
             composed: the same as a frame.
             info: of the source.
         """
-        original = Frame(
-            picture.original, composed.index, composed.time, composed.duration, composed.epoch, composed.captured
-        )
+        original = replace(composed, pixels=picture.original)
         shot = Shot(composed, original, picture.mattes, picture.labels)
         with self._lock:  # the settings must not change between the check and the output
             if not was_drawn_hiding(picture, self._live):

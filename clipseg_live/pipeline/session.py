@@ -268,7 +268,9 @@ class Session:
         return PromptSet(version, tuple(row_id for row_id, _ in asking), tuple(prompt for _, prompt in asking))
 
     def _take_frame(self, frame: Frame, info: SourceInfo) -> None:
-        self._info = info
+        before, self._info = self._info, info
+        if info is not before and (info.notices or (before is not None and before.notices)):
+            self._say("source", " ".join(info.notices), "info")
         self._composing.put_frame(frame)
         self._worker.submit(frame)
 

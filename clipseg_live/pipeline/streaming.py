@@ -51,7 +51,7 @@ class _Feed:
         self.changed = threading.Condition()
         self.frame: Frame | None = None
         self.closed = False
-        self.capture = Capture(open_source, frame_filter, self._take, self._told)
+        self.capture = Capture(open_source, frame_filter, self._take, self._told, photos_wait=False)
 
     def next_frame(self) -> Frame | None:
         """Wait for the next frame; None at the end. Raises SourceError."""

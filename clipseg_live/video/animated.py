@@ -127,6 +127,7 @@ class AnimationSource:
         self._next = 0
         self._first: Pixels | None = None
         self._cut_at: Fraction | None = None
+        self._independent = False
 
     def open(self) -> SourceInfo:
         """Open the file and read its first frame. Raises SourceError."""
@@ -149,7 +150,7 @@ class AnimationSource:
             pixels, self._first = self._first, None
         else:
             pixels = self._advance(time)
-        frame = Frame(pixels, self._next, time, duration)
+        frame = Frame(pixels, self._next, time, duration, independent=self._independent)
         self._next += 1
         return frame
 
@@ -169,7 +170,7 @@ class AnimationSource:
             )
         self._pixels = iter(frames.read(chosen[0]))
         self._shown = [(times[k], durations[k]) for k in chosen]
-        self._next = 0
+        self._next, self._independent = 0, frames.independent
         self._cut_at = whole if frames.is_cut_short and (self._end is None or self._end > whole) else None
         self._first = first = next(self._pixels)
         height, width = first.shape[:2]

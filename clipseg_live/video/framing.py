@@ -34,6 +34,16 @@ def apply_framing(pixels: Pixels, framing: Framing) -> Pixels:
     return framed if framed is pixels else np.ascontiguousarray(framed)
 
 
+def framed_size(width: int, height: int, framing: Framing) -> tuple[int, int]:
+    """Return the width and height that a picture of this size has once it is framed."""
+    if framing.crop is not None:
+        x, y, share_x, share_y = framing.crop
+        left, right = _span(x, share_x, width)
+        top, bottom = _span(y, share_y, height)
+        width, height = right - left, bottom - top
+    return (height, width) if framing.turn in (90, 270) else (width, height)
+
+
 def to_source(x: float, y: float, width: float, height: float, framing: Framing) -> Crop:
     """A box on the framed picture as a crop of the source's picture.
 

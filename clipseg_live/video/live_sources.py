@@ -7,9 +7,11 @@ from pathlib import Path
 from clipseg_live.core.addresses import HIDDEN
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import SourceSpec
+from clipseg_live.core.paths import is_folder_or_pattern
 from clipseg_live.core.ports import FrameSource, LiveSource
 from clipseg_live.video import screen
 from clipseg_live.video.cameras import CameraSource
+from clipseg_live.video.photos import PhotoSetSource, list_photos
 from clipseg_live.video.playback import PlaybackSource
 from clipseg_live.video.screen import ScreenSource
 from clipseg_live.video.sources import open_source
@@ -42,14 +44,21 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     if prefix and not Path(name).exists() and not Path(name).suffix:
         shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
         raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
-    return open_playback(spec.name.reveal())
+    return open_playback(spec.name.reveal(), spec.sequence)
 
 
-def open_playback(name: str | Path) -> PlaybackSource:
-    """The file, folder or pattern of pictures that ``name`` means, not yet opened."""
+def open_playback(name: str | Path, sequence: Fraction | None = None) -> PlaybackSource | PhotoSetSource:
+    """Return the file, folder or pattern of pictures that ``name`` means, not yet opened.
+
+    Args:
+        name: The file, folder or pattern.
+        sequence: Frames per second, if a folder or pattern is a film.
+    """
+    if sequence is None and is_folder_or_pattern(name):
+        return PhotoSetSource(lambda: list_photos(name))
 
     def make(start: Fraction | None) -> FrameSource:
-        return open_source(name, start=start)
+        return open_source(name, start=start, sequence=sequence)
 
     return PlaybackSource(make)
 

@@ -1,7 +1,7 @@
 """Mattes for export: each frame has its own answer, and what comes after it may be used as well."""
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
-from clipseg_live.core.ports import Maps
+from clipseg_live.core.ports import Maps, MatteSequence
 from clipseg_live.core.together import PresenceState, combine, presence_of, update_presence
 from clipseg_live.video.fitting import Planes, Standing, fit, joined, kinds_of
 from clipseg_live.video.flow import FlowEstimator, Step, carried
@@ -39,6 +39,23 @@ class CausalMattes:
 
     def finish(self) -> Iterator[tuple[Frame, Mattes]]:
         """Give what is left."""
+        return iter(())
+
+
+class IndependentMattes:
+    """Mattes of unrelated photos: each has a sequence of its own, so that nothing is carried from one to another."""
+
+    def __init__(self, make: Callable[[], MatteSequence]) -> None:
+        self._make = make
+
+    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
+        """Take a photo and its maps, None for no prediction; give its mattes."""
+        sequence = self._make()
+        yield from sequence.feed(frame, maps)
+        yield from sequence.finish()
+
+    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
+        """Give nothing: no photo waits for another."""
         return iter(())
 
 

@@ -108,9 +108,12 @@ class MattePipeline:
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
         """Go on to a frame, or stay with it, and take in the answer that waits."""
-        self._state = state = self._moved(frame, settings)
         waiting = self._waiting
-        if waiting is not None and waiting.epoch == frame.epoch and waiting.index <= frame.index:
+        fits = waiting is not None and waiting.epoch == frame.epoch and waiting.index <= frame.index
+        if frame.independent and (fits or not self._shows(frame)):
+            self._state = None  # neither another photo nor an earlier prediction counts
+        self._state = state = self._moved(frame, settings)
+        if waiting is not None and fits:
             self._waiting = None
             self._state = told(state, waiting, settings)
 
@@ -180,9 +183,14 @@ class MattePipeline:
             state = self._state = replace(state, presence=presence, standings=standings, news=None)
         return [state.standings.get(key, Standing()) for key in keys]
 
+    def _shows(self, frame: Frame) -> bool:
+        """Tell if the frame is the one that is shown already."""
+        state = self._state
+        return state is not None and (state.index, state.epoch) == (frame.index, frame.epoch)
+
     def _moved(self, frame: Frame, settings: MatteSettings) -> State:
         past = self._state
-        if past is not None and (past.index, past.epoch) == (frame.index, frame.epoch):
+        if past is not None and self._shows(frame):
             return past
         small = Small.of(frame.pixels)
         if past is None or past.epoch != frame.epoch or frame.index < past.index or past.small.size != small.size:

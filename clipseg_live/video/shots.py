@@ -46,7 +46,7 @@ def fitted(shot: Shot, width: int, height: int) -> Shot:
 
 
 def _frame(frame: Frame, width: int, height: int) -> Frame:
-    return replace(frame, pixels=boxed(frame.pixels, width, height))
+    return replace(frame, pixels=boxed(frame.pixels, width, height), file=None)  # no file holds it like this
 
 
 def boxed(picture: NDArray, width: int, height: int) -> NDArray:

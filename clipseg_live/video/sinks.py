@@ -12,12 +12,19 @@ from clipseg_live.video.folder_sink import check_side
 from clipseg_live.video.place import Place
 from clipseg_live.video.writer import CONTAINERS, VideoWriter
 
-__all__ = ["StillWriter", "VideoWriter", "open_sink"]
+__all__ = ["PICTURE_SUFFIXES", "StillWriter", "VideoWriter", "open_sink"]
 
 _FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF",
     ".tiff": "TIFF",
 }  # fmt: skip
+PICTURE_SUFFIXES = frozenset(_FORMATS)
+"""Kinds of pictures that can be written."""
+
+
+def is_writable(path: str | Path) -> bool:
+    """Tell if a name has a suffix of a video or picture that can be written."""
+    return Path(path).suffix.lower() in (*_FORMATS, *CONTAINERS)
 
 
 def open_sink(

@@ -1,21 +1,19 @@
-"""Which source an input names: a video file, a picture, a folder or a pattern of pictures."""
+"""Which source an input names: a video file, a picture, or a folder or pattern of pictures."""
 
 import glob
-import os
-import re
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import SourceError
-from clipseg_live.core.paths import check_input
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.paths import check_input, is_folder_or_pattern
 from clipseg_live.core.ports import FrameSource
 from clipseg_live.video.animated import AnimationSource, kind_of
 from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.images import IMAGE_SUFFIXES
-from clipseg_live.video.stills import DEFAULT_RATE, SequenceSource, StillSource, natural_order, pictures_in
+from clipseg_live.video.photos import PhotoSetSource, globbed, list_photos, natural_order
+from clipseg_live.video.stills import SequenceSource, StillSource
 
-__all__ = ["SequenceSource", "StillSource", "VideoFileSource", "open_source"]
+__all__ = ["PhotoSetSource", "SequenceSource", "StillSource", "VideoFileSource", "open_source"]
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",
@@ -23,55 +21,60 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 """What a folder's videos are known by; a file that is named itself may have any suffix."""
 
-_NUMBERED = re.compile(r"%0?\d*d")
-
 
 def open_source(
     name: str | Path,
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
-    rate: Fraction = DEFAULT_RATE,
+    sequence: Fraction | None = None,
 ) -> FrameSource:
-    """The source that ``name`` means, not yet opened.
+    """Return the source that ``name`` means, not yet opened.
 
-    A folder, a pattern with ``*``, ``?`` or ``[...]``, or a numbered name such as ``shot_%04d.png`` gives a
-    sequence of pictures at ``rate``. The content of a file tells if it is an image, an animation or a video.
-    ``start`` and ``end`` (seconds) limit videos, animations and sequences to start ≤ time < end.
-    Raises SourceError for a folder or pattern without pictures, UsageError for a range that cannot be.
+    A folder, a pattern with ``*``, ``?``, ``[...]`` or ``**``, or a numbered name such as ``shot_%04d.png`` means
+    pictures: a set of independent photos, or the frames of a film if ``sequence`` is given. The content of a file tells
+    if it is an image, an animation or a video.
+
+    Args:
+        name: The file, folder or pattern.
+        start: Videos and films begin with the first frame at or after this time, in seconds.
+        end: Videos and films end before this time, in seconds.
+        sequence: Frames per second of a film that is made of pictures.
+
+    Raises:
+        SourceError: A folder or pattern has no pictures.
+        UsageError: The range or the rate is impossible, or does not fit the kind of source.
     """
     path = Path(name)
-    if os.path.isdir(path):  # unlike a path's own, it has nothing against a name that is too long
-        return SequenceSource(files_of(path), rate, start, end, name=path.resolve().name)
-    if is_pattern(path):
-        return SequenceSource(files_of(path), rate, start, end, name=path.name)
+    if is_folder_or_pattern(name):
+        listing = list_photos(path)
+        if sequence is not None:
+            return SequenceSource(listing.files, sequence, start, end, name=listing.title, notices=(listing.notice,))
+        refuse_range_of_photos(start, end)
+        return PhotoSetSource(lambda: listing)
+    if sequence is not None:
+        raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {path} is not: leave it out.")
     check_input(path)
     kind = kind_of(path)
     if kind == "animation":
-        return AnimationSource(path, start, end, rate)
+        return AnimationSource(path, start, end)
     return StillSource(path) if kind == "still" else VideoFileSource(path, start, end)
 
 
+def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None:
+    """Raise UsageError if a part of a photo set is asked for by time."""
+    if start is not None or end is not None:
+        raise UsageError(
+            "Separate photos have no times: leave out --from and --to, or add --sequence to make a film of them."
+        )
+
+
 def files_of(name: str | Path) -> list[Path]:
-    """The files that the source of this name reads: its pictures, in their order, or the one file itself.
+    """Return the files that the source of this name reads: its pictures, in their order, or the one file itself.
 
     Raises SourceError for a folder or pattern without pictures.
     """
-    path = Path(name)
-    if os.path.isdir(path):
-        try:
-            pictures = pictures_in(path)
-        except OSError as error:
-            raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
-        if not pictures:
-            raise SourceError(f"The folder {path} holds no pictures ({_endings()}).")
-        return pictures
-    if is_pattern(path):
-        pictures = sorted(_matching(str(path)), key=natural_order)
-        if not pictures:
-            raise SourceError(f"No picture fits the pattern {path}.")
-        return pictures
-    return [path]
+    return list(list_photos(name).files) if is_folder_or_pattern(name) else [Path(name)]
 
 
 def videos_of(name: str | Path) -> list[Path]:
@@ -82,33 +85,10 @@ def videos_of(name: str | Path) -> list[Path]:
     """
     path = Path(name)
     try:
-        found = list(path.iterdir()) if path.is_dir() else [Path(each) for each in glob.glob(str(path))]
+        found = list(path.iterdir()) if path.is_dir() else globbed(str(path))
     except OSError as error:
         raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
     suffix = path.suffix.lower()
     known = VIDEO_SUFFIXES if path.is_dir() or glob.has_magic(suffix) else (VIDEO_SUFFIXES | {suffix}) - IMAGE_SUFFIXES
     videos = (each for each in found if each.suffix.lower() in known and not each.name.startswith("."))
     return sorted((each for each in videos if each.is_file()), key=natural_order)
-
-
-def is_pattern(name: str | Path) -> bool:
-    """Whether it stands for other names: it has ``*``, ``?``, ``[...]`` or a number's place, and is no file itself."""
-    text = str(name)
-    return not os.path.exists(name) and (glob.has_magic(text) or _NUMBERED.search(Path(name).name) is not None)
-
-
-def _matching(pattern: str) -> Iterator[Path]:
-    numbered = _NUMBERED.search(Path(pattern).name)
-    if numbered is None:
-        found = (Path(path) for path in glob.glob(pattern))
-        return (path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    name = Path(pattern).name
-    before, after = re.escape(name[: numbered.start()]), re.escape(name[numbered.end() :])
-    fits = re.compile(rf"{before}\d+{after}")
-    folder = Path(pattern).parent
-    candidates = folder.iterdir() if folder.is_dir() else iter(())
-    return (path for path in candidates if fits.fullmatch(path.name) and path.is_file())
-
-
-def _endings() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))

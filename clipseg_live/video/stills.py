@@ -1,13 +1,12 @@
 """Pictures as sources: one image, or a folder or pattern of images as the frames of a video."""
 
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.video.images import IMAGE_SUFFIXES, read_image
+from clipseg_live.video.images import read_image
 
 DEFAULT_RATE = Fraction(25)
 
@@ -22,7 +21,7 @@ class StillSource:
     def open(self) -> SourceInfo:
         """Read the picture. Raises SourceError."""
         pixels = read_image(self.path)
-        self._frame = Frame(pixels, index=0, time=Fraction(0))
+        self._frame = Frame(pixels, index=0, time=Fraction(0), file=self.path, independent=True)
         return SourceInfo(
             name=self.path.name,
             width=self._frame.width,
@@ -30,6 +29,7 @@ class StillSource:
             rate=None,
             time_base=1 / DEFAULT_RATE,
             frame_count=1,
+            independent=True,
         )
 
     def read(self) -> Frame | None:
@@ -56,12 +56,13 @@ class SequenceSource:
         start: Fraction | None = None,
         end: Fraction | None = None,
         name: str | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         if rate <= 0:
             raise UsageError(f"A rate of {float(rate):g} frames per second is not possible: it must be over 0.")
         self._paths = [Path(path) for path in paths]
         self._rate = Fraction(rate)
-        self._name = name
+        self._name, self._notices = name, tuple(notice for notice in notices if notice)
         first = 0 if start is None else max(-(-start * self._rate // 1), 0)
         last = len(self._paths) if end is None else min(-(-end * self._rate // 1), len(self._paths))
         self._numbers = range(int(first), int(last))
@@ -88,6 +89,7 @@ class SequenceSource:
             time_base=1 / self._rate,
             frame_count=len(self._numbers),
             duration=len(self._numbers) / self._rate,
+            notices=self._notices,
         )
 
     def read(self) -> Frame | None:
@@ -104,26 +106,10 @@ class SequenceSource:
                 f"{path.name} has {width}×{height} pixels, but the pictures before it have "
                 f"{self._size[0]}×{self._size[1]}: bring all to one size first."
             )
-        frame = Frame(pixels, index=self._next, time=number / self._rate, duration=1 / self._rate)
+        frame = Frame(pixels, index=self._next, time=number / self._rate, duration=1 / self._rate, file=path)
         self._next += 1
         return frame
 
     def close(self) -> None:
         """Let go of the picture that was read ahead."""
         self._opened, self._size = None, None
-
-
-def natural_order(path: Path) -> tuple[object, ...]:
-    """A sorting key that puts ``shot2`` before ``shot10``."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return (*((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), path.name)
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder in natural order; hidden files are left out."""
-    found = (
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    return sorted(found, key=natural_order)
