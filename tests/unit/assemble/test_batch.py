@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from clipseg_live.assemble import batch
-from clipseg_live.assemble.batch import BatchReport, Ending, MaskKind, Outcome, plan_batch, run_batch
+from clipseg_live.assemble.batch import BatchReport, Ending, Outcome, run_batch
+from clipseg_live.assemble.batch_plan import MaskKind, plan_batch
 from clipseg_live.assemble.batch_record import NAME, Record
 from clipseg_live.assemble.export import ExportRequest
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, SinkError, UsageError

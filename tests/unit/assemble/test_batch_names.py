@@ -16,6 +16,7 @@ from clipseg_live.assemble.batch_names import (
     result_names,
     sources_of,
     stem_of,
+    suffix_of,
 )
 from clipseg_live.core.errors import UsageError
 
@@ -95,6 +96,10 @@ def test_stems(name: str, stem: str) -> None:
     assert stem_of(name) == stem
 
 
+def named(sources: list[str], suffix: str | None, held: dict[str, Held]) -> list[str]:
+    return result_names(sources, [suffix_of(source, suffix) for source in sources], held)
+
+
 @pytest.mark.parametrize(
     ("sources", "suffix", "names"),
     [
@@ -111,7 +116,7 @@ def test_stems(name: str, stem: str) -> None:
     ],
 )
 def test_results_are_told_apart(sources: list[str], suffix: str | None, names: list[str]) -> None:
-    assert result_names(sources, suffix, {}) == names
+    assert named(sources, suffix, {}) == names
 
 
 def held_by(sources: list[str], names: list[str]) -> dict[str, Held]:
@@ -121,18 +126,18 @@ def held_by(sources: list[str], names: list[str]) -> dict[str, Held]:
 def test_a_later_input_of_the_same_stem_leaves_the_earlier_name() -> None:
     put("x/a.mp4", "y/a.mp4")
     held = held_by(["x/a.mp4"], ["a.mp4"])
-    assert result_names(["y/a.mp4", "x/a.mp4"], None, held) == ["y-a.mp4", "a.mp4"]
-    assert result_names(["y/a.mp4"], None, held) == ["y-a.mp4"]
+    assert named(["y/a.mp4", "x/a.mp4"], None, held) == ["y-a.mp4", "a.mp4"]
+    assert named(["y/a.mp4"], None, held) == ["y-a.mp4"]
 
 
 def test_a_source_that_was_moved_keeps_its_name_and_a_changed_one_too() -> None:
     put("x/a.mp4")
     held = held_by(["x/a.mp4"], ["x-a.mp4"])
     Path("x").rename("z")
-    assert result_names(["z/a.mp4"], None, held) == ["x-a.mp4"]
+    assert named(["z/a.mp4"], None, held) == ["x-a.mp4"]
     put("x/a.mp4")
     Path("x/a.mp4").write_bytes(b"another")
-    assert result_names(["x/a.mp4"], None, held) == ["x-a.mp4"]
+    assert named(["x/a.mp4"], None, held) == ["x-a.mp4"]
 
 
 STEM = st.sampled_from(["a", "A", "b", "x-a", "a-2", "ä"])
@@ -146,15 +151,15 @@ SOURCES = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(SOURCES, st.randoms(use_true_random=False))
 def test_names_differ_and_stay_in_later_runs(sources: list[str], random) -> None:  # type: ignore[no-untyped-def]
-    names = result_names(sources, None, {})
+    names = named(sources, None, {})
     assert len({name.casefold() for name in names}) == len(names) == len(sources)
     held = {name: Held(absolute(source), ()) for source, name in zip(sources, names, strict=True)}
     again = list(sources)
     random.shuffle(again)
     again = again[: random.randint(0, len(again))]
-    assert result_names(again, None, held) == [names[sources.index(source)] for source in again]
+    assert named(again, None, held) == [names[sources.index(source)] for source in again]
     new = ["n/a.mp4", *again]
-    assert result_names(new, None, held)[0] not in names
+    assert named(new, None, held)[0] not in names
 
 
 def test_results_beside_their_inputs_are_refused() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipseg_live.assemble.batch import Ending, plan_batch, run_batch
+from clipseg_live.assemble.batch import Ending, run_batch
+from clipseg_live.assemble.batch_plan import plan_batch
 from clipseg_live.assemble.export import ExportRequest, FinishedExport, run_export
 from clipseg_live.core.effects import AnyEffect, BlackOut, Pixelate, Tint
 from clipseg_live.core.errors import UsageError
