@@ -12,6 +12,8 @@ from clipseg_live.core.live import Framing, LiveSettings, Picture
 from clipseg_live.core.privacy import was_drawn_hiding
 
 Crop = tuple[float, float, float, float]
+_LONGEST_STEM = 120
+"""Bytes of a photo's name in the name of a snapshot."""
 
 
 def list_cameras() -> Sequence[tuple[str, str]]:
@@ -62,14 +64,17 @@ def crop_of(box: Crop, framing: Framing) -> Crop:
 def save_snapshot(folder: Path, picture: Picture, settings: LiveSettings) -> Sequence[Path]:
     """Write a picture as PNG, and the matte (grey, 0 to 255) of each prompt that is drawn, at the picture's size.
 
-    The files begin with the time of day; the folder is made where it is missing. Raises SinkError, also for a picture
-    that shows what an effect hides by now.
+    The files begin with the name of the photo, if it is one, and the date and time; the folder is made where it is
+    missing. Raises SinkError, also for a picture that shows what an effect hides by now.
     """
     from clipseg_live.video.masks import slug
 
     if not was_drawn_hiding(picture, settings):
         raise SinkError("The picture was not saved, because it shows what is hidden now: save the next one.")
     stem = datetime.now().strftime("clipseg-live %Y-%m-%d %H.%M.%S.%f")[:-3]
+    if picture.file is not None:
+        own = picture.file.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
+        stem = f"{own} {stem}"
     pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
     rows = {row.id: row for row in settings.shown()}
     each = picture.mattes.each if picture.mattes is not None else ()

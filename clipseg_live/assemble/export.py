@@ -170,7 +170,11 @@ def run_export(
         if stop is not None:
             stop.on_stop(export.request_stop)
         result = export.run()
-    notices = [*ready.notices, *request.notices, *info.notices, *(notice for each in data for notice in each.notices)]
+    notices = [
+        *ready.notices,
+        *(request.notices or info.notices),
+        *(notice for each in data for notice in each.notices),
+    ]
     if export.unusable:
         frames = "1 frame has" if export.unusable == 1 else f"{export.unusable} frames have"
         notices.append(f"{UNUSABLE} {frames} no masks.")

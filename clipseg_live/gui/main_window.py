@@ -104,6 +104,9 @@ class MainWindow(QMainWindow):
         source = status.source
         if source.state is SourceState.CLOSED and self._spec is not None:  # asked for, but not begun yet
             source = replace(source, state=SourceState.OPENING)
+        if source.photos and source.problem and has_picture:
+            self.canvas.show_picture(None)  # the picture is of another photo
+            has_picture = False
         notice = notices.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
         self.canvas.show_notice(notice or (notices.hidden_notice(status.hidden) if has_picture else None))
         self.transport.show_status(status.source)

@@ -29,6 +29,8 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
     if state is SourceState.FAILED:
         actions = (*demo, (RETRY, _tr("Try again")), (OPEN_FILE, _tr("Open a file…")))
         return Notice(_tr("{0} cannot be opened").format(title), status.problem, actions)
+    if status.photos and status.problem:
+        return Notice(_tr("{0} cannot be shown").format(status.file), status.problem)
     if state is SourceState.ENDED and not status.seekable and not has_picture:
         return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open it again")), *demo))
     return None

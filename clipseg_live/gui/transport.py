@@ -1,4 +1,4 @@
-"""The transport bar of sources with a timeline: play, seek, step, loop and speed."""
+"""The transport bar: play, seek, step, loop and speed of a timeline; previous and next of a set of photos."""
 
 import time
 from fractions import Fraction
@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSlider, Q
 from clipseg_live.core.live import SourceState, SourceStatus
 from clipseg_live.core.ports import LiveSession
 from clipseg_live.gui import theme
-from clipseg_live.gui.controls import tool_button
+from clipseg_live.gui.controls import ElidedLabel, tool_button
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 SKIP_SECONDS = 5
@@ -34,7 +34,10 @@ class SeekBar(QSlider):
 
 
 class Transport(QFrame):
-    """Shows a ``SourceStatus`` and steers the session; hidden for sources without a timeline."""
+    """Shows a ``SourceStatus`` and steers the session; hidden for sources without a timeline.
+
+    A set of photos has no timeline: it shows the number of the photo and the name of its file instead.
+    """
 
     def __init__(self, session: LiveSession, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,18 +64,30 @@ class Transport(QFrame):
         for speed in SPEEDS:
             self.speed_box.addItem(f"{speed:g}×", speed)
         self.speed_box.setCurrentIndex(SPEEDS.index(1.0))
+        self.photo = QLabel()
+        theme.set_kind(self.photo, "figure")
+        self.photo.setFont(theme.figure_font())
+        self.photo.setAccessibleName(self.tr("Photo"))
+        self.file = ElidedLabel()
+        self.file.setAccessibleName(self.tr("File"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(theme.UNIT, theme.UNIT // 2, theme.UNIT, theme.UNIT // 2)
         layout.setSpacing(theme.UNIT // 2)
         for button in (self.back_button, self.play_button, self.forward_button):
             layout.addWidget(button)
         layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.photo)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.file, 1)
         layout.addWidget(self.seek_bar, 1)
         layout.addSpacing(theme.UNIT)
         layout.addWidget(self.time)
         layout.addSpacing(theme.UNIT)
         layout.addWidget(self.loop_button)
         layout.addWidget(self.speed_box)
+        self._of_timeline = (self.play_button, self.seek_bar, self.time, self.loop_button, self.speed_box)
+        self._of_photos = (self.photo, self.file)
+        self._show_kind(photos=False)
         self.play_button.clicked.connect(self.toggle)
         self.back_button.clicked.connect(lambda: session.step(-1))
         self.forward_button.clicked.connect(lambda: session.step(1))
@@ -83,6 +98,8 @@ class Transport(QFrame):
 
     def toggle(self) -> None:
         """Play, or pause."""
+        if self._status.photos:
+            return
         if self._status.state is SourceState.RUNNING:
             self._session.pause()
         else:
@@ -93,18 +110,23 @@ class Transport(QFrame):
             self._session.step(frames)
 
     def skip(self, seconds: int) -> None:
-        """Jump by so many seconds."""
-        if self._status.seekable:
+        """Jump by so many seconds; in a set of photos to the next one, or (negative) the one before."""
+        if self._status.photos:
+            self._session.step(1 if seconds > 0 else -1)
+        elif self._status.seekable:
             self._session.seek(max(self._status.position + seconds, Fraction(0)))
 
     def faster(self, steps: int) -> None:
         """To the next speed of the list, or (negative) the one before."""
-        if self._status.seekable:
+        if self._status.seekable and not self._status.photos:
             self.speed_box.setCurrentIndex(min(max(self.speed_box.currentIndex() + steps, 0), len(SPEEDS) - 1))
 
     def show_status(self, status: SourceStatus) -> None:
+        if bool(self._status.photos) != bool(status.photos):
+            self._show_kind(bool(status.photos))
         self._status = status
         self.setVisible(status.seekable)
+        self._show_photo(status)
         playing = status.state is SourceState.RUNNING
         self.play_button.setIcon(theme.icon("pause" if playing else "play"))
         name = self.tr("Pause") if playing else self.tr("Play")
@@ -123,6 +145,30 @@ class Transport(QFrame):
         self.seek_bar.setEnabled(bool(status.duration))
         whole = "" if status.duration is None else f" / {clock(status.duration)}"
         self.time.setText(f"{clock(status.position)}{whole}")
+
+    def _show_kind(self, photos: bool) -> None:
+        """Show the controls of a timeline, or those of a set of photos."""
+        for widget in self._of_timeline:
+            widget.setVisible(not photos)
+        for widget in self._of_photos:
+            widget.setVisible(photos)
+        back, forward = (
+            (self.tr("Previous photo"), self.tr("Next photo"))
+            if photos
+            else (self.tr("One frame back"), self.tr("One frame on"))
+        )
+        for button, name in ((self.back_button, back), (self.forward_button, forward)):
+            button.setToolTip(name)
+            button.setStatusTip(name)
+            button.setAccessibleName(name)
+            button.setEnabled(True)
+
+    def _show_photo(self, status: SourceStatus) -> None:
+        if status.photos:
+            self.photo.setText(self.tr("{0} of {1}").format(status.photo, status.photos))
+            self.file.show_text(status.file)
+            self.back_button.setEnabled(status.photo > 1)
+            self.forward_button.setEnabled(status.photo < status.photos)
 
     def _seek(self, value: int) -> None:
         if self._status.duration:

@@ -54,10 +54,8 @@ class Listing:
             parts.append(f"{what} not searched (a pattern with ** searches them)")
         animations = sum(kind_of(file) == "animation" for file in self.files if file.suffix.lower() in _ANIMATED)
         if animations:
-            what = (
-                "1 animation or multi-page file" if animations == 1 else f"{animations} animations or multi-page files"
-            )
-            parts.append(f"only the first image of {what} was taken (name it by itself for all)")
+            what = "1 animation was" if animations == 1 else f"{animations} animations were"
+            parts.append(f"{what} taken as the first image alone (named by itself, an animation is a film)")
         return f"{self.name}: {', and '.join(parts)}." if parts else ""
 
 
