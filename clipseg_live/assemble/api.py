@@ -22,6 +22,7 @@ from clipseg_live.video.matting import MattePipeline
 
 logger = logging.getLogger(__name__)
 
+Rate = int | float | Fraction
 Effects = str | Sequence[AnyEffect]
 """As on the command line ("spotlight+labels"), or as values of ``core.effects``."""
 
@@ -95,10 +96,14 @@ def export(
     styles: Sequence[PromptStyle] = (),
     data: Mapping[DataFormat, str | Path] | None = None,
     model: str | None = None,
+    sequence: Rate | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> ExportResult:
     """Segment a video, a picture or a folder of pictures into a file, data, or both, as ``clipseg-live export`` does.
 
+    A folder or pattern of pictures is a set of independent photos, whose pictures go into the folder ``output``; with
+    ``sequence`` (frames per second) it is a film. A photo that cannot be read does not stop the others: the result's
+    ``problems`` tell of it, and a warning.
     output: the video or picture; None where only data are wanted. data: a place for each format, such as
     {"coco": "dataset"}. effects, threshold (0..1, of all prompts), styles (by the prompts' places) and model replace
     those of ``settings``; "demo:" alone defaults to the model "shapes".
@@ -114,11 +119,13 @@ def export(
     engine = chosen.engine
     if model is not None or (settings is None and str(source).startswith(PREFIX)):
         engine = validated(EngineSettings, **{**engine.model_dump(), "model": model or "shapes"})
+    if sequence is not None:
+        chosen = validated(ExportSettings, **{**dict(chosen), "sequence": sequence})
     chosen = chosen.model_copy(update={"engine": engine, "look": chosen.look.model_copy(update=look)})
     places = tuple((form, Path(place)) for form, place in (data or {}).items())
     request = ExportRequest(str(source), None if output is None else Path(output), asked, chosen, data=places)
     finished = run_export(request, on_progress=on_progress)
-    for notice in finished.notices:
+    for notice in (*finished.notices, *finished.result.problems):
         warnings.warn(notice, UserWarning, stacklevel=2)
     return finished.result
 

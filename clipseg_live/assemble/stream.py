@@ -1,6 +1,7 @@
 """Builds a stream for programs: ``clipseg_live.stream``."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.assemble.live import DEMO, framed, make_matting, open_live_source
@@ -9,7 +10,7 @@ from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.privacy import is_cautious
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.core.settings import EngineSettings, PromptStyle, validated
 from clipseg_live.model.driver import DriverSegmenter
 from clipseg_live.pipeline.streaming import Stream
 
@@ -21,6 +22,7 @@ def stream(
     *,
     threshold: float | None = None,
     model: str | None = None,
+    sequence: int | float | Fraction | None = None,
     on_status: Callable[[SourceStatus], None] = lambda status: None,
 ) -> Stream:
     """Frames of a source with the maps and mattes of prompts, as they come.
@@ -28,10 +30,14 @@ def stream(
     source: as in ``clipseg-live watch``: "camera:0", a file, an address, "demo:". prompts: texts or prompts; none takes
     the rows of ``settings``. settings: engine, mattes, framing and the rows' styles by their places (defaults: hard
     masks at 0.5, each frame for itself). threshold: of all prompts, instead of their own, 0..1. model: a name or
-    folder, instead of the settings' own; "demo:" alone defaults to "shapes".
+    folder, instead of the settings' own; "demo:" alone defaults to "shapes". sequence: frames per second of the film
+    that the pictures of a folder or pattern make; without it they are independent photos, as fast as they are taken,
+    and ``on_status`` tells of those that cannot be read.
     Raises UsageError and ModelError at once; SourceError comes from the iteration.
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec(name=SourceName(str(source)))
+    if sequence is not None:
+        spec = validated(SourceSpec, **{**dict(spec), "sequence": sequence})
     open_live_source(spec)  # a name that means nothing is told before a model is loaded
     chosen = settings or LiveSettings(matte=PLAIN_MATTES)
     engine = chosen.engine

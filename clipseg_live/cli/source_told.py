@@ -11,10 +11,21 @@ class SourceTold:
 
     def __init__(self) -> None:
         self._lost = False
+        self._photo = ""
+        self.photos = 0
+        """Number of photos that could not be read."""
 
     def news(self, status: "SourceStatus") -> str:
-        """Return a sentence if the source was lost or came back since the last call, else ""."""
+        """Return a sentence if the source was lost or came back, or a photo could not be read, since the last call,
+        else ""."""
         from clipseg_live.core.live import SourceState
+
+        if status.photos:
+            problem, self._photo = self._photo, status.problem
+            if not status.problem or status.problem == problem:
+                return ""
+            self.photos += 1
+            return status.problem
 
         lost = status.state is SourceState.RECONNECTING
         if lost == self._lost or (self._lost and status.state is not SourceState.RUNNING):

@@ -60,7 +60,8 @@ def watch(
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
     spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate))
-    with stream(spec, prompt or (), settings, threshold=threshold, model=model, on_status=_Told()) as found:
+    told = _Told()
+    with stream(spec, prompt or (), settings, threshold=threshold, model=model, on_status=told) as found:
         problem = ""
         for number, item in enumerate(found, start=1):
             if item.problem and item.problem != problem:
@@ -72,10 +73,12 @@ def watch(
     broken = output.failure()
     if broken is not None:
         raise Failure(f"The results could not be written: {broken.strerror or broken}.")
+    if told.photos:
+        raise typer.Exit(1)
 
 
 def describe(item: "StreamFrame") -> list[dict[str, object]]:
-    """One entry for each prompt that is drawn: frame, time (seconds), prompt, present, presence (0 to 1), probability
+    """One entry for each prompt that is drawn: frame, file (of a photo), time (seconds), prompt, present, presence (0 to 1), probability
     (the largest, 0 to 1), area (share of the picture, 0 to 1) and box ([x, y, width, height] in pixels, null where
     there is nothing)."""
     import numpy as np
@@ -92,6 +95,7 @@ def describe(item: "StreamFrame") -> list[dict[str, object]]:
         entries.append(
             {
                 "frame": item.frame.index,
+                **({} if item.frame.file is None else {"file": str(item.frame.file)}),
                 "time": round(float(item.frame.time), 6),
                 "prompt": prompt.label,
                 "present": box is not None,
@@ -116,6 +120,11 @@ class _Told:
 
     def __init__(self) -> None:
         self._told = SourceTold()
+
+    @property
+    def photos(self) -> int:
+        """Number of photos that could not be read."""
+        return self._told.photos
 
     def __call__(self, status: "SourceStatus") -> None:
         if sentence := self._told.news(status):
