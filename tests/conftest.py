@@ -1,4 +1,9 @@
-"""What holds for every test: no network, and nothing left running."""
+"""Rules for every test: no network, nothing left running, and the order in which tests are run.
+
+Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder. Mark a test ``slow`` if it takes more than two
+seconds of one core: ``scripts/test --quick`` leaves it out. Tests of one file run in one process, so they may share
+fixtures; mark a slow test with ``xdist_group`` to let it run beside the others of its file.
+"""
 
 import atexit
 import multiprocessing
@@ -16,11 +21,27 @@ from hypothesis import settings
 settings.register_profile("a busy machine", deadline=None, derandomize=True)  # the same examples in every run
 settings.load_profile("a busy machine")
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: test processes run side by side
 _state = tempfile.TemporaryDirectory(prefix="clipseg-live-tests-")
 atexit.register(_state.cleanup)
 os.environ["XDG_STATE_HOME"] = _state.name  # the log of commands that tests start
 
 _PATIENCE = 5.0
+_FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, group them by their file, and begin with the slow ones."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        folder = item.path.relative_to(_FOLDER).parts[0]
+        if folder in ("e2e", "gui"):
+            item.add_marker(folder)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(_FOLDER))))
+        rank = 0 if folder == "e2e" else 1 if item.get_closest_marker("slow") else 2
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +62,12 @@ def _counts(thread: threading.Thread) -> bool:
     return not thread.name.startswith(("TMonitor", "tqdm", "hypothesis"))
 
 
-def _children() -> set[str]:
-    """Ids of this process's children, where the system tells."""
+def _children(process: str = "self") -> set[str]:
+    """Ids of this process's children and of theirs, where the system tells."""
     listed: set[str] = set()
-    for task in Path("/proc/self/task").glob("*/children"):
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):  # a thread may end between being listed and being read
             listed.update(task.read_text().split())
     tracker = multiprocessing.resource_tracker._resource_tracker._pid  # Python's own, as old as the process
-    return listed - {str(tracker)}
+    listed.discard(str(tracker))
+    return listed.union(*map(_children, listed))

@@ -1,13 +1,17 @@
-"""The command line as a process, and small videos with a known content."""
+"""The command line as a process, and small videos with a known content.
+
+Most commands are forked from a server (``preloaded``); ``fresh`` starts a new interpreter.
+"""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,6 +19,7 @@ import pytest
 
 from clipseg_live.demo.scenes import Scene
 from clipseg_live.video.sources import open_source
+from tests.e2e import preloaded
 
 SIZE = (256, 192)
 
@@ -33,29 +38,62 @@ def environment() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200"}
 
 
-def start(arguments: Sequence[object], folder: Path, patch: str = "") -> subprocess.Popen[str]:
-    """``clipseg-live`` with these arguments, in ``folder``. patch: Python code that runs before it, in all its
-    processes."""
-    variables = environment()
+@pytest.fixture(scope="session", autouse=True)
+def server() -> None:
+    """The server lasts as long as the session, so it starts before any test."""
+    if sys.platform == "linux":
+        preloaded.start_server()
+
+
+def start(
+    arguments: Sequence[object],
+    folder: Path,
+    patch: str = "",
+    *,
+    fresh: bool = False,
+    variables: Mapping[str, str] | None = None,
+    **streams: Any,
+) -> subprocess.Popen[str]:
+    """Start ``clipseg-live`` with these arguments, in ``folder``.
+
+    Args:
+        patch: Python code that runs before it, in all its processes.
+        fresh: Start a new interpreter.
+        variables: Its environment.
+        streams: Arguments of ``Popen`` that replace the pipes.
+    """
+    variables = {**(environment() if variables is None else variables)}
+    fresh = fresh or bool(patch) or sys.platform != "linux"
     if patch:
         site = folder / "site"
         site.mkdir()
         (site / "sitecustomize.py").write_text(patch)
         variables["PYTHONPATH"] = os.pathsep.join((str(site), str(Path(__file__).parents[2])))
-    return subprocess.Popen(
+    return (subprocess.Popen if fresh else preloaded.Command)(
         [sys.executable, "-m", "clipseg_live", *map(str, arguments)],
         cwd=folder,
         env=variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
     )
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """Return the children that ``multiprocessing`` has started for work, without its resource tracker."""
+    children: list[int] = []
+    for task in Path(f"/proc/{process.pid}/task").glob("*/children"):
+        children += [int(child) for child in task.read_text().split()]
+    return [child for child in children if preloaded.WORKER in _names(child)]
+
+
+def _names(process: int) -> str:
+    return "".join(Path(f"/proc/{process}/{name}").read_text() for name in ("comm", "cmdline"))
 
 
 @pytest.fixture
 def clipseg_live(tmp_path: Path) -> Callable[..., Finished]:
-    def run(*arguments: object) -> Finished:
-        with start(arguments, tmp_path) as process:
+    def run(*arguments: object, fresh: bool = False) -> Finished:
+        with start(arguments, tmp_path, fresh=fresh) as process:
             out, err = process.communicate(timeout=170)
         return Finished(process.returncode, out, err)
 

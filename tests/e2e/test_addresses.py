@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.core import logs
-from tests.e2e.conftest import environment
+from tests.e2e.conftest import environment, start
 
 LAST = "rtsp://user:p]w@127.0.0.1:1/x"
 
@@ -25,13 +25,12 @@ def test_the_window_starts_with_any_last_source_and_keeps_none_that_was_not_show
         ((), "rtsp://127.0.0.1:1/x"),
         (("http://ann:s[cret@127.0.0.1:1/y",), "http://127.0.0.1:1/y"),
     ):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "clipseg_live", "live", *arguments, "--model", "shapes", "--log-level", "debug"],
-            env={
+        process = start(
+            ["live", *arguments, "--model", "shapes", "--log-level", "debug"], tmp_path, stderr=subprocess.STDOUT,
+            variables={
                 **environment(), "XDG_STATE_HOME": str(tmp_path), "CLIPSEG_LIVE_CONFIG": str(settings.parent),
                 "QT_QPA_PLATFORM": "offscreen",
             },
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         try:
             # it is tried again and again: the third time the window has long been there

@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.conftest import Finished, environment
+from tests.e2e.conftest import Finished, environment, scene, start, workers_of
 
 pytest.importorskip("pyvirtualcam")
 
@@ -71,6 +70,14 @@ class Running:
         whole = len(data) // each
         return list(np.frombuffer(data[: whole * each], np.uint8).reshape(whole, SIZE[1], SIZE[0], 3))
 
+    def newest(self) -> np.ndarray:
+        """Return the last whole frame."""
+        each = SIZE[0] * SIZE[1] * 3
+        with self.path.open("rb") as file:
+            count = self.path.stat().st_size // each
+            file.seek(max(count - 1, 0) * each)
+            return np.frombuffer(file.read(each), np.uint8)
+
     def read(self, words: str) -> list[str]:
         """Lines of standard output up to one with these words."""
         assert self.process.stdout is not None
@@ -90,20 +97,21 @@ class Running:
         return json.loads(Path(f"{self.path}.modules").read_text())
 
 
-def command(folder: Path, *arguments: object) -> tuple[list[str], dict[str, str], Path]:
+def begin(
+    folder: Path, *arguments: object, fresh: bool = False, **streams: object
+) -> tuple["subprocess.Popen[str]", Path]:
+    """Start the command. Return it and the file of what its device is sent."""
     site, path = folder / "site", folder / "sent"
     site.mkdir(exist_ok=True)
     (site / "sitecustomize.py").write_text(DEVICE.replace("{path!r}", repr(str(path))))
-    line = [sys.executable, "-m", "clipseg_live", "camera", *map(str, arguments)]
-    root = Path(__file__).parents[2]
-    return line, {**environment(), "PYTHONPATH": os.pathsep.join((str(site), str(root)))}, path
+    variables = {**environment(), "PYTHONPATH": os.pathsep.join((str(site), str(Path(__file__).parents[2])))}
+    return start(["camera", *arguments], folder, variables=variables, fresh=fresh, **streams), path
 
 
 @contextmanager
-def camera(folder: Path, *arguments: object) -> Iterator[Running]:
-    line, variables, path = command(folder, *arguments)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(line, cwd=folder, env=variables, stdout=pipe, stderr=pipe, text=True) as process:
+def camera(folder: Path, *arguments: object, fresh: bool = False) -> Iterator[Running]:
+    process, path = begin(folder, *arguments, fresh=fresh)
+    with process:
         killer = threading.Timer(PATIENCE, process.kill)
         killer.start()
         try:
@@ -113,14 +121,6 @@ def camera(folder: Path, *arguments: object) -> Iterator[Running]:
             killer.join()
             with suppress(ProcessLookupError):
                 process.kill()
-
-
-def worker_of(process: "subprocess.Popen[str]") -> int:
-    """The inference worker is the child that Python has spawned, and not its resource tracker."""
-    children: list[int] = []
-    for task in Path(f"/proc/{process.pid}/task").glob("*/children"):
-        children += [int(child) for child in task.read_text().split()]
-    return next(child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
 
 
 def reds(frame: np.ndarray) -> int:
@@ -136,7 +136,7 @@ def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: P
         tmp_path, "demo:", "-p", "red circle", "--effect", "blackout", "--threshold", 0.2, "--safe", "safe.png", *SMALL
     ) as one:  # fmt: skip
         assert any("the safe picture" in line for line in one.read(": on"))
-        os.kill(worker_of(one.process), signal.SIGKILL)
+        os.kill(workers_of(one.process)[0], signal.SIGKILL)
         one.read("the safe picture")
         done = one.end(signal.SIGTERM)
     assert done.code == 0 and "pictures in" in done.out and "Traceback" not in done.err
@@ -145,13 +145,27 @@ def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: P
     first = safe.index(False)
     assert first > 0 and any(safe[first:])
     assert all(reds(frame) < 100 for frame in frames), "the red circle, of a thousand pixels and more, was seen"
-    assert one.modules() == ["av"]  # neither torch nor Qt
+
+
+def test_the_process_imports_neither_torch_nor_qt(tmp_path: Path) -> None:
+    """In a new interpreter, from the start until masks are drawn."""
+    Image.fromarray(scene().picture(0)).save(tmp_path / "scene.png")
+    arguments = ("scene.png", "-p", "red circle", "--model", "shapes", "--effect", "blackout", *SMALL)
+    with camera(tmp_path, *arguments, fresh=True) as one:
+        one.read(": on")
+        tick = threading.Event()
+        while not one.newest().any():  # hidden as a whole until there are masks
+            assert one.process.poll() is None
+            tick.wait(0.1)
+        done = one.end()
+    assert done.code == 0, done.err
+    assert one.modules() == ["av"]
 
 
 def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
-    line, variables, path = command(tmp_path, "demo:", "-p", "red circle", "--width", 320, "--height", 180)
     mine, theirs = pty.openpty()
-    with subprocess.Popen(line, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=theirs) as process:
+    process, path = begin(tmp_path, "demo:", "-p", "red circle", "--width", 320, "--height", 180, stderr=theirs)
+    with process:
         os.close(theirs)
         seen = b""
         while b"fake:0, 320\xc3\x97180, 30 a second" not in seen:
@@ -162,8 +176,8 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
                 seen += part
         out, _ = process.communicate(timeout=PATIENCE)
     os.close(mine)
-    assert process.returncode == 0 and b"pictures in" in out and b"segmented" in seen
-    assert Running(tmp_path, process, path).frames()  # type: ignore[arg-type]
+    assert process.returncode == 0 and "pictures in" in out and b"segmented" in seen
+    assert Running(tmp_path, process, path).frames()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +198,8 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_one_sentence(tmp_path: Path, arguments: list[str], code: int, sentence: str) -> None:
-    line, variables, _ = command(tmp_path, *arguments)
-    done = subprocess.run(line, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == code and sentence in done.stderr and "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
+    process, _ = begin(tmp_path, *arguments)
+    with process:
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code and sentence in errors and "Traceback" not in errors
+    assert errors.count("\n") == 1, errors

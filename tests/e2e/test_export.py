@@ -44,7 +44,7 @@ def test_the_main_job(clipseg_live: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "ein Clip – 日本.mp4", UNEVEN, sound=True)
     options = ["-p", "red circle", "-p", "blue star", "--model", "shapes", "--opacity", "1", "--quality", "95"]
     result = clipseg_live(
-        "export", clip, *options, "-o", "out.mp4", "--masks", "out.jsonl", "--colour", "#00ff00", *PLAIN
+        "export", clip, *options, "-o", "out.mp4", "--masks", "out.jsonl", "--colour", "#00ff00", *PLAIN, fresh=True
     )
     assert result.code == 0, result.err
     assert result.out.startswith("out.mp4: 10 frames in")

@@ -4,7 +4,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Finished, environment, pictures_of, start, times_of, write_clip
+from tests.e2e.conftest import Finished, environment, pictures_of, start, times_of, workers_of, write_clip
 
 Run = Callable[..., Finished]
 SIZE = (96, 64)
@@ -143,7 +142,7 @@ def test_a_stop_keeps_what_is_finished(clipseg_live: Run, tmp_path: Path, jobs: 
 def test_a_killed_process_costs_one_input_and_a_killed_parent_leaves_none(tmp_path: Path) -> None:
     process = begin(tmp_path, 2)
     members = members_of(process)
-    exporting = [each for each in members if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    exporting = workers_of(process)
     assert len(exporting) == 2
     os.kill(exporting[0], signal.SIGKILL)
     assert process.stderr is not None
@@ -161,14 +160,7 @@ def test_a_killed_process_costs_one_input_and_a_killed_parent_leaves_none(tmp_pa
 def test_a_terminal_shows_a_bar_for_all_and_one_a_file(clips: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     arguments = ["export", "in", *OPTIONS, "--into", "out"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "clipseg_live", *arguments],
-        cwd=tmp_path,
-        env={**environment(), "TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-    )
+    process = start(arguments, tmp_path, variables={**environment(), "TERM": "xterm"}, stderr=theirs)
     os.close(theirs)
     shown = b"".join(_read(ours)).decode()
     out, _ = process.communicate(timeout=60)

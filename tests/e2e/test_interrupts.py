@@ -90,13 +90,11 @@ def test_the_reader_of_watch_may_go_away(tmp_path: Path) -> None:
 def test_watch_writes_every_prompt_into_every_encoding(tmp_path: Path, encoding: str) -> None:
     prompts = ("猫", "🐈 café")
     arguments = ["watch", "demo:", "-p", prompts[0], "-p", prompts[1], "--frames", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "clipseg_live", *arguments], cwd=tmp_path, capture_output=True, timeout=PATIENCE,
-        env={**environment(), "PYTHONIOENCODING": encoding},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["prompt"] for line in done.stdout.splitlines()] == list(prompts)
-    assert done.stdout.isascii() == (encoding != "utf-8")
+    with start(arguments, tmp_path, variables={**environment(), "PYTHONIOENCODING": encoding}) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert [json.loads(line)["prompt"] for line in out.splitlines()] == list(prompts)
+    assert out.isascii() == (encoding != "utf-8")
 
 
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["--help"], ["export", "--help"]])
@@ -144,13 +142,12 @@ def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path
         for name, value in environment().items()
         if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "XDG_RUNTIME_DIR")
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "clipseg_live", "live", "--demo"], cwd=tmp_path, timeout=PATIENCE, capture_output=True,
-        text=True, env={**plain, "CLIPSEG_LIVE_CONFIG": str(tmp_path), **variables},
-    )  # fmt: skip
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("clipseg-live: No window can be opened") and done.stderr.count("\n") == 1
-    assert "clipseg-live watch" in done.stderr
+    variables = {**plain, "CLIPSEG_LIVE_CONFIG": str(tmp_path), **variables}
+    with start(["live", "--demo"], tmp_path, variables=variables) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and out == ""
+    assert err.startswith("clipseg-live: No window can be opened") and err.count("\n") == 1
+    assert "clipseg-live watch" in err
 
 
 def test_a_window_that_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:

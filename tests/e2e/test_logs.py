@@ -1,29 +1,21 @@
 """The log of commands and of the window, as files that real processes leave."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from clipseg_live.core import logs
-from tests.e2e.conftest import environment, write_clip
+from tests.e2e.conftest import environment, start, write_clip
 
 
 def run(folder: Path, *arguments: object, code: int = 0, **variables: str) -> str:
     """Run a command with a log folder of its own and return the log."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "clipseg_live", *map(str, arguments)],
-        cwd=folder,
-        env={**environment(), "XDG_STATE_HOME": str(folder), **variables},
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
-    assert finished.returncode == code, finished.stderr
-    assert "Traceback" not in finished.stderr
+    with start(arguments, folder, variables={**environment(), "XDG_STATE_HOME": str(folder), **variables}) as process:
+        _, errors = process.communicate(timeout=170)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
     return (folder / "clipseg-live" / "log" / logs.FILE_NAME).read_text("utf-8")
 
 

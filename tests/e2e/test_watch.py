@@ -20,7 +20,7 @@ SHAPES = EngineSettings(model="shapes")
 
 
 def test_watch_prints_where_things_are(clipseg_live: Run) -> None:
-    done = clipseg_live("watch", "demo:", "-p", "red circle", "-p", "purple ring", "--frames", 3)
+    done = clipseg_live("watch", "demo:", "-p", "red circle", "-p", "purple ring", "--frames", 3, fresh=True)
     assert (done.code, done.err) == (0, "")
     entries = [json.loads(line) for line in done.out.splitlines()]
     assert [entry["prompt"] for entry in entries] == ["red circle", "purple ring"] * 3

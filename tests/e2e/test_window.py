@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from clipseg_live.core.live import LiveSettings, PromptRow
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings import EngineSettings, PromptStyle
 from clipseg_live.demo.scenes import Scene
+from tests.e2e.conftest import start
 from tests.e2e.screen import Screen, virtual_screen
 
 RED, BLUE, YELLOW, MARK = (248, 58, 71), (45, 109, 246), (255, 214, 41), (0, 255, 160)
@@ -33,15 +33,12 @@ def screen() -> Iterator[Screen]:
 
 
 @contextmanager
-def window(screen: Screen, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def window(screen: Screen, folder: Path, *arguments: str, fresh: bool = False) -> Iterator[subprocess.Popen[str]]:
     environment = {
         **os.environ, "DISPLAY": screen.display, "CLIPSEG_LIVE_CONFIG": str(folder / "settings"), "HF_HUB_OFFLINE": "1",
     }  # fmt: skip
     environment.pop("QT_QPA_PLATFORM", None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "clipseg_live", "live", *arguments],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = start(["live", *arguments], folder, variables=environment, fresh=fresh)
     try:
         yield process
     finally:
@@ -113,7 +110,7 @@ def test_nothing_is_left_of_a_window_that_was_ended(
 def test_torch_is_never_imported_in_the_windows_process(
     screen: Screen, tmp_path: Path, picture: Path, session: Path
 ) -> None:
-    with window(screen, tmp_path, str(picture), "--session", str(session)) as process:
+    with window(screen, tmp_path, str(picture), "--session", str(session), fresh=True) as process:
         screen.wait(lambda: screen.count(MARK) > 1000, "the red circle is not marked")
         mapped = Path(f"/proc/{process.pid}/maps").read_text()
         assert "libtorch" not in mapped and "QtWidgets" in mapped

@@ -1,0 +1,121 @@
+"""The checks of ``scripts/test``: lint, types and import rules beside the tests.
+
+Only the standard library, so that any Python can run it on any system.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from _environment import ROOT, say
+
+QUICK = "--quick"
+MOST_PROCESSES = 8
+"""Each test process imports torch and takes 1 GB of memory."""
+
+_IMPORT_RULES = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+_ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "--collect-only", "--co", "--fixtures", "--markers",
+          "--version", "-h", "--help")  # fmt: skip
+"""Options after which pytest is not told to use several processes."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A check with its exit code and the seconds that it took."""
+
+    name: str
+    code: int
+    seconds: float
+
+
+class _Running:
+    """A check in the background. Its output is kept until it has ended."""
+
+    def __init__(self, name: str, command: Sequence[str], output: BinaryIO) -> None:
+        self._name, self._output = name, output
+        self._start = time.monotonic()
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+
+    def finish(self) -> Finished:
+        """Wait for its end, and print its output."""
+        code = self._process.wait()
+        seconds = time.monotonic() - self._start
+        say(f"Checking: {self._name}")
+        self._output.seek(0)
+        sys.stdout.buffer.write(self._output.read())
+        sys.stdout.flush()
+        return Finished(self._name, code, seconds)
+
+    def end(self) -> None:
+        """End the process if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def run(python: Path, arguments: Sequence[str]) -> int:
+    """Run all checks and return the exit code: 0 if all succeed, otherwise 1. The output of pytest is shown live."""
+    background = {
+        "ruff": [str(python), "-m", "ruff", "check", "."],
+        "mypy": [str(python), "-m", "mypy"],
+        "import rules": [str(python), "-c", _IMPORT_RULES],
+    }
+    with ExitStack() as stack:
+        running = []
+        for name, command in background.items():
+            output = stack.enter_context(tempfile.TemporaryFile())
+            running.append(_Running(name, command, output))
+            stack.callback(running[-1].end)
+        say("Checking: pytest")
+        start = time.monotonic()
+        code = subprocess.call([str(python), "-m", "pytest", *pytest_arguments(arguments)], cwd=ROOT, env=variables())
+        tests = Finished("pytest", code, time.monotonic() - start)
+        finished = [*(each.finish() for each in running), tests]
+    say(summary(finished))
+    return 1 if any(each.code for each in finished) else 0
+
+
+def pytest_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of pytest: the given ones, several processes, and no slow tests after ``--quick``."""
+    given = [each for each in arguments if each != QUICK]
+    options = ["--durations=15"]
+    if not _is_narrow(given):
+        options += ["-n", str(processes()), "--dist=loadgroup", "--no-loadscope-reorder"]
+    if QUICK in arguments:
+        options += ["-m", "not slow"]
+    return [*options, *given]
+
+
+def processes() -> int:
+    """Return the number of test processes: one for each core, and one more where there are few, for tests that wait."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores + 1, MOST_PROCESSES) if cores < 4 else min(cores, MOST_PROCESSES)
+
+
+def variables() -> dict[str, str]:
+    """Return the environment of pytest. Its processes keep compiled files, or each would compile the package again."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def summary(finished: Sequence[Finished]) -> str:
+    """Return a line with the seconds of each check, and one with the checks that failed."""
+    lines = [", ".join(f"{each.name} {each.seconds:.0f} s" for each in finished)]
+    failed = [each.name for each in finished if each.code]
+    if failed:
+        lines.append(f"Failed: {', '.join(failed)}")
+    return "\n".join(lines)
+
+
+def _is_narrow(arguments: Sequence[str]) -> bool:
+    """Return whether only some tests are asked for, or processes are chosen already."""
+    chosen = any(each.split("=")[0] in _ALONE or (each.startswith("-n") and each[2:].isdigit()) for each in arguments)
+    return chosen or any((ROOT / each.split("::")[0]).exists() for each in arguments if not each.startswith("-"))
