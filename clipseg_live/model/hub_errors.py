@@ -85,8 +85,8 @@ def _of_hub(error: BaseException, repository: str) -> ModelError | None:
 def _unknown(repository: str) -> ModelError:
     return _failed(
         repository,
-        f"the hub at {_endpoint()} has no such repository, or a private one: check HF_ENDPOINT, log in with hf auth login "
-        f"if it needs an account, {_OTHERWISE}",
+        f"the hub at {_endpoint()} has no such repository, or a private one: check HF_ENDPOINT, log in with hf auth "
+        f"login if it needs an account, {_OTHERWISE}",
     )
 
 

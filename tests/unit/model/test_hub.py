@@ -96,6 +96,14 @@ def test_a_repository_with_pytorch_weights_and_a_new_tokenizer(server: HubServer
     assert {"pytorch_model.bin", "tokenizer.json"} <= set(server.downloaded())
 
 
+def test_a_model_that_lacks_a_file_is_completed(server: HubServer) -> None:
+    path = loading.find("rd16").folder / "vocab.json"
+    path.unlink()
+    with pytest.raises(ModelError, match=r"vocab\.json"):
+        loading.find("rd16", download=False)
+    assert loading.find("rd16").folder == path.parent and path.is_file()
+
+
 def test_a_broken_connection_is_resumed(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
     server.break_after = 120_000
@@ -216,7 +224,7 @@ REFUSALS: dict[str, tuple[Callable[[str], Answer | None], str]] = {
     "forbidden file": (on_files(403), r"refuses access \(403\)"),
     "disabled": (on_files(403, X_Error_Message="Access to this resource is disabled."), "disabled this repository"),
     "revision": (on_api(404, X_Error_Code="RevisionNotFound"), "no such revision"),
-    "file": (on_files(404, X_Error_Code="EntryNotFound"), r"no file \w+\.(json|txt)"),
+    "file": (on_files(404, X_Error_Code="EntryNotFound"), r"no file [\w.]+:"),
     "another server": (on_api(404), r"no such page \(404\): check HF_ENDPOINT"),
     "too many requests": (on_api(429), "wait a few minutes"),
     "fault of the hub": (on_api(503), r"fault of its own \(503\)"),

@@ -4,12 +4,10 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import load_file
 
 from clipseg_live import Prompt, Segmenter, UsageError
@@ -97,7 +95,7 @@ class Malicious:
 def test_weights_that_hold_code_are_refused(folder: Path) -> None:
     torch.save({"clip.logit_scale": Malicious()}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="damaged"):
+    with pytest.raises(ModelError, match="something other than tensors"):
         Segmenter.load(str(folder))
     assert not Path("/tmp/clipseg-live-was-run").exists()
 
@@ -128,22 +126,6 @@ def test_impossible_options_are_refused_before_a_download(
         Segmenter.load("rd64", **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refusal_of_the_hub_is_not_the_networks_fault(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    class Refused(HfHubHTTPError):  # an OSError, too
-        def __init__(self) -> None:
-            OSError.__init__(self, f"{status} Client Error")
-            self.response = SimpleNamespace(status_code=status)
-
-    def refuse(*arguments: object, local_files_only: bool = False, **options: object) -> None:
-        raise LocalEntryNotFoundError("not cached") if local_files_only else Refused
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
-    with pytest.raises(ModelError, match="log in"):
-        loading.find("rd64-refined")
-
-
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"rd64-refined.*shapes"):
         Segmenter.load("no-such-model")
@@ -166,18 +148,6 @@ def test_without_a_network_the_built_in_model_is_named(monkeypatch: pytest.Monke
         loading.find("rd64-refined")
 
 
-def test_a_cached_hub_model_needs_no_network(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
-    asked: list[bool] = []
-
-    def cached(repository: str, *, allow_patterns: list[str], local_files_only: bool = False, **options: object) -> str:
-        asked.append(local_files_only)
-        return str(tiny_folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", cached)
-    assert loading.find("rd64").folder == tiny_folder
-    assert asked == [True]
-
-
 def test_the_digest_is_the_weights_own(tiny_folder: Path) -> None:
     files = loading.find(str(tiny_folder))
     assert files.digest() == hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
@@ -190,19 +160,6 @@ def test_todays_and_legacy_preprocessing_are_read(folder: Path, size: object) ->
     values["size"] = size
     path.write_text(json.dumps(values))
     assert Preprocessing.read(path) == Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-def test_a_hub_model_that_lacks_a_file_is_completed(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, tiny_folder: Path
-) -> None:
-    (folder / "vocab.json").unlink()
-
-    def fetch(repository: str, *, local_files_only: bool = False, **options: object) -> str:
-        return str(folder if local_files_only else tiny_folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    monkeypatch.setattr(loading, "_published_weights", lambda repository: "model.safetensors")
-    assert loading.find("rd64").folder == tiny_folder
 
 
 def test_a_session_may_name_the_known_models() -> None:
