@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.core.paths import check_input
+from clipseg_live.core.quoting import shorten
 
 logger = logging.getLogger(__name__)
 
@@ -94,12 +95,12 @@ class TextPrompt(Prompt):
             raise UsageError('A text prompt is empty: type what to look for, such as "red circle".')
         for template in templates:
             if "{}" not in template:
-                raise UsageError(f"The template {template!r} has no {{}} for the phrase to stand in.")
+                raise UsageError(f"The template {shorten(template)} has no {{}} for the phrase to stand in.")
         if not templates:
             raise UsageError('A text prompt needs at least one template; "{}" stands for the phrase alone.')
         phrase = " ".join(phrase.split())
         if any("\ud800" <= character <= "\udfff" for sentence in (phrase, *templates) for character in sentence):
-            raise UsageError(f"The text prompt {phrase!r} is not text: it holds bytes that are no characters.")
+            raise UsageError(f"The text prompt {shorten(phrase)} is not text: it holds bytes that are no characters.")
         _set(self, phrase=phrase, templates=templates, label=phrase)
         _set(self, key=_digest(b"text", *(sentence.encode() for sentence in self.sentences)))
 
@@ -187,7 +188,9 @@ def require_prompts(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
         raise UsageError('There is no prompt: give at least one, such as Prompt.text("red circle").')
     for prompt in found:
         if not isinstance(prompt, Prompt):
-            raise UsageError(f"{prompt!r} is not a prompt: make one with Prompt.text(...) or Prompt.image(...).")
+            raise UsageError(
+                f"{shorten(repr(prompt))} is not a prompt: make one with Prompt.text(...) or Prompt.image(...)."
+            )
     return found
 
 

@@ -11,11 +11,15 @@ from transformers import CLIPTokenizer
 
 from clipseg_live.core.errors import NoPrediction, UsageError
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, Prompt, TextPrompt
+from clipseg_live.core.quoting import shorten
 from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing, prepare_image_prompt
 
 _SENTENCES = 64
 """Sentences that are encoded together, at most."""
+
+_QUOTED = 40
+"""Columns of a prompt, and of the part that was cut off, in a notice: together one line."""
 
 CACHE_CAPACITY = 512
 """Encoded prompts that are kept; one of CLIPSeg's takes 2 KiB."""
@@ -140,8 +144,8 @@ class PromptEncoder:
         first_cut = encoding["offset_mapping"][limit - 1][0]
         start = sentence.rfind(" ", 0, first_cut + 1) + 1
         notice = (
-            f"The prompt {_shorten(sentence)} is longer than the {limit} tokens that the model reads: "
-            f'"{sentence[start:].strip()}" was cut off.'
+            f"The prompt {shorten(sentence, _QUOTED)} is longer than the {limit} tokens that the model reads: "
+            f"{shorten(sentence[start:], _QUOTED)} was cut off."
         )
         if notice not in self.notices:
             self.notices.append(notice)
@@ -156,7 +160,7 @@ class PromptEncoder:
         size = self._network.embedding_size
         if prompt.values.shape != (size,):
             raise UsageError(
-                f"The embedding {prompt.label!r} has {prompt.values.size} values; this model needs {size}."
+                f"The embedding {shorten(prompt.label)} has {prompt.values.size} values; this model needs {size}."
             )
         return torch.from_numpy(np.array(prompt.values)).to(self._network.device, self._network.dtype)
 
@@ -169,7 +173,3 @@ def no_prediction(dtype: torch.dtype) -> str:
     else:
         remedy = f"the precision {name} is too small for it; use --dtype float32"
     return f"The model gave no prediction (NaN or infinite values): {remedy}."
-
-
-def _shorten(sentence: str) -> str:
-    return f'"{sentence}"' if len(sentence) <= 40 else f'"{sentence[:40].rstrip()}…"'
