@@ -104,7 +104,7 @@ def paint_grip(painter: QPainter, point: QPointF, held: bool) -> None:
 def paint_notice(painter: QPainter, bounds: QRectF, notice: Notice, dimmed: bool) -> None:
     """In the middle of ``bounds``; its buttons come below (``buttons_top``)."""
     if dimmed:
-        painter.fillRect(bounds, QColor(10, 11, 13, 190))
+        painter.fillRect(bounds, QColor(10, 11, 13, 215))
     centre = Qt.AlignmentFlag.AlignHCenter
     font = theme.text_font()
     font.setPixelSize(20)

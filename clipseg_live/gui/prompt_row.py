@@ -6,8 +6,10 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QMenu, QVBoxLay
 
 from clipseg_live.core.effects import is_private
 from clipseg_live.core.live import PromptRow
+from clipseg_live.core.quoting import shorten
 from clipseg_live.core.settings import RGB, MatteShape, PromptStyle
 from clipseg_live.gui import row_edits, theme
+from clipseg_live.gui.accessible import ValueLabel
 from clipseg_live.gui.colours import ColourChooser
 from clipseg_live.gui.history import PromptHistory
 from clipseg_live.gui.prompt_field import PromptField
@@ -70,12 +72,11 @@ class RowCard(PictureFrame):
         self.more = IconButton("more", self.tr("More"), parent=self)
         self.threshold = SlideField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
         self.threshold.setToolTip(self.tr("What reaches this probability is part of the mask"))
-        self.share = QLabel(self)
+        self.share = ValueLabel(self.tr("Share of the picture that passes"), self)
         theme.set_kind(self.share, "figure")
         self.share.setFont(theme.figure_font())
         self.share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.share.setFixedWidth(self.share.fontMetrics().horizontalAdvance("100 %") + 2)
-        self.share.setAccessibleName(self.tr("Share of the picture that passes"))
         self.share.setToolTip(self.tr("Share of the picture that reaches the threshold"))
         self.mix = SlideField(self.tr("Picture"), glyph="image", write=_per_cent, parent=self)
         self.mix.setToolTip(self.tr("How much of the prompt is the picture; the rest is the text"))
@@ -154,7 +155,12 @@ class RowCard(PictureFrame):
             self.field.setProperty("quiet", not shown)
             self.field.style().polish(self.field)
         self._show_badge(style)
-        self.setAccessibleName(self.tr("Prompt {}").format(row.text or self.tr("picture")))
+        name = shorten(row.text).strip('"') or self.tr("picture")
+        self.setAccessibleName(self.tr("Prompt {}").format(name))
+        self.threshold.setAccessibleName(self.tr("Threshold of {}").format(name))
+        self.opacity.setAccessibleName(self.tr("Opacity of {}").format(name))
+        self.mix.setAccessibleName(self.tr("Share of the picture in {}").format(name))
+        self.share.rename(self.tr("Share of the frame covered by {}").format(name))
         self._show_buttons()
         self._draw_share()
 
@@ -192,7 +198,7 @@ class RowCard(PictureFrame):
         self.threshold.show_share(self._share if self._share is not None else 0.0, colour)
         text = "" if self._share is None else written_share(self._share)
         if text != self.share.text():
-            self.share.setText(text)
+            self.share.show_value(text)
         there = self._presence is None or self._presence >= self._store.settings.matte.present
         theme.set_kind(self.share, "figure" if there else "absent")
         if self._presence is not None:

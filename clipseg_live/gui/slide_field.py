@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
 
 from clipseg_live.gui import icons, theme
+from clipseg_live.gui.accessible import report_values
 from clipseg_live.gui.widgets import FIELD
 
 _STEPS = 100
@@ -50,7 +51,9 @@ class SlideField(QSlider):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
+        report_values()
         self._labels, self._glyph, self._write = () if bare else (label, short), glyph, write
+        self._label = label
         self._default = round(default * _STEPS)
         self._share: float | None = None
         self._colour = theme.ACCENT
@@ -71,6 +74,10 @@ class SlideField(QSlider):
         self.setValue(round(value * _STEPS))
         self.blockSignals(False)
         self.update()
+
+    def value_text(self) -> str:
+        """Return the value as it is written, for screen readers as well."""
+        return self._write(self.value() / _STEPS)
 
     def show_share(self, share: float | None, colour: str) -> None:
         """Draw a bar along the bottom that is ``share`` (0..1) of the width long; None: no bar."""
@@ -95,7 +102,7 @@ class SlideField(QSlider):
         return (step - self.minimum()) / (self.maximum() - self.minimum())
 
     def sizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().horizontalAdvance(self.accessibleName()) + 60, FIELD)
+        return QSize(self.fontMetrics().horizontalAdvance(self._label) + 60, FIELD)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(44, FIELD)
@@ -165,7 +172,8 @@ class SlideField(QSlider):
         self._paint_value(painter)
         painter.restore()
         active = self.isEnabled() and (self.hasFocus() or self.isSliderDown())
-        edge = theme.ACCENT if active else theme.EDGE if self._hovered else theme.LINE
+        edge = theme.LINE if not self.isEnabled() else theme.FAINT if self._hovered else theme.EDGE
+        edge = theme.ACCENT if active else edge
         painter.setPen(theme.qcolour(edge))
         painter.drawPath(outline)
         self._paint_text(painter)
@@ -180,7 +188,7 @@ class SlideField(QSlider):
         begin = _INSET + self._part(0) * (self.width() - 2 * _INSET) if self.minimum() < 0 else 0.0
         painter.fillRect(QRectF(min(begin, x), 0, abs(x - begin), self.height()), theme.qcolour(fill))
         if 0 < part < 1:
-            edge, width = (theme.qcolour(theme.ACCENT), 2) if strong else (theme.qcolour(theme.FAINT, 0.8), 1)
+            edge, width = (theme.qcolour(theme.ACCENT), 2) if strong else (theme.qcolour(theme.FAINT), 1)
             painter.fillRect(QRectF(x - width, 0, width, self.height()), edge)
         if self._share is not None:
             top = self.height() - _BAR
@@ -191,7 +199,7 @@ class SlideField(QSlider):
         room = QRectF(_INSET, 0, self.width() - 2 * _INSET, self.height())
         painter.setFont(theme.figure_font(theme.SMALL_SIZE))
         metrics = painter.fontMetrics()
-        figure = self._write(self.value() / _STEPS)
+        figure = self.value_text()
         left = room.width() - metrics.horizontalAdvance(figure) - 4
         label = next((each for each in self._labels if each and metrics.horizontalAdvance(each) <= left), "")
         painter.setPen(theme.qcolour(theme.MUTED if self.isEnabled() else theme.FAINT))

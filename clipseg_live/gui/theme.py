@@ -23,13 +23,13 @@ HOVER = "#2a2d32"
 PRESSED = "#33373d"
 LINE = "#2b2e33"
 """Between surfaces."""
-EDGE = "#3a3e45"
-"""Around fields and buttons."""
+EDGE = "#7b818b"
+"""Around fields and buttons; at least 3:1 on every surface."""
 TEXT = "#eceef0"
 MUTED = "#a4abb4"
 """Text of the second rank; 7:1 on SURFACE."""
-FAINT = "#6d747d"
-"""Disabled text and marks; never for text that must be read."""
+FAINT = "#8c949e"
+"""Disabled text, and marks; at least 4.5:1 on RAISED, so that it can be read."""
 ACCENT = "#6cb2ff"
 ACCENT_SOFT = "#22364d"
 """Behind what is chosen."""
@@ -37,6 +37,9 @@ ON_ACCENT = "#08131f"
 DANGER = "#ff5c6c"
 WARNING = "#ffbd4a"
 GOOD = "#4fd29a"
+
+TEXT_CONTRAST, MARK_CONTRAST = 4.5, 3.0
+"""Lowest contrast of text, and of borders and icons, that WCAG 2.2 allows at level AA."""
 
 UNIT = 8
 """One step of distance, pixels."""
@@ -68,6 +71,18 @@ def qcolour(colour: str, opacity: float = 1.0) -> QColor:
     made = QColor(colour)
     made.setAlphaF(opacity)
     return made
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG defines it, 1 to 21."""
+    low, high = sorted((_luminance(QColor(one)), _luminance(QColor(other))))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: QColor) -> float:
+    parts = (part / 255 for part in (colour.red(), colour.green(), colour.blue()))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def icon_size() -> QSize:
@@ -103,7 +118,7 @@ def palette() -> QPalette:
     role = QPalette.ColorRole
     colours = {
         role.Window: SURFACE, role.WindowText: TEXT, role.Base: RAISED, role.AlternateBase: SURFACE,
-        role.Text: TEXT, role.PlaceholderText: FAINT, role.Button: RAISED, role.ButtonText: TEXT,
+        role.Text: TEXT, role.PlaceholderText: MUTED, role.Button: RAISED, role.ButtonText: TEXT,
         role.BrightText: TEXT, role.ToolTipBase: HOVER, role.ToolTipText: TEXT, role.Highlight: ACCENT,
         role.HighlightedText: ON_ACCENT, role.Accent: ACCENT, role.Link: ACCENT, role.LinkVisited: ACCENT,
         role.Light: EDGE, role.Midlight: HOVER, role.Mid: LINE, role.Dark: BACKGROUND, role.Shadow: "#000000",
@@ -210,8 +225,8 @@ QComboBox QAbstractItemView, QAbstractItemView {
 QComboBox QAbstractItemView::item { min-height: 28px; padding: 0 8px; }
 
 QMenu { background: @RAISED; color: @TEXT; border: 1px solid @EDGE; padding: 6px; }
-QMenu::item { padding: 7px 28px 7px 10px; border-radius: 4px; }
-QMenu::item:selected { background: @ACCENT_SOFT; }
+QMenu::item { padding: 6px 27px 6px 9px; border: 1px solid transparent; border-radius: 4px; }
+QMenu::item:selected { background: @ACCENT_SOFT; border-color: @ACCENT; }
 QMenu::item:disabled { color: @FAINT; }
 QMenu::separator { height: 1px; background: @LINE; margin: 6px 8px; }
 QMenu::icon { padding-left: 8px; }
@@ -246,6 +261,6 @@ QTabBar::tab {
 QTabBar::tab:hover { color: @TEXT; }
 QTabBar::tab:selected { color: @TEXT; border-bottom-color: @ACCENT; }
 QTabBar::tab:focus { color: @ACCENT; }
-QProgressBar { background: @EDGE; border: none; border-radius: 2px; max-height: 4px; }
+QProgressBar { background: @PRESSED; border: none; border-radius: 2px; max-height: 4px; }
 QProgressBar::chunk { background: @ACCENT; border-radius: 2px; }
 """

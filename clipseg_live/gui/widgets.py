@@ -43,7 +43,7 @@ def panel_sheet() -> str:
         padding: 0; min-width: {FIELD - 2}px; max-width: {FIELD - 2}px; min-height: {FIELD - 2}px;
     }}
     QToolButton[kind="mini"]:hover {{ background: {theme.PRESSED}; }}
-    QToolButton[kind="mini"]:pressed {{ background: {theme.EDGE}; }}
+    QToolButton[kind="mini"]:pressed {{ background: {theme.LINE}; }}
     QToolButton[kind="mini"]:checked {{ background: transparent; }}
     QToolButton[kind="mini"]:checked:hover {{ background: {theme.PRESSED}; }}
     QToolButton[kind="mini"]:focus {{ border-color: {theme.ACCENT}; }}
@@ -69,7 +69,9 @@ def panel_sheet() -> str:
         border-top-right-radius: {theme.RADIUS}px; border-bottom-right-radius: {theme.RADIUS}px;
     }}
     QPushButton[kind="segment"]:hover {{ background: {theme.HOVER}; }}
-    QPushButton[kind="segment"]:checked {{ background: {theme.ACCENT_SOFT}; color: {theme.TEXT}; }}
+    QPushButton[kind="segment"]:checked {{
+        background: {theme.ACCENT_SOFT}; color: {theme.TEXT}; border: 1px solid {theme.ACCENT};
+    }}
     QPushButton[kind="segment"]:focus {{ border: 1px solid {theme.ACCENT}; }}
     """
 
@@ -170,7 +172,8 @@ class ColourButton(QAbstractButton):
             painter.setPen(theme.qcolour(theme.ACCENT if self.hasFocus() else theme.FAINT))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
         patch = QRectF(self.rect()).adjusted(3.5, 3.5, -3.5, -3.5)
-        painter.setPen(colour)
+        can_be_seen = theme.contrast(self._colour, theme.RAISED) >= theme.MARK_CONTRAST
+        painter.setPen(colour if can_be_seen else theme.qcolour(theme.EDGE))
         if not self._hollow:
             painter.setBrush(colour)
         painter.drawRoundedRect(patch, 4, 4)
