@@ -255,7 +255,7 @@ class Canvas(QWidget):
                 canvas_paint.paint_readings(painter, self._pointer, bounds, found)
         if self.hasFocus() and self.window().isActiveWindow() and not self.window().isFullScreen():
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-            painter.setPen(QColor(theme.ACCENT))
+            painter.setPen(QColor(theme.EDGE))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()

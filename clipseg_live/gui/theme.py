@@ -197,6 +197,8 @@ QLineEdit, QPlainTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
     padding: 0 8px; min-height: 30px; selection-background-color: @ACCENT; selection-color: @ON_ACCENT;
 }
 QPlainTextEdit { padding: 8px; }
+QLineEdit, QPlainTextEdit { placeholder-text-color: @MUTED; }
+QLineEdit:disabled, QPlainTextEdit:disabled { placeholder-text-color: @FAINT; }
 QLineEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover { border-color: @FAINT; }
 QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
     border-color: @ACCENT;
