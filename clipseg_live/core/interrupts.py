@@ -194,4 +194,8 @@ def _is_delicate(frame: FrameType | None) -> bool:
 
 def _send_again(number: int) -> None:
     time.sleep(_AGAIN_SECONDS)
-    _thread.interrupt_main(signal.Signals(number))
+    main = threading.main_thread().ident
+    if not hasattr(signal, "pthread_kill") or main is None:
+        _thread.interrupt_main(signal.Signals(number))
+    elif callable(signal.getsignal(number)):  # otherwise the default action would end the process
+        signal.pthread_kill(main, number)  # unlike interrupt_main, it interrupts a blocking call
