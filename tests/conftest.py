@@ -30,6 +30,7 @@ _PATIENCE = 5.0
 _FOLDER = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder, group them by their file, and begin with the slow ones."""
     ranks: dict[Path, int] = {}
