@@ -89,7 +89,7 @@ def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     given = [each for each in arguments if each != QUICK]
     options = ["--durations=15"]
     if not _is_narrow(given):
-        options += ["-n", str(processes()), "--dist=loadgroup", "--no-loadscope-reorder"]
+        options += ["-n", str(processes()), "--dist=loadfile", "--no-loadscope-reorder"]
     if QUICK in arguments:
         options += ["-m", "not slow"]
     return [*options, *given]

@@ -1,8 +1,8 @@
 """Rules for every test: no network, nothing left running, and the order in which tests are run.
 
-Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder. Mark a test ``slow`` if it takes more than two
-seconds of one core: ``scripts/test --quick`` leaves it out. Tests of one file run in one process, so they may share
-fixtures; mark a slow test with ``xdist_group`` to let it run beside the others of its file.
+Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder; those in ``tests/e2e`` are slow as well. Mark a test
+``slow`` if it takes more than a second of one core: ``scripts/test --quick`` leaves it out. ``scripts/test`` runs the
+tests of one file in one process, so they may share fixtures.
 """
 
 import atexit
@@ -30,16 +30,16 @@ _PATIENCE = 5.0
 _FOLDER = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, group them by their file, and begin with the slow ones."""
+    """Mark tests by their folder, and begin with the files that take long, so that none of them is the last."""
     ranks: dict[Path, int] = {}
     for item in items:
         folder = item.path.relative_to(_FOLDER).parts[0]
         if folder in ("e2e", "gui"):
             item.add_marker(folder)
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(_FOLDER))))
+        if folder == "e2e":
+            item.add_marker("slow")
         rank = 0 if folder == "e2e" else 1 if item.get_closest_marker("slow") else 2
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: ranks[item.path])

@@ -625,6 +625,7 @@ def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session:
     assert wanted <= reached
 
 
+@pytest.mark.slow
 @given(st.text("pw[]@:/?#%= é", max_size=20).map(lambda text: f"Zq{text}9K"))
 @hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_part_of_the_window_shows_a_password(window: MainWindow, session: FakeSession, password: str) -> None:

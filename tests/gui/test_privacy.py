@@ -50,6 +50,7 @@ class Viewed(Rig):
                 assert self.hiding(shown) and not comparing
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.booleans())
 def test_the_canvas_never_shows_copies_or_compares_with_what_is_hidden(

@@ -116,6 +116,7 @@ def _add_many(path: Path, who: int) -> None:
         history.add(f"prompt {who} {number}")
 
 
+@pytest.mark.slow
 def test_processes_at_the_same_time_lose_no_prompt(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "prompts.json"

@@ -50,6 +50,7 @@ def test_true_addresses_are_kept(case: tuple[str, str, str]) -> None:
         assert same == spec.name and str(same) == str(spec.name)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60) | st.text("rtsph:/@[]#?%\\= .1a\n", max_size=60))
 def test_any_text_can_be_shown(text: str) -> None:
     shown = str(SourceName(text))

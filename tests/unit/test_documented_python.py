@@ -47,6 +47,7 @@ def test_pages_with_python_are_found() -> None:
     assert {"README.md", "python.md", "live.md", "servers.md"} <= {page.name for page in PAGES}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_python_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,11 +41,13 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_rules_hold(copy: Path) -> None:
     result = lint(copy)
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "line", "rule"), VIOLATIONS)
 def test_a_planted_violation_breaks_its_rule(copy: Path, module: str, line: str, rule: str) -> None:
     path = copy / "clipseg_live" / module

@@ -109,6 +109,7 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
         desktop.save_snapshot(tmp_path / "file", picture(), LiveSettings())
 
 
+@pytest.mark.slow
 def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
     """The same frames and answers through ``CausalMattes`` and a session's own threads; recordings are the very same
     pictures (see the tests of sessions)."""

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.unit.video.clips import make_clip, raw_times
 
 ROOT = Path(__file__).parents[3]
@@ -26,6 +28,7 @@ print(*(outcome.ending.value + outcome.sentence for outcome in report.outcomes),
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / f"{name}.mp4", count=4) for name in "abcd"]
     (tmp_path / "program.py").write_text(PROGRAM)

@@ -114,6 +114,7 @@ def test_a_lost_source_and_its_return_are_told_once() -> None:
     assert sentences == ["", "The camera is gone. Reconnecting...", "", "the camera is back.", "", sentences[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompt", "model", "sentence"),
     [

@@ -170,6 +170,7 @@ def test_everything_is_restored_at_the_end(tmp_path: Path) -> None:
     assert not any(name.startswith("CLIPSEG_LIVE_LOG") for name in os.environ)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_file_while_it_rotates(tmp_path: Path) -> None:
     code = """
 import logging, sys

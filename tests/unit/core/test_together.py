@@ -76,6 +76,7 @@ def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
     assert found is maps
 
 
+@pytest.mark.slow
 @given(scenes(elements=inner, thresholds=inner, roles=("show",)))
 @hypothesis_settings(deadline=None)
 def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only(scene):

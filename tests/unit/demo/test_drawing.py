@@ -79,6 +79,7 @@ def test_hsv_agrees_with_opencv(hue: float, saturation: float, value: float) -> 
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_tints_of_different_colours_stay_apart() -> None:
     rng = np.random.default_rng(0)
     tints = {c: [random_tint(c, rng) for _ in range(60)] for c in COLOURS}

@@ -64,6 +64,7 @@ def run(program: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_it_resumes_and_logs_a_curve(run: Path) -> None:
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 3 and not (run / "checkpoint.partial").exists()
@@ -72,6 +73,7 @@ def test_it_resumes_and_logs_a_curve(run: Path) -> None:
     assert float(rows[0]["colour"]) == 0.25 and np.isfinite(float(rows[0]["loss"]))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_as_an_unbroken_one(program: ModuleType, run: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "measure", lambda *_: {})
@@ -100,6 +102,7 @@ def test_the_exported_folder_loads(program: ModuleType, run: Path, tmp_path: Pat
     np.testing.assert_allclose(found, reference, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_training_forward_pass_equals_transformers(program: ModuleType, run: Path, tmp_path: Path) -> None:
     """The faster decoder and attention of the training give the logits of transformers' own."""
     import shapes_model

@@ -165,6 +165,7 @@ def test_what_the_whole_denies_must_be_plain_in_a_part() -> None:
     assert lifted(0.7) < 0.5 < lifted(0.8)
 
 
+@pytest.mark.slow
 @given(st.floats(0, 1, width=32))
 def test_where_whole_and_parts_agree_nothing_changes(value: float) -> None:
     even = torch.full((1, 48, 48), value)
@@ -262,6 +263,7 @@ def test_another_detail_is_refused(tiny: Segmenter, tiny_folder: Path) -> None:
         tiny.configure(64, "stretch", "more")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_in_drawn_scenes_small_objects_gain_and_large_ones_do_not_lose() -> None:
     segmenter = Segmenter.load("shapes", device="cpu", dtype="float32")
     phrases = [" ".join(staple) for staple in STAPLES]

@@ -58,6 +58,7 @@ def assert_meaningful(maps: torch.Tensor) -> None:
         assert (first - second).abs().mean() > 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_text_prompts_equal(
     segmenter: Segmenter,
@@ -73,6 +74,7 @@ def test_text_prompts_equal(
     assert_same(ours(segmenter.network, pixel_values, conditional), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 def test_image_prompts_equal(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor, count: int
@@ -86,6 +88,7 @@ def test_image_prompts_equal(
     assert_same(ours(segmenter.network, pixel_values, conditional), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_embedding_prompts_equal(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor, count: int
@@ -97,6 +100,7 @@ def test_embedding_prompts_equal(
     assert_same(ours(segmenter.network, pixel_values, conditional), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_photographs_equal_through_the_checkpoints_own_processor(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, refined_folder: Path, name: str
@@ -119,6 +123,7 @@ def test_photographs_equal_through_the_checkpoints_own_processor(
     assert difference.flatten().quantile(0.99) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [(16, 30), (30, 16), (7, 40), (22, 22)])
 def test_grids_of_any_shape_equal_an_independent_reference(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, grid: tuple[int, int]

@@ -79,6 +79,7 @@ def test_a_driver_tool_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.
     assert probe.nvidia_gpus(tmp_path) == ()
 
 
+@pytest.mark.slow
 def test_precision_is_the_difference_of_the_two_segmenters(tiny_folder: Path) -> None:
     (found,) = probe.precisions("cpu", str(tiny_folder))
     full, low = (Segmenter.load(str(tiny_folder), device="cpu", dtype=name) for name in ("float32", "bfloat16"))
@@ -116,6 +117,7 @@ def test_a_device_that_is_not_there(tiny_folder: Path) -> None:
         probe.precisions("cuda:99", str(tiny_folder))
 
 
+@pytest.mark.slow
 def test_measuring_speed_leaves_torch_as_it_was() -> None:
     threads, before = torch.get_num_threads(), threading.active_count()
     level = probe.matrix_speed(threads)

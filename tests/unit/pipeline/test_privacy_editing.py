@@ -203,6 +203,7 @@ def test_without_a_hiding_effect_a_prediction_that_is_not_finite_leaves_the_pict
     assert not is_hidden(one.pictures[-1]) and one.pictures[-1].index == one.index
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_auto_hide_does_not_apply_to_hiding_effects(rig: Make, share: float) -> None:
     """Each first frame of an object that appears is hidden; the rig fails where it is not."""

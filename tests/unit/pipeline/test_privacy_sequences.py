@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ STARTS = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(STARTS), st.booleans(), STEPS)
 def test_no_sequence_of_edits_and_faults_shows_what_is_hidden(tmp_path: Path, start, always, steps) -> None:  # type: ignore[no-untyped-def]

@@ -51,6 +51,7 @@ def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutpu
     return one.cameras[before]
 
 
+@pytest.mark.slow
 def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(running: Make) -> None:
     one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))
     camera = camera_of(one)
@@ -180,6 +181,7 @@ def test_a_device_that_holds_its_thread_is_left_by_name() -> None:
     wait(one, camera, lambda: camera.closed)
 
 
+@pytest.mark.slow
 def test_nothing_untouched_leaves_while_the_first_prompt_is_typed(running: Make, tmp_path: Path) -> None:
     """The effect is chosen before there is a prompt; each key is an edit, and a real worker answers late."""
     one = running(asking(effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))

@@ -212,6 +212,7 @@ def test_what_ends_the_process_is_told_and_it_starts_again(
     assert one.results[0][0].version == 2
 
 
+@pytest.mark.slow
 def test_after_many_failures_it_waits_for_the_person(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "crash")
@@ -400,6 +401,7 @@ def test_without_memory_files_blocks_are_temporary_files(
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_room_for_maps_it_waits_for_the_user(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,6 +442,7 @@ def test_a_process_that_cannot_be_started_is_a_failure(
     one.wait(lambda: one.results)
 
 
+@pytest.mark.slow
 def test_failures_of_slow_starts_count_however_long_they_take(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:

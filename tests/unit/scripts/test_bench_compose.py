@@ -55,6 +55,7 @@ class Annotator:
         return scene
 
 
+@pytest.mark.slow
 def test_supervision_is_given_the_very_same_masks(program, monkeypatch, capsys):
     fake = ModuleType("supervision")
     fake.__version__ = "9.9"

@@ -4,9 +4,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[3] / "scripts" / "bench_detail.py"
 
 
+@pytest.mark.slow
 def test_it_prints_a_row_for_each_detail_and_writes_the_same(monkeypatch, capsys, tmp_path):
     specification = importlib.util.spec_from_file_location("bench_detail", PROGRAM)
     program = importlib.util.module_from_spec(specification)

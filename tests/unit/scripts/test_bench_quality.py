@@ -129,6 +129,7 @@ def test_seeds_for_tuning_are_not_reported():
     assert not set(clips.TUNING_SEEDS) & set(clips.REPORTED_SEEDS)
 
 
+@pytest.mark.slow
 def test_a_table_has_a_line_for_each_clip_and_rate(monkeypatch, capsys):
     import bench_quality
     import quality_clips

@@ -28,6 +28,7 @@ def test_the_shortest_files_can_be_damaged_too(length: int) -> None:
         mutate(bytes(range(length)), Random(number))
 
 
+@pytest.mark.slow
 def test_damaged_sessions_and_settings_are_read_or_refused() -> None:
     found, failures = corrupt_settings.run(400, seed=11)
     assert failures == [] and sum(found.values()) == 400
@@ -35,6 +36,7 @@ def test_damaged_sessions_and_settings_are_read_or_refused() -> None:
     assert outcomes == {"read", "refused"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_damaged_inputs_end_in_a_result_that_is_whole_or_in_a_sentence() -> None:
     verdicts = list(corrupt_inputs.judge_all(14, seed=11))

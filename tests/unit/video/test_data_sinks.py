@@ -188,6 +188,7 @@ def _fill(folder: str, limit: int, keep: bool, answers) -> None:
             kept.rename(Path(folder).parent / f"{form}-{kept.name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_disk_that_fills_leaves_nothing_that_looks_whole(keep: bool, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()

@@ -39,6 +39,7 @@ def recording(path: Path, codec: str = "h264", sound: str = "aac") -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", FRAGMENTED)
 def test_a_plain_file_has_the_same_in_it(tmp_path: Path, codec: str) -> None:
     path = recording(tmp_path / f"a{SUFFIXES[codec]}", codec)

@@ -68,6 +68,7 @@ def sounds(path: Path) -> list[tuple[int, int]]:
         return [(track.index, track.codec_context.layout.nb_channels) for track in container.streams.audio]
 
 
+@pytest.mark.slow
 def test_sound_of_any_layout_is_kept_or_left_out_with_a_sentence(tmp_path):
     custom = {
         "seven": ("7.1", (1, 2, 3, 4, 10, 11, 5, 6)),

@@ -120,6 +120,7 @@ def check(mattes: Mattes, scenario: Scenario) -> None:
         assert not matte.alpha[outside].any()
 
 
+@pytest.mark.slow
 @given(st.lists(EDITS, min_size=4, max_size=25))
 @settings(max_examples=120, deadline=None)
 def test_any_sequence_of_edits_gives_valid_mattes(edits: list[tuple]) -> None:  # type: ignore[type-arg]

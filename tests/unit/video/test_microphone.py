@@ -95,6 +95,7 @@ def simulated(card: Card, seconds: float, pauses: tuple[tuple[float, float], ...
     return track
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("off", "minutes"), [(1e-4, 60), (-1e-4, 20), (5e-4, 10)])
 def test_a_card_that_is_off_stays_in_step_for_an_hour(off: float, minutes: int) -> None:
     track = simulated(Card(off), 60 * minutes)

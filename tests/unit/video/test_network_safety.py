@@ -293,6 +293,7 @@ def costs(request: pytest.FixtureRequest) -> dict[str, "Future[tuple[str, int, f
         return {name: pool.submit(cost, addresses[name]) for name in chosen}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the largest memory so far is read from /proc")
 @pytest.mark.parametrize("name", [CAMERA, *HOSTILE])
 def test_a_hostile_source_costs_little_memory_and_time(

@@ -67,6 +67,7 @@ def sequence(
 WAYS = [live, *map(sequence, SEQUENCES)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=["live", "causal", "lookahead"])
 @FAST
 @given(MATTES, st.sampled_from([True, None]), st.sampled_from(["full", "reduced", "least"]), st.integers(0, 70),
@@ -89,6 +90,7 @@ def test_hiding_effects_hide_what_the_model_finds_and_frames_without_an_answer(
             assert not drawn.any()
 
 
+@pytest.mark.slow
 @FAST
 @given(MATTES, st.integers(0, 60))
 def test_an_unknown_use_gives_both_kinds(matte: MatteSettings, first: int) -> None:

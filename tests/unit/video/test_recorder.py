@@ -114,6 +114,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None:
     children = {}
     try:
@@ -149,6 +150,7 @@ SOUNDS = [("h264", "aac", ".mp4"), ("h264", "pcm_s16le", ".mov"), ("vp9", "libop
           ("h264", "ac3", ".mp4")]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codec", "sound", "suffix"), SOUNDS)
 def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound: str, suffix: str) -> None:
     clip, path = clicking_clip(tmp_path / f"clip{suffix}", sound), tmp_path / f"a{SUFFIXES[codec]}"
@@ -171,6 +173,7 @@ def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound:
     assert all(after > before for before, after in pairwise(stamps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codec", "sound"), [("h264", "aac"), ("prores", "pcm_s16le"), ("h265", "libmp3lame")])
 def test_uneven_times_stay_exact_beside_sound(tmp_path: Path, codec: str, sound: str) -> None:
     """Fragments begin wherever a packet of either track happens to end the one before."""

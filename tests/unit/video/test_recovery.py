@@ -72,6 +72,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_format_is_found_again(killed: Path) -> None:
     assert sorted(killed.iterdir()) == sorted(recovered(form, killed) for form in ON_DISK)
     assert not [path for path in killed.rglob("*") if path.name.startswith(".") or "recording" in path.name]

@@ -22,6 +22,7 @@ PER_PIXEL = 128
 """Bytes that a step may take for each pixel of the frame."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(200_000, 20), (20, 200_000)])
 def test_mattes_effects_and_data_of_a_thin_frame(tmp_path, width, height):
     done = subprocess.run(
