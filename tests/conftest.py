@@ -1,6 +1,6 @@
 """Rules for every test: no network, nothing left running, and the order in which tests are run.
 
-Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder; those in ``tests/e2e`` are slow as well. Mark a test
+Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder, those in ``tests/e2e`` as slow, too. Mark a test
 ``slow`` if it takes more than a second of one core: ``scripts/test --quick`` leaves it out. ``scripts/test`` runs the
 tests of one file in one process, so they may share fixtures.
 """
