@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 import mss
 import numpy as np
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class Screen:
@@ -25,13 +26,14 @@ class Screen:
 
     def count(self, colour: tuple[int, int, int], tolerance: int = 24) -> int:
         """Pixels of this colour."""
-        away = np.abs(self.pixels().astype(int) - colour).max(axis=2)
+        away = np.abs(self.pixels().astype(np.int16) - np.array(colour, np.int16)).max(axis=2)
         return int((away <= tolerance).sum())
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        limit = time.monotonic() + PATIENCE
+        limit, tick = time.monotonic() + PATIENCE, threading.Event()
         while not condition():
             assert time.monotonic() < limit, what
+            tick.wait(0.1)  # a grab takes time of the window's own core
 
     def keys(self, *arguments: str) -> None:
         """``xdotool`` with these arguments."""
