@@ -95,9 +95,11 @@ def _write(path: Path, pixels: Pixels) -> None:
     """A whole file, or none."""
     from PIL import Image
 
+    from clipseg_live.video.profiles import srgb_tag
+
     partial = path.with_name(f".{path.name}.partial")
     try:
-        Image.fromarray(pixels).save(partial, format="PNG", compress_level=3)
+        Image.fromarray(pixels).save(partial, format="PNG", compress_level=3, **srgb_tag("PNG"))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -4,16 +4,14 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QBuffer, QCoreApplication, QIODevice, QMimeData, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QImageReader, QPainter
+from PySide6.QtGui import QColor, QColorSpace, QImage, QPainter
 
-from clipseg_live.core.errors import Failure, UsageError
+from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import PromptPicture
 
 LONGEST_SIDE = 768
 """Pixels; a model looks at less than half of it."""
 _PREVIEW = 192
-_REFERRING = (b"svg", b"svgz", b"pdf")
-"""Formats that may draw what other files hold."""
 
 
 def _tr(text: str) -> str:
@@ -21,7 +19,7 @@ def _tr(text: str) -> str:
 
 
 def picture_of(image: QImage) -> PromptPicture:
-    """An image as a picture: transparent parts over black, at most LONGEST_SIDE pixels on its longer side.
+    """An image as a picture in sRGB: transparent parts over black, at most LONGEST_SIDE pixels on its longer side.
 
     Raises UsageError for an image that is empty.
     """
@@ -30,6 +28,8 @@ def picture_of(image: QImage) -> PromptPicture:
     size = _fitted(image.size())
     if size != image.size():
         image = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    if image.colorSpace().isValid():
+        image = image.convertedToColorSpace(QColorSpace(QColorSpace.NamedColorSpace.SRgb))
     if image.hasAlphaChannel():
         opaque = QImage(image.size(), QImage.Format.Format_RGB888)
         opaque.fill(QColor("black"))
@@ -43,24 +43,10 @@ def picture_of(image: QImage) -> PromptPicture:
 
 
 def read_picture(path: Path) -> PromptPicture:
-    """A picture from a file, turned as its camera says. Raises Failure, in one sentence."""
-    reader = QImageReader(str(path))
-    reader.setAutoTransform(True)
-    reader.setDecideFormatFromContent(True)
-    if bytes(reader.format().data()) in _REFERRING:
-        raise Failure(_tr("{name} cannot be used as a prompt: it is a drawing, not a picture.").format(name=path.name))
-    size = reader.size()
-    if size.isValid() and max(size.width(), size.height()) > LONGEST_SIDE:
-        reader.setScaledSize(_fitted(size))  # a JPEG is decoded at the smaller size, which saves time and memory
-    image = reader.read()
-    if image.isNull():
-        reason = (
-            _tr("there is no such file")
-            if reader.error() == QImageReader.ImageReaderError.FileNotFoundError
-            else _tr("it is no picture that can be read")
-        )
-        raise Failure(_tr("{name} cannot be used as a prompt: {reason}.").format(name=path.name, reason=reason))
-    return picture_of(image)
+    """Read a picture from a file, as frames are read. Raises SourceError."""
+    from clipseg_live.video.images import read_image
+
+    return PromptPicture.of(read_image(path, longest=LONGEST_SIDE))
 
 
 def clipboard_picture(content: QMimeData | None) -> PromptPicture:
@@ -116,8 +102,9 @@ def preview_html(picture: PromptPicture) -> str:
 
 def file_patterns() -> str:
     """The patterns of all picture files that can be read, for a file dialogue."""
-    formats = {bytes(each.data()).decode("ascii").lower() for each in QImageReader.supportedImageFormats()}
-    return " ".join(f"*.{each}" for each in sorted(formats - {each.decode("ascii") for each in _REFERRING}))
+    from clipseg_live.video.images import IMAGE_SUFFIXES
+
+    return " ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES | {".gif"}))
 
 
 def _fitted(size: QSize) -> QSize:

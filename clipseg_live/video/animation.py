@@ -22,6 +22,7 @@ from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.effects.foreground import transparent
 from clipseg_live.video.folder_sink import failure
 from clipseg_live.video.place import Place
+from clipseg_live.video.profiles import srgb_profile
 from clipseg_live.video.sequences import saved
 
 RGBA = NDArray[np.uint8]
@@ -190,8 +191,9 @@ class WebpAnimation(AnimationSink):
 
     def _begin(self, file: BinaryIO, width: int, height: int) -> None:
         file.write(b"RIFF\0\0\0\0WEBP")
-        has_alpha_and_moves = 0x12
-        file.write(_chunk(b"VP8X", bytes([has_alpha_and_moves, 0, 0, 0]) + _three(width - 1) + _three(height - 1)))
+        flags = 0x32  # a profile, alpha, several frames
+        file.write(_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + _three(width - 1) + _three(height - 1)))
+        file.write(_chunk(b"ICCP", srgb_profile()))
         file.write(_chunk(b"ANIM", struct.pack("<IH", 0, 0)))
 
     def _add(self, file: BinaryIO, part: _Part, units: int) -> None:

@@ -16,10 +16,12 @@ LARGEST_META = 2**20
 
 
 class HeifFile(NamedTuple):
-    """kind: by the brands. is_sequence: its images are a track with times, as in a video."""
+    """kind: by the brands. is_sequence: its images are a track with times, as in a video. is_cut_short: its end is
+    missing, which libheif does not report."""
 
     kind: Kind
     is_sequence: bool
+    is_cut_short: bool
 
 
 @lru_cache(maxsize=1)
@@ -47,8 +49,9 @@ def identify(file: BinaryIO) -> HeifFile | None:
         brands = {major, *(head[place : place + 4] for place in range(16, length - 3, 4))}
         if major not in _AVIF | _HEIF:
             return None
-        is_sequence = major in _SEQUENCES and any(name == b"moov" for name in _boxes(file, size))
-        return HeifFile("avif" if brands & _AVIF else "heic", is_sequence)
+        boxes = list(_boxes(file, size))
+        is_sequence = major in _SEQUENCES and any(name == b"moov" for name, _ in boxes)
+        return HeifFile("avif" if brands & _AVIF else "heic", is_sequence, boxes[-1][1] > size)
     finally:
         file.seek(start)
 
@@ -63,16 +66,16 @@ def coded_colour(data: bytes) -> tuple[int, int] | None:
     return int.from_bytes(data[found + 8 : found + 10], "big"), int.from_bytes(data[found + 10 : found + 12], "big")
 
 
-def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the names of a file's outer boxes (ISO/IEC 14496-12, section 4.2)."""
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield name and end of each outer box of a file (ISO/IEC 14496-12, section 4.2)."""
     start = 0
     while start + 8 <= size:
         file.seek(start)
         head = file.read(16)
-        yield head[4:8]
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
+        yield head[4:8], start + length
         if length < 8:  # 0: up to the end of the file
             return
         start += length

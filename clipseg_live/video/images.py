@@ -138,6 +138,8 @@ def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
         raise SourceError(
             f"{name} is a HEIC image, and the package that reads these is not installed: run {heif.INSTALL!r} first."
         )
+    if found.is_cut_short:
+        raise SourceError(f"{name} cannot be read: the picture is damaged or cut short.")
     return ("HEIF",)
 
 

@@ -16,6 +16,7 @@ from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.core.ports import MaskSink
 from clipseg_live.video.folder_sink import FolderSink, failure, fits, slug, to_json
 from clipseg_live.video.place import Place
+from clipseg_live.video.profiles import tagged_png
 from clipseg_live.video.resize import resize_map
 
 Mask = NDArray[np.uint8]
@@ -172,9 +173,10 @@ def measure(frame: Frame, mattes: Mattes, number: int) -> Measured:
 
 
 def png_of(picture: NDArray[np.uint8]) -> bytes:
-    """A PNG file of grey, BGR or BGRA, uint8."""
-    _, data = cv2.imencode(".png", picture)
-    return data.tobytes()
+    """A PNG file of grey, BGR or BGRA, uint8. Colours are tagged as sRGB."""
+    _, encoded = cv2.imencode(".png", picture)
+    data = encoded.tobytes()
+    return data if picture.ndim == 2 else tagged_png(data)
 
 
 def mask_of(matte: Matte) -> Mask:

@@ -2,6 +2,7 @@
 
 import logging
 import struct
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from io import BytesIO
@@ -242,8 +243,10 @@ def lab_profile() -> bytes:
 
 @lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """Return an ICC profile of sRGB."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """Return an ICC profile of sRGB; always the same bytes, so that the same image gives the same file."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # when it was made
+    return bytes(profile)
 
 
 def srgb_tag(form: str) -> dict[str, Any]:
@@ -257,3 +260,11 @@ def srgb_tag(form: str) -> dict[str, Any]:
         chunks.add(b"sRGB", b"\0")
         return {"pnginfo": chunks}
     return {"icc_profile": srgb_profile()} if form in ("JPEG", "WEBP", "TIFF") else {}
+
+
+def tagged_png(data: bytes) -> bytes:
+    """Return a PNG file without colour tags with an sRGB chunk added."""
+    chunk = b"sRGB\0"
+    end_of_header = 33
+    tag = b"\0\0\0\x01" + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    return data[:end_of_header] + tag + data[end_of_header:]

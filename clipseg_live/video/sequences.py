@@ -18,6 +18,7 @@ from clipseg_live.video.effects.canvas import area_of, union_of
 from clipseg_live.video.effects.foreground import transparent
 from clipseg_live.video.folder_sink import FolderSink, check_side
 from clipseg_live.video.masks import png_of
+from clipseg_live.video.profiles import srgb_tag
 
 _MOST_INDEXED = 255
 
@@ -125,7 +126,9 @@ def indexed_palette() -> NDArray[np.uint8]:
 
 
 def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
-    """A picture as the bytes of a file."""
+    """A picture as the bytes of a file. Colours are tagged as sRGB."""
+    if picture.mode in ("RGB", "RGBA"):
+        options = srgb_tag(form) | options
     memory = io.BytesIO()
     check_side(form, *picture.size)
     picture.save(memory, form, **options)

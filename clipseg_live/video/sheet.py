@@ -23,6 +23,7 @@ from clipseg_live.video.folder_sink import failure
 from clipseg_live.video.fonts import font_for
 from clipseg_live.video.masks import mask_of
 from clipseg_live.video.place import Place
+from clipseg_live.video.profiles import srgb_tag
 
 SHOWN = 24
 """Pictures on a sheet, at most."""
@@ -127,7 +128,7 @@ class SheetSink:
         sheet = self._sheet(shots)
         try:
             with working.open("wb") as file:
-                sheet.save(file, "PNG", optimize=True)
+                sheet.save(file, "PNG", optimize=True, **srgb_tag("PNG"))
         except OSError as error:
             raise failure(self.path, error) from error
 

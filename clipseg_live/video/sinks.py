@@ -10,6 +10,7 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.folder_sink import check_side
 from clipseg_live.video.place import Place
+from clipseg_live.video.profiles import srgb_tag
 from clipseg_live.video.writer import CONTAINERS, VideoWriter
 
 __all__ = ["PICTURE_SUFFIXES", "StillWriter", "VideoWriter", "open_sink"]
@@ -93,7 +94,7 @@ class StillWriter:
         elif name == "WEBP":
             options = {"lossless": True}
         try:
-            Image.fromarray(frame.pixels).save(self._working, format=name, **options)
+            Image.fromarray(frame.pixels).save(self._working, format=name, **srgb_tag(name), **options)
         except OSError as error:
             raise SinkError(f"{self.path.name} could not be written: {error.strerror or error}.") from error
         except ValueError as error:

@@ -1,5 +1,7 @@
 """Pictures as prompts: from files, the clipboard, boxes and drops, and onto the screen."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -16,8 +18,10 @@ from clipseg_live.gui.thumbnails import (
     read_picture,
     square_of,
 )
+from clipseg_live.video.images import read_image
 from tests.gui.panel_tools import a_picture, card, choose, click, drag_enter, gone, item, make_panel, texts, top_level
 
+P3 = Path(__file__).parents[1] / "data" / "p3.png"
 CONTROL = Qt.KeyboardModifier.ControlModifier
 
 
@@ -85,7 +89,7 @@ def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
     choose(qtbot, "Picture from a file")
     take_file(qtbot, path)
     assert panel.store.settings.rows[0].picture is None
-    assert panel.problem.isVisible() and panel.problem.text().startswith("notes.png cannot be used as a prompt")
+    assert panel.problem.isVisible() and panel.problem.text().startswith("notes.png is not a picture")
     qtbot.keyClicks(card(panel, 0).field, "s")
     card(panel, 0).field.flush()
     assert not panel.problem.isVisible()
@@ -258,10 +262,10 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path):
 
 
 def test_what_cannot_be_a_picture_is_one_sentence(tmp_path):
-    with pytest.raises(Failure, match=r"gone\.png cannot be used as a prompt: there is no such file\."):
+    with pytest.raises(Failure, match=r"There is no file .*gone\.png\."):
         read_picture(tmp_path / "gone.png")
     (tmp_path / "cut.png").write_bytes(a_file(tmp_path).read_bytes()[:60])
-    with pytest.raises(Failure, match=r"cut\.png cannot be used as a prompt: it is no picture"):
+    with pytest.raises(Failure, match=r"cut\.png is not a picture that can be read\."):
         read_picture(tmp_path / "cut.png")
     with pytest.raises(UsageError, match="no picture in this"):
         picture_of(QImage())
@@ -275,6 +279,15 @@ def test_a_file_copied_in_a_file_manager_is_a_picture(tmp_path):
     assert clipboard_picture(content).width == 40
 
 
+def test_profiles_are_converted_in_files_and_in_the_clipboard():
+    """Display P3 to sRGB, as the same image is read everywhere else."""
+    wanted = read_image(P3)
+    from_file = read_picture(P3)
+    assert np.array_equal(from_file.pixels, wanted)
+    from_clipboard = picture_of(QImage(str(P3)))
+    assert np.abs(from_clipboard.pixels.astype(int) - wanted).mean() < 1
+
+
 def test_a_square_is_the_middle_and_a_preview_is_small():
     pixels = np.zeros((10, 30, 3), np.uint8)
     pixels[:, 10:20] = (0, 255, 0)
@@ -286,12 +299,12 @@ def test_a_square_is_the_middle_and_a_preview_is_small():
 
 
 def test_a_drawing_that_refers_to_other_files_is_refused(tmp_path):
-    """Qt's reader would draw them, whatever the drawing is called."""
+    """Qt's own reader would draw them, whatever the drawing is called."""
     secret = QImage(8, 8, QImage.Format.Format_RGB32)
     secret.save(str(tmp_path / "secret.png"))
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     image = f'<image xlink:href="{tmp_path}/secret.png" width="8" height="8"/>'
     for name in ("x.svg", "x.png"):
         (tmp_path / name).write_text(f'<svg {names} width="8" height="8">{image}</svg>')
-        with pytest.raises(Failure, match="a drawing, not a picture"):
+        with pytest.raises(Failure, match="is not a picture that can be read"):
             read_picture(tmp_path / name)

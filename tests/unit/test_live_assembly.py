@@ -102,6 +102,7 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
     assert sorted(paths) == sorted((tmp_path / "new").iterdir()) and len(paths) == 2
     composed, mask = (np.asarray(Image.open(path)) for path in paths)
     assert (composed == 9).all()
+    assert b"sRGB" in paths[0].read_bytes()
     assert "red-circle" in paths[1].name
     assert set(np.unique(mask)) == {0, 90, 255} and mask[0, -1] == 255 and mask[0, 0] == 0
     (tmp_path / "file").touch()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.video.data_sinks import open_data_sink
+from clipseg_live.video.profiles import srgb_profile
 from tests.unit.video.findings import HEADER, LABELS, findings, mattes_of, union, write_into
 
 FORMS = [("animation-webp", "a.webp"), ("animation-gif", "a.gif")]
@@ -46,6 +47,7 @@ def test_every_frame_comes_back_with_its_alpha(form: str, name: str, size: tuple
             assert np.abs(picture[..., :3].astype(int) - frame.pixels)[alpha == 255].mean() < 8
     with Image.open(tmp_path / name) as picture:
         assert picture.info["loop"] == 0
+        assert form == "animation-gif" or picture.info["icc_profile"] == srgb_profile()
 
 
 @settings(deadline=None, max_examples=25)

@@ -66,6 +66,7 @@ def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
     write_into(SheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)
     with Image.open(tmp_path / "s.png") as picture:
         drawn = np.asarray(picture)
+    assert picture.info["srgb"] == 0
     assert picture.mode == "RGB" and picture.width > picture.height / 2
     for colour in ((255, 64, 88), (46, 134, 255), (255, 196, 0)):  # the dots of the legend
         assert (drawn == colour).all(axis=2).any()
