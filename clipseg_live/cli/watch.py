@@ -78,9 +78,9 @@ def watch(
 
 
 def describe(item: "StreamFrame") -> list[dict[str, object]]:
-    """One entry for each prompt that is drawn: frame, file (of a photo), time (seconds), prompt, present, presence (0 to 1), probability
-    (the largest, 0 to 1), area (share of the picture, 0 to 1) and box ([x, y, width, height] in pixels, null where
-    there is nothing)."""
+    """One entry for each prompt that is drawn: frame, file (of a photo), time (seconds), prompt, present,
+    presence (0 to 1), probability (the largest, 0 to 1), area (share of the picture, 0 to 1) and box ([x, y, width,
+    height] in pixels, null where there is nothing)."""
     import numpy as np
 
     entries: list[dict[str, object]] = []

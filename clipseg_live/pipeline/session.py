@@ -159,7 +159,7 @@ class Session:
             display=self._composing.displayed.rate(),
             delay=(median, late),
             dropped=self._composing.dropped,
-            skipped=self._worker.submitted - self._worker.taken,
+            skipped=max(self._worker.submitted - self._worker.taken, 0),
             unchanged=self._worker.unchanged,
             stages=self._composing.timings.medians(),
         )
