@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
-from clipseg_live.core.paths import is_pattern
+from clipseg_live.core.paths import is_pattern, searches
 from clipseg_live.demo.source import PREFIX
 from clipseg_live.video.animated import kind_of
 from clipseg_live.video.sources import files_of, videos_of
@@ -191,10 +191,7 @@ def _folded(name: str) -> str:
 def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
     """Raises UsageError where results would be, or would next time be taken for, inputs."""
     for name in inputs:
-        if name.startswith(PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
-            continue
-        folder = Path(name) if os.path.isdir(name) else Path(name).parent
-        if os.path.realpath(folder) == os.path.realpath(into):
+        if not name.startswith(PREFIX) and searches(name, into):
             raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
     places = {absolute(source) for source in sources}
     for name in names:

@@ -16,6 +16,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.look import ExportSettings, Look
 from clipseg_live.core.mattes import Label, MatteRequest
+from clipseg_live.core.paths import searches
 from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
 from clipseg_live.core.prompts import Prompt, require_prompts
@@ -321,9 +322,13 @@ def _refuse_own_input(request: ExportRequest) -> None:
     for _, output in places:
         if _same(Path(request.source), output):
             raise UsageError(f"{output} is the input itself: give the result another name.")
+    if request.photos and request.output is not None and searches(request.source, request.output):
+        raise UsageError(
+            f"{request.source} would find the results next time: name another folder than {request.output}."
+        )
     folders = {photo.file.parent for photo in request.photos} or {Path(request.source).parent}
     for name, output in places:
-        if output.is_dir() and any(_same(folder, output) for folder in folders):
+        if os.path.isdir(output) and any(_same(folder, output) for folder in folders):
             raise UsageError(f"The input lies in {output}, which the {name} would replace: give them another folder.")
     for (name, output), (other_name, other) in combinations(places, 2):
         if _same(output, other) or os.path.abspath(output) == os.path.abspath(other):

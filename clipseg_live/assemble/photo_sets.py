@@ -127,7 +127,7 @@ def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
     """Raise UsageError if a request asks for what only a film can give."""
     settings, output = request.settings, request.output
     count = "1 photo" if len(photos.files) == 1 else f"{len(photos.files)} separate photos"
-    if output is not None and not output.is_dir():
+    if output is not None and not os.path.isdir(output):
         if output.suffix.lower() in PICTURE_SUFFIXES:
             raise UsageError(f"{photos.name} is {count}: name a folder for their pictures, such as -o {output.stem}.")
         if is_writable(output) or (settings.alpha and output.suffix):

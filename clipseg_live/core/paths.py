@@ -29,6 +29,19 @@ def is_pattern(name: str | Path) -> bool:
     return not os.path.exists(name) and (glob.has_magic(str(name)) or number_place(name) is not None)
 
 
+def searches(name: str | Path, folder: str | Path) -> bool:
+    """Tell if a folder or pattern would find files that lie in another folder."""
+    if os.path.isdir(name):
+        return os.path.realpath(name) == os.path.realpath(folder)
+    if not is_pattern(name):
+        return False
+    root, _, deep = str(name).partition("**")
+    if deep:
+        top, inner = os.path.realpath(os.path.dirname(root)), os.path.realpath(folder)
+        return inner == top or inner.startswith(top.rstrip(os.sep) + os.sep)
+    return os.path.realpath(os.path.dirname(root)) == os.path.realpath(folder)
+
+
 def number_place(name: str | Path) -> re.Match[str] | None:
     """Return the place of a number such as ``%04d`` in the last part of a name."""
     return _NUMBERED.search(Path(name).name)

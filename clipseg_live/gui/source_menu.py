@@ -107,6 +107,14 @@ class SourceMenu(QToolButton):
         dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
         dialog.open()
 
+    def ask_folder(self) -> None:
+        """Let the user choose a folder of photos."""
+        dialog = QFileDialog(self.window(), self.tr("Open a folder of photos"))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
+        dialog.open()
+
     def ask_address(self) -> None:
         """Let the person type a stream's address."""
         dialog = AddressDialog(self.window())
@@ -156,6 +164,7 @@ class SourceMenu(QToolButton):
         options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))
         menu.addSeparator()
         menu.addAction(theme.icon("file"), self.tr("Open a file…"), self.ask_file)
+        menu.addAction(theme.icon("folder"), self.tr("Open a folder of photos…"), self.ask_folder)
         menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))

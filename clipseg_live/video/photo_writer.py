@@ -1,5 +1,6 @@
 """Composed photos of a set as picture files, one for each, in a folder."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -88,18 +89,18 @@ class PhotoWriter:
         return None
 
     def _check(self) -> None:
-        if self.path.is_dir():
-            standing = [name for name in self._names.values() if (self.path / name).exists()]
+        if os.path.isdir(self.path):
+            standing = [name for name in self._names.values() if os.path.lexists(self.path / name)]
             if standing and not self._overwrite:
-                more = f" and {len(standing) - 1} more" if len(standing) > 1 else ""
+                first = self.path / standing[0]
                 raise UsageError(
-                    f"{self.path / standing[0]}{more} exist already: use --overwrite to replace them."
-                    if more
-                    else f"{self.path / standing[0]} exists already: use --overwrite to replace it."
+                    f"{first} exists already: use --overwrite to replace it."
+                    if len(standing) == 1
+                    else f"{first} and {len(standing) - 1} more exist already: use --overwrite to replace them."
                 )
             for name in standing:
                 StillWriter(self.path / name, overwrite=True)  # a folder or link of this name cannot be replaced
-        elif self.path.exists() or self.path.is_symlink():
+        elif os.path.lexists(self.path):
             raise UsageError(f"{self.path} is a file: name a folder.")
-        elif not self.path.absolute().parent.is_dir():
+        elif not os.path.isdir(self.path.absolute().parent):
             raise SinkError(f"The folder {self.path.parent} does not exist: create it first.")

@@ -80,7 +80,7 @@ def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> N
         Image.fromarray(drawn.picture(10 * number)).save(tmp_path / f"picture {number}.png")
     result = clipseg_live(
         "export", "picture *.png", "-p", "red circle", "-p", "dog", "--model", "shapes", "-o", "out.mkv",
-        "--masks", "masks", "--codec", "ffv1", "--effect", "cutout",
+        "--masks", "masks", "--codec", "ffv1", "--effect", "cutout", "--sequence",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert len(pictures_of(tmp_path / "out.mkv")) == 3
@@ -176,7 +176,7 @@ def test_a_stop_leaves_what_stood_there(tmp_path: Path, number: signal.Signals) 
         (["clip.mp4", "-o", "a.mp4", "--prompt-embedding", "text.npy"], 1, ["text.npy"]),
         (["clip.mp4", "-o", "a.mp4", "--masks", "a.mp4"], 2, ["a.mp4"]),
         (["demo:x", "-o", "a.mp4"], 2, ["demo:"]),
-        (["mine/*.png", "-o", "a.mp4", "--masks", "mine", "--overwrite"], 2, ["mine", "another folder"]),
+        (["mine/*.png", "-o", "a.mp4", "--sequence", "--masks", "mine", "--overwrite"], 2, ["mine", "another folder"]),
         (["clip.mp4", "-o", "a.mp4", "--masks", "mine", "--overwrite"], 2, ["mine", "000001.png"]),
         (["pipe", "-o", "a.mp4"], 1, ["pipe", "named pipe"]),
         (["clip.mp4", "-o", f"{'x' * 300}.mp4"], 2, ["xxx", "name"]),

@@ -46,7 +46,8 @@ def opened(menu: SourceMenu, qtbot: QtBot) -> QMenu:
 def test_the_menu_lists_everything_that_can_be_opened(menu: SourceMenu, qtbot: QtBot) -> None:
     opened(menu, qtbot)
     assert entries(menu) == [
-        "Front Camera", "Desk Camera", "Camera options…", "Open a file…", "Open an address…", "Screen",
+        "Front Camera", "Desk Camera", "Camera options…", "Open a file…", "Open a folder of photos…",
+        "Open an address…", "Screen",
         "Part of the screen…", "Demo scene", "walk.mp4", "rtsp://cam/one",
     ]  # fmt: skip
 

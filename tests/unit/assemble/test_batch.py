@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from clipseg_live.assemble import batch
 from clipseg_live.assemble.batch import BatchReport, Ending, Outcome, run_batch
@@ -312,18 +311,6 @@ def test_a_damaged_record_is_told_of_and_nothing_lost(clips: list[str], tmp_path
     assert endings(report) == [F, D] and "exists already" in report.outcomes[0].sentence
 
 
-def test_pictures_become_pictures(tmp_path: Path, engine: Loaded) -> None:
-    names = []
-    for name in ("1.jpg", "2.png"):
-        Image.new("RGB", (16, 12), (200, 0, 0)).save(tmp_path / name)
-        names.append(str(tmp_path / name))
-    report = run(names, tmp_path / "out")
-    assert report.is_whole
-    assert [request.output.name for request in report.exports] == ["1.png", "2.png"]
-    with Image.open(tmp_path / "out" / "1.png") as written:
-        assert written.size == (16, 12)
-
-
 def test_a_member_of_the_crew_exports_with_the_real_model(
     clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,7 +320,7 @@ def test_a_member_of_the_crew_exports_with_the_real_model(
     told: list[Progress] = []
     Path(clips[1]).write_bytes(b"no video")
     found = [
-        work((clip, tmp_path / f"{number}.mp4", None, (), False), told.append, StopSwitch())
+        work((clip, tmp_path / f"{number}.mp4", None, (), (), False), told.append, StopSwitch())
         for number, clip in enumerate(clips)
     ]
     assert [outcome.ending for outcome, _ in found] == [D, F, D]
@@ -341,7 +328,7 @@ def test_a_member_of_the_crew_exports_with_the_real_model(
     assert told and all(progress.total == 3 for progress in told)
     stop = StopSwitch()
     stop.throw()
-    outcome, _ = work((clips[0], tmp_path / "stopped.mp4", None, (), False), told.append, stop)
+    outcome, _ = work((clips[0], tmp_path / "stopped.mp4", None, (), (), False), told.append, stop)
     assert outcome.ending is Ending.STOPPED and not (tmp_path / "stopped.mp4").exists()
     with pytest.raises(UsageError, match="A size of 100"):
         batch.prepare(template(engine=EngineSettings(model="shapes", size=100)), 2)

@@ -7,6 +7,7 @@ from clipseg_live.core.live import SourceSpec
 from clipseg_live.video import live_sources
 from clipseg_live.video.cameras import CameraSource
 from clipseg_live.video.live_sources import open_live_source
+from clipseg_live.video.photos import PhotoSetSource
 from clipseg_live.video.playback import PlaybackSource
 from clipseg_live.video.screen import ScreenSource
 from clipseg_live.video.streams import StreamSource
@@ -19,7 +20,7 @@ from tests.unit.video.clips import make_clip
         ("camera:0", CameraSource), ("camera:", CameraSource), ("Camera: BRIO 4K", CameraSource),
         ("rtsp://ann:secret@host/live", StreamSource), ("https://host/a.m3u8", StreamSource),
         ("HTTP://host/live", StreamSource), ("screen:", ScreenSource), ("SCREEN:1,2,30,40", ScreenSource),
-        ("missing.mp4", PlaybackSource), ("shots/*.png", PlaybackSource), ("a: b.mp4", PlaybackSource),
+        ("missing.mp4", PlaybackSource), ("shots/*.png", PhotoSetSource), ("a: b.mp4", PlaybackSource),
         (r"C:\films\a.mp4", PlaybackSource), ("C:", PlaybackSource), ("take:two.mp4", PlaybackSource),
     ],
 )  # fmt: skip

@@ -228,10 +228,10 @@ def pictures(folder, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "p*.png", "p%d.png"])
-def test_folders_and_patterns_are_played_too(tmp_path, name):
+def test_folders_and_patterns_are_played_as_sequences(tmp_path, name):
     pictures(tmp_path / "shots", 30)
     where = tmp_path / "shots" / name
-    source = open_playback(where)
+    source = open_playback(where, Fraction(25))
     assert source.live is False and source.controls() == {}
     source.set_control("gain", 3)
     info = source.open()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipseg_live.core.errors import SourceError
+from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.images import read_image
-from clipseg_live.video.sources import SequenceSource, StillSource, open_source
+from clipseg_live.video.sources import PhotoSetSource, SequenceSource, StillSource, open_source
 from tests.unit.video.clips import make_clip, picture, read_all
 
 
@@ -108,7 +108,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["", "*.png", "shot%d.png", "shot?*.png"])
 def test_a_sequence_in_natural_order(folder, pattern):
-    info, frames = read_all(open_source(folder / pattern))
+    info, frames = read_all(open_source(folder / pattern, sequence=Fraction(25)))
     assert [frame.time for frame in frames] == [Fraction(number, 25) for number in range(5)]
     for frame, number in zip(frames, (1, 2, 9, 10, 11), strict=True):
         assert np.array_equal(frame.pixels, picture(number))
@@ -116,17 +116,17 @@ def test_a_sequence_in_natural_order(folder, pattern):
 
 
 def test_a_range_of_a_sequence(folder):
-    _, frames = read_all(open_source(folder, start=Fraction(1, 30), end=Fraction(3, 25)))
+    _, frames = read_all(open_source(folder, start=Fraction(1, 30), end=Fraction(3, 25), sequence=Fraction(25)))
     assert [frame.time for frame in frames] == [Fraction(1, 25), Fraction(2, 25)]
     assert np.array_equal(frames[0].pixels, picture(2))
     with pytest.raises(SourceError, match="range"):
-        open_source(folder, start=Fraction(9)).open()
+        open_source(folder, start=Fraction(9), sequence=Fraction(25)).open()
 
 
 def test_a_picture_of_another_size_is_named(folder):
     Image.fromarray(picture(0, 30, 30)).save(folder / "shot3.png")
     with pytest.raises(SourceError, match=r"shot3\.png has 30×30 pixels.*64×48"):
-        read_all(open_source(folder))
+        read_all(open_source(folder, sequence=Fraction(25)))
 
 
 def test_the_right_source_is_chosen(tmp_path):
@@ -138,7 +138,12 @@ def test_the_right_source_is_chosen(tmp_path):
     Image.fromarray(picture(0)).save(tmp_path / "odd [1].png")
     assert isinstance(open_source(tmp_path / "odd [1].png"), StillSource)
     assert isinstance(open_source(str(make_clip(tmp_path / "a.mp4"))), VideoFileSource)
-    assert isinstance(open_source(tmp_path), SequenceSource)
+    assert isinstance(open_source(tmp_path), PhotoSetSource)
+    assert isinstance(open_source(tmp_path, sequence=Fraction(25)), SequenceSource)
+    with pytest.raises(UsageError, match="--sequence takes a folder"):
+        open_source(tmp_path / "odd [1].png", sequence=Fraction(25))
+    with pytest.raises(UsageError, match="no times: leave out --from"):
+        open_source(tmp_path, start=Fraction(1))
 
 
 def test_a_picture_that_is_a_program_is_not_run(tmp_path, monkeypatch):
