@@ -653,3 +653,32 @@ def test_a_part_of_the_window_that_fails_does_not_stop_the_others(
     session.be(worker=READY)
     window.refresh()
     assert window.status_line.worker.text() and "could not be updated" in caplog.text
+
+
+def test_the_arrows_go_from_photo_to_photo(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    session.be(SourceStatus(SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png"))
+    with_picture(window, session, qtbot)
+    window.refresh()
+    session.asked.clear()
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Period, Qt.Key.Key_Comma, Qt.Key.Key_Space):
+        qtbot.keyClick(window.canvas, key)
+    assert [one for one in session.asked if one[0] in ("step", "seek", "play", "pause")] == [
+        ("step", 1), ("step", -1), ("step", 1), ("step", -1),
+    ]  # fmt: skip
+
+
+def test_a_photo_that_cannot_be_read_takes_the_picture_of_no_other(
+    window: MainWindow, session: FakeSession, qtbot: QtBot
+) -> None:
+    broken = SourceStatus(
+        SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png", problem="b.png is damaged."
+    )
+    session.be(replace(broken, photo=1, file="a.png", problem=""))
+    with_picture(window, session, qtbot)
+    window.refresh()
+    assert window.canvas.notice is None
+    session.be(broken)
+    window.refresh()
+    notice = window.canvas.notice
+    assert notice is not None and (notice.title, notice.text) == ("b.png cannot be shown", "b.png is damaged.")
+    assert window.canvas.picture is None and window.transport.photo.text() == "2 of 3"

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.live import SourceState
+from clipseg_live.core.live import SourceState, SourceStatus
 from clipseg_live.gui.transport import SPEEDS, Transport, clock
 from tests.gui.fake_session import FakeSession, playing, running
 
@@ -124,3 +124,48 @@ def test_without_a_duration_there_is_no_seeking(bar: Transport) -> None:
 
 def test_times_are_written_in_minutes_or_hours() -> None:
     assert [clock(seconds) for seconds in (0, 59.9, 61, 3723)] == ["0:00", "0:59", "1:01", "1:02:03"]
+
+
+def photos(photo: int = 2, problem: str = "") -> SourceStatus:
+    return SourceStatus(
+        SourceState.PAUSED, "shots", 64, 48, None, Fraction(12), Fraction(photo - 1), seekable=True, photos=12,
+        photo=photo, file=f"IMG_{photo}.png", problem=problem,
+    )  # fmt: skip
+
+
+def test_a_set_of_photos_has_a_number_a_name_and_no_timeline(bar: Transport) -> None:
+    bar.show_status(photos(3))
+    assert bar.isVisible() and bar.photo.text() == "3 of 12" and bar.file.text() == "IMG_3.png"
+    for widget in (bar.play_button, bar.seek_bar, bar.time, bar.loop_button, bar.speed_box):
+        assert not widget.isVisible()
+    assert bar.back_button.accessibleName() == "Previous photo" and bar.forward_button.toolTip() == "Next photo"
+    bar.show_status(playing())
+    assert bar.play_button.isVisible() and not bar.photo.isVisible() and not bar.file.isVisible()
+    assert bar.back_button.accessibleName() == "One frame back"
+
+
+def test_buttons_and_keys_go_from_photo_to_photo(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+    bar.show_status(photos())
+    qtbot.mouseClick(bar.forward_button, LEFT)
+    qtbot.mouseClick(bar.back_button, LEFT)
+    bar.skip(5)
+    bar.skip(-5)
+    bar.toggle()
+    bar.faster(1)
+    assert session.asked == [("step", 1), ("step", -1), ("step", 1), ("step", -1)]
+
+
+def test_there_is_no_photo_before_the_first_or_after_the_last(bar: Transport) -> None:
+    enabled = []
+    for photo in (1, 2, 12):
+        bar.show_status(photos(photo))
+        enabled.append((bar.back_button.isEnabled(), bar.forward_button.isEnabled()))
+    assert enabled == [(False, True), (True, True), (True, False)]
+    bar.show_status(playing())
+    assert bar.back_button.isEnabled() and bar.forward_button.isEnabled()
+
+
+def test_a_long_name_of_a_file_is_shortened_and_told_whole(bar: Transport) -> None:
+    name = f"<b>{'x' * 300}</b>.png"
+    bar.show_status(replace(photos(), file=name))
+    assert "…" in bar.file.text() and bar.file.toolTip() == name

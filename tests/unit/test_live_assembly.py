@@ -5,9 +5,11 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clipseg_live.assemble import desktop
 from clipseg_live.assemble.engine import make_engine, make_exact_engine
@@ -141,3 +143,71 @@ def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
         frame = Frame(picture.original, picture.index, picture.time, epoch=picture.epoch)
         ((_, mattes),) = exported.feed(frame, picture.maps)
         np.testing.assert_array_equal(composer.compose(frame.pixels, mattes, frame.time), picture.composed)
+
+
+def spot(folder: Path, name: str, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    image = Image.new("RGB", size, (20, 30, 20))
+    image.paste((240, 10, 10), box)
+    image.save(folder / name)
+
+
+@pytest.mark.parametrize("mode", ["locked", "smooth"])
+def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Literal["locked", "smooth"]) -> None:
+    """Whatever was shown and edited before, a photo looks as if it were opened and exported alone."""
+    places = {"IMG_2.png": (64, 48), "IMG_10.png": (64, 48), "z.jpg": (40, 60)}
+    for number, (name, size) in enumerate(places.items()):
+        spot(tmp_path, name, size, (8 * number, 8, 8 * number + 24, 32))
+    (tmp_path / "notes.txt").write_text("")
+    settings = LiveSettings(rows=(PromptRow(id=5, text="red"),), mode=mode, effects=(Tint(), Outline()))
+    session = Session(
+        settings, open_source=open_live_source, frame_filter=framed, make_composer=make_composer,
+        make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(), make_camera=make_camera,
+    )  # fmt: skip
+    changed, said = threading.Condition(), []
+
+    def notify() -> None:
+        with changed:
+            changed.notify_all()
+
+    def seen(name: str, rows: int) -> Picture:
+        """Wait for a photo with the masks of the present prompts."""
+
+        def ready() -> bool:
+            one = session.picture()
+            return one is not None and one.file == tmp_path / name and one.own and len(one.drawn) == rows
+
+        with changed:
+            assert changed.wait_for(ready, 20), session.status()
+        picture = session.picture()
+        assert picture is not None
+        return picture
+
+    def check(picture: Picture, settings: LiveSettings) -> None:
+        rows = settings.rows
+        request = MatteRequest(
+            tuple(range(len(rows))), tuple(row.id for row in rows), tuple(row.style for row in rows), settings.matte
+        )
+        alone = Frame(picture.original, 0, Fraction(0))
+        ((_, mattes),) = CausalMattes(request).feed(alone, picture.maps)
+        composer = make_composer(settings.look(rows))
+        np.testing.assert_array_equal(composer.compose(alone.pixels, mattes), picture.composed)
+        composer.close()
+
+    session.on_picture, session.on_message = notify, said.append
+    session.start()
+    session.open(SourceSpec(name=str(tmp_path)))
+    try:
+        for step, name in ((0, "IMG_2.png"), (1, "IMG_10.png"), (1, "z.jpg"), (-1, "IMG_10.png")):
+            session.step(step)
+            picture = seen(name, 1)
+            check(picture, settings)
+            status = session.status()
+            assert (status.source.photos, status.source.file) == (3, name) and status.effort == "full"
+        edited = settings.model_copy(update={"rows": (PromptRow(id=5, text="red"), PromptRow(id=6, text="green"))})
+        session.apply(edited)  # the same photo is segmented again
+        check(seen("IMG_10.png", 2), edited)
+        paths = desktop.save_snapshot(tmp_path / "kept", seen("IMG_10.png", 2), edited)
+        assert all(path.name.startswith("IMG_10 clipseg-live ") for path in paths) and len(paths) == 3
+    finally:
+        assert session.stop() == ()
+    assert any("1 file was skipped" in message.text for message in said)

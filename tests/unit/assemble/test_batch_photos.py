@@ -1,8 +1,9 @@
-"""Photos in a batch: one set with one set of data, pictures under their names, and runs that go on where one stopped."""
+"""Photos in a batch: one set with one set of data, pictures under their names, and runs that go on."""
 
 import json
 import shutil
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,9 @@ def stamps(folder: Path) -> dict[str, int]:
 def test_all_photos_are_one_set(
     photos: Path,
     tmp_path: Path,
-    engine: Loaded,
+    engine: Loaded,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
-    inputs: list[str],  # noqa: F811
+    inputs: list[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     report = run(inputs, tmp_path / "out", "coco", "jsonl")
@@ -191,10 +192,10 @@ def test_results_among_the_photos_are_refused(photos: Path, tmp_path: Path, engi
 def test_a_sequence_is_a_film_of_its_own(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     for file in photos.iterdir():
         Image.new("RGB", (16, 12)).save(file)
-    report = run([photos], tmp_path / "out", sequence=25)
+    report = run([photos], tmp_path / "out", sequence=Fraction(25))
     assert ends(report) == [D] and names(tmp_path / "out") == ["shots.mp4"]
     with pytest.raises(UsageError, match="not single pictures"):
-        run([photos / "b.jpg", photos / "IMG_2.png"], tmp_path / "out", sequence=25)
+        run([photos / "b.jpg", photos / "IMG_2.png"], tmp_path / "out", sequence=Fraction(25))
 
 
 def test_an_empty_folder_fails_by_itself(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811

@@ -4,7 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from clipseg_live.core.errors import UsageError
-from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.errors import PhotoError, UsageError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState
 from clipseg_live.pipeline.capture import Capture
 from tests.fakes import FakeLiveSource
@@ -313,3 +315,75 @@ def test_no_status_log_record_or_thread_name_holds_a_password(password: str) -> 
                 assert capture.join(PATIENCE) == ()
     finally:
         logging.getLogger("clipseg_live").removeHandler(handler)
+
+
+class FakePhotos(FakeLiveSource):
+    """A set of photos, some of which cannot be read."""
+
+    def __init__(self, count: int, broken: tuple[int, ...] = ()) -> None:
+        super().__init__(live=False, count=count, rate=1)
+        self.broken = broken
+
+    def open(self) -> SourceInfo:
+        return replace(super().open(), rate=None, independent=True)
+
+    def read(self) -> Frame | None:
+        number = self.at
+        frame = super().read()
+        if frame is None:
+            return None
+        if number in self.broken:
+            raise PhotoError(f"{number}.png is damaged.", number, Path(f"{number}.png"))
+        return replace(frame, file=Path("in", f"{number}.png"), independent=True)
+
+
+def shown(one: Watched) -> tuple[int, str, str]:
+    status = one.capture.status
+    return status.photo, status.file, status.problem
+
+
+def test_photos_wait_for_the_user(watched: Callable[..., Watched]) -> None:
+    one = watched(a=FakePhotos(3))
+    one.open("a")
+    one.wait(lambda: one.frames)
+    one.wait_state(SourceState.PAUSED)
+    assert shown(one) == (1, "0.png", "") and one.capture.status.photos == 3
+    one.capture.play()
+    one.capture.step(1)
+    one.wait(lambda: len(one.frames) == 2)
+    assert shown(one) == (2, "1.png", "")
+    one.capture.step(5)
+    one.wait(lambda: len(one.frames) == 3)
+    assert shown(one) == (3, "2.png", "")
+    one.capture.step(1)  # there is no photo after the last
+    one.capture.step(-1)
+    one.wait(lambda: len(one.frames) == 4)
+    assert [frame.index for frame in one.frames] == [0, 1, 2, 1]
+    assert len({frame.epoch for frame in one.frames}) == 4
+    assert all(frame.independent and frame.file is not None for frame in one.frames)
+    assert one.capture.status.state is SourceState.PAUSED
+    one.capture.set_framing(Framing(mirror=True))
+    one.wait(lambda: len(one.frames) == 5)
+    assert one.frames[-1].file == Path("in/1.png")
+
+
+@pytest.mark.parametrize("broken", [(0,), (1,), (2,), (0, 1)])
+def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_shown(
+    watched: Callable[..., Watched], broken: tuple[int, ...]
+) -> None:
+    one = watched(a=FakePhotos(3, broken))
+    one.open("a")
+    for number, step in ((0, 1), (1, 1), (2, -1), (1, -1), (0, 0)):
+        expected = (number + 1, f"{number}.png", f"{number}.png is damaged." if number in broken else "")
+        one.wait(lambda expected=expected: shown(one) == expected)
+        one.wait_state(SourceState.PAUSED)
+        one.capture.step(step)
+    assert all(frame.index not in broken for frame in one.frames)
+
+
+def test_photos_follow_one_another_as_fast_as_they_are_taken(watched: Callable[..., Watched]) -> None:
+    one = watched({"photos_wait": False}, a=FakePhotos(30, (0, 7, 29)))
+    one.open("a")
+    one.wait_state(SourceState.ENDED)
+    assert [frame.index for frame in one.frames] == [number for number in range(30) if number not in (0, 7, 29)]
+    assert one.capture.status.problem == ""

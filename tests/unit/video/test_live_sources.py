@@ -27,7 +27,7 @@ from tests.unit.video.clips import make_clip
 def test_names_and_what_they_mean(name, kind):
     source = open_live_source(SourceSpec(name=name))
     assert type(source) is kind
-    assert source.live is (kind is not PlaybackSource)
+    assert source.live is (kind not in (PlaybackSource, PhotoSetSource))
     assert dict(source.controls()) == {} and source.read() is None
     source.close()
 
