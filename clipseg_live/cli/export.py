@@ -36,6 +36,7 @@ from clipseg_live.cli.options import (
     Session,
     Thresholds,
     TrustSession,
+    refuse_session,
     sequence_rate,
 )
 
@@ -51,7 +52,7 @@ _DATA = (
 
 
 def export(
-    sources: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT)],
+    sources: Annotated[list[str], typer.Argument(metavar="INPUT", help=_INPUT, callback=refuse_session)],
     output: Annotated[
         Path | None,
         typer.Option(

@@ -32,7 +32,8 @@ def live(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:.",
+            help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:; "
+            "or a session file (.clipseg.json).",
             show_default="the last one, or the first camera",
         ),
     ] = None,
@@ -73,8 +74,12 @@ def _open_window(
     rtsp_transport: str, insecure: bool, sequence: "Fraction | None",
 ) -> int:  # fmt: skip
     from clipseg_live.core.errors import Failure, UsageError
-    from clipseg_live.core.session_file import load_session
+    from clipseg_live.core.session_file import is_session_name, load_session
 
+    if source is not None and is_session_name(source):
+        if session is not None:
+            raise UsageError(f"{source} and {session} are two session files: give one.")
+        source, session = None, Path(source).expanduser()
     if source is None and (insecure or rtsp_transport != "auto"):
         raise UsageError("--rtsp-transport and --insecure hold for one address: name it as the source.")
     if source is None and sequence is not None:

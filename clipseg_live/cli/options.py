@@ -33,8 +33,26 @@ GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING, MODEL, 
 
 ONCE = "once for all prompts, or once for each in their order"
 
+
+def refuse_session(given: str | list[str] | None) -> str | list[str] | None:
+    """Return the sources that a command is given. Raises UsageError for a session file among them."""
+    for name in [given] if isinstance(given, str) else given or ():
+        if name.lower().endswith(".json"):
+            from clipseg_live.core.errors import UsageError
+            from clipseg_live.core.session_file import is_session_name
+
+            if is_session_name(name):
+                raise UsageError(f"{name} is a session file: name a source, and the session with --session {name}.")
+    return given
+
+
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:.")
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:.",
+        callback=refuse_session,
+    ),
 ]
 RtspTransport = Annotated[
     str,

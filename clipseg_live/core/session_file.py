@@ -33,6 +33,11 @@ class OpenedSession:
     outside: tuple[Outside, ...]
 
 
+def is_session_name(name: str) -> bool:
+    """Tell whether a source's name is that of a session file: a path that ends in .json, which no source does."""
+    return name.lower().endswith(".json") and "://" not in name
+
+
 def save_session(path: Path, settings: LiveSettings) -> None:
     """Write the settings beside ``path`` and move them there; files in its folder are named from there. Raises
     Failure, and UsageError for a link or a device."""

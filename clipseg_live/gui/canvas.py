@@ -388,15 +388,15 @@ class Canvas(QWidget):
         self._place_buttons()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _paths(event):
+        if dropped_paths(event):
             event.acceptProposedAction()
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        if _paths(event):
+        if dropped_paths(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        paths = _paths(event)
+        paths = dropped_paths(event)
         if paths:
             event.acceptProposedAction()
             self.dropped.emit(paths)
@@ -474,5 +474,5 @@ def _image_of(pixels: Pixels) -> QImage:
     return packed.convertToFormat(QImage.Format.Format_RGB32)
 
 
-def _paths(event: QDropEvent) -> list[Path]:
+def dropped_paths(event: QDropEvent) -> list[Path]:
     return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

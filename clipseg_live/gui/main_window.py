@@ -5,20 +5,30 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication, QKeyEvent, QStatusTipEvent
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QStatusTipEvent,
+)
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
 from clipseg_live.core import logs
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.live import Message, SessionStatus, SourceSpec, SourceState
 from clipseg_live.core.ports import LiveSession
+from clipseg_live.core.session_file import is_session_name
 from clipseg_live.gui import notices
 from clipseg_live.gui.bridge import Bridge
 from clipseg_live.gui.camera_dialog import CameraDialog
+from clipseg_live.gui.canvas import dropped_paths
 from clipseg_live.gui.drawing_on import DrawingOn
 from clipseg_live.gui.preferences import Keeper, packed, unpacked
 from clipseg_live.gui.services import Services
-from clipseg_live.gui.session_files import SessionFiles, is_session_file
+from clipseg_live.gui.session_files import SessionFiles
 from clipseg_live.gui.shortcuts import ShortcutsDialog, make_actions
 from clipseg_live.gui.source_menu import DEMO
 from clipseg_live.gui.state import Store
@@ -56,6 +66,7 @@ class MainWindow(QMainWindow):
             body.recording_bar,
         )
         self.setCentralWidget(body)
+        self.setAcceptDrops(True)
         self.drawing_on = DrawingOn(body, store, services)
         self.taking_away = TakingAway(session, keeper, body.recording_bar, body.camera_bar, self.files, services)
         self._connect()
@@ -255,8 +266,17 @@ class MainWindow(QMainWindow):
         self.body.go_to(0)
         self.prompts.focus_new_row()
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take a session file anywhere in the window. The canvas and the prompts take more."""
+        if any(is_session_name(str(path)) for path in dropped_paths(event)[:1]):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.acceptProposedAction()
+        self._dropped(dropped_paths(event))
+
     def _dropped(self, paths: list[Path]) -> None:
-        if is_session_file(paths[0]):
+        if is_session_name(str(paths[0])):
             self.files.open(paths[0])
         else:
             self.open_source(SourceSpec(name=SourceName(str(paths[0]))))

@@ -16,10 +16,6 @@ from clipseg_live.gui.state import Store
 TOPIC = "session"
 
 
-def is_session_file(path: Path) -> bool:
-    return path.suffix.lower() == ".json"
-
-
 class SessionFiles(QObject):
     """said: a Message for the person."""
 

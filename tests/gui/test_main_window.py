@@ -268,6 +268,17 @@ def test_a_dropped_session_takes_over_and_undo_brings_the_old_one_back(
 
 
 @PLAIN_POSITION
+def test_a_session_can_be_dropped_anywhere_in_the_window(
+    window: MainWindow, session: FakeSession, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.CLIPSEG.JSON"
+    save_session(path, LiveSettings(effects=(Heatmap(),)))
+    assert drop(window, files(str(path)))  # type: ignore[arg-type]
+    assert session.settings.effects == (Heatmap(),)
+    assert not drop(window, files("/films/walk.mp4"))  # type: ignore[arg-type]
+
+
+@PLAIN_POSITION
 def test_a_dropped_file_that_is_no_session_says_so(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     drop(window.canvas, files(str(tmp_path / "other.json")))

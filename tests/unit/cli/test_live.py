@@ -1,11 +1,13 @@
 """What ``clipseg-live live`` begins with."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clipseg_live.cli import main
-from clipseg_live.core.live import SourceSpec
+from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.core.session_file import save_session
 from clipseg_live.gui import app
 
 
@@ -47,3 +49,42 @@ def test_how_an_address_is_opened_is_handed_on(begun: list[dict[str, Any]], caps
     assert main.run(["live", "--insecure"]) == 2 and "name it as the source" in capsys.readouterr().err
     assert main.run(["live", "rtsp://host/x", "--rtsp-transport", "smoke"]) == 2
     assert "rtsp_transport" in capsys.readouterr().err
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "a look.clipseg.JSON"
+    save_session(path, LiveSettings(rows=(PromptRow(id=3, text="hair"),)))
+    return path
+
+
+@pytest.mark.parametrize("more", [[], ["-p", "mug"], ["--model", "rd16"]])
+def test_a_session_file_in_place_of_a_source_is_opened(
+    begun: list[dict[str, Any]], saved: Path, more: list[str]
+) -> None:
+    assert main.run(["live", str(saved), *more]) == 0
+    assert main.run(["live", "--session", str(saved), *more]) == 0
+    assert begun[0] == begun[1]
+    assert begun[0]["settings"].rows[0].text == "hair" and begun[0]["source"] is None
+
+
+def test_a_session_file_in_place_of_a_source_is_checked(
+    begun: list[dict[str, Any]], saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["live", str(saved), "--session", str(saved)]) == 2
+    assert "two session files" in capsys.readouterr().err
+    assert main.run(["live", str(tmp_path / "missing.clipseg.json")]) == 1
+    (tmp_path / "other.json").write_text("{}")
+    assert main.run(["live", str(tmp_path / "other.json")]) == 1
+    assert begun == []
+    assert main.run(["live", "https://host/stream.json"]) == 0
+    assert begun[0]["source"] == "https://host/stream.json"
+
+
+@pytest.mark.parametrize("command", ["watch", "camera", "record", "export"])
+def test_other_commands_say_how_a_session_is_given(
+    saved: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([command, str(saved), "-p", "hair"]) == 2
+    error = capsys.readouterr().err
+    assert "is a session file" in error and f"--session {saved}" in error and error.count("\n") == 1
