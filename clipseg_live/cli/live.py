@@ -79,7 +79,7 @@ def _open_window(
     if source is not None and is_session_name(source):
         if session is not None:
             raise UsageError(f"{source} and {session} are two session files: give one.")
-        source, session = None, Path(source).expanduser()
+        session, source = Path(source), None
     if source is None and (insecure or rtsp_transport != "auto"):
         raise UsageError("--rtsp-transport and --insecure hold for one address: name it as the source.")
     if source is None and sequence is not None:

@@ -6,7 +6,7 @@ A widget with a ``value_text`` method gets an interface that reports that text a
 
 import weakref
 from functools import cache
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAccessible, QAccessibleInterface, QAccessibleValueInterface
@@ -74,7 +74,7 @@ class _Slider(_Value):
         super().__init__(slider, QAccessible.Role.Slider)
         self._number = _Number(slider)
 
-    def interface_cast(self, kind: QAccessible.InterfaceType) -> object:
+    def interface_cast(self, kind: QAccessible.InterfaceType) -> Any:
         return self._number if kind == QAccessible.InterfaceType.ValueInterface else super().interface_cast(kind)
 
 

@@ -1,9 +1,11 @@
 """Model folders with random weights: a tiny one for behaviour, the published architecture for numbers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import CLIPSegConfig
 
 from clipseg_live.model.random_weights import write_random_model
@@ -23,6 +25,15 @@ def tiny_configuration(**changes: object) -> CLIPSegConfig:
         "use_complex_transposed_convolution": True,
     }
     return CLIPSegConfig(**{**options, **changes})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Use one thread of PyTorch: for tiny networks, threads wait for each other longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
