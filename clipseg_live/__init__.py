@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
     from clipseg_live.core.errors import Failure as Failure
     from clipseg_live.core.errors import UsageError as UsageError
+    from clipseg_live.core.images import from_bgr as from_bgr
     from clipseg_live.core.live import LiveSettings as LiveSettings
     from clipseg_live.core.look import ExportSettings as ExportSettings
     from clipseg_live.core.look import MatteSettings as MatteSettings
@@ -41,6 +42,7 @@ _HOMES = {
     "Segmenter": "clipseg_live.model.segmenter",
     "draw": "clipseg_live.assemble.api",
     "export": "clipseg_live.assemble.api",
+    "from_bgr": "clipseg_live.core.images",
     "make_mattes": "clipseg_live.assemble.api",
     "read_image": "clipseg_live.video.images",
     "stream": "clipseg_live.assemble.stream",

@@ -10,9 +10,10 @@ from clipseg_live.assemble.export import ExportRequest, run_export
 from clipseg_live.core.effects import DEFAULT_EFFECTS, AnyEffect, parse_effects
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.images import ImageLike, as_pixels
 from clipseg_live.core.look import ExportSettings, Look, MatteSettings
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
-from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.prompts import PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation, is_usable
 from clipseg_live.core.settings import DataFormat, EngineSettings, PromptStyle, prompt_styles, validated
 from clipseg_live.demo.source import PREFIX
@@ -28,7 +29,7 @@ Effects = str | Sequence[AnyEffect]
 
 
 def make_mattes(
-    pixels: Pixels,
+    pixels: ImageLike,
     found: Segmentation,
     settings: MatteSettings | None = None,
     *,
@@ -37,12 +38,13 @@ def make_mattes(
 ) -> Mattes:
     """Soft mattes of one picture, with borders that follow its edges: one for each prompt whose role is "show".
 
-    pixels: uint8 (height, width, 3), RGB, the picture that ``found`` is of. threshold: 0..1, of all prompts, instead of
-    their own. styles: threshold, role and shape of each prompt by its place.
+    pixels: the picture that ``found`` is of, in any form that ``Segmenter.segment`` takes. threshold: 0..1, of all
+    prompts, instead of their own. styles: threshold, role and shape of each prompt by its place.
     Effects that hide something cover a little more than the other effects; the result holds what both need.
     Maps with values that are not numbers give empty mattes; effects that hide something then hide the whole picture.
     Raises UsageError where picture and maps, or styles and prompts, do not belong together.
     """
+    pixels = as_pixels(pixels)
     if pixels.shape[:2] != found.frame_size:
         (height, width), (rows, columns) = found.frame_size, pixels.shape[:2]
         raise UsageError(f"The maps are of a picture of {width}×{height} pixels; this one has {columns}×{rows}.")
@@ -59,7 +61,7 @@ def make_mattes(
 
 
 def draw(
-    pixels: Pixels,
+    pixels: ImageLike,
     mattes: Mattes,
     effects: Effects = DEFAULT_EFFECTS,
     *,
@@ -68,10 +70,12 @@ def draw(
 ) -> Pixels:
     """The picture with effects drawn over it, as a new one: uint8 (height, width, 3), RGB.
 
-    names: what the effect "labels" writes; styles: colours and opacities; of the mattes, by their places.
+    pixels: in any form that ``Segmenter.segment`` takes. names: what the effect "labels" writes; styles: colours and
+    opacities; of the mattes, by their places.
     Raises UsageError for effects that are not there, and for mattes of a picture of another size; SourceError for a
     backdrop that cannot be read.
     """
+    pixels = as_pixels(pixels)
     if (mattes.height, mattes.width) != pixels.shape[:2]:
         (rows, columns) = pixels.shape[:2]
         raise UsageError(
@@ -87,7 +91,7 @@ def draw(
 
 def export(
     source: str | Path,
-    prompts: Sequence[str | Prompt],
+    prompts: PromptLike | Sequence[PromptLike],
     output: str | Path | None = None,
     settings: ExportSettings | None = None,
     *,
@@ -104,13 +108,13 @@ def export(
     A folder or pattern of pictures is a set of independent photos, whose pictures go into the folder ``output``; with
     ``sequence`` (frames per second) it is a film. A photo that cannot be read does not stop the others: the result's
     ``problems`` tell of it, and a warning.
-    output: the video or picture; None where only data are wanted. data: a place for each format, such as
-    {"coco": "dataset"}. effects, threshold (0..1, of all prompts), styles (by the prompts' places) and model replace
-    those of ``settings``; "demo:" alone defaults to the model "shapes".
+    prompts: one or several, as for ``Segmenter.segment``. output: the video or picture; None where only data are
+    wanted. data: a place for each format, such as {"coco": "dataset"}. effects, threshold
+    (0..1, of all prompts), styles (by the prompts' places) and model replace those of ``settings``; "demo:" alone defaults to the model "shapes".
     Warns (UserWarning) about what a user should know of the result, such as data that show what effects hide.
     Raises UsageError for what cannot be, Failure for what did not work; no half of a result is left then.
     """
-    asked = tuple(Prompt.text(prompt) if isinstance(prompt, str) else prompt for prompt in prompts)
+    asked = require_prompts(prompts)
     chosen = settings or ExportSettings()
     own = tuple(styles) or chosen.look.styles
     look = {"styles": _styled(len(asked), own, threshold), "names": tuple(prompt.label for prompt in asked)}

@@ -9,7 +9,7 @@ from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.live import LiveSettings, SourceSpec, SourceStatus
 from clipseg_live.core.look import PLAIN_MATTES
 from clipseg_live.core.privacy import is_cautious
-from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.prompts import PromptLike, require_prompts
 from clipseg_live.core.settings import EngineSettings, PromptStyle, validated
 from clipseg_live.model.driver import DriverSegmenter
 from clipseg_live.pipeline.streaming import Stream
@@ -17,7 +17,7 @@ from clipseg_live.pipeline.streaming import Stream
 
 def stream(
     source: str | Path | SourceSpec,
-    prompts: Sequence[str | Prompt] = (),
+    prompts: PromptLike | Sequence[PromptLike] = (),
     settings: LiveSettings | None = None,
     *,
     threshold: float | None = None,
@@ -43,9 +43,9 @@ def stream(
     engine = chosen.engine
     if model is not None or (settings is None and spec.name.startswith(DEMO)):
         engine = EngineSettings(**{**engine.model_dump(), "model": model or "shapes"})
-    asked = [Prompt.text(prompt) if isinstance(prompt, str) else prompt for prompt in prompts]
-    if not asked:
-        asked = [prompt for row in chosen.shown() if (prompt := row.prompt) is not None]
+    own = [prompt for row in chosen.shown() if (prompt := row.prompt) is not None]
+    given = not (isinstance(prompts, Sequence) and len(prompts) == 0)
+    asked = list(require_prompts(prompts if given else own))
     segmenter = DriverSegmenter.load(**engine.model_dump())
     segmenter.encode(asked)
     return Stream(
@@ -57,7 +57,7 @@ def stream(
         make_matting(),
         matte=chosen.matte,
         cautious=is_cautious(chosen.effects) or None,
-        styles=_styles(chosen, len(asked), given=bool(prompts), threshold=threshold),
+        styles=_styles(chosen, len(asked), given=given, threshold=threshold),
         framing=chosen.framing,
         on_status=on_status,
     )

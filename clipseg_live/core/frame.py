@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.display import png
+
 Pixels = NDArray[np.uint8]
 """A picture: uint8, shape (height, width, 3), RGB, upright, top row first."""
 
@@ -32,6 +34,13 @@ class Frame:
     captured: float | None = None
     file: Path | None = None
     independent: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.index} at {float(self.time):g} s, {self.width}×{self.height}>"
+
+    def _repr_png_(self) -> bytes:
+        """Return the pixels as a PNG file, which notebooks show."""
+        return png(self.pixels)
 
     @property
     def height(self) -> int:

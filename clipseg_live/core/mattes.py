@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.display import png
 from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.settings import PromptStyle
 
@@ -29,6 +30,14 @@ class Matte:
     alpha: NDArray[np.uint8]
     boxes: tuple[Box, ...]
 
+    def __repr__(self) -> str:
+        height, width = self.alpha.shape
+        return f"<Matte {width}×{height}, {self.alpha.mean() / 255:.1%} covered>"
+
+    def _repr_png_(self) -> bytes:
+        """Return the alpha as a PNG file, which notebooks show."""
+        return png(self.alpha)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mattes:
@@ -50,6 +59,9 @@ class Mattes:
     presence: tuple[float, ...] = ()
     own: bool = True
     cautious: tuple[Matte, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Mattes of {len(self.each)} prompts, {self.width}×{self.height}>"
 
     @property
     def hiding(self) -> tuple[Matte, ...]:

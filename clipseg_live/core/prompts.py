@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clipseg_live.core.display import png
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
+from clipseg_live.core.images import Channels, ImageLike, as_pixels, is_image, stem_of
 from clipseg_live.core.paths import check_input
 from clipseg_live.core.quoting import shorten
 
@@ -30,7 +33,7 @@ Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prompt:
     """One thing to look for. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
 
@@ -47,6 +50,13 @@ class Prompt:
     def __hash__(self) -> int:
         return hash((self.key, self.label))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label!r}{self._details()}>"
+
+    def _details(self) -> str:
+        """Return what else tells a prompt apart, in a few words."""
+        return ""
+
     @staticmethod
     def text(text: str, templates: Sequence[str] = ("{}",)) -> "TextPrompt":
         """A phrase such as "red circle". With several ``templates`` ("a photo of a {}", ...) the embeddings of all
@@ -55,19 +65,22 @@ class Prompt:
 
     @staticmethod
     def image(
-        pixels: NDArray[np.uint8],
+        pixels: ImageLike,
         *,
         box: Box | None = None,
         mask: NDArray[np.bool_] | None = None,
-        label: str = "image",
+        label: str | None = None,
+        channels: Channels = "rgb",
     ) -> "ImagePrompt":
-        """A picture of the thing: uint8 (height, width, 3) RGB.
+        """A picture of the thing: a path, the bytes of a file, a PIL image, an array or a tensor, as
+        ``core.images.as_pixels`` describes them. label: by default the name of the file, or "image".
 
         With a ``box`` (x, y, width, height) or a ``mask`` (bool, the picture's size) the picture is prepared as
         the paper found best: cropped around the object, and dimmed and blurred outside it.
         Raises UsageError for another shape or type, or a box or mask that holds nothing of the picture.
         """
-        return ImagePrompt(pixels, box, mask, label)
+        name = stem_of(pixels) if label is None else label
+        return ImagePrompt(as_pixels(pixels, channels), box, mask, name)
 
     @staticmethod
     def embedding(values: ArrayLike | str | PathLike[str], *, label: str = "embedding") -> "EmbeddingPrompt":
@@ -84,7 +97,7 @@ class Prompt:
         return MixPrompt(tuple(parts), label)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TextPrompt(Prompt):
     label: str = field(init=False, default="")
     phrase: str = ""
@@ -110,14 +123,14 @@ class TextPrompt(Prompt):
         return tuple(template.replace("{}", self.phrase) for template in self.templates)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImagePrompt(Prompt):
     pixels: NDArray[np.uint8] = field(init=False)
     box: Box | None = None
     mask: NDArray[np.bool_] | None = None
 
     def __init__(self, pixels: NDArray[np.uint8], box: Box | None, mask: NDArray[np.bool_] | None, label: str) -> None:
-        pixels = _picture(pixels)
+        pixels = _frozen(as_pixels(pixels))
         if box is not None and mask is not None:
             raise UsageError("An image prompt takes a box or a mask, not both.")
         height, width = pixels.shape[:2]
@@ -135,8 +148,16 @@ class ImagePrompt(Prompt):
         outline = repr(box).encode() if mask is None else np.packbits(mask).tobytes()
         _set(self, key=_digest(b"image", repr(pixels.shape).encode(), pixels.tobytes(), outline))
 
+    def _details(self) -> str:
+        part = "" if self.box is None else f", box {self.box}"
+        return f" {self.pixels.shape[1]}×{self.pixels.shape[0]}{part}{'' if self.mask is None else ', with a mask'}"
 
-@dataclass(frozen=True, eq=False)
+    def _repr_png_(self) -> bytes:
+        """Return the picture as a PNG file, which notebooks show."""
+        return png(self.pixels)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddingPrompt(Prompt):
     values: NDArray[np.float32] = field(init=False)
 
@@ -161,8 +182,11 @@ class EmbeddingPrompt(Prompt):
         _set(self, label=label, values=array)
         _set(self, key=_digest(b"embedding", array.tobytes()))
 
+    def _details(self) -> str:
+        return f" of {self.values.size} values"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class MixPrompt(Prompt):
     parts: tuple[tuple[Prompt, float], ...] = field(init=False)
 
@@ -181,16 +205,37 @@ class MixPrompt(Prompt):
         _set(self, key=_digest(b"mix", *(f"{prompt.key}:{weight:.6g}".encode() for prompt, weight in parts)))
 
 
-def require_prompts(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts as a tuple. Raises UsageError where there is none or one is not a Prompt."""
-    found = tuple(prompts)
+PromptLike = str | PathLike[str] | ImageLike | Prompt
+"""What ``as_prompt`` accepts."""
+
+
+def as_prompt(value: PromptLike) -> Prompt:
+    """Make a prompt: of a str a text prompt, of a path or another image an image prompt.
+
+    Raises:
+        UsageError: For anything else.
+        SourceError: For a file that cannot be read.
+    """
+    if isinstance(value, Prompt):
+        return value
+    if isinstance(value, str):
+        return Prompt.text(value)
+    if value is None or isinstance(value, (int, float, list, tuple, dict, set)):
+        raise UsageError(
+            f"{shorten(repr(value))} is not a prompt: give a text, or make one with Prompt.text(...) or "
+            "Prompt.image(...)."
+        )
+    return Prompt.image(value)
+
+
+def require_prompts(prompts: PromptLike | Iterable[PromptLike]) -> tuple[Prompt, ...]:
+    """Make prompts of one value or several, as ``as_prompt`` does. Raises UsageError where there is none."""
+    if isinstance(prompts, (list, tuple)) or (isinstance(prompts, Iterable) and not is_image(prompts)):
+        found = tuple(as_prompt(prompt) for prompt in cast("Iterable[PromptLike]", prompts))
+    else:
+        found = (as_prompt(cast("PromptLike", prompts)),)
     if not found:
-        raise UsageError('There is no prompt: give at least one, such as Prompt.text("red circle").')
-    for prompt in found:
-        if not isinstance(prompt, Prompt):
-            raise UsageError(
-                f"{shorten(repr(prompt))} is not a prompt: make one with Prompt.text(...) or Prompt.image(...)."
-            )
+        raise UsageError('There is no prompt: give at least one, such as "red circle".')
     return found
 
 
@@ -211,17 +256,6 @@ def _frozen(array: NDArray) -> NDArray:  # type: ignore[type-arg]
     array = np.array(array, order="C")
     array.setflags(write=False)
     return array
-
-
-def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if isinstance(pixels, (str, PathLike)):
-        raise UsageError(f"Prompt.image takes pixels: read {str(pixels)!r} with clipseg_live.read_image first.")
-    array = np.asarray(pixels)
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
-        raise UsageError(
-            f"An image prompt must be uint8 of shape (height, width, 3), RGB; this is {array.dtype} {array.shape}."
-        )
-    return _frozen(array)
 
 
 def _clip_box(box: Box, height: int, width: int) -> Box:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.errors import NoPrediction, UsageError
+from clipseg_live.core.display import figures
+from clipseg_live.core.errors import Failure, NoPrediction, UsageError
 from clipseg_live.core.prompts import Prompt
 
 UNUSABLE = (
@@ -44,6 +46,16 @@ class Segmentation:
     frame_size: tuple[int, int]
     timings: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        (rows, columns), (height, width) = self.probabilities.shape[1:], self.frame_size
+        labels = ", ".join(prompt.label for prompt in self.prompts)
+        return f"<Segmentation of {width}×{height}: {labels}; maps of {columns}×{rows}>"
+
+    def _repr_html_(self) -> str:
+        """Return the maps with their prompts as HTML, which notebooks show."""
+        levels = (np.nan_to_num(self.probabilities).clip(0, 1) * 255).astype(np.uint8)
+        return figures([(each, prompt.label) for each, prompt in zip(levels, self.prompts, strict=True)])
+
     def at(self, height: int | None = None, width: int | None = None) -> NDArray[np.float32]:
         """The maps resized to (height, width), by default the frame's own size.
 
@@ -67,6 +79,43 @@ class Segmentation:
             raise NoPrediction("The probability maps hold NaN or infinite values: they are no prediction.")
         masks: NDArray[np.bool_] = self.at() >= np.float32(threshold)
         return masks
+
+    def to_supervision(self, threshold: float = 0.5) -> Any:
+        """Return the masks as ``supervision.Detections``, one for each prompt that covers at least one pixel.
+
+        ``xyxy`` holds their boxes, of which right and bottom are just outside; ``mask`` the masks at the frame's size;
+        ``confidence`` the mean probability within each; ``class_id`` the prompt's place; ``data["class_name"]`` its
+        label.
+
+        Args:
+            threshold: Probability from which on a pixel counts, 0..1.
+
+        Raises:
+            Failure: The package supervision is not installed.
+            UsageError, NoPrediction: As ``masks``.
+        """
+        try:
+            import supervision  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise Failure(
+                "The package supervision, whose Detections are asked for, is not installed: "
+                "run 'pip install supervision'."
+            ) from error
+        maps, masks = self.at(), self.masks(threshold)
+        found = [number for number, mask in enumerate(masks) if mask.any()]
+        return supervision.Detections(
+            xyxy=np.array([_outline(masks[number]) for number in found], np.float32).reshape(-1, 4),
+            mask=masks[found],
+            confidence=np.array([maps[number][masks[number]].mean() for number in found], np.float32),
+            class_id=np.array(found, int),
+            data={"class_name": np.array([self.prompts[number].label for number in found], np.str_)},
+        )
+
+
+def _outline(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a mask that is not empty; the last two are just outside."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _resize_axis(maps: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:

@@ -1,7 +1,6 @@
 """The engine as live sessions, exports and streams use it: a frame without a prediction does not end them."""
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,13 +19,12 @@ class DriverSegmenter(Segmenter):
     Drivers treat maps that are not finite as no prediction, whatever engine they come from.
     """
 
-    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
-        """As ``Segmenter.segment``, with maps of NaN on a grid of one cell for a frame without a prediction."""
+    def _segment(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
+        """As ``Segmenter._segment``, with maps of NaN on a grid of one cell for a frame without a prediction."""
         try:
-            return super().segment(frame, prompts)
+            return super()._segment(pixels, wanted)
         except NoPrediction as error:
             logger.warning("%s", error)
-            wanted = tuple(prompts)
             nothing = np.full((len(wanted), 1, 1), np.nan, np.float32)
             nothing.setflags(write=False)
-            return Segmentation(nothing, wanted, (frame.shape[0], frame.shape[1]))
+            return Segmentation(nothing, wanted, (pixels.shape[0], pixels.shape[1]))

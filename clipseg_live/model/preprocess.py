@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from clipseg_live.core.errors import ModelError, UsageError
-from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import ImagePrompt
 from clipseg_live.core.settings import FITS, Fit
 
@@ -241,13 +240,3 @@ def _blur(picture: Tensor, deviation: float) -> Tensor:
     padded = functional.pad(picture, (radius, radius, radius, radius), mode="replicate")
     across = functional.conv2d(padded, kernel, groups=3)
     return functional.conv2d(across, kernel.transpose(2, 3), groups=3)
-
-
-def check_picture(pixels: Pixels) -> Pixels:
-    """The frame as a C-contiguous uint8 (h, w, 3) array. Raises UsageError for anything else."""
-    array = np.asarray(pixels)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        raise UsageError(
-            f"A frame must be uint8 of shape (height, width, 3), RGB; this is {array.dtype} of shape {array.shape}."
-        )
-    return np.ascontiguousarray(array)

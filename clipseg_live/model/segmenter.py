@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, NoPrediction, UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.prompts import Prompt, require_prompts
+from clipseg_live.core.images import Channels, ImageLike, as_pixels, is_batch
+from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings import DEFAULT_MODEL, DETAILS, FITS, Detail, Fit
 from clipseg_live.model import detail as details
 from clipseg_live.model import devices, loading
 from clipseg_live.model.clipseg import ClipSeg, Features
-from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, check_picture, place, resize
+from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, place, resize
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ class Segmenter:
         return (*self._precision_notices, *self._prompts.notices)
 
     @torch.inference_mode()
-    def encode(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
+    def encode(self, prompts: PromptLike | Sequence[PromptLike]) -> NDArray[np.float32]:
         """Conditional embeddings of prompts, float32 (prompts, embedding size); cached by content.
 
         Raises UsageError for no prompt or an embedding of the wrong length, NoPrediction where one is not finite.
@@ -165,18 +166,56 @@ class Segmenter:
             found: NDArray[np.float32] = self._prompts.encode(wanted).float().cpu().numpy()
         return found
 
-    @torch.inference_mode()
-    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
-        """Probability maps of one frame for all prompts.
+    @overload
+    def segment(
+        self,
+        frame: list[ImageLike] | tuple[ImageLike, ...],
+        prompts: PromptLike | Sequence[PromptLike],
+        *,
+        channels: Channels = "rgb",
+    ) -> list[Segmentation]: ...
 
-        frame: uint8 (height, width, 3), RGB, any size from 1×1. Prompts that are the last call's cost nothing to
-        encode; a frame that looks the same to the network as the last one costs only the decoder. ``timings`` has the
-        further passes of ``detail`` as a stage of that name.
-        Raises UsageError for another shape or type, no prompt, or an embedding of the wrong length; ModelError when
-        memory runs out even with one prompt at a time; NoPrediction where the network's output is not finite.
+    @overload
+    def segment(
+        self, frame: ImageLike, prompts: PromptLike | Sequence[PromptLike], *, channels: Channels = "rgb"
+    ) -> Segmentation: ...
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        frame: ImageLike | list[ImageLike] | tuple[ImageLike, ...],
+        prompts: PromptLike | Sequence[PromptLike],
+        *,
+        channels: Channels = "rgb",
+    ) -> Segmentation | list[Segmentation]:
+        """Probability maps of a frame, or of each of several, for all prompts.
+
+        The prompts of the last call cost nothing to encode; a frame that looks the same to the network as the last one
+        costs only the decoder. ``timings`` has the further passes of ``detail`` as a stage of that name.
+
+        Args:
+            frame: A path, the bytes of an image file, a PIL image, an array or a tensor of any size from 1×1, as
+                ``core.images.as_pixels`` describes them; or a list or a tuple of these, or an array or a tensor of four
+                dimensions. Of several, the prompts are encoded once, and files are read one at a time.
+            prompts: One or several: texts, prompts, or images of what to look for (paths, PIL images, arrays).
+            channels: "bgr" for arrays and tensors in OpenCV's order.
+
+        Returns:
+            One result, or a list of results in the order of the frames.
+
+        Raises:
+            UsageError: For what is no image or prompt, no prompt, or an embedding of the wrong length.
+            SourceError: For a file that cannot be read.
+            ModelError: When memory runs out even with one prompt at a time.
+            NoPrediction: Where the network's output is not finite.
         """
-        pixels = check_picture(frame)
         wanted = require_prompts(prompts)
+        if is_batch(frame):
+            frames = cast("Sequence[ImageLike]", frame)
+            return [self._locked(as_pixels(each, channels), wanted) for each in frames]
+        return self._locked(as_pixels(cast("ImageLike", frame), channels), wanted)
+
+    def _locked(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
         with self._lock:
             return self._segment(pixels, wanted)
 
@@ -314,7 +353,7 @@ class Segmenter:
         picture[(rows - 150) ** 2 + (columns - 100) ** 2 < 50**2] = (220, 30, 40)
         picture[:80] += np.random.default_rng(0).normal(0, 40, (80, side, 3))
         phrases = [Prompt.text(text) for text in ("a red circle", "the sky", "everything")]
-        found = Segmenter.segment(self, picture.clip(0, 255).astype(np.uint8), phrases).probabilities
+        found = Segmenter._segment(self, picture.clip(0, 255).astype(np.uint8), tuple(phrases)).probabilities
         self.vision_passes = 0
         return found
 

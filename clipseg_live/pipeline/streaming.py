@@ -40,6 +40,14 @@ class StreamFrame:
     milliseconds: dict[str, float] = field(default_factory=dict)
     problem: str = ""
 
+    def __repr__(self) -> str:
+        labels = ", ".join(prompt.label for prompt in self.prompts)
+        return f"<StreamFrame {self.frame.index} at {float(self.frame.time):g} s: {labels}>"
+
+    def _repr_png_(self) -> bytes:
+        """Return the frame as a PNG file, which notebooks show."""
+        return self.frame._repr_png_()
+
 
 class _Feed:
     """The capture of a stream, with its newest frame. It does not hold the stream, so that a stream which nobody holds

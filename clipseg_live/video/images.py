@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from clipseg_live.core.errors import SourceError
+from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.paths import check_input
 from clipseg_live.video import heif
@@ -41,24 +42,31 @@ READ_ERRORS = (
 )  # fmt: skip
 
 
-def read_image(source: str | Path | bytes, *, longest: int | None = None) -> Pixels:
-    """Read an image file as pixels.
+def read_image(source: str | PathLike[str] | bytes | Image.Image, *, longest: int | None = None) -> Pixels:
+    """Read an image as pixels.
 
     The image is turned upright as its EXIF orientation says and converted to sRGB by its colour profile. Transparent
     parts are blended with black, 16 bits a channel are scaled to 8, floating-point values from 0..1. Grey, palette,
     CMYK and Lab images become RGB. Only the first image of an animation or a multi-page file is read.
 
     Args:
-        source: Path of a file, or the bytes of one.
+        source: Path of a file, the bytes of one, or an image of Pillow.
         longest: Pixels of the longer side, at most; larger images are scaled down.
 
     Returns:
         uint8 RGB (height, width, 3).
 
     Raises:
+        UsageError: For a source of another type.
         SourceError: The file is missing, empty, damaged, no image, over 178 megapixels, or HEIC without pillow-heif.
     """
-    with opened(source) as (image, profile):
+    if isinstance(source, Image.Image):
+        with reading(b""):
+            check_size("The image", *source.size)
+            return pixels_of(source, profile_of(source.info), longest)
+    if not isinstance(source, (str, PathLike, bytes)):
+        raise UsageError(f"{type(source).__name__} is not an image file: give a path, bytes or a PIL image.")
+    with opened(source if isinstance(source, bytes) else Path(source)) as (image, profile):
         if longest is not None:
             image.draft(None, (longest, longest))  # a JPEG is decoded at a smaller size, which saves time and memory
         return pixels_of(image, profile, longest)

@@ -1,12 +1,18 @@
 """Prompts are frozen values that name their own content."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from clipseg_live import Prompt, UsageError
+from clipseg_live.core.errors import SourceError
+from clipseg_live.core.prompts import require_prompts
 
 phrases = st.text(min_size=1).filter(str.strip)
 
@@ -73,15 +79,39 @@ def test_masks_must_fit_and_mark_something() -> None:
         Prompt.image(pixels, mask=np.ones((10, 20), bool), box=(0, 0, 2, 2))
 
 
-@pytest.mark.parametrize("pixels", [np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize("pixels", [np.zeros((4, 4, 2)), np.full((4, 4, 3), 7.0), np.zeros((0, 4, 3), np.uint8)])
 def test_other_arrays_are_no_images(pixels: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="image prompt must be uint8"):
+    with pytest.raises(UsageError, match=r"array of the shape|go from 0 to 1"):
         Prompt.image(pixels)
 
 
-def test_a_path_is_no_image() -> None:
-    with pytest.raises(UsageError, match="read_image"):
-        Prompt.image("mug.png")  # type: ignore[arg-type]
+def test_a_missing_file_is_no_image() -> None:
+    with pytest.raises(SourceError, match=r"There is no file mug\.png"):
+        Prompt.image("mug.png")
+
+
+def test_prompts_are_made_of_texts_and_images(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "red mug.png")
+    found = require_prompts(["a dog", tmp_path / "red mug.png", picture, Image.fromarray(picture), Prompt.text("cat")])
+    assert [prompt.label for prompt in found] == ["a dog", "red mug", "image", "image", "cat"]
+    assert found[1].key == found[2].key == found[3].key == Prompt.image(picture).key
+    assert require_prompts("a dog") == (Prompt.text("a dog"),)
+    assert require_prompts(Prompt.text("a dog")) == (Prompt.text("a dog"),)
+    assert require_prompts(picture)[0].key == found[1].key, "an array is one image, not rows of several"
+    for other in (None, 5, ["a dog"], {"a": 1}, object()):
+        with pytest.raises(UsageError, match=r"not a prompt|cannot be made of"):
+            require_prompts([other])
+
+
+def test_prompts_are_short_in_words() -> None:
+    picture = np.zeros((60, 80, 3), np.uint8)
+    image, vector = Prompt.image(picture, box=(1, 2, 3, 4)), Prompt.embedding(np.ones(512), label="mine")
+    assert repr(Prompt.text("red mug")) == "<TextPrompt 'red mug'>"
+    assert repr(image) == "<ImagePrompt 'image' 80×60, box (1, 2, 3, 4)>"
+    assert repr(vector) == "<EmbeddingPrompt 'mine' of 512 values>"
+    assert repr(Prompt.mix((image, 0.5), (vector, 0.5))) == "<MixPrompt 'image + mine'>"
+    assert Image.open(io.BytesIO(image._repr_png_())).size == (80, 60)
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5))

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from clipseg_live import Prompt, Segmenter, UsageError
 from clipseg_live.core.errors import ModelError
+from clipseg_live.core.frame import Frame
 from clipseg_live.model import segmenter as segmenter_module
 from tests.tolerances import SAME_MAPS
 
@@ -175,15 +177,18 @@ def test_impossible_options_are_named(tiny_folder: Path, options: dict[str, obje
 @pytest.mark.parametrize(
     "frame",
     [
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((4, 4, 3), np.uint16),
+        np.zeros(4, np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4, 4, 3), complex),
         np.zeros((0, 4, 3), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
+        np.full((4, 4, 3), 255, np.float32),
+        None,
+        7,
+        {"pixels": 1},
     ],
 )
 def test_frames_of_another_kind_are_refused(tiny: Segmenter, frame: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="A frame must be uint8"):
+    with pytest.raises(UsageError, match=r"cannot be made of|go from 0 to 1"):
         tiny.segment(frame, TEXTS)
 
 
@@ -191,4 +196,39 @@ def test_prompts_are_needed(tiny: Segmenter, picture: np.ndarray) -> None:
     with pytest.raises(UsageError, match="no prompt"):
         tiny.segment(picture, [])
     with pytest.raises(UsageError, match="not a prompt"):
-        tiny.segment(picture, ["red circle"])  # type: ignore[list-item]
+        tiny.segment(picture, [None])  # type: ignore[list-item]
+
+
+def test_frames_in_any_form_give_the_same_maps(tiny: Segmenter, picture: np.ndarray, tmp_path: Path) -> None:
+    image = Image.fromarray(picture)
+    image.save(tmp_path / "a.png")
+    wanted = tiny.segment(picture, TEXTS).probabilities
+    tensor = torch.from_numpy(picture.copy())
+    forms = (
+        image, str(tmp_path / "a.png"), tmp_path / "a.png", (tmp_path / "a.png").read_bytes(), Frame(picture, 0, 0),
+        tensor, tensor.permute(2, 0, 1), tensor.permute(2, 0, 1) / 255, picture / 255, image.convert("RGBA"),
+        np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)]), picture.astype(np.uint16) * 257,
+    )  # fmt: skip
+    for form in forms:
+        assert np.array_equal(tiny.segment(form, TEXTS).probabilities, wanted)
+    assert np.array_equal(tiny.segment(picture[..., ::-1], TEXTS, channels="bgr").probabilities, wanted)
+    texts = [prompt.label for prompt in TEXTS]
+    assert np.array_equal(tiny.segment(picture, texts).probabilities, wanted)
+    assert np.abs(tiny.segment(picture, texts[0]).probabilities - wanted[:1]).max() < SAME_MAPS
+
+
+def test_several_frames_give_several_results(tiny: Segmenter, picture: np.ndarray) -> None:
+    frames = [picture, np.ascontiguousarray(picture[::-1]), picture[: picture.shape[0] // 2]]
+    wanted = [tiny.segment(frame, TEXTS).probabilities for frame in frames]
+    for batch in (frames, tuple(frames)):
+        found = tiny.segment(batch, TEXTS)
+        assert isinstance(found, list)
+        for one, other in zip(found, wanted, strict=True):
+            assert np.array_equal(one.probabilities, other)
+    four = torch.from_numpy(np.stack(frames[:2])).permute(0, 3, 1, 2)
+    for one, other in zip(tiny.segment(four, TEXTS), wanted[:2], strict=True):
+        assert np.array_equal(one.probabilities, other)
+    assert tiny.segment([], TEXTS) == []
+    encoded = tiny.prompt_cache.misses
+    tiny.segment(frames, ["a phrase of its own"])
+    assert tiny.prompt_cache.misses == encoded + 1

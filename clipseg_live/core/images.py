@@ -1,0 +1,180 @@
+"""Images as programs give them (files, arrays, tensors, PIL images), made into pixels."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import Frame, Pixels
+
+Channels = Literal["rgb", "bgr"]
+
+_ACCEPTED = (
+    "give a path, the bytes of an image file, a PIL image, or an array or tensor of (height, width), "
+    "(height, width, 3) or (height, width, 4)"
+)
+_COUNTS = (1, 3, 4)
+_ROUNDING = 1e-3
+
+
+class SupportsArray(Protocol):
+    """What NumPy makes an array of: a tensor on the CPU, for one."""
+
+    def __array__(self) -> NDArray[Any]: ...
+
+
+class SupportsArrayInterface(Protocol):
+    """What NumPy makes an array of without copying: a PIL image, for one."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+ImageLike = str | PathLike[str] | bytes | NDArray[Any] | SupportsArray | SupportsArrayInterface | Frame
+"""What ``as_pixels`` accepts."""
+
+
+def as_pixels(image: ImageLike, channels: Channels = "rgb") -> Pixels:
+    """Make pixels of an image.
+
+    Args:
+        image: A path; the bytes of an image file; a PIL image; a frame; or an array or a tensor. An array has the shape
+            (height, width), (height, width, 1), (height, width, 3) or (height, width, 4), or its channels first, as
+            tensors usually have them. A shape that could be both has its channels last in an array, and first in a
+            tensor. Values are integers from 0 to 255, uint16 from 0 to 65535, floating-point numbers from 0 to 1, or
+            bool. Transparent parts are blended with black.
+        channels: "bgr" for arrays and tensors in OpenCV's order.
+
+    Returns:
+        uint8 RGB (height, width, 3); the array itself if it is that already.
+
+    Raises:
+        UsageError: For anything else.
+        SourceError: For a file that cannot be read.
+    """
+    if channels not in ("rgb", "bgr"):
+        raise UsageError(f'{channels!r} is not an order of channels: use "rgb" or "bgr".')
+    if isinstance(image, np.ndarray):
+        array, is_first = image, False
+    elif isinstance(image, (str, PathLike, bytes, bytearray, memoryview)) or _is_pil(image):
+        if channels != "rgb":
+            raise UsageError("Files and PIL images tell the order of their channels themselves: leave out channels.")
+        return _read(image)
+    elif isinstance(image, Frame):
+        array, is_first = image.pixels, False
+    else:
+        array, is_first = _array_of(image)
+    if array.ndim == 3 and array.dtype == np.uint8 and array.shape[2] == 3 and array.size and not is_first:
+        pixels = array if channels == "rgb" else array[..., ::-1]
+        return np.ascontiguousarray(pixels)
+    return _converted(_channels_last(array, is_first), channels)
+
+
+def from_bgr(image: ImageLike) -> Pixels:
+    """Make pixels of an array or a tensor in OpenCV's order of channels. Raises as ``as_pixels``."""
+    return as_pixels(image, "bgr")
+
+
+def is_image(value: object) -> bool:
+    """Return whether a value can stand for one image (or text, of a str), though it may be iterable."""
+    return isinstance(value, (str, PathLike, bytes, bytearray, memoryview, Frame)) or any(
+        hasattr(value, name) for name in ("__array__", "__array_interface__", "detach")
+    )
+
+
+def is_batch(image: object) -> bool:
+    """Return whether this is several images: a list or a tuple of them, or an array or tensor of four dimensions."""
+    return isinstance(image, (list, tuple)) or (not isinstance(image, str) and getattr(image, "ndim", 0) == 4)
+
+
+def _is_pil(image: object) -> bool:
+    return any(kind.__module__ == "PIL.Image" for kind in type(image).__mro__)
+
+
+def _read(image: Any) -> Pixels:
+    # The package chooses its reader of image files; the core reads none itself.
+    from clipseg_live import read_image
+
+    return read_image(bytes(image) if isinstance(image, (bytearray, memoryview)) else image)
+
+
+def _array_of(image: object) -> tuple[NDArray[Any], bool]:
+    """Return a tensor, or what NumPy can make an array of, and whether its channels usually come first."""
+    is_tensor = hasattr(image, "detach") and hasattr(image, "cpu")
+    if is_tensor:
+        image = image.detach().cpu()  # type: ignore[attr-defined]
+        if "bfloat16" in str(getattr(image, "dtype", "")):  # NumPy has no such numbers
+            image = image.float()  # type: ignore[attr-defined]
+    elif not hasattr(image, "__array__") and not hasattr(image, "__array_interface__"):
+        raise UsageError(f"An image cannot be made of {_name_of(image)}: {_ACCEPTED}.")
+    try:
+        return np.asarray(image), is_tensor
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"An image cannot be made of {_name_of(image)}: {_ACCEPTED}.") from error
+
+
+def _name_of(image: object) -> str:
+    if image is None:
+        return "None"
+    kind = type(image)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _channels_last(array: NDArray[Any], is_first: bool) -> NDArray[Any]:
+    """Return (height, width, channels) with 1, 3 or 4 channels. Raises UsageError."""
+    if array.size and array.ndim == 2:
+        return array[..., None]
+    if array.size and array.ndim == 3:
+        first, last = array.shape[0] in _COUNTS, array.shape[2] in _COUNTS
+        if first and (is_first or array.shape[2] > max(_COUNTS)):
+            return array.transpose(1, 2, 0)
+        if last:
+            return array
+    raise UsageError(f"An image cannot be made of an array of the shape {array.shape}: {_ACCEPTED}.")
+
+
+def _converted(array: NDArray[Any], channels: Channels) -> Pixels:
+    """(height, width, 1, 3 or 4) of any kind of number → uint8 RGB."""
+    levels = _levels(array)
+    if levels.shape[2] == 1:
+        return np.repeat(levels, 3, axis=2)
+    colours, alpha = levels[..., :3], levels[..., 3:]
+    if channels == "bgr":
+        colours = colours[..., ::-1]
+    if alpha.size and alpha.min() < 255:
+        colours = ((colours.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(colours)
+
+
+def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return numbers of any kind as 0 to 255. Raises UsageError."""
+    kind = array.dtype.kind
+    if array.dtype == np.uint8:
+        return array
+    if kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.uint16:
+        return ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if kind not in "iuf":
+        raise UsageError(f"An image cannot be made of values of type {array.dtype}: use uint8, or float from 0 to 1.")
+    low, high = float(array.min()), float(array.max())
+    if kind == "f":
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also of values that are not numbers
+            raise UsageError(
+                f"Floating-point images go from 0 to 1, and this one from {low:g} to {high:g}: "
+                "divide it, or make it uint8."
+            )
+        return np.asarray(array.astype(np.float32).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    if low < 0 or high > 255:
+        raise UsageError(
+            f"Images of {array.dtype} go from 0 to 255, and this one from {low:g} to {high:g}: make it uint8."
+        )
+    return array.astype(np.uint8)
+
+
+def stem_of(image: object) -> str:
+    """Return the name of an image file without its suffix; "image" for what is no path."""
+    return Path(image).stem if isinstance(image, (str, PathLike)) else "image"
