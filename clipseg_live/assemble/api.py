@@ -110,7 +110,8 @@ def export(
     ``problems`` tell of it, and a warning.
     prompts: one or several, as for ``Segmenter.segment``. output: the video or picture; None where only data are
     wanted. data: a place for each format, such as {"coco": "dataset"}. effects, threshold
-    (0..1, of all prompts), styles (by the prompts' places) and model replace those of ``settings``; "demo:" alone defaults to the model "shapes".
+    (0..1, of all prompts), styles (by the prompts' places) and model replace those of ``settings``; "demo:" alone
+    defaults to the model "shapes".
     Warns (UserWarning) about what a user should know of the result, such as data that show what effects hide.
     Raises UsageError for what cannot be, Failure for what did not work; no half of a result is left then.
     """

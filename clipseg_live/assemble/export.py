@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from clipseg_live import __version__
 from clipseg_live.assemble.photo_sets import Photo, open_photo_writer, with_photos
+from clipseg_live.core.annotations import SPLIT_FORMATS
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.look import ExportSettings, Look
@@ -202,6 +203,8 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
         raise UsageError("Nothing is there to be transparent: --alpha needs -o, such as -o out.mov.")
     if settings.codec is not None and request.output is None:
         raise UsageError(f"There is no video to be coded as {settings.codec}: --codec needs -o.")
+    if settings.annotations.split is not None and not any(form in SPLIT_FORMATS for form, _ in request.data):
+        raise UsageError(f"Nothing is there to be split: --split needs --data {' or '.join(SPLIT_FORMATS)}.")
     if settings.end is not None and settings.end <= (settings.start or 0):
         raise UsageError("The end must come after the start: nothing lies between --from and --to.")
     return prompts
@@ -264,9 +267,13 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
         )
     chosen: list[MaskSink] = []
     if request.masks is not None:
-        chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite))
+        chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite, settings.annotations))
     for form, path in request.data:
-        chosen.append(open_data_sink(form, path, header, labels, settings.overwrite, **shaped))
+        chosen.append(
+            open_data_sink(
+                form, path, header, labels, settings.overwrite, annotations=settings.annotations, **shaped
+            )
+        )
     if settings.every > 1 or settings.only_present:
         chosen = [Chosen(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen]
     return whole + chosen
@@ -302,7 +309,7 @@ def open_named_source(
 
 
 def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, Any]:
-    """The first line of exported masks: what they were made with."""
+    """Return what masks and data were made with."""
     return {
         "version": __version__,
         "model": files.name,

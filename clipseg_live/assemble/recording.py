@@ -41,11 +41,12 @@ def _open_replay(settings: RecordingSettings) -> ReplaySink:
     return ReplayBuffer(settings.replay_seconds, settings.codec, encoder=settings.encoder, quality=settings.quality)
 
 
-def _open_data(form: DataFormat, path: Path, labels: Sequence[Label]) -> MaskSink:
+def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> MaskSink:
     from clipseg_live import __version__
     from clipseg_live.video.data_sinks import open_data_sink
 
-    return open_data_sink(form, path, {"version": __version__}, labels, live=True)
+    header = {"version": __version__}
+    return open_data_sink(form, path, header, labels, live=True, annotations=settings.annotations)
 
 
 def _picture_of(track: Track, shot: Shot) -> Pixels:

@@ -8,6 +8,7 @@ import typer
 
 from clipseg_live.cli.export_many import run_many
 from clipseg_live.cli.export_options import (
+    annotations_from,
     check_places,
     data_from,
     engine_from,
@@ -28,10 +29,12 @@ from clipseg_live.cli.options import (
     PROMPTS,
     RESULT,
     Effect,
+    Instances,
     Model,
     Preset,
     Prompts,
     Rate,
+    Segmentation,
     Sequence,
     Session,
     Thresholds,
@@ -46,7 +49,7 @@ _INPUT = (
     "patterns of videos."
 )
 _DATA = (
-    "Also write jsonl, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
+    "Also write jsonl, csv, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
     "animation-webp, animation-gif or sheet (see docs/data.md); repeat for more. With --into say FORMAT alone."
 )
 
@@ -338,6 +341,22 @@ def export(
             "--only-present", help="Masks and data only of frames where a prompt is present.", rich_help_panel=DATA
         ),
     ] = False,
+    segmentation: Segmentation = None,
+    instances: Instances = None,
+    split: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="With yolo: this share of the images is for training, the rest for validation, by source file.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --split: another division.", show_default="0", rich_help_panel=DATA
+        ),
+    ] = None,
 ) -> None:
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""
     from clipseg_live.assemble.export import ExportRequest, prompts_from
@@ -377,9 +396,10 @@ def export(
         engine.setdefault("model", "shapes" if all(each.startswith("demo:") for each in sources) else DEFAULT_MODEL)
         chosen = engine_from(engine)
     kept = only_given(time=time)
+    annotations = annotations_from(segmentation=segmentation, instances=instances, split=split, seed=seed)
     settings = validated(
         ExportSettings, engine=chosen, look=look, matte=matte, alpha=alpha, every=every, only_present=only_present,
-        sequence=film, **kept, **times, **files,
+        annotations=annotations, sequence=film, **kept, **times, **files,
     )  # fmt: skip
     request = ExportRequest(sources[0], output if into is None else into, prompts, settings)
     request = request if framing is None else replace(request, framing=framing)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clipseg_live.core.annotations import AnnotationSettings
     from clipseg_live.core.live import Framing
     from clipseg_live.core.look import Look, MatteSettings
     from clipseg_live.core.prompts import Prompt
@@ -67,6 +68,14 @@ def data_from(given: Sequence[str], many: bool) -> "list[tuple[DataFormat, Path]
             raise UsageError(f"--data {name} is given twice: once is enough.")
         found.append((form, Path(path)))
     return found
+
+
+def annotations_from(**options: Any) -> "AnnotationSettings":
+    """Return the settings of annotations. Raises UsageError for a value that cannot be."""
+    from clipseg_live.core.annotations import AnnotationSettings
+    from clipseg_live.core.settings import validated
+
+    return validated(AnnotationSettings, **only_given(**options))
 
 
 def only_given(**options: Any) -> dict[str, Any]:

@@ -136,6 +136,24 @@ Preset = Annotated[
         rich_help_panel=LOOK,
     ),
 ]
+Segmentation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORM",
+        help="In coco: polygon (what most tools read) or rle (smaller).",
+        show_default="polygon",
+        rich_help_panel=DATA,
+    ),
+]
+Instances = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="In coco, yolo and jsonl: an annotation is a connected component or a whole prompt.",
+        show_default="component",
+        rich_help_panel=DATA,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from clipseg_live.cli.export_options import annotations_from
 from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     DATA,
@@ -12,11 +13,13 @@ from clipseg_live.cli.options import (
     RESULT,
     Effect,
     Insecure,
+    Instances,
     Model,
     Preset,
     Prompts,
     Rate,
     RtspTransport,
+    Segmentation,
     Sequence,
     Session,
     Source,
@@ -116,6 +119,8 @@ def record(
     seconds: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="End after so much.", rich_help_panel=RECORDING)
     ] = None,
+    segmentation: Segmentation = None,
+    instances: Instances = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
     sequence: Sequence = False,
     rate: Rate = None,
@@ -149,6 +154,7 @@ def record(
         part_seconds=None if part_minutes is None else 60 * part_minutes,
         part_bytes=None if part_size is None else round(part_size * 1e6),
         on_change=on_change,
+        annotations=annotations_from(segmentation=segmentation, instances=instances),
     )
     settings = live_settings_from(
         source, prompt=prompt, threshold=threshold, effect=effect, preset=preset, session=session,

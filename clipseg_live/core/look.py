@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects
 from clipseg_live.core.settings import Codec, EngineSettings, Frozen, PromptStyle, SequenceRate, Share
 
@@ -55,6 +56,7 @@ class ExportSettings(Frozen):
     sequence: frames per second of the film that the pictures of a folder or pattern make; None takes them as a set of
     independent photos.
     every, only_present: which frames go into masks and data: every N-th, and only those where a prompt is present.
+    annotations: how they are written in masks and data.
     """
 
     engine: EngineSettings = EngineSettings()
@@ -68,6 +70,7 @@ class ExportSettings(Frozen):
     alpha: bool = False
     every: Annotated[int, Field(ge=1)] = 1
     only_present: bool = False
+    annotations: AnnotationSettings = DEFAULT_ANNOTATIONS
     overwrite: bool = False
     keep_partial: bool = False
     sequence: SequenceRate | None = None

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
+from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.privacy import untouched_files
@@ -25,8 +26,9 @@ SUFFIXES: dict[Codec, str] = {
 }  # fmt: skip
 """The container of each codec in a recording: all of them can be played up to where they broke off."""
 DATA_NAMES: dict[DataFormat, str] = {
-    "jsonl": "{}.jsonl", "png": "{} masks", "coco": "{} coco", "yolo": "{} yolo", "indexed": "{} indexed",
-    "npz": "{} maps", "mask-video": "{} masks.mkv", "alpha-prores": "{} alpha.mov", "alpha-vp9": "{} alpha.webm",
+    "jsonl": "{}.jsonl", "csv": "{}.csv", "png": "{} masks", "coco": "{} coco", "yolo": "{} yolo",
+    "indexed": "{} indexed", "npz": "{} maps", "mask-video": "{} masks.mkv", "alpha-prores": "{} alpha.mov",
+    "alpha-vp9": "{} alpha.webm",
     "alpha-png": "{} alpha", "alpha-webp": "{} alpha webp", "animation-webp": "{}.webp", "animation-gif": "{}.gif",
     "sheet": "{} sheet.png",
 }  # fmt: skip
@@ -47,6 +49,7 @@ class RecordingSettings(Frozen):
     part_seconds, part_bytes: where a new part begins; None for never.
     on_change: a picture of another size is fitted into the same file with black bars, or begins a new part.
     replay_seconds: how much of the past can be saved afterwards; 0 keeps none.
+    annotations: how they are written in data. A recording is never split.
     """
 
     tracks: Annotated[tuple[Track, ...], Field(min_length=1, max_length=3)] = ("composed",)
@@ -61,6 +64,7 @@ class RecordingSettings(Frozen):
     part_bytes: Annotated[int, Field(ge=1_000_000)] | None = None
     on_change: OnChange = "letterbox"
     replay_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+    annotations: AnnotationSettings = DEFAULT_ANNOTATIONS
 
     @property
     def untouched(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ Detail = Literal["off", "zoom", "tiles"]
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
 DataFormat = Literal[
     "jsonl",
+    "csv",
     "png",
     "coco",
     "yolo",

@@ -242,7 +242,8 @@ class RecordingOptions(QFrame):
 def data_name(widget: QWidget, form: DataFormat) -> str:
     """What a person reads for a format of data."""
     names: dict[DataFormat, str] = {
-        "jsonl": widget.tr("JSON lines"), "png": widget.tr("PNG masks"), "coco": widget.tr("COCO data set"),
+        "jsonl": widget.tr("JSON lines"), "csv": widget.tr("CSV table"),
+        "png": widget.tr("PNG masks"), "coco": widget.tr("COCO data set"),
         "yolo": widget.tr("YOLO labels"), "indexed": widget.tr("Indexed PNG"), "npz": widget.tr("NumPy maps"),
         "mask-video": widget.tr("Mask video"), "alpha-prores": widget.tr("Alpha video (ProRes 4444)"),
         "alpha-vp9": widget.tr("Alpha video (VP9)"), "alpha-png": widget.tr("Alpha pictures (PNG)"),

@@ -36,7 +36,7 @@ class RecordingTools:
 
     open_track: Callable[[Path, RecordingSettings, bool], RecordingSink]
     open_replay: Callable[[RecordingSettings], ReplaySink]
-    open_data: Callable[[DataFormat, Path, Sequence[Label]], MaskSink]
+    open_data: Callable[[DataFormat, Path, Sequence[Label], RecordingSettings], MaskSink]
     picture_of: Callable[[Track, Shot], Pixels]
     fit: Callable[[Shot, int, int], Shot]
     free_bytes: Callable[[Path], int]
@@ -94,7 +94,7 @@ class RecordingPart:
             with self._noticing(sink):
                 sink.write(frame, heard)
         if shot.mattes is not None and self._data:
-            original = replace(shot.original, index=self.count, time=time)
+            original = replace(shot.original, index=self.count, time=time, file=None)  # a recording is a film
             for data in tuple(self._data):
                 try:
                     data.write(original, shot.mattes, shot.labels)
@@ -150,8 +150,9 @@ class RecordingPart:
         width, height = shot.composed.width, shot.composed.height
         sounding = next((track for track in self._settings.tracks if track != "mattes"), None)
         plain = replace(
-            self._info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=None
-        )
+            self._info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=None,
+            independent=False,
+        )  # fmt: skip
         with_sound = replace(plain, audio_path=self._info.audio_path if self._settings.sound == "source" else None)
         for track in self._settings.tracks:
             path = track_path(self._folder, self._stem, self._settings, track)
@@ -160,7 +161,8 @@ class RecordingPart:
             with self._noticing(sink):
                 sink.open(with_sound if track == sounding else plain)
         for form in self._settings.data:
-            data = self._tools.open_data(form, data_path(self._folder, self._stem, form), shot.labels)
+            path = data_path(self._folder, self._stem, form)
+            data = self._tools.open_data(form, path, shot.labels, self._settings)
             self._data.append(data)
             with self._noticing(data):
                 data.open(plain)

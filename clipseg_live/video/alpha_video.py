@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from clipseg_live.core.errors import UsageError
+from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.video.colour import assumed_matrix
@@ -40,6 +40,8 @@ class WriterSink(ABC):
 
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError."""
+        if isinstance(self._writer, VideoWriter):
+            require_film(self.path, info)
         self._count = 0
         self._writer.open(info)
 
@@ -108,6 +110,15 @@ class AlphaPictureSink(_AlphaSink):
 def nothing_in(path: Path) -> str:
     """What a person is told where no frame was chosen for a file."""
     return f"{path.name} was not written: nothing was found to put into it."
+
+
+def require_film(path: Path, info: SourceInfo) -> None:
+    """Raise SinkError if the frames are independent photos, which a video or animation cannot hold."""
+    if info.independent:
+        raise SinkError(
+            f"{info.name} is a set of photos, not a film, so {path.name} cannot hold it: write images, such as png, "
+            "indexed or alpha-png, or give --sequence."
+        )
 
 
 class _AlphaWriter(VideoWriter):

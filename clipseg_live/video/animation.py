@@ -17,7 +17,7 @@ from PIL import GifImagePlugin, Image
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
-from clipseg_live.video.alpha_video import nothing_in
+from clipseg_live.video.alpha_video import nothing_in, require_film
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.effects.foreground import transparent
 from clipseg_live.video.folder_sink import failure
@@ -66,6 +66,7 @@ class AnimationSink(ABC):
 
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises UsageError for a source that is too long, SinkError."""
+        require_film(self.path, info)
         if info.duration is not None and info.duration > LONGEST:
             raise UsageError(
                 f"{info.name} lasts {float(info.duration):.0f} s, and {self.path.name} holds at most {LONGEST}: "

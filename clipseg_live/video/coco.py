@@ -1,50 +1,58 @@
-"""A COCO data set: pictures, and what is where on them."""
+"""A COCO data set: images, and what is where on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from PIL import Image
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
-from clipseg_live.video.folder_sink import FolderSink
-from clipseg_live.video.masks import measure
-from clipseg_live.video.sequences import saved
-
-JPEG_QUALITY = 95
+from clipseg_live.video.image_folder import ImageFolderSink
+from clipseg_live.video.instances import Annotation, annotations_of
 
 
-class CocoSink(FolderSink):
-    """``images/000123.jpg`` and ``annotations.json``.
+class CocoSink(ImageFolderSink):
+    """``images/000123.jpg`` and ``annotations/instances_default.json``, the layout of datumaro and CVAT.
 
-    One annotation for each frame and prompt whose mask is not empty: segmentation (compressed run-length code), bbox,
-    area, iscrowd 0, and beside COCO's own fields threshold, probability (mean inside) and presence. Categories are the
-    prompts, from 1 in the order of their first appearance; an image's id is its frame's number.
+    Annotations have COCO's own fields (segmentation, bbox, area, iscrowd 0), and threshold, probability (mean inside)
+    and presence. Categories are the prompts, from 1 in the order of their first appearance; an image's id is its
+    frame's number.
     """
 
-    ours = r"annotations\.json|images|images/\d{6,}\.jpg"
-    index = "annotations.json"
+    ours = (
+        r"annotations|annotations/instances_default\.json|images|images/\d{6,}\.(jpg|png)"
+        r"|annotations\.json"  # of earlier versions
+    )
+    index = "annotations/instances_default.json"
     lists = ("images", "annotations", "categories")
 
+    @classmethod
+    def listed(cls, index: Mapping[str, Any]) -> Iterator[str]:
+        for image in index["images"]:
+            yield f"images/{image['file_name']}"
+
     def _begin(self, info: object) -> None:
-        (self._opened() / "images").mkdir()
+        super()._begin(info)
         self._count = 0
 
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        name = f"{frame.index:06}.jpg"
-        self._put(f"images/{name}", jpeg_of(frame))
+        name = self._put_image(self._names.stem(frame), frame)
         time = float(frame.time)
-        image = {"id": frame.index, "file_name": name, "width": frame.width, "height": frame.height, "time": time}
-        self._list("images", image)
+        self._list("images", {
+            "id": frame.index, "file_name": name, "width": frame.width, "height": frame.height, "time": time,
+        })  # fmt: skip
         for number, (category, label) in enumerate(zip(self._categories.numbers(labels), labels, strict=True)):
-            measured = measure(frame, mattes, number)
-            if measured.area:
+            for found in annotations_of(frame, mattes, number, self._annotations.instances):
                 self._count += 1
                 self._list("annotations", {
                     "id": self._count, "image_id": frame.index, "category_id": category,
-                    "segmentation": measured.rle, "area": measured.area, "bbox": list(measured.box), "iscrowd": 0,
-                    "threshold": label.threshold, "probability": measured.probability, "presence": measured.presence,
+                    "segmentation": self._segmentation(found), "area": found.area, "bbox": list(found.box),
+                    "iscrowd": 0, "threshold": label.threshold, "probability": found.probability,
+                    "presence": found.presence,
                 })  # fmt: skip
+
+    def _segmentation(self, found: Annotation) -> Any:
+        if self._annotations.segmentation == "rle":
+            return found.rle()
+        return [polygon.ravel().tolist() for polygon in found.coco_polygons()]
 
     def _prompts_grew(self, first: int) -> None:
         for number, name in enumerate(self._categories.names[first:], start=first + 1):
@@ -56,7 +64,3 @@ class CocoSink(FolderSink):
 
 def _info(header: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": f"{header.get('source', 'A recording')}, segmented by clipseg-live", "made_with": header}
-
-
-def jpeg_of(frame: Frame) -> bytes:
-    return saved(Image.fromarray(frame.pixels), "JPEG", quality=JPEG_QUALITY, subsampling=0)

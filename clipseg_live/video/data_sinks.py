@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
+from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
@@ -15,18 +16,19 @@ from clipseg_live.video.animation import GifAnimation, WebpAnimation
 from clipseg_live.video.coco import CocoSink
 from clipseg_live.video.effects.canvas import area_of
 from clipseg_live.video.mask_video import MaskVideoFolder, MaskVideoSink
-from clipseg_live.video.masks import JsonLinesMaskSink, PngMaskSink
+from clipseg_live.video.masks import PngMaskSink
 from clipseg_live.video.sequences import AlphaSequence, IndexedSink, MapsSink
 from clipseg_live.video.sheet import SheetSink
+from clipseg_live.video.tables import CsvSink, JsonLinesMaskSink
 from clipseg_live.video.yolo import YoloSink
 
 _FILES: Mapping[DataFormat, tuple[str, ...]] = {
-    "jsonl": (".jsonl", ".ndjson"), "alpha-prores": (".mov",), "alpha-vp9": (".webm",), "animation-webp": (".webp",),
-    "animation-gif": (".gif",), "sheet": (".png",),
+    "jsonl": (".jsonl", ".ndjson"), "csv": (".csv",), "alpha-prores": (".mov",), "alpha-vp9": (".webm",),
+    "animation-webp": (".webp",), "animation-gif": (".gif",), "sheet": (".png",),
 }  # fmt: skip
 """Suffixes of formats that are one file; all others are folders, and masks as a video either."""
 _FOLDERS: Mapping[DataFormat, Callable[[Path, Mapping[str, Any], Sequence[Label], bool, bool], MaskSink]] = {
-    "png": PngMaskSink, "coco": CocoSink, "yolo": YoloSink, "indexed": IndexedSink, "npz": MapsSink,
+    "png": PngMaskSink, "indexed": IndexedSink, "npz": MapsSink,
 }  # fmt: skip
 _BY_SUFFIX: Mapping[str, DataFormat] = {
     ".mov": "alpha-prores", ".webm": "alpha-vp9", ".webp": "animation-webp", ".gif": "animation-gif", "": "alpha-png",
@@ -44,12 +46,13 @@ def open_data_sink(
     start: Fraction | None = None,
     end: Fraction | None = None,
     live: bool = False,
+    annotations: AnnotationSettings = DEFAULT_ANNOTATIONS,
 ) -> MaskSink:
     """The sink of a format, not yet opened.
 
     header: what the masks are made with. labels: prompts that are listed even where they never appear. quality, start,
     end: as for ``VideoWriter``; they matter to videos only. live: written by a recording: under a visible name, and in
-    such pieces that ``recovery`` can complete it if the process is killed.
+    such pieces that ``recovery`` can complete it if the process is killed. annotations: how annotations are written.
     Raises UsageError for a path that does not fit the format, or where something stands; SinkError for a folder that
     does not exist.
     """
@@ -61,8 +64,12 @@ def open_data_sink(
     if wanted is not None and suffix not in wanted:
         raise UsageError(f"{form} cannot be written to {path.name}: use a name ending in {' or '.join(wanted)}.")
     match form:
-        case "jsonl":
-            return JsonLinesMaskSink(path, header, overwrite, live)
+        case "jsonl" | "csv":
+            table = JsonLinesMaskSink if form == "jsonl" else CsvSink
+            return table(path, header, overwrite, live, annotations.instances)
+        case "coco" | "yolo":
+            images = CocoSink if form == "coco" else YoloSink
+            return images(path, header, labels, overwrite, live, annotations)
         case "alpha-prores" | "alpha-vp9":
             codec: AlphaCodec = "prores" if form == "alpha-prores" else "vp9"
             return AlphaVideoSink(path, codec, quality, overwrite, start, end, live)

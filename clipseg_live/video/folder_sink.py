@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TextIO
@@ -14,6 +14,7 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.video.categories import Categories
+from clipseg_live.video.naming import FrameNames
 from clipseg_live.video.place import Place
 
 OUTLINE = ".outline"
@@ -25,7 +26,8 @@ class FolderSink(ABC):
     """A folder with something for each frame, and one JSON file that lists what is in it.
 
     path: the folder. notices: sentences for the person. ours: what may stand in such a folder, as a pattern of paths
-    within it; a folder that holds anything else is never replaced. index: the name of the JSON file.
+    within it; a folder that holds anything else is never replaced, except for files that its own index lists (photos
+    keep their names). index: the name of the JSON file, in the folder or in a folder in it.
 
     Lists grow with the length of a recording, so they are written beside as they come, and put into the JSON file at
     the end: memory does not grow. ``OUTLINE`` holds what else the JSON file needs, so that ``complete_folder`` can
@@ -57,8 +59,9 @@ class FolderSink(ABC):
         self._first_labels = tuple(labels)
         self._categories = Categories(labels)
         self._live = live
-        self._place = Place(folder, overwrite, folder=True, ours=self.ours, visible=live)
+        self._place = Place(folder, overwrite, folder=True, ours=self.ours, visible=live, listed=self._listed_in)
         self._place.check()
+        self._names = FrameNames()
         self._working: Path | None = None
         self._lists: dict[str, TextIO] = {}
         self._begun: set[str] = set()
@@ -69,6 +72,7 @@ class FolderSink(ABC):
         """Start the folder beside its place. Raises SinkError."""
         self.info = info
         self._categories = Categories(self._first_labels)
+        self._names = FrameNames()
         self._working = self._place.begin()
         self._begun.clear()
         self._whole = None
@@ -117,6 +121,19 @@ class FolderSink(ABC):
         self._working = None
         self._place.discard()
         return kept
+
+    @classmethod
+    def listed(cls, index: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the paths, within the folder, of the files that its JSON file lists. May raise KeyError, TypeError."""
+        for entry in index["frames"]:
+            yield entry["file"]
+
+    def _listed_in(self, folder: Path) -> set[str]:
+        """Return the files that a folder of this kind lists; none if it has no usable index."""
+        try:
+            return set(self.listed(json.loads((folder / self.index).read_text(encoding="utf-8"))))
+        except (OSError, ValueError, KeyError, TypeError):
+            return set()
 
     @abstractmethod
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
@@ -207,7 +224,10 @@ def complete_folder(folder: Path) -> None:
         return
     for name in names:
         cut_to_whole_lines(folder / f".{Path(name).name}", b",")
-    _write_index(folder, Path(index).name, head, [Path(name).name for name in names])
+    parts = Path(index).parts
+    if Path(index).is_absolute() or ".." in parts:
+        index = parts[-1]
+    _write_index(folder, index, head, [Path(name).name for name in names])
 
 
 def cut_to_whole_lines(path: Path, separator: bytes = b"") -> bool:
@@ -239,6 +259,7 @@ def _last_line_at(file: BinaryIO) -> int:
 
 
 def _write_index(folder: Path, index: str, head: Mapping[str, Any], lists: Sequence[str]) -> None:
+    (folder / index).parent.mkdir(exist_ok=True)
     with (folder / index).open("w", encoding="utf-8", newline="\n") as file:
         file.write(to_json(head, indent=1)[:-2])
         for name in lists:

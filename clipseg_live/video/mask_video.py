@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
-from clipseg_live.video.alpha_video import KEY_EVERY, WriterSink
+from clipseg_live.video.alpha_video import KEY_EVERY, WriterSink, require_film
 from clipseg_live.video.colour import BT709, FULL_RANGE, UNSPECIFIED
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.folder_sink import FolderSink, slug
@@ -84,6 +84,7 @@ class MaskVideoFolder(FolderSink):
         return kept
 
     def _begin(self, info: SourceInfo) -> None:
+        require_film(self.path, info)
         self._zero = None
         self._writers = {}
 

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -31,6 +31,13 @@ _MOST_NUMBERS = 1000
 _LONGEST_STEM = 200
 RECORDING = ".recording"
 """Before the suffix of a file that is being recorded."""
+_LITTER = re.compile(
+    r"\.ds_store|\._.*|\.localized|\.directory|thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|icon\r",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Files that file managers put into folders by themselves: a folder with nothing else is empty."""
+_CACHE = ".cache"
+"""Suffix of files that trainers put into data sets: they never keep a folder from being replaced."""
 
 
 def write_failure(path: Path, error: Exception) -> SinkError:
@@ -103,19 +110,26 @@ class Place:
 
     ours: for a folder, a pattern of the paths within it that may be thrown away with ``overwrite``; a folder that
         holds anything else is never replaced.
+    listed: for a folder, returns more such paths; it is called only if something does not match ``ours``.
     visible: what is being written is ``NAME.recording.SUFFIX``, or the folder ``NAME.recording``, to be found after
         whatever happens. Nothing ever clears it away, and it is claimed (``is_claimed``) as long as it is written.
     finished: where ``commit`` has kept a whole result that it could not move.
     """
 
     def __init__(
-        self, path: str | Path, overwrite: bool, folder: bool = False, ours: str = "", visible: bool = False
+        self,
+        path: str | Path,
+        overwrite: bool,
+        folder: bool = False,
+        ours: str = "",
+        visible: bool = False,
+        listed: Callable[[Path], Collection[str]] = lambda folder: (),
     ) -> None:
         self.path = Path(path)
         self.working: Path | None = None
         self.finished: Path | None = None
         self._overwrite, self._folder, self._ours = overwrite, folder, re.compile(ours)
-        self._visible = visible
+        self._visible, self._listed = visible, listed
         self._release: Callable[[], object] = _nothing
 
     def check(self) -> None:
@@ -129,12 +143,12 @@ class Place:
                 raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
         check_replaceable(self.path)
         if self._folder and self.path.is_dir():
-            foreign = next((each for each in self.path.rglob("*") if not self._is_ours(each)), None)
-            if foreign is not None:
+            held = [each for each in self.path.rglob("*") if not _is_litter(each)]
+            if (foreign := self._foreign(held)) is not None:
                 raise UsageError(
                     f"The folder {self.path} holds other files ({foreign.name}): name a new or an empty one."
                 )
-            if any(self.path.iterdir()) and not self._overwrite:
+            if held and not self._overwrite:
                 raise UsageError(f"{self.path} exists already: use --overwrite to replace it.")
         elif self.path.is_dir():
             raise UsageError(f"{self.path} is a folder: name a file in it.")
@@ -290,5 +304,17 @@ class Place:
             raise
         shutil.rmtree(old, ignore_errors=True)
 
-    def _is_ours(self, entry: Path) -> bool:
-        return self._ours.fullmatch(entry.relative_to(self.path).as_posix()) is not None
+    def _foreign(self, entries: Sequence[Path]) -> Path | None:
+        """Return the first entry that is not ours; None if all are."""
+        inside = ((entry, entry.relative_to(self.path).as_posix()) for entry in entries)
+        others = [(entry, name) for entry, name in inside if not self._ours.fullmatch(name) and not _is_cache(entry)]
+        listed = set(self._listed(self.path)) if others else set()
+        return next((entry for entry, name in others if name not in listed or not entry.is_file()), None)
+
+
+def _is_litter(entry: Path) -> bool:
+    return _LITTER.fullmatch(entry.name) is not None and not entry.is_dir()
+
+
+def _is_cache(entry: Path) -> bool:
+    return entry.suffix.lower() == _CACHE and not entry.is_dir()

@@ -1,57 +1,164 @@
-"""Masks as polygons, exact to the pixel."""
+"""Masks as polygons, exact to the pixel.
+
+Two readers disagree about the pixels at a polygon's border, so there are two kinds of outline:
+
+- pycocotools (and everything built on it) fills pixels whose centre lies inside, on a grid of a fifth of a pixel.
+  ``coco_polygons`` puts vertices between a quarter and a half pixel from the pixel's top left corner.
+- ``cv2.fillPoly`` fills the border too, after vertices have become integers: Ultralytics truncates them, supervision
+  rounds them. ``corner_polygons`` gives the integer pixels; a quarter added to each survives both.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.int32]
-"""Corners of a polygon, int32 (n, 2), x and y of pixels. The polygon is what ``cv2.fillPoly`` fills."""
+"""Pixels of a border: int32 (n, 2), x and y."""
+Vertices = NDArray[np.float64]
+"""Vertices of a polygon: float64 (n, 2), x and y; the pixel at x, y covers x to x + 1 and y to y + 1."""
+
+CORNER = 0.25
+"""Position of a vertex within its pixel that both truncation and rounding turn into the pixel."""
+_NEAR, _MIDDLE, _FAR = 0.25, 0.5, 0.5
+"""Positions within a border pixel: at its left or top side, between two sides, at its right or bottom side."""
+
+# Counter-clockwise on the screen, beginning to the right. Even directions are the sides of a pixel.
+_DIRECTIONS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
 
 
-def polygons_of(mask: NDArray[np.uint8]) -> list[Points]:
-    """One polygon for each connected part of a mask, uint8 (height, width), 0 or not; corners touch as neighbours do.
+def coco_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
+    """Return a polygon for each connected component (8 neighbours) of a mask, uint8 (height, width), 0 or not.
 
-    A hole is joined to the border by a cut of no width, to its left, so that one line goes around all of the part.
+    pycocotools decodes them to the mask, to the pixel. A hole is joined to the border by a cut of no width.
     """
+    return [_without_straight(line) for line in _lines(mask, _outline)]
+
+
+def corner_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
+    """Return the same polygons with whole numbers for vertices: the pixels that ``cv2.fillPoly`` joins."""
+    return [_with_three(_without_straight(line)) for line in _lines(mask, lambda chain: chain.astype(np.float64))]
+
+
+def bridged(polygons: Sequence[Vertices]) -> Vertices:
+    """Return all polygons as one, joined by bridges of no width between their nearest vertices."""
+    joined = polygons[0]
+    for polygon in polygons[1:]:
+        start, end = _nearest(joined, polygon)
+        around = np.concatenate([polygon[end:], polygon[: end + 1]])
+        joined = np.concatenate([joined[: start + 1], around, joined[start:]])
+    return joined
+
+
+def _lines(mask: NDArray[np.uint8], outline: Callable[[Points], Vertices]) -> list[Vertices]:
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if tree is None:
         return []
-    lines = [np.asarray(each, np.int32).reshape(-1, 2) for each in contours]
-    holes: dict[int, list[Points]] = {}
-    for line, (_, _, _, parent) in zip(lines, np.asarray(tree)[0], strict=True):
+    lines = [outline(np.asarray(each, np.int32).reshape(-1, 2)) for each in contours]
+    parents = [int(entry[3]) for entry in np.asarray(tree)[0]]
+    holes: dict[int, list[Vertices]] = {}
+    for line, parent in zip(lines, parents, strict=True):
         if parent >= 0:
-            holes.setdefault(int(parent), []).append(line)
-    found = []
-    for number, line in enumerate(lines):
-        if np.asarray(tree)[0][number][3] < 0:
-            found.append(_with_three(_corners(_joined(line, holes.get(number, ()), mask))))
-    return found
+            holes.setdefault(parent, []).append(line)
+    return [
+        _joined(line, holes.get(number, []), mask)
+        for number, (line, parent) in enumerate(zip(lines, parents, strict=True))
+        if parent < 0
+    ]
 
 
-def _joined(border: Points, holes: "list[Points] | tuple[()]", mask: NDArray[np.uint8]) -> Points:
-    """Border and holes as one closed line."""
+def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]) -> Vertices:
+    """Join a border and its holes to one closed line."""
     joined = border
-    # What lies left of a hole is the border, or a hole that begins further left and is joined already.
+    # To the left of a hole lies the border, or a hole that begins further left and is joined already.
     for hole in sorted(holes, key=lambda line: int(line[:, 0].min())):
-        first = int(hole[:, 0].argmin())
+        first = int(np.floor(hole[:, 0]).argmin())
         x, y = (int(value) for value in hole[first])
         row = mask[y, : x + 1]
         empty = np.flatnonzero(row == 0)
         edge = int(empty[-1]) + 1 if len(empty) else 0
-        at = int(np.flatnonzero((joined[:, 0] == edge) & (joined[:, 1] == y))[0])
+        pixels = np.floor(joined)
+        at = int(np.flatnonzero((pixels[:, 0] == edge) & (pixels[:, 1] == y))[0])
         around = np.concatenate([hole[first:], hole[: first + 1]])
         joined = np.concatenate([joined[: at + 1], around, joined[at:]])
     return joined
 
 
-def _corners(line: Points) -> Points:
-    """Without the points between two others on a straight way."""
+def _outline(chain: Points) -> Vertices:
+    """Move the pixels of a border outwards, towards the sides at which the mask ends.
+
+    A pixel with one such side has one vertex. A pixel with several has one for each corner between them.
+    """
+    if len(chain) == 1:
+        return chain + _SINGLE
+    before = _direction(np.roll(chain, 1, axis=0) - chain)
+    after = _direction(np.roll(chain, -1, axis=0) - chain)
+    placed = chain[:, None, :] + _CORNERS[before, after]
+    return np.asarray(placed[_COUNTED[before, after]], np.float64)
+
+
+def _direction(step: Points) -> NDArray[np.intp]:
+    return _NUMBERS[step[:, 1] + 1, step[:, 0] + 1]
+
+
+def _position(first: int, second: int) -> tuple[float, float]:
+    """Return the place of the corner between two sides within a pixel, or the middle of a side."""
+    steps = (_DIRECTIONS[first], _DIRECTIONS[second])
+    x, y = (sum(step[axis] for step in steps) for axis in (0, 1))
+    places = {-1: _NEAR, -2: _NEAR, 0: _MIDDLE, 1: _FAR, 2: _FAR}
+    return places[x], places[y]
+
+
+def _tables() -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return direction numbers by step, and the vertices of a pixel by the directions it is entered from and left to.
+
+    The mask ends at the sides between these directions, counter-clockwise: borders run with the mask on their left.
+    """
+    numbers = np.zeros((3, 3), np.intp)
+    for number, (x, y) in enumerate(_DIRECTIONS):
+        numbers[y + 1, x + 1] = number
+    corners, counted = np.zeros((8, 8, 3, 2)), np.zeros((8, 8, 3), bool)
+    for before in range(8):
+        for after in range(8):
+            turns = (after - before - 1) % 8
+            sides = [(before + turn) % 8 for turn in range(1, turns + 1) if (before + turn) % 2 == 0]
+            pairs = list(pairwise(sides)) or [(side, side) for side in sides]
+            places = [_position(*pair) for pair in pairs] or [(_MIDDLE, _MIDDLE)]
+            corners[before, after, : len(places)] = places
+            counted[before, after, : len(places)] = True
+    return numbers, corners, counted
+
+
+_NUMBERS, _CORNERS, _COUNTED = _tables()
+_SINGLE = np.array([(_NEAR, _NEAR), (_NEAR, _FAR), (_FAR, _FAR), (_FAR, _NEAR)])
+
+
+def _without_straight(line: Vertices) -> Vertices:
+    """Leave out repeated vertices, and those between two others on a straight way."""
+    repeated = (line == np.roll(line, 1, axis=0)).all(axis=1)
+    line = line[:1] if repeated.all() else line[~repeated]
     if len(line) < 3:
         return line
     before, after = line - np.roll(line, 1, axis=0), np.roll(line, -1, axis=0) - line
-    return line[(before != after).any(axis=1)]
+    turning = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    returning = (before * after).sum(axis=1) < 0
+    return line[turning | returning]
 
 
-def _with_three(line: Points) -> Points:
-    """A polygon has three corners: a part of one or two pixels repeats them."""
+def _with_three(line: Vertices) -> Vertices:
+    """Repeat vertices: a polygon has at least three, but a component of one or two pixels has fewer corners."""
     return line if len(line) >= 3 else np.resize(line, (3, 2))
+
+
+def _nearest(line: Vertices, other: Vertices) -> tuple[int, int]:
+    """Return the places of the two vertices that lie nearest to one another."""
+    best, found = np.inf, (0, 0)
+    rows = max((1 << 20) // len(other), 1)
+    for start in range(0, len(line), rows):
+        apart = np.square(line[start : start + rows, None, :] - other[None]).sum(axis=2)
+        at = int(apart.argmin())
+        if apart.flat[at] < best:
+            best, found = float(apart.flat[at]), (start + at // len(other), at % len(other))
+    return found

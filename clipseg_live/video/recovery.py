@@ -10,6 +10,7 @@ from pathlib import Path
 from clipseg_live.core.errors import Failure
 from clipseg_live.video.folder_sink import complete_folder, cut_to_whole_lines
 from clipseg_live.video.place import RECORDING, is_claimed, move_without_replacing
+from clipseg_live.video.tables import cut_to_whole_rows
 from clipseg_live.video.writer import CONTAINERS
 
 logger = logging.getLogger(__name__)
@@ -192,6 +193,6 @@ def _mend_picture(path: Path) -> bool:
 
 
 _MENDING: dict[str, Repair] = {
-    ".jsonl": cut_to_whole_lines, ".ndjson": cut_to_whole_lines,
+    ".jsonl": cut_to_whole_lines, ".ndjson": cut_to_whole_lines, ".csv": cut_to_whole_rows,
     ".webp": _mend_webp, ".gif": _mend_gif, ".png": _mend_picture,
 }  # fmt: skip

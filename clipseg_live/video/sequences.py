@@ -42,7 +42,7 @@ class AlphaSequence(FolderSink):
 
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         pixels = transparent(frame.pixels, union_of(mattes))
-        name = f"{frame.index:06}.{self._form}"
+        name = f"{self._names.stem(frame)}.{self._form}"
         if self._form == "png":
             self._put(name, png_of(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA), np.uint8)))
         else:
@@ -71,7 +71,7 @@ class IndexedSink(FolderSink):
                 values[area][matte.alpha[area] >= 128] = number
         picture = Image.fromarray(values).convert("P")  # grey levels become indices as they are
         picture.putpalette(indexed_palette().tobytes())
-        name = f"{frame.index:06}.png"
+        name = f"{self._names.stem(frame)}.png"
         self._put(name, saved(picture, "PNG"))
         thresholds = {str(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name, "thresholds": thresholds})
@@ -106,7 +106,7 @@ class MapsSink(FolderSink):
             frame=np.array(frame.index),
             time=np.array(float(frame.time)),
         )
-        name = f"{frame.index:06}.npz"
+        name = f"{self._names.stem(frame)}.npz"
         self._put(name, memory.getvalue())
         self._categories.numbers(labels)
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name})

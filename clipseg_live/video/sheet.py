@@ -21,7 +21,7 @@ from clipseg_live.video.categories import Categories
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.folder_sink import failure
 from clipseg_live.video.fonts import font_for
-from clipseg_live.video.masks import mask_of
+from clipseg_live.video.instances import mask_of
 from clipseg_live.video.place import Place
 from clipseg_live.video.profiles import srgb_tag
 

@@ -70,7 +70,7 @@ class Studio:
         self.tracks.append(FakeTrack(path, **fault))  # type: ignore[arg-type]
         return self.tracks[-1]
 
-    def _data(self, form: str, path: Path, labels: object) -> FakeSink:
+    def _data(self, form: str, path: Path, labels: object, settings: object) -> FakeSink:
         self.data.append(FakeSink(name=str(path), **self.faults.get(form, {})))  # type: ignore[arg-type]
         return self.data[-1]
 

@@ -93,7 +93,7 @@ class Running:
         return RecordingTools(
             open_track=lambda path, settings, sounding: self._sink(path),
             open_replay=lambda settings: self._replay(),
-            open_data=lambda form, path, labels: FakeSink(name=str(path)),
+            open_data=lambda form, path, labels, settings: FakeSink(name=str(path)),
             picture_of=picture_of,
             fit=fitted,
             free_bytes=lambda folder: 10**12,

@@ -24,6 +24,7 @@ from clipseg_live.video.animation import GifAnimation, WebpAnimation
 from clipseg_live.video.categories import Categories
 from clipseg_live.video.data_sinks import Chosen, open_data_sink, open_transparent_sink
 from clipseg_live.video.sequences import AlphaSequence
+from clipseg_live.video.tables import HEADER_SUFFIX
 from tests.fakes import FakeSink
 from tests.unit.video.findings import HEADER, LABELS, findings, mattes_of, union, write_into
 
@@ -38,7 +39,12 @@ def made(form: str, name: str, folder: Path, overwrite: bool = False):
 
 
 def names_in(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
+    """Names of results: a table has its header beside it."""
+    return sorted(each.name for each in folder.iterdir() if not each.name.endswith(HEADER_SUFFIX))
+
+
+def index_of(form: str) -> str:
+    return "annotations/instances_default.json" if form == "coco" else "index.json"
 
 
 def test_every_format_is_tried() -> None:
@@ -76,7 +82,7 @@ def test_abandoned_it_leaves_nothing_or_what_is_whole(form: str, name: str, tmp_
         assert names_in(tmp_path) == ([f"{stem}.partial{dot}{suffix}"] if keep else [])
     assert kept == tmp_path / f"{stem}.partial{dot}{suffix}"
     if kept.is_dir():
-        index = kept / ("annotations.json" if form == "coco" else "index.json")
+        index = kept / index_of(form)
         assert len(json.loads(index.read_text("utf-8"))["images" if form == "coco" else "frames"]) == 1
     sink.abandon()  # once more does no harm
 
@@ -85,7 +91,7 @@ def test_abandoned_it_leaves_nothing_or_what_is_whole(form: str, name: str, tmp_
 def test_without_a_frame_a_set_is_empty_and_a_picture_is_not_written(form: str, name: str, tmp_path: Path) -> None:
     sink = made(form, name, tmp_path)
     write_into(sink, INFO, [], [])
-    sets = {"jsonl", "png", "coco", "yolo", "indexed", "npz", "alpha-png", "alpha-webp"}
+    sets = {"jsonl", "csv", "png", "coco", "yolo", "indexed", "npz", "alpha-png", "alpha-webp"}
     if form in sets or name == "each":
         assert names_in(tmp_path) == [name] and sink.notices == []
     else:
@@ -124,6 +130,7 @@ def test_any_size_and_sixteen_prompts(form: str, name: str, size: tuple[int, int
     ("form", "name", "way_out"),
     [
         ("jsonl", "m.txt", r"\.jsonl"),
+        ("csv", "m.jsonl", r"\.csv"),
         ("alpha-prores", "a.mp4", r"\.mov"),
         ("alpha-vp9", "a.mov", r"\.webm"),
         ("animation-gif", "a.webp", r"\.gif"),
@@ -207,7 +214,7 @@ def test_a_disk_that_fills_leaves_nothing_that_looks_whole(keep: bool, tmp_path:
         assert left in ([], [f"{stem}.partial{dot}{suffix}"] if keep else []), case
         assert not [name for name in inside if name.startswith(".")], case
         if case in FOLDERS and keep:
-            lists = {"frames.part", "images.part", "index.json", "annotations.json"}
+            lists = {"frames.part", "images.part", "index.json", "instances_default.json"}
             assert left and lists & set(inside), case
     for path in tmp_path.rglob("*.*"):
         if path.suffix in (".png", ".jpg", ".webp", ".gif"):
@@ -284,7 +291,7 @@ def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, 
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
         sink.write(frame, mattes, LABELS)
     (working,) = tmp_path.iterdir()
-    (working / ("annotations.json" if form == "coco" else "index.json")).mkdir()
+    (working / index_of(form)).mkdir(parents=True)
     with pytest.raises(SinkError, match="could not be written"):
         sink.finish()
     kept = sink.abandon(keep_partial=True)

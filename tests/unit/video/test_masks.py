@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco
+from scipy import ndimage
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label, Mattes
@@ -36,27 +37,39 @@ def written(sink):
     return sink
 
 
-def test_json_lines(tmp_path):
-    written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER)).finish()
+@pytest.mark.parametrize("rule", ["component", "prompt"])
+def test_json_lines(tmp_path, rule):
+    written(JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER, rule=rule)).finish()
+    assert json.loads((tmp_path / "m.jsonl.header.json").read_text("utf-8")) == HEADER
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
-    assert lines[0] == HEADER and len(lines) == 1 + 9
-    for number, line in enumerate(lines[1:]):
-        frame, maps = FRAMES[number // 3], MAPS[number // 3]
-        wanted = maps[number % 3] >= np.float32(THRESHOLDS[number % 3])
-        assert line["frame"] == frame.index and line["time"] == pytest.approx(float(frame.time), abs=1e-12)
-        assert line["prompt"] == PROMPTS[number % 3] and line["threshold"] == THRESHOLDS[number % 3]
-        assert line["rle"]["size"] == [37, 53]
-        assert np.array_equal(coco.decode(line["rle"]).astype(bool), wanted)
-        assert line["area"] == wanted.sum()
-        if wanted.any():
-            rows, columns = np.nonzero(wanted)
-            assert line["box"] == [
-                columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1
-            ]  # fmt: skip
-            assert line["presence"] == pytest.approx(maps[number % 3].max(), abs=1e-4)
-            assert line["probability"] == pytest.approx(maps[number % 3][wanted].mean(), abs=1e-5)
-        else:
-            assert line["box"] == [0, 0, 0, 0] and line["probability"] is None
+    kinds = {tuple((name, type(value)) for name, value in line.items()) for line in lines}
+    assert len(kinds) == 1, "columns or their types differ"
+    groups = {}
+    for line in lines:
+        prompt = 2 if line["threshold"] == THRESHOLDS[2] else PROMPTS.index(line["prompt"])
+        groups.setdefault((line["frame"], prompt), []).append(line)
+    assert list(groups) == [(frame, prompt) for frame in range(3) for prompt in range(3)]
+    for (number, prompt), found in groups.items():
+        frame, maps = FRAMES[number], MAPS[number]
+        wanted = maps[prompt] >= np.float32(THRESHOLDS[prompt])
+        whole = np.zeros(wanted.shape, int)
+        for instance, line in enumerate(found, start=bool(wanted.any())):
+            part = coco.decode(line["rle"]).astype(bool)
+            whole += part
+            assert line["file"] == INFO.name and line["instance"] == instance
+            assert line["time"] == pytest.approx(float(frame.time), abs=1e-12)
+            assert line["threshold"] == THRESHOLDS[prompt] and line["rle"]["size"] == [37, 53]
+            assert line["area"] == part.sum()
+            assert line["presence"] == pytest.approx(maps[prompt].max(), abs=1e-4)
+            if part.any():
+                rows, columns = np.nonzero(part)
+                assert line["box"] == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+                assert line["probability"] == pytest.approx(maps[prompt][part].mean(), abs=1e-5)
+            else:
+                assert line["box"] == [0, 0, 0, 0] and line["probability"] == 0
+        assert np.array_equal(whole, wanted)
+        _, count = ndimage.label(wanted, structure=np.ones((3, 3)))
+        assert len(found) == (max(count, 1) if rule == "component" else 1)
 
 
 def test_png_pictures(tmp_path):
@@ -84,7 +97,8 @@ def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
     sink.open(INFO)
     sink.write(FRAMES[0], mattes_of(MAPS[0]), LABELS)
     sink.finish()
-    assert [each.name for each in tmp_path.iterdir()] == [name]
+    header = ["m.jsonl.header.json"] if name == "m.jsonl" else []
+    assert sorted(each.name for each in tmp_path.iterdir()) == [name, *header]
     if name == "masks":
         assert len(list((tmp_path / name).iterdir())) == 4
         (tmp_path / name / "thesis.doc").write_text("mine")

@@ -1,0 +1,37 @@
+"""Settings of annotations: one policy for every data format that has them."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from clipseg_live.core.settings import DataFormat, Frozen
+
+SegmentationForm = Literal["polygon", "rle"]
+InstanceRule = Literal["component", "prompt"]
+
+SEGMENTATION_FORMS: tuple[SegmentationForm, ...] = get_args(SegmentationForm)
+INSTANCE_RULES: tuple[InstanceRule, ...] = get_args(InstanceRule)
+
+SPLIT_FORMATS: tuple[DataFormat, ...] = ("yolo",)
+"""Data formats that can be divided into training and validation images."""
+
+
+class AnnotationSettings(Frozen):
+    """Settings of annotations in COCO, YOLO and JSON lines.
+
+    Attributes:
+        segmentation: form of a COCO segmentation. Most readers of annotations with ``iscrowd`` 0 expect polygons; RLE
+            is smaller.
+        instances: "component" writes one annotation for each connected component of a prompt's mask (8 neighbours),
+            "prompt" one for the whole mask.
+        split: share of the images that are for training, by source file. None: all images are for training.
+        seed: chooses which source files are for validation.
+    """
+
+    segmentation: SegmentationForm = "polygon"
+    instances: InstanceRule = "component"
+    split: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    seed: int = 0
+
+
+DEFAULT_ANNOTATIONS = AnnotationSettings()

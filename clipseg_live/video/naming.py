@@ -1,0 +1,89 @@
+"""Names of frames in data sets: one policy for every data format."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from clipseg_live.core.frame import Frame
+
+_LONGEST = 150
+"""Bytes of a stem: room is left for what a format adds to it."""
+
+
+class FrameNames:
+    """Gives each frame of one data set its own name.
+
+    Frames of a film are called by their number (``000123``). A photo keeps the stem of its file. Where that is taken,
+    the folder's name is put before it, or the suffix after it, or a number. Names that differ only in case count as
+    the same.
+    """
+
+    def __init__(self) -> None:
+        self._stems: dict[str, Path] = {}
+        self._files: dict[Path, str] = {}
+        self._taken: set[str] = set()
+
+    def stem(self, frame: Frame) -> str:
+        """Return the name of the frame's files without suffix. Call it once per frame."""
+        if frame.file is None:
+            return film_stem(frame.index)
+        path = Path(os.path.abspath(frame.file))
+        own = _clean(path.stem)
+        stem = next(each for each in _candidates(own, path, self._stems) if folded(each) not in self._stems)
+        self._stems[folded(stem)] = path
+        return stem
+
+    def file(self, frame: Frame, source: str) -> str:
+        """Return the name of the file that the frame came from.
+
+        A photo's name is its file name, with as many of its folders as it takes to differ from the photos before it.
+
+        Args:
+            frame: the frame.
+            source: name of the source, for frames of a film.
+        """
+        if frame.file is None:
+            return source
+        path = Path(os.path.abspath(frame.file))
+        if path not in self._files:
+            parts = [_readable(part) for part in path.parts]
+            names = ("/".join(parts[-length:]) for length in range(1, len(parts) + 1))
+            self._files[path] = next((name for name in names if name not in self._taken), "/".join(parts))
+            self._taken.add(self._files[path])
+        return self._files[path]
+
+
+def film_stem(index: int) -> str:
+    """Return the name of a frame that is not a photo."""
+    return f"{index:06}"
+
+
+def folded(name: str) -> str:
+    """Return a key that is equal for names which some file systems do not tell apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _candidates(own: str, path: Path, stems: dict[str, Path]) -> Iterator[str]:
+    yield own
+    holder = stems.get(folded(own), path)
+    folder, kind = _clean(path.parent.name), path.suffix.lstrip(".")
+    if holder.parent != path.parent and path.parent.name:
+        yield f"{folder}-{own}"
+    if holder.suffix != path.suffix and kind:
+        yield f"{own}-{kind}"
+    for number in count(2):
+        yield f"{own}-{number}"
+
+
+def _clean(stem: str) -> str:
+    """Return a stem that every format can write: readable text without control characters, not hidden, not long."""
+    text = re.sub(r"[\x00-\x1f\x7f/\\]", "-", _readable(stem)).lstrip(".")
+    return text.encode()[:_LONGEST].decode(errors="ignore") or "image"
+
+
+def _readable(name: str) -> str:
+    """Return a name that can be encoded as UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
