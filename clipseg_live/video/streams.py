@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
@@ -27,6 +27,8 @@ from clipseg_live.video.guarded import has_flag
 from clipseg_live.video.hls import Resources
 from clipseg_live.video.memory_bound import MemoryBound
 from clipseg_live.video.protocols import network_options, without_format
+from clipseg_live.video.shots import boxed
+from clipseg_live.video.timeline import TimeMap
 
 logger = logging.getLogger(__name__)
 
@@ -162,10 +164,14 @@ class StreamSource:
         if picture is None:
             self._check_ending()
             return None
-        if (picture.width, picture.height) != self._size:
+        changed = (picture.width, picture.height) != self._size
+        if changed and not self._paced:
             raise SourceError(f"{self.name} changed the size of its pictures: it is opened again.")
         now = self._clock()
         pixels: Pixels = turned(self._convert(picture), self._orientation)
+        if changed:  # an advertisement, say; opening it again would begin from the start
+            width, height = reversed(self._size) if self._orientation[0] == 0 else self._size
+            pixels = boxed(pixels, width, height)
         duration = None
         if self._timeline is None:
             elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
@@ -256,6 +262,8 @@ class StreamSource:
         """Pictures from the first whole one on; damaged packets are passed over. Raises SourceError."""
         started = False
         silent_since = self._clock()
+        # Steps ahead are compared with the clock, by ``Timeline``.
+        times = TimeMap([stream], gaps_are_meant=True)
         try:
             packets = container.demux(stream)
             while True:
@@ -263,10 +271,10 @@ class StreamSource:
                     packet = next(packets, None)
                 if packet is None:
                     return
-                try:
-                    pictures = packet.decode()
-                except av.error.InvalidDataError:
-                    pictures = []
+                pictures = []
+                for ready in times.feed(packet) if packet.size else [*times.flush(), packet]:
+                    with suppress(av.error.InvalidDataError):
+                        pictures += ready.decode()
                 for picture in pictures:
                     started = started or not picture.is_corrupt
                     if started:

@@ -60,12 +60,17 @@ class _Segment:
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """The state of one stream. due: decode time of its next packet. end: mapped end of its last picture or sound."""
+    """The state of one stream.
+
+    due: decode time of its next packet. end: mapped end of its last picture or sound. unordered: whether ``due`` comes
+    from a presentation time, for lack of a decode time.
+    """
 
     segment: _Segment
     due: int
     end: int
     position: int
+    unordered: bool = False
 
 
 class Keyframe(NamedTuple):
@@ -158,8 +163,8 @@ class TimeMap:
             track = self._tracks[number] = _Track(segment, at, 0, place)
             track.end = (segment.shift or 0) + shown
         else:
-            segment = self._next_segment(track, number, at, place, packet.dts is None)
-        track.segment, track.position = segment, place
+            segment = self._next_segment(track, number, at, place, packet.dts is None or track.unordered)
+        track.segment, track.position, track.unordered = segment, place, packet.dts is None
         track.due = max(at + length, track.due) if packet.dts is None and at < track.due else at + length
         segment.low, segment.high = min(segment.low, at), max(segment.high, at)
         segment.starts[number] = min(segment.starts.get(number, shown), shown)
@@ -203,9 +208,9 @@ class TimeMap:
         return segment.low - self._before <= at <= segment.high + self._ahead
 
     def _is_reached(self, segment: _Segment, number: int, at: int) -> bool:
-        """Return True if another stream of the segment has come near a time."""
+        """Return True if another stream of the segment has reached a time, or nearly so."""
         others = (track for each, track in self._tracks.items() if each != number and track.segment is segment)
-        return any(abs(track.due - at) <= self._ahead for track in others)
+        return any(track.due + self._ahead >= at for track in others)
 
     def _is_complete(self, segment: _Segment) -> bool:
         """Return True if no further stream has to be waited for."""
