@@ -208,9 +208,12 @@ class TimeMap:
         return segment.low - self._before <= at <= segment.high + self._ahead
 
     def _is_reached(self, segment: _Segment, number: int, at: int) -> bool:
-        """Return True if another stream of the segment has reached a time, or nearly so."""
-        others = (track for each, track in self._tracks.items() if each != number and track.segment is segment)
-        return any(track.due + self._ahead >= at for track in others)
+        """Return True if another stream with the same shift has reached a time, or nearly so."""
+        return any(
+            track.segment.shift == segment.shift and track.segment.low - self._ahead <= at <= track.due + self._ahead
+            for each, track in self._tracks.items()
+            if each != number
+        )
 
     def _is_complete(self, segment: _Segment) -> bool:
         """Return True if no further stream has to be waited for."""
