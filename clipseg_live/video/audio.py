@@ -17,12 +17,14 @@ from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, samples_of, sou
 from clipseg_live.video.pcm_track import PcmTrack, Samples
 from clipseg_live.video.sound_codecs import can_copy, coding_of, converted_layout
 from clipseg_live.video.time_index import TimeIndex, clock_of_file, seek_to
-from clipseg_live.video.timeline import TimeMap, timed_packets, timed_streams
+from clipseg_live.video.timeline import TimeMap, may_jump, timed_packets, timed_streams
 
 logger = logging.getLogger(__name__)
 
 _ROUNDING = Fraction(3, 1000)
 """Seconds by which times of packets may be off, for the clock of a container is coarse."""
+_CUT_PACKETS = 2
+"""Packets that a broadcast may lack without being damaged: one is cut in two at its beginning, one at its end."""
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
 
 
@@ -132,7 +134,8 @@ class Sound:
         self.advance(None)
         for index in list(self._tracks):
             self._guarded(index, None)
-        if any(track.lost for track in self._tracks.values()):
+        accepted = _CUT_PACKETS if self._input is not None and may_jump(self._input) else 0
+        if any(track.lost > accepted for track in self._tracks.values()):
             self._notices.append(f"The sound of {self._name} is damaged: what could not be played was left out.")
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ _MOV = frozenset(
      "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_u8", "pcm_s8", "pcm_alaw", "pcm_mulaw"}
 )  # fmt: skip
 _MATROSKA = frozenset(
-    {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "dts", "truehd", "mlp", "tta", "wavpack",
+    {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "dts", "truehd", "mlp", "wavpack",
      "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_u8", "pcm_f32le", "pcm_f64le"}
 )  # fmt: skip
 _COPIED = {

@@ -269,7 +269,8 @@ def timed_packets(
     """
     wanted = list(wanted)
     if times is None:
-        yield from container.demux(wanted)
+        packets = container.demux(wanted)
+        yield from _contiguous(packets) if container.format.name == "avi" else packets
         return
     numbers = {stream.index for stream in wanted}
     for packet in container.demux(timed_streams(container)):
@@ -277,3 +278,17 @@ def timed_packets(
         for each in ready:
             if each.stream_index in numbers:
                 yield each
+
+
+def _contiguous(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """Place each packet of sound where the one before it ends.
+
+    AVI has no times for them; those that FFmpeg counts are wrong for codecs whose blocks are not declared (G.726).
+    """
+    due: dict[int, int] = {}
+    for packet in packets:
+        if packet.size and packet.pts is not None and packet.stream.type == "audio":
+            packet.pts = packet.dts = due.pop(packet.stream_index, packet.pts)
+            if packet.duration:
+                due[packet.stream_index] = packet.pts + packet.duration
+        yield packet
