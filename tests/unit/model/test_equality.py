@@ -18,6 +18,11 @@ from tests.tolerances import SAME_MAPS
 PHRASES = ("cat", "a red mug", "hair", "anything wet", "sky", "the dog on the left", "wood", "x")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """Keep all threads: the published architecture is large enough for them."""
+
+
 @pytest.fixture(scope="module")
 def segmenter(refined_folder: Path) -> Segmenter:
     return Segmenter.load(str(refined_folder), device="cpu")
