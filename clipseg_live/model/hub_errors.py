@@ -61,8 +61,8 @@ def _of_hub(error: BaseException, repository: str) -> ModelError | None:
 
     if isinstance(error, errors.OfflineModeIsEnabled):
         return ModelError(
-            f"The model {repository} is not complete on this machine, and HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) "
-            f"forbids downloads: unset it and try again, {_OTHERWISE}."
+            f"The model {repository} could not be downloaded or verified, because HF_HUB_OFFLINE (or "
+            f"TRANSFORMERS_OFFLINE) forbids it: unset it and try again, {_OTHERWISE}."
         )
     if isinstance(error, errors.GatedRepoError):
         return _failed(
