@@ -72,6 +72,7 @@ class SourceInfo:
     duration: seconds, likewise.
     pixel_aspect: width of a pixel over its height, of the upright picture.
     audio_path: the file whose audio belongs to these frames, None where there is none.
+    media_path: the file whose titles, chapters and subtitles belong to these frames, None where there is none.
     independent: the frames are unrelated photos: sizes may differ, and nothing is smoothed from one to the next.
         ``width`` and ``height`` are those of the first. A photo that cannot be read raises PhotoError from ``read``;
         the next ``read`` gives the next photo. ``Frame.time`` is the photo's number, from 0.
@@ -90,3 +91,4 @@ class SourceInfo:
     audio_path: Path | None = None
     independent: bool = False
     notices: tuple[str, ...] = ()
+    media_path: Path | None = None

@@ -13,6 +13,7 @@ from av.stream import Discard
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.video.container import clock_zero, open_input
+from clipseg_live.video.extras import keep_track
 from clipseg_live.video.guarded import READ_ERRORS, SoundLayout, samples_of, sound_layout
 from clipseg_live.video.pcm_track import PcmTrack, Samples
 from clipseg_live.video.sound_codecs import can_copy, coding_of, converted_layout
@@ -63,8 +64,7 @@ class Sound:
                 if self._is_mixed(stream):
                     why = "changes its sample rate or channels"
                 notices.append(f"Sound track {number} ({track.codec}) {why}: it is converted to {track.target}.")
-            if "language" in stream.metadata:
-                track.stream.metadata["language"] = stream.metadata["language"]
+            keep_track(stream, track.stream)
             self._tracks[stream.index] = track
         kept = [] if self._times is None else timed_streams(self._input)
         for other in self._input.streams:

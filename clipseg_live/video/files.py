@@ -135,6 +135,7 @@ class VideoFileSource:
             pixel_aspect=aspect,
             colour=self._colour,
             audio_path=self.path if self._container.streams.audio else None,
+            media_path=self.path,
         )
 
     def _expected(self, stream: av.VideoStream) -> tuple[int | None, Fraction | None]:

@@ -47,7 +47,7 @@ class MaskVideoSink(WriterSink):
         super().__init__(_GreyWriter(path, overwrite, start, end, live))
 
     def open(self, info: SourceInfo) -> None:
-        super().open(replace(info, audio_path=None))
+        super().open(replace(info, audio_path=None, media_path=None))
 
     def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
         return union_of(mattes).alpha
@@ -106,7 +106,7 @@ class MaskVideoFolder(FolderSink):
         if self.info is None:
             raise SinkError(f"{self.path.name} is not open.")
         writer = _GreyWriter(self._opened() / self._name(number), live=self._live)
-        writer.open(replace(self.info, audio_path=None))
+        writer.open(replace(self.info, audio_path=None, media_path=None))
         return writer
 
     def _end(self) -> None:

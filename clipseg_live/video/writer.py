@@ -26,6 +26,7 @@ from clipseg_live.video.encoders import (
     padded,
     prepare,
 )
+from clipseg_live.video.extras import Extras
 from clipseg_live.video.place import Place, write_failure
 
 FRAGMENT = Fraction(3, 10)
@@ -107,6 +108,7 @@ class VideoWriter:
         self.notices: list[str] = []
         self._container: av.container.OutputContainer | None = None
         self._sound: Sound | None = None
+        self._extras: Extras | None = None
         self._count = 0
         self._is_whole = False
         self._offset: Fraction | None = None
@@ -152,6 +154,8 @@ class VideoWriter:
             self._offset = frame.time if self._start or frame.time < 0 else Fraction(0)
             if self._sound is not None:
                 self._sound.begin(self._offset, frame.time if self._start else None, self._end)
+            if self._extras is not None:
+                self._extras.begin(self._offset)
         base = self._clock
         stamp = round((frame.time - self._offset) / base)
         if self._last is not None and stamp <= self._last:
@@ -165,6 +169,8 @@ class VideoWriter:
             container.mux(self._stream.encode(picture))
             if self._sound is not None:
                 self._sound.advance(frame.time)
+            if self._extras is not None:
+                self._extras.advance(frame.time)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise write_failure(self.path, error) from error
         self._count += 1
@@ -216,6 +222,11 @@ class VideoWriter:
         self._stream = stream
         if with_sound and info.audio_path is not None:
             self._sound = Sound(info.audio_path, container, suffix, self.notices)
+        if info.media_path is not None and not self._live:
+            self._extras = Extras(
+                info.media_path, container, stream, suffix, self.notices,
+                rate=info.rate, start=self._start, end=self._end,
+            )  # fmt: skip
         container.start_encoding()
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
@@ -238,6 +249,9 @@ class VideoWriter:
         if self._sound is not None:
             self._sound.finish()
             self._sound.close()
+        if self._extras is not None:
+            self._extras.advance(None)
+            self._extras.close()
         self._container = None
         container.close()
         self._is_whole = True
@@ -250,8 +264,10 @@ class VideoWriter:
     def _close(self) -> None:
         container, self._container = self._container, None
         sound, self._sound = self._sound, None
-        if sound is not None:
-            sound.close()
+        extras, self._extras = self._extras, None
+        for each in (sound, extras):
+            if each is not None:
+                each.close()
         if container is not None:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 container.close()
