@@ -238,6 +238,12 @@ class _Copied(Track):
         self._next = time + length
         clock = self._clock or base
         tick = round((time - self._offset) / clock)
+        if tick < 0 and self._clock is None:
+            # Matroska has no edit list. Some players take a time below 0 for 0 and play all that follows too late, so
+            # the samples that an encoder puts before the beginning are left out.
+            if time + length / 2 < self._offset:
+                return
+            tick = 0
         if self._last is not None:
             tick = max(tick, self._last + (0 if self._clock is None else 1))
         self._last = tick

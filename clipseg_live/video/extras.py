@@ -270,7 +270,7 @@ class _Subtitles:
     def converted(self, data: bytes) -> bytes | None:
         """Return a packet's content in the codec of the output; None for one without text."""
         if self._codec == self._target:
-            return data
+            return data if self._codec != "mov_text" or any(data[:2]) else None
         text = _text_of(data, self._codec)
         if not text.strip():
             return None

@@ -2,12 +2,16 @@
 
 import shutil
 import subprocess
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from clipseg_live.video.writer import VideoWriter
+from tests.unit.video.clips import drawn, write_all
 from tests.unit.video.jumping import export, ffmpeg
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
@@ -25,7 +29,6 @@ CODECS: dict[str, tuple[str, int, str]] = {
     "alac": ("mov", 48000, ".mkv .mp4 .mov"),
     "dca": ("mkv", 48000, ".mkv .mp4"),
     "truehd": ("mkv", 48000, ".mkv"),
-    "tta": ("mkv", 48000, ""),
     "wavpack": ("mkv", 48000, ".mkv"),
     "wmav2": ("avi", 48000, ""),
     "adpcm_ms": ("avi", 48000, ""),
@@ -117,3 +120,47 @@ def _codecs(path: Path) -> list[str]:
     done = subprocess.run([*command, str(path)], check=True, capture_output=True, text=True, timeout=60)
     names = [line.strip(",") for line in done.stdout.split()]
     return names[: len(names) // 2] if path.suffix in (".ts", ".mpg") else names  # told for its programs as well
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+@pytest.mark.parametrize("encoder", ["aac", "libmp3lame", "libopus"])
+def test_sound_begins_where_it_began(tmp_path: Path, encoder: str, suffix: str) -> None:
+    """Encoders put samples before the beginning; ffprobe tells when what is heard begins."""
+    source, target = tmp_path / "in.mp4", tmp_path / f"out{suffix}"
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=r=48000:d=1", "-c:v", "libx264",
+        "-c:a", encoder, str(source),
+    )  # fmt: skip
+    export(source, target)
+    for kind in "va":
+        assert abs(_start(target, kind) - _start(source, kind)) <= (0.001 if encoder != "libopus" else 0.008)
+    if suffix in (".mkv", ".webm"):
+        with av.open(str(target)) as container:
+            first = next(packet for packet in container.demux(container.streams.audio[0]) if packet.size)
+            assert first.pts * first.time_base >= (0 if _codec_copied(encoder, suffix) else Fraction(-1, 125))
+
+
+def _codec_copied(encoder: str, suffix: str) -> bool:
+    return suffix in CODECS[encoder][2].split() and encoder != "libopus"
+
+
+def _start(path: Path, kind: str) -> float:
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        kind,
+        "-show_entries",
+        "stream=start_time",
+        "-of",
+        "csv=p=0",
+    ]
+    done = subprocess.run([*command, str(path)], check=True, capture_output=True, text=True, timeout=60)
+    return float(done.stdout.strip().strip(","))
+
+
+def test_ffv1_has_its_own_name_in_matroska(tmp_path: Path) -> None:
+    write_all(VideoWriter(tmp_path / "out.mkv", "ffv1"), *drawn(3))
+    data = (tmp_path / "out.mkv").read_bytes()
+    assert b"\x86\x86V_FFV1" in data and b"V_MS/VFW" not in data  # the element CodecID
