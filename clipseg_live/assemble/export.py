@@ -177,6 +177,9 @@ def run_export(
         *(request.notices or info.notices),
         *(notice for each in data for notice in each.notices),
     ]
+    if export.broken:
+        frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
+        notices.append(f"{export.broken} The result has the {frames} before that point.")
     if export.unusable:
         frames = "1 frame has" if export.unusable == 1 else f"{export.unusable} frames have"
         notices.append(f"{UNUSABLE} {frames} no masks.")

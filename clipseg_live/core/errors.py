@@ -44,6 +44,10 @@ class PhotoError(SourceError):
         self.number, self.file = number, file
 
 
+class SourceBroken(SourceError):
+    """A source ends early, because it is damaged or cut short; the frames before that point are whole."""
+
+
 class SinkError(Failure):
     """A result could not be written.
 

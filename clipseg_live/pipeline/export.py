@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError, SourceBroken
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
@@ -71,6 +71,7 @@ class Export:
     on_progress: called in the thread of ``run``.
 
     Attributes:
+        broken: a sentence if the source ended early; what came before is in the result.
         unusable: number of frames whose maps could not be used; they count as frames without a prediction.
         problems: photos of a set that could not be read, one sentence each; the others are exported.
     """
@@ -104,6 +105,7 @@ class Export:
         self._stopped = False
         self.unusable = 0
         self.problems: list[str] = []
+        self.broken = ""
         self._written = 0
         self._reached = Fraction(0)
         self._started = time.monotonic()
@@ -173,8 +175,16 @@ class Export:
         self._report()
 
     def _read(self) -> None:
-        while (frame := self._next_frame()) is not None:
-            self._decoded.put(frame)
+        count = 0
+        try:
+            while (frame := self._next_frame()) is not None:
+                self._decoded.put(frame)
+                count += 1
+        except SourceBroken as error:
+            if not count:
+                raise
+            logger.warning("The source ended early: %s", error)
+            self.broken = str(error)
         self._decoded.finish()
 
     def _next_frame(self) -> Frame | None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from av.stream import Discard, Disposition
 
-from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.errors import SourceBroken, SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.paths import check_input
 from clipseg_live.video.colour import FromVideo, colour_of
@@ -328,8 +328,8 @@ class VideoFileSource:
         except READ_ERRORS:
             logger.warning("The decoder of a video file could not be drained", exc_info=True)
 
-    def _broken(self) -> SourceError:
-        return SourceError(self._broken_off())
+    def _broken(self) -> SourceBroken:
+        return SourceBroken(self._broken_off())
 
     def _broken_off(self) -> str:
         if self._reached is None:
