@@ -105,7 +105,7 @@ class AnimationSource:
 
     The times are those of the file; delays of 10 ms and less in GIF, WebP and APNG count as 100 ms, as in browsers. The
     pages of a TIFF file follow one another at ``rate``; pages of different sizes are independent images. Frames are
-    read one at a time. Where a file breaks, ``read`` raises SourceError after the last whole frame.
+    read one at a time. Independent pages have their number as time, as the photos of a folder do. Where a file breaks, ``read`` raises SourceError after the last whole frame.
     """
 
     def __init__(
@@ -150,7 +150,8 @@ class AnimationSource:
             pixels, self._first = self._first, None
         else:
             pixels = self._advance(time)
-        frame = Frame(pixels, self._next, time, duration, independent=self._independent)
+        shown = None if self._independent else duration
+        frame = Frame(pixels, self._next, time, shown, independent=self._independent)
         self._next += 1
         return frame
 
@@ -179,7 +180,7 @@ class AnimationSource:
             name=self.path.name,
             width=width,
             height=height,
-            rate=len(chosen) / length if len(chosen) > 1 else None,
+            rate=len(chosen) / length if len(chosen) > 1 and not frames.independent else None,
             time_base=Fraction(1, math.lcm(*(duration.denominator for duration in durations))),
             frame_count=len(chosen),
             duration=length if len(chosen) > 1 else None,
@@ -216,8 +217,8 @@ class AnimationSource:
         numbers: Sequence[int] = range(getattr(image, "n_frames", 1))
         if image.format == "TIFF":
             numbers = _pages(image)
-            durations = [1 / self._rate] * len(numbers)
             is_mixed = len({_size_of(image, number) for number in numbers}) > 1
+            durations = [Fraction(1) if is_mixed else 1 / self._rate] * len(numbers)
             return _PillowFrames(self.path.name, opened_image, numbers, durations, is_mixed)
         durations = webp_durations(file) if image.format == "WEBP" else _track_durations(self.path)
         if len(numbers) > len(durations):

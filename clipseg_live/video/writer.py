@@ -122,6 +122,11 @@ class VideoWriter:
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
         self._info = info
+        if info.independent:
+            raise SinkError(
+                f"{info.name} holds images of different sizes, which {self.path.name} cannot hold: "
+                "write data, such as --data png=FOLDER, or save its images as files of their own."
+            )
         if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
             raise UsageError(
                 f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "

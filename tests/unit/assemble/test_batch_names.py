@@ -77,6 +77,15 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself() -> None:
     assert sources_of(["in/[a].mp4"]).names == ("in/[a].mp4",)
 
 
+def test_animations_become_videos_and_images_images() -> None:
+    first, second = Image.new("RGB", (4, 4)), Image.new("RGB", (4, 4), "red")
+    for suffix in (".webp", ".png", ".gif", ".tif"):
+        first.save(f"moving{suffix}", save_all=True, append_images=[second], duration=100)
+        first.save(f"still{suffix}")
+        assert result_names([f"moving{suffix}"], None, {}) == ["moving.mp4"]
+        assert result_names([f"still{suffix}"], None, {}) == ["still.png"]
+
+
 def test_what_is_named_twice_is_done_once(in_folder: Path) -> None:
     put("in/a.mp4", "in/b.mp4")
     found = sources_of(["in/a.mp4", str(in_folder / "in" / "a.mp4"), "in/*.mp4", "demo:", "demo:"])

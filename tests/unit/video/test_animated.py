@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.video.animated import AnimationSource, kind_of
 from clipseg_live.video.files import VideoFileSource
 from clipseg_live.video.image_headers import GifParts
 from clipseg_live.video.live_sources import open_playback
 from clipseg_live.video.sources import open_source
 from clipseg_live.video.stills import StillSource
+from clipseg_live.video.writer import VideoWriter
 from tests.unit.video.clips import read_all
 
 DATA = Path(__file__).parents[2] / "data"
@@ -134,7 +135,7 @@ def test_sequences_with_a_cover_image_are_read_from_their_track(tmp_path):
 
 
 def test_pages_of_one_size_are_frames_and_others_are_independent(tmp_path):
-    info, frames = read_all(open_source(save(tmp_path / "a.tif"), rate=Fraction(10)))
+    info, frames = read_all(AnimationSource(save(tmp_path / "a.tif"), rate=Fraction(10)))
     assert not info.independent and info.rate == 10 and [float(frame.time) for frame in frames][-1] == 0.5
     for number, frame in enumerate(frames):
         assert np.array_equal(np.asarray(drawn(number).convert("RGB")), frame.pixels)
@@ -142,7 +143,11 @@ def test_pages_of_one_size_are_frames_and_others_are_independent(tmp_path):
     pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:])
     info, frames = read_all(open_source(tmp_path / "b.tif"))
     assert info.independent and (info.width, info.height) == (30, 20)
-    assert [frame.width for frame in frames] == [30, 31, 32]
+    assert [(frame.width, frame.time) for frame in frames] == [(30, 0), (31, 1), (32, 2)]
+    assert all(frame.independent and frame.duration is None for frame in frames)
+    assert (info.rate, info.frame_count) == (None, 3), "photos, not a film"
+    with pytest.raises(SinkError, match=r"images of different sizes, which a\.mp4 cannot hold"):
+        VideoWriter(tmp_path / "a.mp4").open(info)
 
 
 def test_reduced_copies_in_a_tiff_are_no_pages(tmp_path):
