@@ -104,8 +104,9 @@ class AnimationSource:
     """The frames of an animated image file from ``start`` up to, not including, ``end`` (seconds).
 
     The times are those of the file; delays of 10 ms and less in GIF, WebP and APNG count as 100 ms, as in browsers. The
-    pages of a TIFF file follow one another at ``rate``; pages of different sizes are independent images. Frames are
-    read one at a time. Independent pages have their number as time, as the photos of a folder do. Where a file breaks, ``read`` raises SourceError after the last whole frame.
+    pages of a TIFF file follow one another at ``rate``. Pages of different sizes are independent images, with their
+    number as time, as the photos of a folder have it. Frames are read one at a time. Where a file breaks, ``read``
+    raises SourceError after the last whole frame.
     """
 
     def __init__(

@@ -82,8 +82,8 @@ def test_animations_become_videos_and_images_images() -> None:
     for suffix in (".webp", ".png", ".gif", ".tif"):
         first.save(f"moving{suffix}", save_all=True, append_images=[second], duration=100)
         first.save(f"still{suffix}")
-        assert result_names([f"moving{suffix}"], None, {}) == ["moving.mp4"]
-        assert result_names([f"still{suffix}"], None, {}) == ["still.png"]
+        assert suffix_of(f"moving{suffix}", None) == ".mp4"
+        assert suffix_of(f"still{suffix}", None) == ".png"
 
 
 def test_what_is_named_twice_is_done_once(in_folder: Path) -> None:
