@@ -85,7 +85,8 @@ def _planned(
     photos = [name for name in sources if is_photos(name, settings.sequence) and _can_be_listed(name)]
     if settings.sequence is not None and any(not is_folder_or_pattern(name) for name in photos):
         raise UsageError('With --sequence, name a folder or a pattern in quotes ("shots/*.png"), not single pictures.')
-    others = [name for name in sources if name not in photos]
+    of_set = set(photos)
+    others = [name for name in sources if name not in of_set]
     found = gather(photos) if photos else PhotoSet("", ())
     of_photos = suffix if suffix is not None and suffix.lower() in PICTURE_SUFFIXES else None
     if suffix is not None and of_photos is None and not others:
@@ -113,7 +114,7 @@ def _planned(
     if photos:
         shown = names[len(others) :] or [""] * len(found.files)
         stem = into / found.name
-        of_set = replace(
+        whole = replace(
             template,
             source=photos[0] if len(photos) == 1 else found.name,
             output=_data_beside(stem, "alpha-png") if settings.alpha else into,
@@ -121,8 +122,8 @@ def _planned(
             data=tuple((form, _data_beside(stem, form)) for form in data),
             photos=tuple(Photo(file, name) for file, name in zip(found.files, shown, strict=True)),
         )
-        check_photos(of_set, found)
-        exports[photos[0]] = of_set
+        check_photos(whole, found)
+        exports[photos[0]] = whole
     ordered = tuple(exports[source] for source in sources if source in exports)
     return ordered, found.notices
 

@@ -17,7 +17,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import Framing
 from clipseg_live.core.look import ExportSettings, Look
 from clipseg_live.core.mattes import Label, MatteRequest
-from clipseg_live.core.paths import searches
+from clipseg_live.core.paths import is_pattern, searches
 from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
 from clipseg_live.core.prompts import Prompt, require_prompts
@@ -329,14 +329,14 @@ def _refuse_own_input(request: ExportRequest) -> None:
     data = ((f"{form} data", path) for form, path in request.data)
     named = [("pictures" if request.photos else "video", request.output), ("masks", request.masks), *data]
     places = [(name, path) for name, path in named if path is not None]
+    sources = [photo.file for photo in request.photos] or [Path(request.source)]
     for _, output in places:
-        if _same(Path(request.source), output):
+        if any(_same(source, output) for source in sources):
             raise UsageError(f"{output} is the input itself: give the result another name.")
-    if request.photos and request.output is not None and searches(request.source, request.output):
-        raise UsageError(
-            f"{request.source} would find the results next time: name another folder than {request.output}."
-        )
-    folders = {photo.file.parent for photo in request.photos} or {Path(request.source).parent}
+    is_searched = request.output is not None and is_pattern(request.source) and searches(request.source, request.output)
+    if request.photos and is_searched:
+        raise UsageError(f"{request.source} would find the results next time: name another folder.")
+    folders = {source.parent for source in sources}
     for name, output in places:
         if os.path.isdir(output) and any(_same(folder, output) for folder in folders):
             raise UsageError(f"The input lies in {output}, which the {name} would replace: give them another folder.")

@@ -182,7 +182,7 @@ def test_a_photo_and_several_inputs_make_a_set(photos: Path, tmp_path: Path) -> 
         ("faces.mov", {"alpha": True}, r"not a film: .*--sequence"),
         ("out", {"codec": "vp9"}, r"Photos have no codec"),
         ("out", {"end": 3}, r"no times: leave out --from and --to, or add --sequence"),
-        ("in", {}, r"in is the input itself"),
+        ("in", {}, r"The input lies in .*in, which the pictures would replace"),
     ],
 )
 def test_what_needs_a_film_is_refused_in_one_sentence(
@@ -209,6 +209,18 @@ def test_a_sequence_is_a_film(tmp_path: Path) -> None:
     scene(0, 32, 32).save(tmp_path / "in" / "9.png")
     with pytest.raises(SourceError, match=r"9\.png has 32×32 pixels"):
         run(request(tmp_path / "in", tmp_path / "again.mkv", sequence=Fraction(10)))
+
+
+def test_a_set_may_go_into_a_folder_that_is_called_as_its_own(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set is named after the folder of its photos, which is another one."""
+    monkeypatch.chdir(photos.parent)
+    Path("in").rename("shots")
+    Path("work/shots").mkdir(parents=True)
+    monkeypatch.chdir("work")
+    asked = with_photos(request("", Path("shots")), ["../shots/x.webp", "../shots/IMG_2.jpg"])
+    assert asked.source == "shots" and run(asked).result.frames == 2
+    with pytest.raises(UsageError, match="would find the results"):
+        run(request("../shots/**/*.png", Path("../shots/new")))
 
 
 def test_pictures_that_are_there_are_not_replaced(photos: Path, tmp_path: Path) -> None:
