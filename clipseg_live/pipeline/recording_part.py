@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
-from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.ports import MaskSink, RecordingSink, ReplaySink
 from clipseg_live.core.recording import RecordingSettings, Shot, Track, data_path, track_path
@@ -90,7 +90,7 @@ class RecordingPart:
         heard = shot.original.time if sounds else None
         for track, sink in self.tracks:
             pixels = self._tools.picture_of(track, shot)
-            frame = Frame(pixels, self.count, time, shot.composed.duration, captured=shot.composed.captured)
+            frame = replace(shot.composed, pixels=pixels, index=self.count, time=time, epoch=0)
             with self._noticing(sink):
                 sink.write(frame, heard)
         if shot.mattes is not None and self._data:
