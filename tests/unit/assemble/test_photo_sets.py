@@ -249,7 +249,12 @@ def test_what_is_done_when_a_set_breaks_off_stays(photos: Path, tmp_path: Path) 
     assert " s" not in str(caught.value).partition(";")[2]
 
 
-def test_masks_name_their_photos(photos: Path, tmp_path: Path) -> None:
-    run(replace(request(photos), masks=tmp_path / "m.jsonl"))
+def test_data_name_and_copy_their_photos(photos: Path, tmp_path: Path) -> None:
+    run(replace(request(photos), masks=tmp_path / "m.jsonl", data=(("coco", tmp_path / "set"),)))
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
-    assert {line["frame"] for line in lines[1:]} == {0, 1, 2}
+    assert list(dict.fromkeys(line["file"] for line in lines)) == ["IMG_2.jpg", "IMG_10.png", "x.webp"]
+    described = json.loads((tmp_path / "set" / "annotations" / "instances_default.json").read_text("utf-8"))
+    assert [image["file_name"] for image in described["images"]] == ["IMG_2.jpg", "IMG_10.png", "x.webp"]
+    assert len({image["id"] for image in described["images"]}) == 3
+    for file in photos.iterdir():
+        assert (tmp_path / "set" / "images" / file.name).read_bytes() == file.read_bytes()
