@@ -365,7 +365,7 @@ def export(
     from clipseg_live.core.settings import DEFAULT_MODEL, validated
 
     film = sequence_rate(sequence, rate)
-    check_places(sources, output, into, suffix, jobs, film, data=masks is not None or bool(data))
+    check_places(sources, output, into, suffix, jobs, data=masks is not None or bool(data), sequence=film)
     placed = data_from(data or (), many=into is not None)
     if alpha and effect is not None:
         raise UsageError("No effects are drawn on a transparent result: leave out --effect, or --alpha.")

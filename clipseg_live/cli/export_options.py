@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def check_places(
-    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int,
-    sequence: "Fraction | None", data: bool,
+    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int, *,
+    data: bool, sequence: "Fraction | None" = None,
 ) -> None:  # fmt: skip
-    """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for."""
+    """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for.
+    sequence: frames per second, if pictures are a film."""
     from clipseg_live.assemble.photo_sets import is_photos
     from clipseg_live.core.addresses import SCHEMES, SourceName
     from clipseg_live.core.errors import UsageError
