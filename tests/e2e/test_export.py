@@ -56,18 +56,17 @@ def test_the_main_job(clipseg_live: Run, tmp_path: Path) -> None:
     before, after = frames_of(clip), pictures_of(tmp_path / "out.mp4")
     assert after[0].shape == before[0].shape == (192, 256, 3)
 
-    header, *lines = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
-    assert header["model"] == "shapes"
-    assert len(lines) == 20
+    assert json.loads((tmp_path / "out.jsonl.header.json").read_text())["model"] == "shapes"
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len({(line["frame"], line["prompt"]) for line in lines}) == 20
     segmenter = Segmenter.load("shapes", device="cpu")
     prompts = [Prompt.text("red circle"), Prompt.text("blue star")]
     for number in (0, 9):
         expected = segmenter.segment(before[number], prompts).masks(0.5)
         for which, prompt in enumerate(prompts):
-            line = lines[2 * number + which]
-            found = coco.decode(line["rle"]).astype(bool)
-            assert (line["frame"], line["prompt"]) == (number, prompt.label)
-            assert line["area"] == found.sum() > 0
+            parts = [line for line in lines if (line["frame"], line["prompt"]) == (number, prompt.label)]
+            found = np.any([coco.decode(line["rle"]) for line in parts], axis=0)
+            assert sum(line["area"] for line in parts) == found.sum() > 0
             np.testing.assert_array_equal(found, expected[which])
             green = (after[number][..., 1] > 150) & (after[number][..., 0] < 90) & (after[number][..., 2] < 90)
             inside = Image.fromarray(found).resize((128, 96)).resize((256, 192))

@@ -25,15 +25,15 @@ def test_data_without_a_video(clipseg_live: Run, tmp_path: Path, capsys: pytest.
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("set: 6 frames in")
     assert result.out.splitlines()[1:] == ["set: coco", "masks: indexed", "found.png: sheet", "maps: npz"]
-    coco = COCO(str(tmp_path / "set" / "annotations.json"))
+    coco = COCO(str(tmp_path / "set" / "annotations" / "instances_default.json"))
     capsys.readouterr()
     assert coco.getImgIds() == [0, 2, 4]
     assert [each["name"] for each in coco.loadCats(coco.getCatIds())] == ["red circle", "étoile/青"]
     for number in coco.getImgIds():
         with Image.open(tmp_path / "masks" / f"{number:06}.png") as picture:
             indexed = np.asarray(picture)
-        (found,) = coco.loadAnns(coco.getAnnIds(imgIds=[number], catIds=[1]))
-        mask = coco.annToMask(found).astype(bool)
+        found = coco.loadAnns(coco.getAnnIds(imgIds=[number], catIds=[1]))
+        mask = np.any([coco.annToMask(each) for each in found], axis=0)
         assert mask.any() and ((indexed == 1) & ~mask).sum() == 0
     index = json.loads((tmp_path / "maps" / "index.json").read_text("utf-8"))
     assert [each["frame"] for each in index["frames"]] == [0, 2, 4]

@@ -59,8 +59,8 @@ def test_only_data_are_written_where_no_video_is_asked_for(clip: Path, tmp_path:
     data = (("coco", tmp_path / "set"), ("jsonl", tmp_path / "m.jsonl"), ("npz", tmp_path / "maps"))
     finished = run(replace(request(clip), data=data))
     assert finished.result.frames == 9
-    assert {each.name for each in tmp_path.iterdir()} == {"in", "set", "m.jsonl", "maps"}
-    described = json.loads((tmp_path / "set" / "annotations.json").read_text("utf-8"))
+    assert {each.name for each in tmp_path.iterdir()} == {"in", "set", "m.jsonl", "m.jsonl.header.json", "maps"}
+    described = json.loads((tmp_path / "set" / "annotations" / "instances_default.json").read_text("utf-8"))
     assert len(described["images"]) == 9
     assert [each["image_id"] for each in described["annotations"]] == [1, 2, 3, 5, 6, 7]
     assert described["info"]["made_with"]["model"] == "shapes"
@@ -72,7 +72,8 @@ def test_data_are_of_chosen_frames_and_the_video_is_whole(clip: Path, tmp_path: 
     index = json.loads((tmp_path / "set" / "index.json").read_text("utf-8"))
     assert [each["frame"] for each in index["frames"]] == [2, 6]
     lines = (tmp_path / "m.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["frame"] for line in lines[1:]] == [2, 6]
+    assert [json.loads(line)["frame"] for line in lines] == [2, 6]
+    assert json.loads((tmp_path / "m.jsonl.header.json").read_text("utf-8"))["model"] == "shapes"
     assert len(raw_times(tmp_path / "out.mp4")) == 9
 
 

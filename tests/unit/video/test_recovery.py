@@ -1,5 +1,7 @@
 """Data of recordings that were killed: found, completed and named visibly, whatever the format and the moment."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -19,6 +21,7 @@ from clipseg_live.video.finalise import recover
 from clipseg_live.video.folder_sink import cut_to_whole_lines
 from clipseg_live.video.masks import JsonLinesMaskSink
 from clipseg_live.video.place import Place, is_claimed
+from clipseg_live.video.tables import cut_to_whole_rows
 from tests.unit.video.findings import HEADER, LABELS, findings, write_into
 from tests.unit.video.killed_writer import STEM
 
@@ -88,8 +91,9 @@ def test_folders_are_as_if_they_had_been_finished(form: str, killed: Path, finis
             assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
 
 
-def test_lines_are_as_if_they_had_been_finished(killed: Path, finished: Path) -> None:
-    assert recovered("jsonl", killed).read_bytes() == data_path(finished, STEM, "jsonl").read_bytes()
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_lines_are_as_if_they_had_been_finished(form: str, killed: Path, finished: Path) -> None:
+    assert recovered(form, killed).read_bytes() == data_path(finished, STEM, form).read_bytes()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", ["animation-webp", "animation-gif"])
@@ -130,6 +134,25 @@ def test_lines_are_cut_to_whole_ones_wherever_they_break_off(data: st.DataObject
     entries = json.loads(b"[" + kept + b"]") if separator else [json.loads(line) for line in kept.splitlines()]
     least = sum(size >= len((separator + b"\n").join(lines[: number + 1])) + 2 for number in range(len(lines)))
     assert entries == values[: len(entries)] and len(entries) >= least
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=3), min_size=1, max_size=5), st.data())
+def test_rows_are_cut_to_whole_ones_wherever_they_break_off(rows: list[list[str]], data: st.DataObject) -> None:
+    """Also inside a quoted field with line breaks and quotes."""
+    memory = io.StringIO()
+    csv.writer(memory).writerows(rows)
+    whole = memory.getvalue().encode("utf-8", "replace")
+    size = data.draw(st.integers(0, len(whole)))
+    path = Path(FOLDER) / "rows.csv"
+    path.write_bytes(whole[:size])
+    assert cut_to_whole_rows(path) == (path.stat().st_size > 0)
+    with path.open(encoding="utf-8", newline="") as file:
+        kept = list(csv.reader(file))
+    with io.StringIO(whole.decode("utf-8"), newline="") as file:
+        everything = list(csv.reader(file))
+    assert kept == everything[: len(kept)]
+    assert len(kept) == len(everything) if size == len(whole) else len(kept) < len(everything)
 
 
 FOLDER = ""
@@ -218,4 +241,4 @@ def test_data_that_is_still_written_is_left_alone_however_old_it_is(tmp_path: Pa
     assert recover(tmp_path) == []
     sink.write(frames[1], mattes[1], LABELS)
     sink.finish()
-    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 1 + 2 * len(LABELS)
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 2 * len(LABELS)
