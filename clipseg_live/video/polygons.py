@@ -44,12 +44,39 @@ def corner_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
 
 def bridged(polygons: Sequence[Vertices]) -> Vertices:
     """Return all polygons as one, joined by bridges of no width between their nearest vertices."""
-    joined = polygons[0]
-    for polygon in polygons[1:]:
-        start, end = _nearest(joined, polygon)
-        around = np.concatenate([polygon[end:], polygon[: end + 1]])
-        joined = np.concatenate([joined[: start + 1], around, joined[start:]])
-    return joined
+    vertices = np.concatenate(polygons)
+    owners = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
+    numbers = np.arange(len(vertices))
+    apart, nearest = np.full(len(vertices), np.inf), np.zeros(len(vertices), np.intp)
+    joined = numbers[owners == 0]
+    added, waiting = joined, owners != 0
+    while waiting.any():
+        _come_nearer(vertices, numbers[waiting], added, apart, nearest)
+        end = int(numbers[waiting][apart[waiting].argmin()])
+        added = numbers[owners == owners[end]]
+        at = int(np.flatnonzero(joined == nearest[end])[0])
+        around = np.roll(added, added[0] - end)
+        joined = np.concatenate([joined[: at + 1], around, around[:1], joined[at:]])
+        waiting &= owners != owners[end]
+    return vertices[joined]
+
+
+def _come_nearer(
+    vertices: Vertices,
+    waiting: NDArray[np.intp],
+    added: NDArray[np.intp],
+    apart: NDArray[np.float64],
+    nearest: NDArray[np.intp],
+) -> None:
+    """Note for each vertex that waits if one of those that were added is the nearest so far."""
+    rows = max((1 << 20) // len(added), 1)
+    for start in range(0, len(waiting), rows):
+        some = waiting[start : start + rows]
+        squares = np.square(vertices[some, None, :] - vertices[added][None]).sum(axis=2)
+        least = squares.argmin(axis=1)
+        values = squares[np.arange(len(some)), least]
+        closer = values < apart[some]
+        apart[some[closer]], nearest[some[closer]] = values[closer], added[least[closer]]
 
 
 def _lines(mask: NDArray[np.uint8], outline: Callable[[Points], Vertices]) -> list[Vertices]:
@@ -150,15 +177,3 @@ def _without_straight(line: Vertices) -> Vertices:
 def _with_three(line: Vertices) -> Vertices:
     """Repeat vertices: a polygon has at least three, but a component of one or two pixels has fewer corners."""
     return line if len(line) >= 3 else np.resize(line, (3, 2))
-
-
-def _nearest(line: Vertices, other: Vertices) -> tuple[int, int]:
-    """Return the places of the two vertices that lie nearest to one another."""
-    best, found = np.inf, (0, 0)
-    rows = max((1 << 20) // len(other), 1)
-    for start in range(0, len(line), rows):
-        apart = np.square(line[start : start + rows, None, :] - other[None]).sum(axis=2)
-        at = int(apart.argmin())
-        if apart.flat[at] < best:
-            best, found = float(apart.flat[at]), (start + at // len(other), at % len(other))
-    return found

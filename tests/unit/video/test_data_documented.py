@@ -13,7 +13,8 @@ from tests.unit.video.findings import HEADER, LABELS, findings, write_into
 
 PAGE = (Path(__file__).parents[3] / "docs" / "data.md").read_text("utf-8")
 NAMES = {
-    "jsonl": "masks.jsonl", "png": "masks", "indexed": "indexed", "coco": "set", "yolo": "set-yolo", "npz": "maps",
+    "jsonl": "masks.jsonl", "csv": "found.csv", "png": "masks", "indexed": "indexed", "coco": "set", "yolo": "set-yolo",
+    "npz": "maps",
     "mask-video": "mask.mkv", "alpha-prores": "cut.mov", "alpha-vp9": "cut.webm", "alpha-png": "cut",
     "animation-gif": "cut.gif",
 }  # fmt: skip
