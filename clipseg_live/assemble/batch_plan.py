@@ -61,7 +61,7 @@ def plan_batch(
         raise UsageError(f"{jobs} jobs are not possible: give 1 or more.")
     if suffix is not None and not suffix.startswith("."):
         suffix = f".{suffix}"
-    check_settings(template)
+    check_settings(replace(template, data=tuple((form, into) for form in data)))
     named = sources_of(inputs)
     _make(into)
     record = Record(into)

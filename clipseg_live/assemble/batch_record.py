@@ -16,6 +16,7 @@ from clipseg_live.assemble.batch_names import Held, absolute, identity_of, stamp
 from clipseg_live.assemble.export import ExportRequest
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.settings import Frozen
+from clipseg_live.video.place import is_litter
 
 NAME = ".clipseg-live-export.json"
 FORMAT = "clipseg-live export"
@@ -221,7 +222,8 @@ def sizes_of(request: ExportRequest) -> dict[str, Size] | None:
             if path in data and not os.path.lexists(path):
                 found[path.name] = 0, 0  # nothing was found to put into it
                 continue
-            files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+            inside = (each for each in path.rglob("*") if each.is_file() and not is_litter(each))
+            files = [path] if path.is_file() else list(inside)
             if not files:
                 return None
             found[path.name] = (len(files), sum(each.stat().st_size for each in files))

@@ -143,7 +143,7 @@ class Place:
                 raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
         check_replaceable(self.path)
         if self._folder and self.path.is_dir():
-            held = [each for each in self.path.rglob("*") if not _is_litter(each)]
+            held = [each for each in self.path.rglob("*") if not _is_left_by_a_file_manager(each)]
             if (foreign := self._foreign(held)) is not None:
                 raise UsageError(
                     f"The folder {self.path} holds other files ({foreign.name}): name a new or an empty one."
@@ -307,14 +307,15 @@ class Place:
     def _foreign(self, entries: Sequence[Path]) -> Path | None:
         """Return the first entry that is not ours; None if all are."""
         inside = ((entry, entry.relative_to(self.path).as_posix()) for entry in entries)
-        others = [(entry, name) for entry, name in inside if not self._ours.fullmatch(name) and not _is_cache(entry)]
+        others = [(entry, name) for entry, name in inside if not self._ours.fullmatch(name) and not is_litter(entry)]
         listed = set(self._listed(self.path)) if others else set()
         return next((entry for entry, name in others if name not in listed or not entry.is_file()), None)
 
 
-def _is_litter(entry: Path) -> bool:
+def is_litter(entry: Path) -> bool:
+    """Tell if other programs put such files into data sets by themselves: file managers, and trainers their caches."""
+    return _is_left_by_a_file_manager(entry) or (entry.suffix.lower() == _CACHE and not entry.is_dir())
+
+
+def _is_left_by_a_file_manager(entry: Path) -> bool:
     return _LITTER.fullmatch(entry.name) is not None and not entry.is_dir()
-
-
-def _is_cache(entry: Path) -> bool:
-    return entry.suffix.lower() == _CACHE and not entry.is_dir()

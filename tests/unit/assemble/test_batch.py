@@ -1,6 +1,7 @@
 """Many exports in one run, with a fake engine: what one input does concerns no other, and nothing is done twice."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from clipseg_live.assemble.batch import BatchReport, Ending, Outcome, run_batch
 from clipseg_live.assemble.batch_plan import MaskKind, plan_batch
 from clipseg_live.assemble.batch_record import NAME, Record
 from clipseg_live.assemble.export import ExportRequest
+from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, SinkError, UsageError
 from clipseg_live.core.look import ExportSettings, Look, MatteSettings
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.core.settings import DataFormat, EngineSettings, PromptStyle
 from clipseg_live.model import loading
 from clipseg_live.pipeline.export import Progress
 from clipseg_live.pipeline.stage import StopSwitch
@@ -82,9 +84,14 @@ def template(threshold: float = 0.5, **settings: object) -> ExportRequest:
 
 
 def run(
-    inputs: Sequence[str], into: Path, asked: ExportRequest | None = None, *, masks: MaskKind | None = None
+    inputs: Sequence[str],
+    into: Path,
+    asked: ExportRequest | None = None,
+    *,
+    masks: MaskKind | None = None,
+    data: Sequence[DataFormat] = (),
 ) -> BatchReport:
-    return run_batch(plan_batch(inputs, into, asked or template(), masks=masks), Heard())
+    return run_batch(plan_batch(inputs, into, asked or template(), masks=masks, data=data), Heard())
 
 
 def endings(report: BatchReport) -> list[Ending]:
@@ -151,6 +158,25 @@ def test_a_result_that_is_gone_or_changed_is_not_finished(clips: list[str], tmp_
     report = run(clips, out, template(overwrite=True), masks="jsonl")
     assert endings(report) == [S, D, D]
     assert (out / "c.mp4.jsonl").exists()
+
+
+def test_what_other_programs_leave_in_data_changes_no_result(
+    clips: list[str], tmp_path: Path, engine: Loaded
+) -> None:
+    out = tmp_path / "out"
+    assert run(clips[:1], out, data=["yolo"]).is_whole
+    (folder,) = (path for path in out.iterdir() if path.is_dir())
+    for name in ("labels.cache", ".DS_Store", "images/Thumbs.db", "desktop.ini"):
+        (folder / name).write_bytes(b"x")
+    assert endings(run(clips[:1], out, data=["yolo"])) == [S]
+    assert endings(run(clips[:1], out, template(threshold=0.9, overwrite=True), data=["yolo"])) == [D]
+
+
+def test_a_split_needs_a_format_that_can_be_split(clips: list[str], tmp_path: Path) -> None:
+    settings = template().settings.model_copy(update={"annotations": AnnotationSettings(split=0.8)})
+    with pytest.raises(UsageError, match="--split needs --data yolo"):
+        plan_batch(clips, tmp_path / "out", replace(template(), settings=settings), data=["coco"])
+    plan_batch(clips, tmp_path / "out", replace(template(), settings=settings), data=["coco", "yolo"])
 
 
 def test_masks_lie_beside_their_results(clips: list[str], tmp_path: Path, engine: Loaded) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from clipseg_live.assemble.batch_record import NAME, Entry, Record, entry_of, sizes_of
 from clipseg_live.assemble.export import ExportRequest
+from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.effects import CutOut
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.live import Framing
@@ -143,6 +144,7 @@ def touch(request: ExportRequest) -> ExportRequest:
         lambda request: with_style(request, threshold=0.4),
         lambda request: with_style(request, colour=(1, 2, 3)),
         lambda request: with_settings(request, quality=71),
+        lambda request: with_settings(request, annotations=AnnotationSettings(instances="prompt")),
         lambda request: with_settings(request, engine=EngineSettings(size=352)),
         lambda request: replace(request, prompts=(Prompt.text("a cat"),)),
         lambda request: replace(request, prompts=(Prompt.text("a dog", ["a photo of {}"]),)),

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import UsageError
-from clipseg_live.cli.export_options import check_places, data_from, parse_time
+from clipseg_live.cli.export_options import annotations_from, check_places, data_from, parse_time
 from clipseg_live.cli.export_run import clock
+from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.effects import Outline
 from clipseg_live.core.look import ExportSettings, MatteSettings
+from clipseg_live.core.recording import RecordingSettings
 from clipseg_live.core.settings import EngineSettings, validated
 
 
@@ -68,6 +70,23 @@ def test_data_are_named_by_format_and_place() -> None:
     ):
         with pytest.raises(UsageError, match=told):
             data_from(words, many=many)
+
+
+def test_annotations_have_one_default_for_all_formats() -> None:
+    assert annotations_from(segmentation=None, instances=None, split=None, seed=None) == AnnotationSettings()
+    assert AnnotationSettings() == ExportSettings().annotations == RecordingSettings().annotations
+    given = annotations_from(segmentation="rle", instances="prompt", split=0.8, seed=3)
+    assert given == AnnotationSettings(segmentation="rle", instances="prompt", split=0.8, seed=3)
+
+
+@pytest.mark.parametrize(
+    "given", [{"segmentation": "mask"}, {"instances": "all"}, {"split": 0.0}, {"split": 1.0}, {"split": float("nan")}]
+)
+def test_impossible_annotations_are_one_sentence(given: dict[str, object]) -> None:
+    (name,) = given
+    with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
+        annotations_from(**given)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_place_is_needed_unless_only_data_are_wanted() -> None:
