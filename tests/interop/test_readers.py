@@ -33,11 +33,9 @@ LABELS = (Label("red circle", 0.5), Label('étoile "青" 😀', 0.3))
 Masks = dict[tuple[int, int], np.ndarray]
 
 
-def reader(name: str, *more: str) -> ModuleType:
-    """Import a reader, or skip the test with the reason."""
-    for each in more:
-        pytest.importorskip(each, reason=f"{each} is not installed", exc_type=ImportError)
-    return pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
+def reader(name: str) -> ModuleType:
+    """Import a reader, or skip the test with the reason for which it cannot be imported."""
+    return pytest.importorskip(name, exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")
