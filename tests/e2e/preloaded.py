@@ -110,9 +110,11 @@ def _run(arguments: Sequence[str], folder: str, environment: dict[str, str], sta
     if environment.get("PYTHONWARNINGS") == "error":
         warnings.simplefilter("error")
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    tests = multiprocessing.parent_process()
     process._current_process, process._parent_process = _MainProcess(), None
     resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # one of its own
     _Spares().replace_spawning()
+    threading.Thread(target=_end_with, args=(tests,), name="end with the tests", daemon=True).start()
     _customize(environment.get("PYTHONPATH", ""))
     sys.orig_argv, sys.argv = list(arguments), [arguments[0], *arguments[3:]]
     try:
@@ -120,6 +122,12 @@ def _run(arguments: Sequence[str], folder: str, environment: dict[str, str], sta
     finally:
         threading._shutdown()
         atexit._run_exitfuncs()
+
+
+def _end_with(tests: Any) -> None:
+    """Kill the command when the process of the tests has ended, whatever ended that."""
+    tests.join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _customize(path: str) -> None:

@@ -37,7 +37,7 @@ def ended(process: "subprocess.Popen[str]") -> Finished:
 
 
 def test_a_file_is_recorded_from_its_beginning_with_sound_and_data(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", count=45, rate=Fraction(30), sound=["aac"], sound_seconds=1.5)
+    clip = make_clip(tmp_path / "clip.mp4", count=90, rate=Fraction(30), sound=["aac"], sound_seconds=3.0)
     arguments = ("-p", "red circle", "--model", "shapes", "--name", "{source} {prompts}", "--into", tmp_path / "new")
     more = ("--track", "composed", "--track", "mattes", "--data", "jsonl")
     finished = ended(start(("record", clip, *arguments, *more), tmp_path))
@@ -48,7 +48,7 @@ def test_a_file_is_recorded_from_its_beginning_with_sound_and_data(tmp_path: Pat
     assert finished.out.splitlines()[-1] == f"Recorded {tmp_path / 'new' / stem}.mp4 and 2 more files."
     composed, mattes = judge(tmp_path / "new" / f"{stem}.mp4"), judge(tmp_path / "new" / f"{stem} mattes.mp4")
     assert composed.problems == mattes.problems == ()
-    assert composed.seconds > 1.2 and (composed.frames, composed.seconds) == (mattes.frames, mattes.seconds)
+    assert composed.seconds > 2.7 and (composed.frames, composed.seconds) == (mattes.frames, mattes.seconds)
     assert composed.sound_seconds is not None and mattes.sound_seconds is None
     assert abs(composed.sound_seconds - composed.seconds) < 0.1
     entries = [json.loads(line) for line in (tmp_path / "new" / f"{stem}.jsonl").read_text().splitlines()]
