@@ -115,8 +115,8 @@ def _run(arguments: Sequence[str], folder: str, environment: dict[str, str], sta
     resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # one of its own
     _Spares().replace_spawning()
     threading.Thread(target=_end_with, args=(tests,), name="end with the tests", daemon=True).start()
-    _customize(environment.get("PYTHONPATH", ""))
     sys.orig_argv, sys.argv = list(arguments), [arguments[0], *arguments[3:]]
+    _customize(environment.get("PYTHONPATH", ""))
     try:
         runpy.run_module("clipseg_live", run_name="__main__", alter_sys=True)
     finally:

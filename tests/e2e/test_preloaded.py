@@ -41,7 +41,7 @@ def test_a_command_ends_with_the_process_that_started_it(tmp_path: Path) -> None
 def test_its_folder_environment_and_end_are_its_own(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
-        "import os, sys\nprint(os.getcwd(), os.environ['MARK'], len(os.environ), *sys.argv[1:])\n"
+        "import os, sys\nprint(os.getcwd(), os.environ['MARK'], len(os.environ), *sys.argv[1:], flush=True)\n"
     )
     variables = {"MARK": "a b", "PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)}
     with start(["--version"], tmp_path, variables=variables) as process:
