@@ -14,8 +14,9 @@ from clipseg_live import __version__
 from clipseg_live.assemble.photo_sets import Photo, open_photo_writer, with_photos
 from clipseg_live.core.annotations import SPLIT_FORMATS
 from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.live import Framing
-from clipseg_live.core.look import ExportSettings, Look
+from clipseg_live.core.look import Deinterlace, ExportSettings, Look
 from clipseg_live.core.mattes import Label, MatteRequest
 from clipseg_live.core.paths import is_pattern, searches
 from clipseg_live.core.ports import Engine, FrameSource, MaskSink, MatteSequence
@@ -31,6 +32,7 @@ from clipseg_live.pipeline.stage import StopSwitch
 from clipseg_live.video.compose import EffectComposer
 from clipseg_live.video.data_sinks import Chosen, open_data_sink, open_transparent_sink
 from clipseg_live.video.framed import FramedSource
+from clipseg_live.video.hdr_blend import HDRBlend
 from clipseg_live.video.lookahead import CausalMattes, IndependentMattes, LookaheadMattes
 from clipseg_live.video.masks import open_mask_sink
 from clipseg_live.video.photo_writer import PhotoWriter
@@ -166,6 +168,7 @@ def run_export(
             prompts,
             data=data,
             labels=labels_of(request),
+            blend=HDRBlend(info.hdr) if sink is not None and info.hdr is not None and info.hdr.kept else None,
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )
@@ -174,6 +177,7 @@ def run_export(
         result = export.run()
     notices = [
         *ready.notices,
+        *_conversion(info),
         *(request.notices or info.notices),
         *(notice for each in data for notice in each.notices),
     ]
@@ -192,6 +196,15 @@ def run_export(
     return FinishedExport(result, tuple(notices))
 
 
+def _conversion(info: SourceInfo) -> tuple[str, ...]:
+    """Return a sentence if the source was converted to SDR."""
+    if info.hdr is None or info.hdr.kept:
+        return ()
+    if info.hdr.range == "wide gamut":
+        return (f"{info.name} has a wide gamut: its colours were converted to BT.709 (sRGB).",)
+    return (f"{info.name} is HDR ({info.hdr.range}) and was converted to SDR: --hdr keep writes HDR.",)
+
+
 def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
     """The prompts of an export whose settings can be. Raises UsageError."""
     settings = request.settings
@@ -204,6 +217,10 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
         raise UsageError("Say where the result goes: a video or picture, masks, or data.")
     if settings.alpha and request.output is None:
         raise UsageError("Nothing is there to be transparent: --alpha needs -o, such as -o out.mov.")
+    if settings.hdr == "keep" and settings.alpha:
+        raise UsageError("A transparent result is always SDR: leave out --hdr keep, or --alpha.")
+    if settings.hdr == "keep" and request.output is None:
+        raise UsageError("There is no video to be written as HDR: --hdr keep needs -o.")
     if settings.codec is not None and request.output is None:
         raise UsageError(f"There is no video to be coded as {settings.codec}: --codec needs -o.")
     if settings.annotations.split is not None and not any(form in SPLIT_FORMATS for form, _ in request.data):
@@ -239,7 +256,14 @@ def _source_of(request: ExportRequest) -> FrameSource:
     if request.photos:
         listing = Listing(request.source, tuple(photo.file for photo in request.photos))
         return PhotoSetSource(lambda: listing)
-    return open_named_source(request.source, settings.start, settings.end, settings.sequence)
+    return open_named_source(
+        request.source,
+        settings.start,
+        settings.end,
+        settings.sequence,
+        deinterlace=settings.deinterlace,
+        keep_hdr=settings.hdr == "keep",
+    )
 
 
 def _sink_of(request: ExportRequest) -> VideoWriter | StillWriter | PhotoWriter | None:
@@ -297,14 +321,23 @@ def labels_of(request: ExportRequest) -> tuple[Label, ...]:
 
 
 def open_named_source(
-    name: str, start: Fraction | None = None, end: Fraction | None = None, sequence: Fraction | None = None
+    name: str,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    sequence: Fraction | None = None,
+    *,
+    deinterlace: Deinterlace = "auto",
+    keep_hdr: bool = False,
 ) -> FrameSource:
     """The source of this name, not yet opened; a demo scene ends after ``DEMO_SECONDS`` unless ``end`` is given.
 
     sequence: frames per second, if the pictures of a folder or pattern are a film.
+    deinterlace, keep_hdr: as for ``VideoFileSource``.
     """
     if not name.startswith(PREFIX):
-        return open_source(name, start=start, end=end, sequence=sequence)
+        return open_source(
+            name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr
+        )
     if sequence is not None:
         raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {name} is not: leave it out.")
     start = start or Fraction(0)

@@ -304,6 +304,24 @@ def export(
     quality: Annotated[
         int, typer.Option(metavar="0..100", help="Of the video: 100 is best.", rich_help_panel=RESULT)
     ] = 70,
+    hdr: Annotated[
+        str | None,
+        typer.Option(
+            metavar="sdr|keep",
+            help="HDR video: convert it to SDR, or keep it with 10 bits (h265, vp9, av1, prores, ffv1).",
+            show_default="sdr",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
+    deinterlace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|off",
+            help="Interlaced video: make whole frames, or leave both fields in each (h264, prores, ffv1).",
+            show_default="auto",
+            rich_help_panel=RESULT,
+        ),
+    ] = None,
     alpha: Annotated[
         bool,
         typer.Option(
@@ -395,7 +413,7 @@ def export(
         matte = mattes_from(preset, mattes)
         engine.setdefault("model", "shapes" if all(each.startswith("demo:") for each in sources) else DEFAULT_MODEL)
         chosen = engine_from(engine)
-    kept = only_given(time=time)
+    kept = only_given(time=time, hdr=hdr, deinterlace=deinterlace)
     annotations = annotations_from(segmentation=segmentation, instances=instances, split=split, seed=seed)
     settings = validated(
         ExportSettings, engine=chosen, look=look, matte=matte, alpha=alpha, every=every, only_present=only_present,

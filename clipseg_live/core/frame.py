@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,11 @@ from clipseg_live.core.display import png
 
 Pixels = NDArray[np.uint8]
 """A picture: uint8, shape (height, width, 3), RGB, upright, top row first."""
+Signal = NDArray[np.uint16]
+"""R'G'B' signal of an HDR picture: uint16 (0 to 65535), shape (height, width, 3), upright, top row first."""
+DynamicRange = Literal["PQ", "HLG", "wide gamut"]
+FieldOrder = Literal["tff", "bff"]
+"""The field of an interlaced frame that is shown first: top or bottom."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +30,7 @@ class Frame:
     captured: ``time.monotonic()`` when a live session got it.
     file: the picture file that holds this frame; None for a frame of a video, camera or animation.
     independent: the frame is unrelated to the frames before and after it (see ``SourceInfo.independent``).
+    signal: the HDR picture behind ``pixels``, where the source keeps it.
     """
 
     pixels: Pixels
@@ -34,6 +41,7 @@ class Frame:
     captured: float | None = None
     file: Path | None = None
     independent: bool = False
+    signal: Signal | None = None
 
     def __repr__(self) -> str:
         return f"<Frame {self.index} at {float(self.time):g} s, {self.width}×{self.height}>"
@@ -62,6 +70,33 @@ class ColourInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class MasteringDisplay:
+    """The display on which HDR video was graded (SMPTE ST 2086).
+
+    xy: CIE 1931 x and y of red, green, blue and white. least, most: luminance in cd/m².
+    """
+
+    xy: tuple[Fraction, ...]
+    least: Fraction
+    most: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class HDRInfo:
+    """The colours of a source that is converted to BT.709.
+
+    range: what it is. colour: its own tags. light: MaxCLL and MaxFALL in cd/m².
+    kept: its frames have a ``signal``, and results are to be written as HDR.
+    """
+
+    range: DynamicRange
+    colour: ColourInfo
+    mastering: MasteringDisplay | None = None
+    light: tuple[int, int] | None = None
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What an opened source promises of its frames.
 
@@ -77,6 +112,8 @@ class SourceInfo:
         ``width`` and ``height`` are those of the first. A photo that cannot be read raises PhotoError from ``read``;
         the next ``read`` gives the next photo. ``Frame.time`` is the photo's number, from 0.
     notices: sentences for the user about what was left out.
+    hdr: the colours before the conversion to BT.709, which ``colour`` then names; None for SDR.
+    fields: field order of interlaced frames; None where frames are progressive or deinterlaced.
     """
 
     name: str
@@ -92,3 +129,5 @@ class SourceInfo:
     independent: bool = False
     notices: tuple[str, ...] = ()
     media_path: Path | None = None
+    hdr: HDRInfo | None = None
+    fields: FieldOrder | None = None

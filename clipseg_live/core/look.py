@@ -11,8 +11,12 @@ from clipseg_live.core.settings import Codec, EngineSettings, Frozen, PromptStyl
 
 TimeMode = Literal["causal", "lookahead"]
 Together = Literal["independent", "exclusive"]
+HDRMode = Literal["sdr", "keep"]
+Deinterlace = Literal["auto", "off"]
 
 TIME_MODES: tuple[TimeMode, ...] = get_args(TimeMode)
+HDR_MODES: tuple[HDRMode, ...] = get_args(HDRMode)
+DEINTERLACE: tuple[Deinterlace, ...] = get_args(Deinterlace)
 
 
 class MatteSettings(Frozen):
@@ -55,6 +59,8 @@ class ExportSettings(Frozen):
     alpha: the result is what was found, with transparency, in place of the picture with its effects.
     sequence: frames per second of the film that the pictures of a folder or pattern make; None takes them as a set of
     independent photos.
+    hdr: "sdr" converts HDR video to BT.709, "keep" writes it as HDR with 10 bits.
+    deinterlace: "auto" makes progressive frames of interlaced ones, "off" keeps both fields.
     every, only_present: which frames go into masks and data: every N-th, and only those where a prompt is present.
     annotations: how they are written in masks and data.
     """
@@ -68,6 +74,8 @@ class ExportSettings(Frozen):
     codec: Codec | None = None
     quality: Annotated[int, Field(ge=0, le=100)] = 70
     alpha: bool = False
+    hdr: HDRMode = "sdr"
+    deinterlace: Deinterlace = "auto"
     every: Annotated[int, Field(ge=1)] = 1
     only_present: bool = False
     annotations: AnnotationSettings = DEFAULT_ANNOTATIONS

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError, SourceBroken
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.ports import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
 from clipseg_live.core.prompts import Prompt
@@ -25,6 +25,10 @@ QUEUED_PHOTOS = 1
 
 JOIN_SECONDS = 10.0
 """How long a stage may take to end once it was told to."""
+
+
+HDRBlend = Callable[[Frame, Pixels, Callable[[Pixels], Pixels]], Signal]
+"""Returns the HDR signal of a frame: from the frame, its drawn pixels, and what draws the same over other pixels."""
 
 
 class ExportStopped(Failure):
@@ -67,6 +71,7 @@ class Export:
     source: open already, and described by ``info``; ``run`` closes it. The sinks are not open yet.
     matting: makes mattes of the engine's maps. labels: of the prompts that have a matte, in their order.
     composer, sink: None where only data is wanted. data: sinks that take each frame with its mattes.
+    blend: makes the HDR signal of the drawn frames; None for results in SDR.
     keep_partial: keep what was finished when the source breaks or the run is stopped.
     on_progress: called in the thread of ``run``.
 
@@ -88,6 +93,7 @@ class Export:
         *,
         data: Sequence[MaskSink] = (),
         labels: Sequence[Label] = (),
+        blend: HDRBlend | None = None,
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -95,6 +101,7 @@ class Export:
         self._sinks: list[FrameSink | MaskSink] = [*data] if sink is None else [sink, *data]
         self._sink, self._data, self._labels = sink, tuple(data), tuple(labels)
         self._prompts = tuple(prompts)
+        self._blend = blend
         self._matting, self._keep_partial = matting, keep_partial
         self._on_progress = on_progress
         queued = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
@@ -217,11 +224,19 @@ class Export:
             for data in self._data:
                 data.write(frame, mattes, self._labels)
             if self._sink is not None and self._composer is not None:
-                moment = Fraction(0) if frame.independent else frame.time
-                composed = self._composer.compose(frame.pixels, mattes, moment)
-                self._sink.write(replace(frame, pixels=composed))
+                self._sink.write(self._composed(self._composer, frame, mattes))
             self._written += 1
             self._reached = frame.time
+
+    def _composed(self, composer: Composer, frame: Frame, mattes: Mattes) -> Frame:
+        moment = Fraction(0) if frame.independent else frame.time
+
+        def draw(pixels: Pixels) -> Pixels:
+            return composer.compose(pixels, mattes, moment)
+
+        pixels = draw(frame.pixels)
+        signal = None if self._blend is None else self._blend(frame, pixels, draw)
+        return replace(frame, pixels=pixels, signal=signal)
 
     def _report(self) -> None:
         done, total = self._written, self._info.frame_count

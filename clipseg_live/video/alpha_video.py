@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
-from clipseg_live.video.colour import assumed_matrix
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.effects.foreground import transparent
 from clipseg_live.video.sinks import StillWriter
@@ -43,7 +42,7 @@ class WriterSink(ABC):
         if isinstance(self._writer, VideoWriter):
             require_film(self.path, info)
         self._count = 0
-        self._writer.open(info)
+        self._writer.open(replace(info, fields=None))  # transparent pictures are shown as whole frames
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         """Add a frame with its mattes. Raises SinkError."""
@@ -124,10 +123,7 @@ def require_film(path: Path, info: SourceInfo) -> None:
 class _AlphaWriter(VideoWriter):
     """Takes frames whose pixels are uint8 RGBA (height, width, 4), straight alpha."""
 
-    def _tags(self, info: SourceInfo) -> ColourInfo:
-        """The matrix is always named: programs that mix such videos guess less alike than players do."""
-        tags = super()._tags(info)
-        return replace(tags, matrix=assumed_matrix(tags.matrix, info.height))
+    _takes_hdr = False
 
 
 class _ProRes(_AlphaWriter):

@@ -5,15 +5,19 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.codec.context import Flags as CodecFlags
+from numpy.typing import NDArray
 
-from clipseg_live.core.frame import ColourInfo, Pixels, SourceInfo
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.frame import ColourInfo, HDRInfo, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.colour import ToVideo, written_colour
+from clipseg_live.video.hdr_metadata import encoder_options
 
 os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 writes to the terminal itself: only its errors
 
@@ -54,6 +58,13 @@ SOFTWARE: dict[Codec, Encoder] = {
     "prores": Encoder("prores", "prores_ks", "yuv422p10le"),
 }
 """Always there, in the wheels of PyAV."""
+
+_HDR_FORMATS: dict[Codec, str] = {
+    "h265": "yuv420p10le",
+    "av1": "yuv420p10le",
+    "ffv1": "gbrp12le",
+    "prores": "yuv422p10le",
+}
 
 Candidates = Mapping[Codec, tuple[Encoder, ...]]
 
@@ -116,10 +127,10 @@ def new_context(
     context.framerate = info.rate or USUAL_RATE
     context.flags |= int(CodecFlags.global_header)
     context.options = dict(options)
-    tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1")
+    tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1", height=info.height)
     prepare(context, info, clock, encoder.pixel_format, tags)
     context.open()
-    return context, ToVideo(encoder.pixel_format, tags, info.height)
+    return context, ToVideo(encoder.pixel_format, tags)
 
 
 def prepare(
@@ -146,11 +157,11 @@ def padded(encoder: Encoder, info: SourceInfo) -> SourceInfo:
     return replace(info, width=info.width + info.width % 2, height=info.height + info.height % 2)
 
 
-def even(pixels: Pixels) -> Pixels:
+def even(pixels: NDArray[Any]) -> NDArray[Any]:
     """The picture with its last column and row repeated where a side is odd."""
     height, width = pixels.shape[:2]
     padded = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)
+    return np.asarray(padded)
 
 
 def clock_of(time_base: Fraction) -> Fraction:
@@ -170,6 +181,43 @@ def export_options(codec: Codec, quality: int, info: SourceInfo) -> Options:
     if codec == "av1":
         return {"crf": _crf(codec, quality), "preset": "7"}
     return _ffv1() if codec == "ffv1" else _prores(quality)
+
+
+def hdr_codec(given: Codec | None, possible: tuple[Codec, ...]) -> Codec:
+    """Return the codec for HDR video: the one that was asked for, or the first possible one that can hold it.
+
+    Raises UsageError if the given codec cannot.
+    """
+    if given is None:
+        return next(codec for codec in possible if codec in _HDR_FORMATS)
+    if given not in _HDR_FORMATS:
+        able = " or ".join(codec for codec in possible if codec in _HDR_FORMATS)
+        raise UsageError(
+            f"HDR needs 10 bits, and {given} is written with 8 here: use --codec {able}, or leave out --hdr keep."
+        )
+    return given
+
+
+def check_interlaced(codec: Codec, info: SourceInfo) -> None:
+    """Raise UsageError if the source is interlaced and the codec has no fields."""
+    if info.fields is not None and codec not in ("h264", "prores", "ffv1"):
+        raise UsageError(
+            f"{info.name} is interlaced, and {codec} is written with whole frames here: "
+            "use --codec h264, prores or ffv1, or leave out --deinterlace off."
+        )
+
+
+def interlaced_options(options: Options) -> Options:
+    """Return the options with those that make an encoder write interlaced frames."""
+    return options | {"flags": options.get("flags", "") + "+ildct+ilme"}
+
+
+def hdr_encoding(codec: Codec, quality: int, info: SourceInfo, hdr: HDRInfo) -> tuple[str, str, Options]:
+    """Return encoder, pixel format and options for HDR video with its metadata."""
+    options = export_options(codec, quality, info)
+    for name, value in encoder_options(codec, hdr.mastering, hdr.light).items():
+        options[name] = f"{options[name]}:{value}" if name in options else value
+    return SOFTWARE[codec].name, _HDR_FORMATS[codec], options
 
 
 def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Options, ...]:

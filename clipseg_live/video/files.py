@@ -4,6 +4,7 @@ import logging
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import cv2
@@ -11,11 +12,16 @@ import numpy as np
 from av.stream import Discard, Disposition
 
 from clipseg_live.core.errors import SourceBroken, SourceError, UsageError
-from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
+from clipseg_live.core.look import Deinterlace
 from clipseg_live.core.paths import check_input
-from clipseg_live.video.colour import FromVideo, colour_of
+from clipseg_live.video.colour import FromVideo, shown_colour
 from clipseg_live.video.container import clock_zero, has_running_clock, is_cut_short, open_input, status_of
+from clipseg_live.video.decoders import container_colour, decoder_of
+from clipseg_live.video.fields import Deinterlacer, field_order, order_of
 from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
+from clipseg_live.video.hdr import dynamic_range
+from clipseg_live.video.hdr_metadata import hdr_info
 from clipseg_live.video.shots import boxed
 from clipseg_live.video.time_index import clock_of_file, seek_to
 from clipseg_live.video.timeline import timed_packets, timed_streams
@@ -23,6 +29,7 @@ from clipseg_live.video.timeline import timed_packets, timed_streams
 logger = logging.getLogger(__name__)
 
 Orientation = tuple[int, int, int, int]
+Picture = TypeVar("Picture", Pixels, Signal)
 UPRIGHT: Orientation = (1, 0, 0, 1)
 _SEEK_MARGINS = (Fraction(0), Fraction(2), Fraction(15))
 _CLOCK_JUMP = Fraction(1)
@@ -40,12 +47,22 @@ class VideoFileSource:
     jump back of more than a second, the rest is carried on from there, so that time always grows. ``Frame.index``
     counts the frames that are delivered. Frames of another size than the first are fitted into it, with black bars.
 
-    Rotation by quarters and mirroring from the display matrix are applied to the pixels; fields of interlaced
-    video stay woven; alpha is laid over black. Where a file breaks, the whole frames before that point are
-    delivered and ``read`` then raises SourceError with the time; broadcast formats are read on, as players do.
+    Rotation by quarters and mirroring from the display matrix are applied to the pixels; interlaced video is
+    deinterlaced; HDR and wide-gamut video is converted to BT.709; alpha is laid over black. Where a file breaks, the
+    whole frames before that point are delivered and ``read`` then raises SourceError with the time; broadcast formats
+    are read on, as players do.
     """
 
-    def __init__(self, path: str | Path, start: Fraction | None = None, end: Fraction | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        *,
+        deinterlace: Deinterlace = "auto",
+        keep_hdr: bool = False,
+    ) -> None:
+        """Args: deinterlace: "off" leaves both fields in each frame. keep_hdr: frames of HDR video keep its signal."""
         if start is not None and start < 0:
             raise UsageError(f"A start of {float(start):g} s is not possible: the video begins at 0.")
         if end is not None and end <= (start or 0):
@@ -55,6 +72,7 @@ class VideoFileSource:
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[Frame] = iter(())
         self._first: Frame | None = None
+        self._deinterlace, self._keep_hdr = deinterlace, keep_hdr
         self._convert = FromVideo()
 
     def open(self) -> SourceInfo:
@@ -111,6 +129,9 @@ class VideoFileSource:
         for other in container.streams:
             if other not in kept:
                 other.discard = Discard.all
+        self._convert = FromVideo(container_colour(stream))
+        self._decoder = decoder_of(stream)
+        self._order = field_order(stream.codec_context)
         self._stream = stream
         self._tick = stream.time_base or Fraction(1, 1000)
         self._zero = clock_zero(container)
@@ -133,7 +154,9 @@ class VideoFileSource:
             frame_count=count,
             duration=duration,
             pixel_aspect=aspect,
-            colour=self._colour,
+            colour=shown_colour(self._colour),
+            hdr=self._hdr,
+            fields=self._fields,
             audio_path=self.path if self._container.streams.audio else None,
             media_path=self.path,
         )
@@ -182,7 +205,8 @@ class VideoFileSource:
             yield self._made(held, index, self._last_duration(held))
 
     def _made(self, held: tuple[av.VideoFrame, Fraction], index: int, duration: Fraction | None) -> Frame:
-        return Frame(self._pixels(held[0]), index, held[1], duration)
+        pixels, signal = self._picture(held[0])
+        return Frame(pixels, index, held[1], duration, signal=signal)
 
     def _last_duration(self, held: tuple[av.VideoFrame, Fraction]) -> Fraction | None:
         frame, time = held
@@ -228,6 +252,8 @@ class VideoFileSource:
             return self._index is not None and seek_to(self._container, self._index, time + self._zero)
         try:
             self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
+            if self._decoder is not self._stream.codec_context and self._decoder.is_open:
+                self._decoder.flush_buffers()
         except READ_ERRORS:
             logger.warning("A video file could not be searched", exc_info=True)
             return False
@@ -238,7 +264,7 @@ class VideoFileSource:
         last: int | None = None
         length = self._usual_length()
         shift = 0
-        for frame in self._ordered():
+        for frame in self._progressive():
             stamp = frame.pts if frame.pts is not None else frame.dts
             if stamp is None:
                 stamp = round(self._zero / self._tick) if last is None else last + length
@@ -276,6 +302,10 @@ class VideoFileSource:
     def _usual_length(self) -> int:
         return max(round(1 / self._rate / self._tick), 1) if self._rate else 1
 
+    def _progressive(self) -> Iterator[av.VideoFrame]:
+        """Return the decoded frames, deinterlaced unless that is switched off."""
+        return self._ordered() if self._deinterlace == "off" else Deinterlacer(self._order).frames(self._ordered())
+
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Frames in order of presentation, until the end or the first one that is damaged."""
         assert self._container is not None
@@ -286,7 +316,7 @@ class VideoFileSource:
                     yield from self._drained()
                     raise self._broken()
                 try:
-                    frames = packet.decode()
+                    frames = self._decoder.decode(packet)
                 except av.error.InvalidDataError:
                     if self._broadcast or not started:
                         continue
@@ -321,7 +351,7 @@ class VideoFileSource:
     def _drained(self) -> Iterator[av.VideoFrame]:
         """The whole frames that the decoder still holds."""
         try:
-            for frame in self._stream.decode(None):
+            for frame in self._decoder.decode(None):
                 if frame.is_corrupt:
                     return
                 yield frame
@@ -336,16 +366,30 @@ class VideoFileSource:
             return f"{self.path.name} cannot be decoded: it is damaged, or cut short."
         return f"{self.path.name} breaks off at {clock(self._reached)}: it is damaged or cut short from there on."
 
-    def _pixels(self, frame: av.VideoFrame) -> Pixels:
+    def _picture(self, frame: av.VideoFrame) -> tuple[Pixels, Signal | None]:
         if self._orientation is None:
             self._orientation = orientation_of(frame)
             self._size = frame.width, frame.height
-            self._colour = colour_of(frame)
-        pixels = turned(self._convert(frame), self._orientation)
+            self._colour = self._convert.colour_of(frame)
+            self._hdr = hdr_info(frame, self._colour, self._keep_hdr)
+            self._fields = order_of(frame)
+        keep = self._hdr is not None and self._hdr.kept
+        if keep and dynamic_range(self._convert.colour_of(frame)) is None:
+            raise SourceError(
+                f"{self.path.name} changes from HDR to SDR at {clock(self._reached or Fraction(0))}: "
+                "leave out --hdr keep."
+            )
+        pixels, signal = self._convert.picture(frame, keep)
+        return self._upright(pixels, frame), None if signal is None else self._upright(signal, frame)
+
+    def _upright(self, picture: Picture, frame: av.VideoFrame) -> Picture:
+        """Return a picture turned, and fitted into the size of the first one."""
+        assert self._orientation is not None
+        upright = turned(picture, self._orientation)
         if (frame.width, frame.height) == self._size:
-            return pixels
+            return upright
         width, height = reversed(self._size) if _is_turned(self._orientation) else self._size
-        return boxed(pixels, width, height)
+        return boxed(upright, width, height)
 
 
 def clock(time: Fraction) -> str:
@@ -375,20 +419,20 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return found if exact and quarter else UPRIGHT
 
 
-def turned(pixels: Pixels, orientation: Orientation) -> Pixels:
+def turned(pixels: Picture, orientation: Orientation) -> Picture:
     """The picture as the orientation shows it; the very same array where it is upright already."""
     a, b, c, d = orientation
     if (a, d) == (1, 1):
         return pixels
     if a:
         code = -1 if (a, d) == (-1, -1) else (1 if a < 0 else 0)
-        return np.asarray(cv2.flip(pixels, code), np.uint8)
+        return np.asarray(cv2.flip(pixels, code), pixels.dtype)
     if (b, c) == (1, -1):
-        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE), np.uint8)
+        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE), pixels.dtype)
     if (b, c) == (-1, 1):
-        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8)
+        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), pixels.dtype)
     transposed = cv2.transpose(pixels)
-    return np.asarray(transposed if b > 0 else cv2.rotate(transposed, cv2.ROTATE_180), np.uint8)
+    return np.asarray(transposed if b > 0 else cv2.rotate(transposed, cv2.ROTATE_180), pixels.dtype)
 
 
 def _is_turned(orientation: Orientation) -> bool:

@@ -22,7 +22,10 @@ class FramedSource:
 
     def read(self) -> Frame | None:
         frame = self._source.read()
-        return None if frame is None else replace(frame, pixels=apply_framing(frame.pixels, self._framing))
+        if frame is None:
+            return None
+        signal = None if frame.signal is None else apply_framing(frame.signal, self._framing)
+        return replace(frame, pixels=apply_framing(frame.pixels, self._framing), signal=signal)
 
     def close(self) -> None:
         self._source.close()

@@ -1,11 +1,15 @@
 """How a person frames a source: a cut, a turn and a mirroring, and the way back from the framed picture."""
 
+from typing import Any, TypeVar
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from clipseg_live.core.frame import Pixels
+from clipseg_live.core.frame import Pixels, Signal
 from clipseg_live.core.live import Framing
 
+Picture = TypeVar("Picture", Pixels, Signal)
 Crop = tuple[float, float, float, float]
 """x, y, width, height as shares (0 to 1) of a picture."""
 
@@ -13,13 +17,13 @@ _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_
 _SMALLEST = 1e-6
 
 
-def apply_framing(pixels: Pixels, framing: Framing) -> Pixels:
+def apply_framing(pixels: Picture, framing: Framing) -> Picture:
     """Cut, then turned, then mirrored.
 
-    pixels: uint8 (height, width, 3); left untouched. The result is C-contiguous, of at least one pixel; it is the very
-    same array where there is nothing to do.
+    pixels: uint8 or uint16 (height, width, 3); left untouched. The result is C-contiguous, of at least one pixel; it is
+    the very same array where there is nothing to do.
     """
-    framed = pixels
+    framed: NDArray[Any] = pixels
     if framing.crop is not None:
         height, width = pixels.shape[:2]
         x, y, share_x, share_y = framing.crop
@@ -28,9 +32,9 @@ def apply_framing(pixels: Pixels, framing: Framing) -> Pixels:
         if (left, top, right, bottom) != (0, 0, width, height):
             framed = framed[top:bottom, left:right]
     if framing.turn:
-        framed = np.asarray(cv2.rotate(framed, _ROTATIONS[framing.turn]), np.uint8)
+        framed = np.asarray(cv2.rotate(framed, _ROTATIONS[framing.turn]))
     if framing.mirror:
-        framed = np.asarray(cv2.flip(framed, 1), np.uint8)
+        framed = np.asarray(cv2.flip(framed, 1))
     return framed if framed is pixels else np.ascontiguousarray(framed)
 
 

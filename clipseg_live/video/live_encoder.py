@@ -42,11 +42,11 @@ class LiveEncoder:
         assert isinstance(stream, av.VideoStream)
         self.stream = stream
         self._context = stream.codec_context
-        tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1")
+        tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1", height=info.height)
         self._whole = padded(encoder, info)
         self.padded = self._whole != info
         prepare(self._context, self._whole, clock, encoder.pixel_format, tags)
-        self._convert = ToVideo(encoder.pixel_format, tags, info.height)
+        self._convert = ToVideo(encoder.pixel_format, tags)
         if encoder.codec == "h265" and container.format.name in ("mp4", "mov"):
             self._context.codec_tag = HEVC_TAG
         stream.time_base = clock

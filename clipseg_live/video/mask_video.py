@@ -14,13 +14,14 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.video.alpha_video import KEY_EVERY, WriterSink, require_film
-from clipseg_live.video.colour import BT709, FULL_RANGE, UNSPECIFIED
+from clipseg_live.video.colour import BT709, FULL_RANGE, tagged
 from clipseg_live.video.effects.canvas import union_of
 from clipseg_live.video.folder_sink import FolderSink, slug
 from clipseg_live.video.writer import CONTAINERS, VideoWriter
 
 _QUALITY = 100
 _NEUTRAL = 128
+_TAGS = ColourInfo(FULL_RANGE, BT709, BT709, BT709)
 
 
 class MaskVideoSink(WriterSink):
@@ -106,7 +107,7 @@ class MaskVideoFolder(FolderSink):
         if self.info is None:
             raise SinkError(f"{self.path.name} is not open.")
         writer = _GreyWriter(self._opened() / self._name(number), live=self._live)
-        writer.open(replace(self.info, audio_path=None, media_path=None))
+        writer.open(replace(self.info, audio_path=None, media_path=None, fields=None))
         return writer
 
     def _end(self) -> None:
@@ -134,6 +135,8 @@ class MaskVideoFolder(FolderSink):
 class _GreyWriter(VideoWriter):
     """Takes frames whose pixels are uint8 (height, width)."""
 
+    _takes_hdr = False
+
     def __init__(
         self,
         path: str | Path,
@@ -153,14 +156,14 @@ class _GreyWriter(VideoWriter):
         return encoder, pixel_format, {**options, "g": KEY_EVERY}
 
     def _tags(self, info: SourceInfo) -> ColourInfo:
-        return ColourInfo(FULL_RANGE, BT709 if self.codec != "ffv1" else UNSPECIFIED)
+        return _TAGS
 
     def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Pixels], av.VideoFrame]:
         return _as_luma if pixel_format == "yuv420p" else _as_grey
 
 
 def _as_grey(alpha: NDArray[np.uint8]) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(alpha), "gray")
+    return tagged(av.VideoFrame.from_ndarray(np.ascontiguousarray(alpha), "gray"), _TAGS)
 
 
 def _as_luma(alpha: NDArray[np.uint8]) -> av.VideoFrame:
@@ -172,4 +175,4 @@ def _as_luma(alpha: NDArray[np.uint8]) -> av.VideoFrame:
         if number == 0:
             samples[:, :width] = alpha
         plane.update(samples.tobytes())
-    return frame
+    return tagged(frame, _TAGS)

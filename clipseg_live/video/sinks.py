@@ -75,6 +75,10 @@ class StillWriter:
 
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError, UsageError for a source of many frames."""
+        if info.hdr is not None and info.hdr.kept:
+            raise UsageError(
+                f"{self.path.name} is a picture of 8 bits: leave out --hdr keep, or name a video such as .mov."
+            )
         if info.frame_count is not None and info.frame_count > 1:
             raise UsageError(
                 f"{self.path.name} is a single picture, but {info.name} has many frames: name a video such as .mp4."

@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.look import Deinterlace
 from clipseg_live.core.paths import check_input, is_folder_or_pattern
 from clipseg_live.core.ports import FrameSource
 from clipseg_live.video.animated import AnimationSource, kind_of
@@ -28,6 +29,8 @@ def open_source(
     start: Fraction | None = None,
     end: Fraction | None = None,
     sequence: Fraction | None = None,
+    deinterlace: Deinterlace = "auto",
+    keep_hdr: bool = False,
 ) -> FrameSource:
     """Return the source that ``name`` means, not yet opened.
 
@@ -40,6 +43,8 @@ def open_source(
         start: Videos and films begin with the first frame at or after this time, in seconds.
         end: Videos and films end before this time, in seconds.
         sequence: Frames per second of a film that is made of pictures.
+        deinterlace: "off" leaves both fields in the frames of interlaced videos.
+        keep_hdr: Frames of HDR videos keep their signal.
 
     Raises:
         SourceError: A folder or pattern has no pictures.
@@ -58,7 +63,9 @@ def open_source(
     kind = kind_of(path)
     if kind == "animation":
         return AnimationSource(path, start, end)
-    return StillSource(path) if kind == "still" else VideoFileSource(path, start, end)
+    if kind == "still":
+        return StillSource(path)
+    return VideoFileSource(path, start, end, deinterlace=deinterlace, keep_hdr=keep_hdr)
 
 
 def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None:

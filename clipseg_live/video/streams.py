@@ -17,13 +17,17 @@ from clipseg_live.core.addresses import SECURE_PORTS, host_and_port, openable, r
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import RTSPTransport
+from clipseg_live.core.look import Deinterlace
 from clipseg_live.video import hls
 from clipseg_live.video.addresses import check_address, safe_name
 from clipseg_live.video.certificates import certificate_problem, tls_options
-from clipseg_live.video.colour import FromVideo, colour_of
+from clipseg_live.video.colour import FromVideo, shown_colour
 from clipseg_live.video.container import TEXT_FORMATS
+from clipseg_live.video.decoders import container_colour, decoder_of
+from clipseg_live.video.fields import Deinterlacer, field_order
 from clipseg_live.video.files import orientation_of, turned
 from clipseg_live.video.guarded import has_flag
+from clipseg_live.video.hdr_metadata import hdr_info
 from clipseg_live.video.hls import Resources
 from clipseg_live.video.memory_bound import MemoryBound
 from clipseg_live.video.protocols import network_options, without_format
@@ -81,6 +85,7 @@ class StreamSource:
         *,
         rtsp_transport: RTSPTransport = "auto",
         insecure: bool = False,
+        deinterlace: Deinterlace = "auto",
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] | None = None,
     ) -> None:
@@ -90,6 +95,7 @@ class StreamSource:
         self._scheme = self._address.partition("://")[0].lower()
         self._limits = open_seconds, read_seconds
         self._transport, self._insecure = rtsp_transport, insecure
+        self._deinterlace = deinterlace
         self._bound = MemoryBound()
         self._deadline = 0.0
         self._clock, self._wait = clock, wait or threading.Event().wait
@@ -119,8 +125,10 @@ class StreamSource:
                 other.discard = Discard.all
         stream.thread_type = "SLICE"  # threads by frame would hold back one picture each
         self._stream = stream
-        self._convert = FromVideo()
-        self._decoded = self._decode(container, stream)
+        self._convert = FromVideo(container_colour(stream))
+        decoded = self._decode(container, stream)
+        order = field_order(stream.codec_context)
+        self._decoded = decoded if self._deinterlace == "off" else Deinterlacer(order).frames(decoded)
         first = next(self._decoded, None)
         if first is None:
             raise SourceError(f"{self.name} ended before it gave a picture: check the address.")
@@ -140,6 +148,7 @@ class StreamSource:
         self._began = self._clock()
         self._reached = -_CLOCK_TICK
         self._index = 0
+        colour = self._convert.colour_of(first)
         pixels = turned(self._convert(first), self._orientation)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         is_turned = self._orientation[0] == 0
@@ -151,7 +160,8 @@ class StreamSource:
             time_base=tick,
             duration=duration,
             pixel_aspect=1 / aspect if is_turned else aspect,
-            colour=colour_of(first),
+            colour=shown_colour(colour),
+            hdr=hdr_info(first, colour, keep=False),
         )
 
     def read(self) -> Frame | None:
@@ -261,6 +271,7 @@ class StreamSource:
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """Pictures from the first whole one on; damaged packets are passed over. Raises SourceError."""
         started = False
+        decoder = decoder_of(stream)
         silent_since = self._clock()
         # Steps ahead are compared with the clock, by ``Timeline``.
         times = TimeMap([stream], gaps_are_meant=True)
@@ -274,7 +285,7 @@ class StreamSource:
                 pictures = []
                 for ready in times.feed(packet) if packet.size else [*times.flush(), packet]:
                     with suppress(av.error.InvalidDataError):
-                        pictures += ready.decode()
+                        pictures += decoder.decode(ready)
                 for picture in pictures:
                     started = started or not picture.is_corrupt
                     if started:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import av
+from numpy.typing import NDArray
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
+from clipseg_live.core.frame import ColourInfo, Frame, HDRInfo, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.audio import Sound
 from clipseg_live.video.colour import ToVideo, written_colour
@@ -19,19 +20,26 @@ from clipseg_live.video.encoders import (
     LARGEST_H264,
     SOFTWARE,
     USUAL_RATE,
+    check_interlaced,
     clock_of,
     even,
     export_options,
+    hdr_codec,
+    hdr_encoding,
+    interlaced_options,
     live_options,
     padded,
     prepare,
 )
 from clipseg_live.video.extras import Extras
+from clipseg_live.video.fields import FIELD_NUMBERS, FieldFlags
 from clipseg_live.video.place import Place, write_failure
 
 FRAGMENT = Fraction(3, 10)
 """Seconds that a growing file lacks at most, beside what the encoder holds."""
 _INTERLEAVE = Fraction(1, 5)
+_LONGEST_DELAY = 60
+"""Seconds between decoding and showing a frame; a larger difference is an error of the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ class VideoWriter:
 
     _metadata: ClassVar[Mapping[str, str]] = {}
     """Of the video's stream."""
+    _takes_hdr: ClassVar = True
+    """False for writers of other pictures than those of the source."""
 
     def __init__(
         self,
@@ -99,6 +109,7 @@ class VideoWriter:
         folder that does not."""
         self.path = Path(path)
         self.codec = choose_codec(path, codec)
+        self._given_codec = codec
         if not 0 <= quality <= 100:
             raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
         self._quality, self._start, self._end, self._live = quality, start, end, live
@@ -109,6 +120,8 @@ class VideoWriter:
         self._container: av.container.OutputContainer | None = None
         self._sound: Sound | None = None
         self._extras: Extras | None = None
+        self._hdr: HDRInfo | None = None
+        self._flag_fields: FieldFlags | None = None
         self._count = 0
         self._is_whole = False
         self._offset: Fraction | None = None
@@ -127,6 +140,10 @@ class VideoWriter:
                 f"{info.name} holds images of different sizes, which {self.path.name} cannot hold: "
                 "write data, such as --data png=FOLDER, or save its images as files of their own."
             )
+        self._hdr = info.hdr if info.hdr is not None and info.hdr.kept and self._takes_hdr else None
+        if self._hdr is not None:
+            self.codec = hdr_codec(self._given_codec, CONTAINERS[self.path.suffix.lower()].codecs)
+        check_interlaced(self.codec, info)
         if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
             raise UsageError(
                 f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
@@ -168,10 +185,13 @@ class VideoWriter:
         self._last = stamp
         duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / USUAL_RATE)
         try:
-            picture = self._convert(even(frame.pixels) if self.padded else frame.pixels)
+            pixels: NDArray[Any] = frame.pixels if self._hdr is None or frame.signal is None else frame.signal
+            picture = self._convert(even(pixels) if self.padded else pixels)
+            if self._flag_fields is not None:
+                picture = self._flag_fields(picture)
             picture.pts, picture.time_base = stamp, base
             picture.duration = max(round(duration / base), 1)
-            container.mux(self._stream.encode(picture))
+            container.mux(self._packets(picture))
             if self._sound is not None:
                 self._sound.advance(frame.time)
             if self._extras is not None:
@@ -213,8 +233,13 @@ class VideoWriter:
         container = av.open(f"file:{self._working}", "w", format=form, container_options=options)
         self._container = container
         encoder, pixel_format, encoding = self._encoding(info)
+        if info.fields is not None:
+            encoding = interlaced_options(encoding)
         stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=encoding))
         context = stream.codec_context
+        if info.fields is not None:
+            context.field_order = FIELD_NUMBERS[info.fields]
+            self._flag_fields = FieldFlags(info.fields)
         whole = padded(SOFTWARE[self.codec], info)
         self.padded = whole != info
         tags = self._tags(info)
@@ -236,6 +261,8 @@ class VideoWriter:
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         """The encoder, the format of its pixels, and its options. Writers of other pictures have others."""
+        if self._hdr is not None:
+            return hdr_encoding(self.codec, self._quality, info, self._hdr)
         encoder = SOFTWARE[self.codec]
         if self._live:
             return encoder.name, encoder.pixel_format, live_options(encoder, self._quality, info)[0]
@@ -243,14 +270,24 @@ class VideoWriter:
 
     def _tags(self, info: SourceInfo) -> ColourInfo:
         """How the file says that its samples mean colours."""
-        return written_colour(info.colour, is_rgb=self.codec == "ffv1")
+        colour = info.colour if self._hdr is None else self._hdr.colour
+        return written_colour(colour, is_rgb=self.codec == "ffv1", height=info.height)
 
-    def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Pixels], av.VideoFrame]:
-        return ToVideo(pixel_format, tags, info.height)
+    def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Any], av.VideoFrame]:
+        return ToVideo(pixel_format, tags, interlaced=info.fields is not None)
+
+    def _packets(self, picture: av.VideoFrame | None) -> list[av.Packet]:
+        """Return what the encoder gives; with one or two frames libx265 leaves their decoding times undefined."""
+        packets = self._stream.encode(picture)
+        for packet in packets:
+            delay = None if packet.dts is None or packet.pts is None else (packet.pts - packet.dts) * self._clock
+            if delay is None or not 0 <= delay <= _LONGEST_DELAY:
+                packet.dts = packet.pts
+        return packets
 
     def _complete(self) -> None:
         container = self._opened()
-        container.mux(self._stream.encode(None))
+        container.mux(self._packets(None))
         if self._sound is not None:
             self._sound.finish()
             self._sound.close()
