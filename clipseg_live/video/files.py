@@ -358,7 +358,10 @@ class VideoFileSource:
         except READ_ERRORS:
             logger.warning("The decoder of a video file could not be drained", exc_info=True)
 
-    def _broken(self) -> SourceBroken:
+    def _broken(self) -> SourceError:
+        """A damaged file keeps its frames; one that changes while it is read does not count as read."""
+        if status_of(self.path) != self._status:
+            return SourceError(self._broken_off())
         return SourceBroken(self._broken_off())
 
     def _broken_off(self) -> str:
