@@ -86,7 +86,7 @@ def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> N
     found = {path.name: np.asarray(Image.open(path)) > 0 for path in (tmp_path / "masks").glob("*.png")}
     assert len(found) == 6
     for name, mask in found.items():
-        number = int(name.split("_")[0])
+        number = int(name.split("_")[0].removeprefix("picture "))  # masks are named after their pictures
         truth = drawn.truth(10 * number).mask("red circle")
         if "dog" in name:
             assert mask.mean() < 0.02
