@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Frame
@@ -27,6 +27,7 @@ _KEPT_FORMATS = {
     "WEBP": (".webp",),
 }  # fmt: skip
 """Formats that trainers and annotation tools read, with the suffixes by which they recognise them."""
+_KEPT_SUFFIXES = frozenset(suffix for suffixes in _KEPT_FORMATS.values() for suffix in suffixes)
 _ORIENTATION = 0x0112
 _UPRIGHT = (0, 1)
 _FICLONE = 0x40049409
@@ -85,6 +86,8 @@ def encoded_again(photos: int) -> str:
 
 def _shows(photo: Path, frame: Frame) -> bool:
     """Tell if any reader of the file sees the frame's pixels at the frame's size."""
+    if photo.suffix.lower() not in _KEPT_SUFFIXES:
+        return False
     try:
         with Image.open(photo) as picture:
             known = photo.suffix.lower() in _KEPT_FORMATS.get(picture.format or "", ())
@@ -93,7 +96,7 @@ def _shows(photo: Path, frame: Frame) -> bool:
             if picture.getexif().get(_ORIENTATION, 1) not in _UPRIGHT:
                 return False
         return bool(np.array_equal(read_image(photo), frame.pixels))
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, ClipsegLiveError):
+    except (OSError, ValueError, SyntaxError, ClipsegLiveError):
         logger.warning("A photo could not be read again", exc_info=True)
         return False
 
