@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -63,6 +64,8 @@ def kind_of(path: Path) -> Kind:
     The content decides; for formats that are not recognised and files that cannot be read, the suffix does.
     """
     by_suffix: Kind = "still" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
+    if not os.path.isfile(path):  # to open a named pipe could wait for ever
+        return by_suffix
     try:
         with path.open("rb") as file:
             head = file.read(16)

@@ -1,6 +1,7 @@
 """Exports of photo sets: no photo changes another, each has a picture under its name, and a broken one stops none."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +16,7 @@ from PIL import Image
 
 from clipseg_live.assemble import export as export_module
 from clipseg_live.assemble.export import ExportRequest, FinishedExport, run_export
-from clipseg_live.assemble.photo_sets import picture_names, with_photos
+from clipseg_live.assemble.photo_sets import is_photos, picture_names, with_photos
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.look import ExportSettings, Look, MatteSettings
@@ -221,6 +222,15 @@ def test_a_set_may_go_into_a_folder_that_is_called_as_its_own(photos: Path, monk
     assert asked.source == "shots" and run(asked).result.frames == 2
     with pytest.raises(UsageError, match="would find the results"):
         run(request("../shots/**/*.png", Path("../shots/new")))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["pipe", "pipe.png"])
+def test_a_named_pipe_is_never_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert is_photos(str(tmp_path / name), None) == name.endswith(".png")
+    with pytest.raises(ClipsegLiveError, match="is a named pipe"):
+        run(request(tmp_path / name, tmp_path / "out.png"))
 
 
 def test_pictures_that_are_there_are_not_replaced(photos: Path, tmp_path: Path) -> None:
