@@ -433,7 +433,7 @@ class _Reader:
             name = frame.file.name if frame.file is not None else ""
             width, height = frame.width, frame.height
             self._status = replace(
-                self._status, photo=frame.index + 1, file=name, width=width, height=height, problem=""
+                self._status, photo=int(frame.time) + 1, file=name, width=width, height=height, problem=""
             )
 
     def _end(self) -> None:

@@ -113,7 +113,7 @@ def nothing_in(path: Path) -> str:
 
 def require_film(path: Path, info: SourceInfo) -> None:
     """Raise SinkError if the frames are independent photos, which a video or animation cannot hold."""
-    if info.independent:
+    if info.independent and info.frame_count != 1:
         raise SinkError(
             f"{info.name} is a set of photos, not a film, so {path.name} cannot hold it: write images, such as png, "
             "indexed or alpha-png, or give --sequence."

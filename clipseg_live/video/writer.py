@@ -135,7 +135,7 @@ class VideoWriter:
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
         self._info = info
-        if info.independent:
+        if info.independent and info.frame_count != 1:
             raise SinkError(
                 f"{info.name} holds images of different sizes, which {self.path.name} cannot hold: "
                 "write data, such as --data png=FOLDER, or save its images as files of their own."
