@@ -133,7 +133,8 @@ def test_sound_begins_where_it_began(tmp_path: Path, encoder: str, suffix: str) 
     )  # fmt: skip
     export(source, target)
     for kind in "va":
-        assert abs(_start(target, kind) - _start(source, kind)) <= (0.001 if encoder != "libopus" else 0.008)
+        opus = encoder == "libopus" or suffix == ".webm"  # whose delay ffprobe takes off the first time
+        assert abs(_start(target, kind) - _start(source, kind)) <= (0.008 if opus else 0.001)
     if suffix in (".mkv", ".webm"):
         with av.open(str(target)) as container:
             first = next(packet for packet in container.demux(container.streams.audio[0]) if packet.size)
