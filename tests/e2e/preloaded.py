@@ -28,7 +28,7 @@ LIBRARIES = (
     "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.assemble.batch", "clipseg_live.assemble.live",
     "clipseg_live.assemble.recording", "clipseg_live.model.driver", "transformers", "rich.progress",
 )  # fmt: skip
-SPARES = 3
+SPARES = 2
 """Worker processes of a command that start at once. Further ones start in a new interpreter, as in production."""
 
 WORKER = "spawn_main"
