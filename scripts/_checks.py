@@ -88,17 +88,18 @@ def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the arguments of pytest: the given ones, several processes, and no slow tests after ``--quick``."""
     given = [each for each in arguments if each != QUICK]
     options = ["--durations=15"]
+    quick = QUICK in arguments
     if not _is_narrow(given):
-        options += ["-n", str(processes()), "--dist=loadfile", "--no-loadscope-reorder"]
-    if QUICK in arguments:
+        options += ["-n", str(processes(quick=quick)), "--dist=loadfile", "--no-loadscope-reorder"]
+    if quick:
         options += ["-m", "not slow"]
     return [*options, *given]
 
 
-def processes() -> int:
-    """Return the number of test processes: one for each core, and one more where there are few, for tests that wait."""
+def processes(*, quick: bool = False) -> int:
+    """Return the number of test processes: one for each core, and one more where few cores wait for slow tests."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores + 1, MOST_PROCESSES) if cores < 4 else min(cores, MOST_PROCESSES)
+    return min(cores + 1 if cores < 4 and not quick else cores, MOST_PROCESSES)
 
 
 def variables() -> dict[str, str]:

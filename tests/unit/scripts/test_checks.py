@@ -55,12 +55,15 @@ def test_some_tests_or_a_chosen_number_of_processes_run_as_they_are_asked_for(
     assert found[-len(arguments) :] == arguments and "--dist=loadfile" not in found
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 2), (2, 3), (3, 4), (4, 4), (6, 6), (64, 8)])
+@pytest.mark.parametrize(
+    ("cores", "processes", "quick"), [(1, 2, 1), (2, 3, 2), (3, 4, 3), (4, 4, 4), (6, 6, 6), (64, 8, 8)]
+)
 def test_there_are_as_many_processes_as_the_machine_can_use(
-    checks: ModuleType, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int
+    checks: ModuleType, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, quick: int
 ) -> None:
     monkeypatch.setattr(checks.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert checks.processes() == processes
+    assert (checks.processes(), checks.processes(quick=True)) == (processes, quick)
+    assert checks.pytest_arguments(["--quick"])[1:3] == ["-n", str(quick)]
     monkeypatch.delattr(checks.os, "sched_getaffinity")
     monkeypatch.setattr(checks.os, "cpu_count", lambda: cores)
     assert checks.processes() == processes
