@@ -185,6 +185,7 @@ def test_opencv_s_plugins_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None
     assert "QT_QPA_PLATFORM_PLUGIN_PATH" not in os.environ
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_for_the_window() -> None:
     code = (
         "import sys; import clipseg_live.gui.app, clipseg_live.gui.main_window, clipseg_live.gui.services; "

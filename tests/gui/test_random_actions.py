@@ -21,6 +21,7 @@ from tests.unit.pipeline.test_worker import shared_blocks
 pytestmark = pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
 
 
+@pytest.mark.slow
 def test_whatever_is_done_the_window_holds(qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory) -> None:
     done: Counter[str] = Counter()
 
@@ -31,6 +32,7 @@ def test_whatever_is_done_the_window_holds(qtbot: QtBot, tmp_path_factory: pytes
     assert done.total() >= 100 and len(done) > 15
 
 
+@pytest.mark.slow
 def test_a_fault_is_found(
     qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +47,7 @@ def test_a_fault_is_found(
         run_machine(machine, examples=2, steps=20)
 
 
+@pytest.mark.slow
 def test_a_real_session_ends_cleanly_whatever_was_done(
     qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_processes_at_the_same_time_lose_no_prompt(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["prompts.json"]
 
 
+@pytest.mark.slow
 def test_a_lock_that_a_killed_window_left_does_not_count(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "preferences.json"

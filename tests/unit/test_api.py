@@ -110,6 +110,7 @@ def scene() -> tuple[np.ndarray, Segmentation]:
     return picture, Segmenter.load("shapes").segment(picture, [Prompt.text(word) for word in WORDS])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "matte",
     [

@@ -157,6 +157,7 @@ SOURCES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(SOURCES, st.randoms(use_true_random=False))
 def test_names_differ_and_stay_in_later_runs(sources: list[str], random) -> None:  # type: ignore[no-untyped-def]

@@ -140,6 +140,7 @@ def test_data_lie_beside_many_results_and_are_remembered(
         assert sheet.format == "PNG"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", DATA_FORMATS)
 @pytest.mark.parametrize("effects", [(BlackOut(),), (Tint(), Pixelate()), (Tint(),)])
 def test_untouched_pictures_beside_a_hiding_effect_are_told(

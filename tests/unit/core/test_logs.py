@@ -143,6 +143,7 @@ def test_uncaught_exceptions_are_shown_once_per_type(folder: Path, capsys: pytes
     assert "unexpected error occurred (ZeroDivisionError)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_recent_lines_reach_into_the_rotated_file(folder: Path) -> None:
     for number in range(30):
         log.info("%d %s", number, "x" * 60_000)

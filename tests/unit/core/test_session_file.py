@@ -46,6 +46,7 @@ sessions = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(settings=sessions)
 def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, settings: LiveSettings) -> None:
     path = tmp_path_factory.mktemp("session") / "ünïcode 例.clipseg.json"
@@ -54,6 +55,7 @@ def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, sett
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 @given(settings=sessions)
 def test_shown_rows_are_the_visible_ones_or_the_solo_ones(settings: LiveSettings) -> None:
     shown = settings.shown()
@@ -191,6 +193,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(settings=st.dictionaries(names, anything, max_size=5))
 def test_whatever_stands_in_a_file_it_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, settings: dict[str, object]

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from clipseg_live.core.timeline import LONGEST_GAP, Timeline
 TIMES = st.lists(st.tuples(st.fractions(0, 50, max_denominator=90_000), st.integers(0, 2)), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @given(TIMES)
 def test_places_grow_whatever_comes(frames: list[tuple[Fraction, int]]) -> None:
     timeline = Timeline()
@@ -22,6 +24,7 @@ def test_places_grow_whatever_comes(frames: list[tuple[Fraction, int]]) -> None:
 STEPS = st.lists(st.fractions(Fraction(1, 90_000), LONGEST_GAP), max_size=9)
 
 
+@pytest.mark.slow
 @given(st.fractions(0, 50, max_denominator=90_000), STEPS)
 def test_distances_are_the_frames_own(first: Fraction, steps: list[Fraction]) -> None:
     timeline, time = Timeline(), first

@@ -106,6 +106,7 @@ def test_the_order_of_exclusive_prompts_does_not_matter(scene, random):
     assert np.array_equal(shuffled, found[order])
 
 
+@pytest.mark.slow
 @given(scenes(roles=("show",)))
 def test_a_prompt_without_a_rival_that_passes_keeps_its_values_to_the_bit(scene):
     maps, styles, ids = scene
@@ -136,6 +137,7 @@ def test_thresholds_weigh_in_who_wins():
     assert passes(found, styles_of(0.6, 0.2), shown).ravel().tolist() == [False, True]
 
 
+@pytest.mark.slow
 @given(scenes(roles=("show",)), st.floats(0, 1))
 @hypothesis_settings(deadline=None)
 def test_nothing_passes_where_no_probability_reaches_the_level_of_none(scene, level):

@@ -31,6 +31,7 @@ def test_the_folder_is_small_and_whole() -> None:
     assert "not CLIPSeg's quality" in (FOLDER / "README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_it_finds_colours_and_shapes(segmenter: Segmenter) -> None:
     rng = np.random.default_rng(31_337)
     scores = []

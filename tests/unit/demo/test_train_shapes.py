@@ -83,6 +83,7 @@ def test_a_resumed_run_is_the_same_as_an_unbroken_one(program: ModuleType, run: 
         torch.testing.assert_close(values, broken[name], msg=name, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_exported_folder_loads(program: ModuleType, run: Path, tmp_path: Path) -> None:
     from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 

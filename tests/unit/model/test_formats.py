@@ -137,6 +137,7 @@ def save(
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", PROCESSOR_FORMATS)
 @pytest.mark.parametrize("weights", WEIGHT_FORMATS)
 def test_maps_equal_those_of_transformers(

@@ -71,6 +71,7 @@ def network(tiny_folder: Path) -> CLIPSegForImageSegmentation:
     return CLIPSegForImageSegmentation.from_pretrained(tiny_folder)
 
 
+@pytest.mark.slow
 def test_a_repository_with_shards(server: HubServer, network: CLIPSegForImageSegmentation, tmp_path: Path) -> None:
     network.save_pretrained(tmp_path / "shards", max_shard_size=200_000)
     del server.files["model.safetensors"]

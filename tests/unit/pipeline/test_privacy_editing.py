@@ -43,6 +43,7 @@ def late(rig: Rig) -> None:
         rig.answer()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effect", [BlackOut(), Pixelate(cell=20.0)])
 @pytest.mark.parametrize("between", [Rig.predict, late, lambda rig: None], ids=["at once", "late", "never"])
 @pytest.mark.parametrize("always", [False, True])

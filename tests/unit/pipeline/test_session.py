@@ -251,6 +251,7 @@ def is_hidden(picture: Picture) -> bool:
     return not picture.composed.any()
 
 
+@pytest.mark.slow
 def test_privacy_shows_no_frame_without_its_own_masks(running: Callable[..., Running], tmp_path: Path) -> None:
     """While the model loads, after an edit, and with the worker down; in what is shown and in what is recorded."""
     settings = asking(row(0, "red"), effects=(BlackOut(),), mode="smooth")
@@ -298,6 +299,7 @@ def test_a_row_with_a_picture_asks_with_it(running: Callable[..., Running]) -> N
     assert one.pictures[-1].ids == (0, 1)
 
 
+@pytest.mark.slow
 def test_video_goes_on_while_the_worker_is_killed(running: Callable[..., Running]) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
@@ -343,6 +345,7 @@ def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_p
     one.wait(lambda: one.finalised == [tmp_path / "x.mp4"])
 
 
+@pytest.mark.slow
 def test_a_recording_is_finished_when_the_session_ends(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(asking(), a=FakeLiveSource(rate=100))
     with pytest.raises(UsageError, match="no picture to record"):

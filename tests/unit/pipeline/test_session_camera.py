@@ -73,6 +73,7 @@ def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(ru
     assert all(is_safe(frame) or holds(frame, HIDDEN) for frame in camera.frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_privacy_effect_counts_at_once(running: Make, monkeypatch: pytest.MonkeyPatch, paused: bool) -> None:
     """What was drawn before it is not repeated until the first hidden picture is there, however long that takes."""
@@ -103,6 +104,7 @@ def test_a_privacy_effect_counts_at_once(running: Make, monkeypatch: pytest.Monk
     assert not any(holds(frame, RAW) for frame in camera.frames[hiding:])
 
 
+@pytest.mark.slow
 def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
     one = running(
         asking(row(0, "red"), effects=(Tint(),), engine=EngineSettings(model="slow")), a=FakeLiveSource(rate=100)
@@ -117,6 +119,7 @@ def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
     assert not one.session.status().camera.safe
 
 
+@pytest.mark.slow
 def test_the_safe_picture_is_shown_while_the_source_is_away(running: Make) -> None:
     sources = {"a": FakeLiveSource(rate=100, fails_at=60), "b": FakeLiveSource(missing=True)}
     one = running(asking(row(0, "red")), **sources)
@@ -135,6 +138,7 @@ def test_the_safe_picture_is_shown_while_the_source_is_away(running: Make) -> No
     assert all(is_safe(frame) for frame in camera.frames[failed:])
 
 
+@pytest.mark.slow
 def test_a_picture_that_stands_is_shown_by_a_camera_that_begins(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
     one.wait_shown(HIDDEN)
@@ -144,6 +148,7 @@ def test_a_picture_that_stands_is_shown_by_a_camera_that_begins(running: Make) -
     wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
 
 
+@pytest.mark.slow
 def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown(HIDDEN)
@@ -157,6 +162,7 @@ def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
     assert all(any(np.array_equal(frame, picture) for picture in shown) for frame in sent[::7])
 
 
+@pytest.mark.slow
 def test_another_camera_takes_the_place_of_the_first(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     first = camera_of(one)

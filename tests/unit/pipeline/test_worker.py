@@ -199,6 +199,7 @@ def test_a_model_that_cannot_be_loaded_waits_for_another(watched: Callable[..., 
     assert one.worker.status.problem == "" and one.notices == ["A notice."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("word", "reason"), [("crash", "code 7"), ("memory", "not enough memory")])
 def test_what_ends_the_process_is_told_and_it_starts_again(
     watched: Callable[..., Watched], word: str, reason: str
@@ -224,6 +225,7 @@ def test_after_many_failures_it_waits_for_the_person(watched: Callable[..., Watc
     one.wait(lambda: one.results)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "red")
@@ -237,6 +239,7 @@ def test_a_killed_process_is_replaced(watched: Callable[..., Watched]) -> None:
     assert any("signal 9" in status.problem for status in one.statuses)
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_replaced_and_a_slow_one_is_not(watched: Callable[..., Watched]) -> None:
     one = watched(silence=2.5)
     one.ask(1, "slow", "red")

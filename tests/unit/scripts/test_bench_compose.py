@@ -27,6 +27,7 @@ def program(monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_without_supervision_it_says_how_to_get_it(program, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "supervision", None)
     threads = cv2.getNumThreads()

@@ -44,6 +44,7 @@ def test_damaged_inputs_end_in_a_result_that_is_whole_or_in_a_sentence() -> None
     assert len({each.name for each in verdicts}) > 10 and {each.outcome for each in verdicts} >= {"exported", "refused"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_a_result_that_is_cut_short_is_not_taken_for_whole(tmp_path: Path) -> None:
     for name, data in corrupt_inputs.good_files(tmp_path / "good"):

@@ -77,6 +77,7 @@ def test_coco_is_read_by_pycocotools(
     assert ids == list(range(1, len(ids) + 1)) and len(ids) >= 8
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(MASKS, st.sampled_from(["component", "prompt"]))
 def test_any_mask_comes_back_from_its_annotations(wanted: np.ndarray, rule: str) -> None:
@@ -96,6 +97,7 @@ def test_any_mask_comes_back_from_its_annotations(wanted: np.ndarray, rule: str)
     assert np.array_equal(whole, wanted)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=500)
 @given(MASKS)
 def test_coco_polygons_are_exact_in_pycocotools(wanted: np.ndarray) -> None:
@@ -163,6 +165,7 @@ def test_yolo_polygons_fill_to_the_masks(tmp_path: Path) -> None:
             assert np.array_equal(part, mask(matte))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.data())
 def test_yolo_corners_survive_rounding_and_truncation(width: int, height: int, data: st.DataObject) -> None:
@@ -174,6 +177,7 @@ def test_yolo_corners_survive_rounding_and_truncation(width: int, height: int, d
     assert np.array_equal(read.astype(np.int32), pixels)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(MASKS)
 def test_polygons_are_exact_with_holes_and_islands(wanted: np.ndarray) -> None:

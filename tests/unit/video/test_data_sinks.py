@@ -222,6 +222,7 @@ def test_a_disk_that_fills_leaves_nothing_that_looks_whole(keep: bool, tmp_path:
                 picture.load()  # what is kept is whole
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=4), max_size=8))
 def test_prompts_keep_their_numbers(frames: list[list[str]]) -> None:
     categories = Categories([Label("a", 0.5)])

@@ -263,6 +263,7 @@ def test_ranges_that_cannot_be(tmp_path):
         VideoFileSource(path, Fraction(5)).open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv"])
 @pytest.mark.parametrize("change", ["cut", "last", "grown", "replaced", "removed", "touched"])
 def test_a_file_that_changes_while_it_is_read(tmp_path, name, change):

@@ -150,6 +150,7 @@ def test_left_recordings_are_found_again(tmp_path: Path) -> None:
     assert recover(tmp_path) == [] and recover(tmp_path / "none") == []
 
 
+@pytest.mark.slow
 def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.recording.mp4")
     whole = path.read_bytes()
@@ -165,6 +166,7 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
     assert make_fast_start(kept) == "" and b"moof" not in kept.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_torn_end_of_matroska_is_cut_off(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.recording.mkv")
     whole = path.read_bytes()

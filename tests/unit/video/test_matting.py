@@ -182,6 +182,7 @@ def test_the_same_frame_again_gives_the_same_mattes():
     np.testing.assert_array_equal(pipeline.mattes(frame, request()).each[0].alpha, first.each[0].alpha)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 33), (321, 100), (1000, 3), (359, 641)])
 @pytest.mark.parametrize("count", [0, 1, 16])
 @pytest.mark.parametrize("sequence", [CausalMattes, LookaheadMattes])

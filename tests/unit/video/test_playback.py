@@ -42,6 +42,7 @@ def check_at(source: PlaybackSource, frames: list[Frame], time: Fraction, follow
         np.testing.assert_array_equal(seen.pixels, wanted.pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [10_000, 48 * 2**20], ids=["one frame kept", "many kept"])
 @pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])

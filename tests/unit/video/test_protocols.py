@@ -55,6 +55,7 @@ def refused(source: StreamSource | VideoFileSource) -> str:
     return str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

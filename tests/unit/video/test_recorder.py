@@ -215,6 +215,7 @@ def test_a_standing_picture_or_another_speed_is_silent(tmp_path: Path) -> None:
     assert clicks_in(path) == [] and times_by_ffprobe(path, "a")[-1] > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_quicker_preset_goes_on_in_the_same_file(tmp_path: Path, codec: str) -> None:
     path = tmp_path / f"a{SUFFIXES[codec]}"
@@ -342,6 +343,7 @@ def test_a_folder_that_vanishes_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     assert raw_times(tmp_path / "elsewhere" / "a.recording.mp4") == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
 def test_a_full_disk_leaves_what_was_written_before(tmp_path: Path, codec: str) -> None:
     program = """

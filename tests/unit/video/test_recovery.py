@@ -81,6 +81,7 @@ def test_every_format_is_found_again(killed: Path) -> None:
     assert not [path for path in killed.rglob("*") if path.name.startswith(".") or "recording" in path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [form for form in ON_DISK if "." not in DATA_NAMES[form] and form != "mask-video"])
 def test_folders_are_as_if_they_had_been_finished(form: str, killed: Path, finished: Path) -> None:
     ours, theirs = recovered(form, killed), data_path(finished, STEM, form)  # type: ignore[arg-type]

@@ -72,6 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("codecs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
 @pytest.mark.parametrize("encoders", GROUPS, ids=lambda group: f"{CODECS[group[0]][0]}-{group[0]}")
 def test_sound_of_any_codec_arrives_in_every_container(

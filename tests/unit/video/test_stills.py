@@ -64,6 +64,7 @@ def test_exif_orientation(tmp_path, orientation):
     assert np.array_equal(read_image(tmp_path / "o.png"), wanted)
 
 
+@pytest.mark.slow
 def test_very_wide_and_tiny_pictures_and_too_large_ones(tmp_path):
     Image.new("RGB", (20000, 5), (1, 2, 3)).save(tmp_path / "wide.png")
     assert read_image(tmp_path / "wide.png").shape == (5, 20000, 3)

@@ -155,6 +155,7 @@ def test_a_playlist_from_the_network_may_not_name_local_files(tmp_path):
             source.open()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_cut_short_is_no_ending(tmp_path):
     whole = make_clip(tmp_path / "clip.mkv", count=300, rate=Fraction(30), noise=True).read_bytes()
     clock = StillClock()

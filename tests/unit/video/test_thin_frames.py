@@ -52,6 +52,7 @@ def test_the_grid_of_an_ordinary_frame_is_as_before(width, height):
     assert np.abs(found.grey.astype(int) - grey.reshape(size[1], size[0])).max() <= (2 if is_thin else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transposed", [False, True])
 def test_a_part_is_enlarged_the_same_in_two_steps(transposed):
     part = np.random.default_rng(1).random((3, 12, 4), np.float32)

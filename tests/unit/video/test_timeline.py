@@ -74,6 +74,7 @@ def frame_count(path: Path) -> int:
     return sum(not line.startswith("#") for line in out.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", JOINED)
 def test_picture_and_sound_stay_in_step_and_nothing_is_lost(make: Make, tmp_path: Path, case: str) -> None:
     parts = JOINED[case](make)
@@ -97,6 +98,7 @@ def test_picture_and_sound_stay_in_step_and_nothing_is_lost(make: Make, tmp_path
     assert abs(duration(target, "v")[1] - duration(target, "a")[1]) < 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".webm"])
 @pytest.mark.parametrize(("name", "seconds", "frames"), [("hls_ad.ts", 18.08, 375), ("lost.ts", 12.02, 251)])
 def test_downloads_with_jumps_and_lost_packets(tmp_path: Path, name: str, seconds: float, frames: int, suffix: str):
@@ -130,6 +132,7 @@ def test_a_range_is_the_same_part_of_the_whole(make: Make, tmp_path: Path, case:
         assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(part, wanted, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_sound_of_a_range_fits_its_pictures(make: Make, tmp_path: Path, suffix: str) -> None:
     source, target = tmp_path / "in.ts", tmp_path / f"out{suffix}"
@@ -153,6 +156,7 @@ def test_the_player_goes_anywhere_in_it(make: Make, tmp_path: Path) -> None:
     player.close()
 
 
+@pytest.mark.slow
 def test_a_recording_of_it_has_its_sound_in_step(make: Make, tmp_path: Path) -> None:
     source, target = tmp_path / "in.ts", tmp_path / "out.mp4"
     source.write_bytes(b"".join(JOINED["advertisement an hour ahead"](make)))
@@ -197,6 +201,7 @@ def test_long_gaps_are_kept(tmp_path: Path, name: str) -> None:
     assert [frame.time * 1000 for frame in read_all(VideoFileSource(path))[1]] == stamps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["slides.ts", "slides.flv"])
 def test_slides_under_running_sound_keep_their_times(tmp_path: Path, name: str) -> None:
     """A picture every 15 seconds is no jump while the sound runs on."""
@@ -210,6 +215,7 @@ def test_slides_under_running_sound_keep_their_times(tmp_path: Path, name: str) 
     assert np.allclose(np.diff(times), 15, atol=0.05) and len(times) == 4
 
 
+@pytest.mark.slow
 def test_lost_packets_are_no_jump(make: Make, tmp_path: Path) -> None:
     """Frames and duration are those of the ffmpeg program, whatever is missing."""
     data = make(10, bframes=3, sound=("mp2",))
@@ -230,6 +236,7 @@ def test_lost_packets_are_no_jump(make: Make, tmp_path: Path) -> None:
         assert abs(float(frames[-1].time - frames[0].time) - (end - begin)) < 0.2
 
 
+@pytest.mark.slow
 def test_equal_times_stay_equal(tmp_path: Path) -> None:
     """TrueHD in Matroska has packets of 0.83 ms in a clock of milliseconds."""
     export(DATA / "sy_truehd.mkv", tmp_path / "out.mkv")
