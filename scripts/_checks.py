@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -44,22 +45,28 @@ class _Running:
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
+        self._seconds = 0.0
+        self._waiting = threading.Thread(target=self._wait, daemon=True)
+        self._waiting.start()
+
+    def _wait(self) -> None:
+        self._process.wait()
+        self._seconds = time.monotonic() - self._start
 
     def finish(self) -> Finished:
         """Wait for its end, and print its output."""
-        code = self._process.wait()
-        seconds = time.monotonic() - self._start
+        self._waiting.join()
         say(f"Checking: {self._name}")
         self._output.seek(0)
         sys.stdout.buffer.write(self._output.read())
         sys.stdout.flush()
-        return Finished(self._name, code, seconds)
+        return Finished(self._name, self._process.returncode, self._seconds)
 
     def end(self) -> None:
         """End the process if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait()
+        self._waiting.join()
 
 
 def run(python: Path, arguments: Sequence[str]) -> int:

@@ -296,7 +296,7 @@ def test_a_model_that_cannot_be_used_is_told_once(
     monkeypatch.setattr(batch, "load_engine", fail)
     with pytest.raises(ModelError, match="fake weights"):
         run(clips, tmp_path / "out")
-    with pytest.raises(UsageError, match="no model named .nonsense"):
+    with pytest.raises(UsageError, match='no model named "nonsense"'):
         run(clips, tmp_path / "out", template(engine=EngineSettings(model="nonsense")))
 
 
