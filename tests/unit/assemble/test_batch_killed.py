@@ -18,12 +18,13 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from clipseg_live.assemble import batch
+from clipseg_live.assemble.batch_plan import plan_batch
 from clipseg_live.model import loading
 from tests.unit.assemble.test_batch import Heard, Loaded, template
 
 batch.find_model = lambda settings: loading.find("shapes")
 batch.load_engine = lambda files, settings, prompts: Loaded()
-report = batch.run_batch(batch.plan_batch(sys.argv[2:], Path(sys.argv[1]), template(), masks="jsonl"), Heard())
+report = batch.run_batch(plan_batch(sys.argv[2:], Path(sys.argv[1]), template(), masks="jsonl"), Heard())
 print(*(outcome.ending.value + outcome.sentence for outcome in report.outcomes), sep=";")
 """
 
