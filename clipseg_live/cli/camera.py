@@ -9,6 +9,7 @@ from clipseg_live.cli.export_options import only_given
 from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     VIRTUAL,
+    Deinterlace,
     Effect,
     Insecure,
     Model,
@@ -89,6 +90,7 @@ def camera(
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
     sequence: Sequence = False,
+    deinterlace: Deinterlace = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -100,7 +102,7 @@ def camera(
     from clipseg_live.core.virtual_camera import CameraSettings
 
     film = sequence_rate(sequence, rate if sequence else None)
-    spec = source_spec(source, rtsp_transport, insecure, film, film=True)
+    spec = source_spec(source, rtsp_transport, insecure, film, deinterlace=deinterlace, film=True)
     if (width is None) != (height is None):
         raise UsageError("A size has two sides: give --width and --height, or neither.")
     size = only_given(width=width, height=height, rate=rate)

@@ -371,9 +371,7 @@ def export(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="With --split: another division.", show_default="0", rich_help_panel=DATA
-        ),
+        typer.Option(metavar="N", help="With --split: another division.", show_default="0", rich_help_panel=DATA),
     ] = None,
 ) -> None:
     """Segment a video and write it with its prompts drawn: size, timing, sound and colours as they came in."""

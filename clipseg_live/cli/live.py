@@ -9,6 +9,7 @@ import typer
 
 from clipseg_live.cli.options import (
     MODEL,
+    Deinterlace,
     Insecure,
     Prompts,
     Rate,
@@ -58,20 +59,23 @@ def live(
     ] = False,
     sequence: Sequence = False,
     rate: Rate = None,
+    deinterlace: Deinterlace = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
     with interrupts.ending():  # until the window handles signals itself
         film = sequence_rate(sequence, rate)
-        code = _open_window(source, prompt, session, trust_session, model, demo, rtsp_transport, insecure, film)
+        code = _open_window(
+            source, prompt, session, trust_session, model, demo, rtsp_transport, insecure, film, deinterlace
+        )
     if code:
         raise typer.Exit(code)
 
 
 def _open_window(
     source: str | None, prompt: list[str] | None, session: Path | None, trusted: bool, model: str | None, demo: bool,
-    rtsp_transport: str, insecure: bool, sequence: "Fraction | None",
+    rtsp_transport: str, insecure: bool, sequence: "Fraction | None", deinterlace: str,
 ) -> int:  # fmt: skip
     from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.session_file import is_session_name, load_session
@@ -84,6 +88,8 @@ def _open_window(
         raise UsageError("--rtsp-transport and --insecure hold for one address: name it as the source.")
     if source is None and sequence is not None:
         raise UsageError("--sequence holds for one folder or pattern of pictures: name it as the source.")
+    if source is None and deinterlace != "auto":
+        raise UsageError("--deinterlace holds for one video or stream: name it as the source.")
     settings: LiveSettings | None = None
     if session is not None:
         settings = load_session(session, trusted=trusted)
@@ -91,8 +97,8 @@ def _open_window(
     if demo:
         settings, source = demo_settings(), source or "demo:"
     asked: str | SourceSpec | None = source
-    if source is not None and (insecure or rtsp_transport != "auto" or sequence is not None):
-        asked = source_spec(source, rtsp_transport, insecure, sequence)
+    if source is not None and (insecure or rtsp_transport != "auto" or sequence is not None or deinterlace != "auto"):
+        asked = source_spec(source, rtsp_transport, insecure, sequence, deinterlace=deinterlace)
     if not has_display():
         raise Failure(
             "There is no display to open a window on: use clipseg-live watch SOURCE -p TEXT for data, or "

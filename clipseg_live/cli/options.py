@@ -71,6 +71,14 @@ Insecure = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+Deinterlace = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|off",
+        help="Interlaced video: make whole frames, or leave both fields in each.",
+        rich_help_panel=PART,
+    ),
+]
 Sequence = Annotated[
     bool,
     typer.Option(
@@ -224,7 +232,13 @@ def sequence_rate(sequence: bool, rate: str | float | None = None) -> "Fraction 
 
 
 def source_spec(
-    name: str, rtsp_transport: str, insecure: bool, sequence: "Fraction | None" = None, *, film: bool = False
+    name: str,
+    rtsp_transport: str,
+    insecure: bool,
+    sequence: "Fraction | None" = None,
+    *,
+    deinterlace: str = "auto",
+    film: bool = False,
 ) -> "SourceSpec":
     """Return the source that a command is given.
 
@@ -233,10 +247,11 @@ def source_spec(
         rtsp_transport: What carries the pictures of an rtsp address.
         insecure: Do not verify certificates.
         sequence: Frames per second of a film of pictures.
+        deinterlace: "off" leaves both fields in the frames of interlaced videos.
         film: The command needs a film, not separate photos.
 
     Raises:
-        UsageError: The transport does not exist, or the source does not fit ``sequence`` or ``film``.
+        UsageError: A value does not exist, or the source does not fit ``sequence`` or ``film``.
     """
     from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import UsageError
@@ -250,7 +265,12 @@ def source_spec(
     if film and sequence is None and is_many:
         raise UsageError(f"{name} is a set of separate photos, not a film: add --sequence to make a film of them.")
     return validated(
-        SourceSpec, name=SourceName(name), rtsp_transport=rtsp_transport, insecure=insecure, sequence=sequence
+        SourceSpec,
+        name=SourceName(name),
+        rtsp_transport=rtsp_transport,
+        insecure=insecure,
+        sequence=sequence,
+        deinterlace=deinterlace,
     )
 
 

@@ -11,6 +11,7 @@ from clipseg_live.cli.options import (
     DATA,
     RECORDING,
     RESULT,
+    Deinterlace,
     Effect,
     Insecure,
     Instances,
@@ -124,6 +125,7 @@ def record(
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
     sequence: Sequence = False,
     rate: Rate = None,
+    deinterlace: Deinterlace = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -136,7 +138,8 @@ def record(
     from clipseg_live.core.recording import DEFAULT_PATTERN, RecordingSettings
     from clipseg_live.core.settings import validated
 
-    spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate), film=True)
+    film = sequence_rate(sequence, rate)
+    spec = source_spec(source, rtsp_transport, insecure, film, deinterlace=deinterlace, film=True)
     if microphone is not None and sound != "microphone":
         raise UsageError("A microphone is named, but not asked for: give --sound microphone as well.")
     if seconds is not None and not seconds > 0:

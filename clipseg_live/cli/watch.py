@@ -8,6 +8,7 @@ import typer
 
 from clipseg_live.cli.options import (
     MATTES,
+    Deinterlace,
     Insecure,
     Model,
     Prompts,
@@ -46,6 +47,7 @@ def watch(
     frames: Annotated[int | None, typer.Option(metavar="N", help="End after so many frames.")] = None,
     sequence: Sequence = False,
     rate: Rate = None,
+    deinterlace: Deinterlace = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -59,7 +61,7 @@ def watch(
         raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
-    spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate))
+    spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate), deinterlace=deinterlace)
     told = _Told()
     with stream(spec, prompt or (), settings, threshold=threshold, model=model, on_status=told) as found:
         problem = ""

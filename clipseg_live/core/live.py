@@ -16,7 +16,7 @@ from clipseg_live.core.addresses import SourceName, redact
 from clipseg_live.core.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.look import Look, MatteSettings
+from clipseg_live.core.look import Deinterlace, Look, MatteSettings
 from clipseg_live.core.mattes import Effort, Label, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings import PALETTE, EngineSettings, Frozen, PromptStyle, SequenceRate, Share
@@ -215,6 +215,7 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     values by name (exposure, focus, gain), in its own units. rtsp_transport: what carries the pictures of an rtsp
     address; "auto" tries TCP first. insecure: the certificate of an address is not verified. sequence: frames per
     second of the film that the pictures of a folder or pattern make; None takes them as independent photos.
+    deinterlace: "auto" makes whole frames of interlaced video, "off" keeps both fields in each frame.
     """
 
     name: SourceName
@@ -226,6 +227,7 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     rtsp_transport: RTSPTransport = "auto"
     insecure: bool = False
     sequence: SequenceRate | None = None
+    deinterlace: Deinterlace = "auto"
 
 
 @dataclass(frozen=True, slots=True)

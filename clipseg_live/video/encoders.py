@@ -14,7 +14,7 @@ from av.codec.context import Flags as CodecFlags
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.frame import ColourInfo, HDRInfo, SourceInfo
+from clipseg_live.core.frame import ColourInfo, FieldOrder, HDRInfo, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.colour import ToVideo, written_colour
 from clipseg_live.video.hdr_metadata import encoder_options
@@ -207,9 +207,13 @@ def check_interlaced(codec: Codec, info: SourceInfo) -> None:
         )
 
 
-def interlaced_options(options: Options) -> Options:
+def interlaced_options(codec: Codec, options: Options, fields: FieldOrder) -> Options:
     """Return the options with those that make an encoder write interlaced frames."""
-    return options | {"flags": options.get("flags", "") + "+ildct+ilme"}
+    made = options | {"flags": options.get("flags", "") + "+ildct+ilme"}
+    if codec == "h264":  # x264 takes the order of its timing messages from here, not from the frames
+        name = "x264-params"
+        made[name] = f"{made[name]}:{fields}=1" if name in made else f"{fields}=1"
+    return made
 
 
 def hdr_encoding(codec: Codec, quality: int, info: SourceInfo, hdr: HDRInfo) -> tuple[str, str, Options]:

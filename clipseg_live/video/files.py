@@ -33,6 +33,8 @@ Picture = TypeVar("Picture", Pixels, Signal)
 UPRIGHT: Orientation = (1, 0, 0, 1)
 _SEEK_MARGINS = (Fraction(0), Fraction(2), Fraction(15))
 _CLOCK_JUMP = Fraction(1)
+_HIGHEST_RATE = 10_000
+"""Frames per second. A larger number (raw DV) is the clock of the format."""
 _REORDERED = 8
 """Frames after a gap that wait for an earlier one."""
 
@@ -136,8 +138,8 @@ class VideoFileSource:
         self._tick = stream.time_base or Fraction(1, 1000)
         self._zero = clock_zero(container)
         self._broadcast = has_running_clock(container)
-        rate = stream.average_rate or stream.guessed_rate
-        self._rate = Fraction(rate) if rate else None
+        rates = (Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate)
+        self._rate = next((rate for rate in rates if rate <= _HIGHEST_RATE), None)
 
     def _describe(self, stream: av.VideoStream, first: Frame) -> SourceInfo:
         assert self._container is not None
@@ -375,7 +377,7 @@ class VideoFileSource:
             self._size = frame.width, frame.height
             self._colour = self._convert.colour_of(frame)
             self._hdr = hdr_info(frame, self._colour, self._keep_hdr)
-            self._fields = order_of(frame)
+            self._fields = None if _is_turned(self._orientation) else order_of(frame)  # fields would be columns
         keep = self._hdr is not None and self._hdr.kept
         if keep and dynamic_range(self._convert.colour_of(frame)) is None:
             raise SourceError(

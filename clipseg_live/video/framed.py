@@ -18,7 +18,8 @@ class FramedSource:
         info = self._source.open()
         width, height = framed_size(info.width, info.height, self._framing)
         aspect = 1 / info.pixel_aspect if self._framing.turn in (90, 270) else info.pixel_aspect
-        return replace(info, width=width, height=height, pixel_aspect=aspect)
+        fields = None if self._framing.turn else info.fields
+        return replace(info, width=width, height=height, pixel_aspect=aspect, fields=fields)
 
     def read(self) -> Frame | None:
         frame = self._source.read()

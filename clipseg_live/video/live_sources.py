@@ -7,6 +7,7 @@ from pathlib import Path
 from clipseg_live.core.addresses import HIDDEN
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.live import SourceSpec
+from clipseg_live.core.look import Deinterlace
 from clipseg_live.core.paths import is_folder_or_pattern
 from clipseg_live.core.ports import FrameSource, LiveSource
 from clipseg_live.video import screen
@@ -39,26 +40,31 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     if lowered.startswith(screen.PREFIX):
         return ScreenSource.named(lowered, spec.rate)
     if "://" in name and not Path(name).exists():
-        return StreamSource(name, rtsp_transport=spec.rtsp_transport, insecure=spec.insecure)
+        return StreamSource(
+            name, rtsp_transport=spec.rtsp_transport, insecure=spec.insecure, deinterlace=spec.deinterlace
+        )
     prefix = _PREFIX.match(name)
     if prefix and not Path(name).exists() and not Path(name).suffix:
         shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
         raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
-    return open_playback(spec.name.reveal(), spec.sequence)
+    return open_playback(spec.name.reveal(), spec.sequence, spec.deinterlace)
 
 
-def open_playback(name: str | Path, sequence: Fraction | None = None) -> PlaybackSource | PhotoSetSource:
+def open_playback(
+    name: str | Path, sequence: Fraction | None = None, deinterlace: Deinterlace = "auto"
+) -> PlaybackSource | PhotoSetSource:
     """Return the file, folder or pattern of pictures that ``name`` means, not yet opened.
 
     Args:
         name: The file, folder or pattern.
         sequence: Frames per second, if a folder or pattern is a film.
+        deinterlace: "off" leaves both fields in the frames of interlaced videos.
     """
     if sequence is None and is_folder_or_pattern(name):
         return PhotoSetSource(lambda: list_photos(name))
 
     def make(start: Fraction | None) -> FrameSource:
-        return open_source(name, start=start, sequence=sequence)
+        return open_source(name, start=start, sequence=sequence, deinterlace=deinterlace)
 
     return PlaybackSource(make)
 

@@ -234,7 +234,7 @@ class VideoWriter:
         self._container = container
         encoder, pixel_format, encoding = self._encoding(info)
         if info.fields is not None:
-            encoding = interlaced_options(encoding)
+            encoding = interlaced_options(self.codec, encoding, info.fields)
         stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=encoding))
         context = stream.codec_context
         if info.fields is not None:

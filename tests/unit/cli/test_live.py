@@ -51,6 +51,22 @@ def test_how_an_address_is_opened_is_handed_on(begun: list[dict[str, Any]], caps
     assert "rtsp_transport" in capsys.readouterr().err
 
 
+def test_deinterlacing_is_switched_off_for_one_source(
+    begun: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["live", "walk.mp4", "--deinterlace", "off"]) == 0
+    assert begun[0]["source"] == SourceSpec(name="walk.mp4", deinterlace="off")
+    assert main.run(["live", "--deinterlace", "off"]) == 2 and "name it as the source" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["live", "watch", "camera", "record"])
+def test_the_kind_of_deinterlacing_is_checked(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    into = ["--into", str(tmp_path)] if command == "record" else []
+    assert main.run([command, "walk.mp4", *into, "-p", "hair", "--deinterlace", "smoke"]) == 2
+    error = capsys.readouterr().err
+    assert "deinterlace" in error and "auto" in error and error.count("\n") == 1
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "a look.clipseg.JSON"

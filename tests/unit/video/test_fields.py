@@ -11,11 +11,14 @@ import pytest
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import ColourInfo
+from clipseg_live.core.live import SourceSpec
 from clipseg_live.video.colour import FromVideo, ToVideo
 from clipseg_live.video.fields import Deinterlacer, FieldFlags, fields_of, weave_frames
 from clipseg_live.video.files import VideoFileSource
+from clipseg_live.video.live_sources import open_live_source
 from clipseg_live.video.writer import VideoWriter
 from tests.unit.video.hdr_clips import run
+from tests.unit.video.servers import HTTPHandler, Server
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 
@@ -67,6 +70,42 @@ def test_interlaced_video_is_deinterlaced(tmp_path, name, order):
     woven = by_ffmpeg(path, "null")
     for frame, one, other in zip(frames[1:-1], wanted[1:-1], woven[1:-1], strict=True):
         assert difference(frame.pixels, one) < 0.5 < 1 < difference(frame.pixels, other)
+
+
+def live_frames(name, **options):
+    """Read a source as live commands open it."""
+    source = open_live_source(SourceSpec(name=str(name), **options))
+    source.open()
+    try:
+        return [source.read() for _ in range(COUNT - 1)]
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "stream"])
+def test_live_sources_are_deinterlaced_unless_that_is_switched_off(tmp_path, kind):
+    path = interlaced(tmp_path / "a.ts")
+    pages = {"/a.ts": ("video/mp2t", path.read_bytes())}
+    with Server(type("Handler", (HTTPHandler,), {"pages": pages})) as server:
+        name = path if kind == "file" else f"http://127.0.0.1:{server.port}/a.ts"
+        whole, woven = live_frames(name), live_frames(name, deinterlace="off")
+    wanted, unchanged = by_ffmpeg(path, "bwdif=mode=send_frame"), by_ffmpeg(path, "null")
+    for one, other, right, fields in list(zip(whole, woven, wanted, unchanged, strict=False))[1:]:
+        assert difference(one.pixels, right) < 0.5
+        assert difference(other.pixels, fields) < difference(other.pixels, right) / 2
+
+
+def test_a_source_that_an_older_version_saved_is_deinterlaced():
+    assert SourceSpec.model_validate_json('{"name": "a.mp4", "insecure": false}').deinterlace == "auto"
+
+
+def test_raw_dv_has_the_rate_of_its_frames(tmp_path):
+    path = tmp_path / "a.dv"
+    run("-f", "lavfi", "-i", "testsrc2=size=720x576:rate=25", "-frames:v", 3, "-pix_fmt", "yuv420p", path)
+    info, frames = frames_of(path)
+    assert info.rate == 25 and len(frames) == 3
+    write(tmp_path / "o.mp4", "h264", info, frames)
+    assert probe(tmp_path / "o.mp4")["streams"][0]["avg_frame_rate"] == "25/1"
 
 
 def difference(one, other):
@@ -149,8 +188,7 @@ def test_with_off_the_flags_stay(tmp_path, name, codec, order):
     assert info.fields == order
     write(tmp_path / name, codec, info, frames)
     told = probe(tmp_path / name)
-    if codec != "h264":  # for which ffprobe names the top field always
-        assert told["streams"][0]["field_order"] in {"tff": ("tt", "tb"), "bff": ("bb", "bt")}[order]
+    assert told["streams"][0]["field_order"] in {"tff": ("tt", "tb"), "bff": ("bb", "bt")}[order]
     assert all(frame["interlaced_frame"] == 1 for frame in told["frames"])
     assert all(frame["top_field_first"] == int(order == "tff") for frame in told["frames"])
 
