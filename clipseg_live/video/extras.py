@@ -204,10 +204,8 @@ class Extras:
         keep_track(source, video)
         if "creation_time" in found:
             video.metadata["creation_time"] = found["creation_time"]
-        code = found.get("timecode") or container.metadata.get("timecode")
-        code = code or next(
-            (each.metadata["timecode"] for each in container.streams if "timecode" in each.metadata), None
-        )
+        places = (found, container.metadata, *(each.metadata for each in container.streams))
+        code = next((code for place in places if (code := _timecode_of(place))), None)
         if code is not None:
             shifted = None if rate is None else shifted_timecode(code, round(first * rate), rate)
             if shifted is None:
@@ -228,7 +226,7 @@ class Extras:
         elif stream.type == "attachment" and self._suffix == ".mkv" and isinstance(stream, AttachmentStream):
             kept = self._output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             kept.metadata.update(stream.metadata)
-        elif "timecode" not in stream.metadata and not self._chapters:  # which MOV keeps in a track
+        elif not _timecode_of(stream.metadata) and not self._chapters:  # which MOV keeps in a track
             self._dropped.append(_name_of(stream))
 
     def _input_video(self) -> av.stream.Stream | None:
@@ -296,15 +294,20 @@ def keep_track(source: av.stream.Stream | None, made: av.stream.Stream) -> None:
     """Keep the title, the language and the flags (default, forced and the like) of a track."""
     if source is None:
         return
-    for key in ("title", "language"):
+    for key, name in (("name", "title"), ("title", "title"), ("language", "language")):  # MP4 has a title as "name"
         if key in source.metadata:
-            made.metadata[key] = source.metadata[key]
+            made.metadata[name] = source.metadata[key]
     if made.container.format.name == "mov" and "language" in made.metadata:
         made.metadata["language"] = _MOV_LANGUAGES.get(made.metadata["language"], made.metadata["language"])
     name = source.metadata.get("handler_name", "")
-    if "title" not in source.metadata and name and not name.lower().endswith("handler"):
+    if "title" not in made.metadata and name and not name.lower().endswith("handler"):
         made.metadata["title"] = name
     made.disposition = source.disposition & _KEPT_FLAGS
+
+
+def _timecode_of(metadata: Mapping[str, str]) -> str | None:
+    """Return the timecode in metadata. Matroska writes the key in capitals."""
+    return next((value for key, value in metadata.items() if key.lower() == "timecode"), None)
 
 
 def shifted_timecode(code: str, frames: int, rate: Fraction) -> str | None:

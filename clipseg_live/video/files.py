@@ -23,7 +23,7 @@ from clipseg_live.video.guarded import READ_ERRORS, display_matrix, reading
 from clipseg_live.video.hdr import dynamic_range
 from clipseg_live.video.hdr_metadata import hdr_info
 from clipseg_live.video.shots import boxed
-from clipseg_live.video.time_index import clock_of_file, seek_to
+from clipseg_live.video.time_index import clock_of_file, decoding_delay, seek_to
 from clipseg_live.video.timeline import timed_packets, timed_streams
 
 logger = logging.getLogger(__name__)
@@ -137,6 +137,8 @@ class VideoFileSource:
         self._stream = stream
         self._tick = stream.time_base or Fraction(1, 1000)
         self._zero = clock_zero(container)
+        if container.format.name == "avi":
+            self._zero += decoding_delay(self.path, stream.index)
         self._broadcast = has_running_clock(container)
         rates = (Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate)
         self._rate = next((rate for rate in rates if rate <= _HIGHEST_RATE), None)

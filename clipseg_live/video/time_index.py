@@ -69,6 +69,21 @@ def seek_to(container: av.container.InputContainer, index: TimeIndex, time: Frac
     return True
 
 
+def decoding_delay(path: Path, number: int) -> Fraction:
+    """Return the seconds from the decode time of a stream's first packet to its presentation time.
+
+    AVI has no presentation times. Those that FFmpeg makes for H.264 begin later by this delay.
+    """
+    try:
+        with open_input(path) as container:
+            for packet in container.demux(container.streams[number]):
+                if packet.pts is not None and packet.dts is not None:
+                    return (packet.pts - packet.dts) * packet.time_base
+    except (SourceError, *READ_ERRORS):
+        logger.warning("The first packet of a file could not be read", exc_info=True)
+    return Fraction(0)
+
+
 @lru_cache(maxsize=16)
 def _read_index(path: str, version: object) -> TimeIndex | None:
     """Read all packets of a file. version: changes when the file does."""

@@ -125,6 +125,23 @@ def test_a_range_shifts_and_cuts_them(tmp_path: Path, target: str) -> None:
     assert tags["timecode"] == "01:02:04:04"
 
 
+def test_a_timecode_of_matroska_is_kept(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-c:v", "libx264", "-timecode", "01:02:03:04", str(source))
+    for target in (".mkv", ".mp4"):
+        path = tmp_path / f"out{target}"
+        assert export(source, path) == []
+        assert probe(path)["streams"][0]["tags"].get("timecode" if target == ".mp4" else "TIMECODE") == "01:02:03:04"
+
+
+def test_titles_of_tracks_survive_mp4(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mkv"
+    export(make(tmp_path, ".mkv", "srt"), first)
+    export(first, second)
+    tracks = [each for each in probe(second)["streams"] if each["codec_type"] in ("audio", "subtitle")]
+    assert [each["tags"].get("title") for each in tracks] == ["Ton", None, None, "Full"]
+
+
 def test_what_is_dropped_is_told_in_one_sentence(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     cover = tmp_path / "cover.png"

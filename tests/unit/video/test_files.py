@@ -10,6 +10,7 @@ import pytest
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.video.files import VideoFileSource
 from tests.unit.video.clips import HEIGHT, WIDTH, make_clip, picture, raw_times, read_all
+from tests.unit.video.hdr_clips import run
 
 
 def close(seen, wanted, tolerance=6):
@@ -192,6 +193,18 @@ def test_a_file_cut_short_gives_its_good_frames_and_then_says_where(tmp_path, na
         frames.extend(iter(source.read, None))
     assert 12 <= len(frames) <= 24
     source.close()
+
+
+@pytest.mark.parametrize("codec", [("libx264", "-bf", "0"), ("mpeg4", "-bf", "2"), ("mjpeg",)])
+def test_an_avi_begins_with_its_first_frame(tmp_path, codec):
+    path = tmp_path / "a.avi"
+    run("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2", "-c:v", *codec, path)
+    for start in (Fraction(0), Fraction(1)):
+        source = VideoFileSource(path, start)
+        source.open()
+        times = [frame.time for frame in iter(source.read, None)]
+        source.close()
+        assert times == [start + Fraction(number, 25) for number in range(int((2 - start) * 25))]
 
 
 def test_damage_in_the_middle(tmp_path):
