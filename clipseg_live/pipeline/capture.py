@@ -4,18 +4,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
-from clipseg_live.core.addresses import SourceName, redact
-from clipseg_live.core.errors import ClipsegLiveError, PhotoError, SourceError
+from clipseg_live.core.errors import PhotoError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.live import Framing, SourceSpec, SourceState, SourceStatus
 from clipseg_live.core.ports import LiveSource
-from clipseg_live.core.states import SOURCE, Machine
 from clipseg_live.core.stats import Meter
+from clipseg_live.pipeline.source_report import SourceReport, in_words
 
 logger = logging.getLogger(__name__)
 
@@ -171,12 +170,10 @@ class _Reader:
         self.name = f"clipseg-live capture {spec.name}"
         self._owner, self._spec, self._before = owner, spec, before
         self._open_limit, self._read_limit = limits
-        self._machine = Machine(SourceState.CLOSED, SOURCE)
-        self._status = SourceStatus(name=str(spec.name))
+        self._report = SourceReport(spec.name, lambda: owner._on_status())
         self._changed = threading.Condition()
         self._commands: deque[Callable[[_Reader], None]] = deque()
         self._stop = False
-        self._inside: tuple[str, float, float] | None = None
         self._source: LiveSource | None = None
         self._info: SourceInfo | None = None
         self._raw: Frame | None = None
@@ -209,19 +206,7 @@ class _Reader:
 
     def status(self) -> SourceStatus:
         """As it is now; a device that has not answered for too long counts as lost."""
-        status, inside = self._status, self._inside
-        if inside is None:
-            return status
-        what, since, limit = inside
-        waited = time.monotonic() - since
-        if waited < limit:
-            return status
-        never = status.state is SourceState.OPENING
-        return replace(
-            status,
-            state=SourceState.FAILED if never else SourceState.RECONNECTING,
-            problem=f"{self._status.name} has not answered for {waited:.0f} seconds ({what}).",
-        )
+        return self._report.now()
 
     # Commands: run in the reader's thread, between two frames.
 
@@ -248,8 +233,8 @@ class _Reader:
             return
         self._paused = True
         if self._waits:
-            photo = min(max(self._status.photo + frames, 1), self._status.photos)
-            if photo != self._status.photo or self._status.problem:
+            photo = min(max(self._report.status.photo + frames, 1), self._report.status.photos)
+            if photo != self._report.status.photo or self._report.status.problem:
                 self.seek(Fraction(photo - 1))
             return
         if frames < 0 and self._raw is not None:
@@ -265,12 +250,12 @@ class _Reader:
     def set_control(self, name: str, value: float) -> None:
         if self._source is not None:
             self._source.set_control(name, value)
-            self._change(controls=tuple(self._source.controls().items()))
+            self._report.change(controls=tuple(self._source.controls().items()))
 
     @property
     def _waits(self) -> bool:
         """Tell if the source is a set of photos that the user goes through."""
-        return self._owner._photos_wait and self._status.photos > 0
+        return self._owner._photos_wait and self._report.status.photos > 0
 
     def rebase(self) -> None:
         """The next frame is due now, and later ones from then on."""
@@ -284,7 +269,7 @@ class _Reader:
     def _jump(self, time: Fraction) -> None:
         if self._source is None or self._source.live:
             return
-        with self._entered("seek", self._read_limit):
+        with self._report.entered("seek", self._read_limit):
             self._source.seek(time)
         self._owner._next_epoch(self)
         self._ahead, self._ended = None, False
@@ -297,7 +282,7 @@ class _Reader:
         frame = self._ahead or self._read_on(self._source)
         self._ahead = None
         if frame is None:
-            if self._status.problem and self._waits:
+            if self._report.status.problem and self._waits:
                 self._to_running()
             else:
                 self._finish()
@@ -314,7 +299,7 @@ class _Reader:
             reader.join(_RELEASE_SECONDS)  # the device may be the same
         pause = _FIRST_PAUSE
         with suppress(Stopped):
-            self._to(SourceState.OPENING)
+            self._report.to(SourceState.OPENING)
             self._source = source = self._made()
             while True:
                 try:
@@ -326,24 +311,24 @@ class _Reader:
                 except Exception as error:  # libraries behind sources raise anything
                     logger.warning("The source broke off", exc_info=True)
                     self._close()
-                    self._break(_in_words(error, self._spec.name))
+                    self._break(in_words(error, self._spec.name))
                     self._wait_to_retry(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
         self._close()
-        self._to(SourceState.CLOSED)
+        self._report.to(SourceState.CLOSED)
 
     def _made(self) -> LiveSource:
         try:
             return self._owner._open_source(self._spec)
         except Exception as error:
             logger.warning("The source could not be made", exc_info=True)
-            self._break(_in_words(error, self._spec.name))
+            self._break(in_words(error, self._spec.name))
             self._wait(lambda: False, None)
             raise Stopped from error
 
     def _open(self, source: LiveSource) -> None:
         self._check()
-        with self._entered("opening it", self._open_limit):
+        with self._report.entered("opening it", self._open_limit):
             info = source.open()
         self._check()
         if self._info is not None:  # opened again: its numbers and times begin anew
@@ -354,7 +339,7 @@ class _Reader:
         self.rebase()
         is_set = info.independent and info.rate is None and info.frame_count != 1
         photos = info.frame_count or 0 if is_set else 0
-        self._change(
+        self._report.change(
             name=info.name, width=info.width, height=info.height, rate=info.rate, duration=info.duration,
             seekable=not source.live and info.frame_count != 1, controls=tuple(source.controls().items()), problem="",
             photos=photos, photo=min(photos, 1),
@@ -375,7 +360,7 @@ class _Reader:
         """The next frame; None while paused, when it is only read so that the newest comes afterwards."""
         frame = self._read(source)
         if frame is None:
-            raise SourceError(f"{self._status.name} has ended.")
+            raise SourceError(f"{self._report.status.name} has ended.")
         return None if self._paused and self._raw is not None else frame
 
     def _next_due(self, source: LiveSource) -> Frame | None:
@@ -389,7 +374,7 @@ class _Reader:
             if not (self._paused and self._begun):
                 self._end()
             return None
-        if self._status.photos:  # they have no times
+        if self._report.status.photos:  # they have no times
             frame, self._ahead = self._ahead, None
             return frame
         now = time.monotonic()
@@ -407,7 +392,7 @@ class _Reader:
         return frame
 
     def _read(self, source: LiveSource) -> Frame | None:
-        with self._entered("reading", self._read_limit if source.live else self._open_limit):
+        with self._report.entered("reading", self._read_limit if source.live else self._open_limit):
             frame = source.read()
         self._check()
         return frame
@@ -420,7 +405,7 @@ class _Reader:
             except PhotoError as error:
                 logger.warning("A photo of a set cannot be read", exc_info=True)
                 self._raw, self._begun = None, True
-                self._change(
+                self._report.change(
                     problem=str(error), photo=error.number + 1, file=error.file.name, position=Fraction(error.number)
                 )
                 if self._waits:
@@ -428,13 +413,7 @@ class _Reader:
 
     def _keep(self, frame: Frame) -> None:
         self._raw, self._begun = frame, True
-        self._status = replace(self._status, position=frame.time)
-        if self._status.photos:
-            name = frame.file.name if frame.file is not None else ""
-            width, height = frame.width, frame.height
-            self._status = replace(
-                self._status, photo=int(frame.time) + 1, file=name, width=width, height=height, problem=""
-            )
+        self._report.reached(frame)
 
     def _end(self) -> None:
         if self._owner._loop and self._source is not None and self._raw is not None and not self._paused:
@@ -447,10 +426,10 @@ class _Reader:
 
     def _finish(self) -> None:
         self._ended = True
-        if self._status.photos:
-            self._to(SourceState.ENDED, problem="")
+        if self._report.status.photos:
+            self._report.to(SourceState.ENDED, problem="")
         else:
-            self._to(SourceState.ENDED)
+            self._report.to(SourceState.ENDED)
 
     def _obey(self) -> None:
         while True:
@@ -478,43 +457,18 @@ class _Reader:
 
     def _break(self, problem: str) -> None:
         """The source is lost, or never was there."""
-        state = self._machine.state
+        state = self._report.state
         if state in (SourceState.OPENING, SourceState.FAILED):
-            self._to(SourceState.FAILED, problem=problem)
+            self._report.to(SourceState.FAILED, problem=problem)
         elif self._source is not None and self._source.live:
-            self._to(SourceState.RECONNECTING, problem=problem)
+            self._report.to(SourceState.RECONNECTING, problem=problem)
         else:  # a file that breaks in the middle stays on its last frame
             self._ended = True
-            self._to(SourceState.ENDED, problem=problem)
+            self._report.to(SourceState.ENDED, problem=problem)
 
     def _to_running(self) -> None:
-        self._to(SourceState.PAUSED if self._paused else SourceState.RUNNING)
-
-    def _to(self, state: SourceState, **changes: object) -> None:
-        if state is not self._machine.state:
-            logger.info("The source is %s", state.value)
-        self._machine.to(state)
-        self._change(state=state, **changes)
-
-    def _change(self, **changes: object) -> None:
-        self._status = replace(self._status, **changes)  # type: ignore[arg-type]
-        self._owner._on_status()
+        self._report.to(SourceState.PAUSED if self._paused else SourceState.RUNNING)
 
     def _close(self) -> None:
         if self._source is not None:
             self._source.close()
-
-    @contextmanager
-    def _entered(self, what: str, limit: float) -> Iterator[None]:
-        """While inside a device, ``status`` can tell for how long."""
-        self._inside = what, time.monotonic(), limit
-        try:
-            yield
-        finally:
-            self._inside = None
-
-
-def _in_words(error: Exception, name: SourceName) -> str:
-    if isinstance(error, ClipsegLiveError):
-        return str(error)
-    return f"{name} broke off unexpectedly ({type(error).__name__}: {' '.join(redact(str(error)).split())[:160]})."
