@@ -274,7 +274,7 @@ class StreamSource:
         decoder = decoder_of(stream)
         silent_since = self._clock()
         # Steps ahead are compared with the clock, by ``Timeline``.
-        times = TimeMap([stream], gaps_are_meant=True)
+        times = TimeMap([stream], gaps_are_meant=True, endless=True)
         try:
             packets = container.demux(stream)
             while True:

@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import dropwhile, takewhile
 from typing import NamedTuple
 
 import av
@@ -104,11 +105,17 @@ class TimeMap:
     """Gives packets the times of one continuous timeline; the same packets always get the same times.
 
     streams: the video and audio streams of one source. gaps_are_meant: only steps back begin a segment.
-    index: of the same file; packets may then be read from any place of it.
+    index: of the same file; packets may then be read from any place of it. endless: a live source, for which segments
+    of the past are forgotten.
     """
 
     def __init__(
-        self, streams: Iterable[av.stream.Stream], *, gaps_are_meant: bool = False, index: TimeIndex | None = None
+        self,
+        streams: Iterable[av.stream.Stream],
+        *,
+        gaps_are_meant: bool = False,
+        index: TimeIndex | None = None,
+        endless: bool = False,
     ) -> None:
         bases = {stream.index: Fraction(stream.time_base or Fraction(1, 90_000)) for stream in streams}
         unit = Fraction(1, math.lcm(*(base.denominator for base in bases.values())))
@@ -117,7 +124,7 @@ class TimeMap:
         self._grid = math.lcm(*self._factors.values())
         self._back, self._ahead, self._tight = (int(each / unit) for each in (_BACK, _AHEAD, _TIGHT))
         self._before, self._reordered, self._most = (int(each / unit) for each in (_BEFORE, _REORDERED, _HELD_SECONDS))
-        self._gaps_are_meant = gaps_are_meant
+        self._gaps_are_meant, self._endless = gaps_are_meant, endless
         self._tracks: dict[int, _Track] = {}
         self._held: list[tuple[av.Packet, _Segment | None]] = []
         self._undecided: _Segment | None = None
@@ -185,7 +192,8 @@ class TimeMap:
         current, step = track.segment, at - track.due
         if abs(step) <= self._tight:
             return current
-        later = [each for each in self.segments[self.segments.index(current) + 1 :] if self._fits(each, at)]
+        following = list(takewhile(lambda each: each is not current, reversed(self.segments)))
+        later = [each for each in reversed(following) if self._fits(each, at)]
         begun = [each for each in later if each.position <= place]
         if begun:
             return begun[-1]
@@ -201,6 +209,9 @@ class TimeMap:
         return self._undecided
 
     def _begin(self, at: int, place: int, shift: int | None) -> _Segment:
+        if self._endless:
+            used = [track.segment for track in self._tracks.values()]
+            self.segments = list(dropwhile(lambda each: each not in used, self.segments))
         self.segments.append(_Segment(shift, place, at, at))
         return self.segments[-1]
 

@@ -263,3 +263,17 @@ def test_packets_before_and_after_the_header_of_a_segment_share_its_shift(make: 
                 stamps[ready.stream_index].append(ready.dts)
     assert all(each == sorted(each) and len(each) > 90 for each in stamps.values())
     assert len(times.segments) == 2
+
+
+@pytest.mark.parametrize("endless", [True, False])
+def test_a_stream_that_restarts_for_ever_does_not_fill_memory(tmp_path: Path, endless: bool) -> None:
+    path = make_clip(tmp_path / "part.ts", count=10)
+    restarts, stamps = 30, []
+    with av.open(str(path)) as container:
+        times = TimeMap([container.streams.video[0]], gaps_are_meant=True, endless=endless)
+    for _ in range(restarts):
+        with av.open(str(path)) as container:
+            for packet in container.demux(video=0):
+                stamps += [each.dts for each in (times.feed(packet) if packet.size else times.flush())]
+    assert len(stamps) == 10 * restarts and all(one < other for one, other in pairwise(stamps))
+    assert len(times.segments) == (2 if endless else restarts)
