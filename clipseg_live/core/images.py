@@ -58,7 +58,7 @@ def as_pixels(image: ImageLike, channels: Channels = "rgb") -> Pixels:
     if channels not in ("rgb", "bgr"):
         raise UsageError(f'{channels!r} is not an order of channels: use "rgb" or "bgr".')
     if isinstance(image, np.ndarray):
-        array, is_first = image, False
+        array, is_first = np.asarray(image), False  # without the rules of np.matrix
     elif isinstance(image, (str, PathLike, bytes, bytearray, memoryview)) or _is_pil(image):
         if channels != "rgb":
             raise UsageError("Files and PIL images tell the order of their channels themselves: leave out channels.")
@@ -105,8 +105,11 @@ def _array_of(image: object) -> tuple[NDArray[Any], bool]:
     """Return a tensor, or what NumPy can make an array of, and whether its channels usually come first."""
     is_tensor = hasattr(image, "detach") and hasattr(image, "cpu")
     if is_tensor:
+        kind = str(getattr(image, "dtype", ""))
+        if getattr(image, "is_meta", False):
+            raise UsageError(f"An image cannot be made of a tensor without data (on the device meta): {_ACCEPTED}.")
         image = image.detach().cpu()  # type: ignore[attr-defined]
-        if "bfloat16" in str(getattr(image, "dtype", "")):  # NumPy has no such numbers
+        if "bfloat16" in kind or "float8" in kind:  # NumPy has no such numbers
             image = image.float()  # type: ignore[attr-defined]
     elif not hasattr(image, "__array__") and not hasattr(image, "__array_interface__"):
         raise UsageError(f"An image cannot be made of {_name_of(image)}: {_ACCEPTED}.")
@@ -124,7 +127,9 @@ def _name_of(image: object) -> str:
 
 
 def _channels_last(array: NDArray[Any], is_first: bool) -> NDArray[Any]:
-    """Return (height, width, channels) with 1, 3 or 4 channels. Raises UsageError."""
+    """Return numbers as (height, width, channels) with 1, 3 or 4 channels. Raises UsageError."""
+    if array.dtype.kind not in "biuf":
+        raise UsageError(f"An image cannot be made of values of type {array.dtype}: use uint8, or float from 0 to 1.")
     if array.size and array.ndim == 2:
         return array[..., None]
     if array.size and array.ndim == 3:
@@ -156,10 +161,8 @@ def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
         return array
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint16:
+    if kind == "u" and array.dtype.itemsize == 2:  # of either byte order
         return ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    if kind not in "iuf":
-        raise UsageError(f"An image cannot be made of values of type {array.dtype}: use uint8, or float from 0 to 1.")
     low, high = float(array.min()), float(array.max())
     if kind == "f":
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also of values that are not numbers

@@ -20,7 +20,7 @@ from clipseg_live.core.display import png
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.core.images import Channels, ImageLike, as_pixels, is_image, stem_of
 from clipseg_live.core.paths import check_input
-from clipseg_live.core.quoting import shorten
+from clipseg_live.core.quoting import one_line, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Prompt:
         return hash((self.key, self.label))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.label!r}{self._details()}>"
+        return f"<{type(self).__name__} {one_line(self.label)!r}{self._details()}>"
 
     def _details(self) -> str:
         """Return what else tells a prompt apart, in a few words."""

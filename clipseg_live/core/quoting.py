@@ -11,7 +11,12 @@ _KEPT = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
 
 
 def shorten(text: str, width: int = LINE) -> str:
-    """Quote a text in double quotes on one line.
+    """Quote a text in double quotes on one line, as ``one_line`` puts it."""
+    return f'"{one_line(text, width)}"'
+
+
+def one_line(text: str, width: int = LINE) -> str:
+    """Put a text on one line.
 
     White space becomes single spaces, control characters and those without a shape are replaced, and what is longer
     than ``width`` columns ends in an ellipsis. Characters of East Asian scripts and emoji take two columns.
@@ -30,7 +35,7 @@ def shorten(text: str, width: int = LINE) -> str:
         while shown and (unicodedata.combining(shown[-1]) or shown[-1] in _KEPT or shown[-1] == " "):
             shown = shown[:-1]
         shown += "…"
-    return f'"{shown}"'
+    return shown
 
 
 def _columns(letter: str) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.display import figures
 from clipseg_live.core.errors import Failure, NoPrediction, UsageError
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.quoting import one_line
 
 UNUSABLE = (
     "The model gave values that are not numbers, so these frames have no masks: choose another model, device or dtype."
@@ -48,7 +49,7 @@ class Segmentation:
 
     def __repr__(self) -> str:
         (rows, columns), (height, width) = self.probabilities.shape[1:], self.frame_size
-        labels = ", ".join(prompt.label for prompt in self.prompts)
+        labels = one_line(", ".join(prompt.label for prompt in self.prompts))
         return f"<Segmentation of {width}×{height}: {labels}; maps of {columns}×{rows}>"
 
     def _repr_html_(self) -> str:

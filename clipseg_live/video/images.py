@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.paths import check_input
+from clipseg_live.core.quoting import shorten
 from clipseg_live.video import heif
 from clipseg_live.video.colour import over_black
 from clipseg_live.video.image_headers import png_colour
@@ -64,6 +65,8 @@ def read_image(source: str | PathLike[str] | bytes | Image.Image, *, longest: in
         with reading(b""):
             check_size("The image", *source.size)
             return pixels_of(source, profile_of(source.info), longest)
+    if source == "" or (isinstance(source, str) and "\0" in source):
+        raise UsageError(f"{shorten(source)} is not the name of an image file.")
     if not isinstance(source, (str, PathLike, bytes)):
         raise UsageError(f"{type(source).__name__} is not an image file: give a path, bytes or a PIL image.")
     with opened(source if isinstance(source, bytes) else Path(source)) as (image, profile):
@@ -162,7 +165,9 @@ def _name_of(source: str | Path | bytes) -> str:
 
 
 def check_size(name: str, width: int, height: int) -> None:
-    """Refuse images that would take too much memory. Raises SourceError."""
+    """Refuse images that would take too much memory, and those without pixels. Raises SourceError."""
+    if width < 1 or height < 1:
+        raise SourceError(f"{name} has no pixels: its size is {width}×{height}.")
     if width * height > _MOST_PIXELS:
         raise SourceError(_too_large(name))
 

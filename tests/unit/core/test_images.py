@@ -109,6 +109,38 @@ def test_what_is_no_image_is_one_clear_error(other):
     assert "give a path" in sentence or "uint8" in sentence
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_arrays_of_rare_kinds():
+    assert np.array_equal(as_pixels(np.asmatrix(PICTURE[..., 0])), as_pixels(PICTURE[..., 0]))
+    assert np.array_equal(as_pixels((PICTURE.astype(np.uint16) * 257).astype(">u2")), PICTURE)
+    levels = torch.tensor([[0.0, 0.5], [0.25, 1.0]])
+    assert np.array_equal(as_pixels(levels.to(torch.float8_e4m3fn)), as_pixels(levels))
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (torch.empty(3, 4, 4, device="meta"), "tensor without data"), (np.array(["a", "b"]), "values of type <U1"),
+        ("", '"" is not the name'), ("a\0b.png", "is not the name"),
+    ],
+    ids=["meta", "texts", "nothing", "NUL"],
+)  # fmt: skip
+def test_errors_name_what_was_given(other, told):
+    with pytest.raises(UsageError, match=told):
+        as_pixels(other)
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(SourceError, match="0×0"):
+        as_pixels(Image.new("RGB", (0, 0)))
+
+
+def test_a_long_prompt_stays_short_in_a_result():
+    prompt = Prompt.text("red circle " * 300)
+    found = Segmentation(np.zeros((1, 4, 4), np.float32), (prompt,), (4, 4))
+    assert len(repr(found)) < 150 and len(repr(prompt)) < 100
+
+
 def test_channels_have_a_name():
     with pytest.raises(UsageError, match="'gbr' is not an order"):
         as_pixels(PICTURE, "gbr")
