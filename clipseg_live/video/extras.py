@@ -226,8 +226,8 @@ class Extras:
         elif stream.type == "attachment" and self._suffix == ".mkv" and isinstance(stream, AttachmentStream):
             kept = self._output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             kept.metadata.update(stream.metadata)
-        elif not _timecode_of(stream.metadata) and not self._chapters:  # which MOV keeps in a track
-            self._dropped.append(_name_of(stream))
+        elif not _timecode_of(stream.metadata) and not (self._chapters and stream.frames == self._chapters):
+            self._dropped.append(_name_of(stream))  # MOV keeps the timecode and the chapters in tracks like these
 
     def _input_video(self) -> av.stream.Stream | None:
         return None if self._input is None else self._input.streams.best("video")

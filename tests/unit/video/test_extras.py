@@ -134,6 +134,16 @@ def test_a_timecode_of_matroska_is_kept(tmp_path: Path) -> None:
         assert probe(path)["streams"][0]["tags"].get("timecode" if target == ".mp4" else "TIMECODE") == "01:02:03:04"
 
 
+def test_a_data_track_beside_chapters_is_told(tmp_path: Path) -> None:
+    film, data, source = make(tmp_path, ".mov", "mov_text"), tmp_path / "positions", tmp_path / "positions.mov"
+    data.write_bytes(bytes(range(200)))
+    ffmpeg(
+        "-i", str(film), "-f", "data", "-i", str(data), "-map", "0:v", "-map", "1:d", "-map_chapters", "0",
+        "-c", "copy", "-tag:d", "gpmd", str(source),
+    )  # fmt: skip
+    assert export(source, tmp_path / "out.mkv") == ["Not kept from positions.mov in .mkv: data track 1."]
+
+
 def test_titles_of_tracks_survive_mp4(tmp_path: Path) -> None:
     first, second = tmp_path / "first.mp4", tmp_path / "second.mkv"
     export(make(tmp_path, ".mkv", "srt"), first)
