@@ -193,7 +193,7 @@ def run_export(
         notices += sink.notices
         if sink.padded:
             notices.append(f"{sink.path.name} repeats its last line or column: H.264 and H.265 take only even sizes.")
-    return FinishedExport(result, tuple(notices))
+    return FinishedExport(result, tuple(dict.fromkeys(notices)))  # two data sets may say the same
 
 
 def _conversion(info: SourceInfo) -> tuple[str, ...]:

@@ -216,6 +216,7 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     address; "auto" tries TCP first. insecure: the certificate of an address is not verified. sequence: frames per
     second of the film that the pictures of a folder or pattern make; None takes them as independent photos.
     deinterlace: "auto" makes whole frames of interlaced video, "off" keeps both fields in each frame.
+    more: further picture files, which are one set of photos together with the file ``name``.
     """
 
     name: SourceName
@@ -228,6 +229,7 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
     insecure: bool = False
     sequence: SequenceRate | None = None
     deinterlace: Deinterlace = "auto"
+    more: tuple[SourceName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, QEvent, QMimeDatabase, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
@@ -279,7 +279,9 @@ class MainWindow(QMainWindow):
         if is_session_name(str(paths[0])):
             self.files.open(paths[0])
         else:
-            self.open_source(SourceSpec(name=SourceName(str(paths[0]))))
+            photos = [path for path in paths if _is_picture(path)]
+            first, *more = (SourceName(str(path)) for path in (photos if len(photos) > 1 else paths[:1]))
+            self.open_source(SourceSpec(name=first, more=tuple(more)))
 
     def _notice_action(self, name: str) -> None:
         if name == notices.RETRY and self._spec is not None:
@@ -332,3 +334,9 @@ class MainWindow(QMainWindow):
         self.body.set_bare(bare)
         self.canvas.setFocus()
         self.refresh()
+
+
+def _is_picture(path: Path) -> bool:
+    """Tell by its name if a file is a picture."""
+    kind = QMimeDatabase().mimeTypeForFile(str(path), QMimeDatabase.MatchMode.MatchExtension)
+    return kind.name().startswith("image/")

@@ -49,10 +49,11 @@ class Preferences(BaseModel):
     def with_source(self, spec: SourceSpec) -> "Preferences":
         """With this source as the newest. A name that no JSON can hold is left out."""
         try:
-            spec.name.reveal().encode()
+            for name in (spec.name, *spec.more):
+                name.reveal().encode()
         except UnicodeEncodeError:
             return self
-        others = tuple(each for each in self.recent if each.name != spec.name)
+        others = tuple(each for each in self.recent if (each.name, each.more) != (spec.name, spec.more))
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
 
     def allowing(self, found: Sequence[Outside]) -> "Preferences":

@@ -45,7 +45,8 @@ def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
         return f"Screen, {region[2]} × {region[3]}" if len(region) == 4 else "Screen"
     if spec.name.startswith("camera:"):
         return f"Camera {rest}" if rest.isdigit() else rest
-    return name if spec.name.is_address else Path(name).name or name
+    title = name if spec.name.is_address else Path(name).name or name
+    return f"{title} and {len(spec.more)} more" if spec.more else title
 
 
 class SourceMenu(QToolButton):
@@ -181,7 +182,7 @@ class SourceMenu(QToolButton):
     def _add(self, menu: QMenu, icon: str, title: str, spec: SourceSpec) -> None:
         action = menu.addAction(theme.icon(icon), title.replace("&", "&&"), lambda: self.chosen.emit(spec))
         action.setToolTip(title)
-        if self._spec is not None and self._spec.name == spec.name:
+        if self._spec is not None and (self._spec.name, self._spec.more) == (spec.name, spec.more):
             action.setIcon(theme.icon("check", theme.ACCENT))
 
 

@@ -12,7 +12,7 @@ from clipseg_live.core.paths import is_folder_or_pattern
 from clipseg_live.core.ports import FrameSource, LiveSource
 from clipseg_live.video import screen
 from clipseg_live.video.cameras import CameraSource
-from clipseg_live.video.photos import PhotoSetSource, list_photos
+from clipseg_live.video.photos import PhotoSetSource, list_photos, photos_among
 from clipseg_live.video.playback import PlaybackSource
 from clipseg_live.video.screen import ScreenSource
 from clipseg_live.video.sources import open_source
@@ -28,8 +28,9 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     """The source that ``spec.name`` means, not yet opened.
 
     ``camera:NUMBER`` or ``camera:NAME``; an address; ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``; anything else is
-    a file, a folder or a pattern of pictures. Nothing is touched before ``open``. Raises UsageError for a name that
-    means nothing; scenes (``demo:``) are not known here.
+    a file, a folder or a pattern of pictures. With pictures in ``spec.more`` it is one set of photos. No device and no
+    file is opened before ``open``. Raises UsageError for a name that means nothing; scenes (``demo:``) are not known
+    here.
     """
     name = spec.name.reveal().strip()
     if not name:
@@ -47,6 +48,10 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     if prefix and not Path(name).exists() and not Path(name).suffix:
         shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
         raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
+    if spec.more:
+        listing = photos_among([each.reveal() for each in (spec.name, *spec.more)])
+        if len(listing.files) > 1:
+            return PhotoSetSource(lambda: listing)
     return open_playback(spec.name.reveal(), spec.sequence, spec.deinterlace)
 
 

@@ -4,7 +4,7 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,6 +83,13 @@ def list_photos(name: str | Path) -> Listing:
     if not listing.files:
         raise SourceError(f"No picture fits the pattern {path}.")
     return listing
+
+
+def photos_among(names: Sequence[str]) -> Listing:
+    """Return the pictures among some files, each once and in natural order. Folders are not searched."""
+    files = list(dict.fromkeys(Path(name) for name in names))
+    folders = {file.parent for file in files}
+    return _sorted_out(str(folders.pop()) if len(folders) == 1 else "photos", files, folders=True)
 
 
 def natural_order(path: Path) -> tuple[object, ...]:

@@ -256,6 +256,17 @@ def test_a_dropped_video_is_opened(window: MainWindow, session: FakeSession) -> 
 
 
 @PLAIN_POSITION
+def test_photos_dropped_together_are_one_set(window: MainWindow, session: FakeSession) -> None:
+    assert drop(window.canvas, files("/photos/b.JPG", "/photos/notes.txt", "/photos/a.heic", "/photos/c.png"))
+    assert session.last("open") == SourceSpec(name="/photos/b.JPG", more=("/photos/a.heic", "/photos/c.png"))
+    assert window.windowTitle() == "b.JPG and 2 more – clipseg-live"
+    assert drop(window.canvas, files("/photos/b.JPG", "/films/a.mp4"))
+    assert session.last("open") == SourceSpec(name="/photos/b.JPG")
+    assert drop(window.canvas, files("/films/a.mp4", "/films/b.mp4"))
+    assert session.last("open") == SourceSpec(name="/films/a.mp4")
+
+
+@PLAIN_POSITION
 def test_a_dropped_session_takes_over_and_undo_brings_the_old_one_back(
     window: MainWindow, session: FakeSession, tmp_path: Path, qtbot: QtBot
 ) -> None:

@@ -1,6 +1,7 @@
 """Which source a name means, and that none is touched before it is opened."""
 
 import pytest
+from PIL import Image
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.live import SourceSpec
@@ -80,3 +81,19 @@ def test_an_empty_folder_and_a_pattern_without_pictures(tmp_path):
         source = open_live_source(SourceSpec(name=name))
         with pytest.raises(SourceError, match="picture"):
             source.open()
+
+
+def test_photos_that_are_named_together_are_one_set(tmp_path):
+    paths = [tmp_path / name for name in ("IMG_10.png", "IMG_2.png", "other.png", "notes.txt")]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (8 + number, 6)).save(path, format="PNG")
+    first, *more = (str(path) for path in (paths[0], paths[1], paths[3], paths[1]))
+    source = open_live_source(SourceSpec(name=first, more=tuple(more)))
+    info = source.open()
+    assert (info.independent, info.frame_count, info.name) == (True, 2, tmp_path.name)
+    assert [frame.file.name for frame in iter(source.read, None)] == ["IMG_2.png", "IMG_10.png"]
+    source.close()
+    assert "1 file was skipped" in info.notices[0]
+    alone = open_live_source(SourceSpec(name=first, more=(str(paths[3]),)))
+    assert isinstance(alone, PlaybackSource)
+    alone.close()
