@@ -3,8 +3,10 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
@@ -120,6 +122,7 @@ def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, He
     """
     taken = {_folded(name) for name in held}
     names = _held_names(sources, ends, held)
+    numbers: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(2))  # those not tried yet
     groups: dict[str, list[int]] = {}
     for number, source in enumerate(sources):
         if number not in names:
@@ -128,10 +131,9 @@ def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, He
         members = [(sources[number], ends[number]) for number in group]
         for number, stem in zip(group, _told_apart(members, taken), strict=True):
             end = ends[number]
-            name, count = stem + end, 1
+            name = stem + end
             while _folded(name) in taken:
-                count += 1
-                name = f"{stem}-{count}{end}"
+                name = f"{stem}-{next(numbers[stem, end])}{end}"
             taken.add(_folded(name))
             names[number] = name
     return [names[number] for number in range(len(sources))]

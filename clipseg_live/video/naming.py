@@ -3,8 +3,9 @@
 import os
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from clipseg_live.core.frame import Frame
@@ -23,6 +24,7 @@ class FrameNames:
 
     def __init__(self) -> None:
         self._stems: dict[str, Path] = {}
+        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))  # those not tried yet
         self._files: dict[Path, str] = {}
         self._taken: set[str] = set()
 
@@ -32,7 +34,9 @@ class FrameNames:
             return film_stem(frame.index)
         path = Path(os.path.abspath(frame.file))
         own = _clean(path.stem)
-        stem = next(each for each in _candidates(own, path, self._stems) if folded(each) not in self._stems)
+        numbered = (f"{own}-{number}" for number in self._numbers[own])
+        candidates = chain(_candidates(own, path, self._stems), numbered)
+        stem = next(each for each in candidates if folded(each) not in self._stems)
         self._stems[folded(stem)] = path
         return stem
 
@@ -74,8 +78,6 @@ def _candidates(own: str, path: Path, stems: dict[str, Path]) -> Iterator[str]:
         yield f"{folder}-{own}"
     if holder.suffix != path.suffix and kind:
         yield f"{own}-{kind}"
-    for number in count(2):
-        yield f"{own}-{number}"
 
 
 def _clean(stem: str) -> str:

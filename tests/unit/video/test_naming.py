@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.video import naming
 from clipseg_live.video.data_sinks import open_data_sink
 from clipseg_live.video.naming import FrameNames, folded
 from clipseg_live.video.stills import read_image
@@ -223,3 +224,12 @@ def test_a_folder_with_nothing_but_litter_is_empty(name: str, tmp_path: Path) ->
     (tmp_path / "other" / "model.cache").write_bytes(b"x")  # may be the person's own
     with pytest.raises(UsageError, match="exists already"):
         open_data_sink("png", tmp_path / "other", {})
+
+
+def test_many_photos_of_one_name_are_named_without_trying_all_names_before(monkeypatch):
+    tried = []
+    monkeypatch.setattr(naming, "folded", lambda name: tried.append(name) or name)
+    names = FrameNames()
+    files = [Path(f"/data/shot{number}/rgb/image.jpg") for number in range(300)]
+    stems = [names.stem(Frame(PIXELS, number, Fraction(number), file=file)) for number, file in enumerate(files)]
+    assert len(set(stems)) == 300 and len(tried) < 10 * 300
