@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 
 from clipseg_live.assemble.export import ExportRequest, run_export
@@ -14,6 +15,7 @@ from clipseg_live.core.images import ImageLike, as_pixels
 from clipseg_live.core.look import ExportSettings, Look, MatteSettings
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.prompts import PromptLike, require_prompts
+from clipseg_live.core.quoting import shorten
 from clipseg_live.core.segmentation import Segmentation, is_usable
 from clipseg_live.core.settings import DataFormat, EngineSettings, PromptStyle, prompt_styles, validated
 from clipseg_live.demo.source import PREFIX
@@ -115,6 +117,9 @@ def export(
     Warns (UserWarning) about what a user should know of the result, such as data that show what effects hide.
     Raises UsageError for what cannot be, Failure for what did not work; no half of a result is left then.
     """
+    for value in (source, "" if output is None else output):
+        if not isinstance(value, (str, PathLike)):
+            raise UsageError(f"{shorten(repr(value))} is not the name of a file or folder.")
     asked = require_prompts(prompts)
     chosen = settings or ExportSettings()
     own = tuple(styles) or chosen.look.styles

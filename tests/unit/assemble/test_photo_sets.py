@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from clipseg_live.assemble import api
 from clipseg_live.assemble import export as export_module
 from clipseg_live.assemble.export import ExportRequest, FinishedExport, run_export
 from clipseg_live.assemble.photo_sets import is_photos, picture_names, with_photos
@@ -268,3 +270,9 @@ def test_data_name_and_copy_their_photos(photos: Path, tmp_path: Path) -> None:
     assert len({image["id"] for image in described["images"]}) == 3
     for file in photos.iterdir():
         assert (tmp_path / "set" / "images" / file.name).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(("source", "output"), [(None, "out"), (b"in", "out"), ("in", 3), (["a.png"], "out")])
+def test_an_export_refuses_names_of_other_types(source: Any, output: Any) -> None:
+    with pytest.raises(UsageError, match="is not the name of a file or folder"):
+        api.export(source, "red circle", output)
