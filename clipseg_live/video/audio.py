@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
@@ -218,6 +219,7 @@ class _Copied(Track):
         self._source, self._output = source, output
         # MP4 and MOV take only times that grow; they count audio in samples.
         self._clock = None if suffix in (".mkv", ".webm") else Fraction(1, source.codec_context.sample_rate)
+        self._lead = _codec_delay(source)
         self._last: int | None = None
         self._next = Fraction(0)
 
@@ -240,10 +242,12 @@ class _Copied(Track):
         tick = round((time - self._offset) / clock)
         if tick < 0 and self._clock is None:
             # Matroska has no edit list. Some players take a time below 0 for 0 and play all that follows too late, so
-            # the samples that an encoder puts before the beginning are left out.
-            if time + length / 2 < self._offset:
+            # the samples that an encoder puts before the beginning are left out. A delay that the track declares does
+            # no harm: the muxer adds it to the times.
+            first = -math.ceil(self._lead / clock)
+            if tick < first and time + length / 2 < self._offset - self._lead:
                 return
-            tick = 0
+            tick = max(tick, first)
         if self._last is not None:
             tick = max(tick, self._last + (0 if self._clock is None else 1))
         self._last = tick
@@ -252,6 +256,14 @@ class _Copied(Track):
         packet.duration = round(length / clock)
         packet.stream = self.stream
         self._output.mux(packet)
+
+
+def _codec_delay(stream: av.AudioStream) -> Fraction:
+    """Return the seconds that Opus declares to skip at the beginning (RFC 7845, section 5.1); 0 for other codecs."""
+    header = bytes(stream.codec_context.extradata or b"")
+    if stream.codec_context.name not in ("opus", "libopus") or header[:8] != b"OpusHead":
+        return Fraction(0)
+    return Fraction(int.from_bytes(header[10:12], "little"), 48_000)
 
 
 class ConvertedTrack(Track):

@@ -130,7 +130,7 @@ def test_a_model_of_its_own_is_asked_about(tmp_path: Path) -> None:
         save_session(tmp_path / "s.json", LiveSettings(engine=EngineSettings(model=model)))
         assert load_session(tmp_path / "s.json").engine.model == model
     (tmp_path / "model").mkdir()
-    for model in ("somebody/model", str(tmp_path / "model"), "", "../x", "http://there/model"):
+    for model in ("somebody/model", str(tmp_path / "model"), "", "../no-such-folder", "http://there/model"):
         save_session(tmp_path / "s.json", LiveSettings(engine=EngineSettings(model=model, size=224)))
         opened = open_session(tmp_path / "s.json")
         assert [(each.kind, each.name) for each in opened.outside] == [("model", model)]
