@@ -45,16 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks[item.path])
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "interop: reads data with other programs, each where it is installed")
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left_running() -> Iterator[None]:
     """Fails a test after which a thread or process is there that was not there before."""
     threads, processes = set(threading.enumerate()), _children()
     yield
-    for thread in set(threading.enumerate()) - threads:
+    for thread in filter(_counts, set(threading.enumerate()) - threads):
         thread.join(_PATIENCE)
     left = [thread.name for thread in set(threading.enumerate()) - threads if _counts(thread)]
     assert not left, f"threads left running: {left}"

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class HubServer(ThreadingHTTPServer):
         self.closing = threading.Event()
         self.spoil: Callable[[str, bytes], bytes] = lambda name, content: content
         self.scheme = "http"
+        self._connections: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -50,6 +52,17 @@ class HubServer(ThreadingHTTPServer):
     def downloaded(self) -> list[str]:
         """Return the names of files whose content was asked for."""
         return [path.rsplit("/", 1)[1] for method, path in self.requests if method == "GET" and "/resolve/" in path]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, so that ``end_connections`` can end it."""
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def end_connections(self) -> None:
+        """End connections that clients keep open: their handlers would wait for another request until it times out."""
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing: clients of these tests break connections on purpose."""
@@ -65,6 +78,7 @@ def serving(server: HubServer) -> Iterator[HubServer]:
         server.closing.set()
         server.shutdown()
         thread.join()
+        server.end_connections()
         server.server_close()
 
 
