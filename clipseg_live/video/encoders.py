@@ -18,6 +18,7 @@ from clipseg_live.core.frame import ColourInfo, FieldOrder, HDRInfo, SourceInfo
 from clipseg_live.core.settings import Codec
 from clipseg_live.video.colour import ToVideo, written_colour
 from clipseg_live.video.hdr_metadata import encoder_options
+from clipseg_live.video.priority import kept_priority
 
 os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 writes to the terminal itself: only its errors
 
@@ -129,7 +130,8 @@ def new_context(
     context.options = dict(options)
     tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1", height=info.height)
     prepare(context, info, clock, encoder.pixel_format, tags)
-    context.open()
+    with kept_priority():
+        context.open()
     return context, ToVideo(encoder.pixel_format, tags)
 
 

@@ -28,6 +28,7 @@ from clipseg_live.video.live_encoder import LiveEncoder
 from clipseg_live.video.live_sound import LiveSound
 from clipseg_live.video.microphone import Microphone, MicrophoneTrack
 from clipseg_live.video.place import Place, write_failure
+from clipseg_live.video.priority import kept_priority
 from clipseg_live.video.spacing import Spacing, needs_spacing
 from clipseg_live.video.writer import CONTAINERS, choose_codec, fragment_options
 
@@ -187,7 +188,8 @@ class RecordingWriter:
                 self.notices.append(f"{str(error).rstrip('.')}; this recording has no sound.")
         elif with_sound and self._info.audio_path is not None:
             self._sound = LiveSound(self._info.audio_path, self._container, suffix, self.notices)
-        self._container.start_encoding()
+        with kept_priority():
+            self._container.start_encoding()
         self.encoder = encoder.name
 
     def _mux(self, packets: list[av.Packet]) -> None:

@@ -17,6 +17,7 @@ from clipseg_live.video.encoders import USUAL_RATE, choose_encoder, clock_of
 from clipseg_live.video.live_encoder import LiveEncoder
 from clipseg_live.video.live_sound import LiveSound
 from clipseg_live.video.place import Place, write_failure
+from clipseg_live.video.priority import kept_priority
 from clipseg_live.video.writer import CONTAINERS
 
 _OPTIONS = {
@@ -53,7 +54,8 @@ class ReplayBuffer:
             self._video = LiveEncoder(self._container, encoder, self._quality, info, self._clock)
             if info.audio_path is not None:
                 self._sound = LiveSound(info.audio_path, self._container, ".mp4", [])
-            self._container.start_encoding()
+            with kept_priority():
+                self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
             raise SinkError(f"The last seconds cannot be kept: {getattr(error, 'strerror', None) or error}.") from error

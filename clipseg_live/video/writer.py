@@ -34,6 +34,7 @@ from clipseg_live.video.encoders import (
 from clipseg_live.video.extras import Extras
 from clipseg_live.video.fields import FIELD_NUMBERS, FieldFlags
 from clipseg_live.video.place import Place, write_failure
+from clipseg_live.video.priority import kept_priority
 
 FRAGMENT = Fraction(3, 10)
 """Seconds that a growing file lacks at most, beside what the encoder holds."""
@@ -257,7 +258,8 @@ class VideoWriter:
                 info.media_path, container, stream, suffix, self.notices,
                 rate=info.rate, start=self._start, end=self._end,
             )  # fmt: skip
-        container.start_encoding()
+        with kept_priority():
+            container.start_encoding()
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         """The encoder, the format of its pixels, and its options. Writers of other pictures have others."""

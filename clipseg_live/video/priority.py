@@ -1,0 +1,40 @@
+"""Scheduling of threads, which an encoder may change."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def kept_priority() -> Iterator[None]:
+    """Undo real-time scheduling that starts in the body. Open encoders within it.
+
+    libsvtav1 makes the calling thread and its own threads real-time if root runs it. They, and every thread that is
+    started later by the calling thread, would then starve all other work on the machine.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = _real_time()
+    try:
+        yield
+    finally:
+        for thread in _real_time() - before:
+            try:
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+            except OSError:
+                logger.debug("A thread keeps its real-time priority", exc_info=True)
+
+
+def _real_time() -> set[int]:
+    """Return the threads of this process with real-time scheduling; Linux only."""
+    found = set()
+    for name in os.listdir("/proc/self/task") if sys.platform == "linux" else ():
+        with suppress(OSError):  # a thread may end between being listed and being asked
+            if os.sched_getscheduler(int(name)) in (os.SCHED_FIFO, os.SCHED_RR):
+                found.add(int(name))
+    return found
