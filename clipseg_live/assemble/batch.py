@@ -32,7 +32,7 @@ TOLD_SECONDS = 0.1
 
 
 class Ending(Enum):
-    """What became of an input. PARTLY: some photos of a set could not be read, or were left as they are."""
+    """Outcome of an input. PARTLY: some photos of a set could not be read, or were left as they are."""
 
     DONE = "done"
     PARTLY = "done in part"

@@ -1,4 +1,4 @@
-"""What a batch has left to do of a set of photos: pictures and data that no earlier run has finished."""
+"""Remaining work on a set of photos: pictures and data that no earlier run of the batch has finished."""
 
 import os
 from collections.abc import Mapping

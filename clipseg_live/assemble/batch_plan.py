@@ -31,8 +31,14 @@ MaskKind = Literal["jsonl", "png"]
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """What a person asked to be exported together. exports: with different outputs, all into the folder ``into``, and
-    with the same prompts and engine; all photos are one export. jobs: how many at the same time."""
+    """Request for several exports.
+
+    Attributes:
+        exports: Exports into the folder ``into``, with the same prompts and engine. All photos are one export.
+        into: Folder of the results.
+        jobs: Number of exports that run at the same time.
+        notices: Messages for the user.
+    """
 
     exports: tuple[ExportRequest, ...]
     into: Path

@@ -21,20 +21,20 @@ _ROUNDING = 1e-3
 
 
 class SupportsArray(Protocol):
-    """What NumPy makes an array of: a tensor on the CPU, for one."""
+    """Object that NumPy converts to an array, such as a tensor on the CPU."""
 
     def __array__(self) -> NDArray[Any]: ...
 
 
 class SupportsArrayInterface(Protocol):
-    """What NumPy makes an array of without copying: a PIL image, for one."""
+    """Object that NumPy converts to an array without a copy, such as a PIL image."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
 
 
 ImageLike = str | PathLike[str] | bytes | NDArray[Any] | SupportsArray | SupportsArrayInterface | Frame
-"""What ``as_pixels`` accepts."""
+"""Image in any form that ``as_pixels`` accepts."""
 
 
 def as_pixels(image: ImageLike, channels: Channels = "rgb") -> Pixels:

@@ -206,7 +206,7 @@ class MixPrompt(Prompt):
 
 
 PromptLike = str | PathLike[str] | ImageLike | Prompt
-"""What ``as_prompt`` accepts."""
+"""Prompt in any form that ``as_prompt`` accepts."""
 
 
 def as_prompt(value: PromptLike) -> Prompt:

@@ -48,8 +48,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What was written. time: of the last frame, in seconds of the source. problems: photos of a set that could not be
-    read, one sentence each."""
+    """Result of an export.
+
+    Attributes:
+        frames: Number of frames written.
+        seconds: Duration of the export.
+        time: Time of the last frame, in seconds of the source.
+        problems: Messages about photos of a set that could not be read.
+    """
 
     frames: int
     seconds: float

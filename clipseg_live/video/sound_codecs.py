@@ -37,7 +37,7 @@ def coding_of(stream: av.AudioStream) -> str:
 
 
 def target_of(suffix: str) -> str:
-    """What sound is converted to where it cannot be kept."""
+    """Return the codec to which audio is converted if the container cannot hold its own."""
     return "Opus" if suffix in (".webm", ".mkv") else "AAC"
 
 

@@ -1,4 +1,4 @@
-"""Which source an input names: a video file, a picture, or a folder or pattern of pictures."""
+"""Open the source that an input names: a video file, an image, or a folder or pattern of images."""
 
 import glob
 from fractions import Fraction
