@@ -12,8 +12,10 @@ from PIL import Image
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
 from clipseg_live import Prompt, Segmenter
-from clipseg_live.model.clipseg import ClipSeg
+from clipseg_live.model.clipseg import ClipSeg, Features
 from tests.tolerances import SAME_MAPS
+
+Activations = tuple[torch.Tensor, ...]
 
 PHRASES = ("cat", "a red mug", "hair", "anything wet", "sky", "the dog on the left", "wood", "x")
 
@@ -39,16 +41,62 @@ def pixel_values() -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, size=(352, 352), mode="bicubic")
 
 
-def ours(network: ClipSeg, pixel_values: torch.Tensor, conditional: torch.Tensor) -> torch.Tensor:
+@pytest.fixture(scope="module")
+def features(segmenter: Segmenter, pixel_values: torch.Tensor) -> Features:
+    """Our features of the image that most tests share."""
     with torch.inference_mode():
-        return torch.cat(list(network.probabilities(network.features(pixel_values), conditional)))
+        return segmenter.network.features(pixel_values)
 
 
-def theirs(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor, **conditions: torch.Tensor):
-    count = len(next(iter(conditions.values())))
+@pytest.fixture(scope="module")
+def activations(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor) -> Activations:
+    """The reference's activations of the image that most tests share."""
+    return encode(reference, pixel_values)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    """Three images to use as prompts."""
+    coarse = torch.randn((3, 3, 11, 11), generator=torch.Generator().manual_seed(9))
+    return torch.nn.functional.interpolate(coarse, size=(352, 352), mode="bicubic")
+
+
+@pytest.fixture(scope="module")
+def picture_embeddings(reference: CLIPSegForImageSegmentation, pictures: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        logits = reference(pixel_values=pixel_values.expand(count, -1, -1, -1), **conditions).logits
-    return logits.reshape(count, *logits.shape[-2:]).sigmoid()
+        return reference.get_conditional_embeddings(batch_size=3, conditional_pixel_values=pictures)
+
+
+def ours(network: ClipSeg, features: Features, conditional: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.cat(list(network.probabilities(features, conditional)))
+
+
+def encode(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor) -> Activations:
+    """Return what the reference's decoder reads from one image, as its ``forward`` does it."""
+    with torch.inference_mode():
+        hidden = reference.clip.get_image_features(
+            pixel_values, interpolate_pos_encoding=True, output_hidden_states=True
+        ).hidden_states
+    return tuple(hidden[i + 1] for i in reference.extract_layers)
+
+
+def theirs(
+    reference: CLIPSegForImageSegmentation, activations: Activations, **conditions: torch.Tensor
+) -> torch.Tensor:
+    """Return the maps of transformers' modules for one image and several prompts.
+
+    ``forward`` encodes the image again for each prompt, which would take most of the time of these tests.
+    ``test_the_reference_is_the_forward_pass_of_transformers`` compares the two.
+    """
+    embeddings = conditions.get("conditional_embeddings")
+    with torch.inference_mode():
+        if embeddings is None:
+            count = len(next(iter(conditions.values())))
+            embeddings = reference.get_conditional_embeddings(batch_size=count, **conditions)
+        repeated = [layer.expand(len(embeddings), -1, -1) for layer in activations]
+        logits = reference.decoder(repeated, embeddings).logits
+    return logits.reshape(len(embeddings), *logits.shape[-2:]).sigmoid()
 
 
 def assert_same(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -64,45 +112,67 @@ def assert_meaningful(maps: torch.Tensor) -> None:
 
 
 @pytest.mark.slow
+def test_the_reference_is_the_forward_pass_of_transformers(
+    reference: CLIPSegForImageSegmentation, refined_folder: Path, pixel_values: torch.Tensor, activations: Activations
+) -> None:
+    tokens = CLIPTokenizer.from_pretrained(refined_folder)(PHRASES[:2], padding=True, return_tensors="pt")
+    values = torch.randn((1, 512), generator=torch.Generator().manual_seed(1))
+    for conditions in (tokens, {"conditional_embeddings": values}, {"conditional_pixel_values": -pixel_values}):
+        count = len(next(iter(conditions.values())))
+        with torch.inference_mode():
+            logits = reference(pixel_values=pixel_values.expand(count, -1, -1, -1), **conditions).logits
+        assert_same(theirs(reference, activations, **conditions), logits.reshape(count, 352, 352).sigmoid())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_text_prompts_equal(
     segmenter: Segmenter,
     reference: CLIPSegForImageSegmentation,
     refined_folder: Path,
-    pixel_values: torch.Tensor,
+    features: Features,
+    activations: Activations,
     count: int,
 ) -> None:
     tokens = CLIPTokenizer.from_pretrained(refined_folder)(PHRASES[:count], padding=True, return_tensors="pt")
-    expected = theirs(reference, pixel_values, **tokens)
+    expected = theirs(reference, activations, **tokens)
     conditional = torch.from_numpy(segmenter.encode([Prompt.text(phrase) for phrase in PHRASES[:count]]))
     assert_meaningful(expected)
-    assert_same(ours(segmenter.network, pixel_values, conditional), expected)
+    assert_same(ours(segmenter.network, features, conditional), expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 def test_image_prompts_equal(
-    segmenter: Segmenter, reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor, count: int
+    segmenter: Segmenter,
+    reference: CLIPSegForImageSegmentation,
+    features: Features,
+    activations: Activations,
+    pictures: torch.Tensor,
+    picture_embeddings: torch.Tensor,
+    count: int,
 ) -> None:
-    coarse = torch.randn((count, 3, 11, 11), generator=torch.Generator().manual_seed(9))
-    pictures = torch.nn.functional.interpolate(coarse, size=(352, 352), mode="bicubic")
-    expected = theirs(reference, pixel_values, conditional_pixel_values=pictures)
+    expected = theirs(reference, activations, conditional_embeddings=picture_embeddings[:count])
     with torch.inference_mode():
-        conditional = segmenter.network.image_embeddings(pictures)
+        conditional = segmenter.network.image_embeddings(pictures[:count])
     assert expected.std() > 0.2
-    assert_same(ours(segmenter.network, pixel_values, conditional), expected)
+    assert_same(ours(segmenter.network, features, conditional), expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_embedding_prompts_equal(
-    segmenter: Segmenter, reference: CLIPSegForImageSegmentation, pixel_values: torch.Tensor, count: int
+    segmenter: Segmenter,
+    reference: CLIPSegForImageSegmentation,
+    features: Features,
+    activations: Activations,
+    count: int,
 ) -> None:
     values = torch.randn((count, 512), generator=torch.Generator().manual_seed(1))
-    expected = theirs(reference, pixel_values, conditional_embeddings=values)
+    expected = theirs(reference, activations, conditional_embeddings=values)
     conditional = torch.from_numpy(segmenter.encode([Prompt.embedding(row.numpy()) for row in values]))
     assert_meaningful(expected)
-    assert_same(ours(segmenter.network, pixel_values, conditional), expected)
+    assert_same(ours(segmenter.network, features, conditional), expected)
 
 
 @pytest.mark.slow
@@ -114,11 +184,9 @@ def test_photographs_equal_through_the_checkpoints_own_processor(
 
     photograph: NDArray[np.uint8] = getattr(skimage.data, name)()
     processor = CLIPSegProcessor.from_pretrained(refined_folder)
-    inputs = processor(
-        text=list(PHRASES[:3]), images=[Image.fromarray(photograph)] * 3, padding=True, return_tensors="pt"
-    )
-    with torch.inference_mode():
-        expected = reference(**inputs).logits.sigmoid()
+    inputs = processor(text=list(PHRASES[:3]), images=Image.fromarray(photograph), padding=True, return_tensors="pt")
+    activations = encode(reference, inputs.pop("pixel_values"))
+    expected = theirs(reference, activations, **inputs)
     found = torch.from_numpy(
         segmenter.segment(photograph, [Prompt.text(phrase) for phrase in PHRASES[:3]]).probabilities.copy()
     )
@@ -145,7 +213,7 @@ def test_grids_of_any_shape_equal_an_independent_reference(
         with torch.inference_mode():
             # 7 × 40 tokens are no square, so the reference's own reshape may fail after the hook has run
             try:
-                theirs(reference, pixels, conditional_embeddings=conditional)
+                theirs(reference, encode(reference, pixels), conditional_embeddings=conditional)
             except RuntimeError:
                 assert rows != columns
             tokens = captured[0][:, 1:]
@@ -154,4 +222,6 @@ def test_grids_of_any_shape_equal_an_independent_reference(
     finally:
         hook.remove()
     assert expected.shape == (2, rows * 16, columns * 16)
-    assert_same(ours(segmenter.network, pixels, conditional), expected)
+    with torch.inference_mode():
+        features = segmenter.network.features(pixels)
+    assert_same(ours(segmenter.network, features, conditional), expected)
