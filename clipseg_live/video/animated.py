@@ -32,6 +32,7 @@ from clipseg_live.video.image_headers import (
     PngParts,
     shown_for,
     webp_durations,
+    whole_frames_of_webp,
 )
 from clipseg_live.video.images import (
     IMAGE_SUFFIXES,
@@ -214,7 +215,9 @@ class AnimationSource:
         head = file.read(16)
         if head.startswith(GIF):
             return _ComposedFrames(self.path.name, GifParts(file))
-        opened_image = open_in(self._stack, self.path)
+        is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+        whole_frames = whole_frames_of_webp(file) if is_webp else None  # Pillow refuses a file that is cut short
+        opened_image = open_in(self._stack, whole_frames or self.path)
         image = opened_image.image
         if image.format == "PNG":
             return _ComposedFrames(self.path.name, PngParts(file), opened_image)
@@ -228,13 +231,17 @@ class AnimationSource:
         if len(numbers) > len(durations):
             logger.warning("%d of %d frames have no duration", len(numbers) - len(durations), len(numbers))
             durations += [1 / DEFAULT_RATE] * (len(numbers) - len(durations))
-        return _PillowFrames(self.path.name, opened_image, numbers, durations[: len(numbers)])
+        return _PillowFrames(
+            self.path.name,
+            opened_image,
+            numbers,
+            durations[: len(numbers)],
+            is_cut_short=whole_frames is not None,
+        )
 
 
 class _PillowFrames:
     """Frames that Pillow composites."""
-
-    is_cut_short = False
 
     def __init__(
         self,
@@ -243,7 +250,9 @@ class _PillowFrames:
         numbers: Sequence[int],
         durations: Sequence[Fraction],
         independent: bool = False,
+        is_cut_short: bool = False,
     ) -> None:
+        self.is_cut_short = is_cut_short
         self._name, self._numbers = name, numbers
         self._image, self._profile = opened_image
         self.durations, self.independent = durations, independent

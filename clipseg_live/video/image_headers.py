@@ -1,5 +1,6 @@
 """Headers of image files that Pillow does not report: coded colours, and the parts and times of animations."""
 
+import os
 import struct
 import zlib
 from abc import ABC, abstractmethod
@@ -64,6 +65,41 @@ def webp_durations(file: BinaryIO) -> list[Fraction]:
         length = int.from_bytes(head[4:8], "little")
         position += 8 + length + length % 2
     return durations
+
+
+def whole_frames_of_webp(file: BinaryIO) -> bytes | None:
+    """Return an animated WebP file that is cut short as a valid file of its whole frames.
+
+    Returns:
+        None if the file is not cut short, or no frame is whole.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if 8 + int.from_bytes(head[4:8], "little") <= size:
+        return None
+    position = end = 12
+    while (chunk := _chunk_of_webp(file, position)) is not None:
+        name, after = chunk
+        if after > size:
+            break
+        position = after
+        if name == b"ANMF":
+            end = after
+    if end == 12:
+        return None
+    file.seek(12)
+    return head[:4] + (end - 8).to_bytes(4, "little") + head[8:] + file.read(end - 12)
+
+
+def _chunk_of_webp(file: BinaryIO, position: int) -> tuple[bytes, int] | None:
+    """Return the name of the chunk at a position, and where the next one begins; None at the end of the file."""
+    file.seek(position)
+    head = file.read(8)
+    if len(head) < 8:
+        return None
+    length = int.from_bytes(head[4:], "little")
+    return head[:4], position + 8 + length + length % 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def test_it_plays_seeks_and_steps_as_a_video(tmp_path, name):
     source.close()
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.png"])
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
 def test_whole_frames_come_before_the_end_of_a_truncated_file(tmp_path, name):
     path = save(tmp_path / name)
     whole = read_all(open_source(path))[1]
