@@ -21,6 +21,9 @@ _SENTENCES = 64
 _QUOTED = 40
 """Columns of a prompt, and of the part that was cut off, in a notice: together one line."""
 
+_MOST_NOTICES = 16
+"""Notices that are kept, the newest."""
+
 CACHE_CAPACITY = 512
 """Encoded prompts that are kept; one of CLIPSeg's takes 2 KiB."""
 
@@ -149,6 +152,7 @@ class PromptEncoder:
         )
         if notice not in self.notices:
             self.notices.append(notice)
+            del self.notices[:-_MOST_NOTICES]
         return ids[: limit - 1] + ids[-1:]
 
     def _encode_image(self, prompt: ImagePrompt) -> Tensor:
