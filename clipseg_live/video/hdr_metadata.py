@@ -72,6 +72,16 @@ def encoder_options(
     return {}
 
 
+def loss_of_metadata(codec: Codec, hdr: HDRInfo) -> str | None:
+    """Return the sentence about static metadata that are not written with this codec; None if nothing is lost."""
+    if not (hdr.mastering or hdr.light) or encoder_options(codec, hdr.mastering, hdr.light):
+        return None
+    return (
+        f"The mastering display and light levels of the source are left out: {codec} has no place for them. "
+        "Use --codec h265 or av1 to keep them."
+    )
+
+
 def _display(mastering: MasteringDisplay, chromaticity: int, luminance: int) -> str:
     """Green, blue, red, white point and luminances, in these units; 0 for decimal fractions."""
     red, green, blue, white = ((mastering.xy[at], mastering.xy[at + 1]) for at in range(0, _CHROMATICITIES, 2))

@@ -33,6 +33,7 @@ from clipseg_live.video.encoders import (
 )
 from clipseg_live.video.extras import Extras
 from clipseg_live.video.fields import FIELD_NUMBERS, FieldFlags
+from clipseg_live.video.hdr_metadata import loss_of_metadata
 from clipseg_live.video.place import Place, write_failure
 from clipseg_live.video.priority import kept_priority
 
@@ -164,6 +165,9 @@ class VideoWriter:
             self._close()
             self._place.discard()
             raise write_failure(self.path, error) from error
+        loss = None if self._hdr is None else loss_of_metadata(self.codec, self._hdr)
+        if loss is not None:
+            self.notices.append(loss)
 
     def write(self, frame: Frame) -> None:
         """Add a frame of the source's size. Raises SinkError."""

@@ -89,7 +89,7 @@ def test_metadata_of_the_source_is_read(clip):
 def test_untouched_pixels_and_metadata_come_back(clip, tmp_path, name, codec, pixel_format):
     info, frame = opened(clip)
     assert composed(frame, info) is frame.signal
-    write(tmp_path / name, codec, info, frame)
+    notices = write(tmp_path / name, codec, info, frame)
     stream, first = probe(tmp_path / name)
     transfer = {"pq": "smpte2084", "hlg": "arib-std-b67"}[clip.stem]
     assert (stream["color_transfer"], stream["color_primaries"]) == (transfer, "bt2020")
@@ -101,6 +101,10 @@ def test_untouched_pixels_and_metadata_come_back(clip, tmp_path, name, codec, pi
         assert sides["Content light level metadata"]["max_content"] == 1000
         numerator, denominator = sides["Mastering display metadata"]["max_luminance"].split("/")
         assert int(numerator) / int(denominator) == 1000
+        assert notices == []
+    else:
+        assert "Mastering display metadata" not in sides
+        assert [f"{codec} has no place" in notice for notice in notices] == [True]
     back = opened(tmp_path / name)[1].signal
     inner = np.s_[8:-8, [20, 40, 120, 140]]
     assert np.abs(back[inner] / 65535 - frame.signal[inner] / 65535).max() < 0.006
@@ -164,6 +168,7 @@ def write(path, codec, info: SourceInfo, frame):
     writer.open(info)
     writer.write(frame)
     writer.finish()
+    return writer.notices
 
 
 def probe(path):
