@@ -3,8 +3,9 @@
 import shutil
 import subprocess
 from fractions import Fraction
-from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from clipseg_live.video.writer import VideoWriter
 from tests.unit.video.clips import drawn, write_all
-from tests.unit.video.jumping import export, ffmpeg
+from tests.unit.video.jumping import export_all, ffmpeg
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
 
@@ -67,22 +68,55 @@ GROUPS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("codecs")
+SUFFIXES = ".mkv", ".mp4", ".mov", ".webm"
+
+
+class Arrived(NamedTuple):
+    """An export, the codecs of its sound tracks, and what they sound like to the ffmpeg program, at 8 kHz."""
+
+    notices: list[str]
+    codecs: list[str]
+    waves: list[np.ndarray]
+
+
+class Exports(NamedTuple):
+    """The encoders of a source, the codecs of its sound tracks, and its exports by suffix."""
+
+    encoders: list[str]
+    codecs: list[str]
+    arrived: dict[str, Arrived]
+
+
+@pytest.fixture(scope="module", params=GROUPS, ids=lambda group: f"{CODECS[group[0]][0]}-{group[0]}")
+def exports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """Export a source to all containers, and decode all tracks of all exports with one run of the ffmpeg program."""
+    encoders, folder = request.param, tmp_path_factory.mktemp("codecs")
+    source, targets = _source(folder, encoders), [folder / f"out{suffix}" for suffix in SUFFIXES]
+    notices = export_all(source, targets)
+    codecs = [_codecs(target) for target in targets]
+    inputs = [part for target in targets for part in ("-i", str(target))]
+    sounds = [
+        [(f"{number}:a:{track}", folder / f"{number}-{track}") for track in range(len(names))]
+        for number, names in enumerate(codecs)
+    ]
+    outputs = [
+        part
+        for track, path in chain(*sounds)
+        for part in ("-map", track, "-ac", "1", "-ar", "8000", "-f", "s16le", str(path))
+    ]
+    ffmpeg(*inputs, *outputs)
+    waves = [[np.fromfile(path, np.int16) for _, path in each] for each in sounds]
+    arrived = map(Arrived, notices, codecs, waves)
+    return Exports(encoders, _codecs(source), dict(zip(SUFFIXES, arrived, strict=True)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
-@pytest.mark.parametrize("encoders", GROUPS, ids=lambda group: f"{CODECS[group[0]][0]}-{group[0]}")
-def test_sound_of_any_codec_arrives_in_every_container(
-    folder: Path, tmp_path: Path, encoders: list[str], suffix: str
-) -> None:
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_sound_of_any_codec_arrives_in_every_container(exports: Exports, suffix: str) -> None:
     """The file has a track for each codec. The ffmpeg program decodes the results: a tone of 440 Hz, and its length."""
-    source, target = _source(folder, tuple(encoders)), tmp_path / f"out{suffix}"
-    notices = export(source, target)
-    before, after = _codecs(source), _codecs(target)
-    assert len(after) == len(encoders)
+    encoders, before, arrived = exports
+    notices, after, waves = arrived[suffix]
+    assert len(after) == len(waves) == len(encoders)
     for track, encoder in enumerate(encoders):
         told = [notice for notice in notices if notice.startswith(f"Sound track {track + 1} ")]
         if suffix in CODECS[encoder][2].split():
@@ -91,15 +125,13 @@ def test_sound_of_any_codec_arrives_in_every_container(
         else:
             assert len(told) == 1 and "is converted to" in told[0]
             assert after[track] == ("aac" if suffix in (".mp4", ".mov") else "opus")
-        out = ffmpeg("-i", str(target), "-map", f"0:a:{track}", "-ac", "1", "-ar", "8000", "-f", "s16le", "-")
-        wave = np.frombuffer(out, np.int16)
+        wave = waves[track]
         assert 5600 < len(wave) < 7600, encoder
         spectrum = np.abs(np.fft.rfft(wave[1000:5000] * np.hanning(4000)))
         assert abs(int(spectrum.argmax()) * 2 - 440) <= 4, encoder
 
 
-@cache
-def _source(folder: Path, encoders: tuple[str, ...]) -> Path:
+def _source(folder: Path, encoders: list[str]) -> Path:
     container = CODECS[encoders[0]][0]
     source = folder / f"{encoders[0]}.{container}"
     tracks: list[str] = []
@@ -123,21 +155,32 @@ def _codecs(path: Path) -> list[str]:
     return names[: len(names) // 2] if path.suffix in (".ts", ".mpg") else names  # told for its programs as well
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
-@pytest.mark.parametrize("encoder", ["aac", "libmp3lame", "libopus"])
-def test_sound_begins_where_it_began(tmp_path: Path, encoder: str, suffix: str) -> None:
-    """Encoders put samples before the beginning; ffprobe tells when what is heard begins."""
-    source, target = tmp_path / "in.mp4", tmp_path / f"out{suffix}"
+@pytest.fixture(scope="module", params=["aac", "libmp3lame", "libopus"])
+def begun(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, float], dict[str, Path]]:
+    """An encoder of sound, when the streams of a source by it begin, and the exports of the source."""
+    folder = tmp_path_factory.mktemp("begun")
+    source, targets = folder / "in.mp4", {suffix: folder / f"out{suffix}" for suffix in SUFFIXES}
     ffmpeg(
         "-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=r=48000:d=1", "-c:v", "libx264",
-        "-c:a", encoder, str(source),
+        "-c:a", request.param, str(source),
     )  # fmt: skip
-    export(source, target)
-    for kind in "va":
+    export_all(source, list(targets.values()))
+    return request.param, _starts(source), targets
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_sound_begins_where_it_began(begun: tuple[str, dict[str, float], dict[str, Path]], suffix: str) -> None:
+    """Encoders put samples before the beginning; ffprobe tells when what is heard begins."""
+    encoder, starts, targets = begun
+    found = _starts(targets[suffix])
+    assert found.keys() == {"video", "audio"}
+    for kind, start in found.items():
         opus = encoder == "libopus" or suffix == ".webm"  # whose delay ffprobe takes off the first time
-        assert abs(_start(target, kind) - _start(source, kind)) <= (0.008 if opus else 0.001)
+        assert abs(start - starts[kind]) <= (0.008 if opus else 0.001)
     if suffix in (".mkv", ".webm"):
-        with av.open(str(target)) as container:
+        with av.open(str(targets[suffix])) as container:
             first = next(packet for packet in container.demux(container.streams.audio[0]) if packet.size)
             assert first.pts * first.time_base >= (0 if _codec_copied(encoder, suffix) else Fraction(-1, 125))
 
@@ -146,20 +189,10 @@ def _codec_copied(encoder: str, suffix: str) -> bool:
     return suffix in CODECS[encoder][2].split() and encoder != "libopus"
 
 
-def _start(path: Path, kind: str) -> float:
-    command = [
-        "ffprobe",
-        "-v",
-        "error",
-        "-select_streams",
-        kind,
-        "-show_entries",
-        "stream=start_time",
-        "-of",
-        "csv=p=0",
-    ]
+def _starts(path: Path) -> dict[str, float]:
+    command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,start_time", "-of", "csv=p=0"]
     done = subprocess.run([*command, str(path)], check=True, capture_output=True, text=True, timeout=60)
-    return float(done.stdout.strip().strip(","))
+    return {kind: float(start) for kind, start in (line.split(",")[:2] for line in done.stdout.split())}
 
 
 def test_ffv1_has_its_own_name_in_matroska(tmp_path: Path) -> None:
