@@ -13,6 +13,7 @@ All modules that read media files use the functions here instead of the properti
 
 import json
 import logging
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,6 @@ from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import ClipsegLiveError, SourceError
-from clipseg_live.video.protocols import file_options
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ _NATIVE_LAYOUTS = frozenset(
 )
 _MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 _MOOV_BYTES = 64 << 20
+_ORDINARY = tuple(bytes(4) + struct.pack(">I", tag << 16 | count) for tag, count in ((1, 0), (100, 1), (101, 2)))
+"""Beginnings of boxes chan with Core Audio's layout tags for a bitmap of channels, mono and stereo."""
 _USAC = 42
 _CHANNEL_ORDER = (
     "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
@@ -236,13 +238,18 @@ def _version(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _names_channels(path: str, version: tuple[int, int]) -> bool:
-    """Return True if the header of an ISO media file may describe channels one by one (boxes chan and chnl)."""
+    """Return True if the header of an ISO media file may describe channels one by one (boxes chan and chnl).
+
+    A box chan with a bitmap, mono or stereo does not, which spares most files the probing process.
+    """
     try:
         with Path(path).open("rb") as file:
             header = _movie_header(file, version[0])
     except OSError:
         return True
-    return header is None or b"chan" in header or b"chnl" in header
+    if header is None or b"chnl" in header:
+        return True
+    return not all(rest.startswith(_ORDINARY) for rest in header.split(b"chan")[1:])
 
 
 def _movie_header(file: BinaryIO, size: int) -> bytes | None:
@@ -272,7 +279,7 @@ def _described(path: str, version: tuple[int, int]) -> Mapping[int, tuple[str, t
     FFmpeg describes them in a process of its own: its log, which has the description, is the only safe way to a
     custom layout, and turning the log on concerns the whole process. Raises OSError, SubprocessError, ValueError.
     """
-    program = f"import sys; sys.path[:] = {sys.path!r}\nfrom clipseg_live.video.guarded import main; main()"
+    program = f"import sys; sys.path[:] = {sys.path!r}\nfrom clipseg_live.video.layouts import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, path],
         stdin=subprocess.DEVNULL,
@@ -292,19 +299,3 @@ def _custom_channels(description: str) -> tuple[str, ...]:
     places = [_CHANNEL_ORDER.index(name) if name in _CHANNEL_ORDER else -1 for name in names]
     is_native = places[0] >= 0 and places == sorted(set(places))
     return () if is_native else names
-
-
-def main() -> None:
-    """Print the index and the layout of each sound track of a file as JSON: the program of the probing process."""
-    av.logging.set_skip_repeated(False)
-    container = av.open(f"file:{sys.argv[1]}", metadata_errors="replace", container_options=file_options())
-    av.logging.set_level(av.logging.INFO)
-    found = []
-    for line in cast(Any, container).dumps_format().splitlines():
-        head, is_sound, rest = line.partition(": Audio: ")
-        if is_sound and "Stream #0:" in head:
-            index = head.partition("Stream #0:")[2]
-            digits = index[: len(index) - len(index.lstrip("0123456789"))]
-            fields = rest.partition(" Hz, ")[2].split(", ")
-            found.append((int(digits), fields[0].strip()))
-    json.dump(found, sys.stdout)

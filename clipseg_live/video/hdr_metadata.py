@@ -51,9 +51,7 @@ def content_light(frame: av.VideoFrame) -> tuple[int, int] | None:
     return (values[0], values[1]) if len(values) >= _LIGHT_INTS and any(values[:2]) else None
 
 
-def encoder_options(
-    codec: Codec, mastering: MasteringDisplay | None, light: tuple[int, int] | None
-) -> dict[str, str]:
+def encoder_options(codec: Codec, mastering: MasteringDisplay | None, light: tuple[int, int] | None) -> dict[str, str]:
     """Return what makes an encoder write the metadata into its stream; nothing for codecs that have no place for it.
 
     H.265 counts in steps of 1/50000 and 1/10000 cd/m², AV1 takes decimal fractions.

@@ -1,8 +1,11 @@
 """Clips whose sound clicks where the picture flashes, and what independent programs find in a recording."""
 
 import subprocess
+import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -27,11 +30,17 @@ def picture_at(time: Fraction | None) -> np.ndarray:
 
 def clicking_clip(path: Path, sound: str) -> Path:
     """Four seconds; a picture is bright, and the sound clicks for 10 ms, at each of ``FLASHES``."""
+    path.write_bytes(_clicking_clip(path.suffix, sound))
+    return path
+
+
+@cache
+def _clicking_clip(suffix: str, sound: str) -> bytes:
     wave = np.zeros(RATE * SECONDS, np.int16)
     tone = (20_000 * np.sign(np.sin(np.arange(480) * 2 * np.pi * 1000 / RATE))).astype(np.int16)
     for flash in FLASHES:
         wave[int(flash * RATE) : int(flash * RATE) + 480] = tone
-    with av.open(str(path), "w") as container:
+    with tempfile.TemporaryDirectory() as folder, av.open(f"{folder}/clip{suffix}", "w") as container:
         video = container.add_stream("libx264", rate=30)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         track = container.add_stream(sound, rate=RATE)
@@ -45,7 +54,8 @@ def clicking_clip(path: Path, sound: str) -> Path:
         container.mux(track.encode(heard))
         container.mux(track.encode(None))
         container.mux(video.encode(None))
-    return path
+        container.close()
+        return Path(container.name).read_bytes()
 
 
 def source(**fields: object) -> SourceInfo:
@@ -116,18 +126,34 @@ def probe(path: Path, *entries: str) -> list[str]:
     return [line.strip(",") for line in done.stdout.split()]
 
 
-def times_by_ffprobe(path: Path, kind: str = "v") -> list[float]:
-    lines = probe(path, "-select_streams", kind, "-show_entries", "packet=pts_time")
-    return [float(line.split(",")[0]) for line in lines]
+def times_by_ffprobe(path: Path) -> dict[str, list[float]]:
+    """Return the times of the packets by the kind of their stream: "video" or "audio"."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for line in probe(path, "-show_entries", "packet=codec_type,pts_time"):
+        kind, time = line.split(",")[:2]
+        times[kind].append(float(time))
+    return times
 
 
-def pictures_by_ffmpeg(path: Path, size: tuple[int, int], *before: str) -> np.ndarray:
-    """What FFmpeg's own program decodes: uint8 (count, height, width, 3)."""
-    command = ["ffmpeg", "-v", "error", *before, "-i", str(path), "-fps_mode", "passthrough",
-               "-enc_time_base", "1:90000", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    assert not done.stderr, done.stderr.decode()
-    return np.frombuffer(done.stdout, np.uint8).reshape(-1, *size, 3)
+def pictures_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Return all pictures that FFmpeg's own program decodes: uint8 (count, height, width, 3)."""
+    (pictures,) = all_by_ffmpeg([(path, ())], size)
+    return pictures
+
+
+def all_by_ffmpeg(inputs: Sequence[tuple[Path, Sequence[str]]], size: tuple[int, int]) -> list[np.ndarray]:
+    """Decode several files, each with its own options, with one run of FFmpeg's program, which has no complaint."""
+    command = ["ffmpeg", "-v", "error"]
+    with tempfile.TemporaryDirectory() as folder:
+        raws = [Path(folder) / str(number) for number in range(len(inputs))]
+        for path, options in inputs:
+            command += [*options, "-i", str(path)]
+        for number, raw in enumerate(raws):
+            command += ["-map", f"{number}:v", "-fps_mode", "passthrough", "-enc_time_base", "1:90000"]
+            command += ["-f", "rawvideo", "-pix_fmt", "rgb24", str(raw)]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+        assert not done.stderr, done.stderr.decode()
+        return [np.fromfile(raw, np.uint8).reshape(-1, *size, 3) for raw in raws]
 
 
 def write(writer: object, info: SourceInfo, frames: Sequence[tuple[Frame, Fraction | None]]) -> None:

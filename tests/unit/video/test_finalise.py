@@ -61,7 +61,7 @@ def told(path: Path) -> tuple[object, ...]:
         packets = [(p.stream.index, p.pts * p.time_base, bytes(p)) for p in container.demux() if p.size]
     return (
         raw_times(path), sorted(packets), told, aspect, flashes_in(path), clicks_in(path), times_by_ffprobe(path),
-        times_by_ffprobe(path, "a"), pictures_by_ffmpeg(path, (48, 64)).tobytes(),
+        pictures_by_ffmpeg(path, (48, 64)).tobytes(),
     )  # fmt: skip
 
 

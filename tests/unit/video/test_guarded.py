@@ -17,7 +17,7 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.video import files
 from clipseg_live.video.container import has_running_clock
 from clipseg_live.video.files import VideoFileSource
-from clipseg_live.video.guarded import reading
+from clipseg_live.video.guarded import layout_name, reading
 from clipseg_live.video.sources import open_source
 from tests.unit.video.clips import read_all
 from tests.unit.video.surround import describe_channels, make_surround, tag_channels, tones
@@ -104,6 +104,20 @@ def test_sound_of_any_layout_is_kept_or_left_out_with_a_sentence(tmp_path):
     assert tones(tmp_path / "swapped.mov-export.mp4", 0, 2) == [2, 1]
     for kind in ("export", "record"):
         assert len(sounds(tmp_path / f"second.mov-{kind}.mp4")) == 2
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "7.1"])
+def test_ordinary_layouts_are_read_without_a_process(tmp_path, monkeypatch, layout):
+    path = make_surround(tmp_path / "plain.mov", [layout])
+    other = describe_channels(make_surround(tmp_path / "custom.mov", ["stereo"]), (2, 1))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
+    for each, called in ((path, False), (other, True)):
+        with av.open(str(each)) as container:
+            if called:
+                with pytest.raises(pytest.fail.Exception):
+                    layout_name(container.streams.audio[0], each)
+            else:
+                assert layout_name(container.streams.audio[0], each) == layout
 
 
 def mjpeg(path: Path, orientation: int) -> Path:

@@ -24,6 +24,7 @@ from tests.unit.video.recordings import (
     CLOCK,
     FLASHES,
     SECONDS,
+    all_by_ffmpeg,
     clicking_clip,
     clicks_heard_by_ffmpeg,
     clicks_in,
@@ -63,7 +64,7 @@ def test_uneven_times_and_pictures_come_back(tmp_path: Path, codec: str) -> None
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     seen = raw_times(path)
     assert seen == times if exact else np.allclose([float(time) for time in seen], [*map(float, times)], atol=0.0015)
-    assert np.allclose(times_by_ffprobe(path), [float(time) for time in times], atol=1e-5 if exact else 0.0015)
+    assert np.allclose(times_by_ffprobe(path)["video"], [float(time) for time in times], atol=1e-5 if exact else 0.0015)
     assert sorted(set(seen)) == seen and seen[0] == 0
     decoded = pictures_by_ffmpeg(path, (48, 64))
     assert len(decoded) == len(UNEVEN)
@@ -100,49 +101,54 @@ from pathlib import Path
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.video.recorder import RecordingWriter
 from tests.unit.video.clips import picture
-path, codec, clip = sys.argv[1:]
-info = SourceInfo("x", 96, 64, Fraction(30), Fraction(1, 90000), audio_path=Path(clip))
-writer = RecordingWriter(path, codec, encoder="software")
-writer.open(info)
+writers = {}
+for path, codec, clip in zip(*[iter(sys.argv[1:])] * 3):
+    writers[codec] = RecordingWriter(path, codec, encoder="software")
+    writers[codec].open(SourceInfo("x", 96, 64, Fraction(30), Fraction(1, 90000), audio_path=Path(clip)))
 began, number = time.monotonic(), 0
 while True:
-    at = Fraction(round((time.monotonic() - began) * 90000) if number else 0, 90000)
-    writer.write(Frame(picture(number, 64, 96), number, at), at)
-    print(float(at), flush=True)
+    for codec, writer in writers.items():
+        at = Fraction(round((time.monotonic() - began) * 90000) if number else 0, 90000)
+        writer.write(Frame(picture(number, 64, 96), number, at), at)
+        print(codec, float(at), flush=True)
     number += 1
-    time.sleep(max(0.0, began + number / 30 - time.monotonic()))
+    time.sleep(max(0.0, began + number / 20 - time.monotonic()))
 """
 
 
 @pytest.mark.slow
 def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None:
-    children = {}
-    try:
-        for codec, suffix in SUFFIXES.items():
-            sound, kind = {".webm": ("libopus", "mkv"), ".mkv": ("flac", "mkv")}.get(suffix, ("aac", "mp4"))
-            clip = make_clip(tmp_path / f"{codec}-clip.{kind}", count=2, sound=[sound], sound_seconds=20)
-            children[codec] = subprocess.Popen(
-                [sys.executable, "-c", CHILD, str(tmp_path / f"{codec}{suffix}"), codec, str(clip)],
-                stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
-            )  # fmt: skip
-        for codec, child in children.items():
-            written: list[float] = []
-            while not written or written[-1] < 2:
-                written.append(float(child.stdout.readline()))
+    """One process records in all codecs."""
+    arguments, clips = [], {}
+    for codec, suffix in SUFFIXES.items():
+        sound, kind = {".webm": ("libopus", "mkv"), ".mkv": ("flac", "mkv")}.get(suffix, ("aac", "mp4"))
+        if sound not in clips:
+            clips[sound] = make_clip(tmp_path / f"{sound}.{kind}", count=2, sound=[sound], sound_seconds=20)
+        arguments += [str(tmp_path / f"{codec}{suffix}"), codec, str(clips[sound])]
+    written: dict[str, list[float]] = {codec: [] for codec in SUFFIXES}
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                codec, at = line.split()
+                written[codec].append(float(at))
+                if all(times and times[-1] >= 2 for times in written.values()):
+                    child.kill()
+        finally:
             child.kill()
-            written += [float(line) for line in child.stdout.read().splitlines()]
-            path = tmp_path / f"{codec}.recording{SUFFIXES[codec]}"
-            times, sound = times_by_ffprobe(path), times_by_ffprobe(path, "a")
-            lost = written[len(times) :]
-            assert times[0] == 0 and np.allclose(times, written[: len(times)], atol=0.02), codec
-            assert not lost or lost[0] > written[-1] - 1, (codec, lost)
-            assert sound[0] < 0.15 and sound[-1] > times[-1] - 0.5, codec
-            assert len(pictures_by_ffmpeg(path, (64, 96))) == len(times) == len(raw_times(path)), codec
-    finally:
-        for child in children.values():
-            child.kill()
-            child.wait()
-            child.stdout.close()
+    paths = {codec: tmp_path / f"{codec}.recording{suffix}" for codec, suffix in SUFFIXES.items()}
+    pictures = all_by_ffmpeg([(path, ()) for path in paths.values()], (64, 96))
+    for (codec, path), decoded in zip(paths.items(), pictures, strict=True):
+        found = times_by_ffprobe(path)
+        times, sound = found["video"], found["audio"]
+        lost = written[codec][len(times) :]
+        assert times[0] == 0 and np.allclose(times, written[codec][: len(times)], atol=0.02), codec
+        assert not lost or lost[0] > written[codec][-1] - 1, (codec, lost)
+        assert sound[0] < 0.15 and sound[-1] > times[-1] - 0.5, codec
+        assert len(decoded) == len(times) == len(raw_times(path)), codec
 
 
 SOUNDS = [("h264", "aac", ".mp4"), ("h264", "pcm_s16le", ".mov"), ("vp9", "libopus", ".mkv"), ("vp9", "aac", ".mp4"),
@@ -169,7 +175,7 @@ def test_sound_follows_jumps_loops_and_pauses(tmp_path: Path, codec: str, sound:
         assert abs(flash - click) < STEP and abs(flash - again) < STEP
     kept = sound in {"h264": ("aac",), "vp9": ("libopus",), "prores": ("pcm_s16le",)}.get(codec, (sound,))
     assert not writer.notices if kept else "converted" in writer.notices[0]
-    stamps = times_by_ffprobe(path, "a")
+    stamps = times_by_ffprobe(path)["audio"]
     assert all(after > before for before, after in pairwise(stamps))
 
 
@@ -185,7 +191,7 @@ def test_uneven_times_stay_exact_beside_sound(tmp_path: Path, codec: str, sound:
              for frame, stamp in zip(frames(stamps), stamps, strict=True)]  # fmt: skip
     write(RecordingWriter(path, codec, encoder="software"), source(audio_path=clip), shown)
     assert raw_times(path) == [stamp * CLOCK for stamp in stamps]
-    assert np.allclose(times_by_ffprobe(path), np.array(stamps) / 90_000, atol=1e-5)
+    assert np.allclose(times_by_ffprobe(path)["video"], np.array(stamps) / 90_000, atol=1e-5)
     assert make_fast_start(path) == "" and raw_times(path) == [stamp * CLOCK for stamp in stamps]
     heard = [flash + start / 90_000 for start in range(0, stamps[-1], 2 * seconds) for flash in map(float, FLASHES)]
     expected = [click for click in heard if click < stamps[-1] / 90_000 - 0.5]  # the last is before its first picture
@@ -212,7 +218,7 @@ def test_a_standing_picture_or_another_speed_is_silent(tmp_path: Path) -> None:
         for number, (frame, _) in enumerate(played((55, None)))
     ]
     write(RecordingWriter(path), source(audio_path=clip), still + fast)
-    assert clicks_in(path) == [] and times_by_ffprobe(path, "a")[-1] > 3
+    assert clicks_in(path) == [] and times_by_ffprobe(path)["audio"][-1] > 3
 
 
 @pytest.mark.slow
@@ -229,10 +235,13 @@ def test_a_quicker_preset_goes_on_in_the_same_file(tmp_path: Path, codec: str) -
             assert writer.hurry() is (codec not in ("ffv1", "prores"))
             assert not writer.hurry()  # one at a time
     writer.finish()
-    assert len(pictures_by_ffmpeg(path, (96, 128))) == 40
-    for target in (1.3, 3.3, 0.2, 2.0):  # on both sides of the change, there and back
+    targets = (1.3, 3.3, 0.2, 2.0)  # on both sides of the change, there and back
+    whole, *parts = all_by_ffmpeg(
+        [(path, ()), *((path, ("-ss", f"{target + 0.005}")) for target in targets)], (96, 128)
+    )
+    assert len(whole) == 40
+    for target, (back, *_) in zip(targets, parts, strict=True):
         asked = Fraction(target).limit_denominator(10)
-        back = pictures_by_ffmpeg(path, (96, 128), "-ss", f"{target + 0.005}")[0]
         close = min(shown, key=lambda frame: np.abs(frame.pixels.astype(int) - back).mean())
         assert abs(close.time - asked) <= Fraction(1, 10)
         assert np.abs(close.pixels.astype(int) - back).mean() < 3
