@@ -3,18 +3,21 @@
 import json
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import pytest
 
 from clipseg_live.video.extras import shifted_timecode
-from tests.unit.video.jumping import export, ffmpeg
+from tests.unit.video.jumping import export, export_all, ffmpeg
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
 
+TARGETS = ".mkv", ".mp4", ".mov", ".webm"
 SUBTITLES = """1
 00:00:00,500 --> 00:00:01,500
 Hello world
@@ -70,22 +73,49 @@ def probe(path: Path) -> dict[str, Any]:
     return found
 
 
-def text_of(path: Path, track: int = 0) -> str:
-    """The text of a subtitle track. Only its packets are read: others would move its times."""
-    arguments = ["-discard:v", "all", "-discard:a", "all"]
-    return (
-        ffmpeg(*arguments, "-copyts", "-i", str(path), "-map", f"0:s:{track}", "-f", "srt", "-")
-        .decode()
-        .replace("\r", "")
-    )
+def texts_of(paths: Sequence[Path], tracks: Sequence[int] = (0, 1)) -> list[list[str]]:
+    """Return the texts of the subtitle tracks of each file. Only their packets are read: others would move its times.
+
+    One run of the ffmpeg program reads all files.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = [part for path in paths for part in ("-discard:v", "all", "-discard:a", "all", "-i", str(path))]
+        outputs = [
+            part
+            for number in range(len(paths))
+            for track in tracks
+            for part in ("-map", f"{number}:s:{track}", "-f", "srt", f"{folder}/{number}-{track}")
+        ]
+        ffmpeg("-copyts", *inputs, *outputs)
+        return [
+            [Path(folder, f"{number}-{track}").read_text(encoding="utf-8").replace("\r", "") for track in tracks]
+            for number in range(len(paths))
+        ]
 
 
-@pytest.mark.parametrize("target", [".mkv", ".mp4", ".mov", ".webm"])
-@pytest.mark.parametrize(("suffix", "subtitles"), [(".mkv", "srt"), (".mkv", "ass"), (".mp4", "mov_text")])
-def test_what_belongs_to_a_film_is_kept(tmp_path: Path, suffix: str, subtitles: str, target: str) -> None:
-    path = tmp_path / f"out{target}"
-    source = make(tmp_path, suffix, subtitles)
-    notices = export(source, path)
+class Exported(NamedTuple):
+    """An export of a film: its notices, the texts of its subtitle tracks, and those of the film."""
+
+    path: Path
+    notices: list[str]
+    texts: list[str]
+    before: list[str]
+
+
+@pytest.fixture(scope="module", params=[(".mkv", "srt"), (".mkv", "ass"), (".mp4", "mov_text")], ids="-".join)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """Export a film with subtitles of some codec to all containers."""
+    folder = tmp_path_factory.mktemp("film")
+    source, targets = make(folder, *request.param), [folder / f"out{suffix}" for suffix in TARGETS]
+    notices = export_all(source, targets)
+    before, *texts = texts_of([source, *targets])
+    found = [Exported(*each, before) for each in zip(targets, notices, texts, strict=True)]
+    return dict(zip(TARGETS, found, strict=True))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_belongs_to_a_film_is_kept(exported: dict[str, Exported], target: str) -> None:
+    path, notices, texts, before = exported[target]
     assert not [notice for notice in notices if "converted" not in notice]
     found = probe(path)
     tags = {key.lower(): value for key, value in found["format"]["tags"].items()}
@@ -98,22 +128,34 @@ def test_what_belongs_to_a_film_is_kept(tmp_path: Path, suffix: str, subtitles: 
     assert [each["tags"]["language"] for each in sound] == ["ger" if target == ".mov" else "deu", "eng"]
     with av.open(str(path)) as container:
         metadata = container.streams.audio[0].metadata
-    if suffix == ".mkv":
+    if (path.parent / "in.mkv").exists():
         assert "Ton" in (metadata.get("title"), metadata.get("name"))
     written = [each for each in found["streams"] if each["codec_type"] == "subtitle"]
     assert len(written) == 2 and written[0]["tags"]["language"] == "fra"
     if target != ".mov":  # which has no flag for them
         assert [each["disposition"]["forced"] for each in written] == [0, 1]
-    for track in (0, 1):
-        assert "Zwei Zeilen" in text_of(path, track) and text_of(path, track) == text_of(source, track)
+    assert all("Zwei Zeilen" in text for text in texts) and texts == before
 
 
-@pytest.mark.parametrize("target", [".mkv", ".mp4", ".mov"])
-def test_a_range_shifts_and_cuts_them(tmp_path: Path, target: str) -> None:
-    source = make(tmp_path, ".mov", "mov_text", "-timecode", "01:02:03:04")
-    path = tmp_path / f"out{target}"
-    assert export(source, path, Fraction(1), Fraction(9, 2)) == []
-    assert [block.splitlines()[1] for block in text_of(path).strip().split("\n\n")] == [
+RANGED = ".mkv", ".mp4", ".mov"
+
+
+@pytest.fixture(scope="module")
+def ranged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[str], str]]:
+    """Export a part of a film with a timecode; return each export with its notices and its first subtitles."""
+    folder = tmp_path_factory.mktemp("range")
+    source = make(folder, ".mov", "mov_text", "-timecode", "01:02:03:04")
+    targets = [folder / f"out{suffix}" for suffix in RANGED]
+    notices = export_all(source, targets, Fraction(1), Fraction(9, 2))
+    texts = [text for (text,) in texts_of(targets, [0])]
+    return dict(zip(RANGED, zip(targets, notices, texts, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("target", RANGED)
+def test_a_range_shifts_and_cuts_them(ranged: dict[str, tuple[Path, list[str], str]], target: str) -> None:
+    path, notices, text = ranged[target]
+    assert notices == []
+    assert [block.splitlines()[1] for block in text.strip().split("\n\n")] == [
         "00:00:00,000 --> 00:00:00,500",
         "00:00:01,000 --> 00:00:02,500",
         "00:00:03,200 --> 00:00:03,500",
