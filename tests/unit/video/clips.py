@@ -1,8 +1,12 @@
 """Small clips for tests, encoded straight through PyAV."""
 
+import pickle
+import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -23,7 +27,19 @@ def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray
     return made.astype(np.uint8)
 
 
-def make_clip(
+def make_clip(path: Path, **options: Any) -> Path:
+    """Write a clip that ``encoded`` describes. Clips that are asked for again are not encoded again."""
+    path.write_bytes(_clip(path.suffix, pickle.dumps(options)))
+    return path
+
+
+@lru_cache(maxsize=64)
+def _clip(suffix: str, options: bytes) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return encoded(Path(folder) / f"clip{suffix}", **pickle.loads(options)).read_bytes()
+
+
+def encoded(
     path: Path,
     *,
     codec: str = "libx264",
