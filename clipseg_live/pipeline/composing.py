@@ -21,8 +21,6 @@ from clipseg_live.core.stats import Budget, Meter, Spread, StageTimings
 
 logger = logging.getLogger(__name__)
 
-_GRACE = 0.04
-"""Seconds that an answer or a new look waits for the next frame, before the present one is drawn again."""
 _NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
 
 MakeComposer = Callable[[Look], Composer]
@@ -52,6 +50,9 @@ class Composing:
     drawn without: the picture goes on, and privacy effects hide it whole. They also do so while prompts are edited, and
     for maps with values that are not numbers, which count as no answer. clock: monotonic time in seconds.
     """
+
+    grace = 0.04
+    """Seconds that an answer or a new look waits for the next frame, before the present one is drawn again."""
 
     def __init__(
         self,
@@ -156,7 +157,7 @@ class Composing:
             if not self._changed.wait_for(self._has_work, self._seconds_to_check()):
                 self._redraw = True
             if self._frame is None and not self._locked():
-                self._changed.wait_for(lambda: self._stop or self._frame is not None, _GRACE)
+                self._changed.wait_for(lambda: self._stop or self._frame is not None, self.grace)
             if self._stop:
                 return False
             settings, version, redraw, locked = self._settings, self._version, self._redraw, self._locked()

@@ -64,10 +64,7 @@ def test_data_of_a_killed_recording_stays_visible(tmp_path: Path) -> None:
 
 def test_a_terminal_that_is_closed_ends_a_recording_and_keeps_it(tmp_path: Path) -> None:
     mine, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "clipseg_live", "record", *SMALL], cwd=tmp_path, env=environment(), stdin=theirs,
-        stdout=theirs, stderr=theirs, start_new_session=True,
-    ) as process:  # fmt: skip
+    with start(["record", *SMALL], tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         seen = b""
         while b"Recording 0:01" not in seen:
