@@ -9,14 +9,18 @@ import atexit
 import multiprocessing
 import multiprocessing.resource_tracker
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from multiprocessing import util
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.quick_workers import Server, new_interpreter
 
 settings.register_profile("a busy machine", deadline=None, derandomize=True)  # the same examples in every run
 settings.load_profile("a busy machine")
@@ -56,6 +60,28 @@ def nothing_is_left_running() -> Iterator[None]:
     assert not left, f"threads left running: {left}"
     multiprocessing.active_children()  # collects those that have ended
     assert not _children() - processes, "a process was left running"
+
+
+@pytest.fixture(scope="session")
+def worker_server() -> Iterator[Server | None]:
+    """Provide the process that workers are forked from; None where that is not possible."""
+    server = Server() if sys.platform == "linux" else None
+    yield server
+    if server is not None:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def quick_workers(worker_server: Server | None) -> Iterator[None]:
+    """Start worker processes at once, without a new interpreter for each."""
+    with worker_server.replacing_spawning() if worker_server is not None else nullcontext():
+        yield
+
+
+@pytest.fixture
+def new_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start worker processes as the program does, where a test needs the time that they take."""
+    monkeypatch.setattr(util, "spawnv_passfds", new_interpreter)
 
 
 def _counts(thread: threading.Thread) -> bool:

@@ -6,12 +6,10 @@ starts, of terminals and of encodings need a new interpreter instead.
 """
 
 import atexit
-import fcntl
 import inspect
 import json
 import multiprocessing
 import os
-import re
 import runpy
 import signal
 import socket
@@ -20,9 +18,11 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from multiprocessing import forkserver, process, resource_tracker, spawn, util
+from multiprocessing import forkserver, process, resource_tracker, util
 from multiprocessing.reduction import DupFd
 from typing import Any
+
+from tests.quick_workers import become_worker
 
 LIBRARIES = (
     "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.assemble.batch", "clipseg_live.assemble.live",
@@ -35,8 +35,6 @@ WORKER = "spawn_main"
 """Name of the worker processes, which ``spawn_main`` of ``multiprocessing`` runs."""
 
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
-_HIGH = 200
-"""Descriptors from here on are not used by a worker's parent."""
 
 _context = multiprocessing.get_context("forkserver")
 _MainProcess = type(multiprocessing.current_process())  # this module is imported in a main process: the server's
@@ -183,27 +181,8 @@ class _Spares:
             signal.signal(number, signal.SIG_IGN)
         with connection:
             message, received, _, _ = socket.recv_fds(connection, 1 << 17, 32)
-            if not message:
-                return 0
-            command, wanted, environment, folder = json.loads(message)
-            moved = [fcntl.fcntl(each, fcntl.F_DUPFD, _HIGH) for each in received]
-            for each in received:
-                os.close(each)
-        for source, target in zip(moved, wanted, strict=True):
-            os.dup2(source, target)
-            os.close(source)
-        os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
-        sys.orig_argv, sys.argv = command, ["-c", "--multiprocessing-fork"]
+        if not message:
+            return 0
         with open("/proc/self/comm", "w") as name:
             name.write(WORKER)
-        handles = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", command[command.index("-c") + 1])}
-        try:
-            spawn.spawn_main(**handles)
-        except SystemExit as end:
-            return int(end.code or 0)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        return 1
+        return become_worker(*json.loads(message), received)

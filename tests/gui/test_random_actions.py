@@ -18,7 +18,10 @@ from tests.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_mac
 from tests.live_engine import fake
 from tests.unit.pipeline.test_worker import shared_blocks
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning"),
+    pytest.mark.usefixtures("quick_workers"),
+]
 
 
 @pytest.mark.slow

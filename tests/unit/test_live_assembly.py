@@ -26,6 +26,7 @@ from clipseg_live.pipeline.session import Session
 from clipseg_live.video.lookahead import CausalMattes
 from tests.live_engine import fake
 
+pytestmark = pytest.mark.usefixtures("quick_workers")
 HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
 
 

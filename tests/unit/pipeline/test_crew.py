@@ -17,6 +17,7 @@ from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.pipeline.crew import work_off
 from tests.crew_work import prepare
 
+pytestmark = pytest.mark.usefixtures("quick_workers")
 ROOT = Path(__file__).parents[3]
 
 

@@ -37,6 +37,7 @@ from tests.fakes import FakeLiveSource, FakeMatting, FakeOutput, FakeReplaySink,
 from tests.live_engine import fake
 from tests.unit.pipeline.test_worker import shared_blocks
 
+pytestmark = pytest.mark.usefixtures("quick_workers")
 PATIENCE = 15.0
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 RECORD = RecordingSettings(pattern="x")
@@ -166,6 +167,7 @@ def asking(*rows: PromptRow, **values: object) -> LiveSettings:
     return LiveSettings(rows=rows, **values)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Callable[..., Running]) -> None:
     one = running(asking(row(3, "red")), a=FakeLiveSource(rate=100))
     one.wait(lambda: one.pictures)
@@ -251,6 +253,7 @@ def is_hidden(picture: Picture) -> bool:
     return not picture.composed.any()
 
 
+@pytest.mark.usefixtures("new_interpreters")
 @pytest.mark.slow
 def test_privacy_shows_no_frame_without_its_own_masks(running: Callable[..., Running], tmp_path: Path) -> None:
     """While the model loads, after an edit, and with the worker down; in what is shown and in what is recorded."""
@@ -299,6 +302,7 @@ def test_a_row_with_a_picture_asks_with_it(running: Callable[..., Running]) -> N
     assert one.pictures[-1].ids == (0, 1)
 
 
+@pytest.mark.usefixtures("new_interpreters")
 @pytest.mark.slow
 def test_video_goes_on_while_the_worker_is_killed(running: Callable[..., Running]) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))

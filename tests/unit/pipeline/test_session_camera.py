@@ -23,6 +23,7 @@ from tests.unit.pipeline.test_session import GREEN, Paint, Running, asking, row,
 
 __all__ = ["running"]  # the fixture
 
+pytestmark = pytest.mark.usefixtures("quick_workers")
 RAW, HIDDEN = (200, 0, 0), (0, 0, 255)
 """What the camera sees in its right half, and what is drawn over it."""
 Make = Callable[..., Running]
@@ -51,6 +52,7 @@ def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutpu
     return one.cameras[before]
 
 
+@pytest.mark.usefixtures("new_interpreters")
 @pytest.mark.slow
 def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(running: Make) -> None:
     one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))

@@ -26,6 +26,7 @@ from clipseg_live.pipeline.exchange import Block, FrameSlots
 from clipseg_live.pipeline.worker import InferenceWorker
 from tests.live_engine import fake
 
+pytestmark = pytest.mark.usefixtures("quick_workers")
 PATIENCE = 60.0
 
 
@@ -502,9 +503,7 @@ def test_a_process_that_hangs_after_an_edit_is_replaced(
     one.wait(lambda: any("did not answer within" in status.problem for status in one.statuses))
 
 
-def test_a_load_without_progress_is_a_failure(
-    watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_load_without_progress_is_a_failure(watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     one = watched()
     one.wait(lambda: one.worker.status.state is WorkerState.READY)
     monkeypatch.setattr(worker, "LOAD_SECONDS", 0.1)
