@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -140,6 +141,7 @@ def become_worker(
     os.environ.update(environment)
     os.chdir(folder)
     sys.orig_argv, sys.argv = command, ["-c", _FORK]
+    customize(environment.get("PYTHONPATH", ""))
     handles = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", command[command.index("-c") + 1])}
     try:
         spawn.spawn_main(**handles)
@@ -149,3 +151,12 @@ def become_worker(
         sys.stdout.flush()
         sys.stderr.flush()
     return 1
+
+
+def customize(path: str) -> None:
+    """Run the first ``sitecustomize`` on the path, as an interpreter does when it starts."""
+    for folder in path.split(os.pathsep):
+        file = os.path.join(folder, "sitecustomize.py")
+        if os.path.isfile(file):
+            runpy.run_path(file)
+            return

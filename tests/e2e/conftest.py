@@ -63,7 +63,7 @@ def start(
         streams: Arguments of ``Popen`` that replace the pipes.
     """
     variables = {**(environment() if variables is None else variables)}
-    fresh = fresh or bool(patch) or sys.platform != "linux"
+    fresh = fresh or sys.platform != "linux"
     if patch:
         site = folder / "site"
         site.mkdir()

@@ -22,7 +22,7 @@ from multiprocessing import forkserver, process, resource_tracker, util
 from multiprocessing.reduction import DupFd
 from typing import Any
 
-from tests.quick_workers import become_worker
+from tests.quick_workers import become_worker, customize
 
 LIBRARIES = (
     "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.assemble.batch", "clipseg_live.assemble.live",
@@ -114,7 +114,7 @@ def _run(arguments: Sequence[str], folder: str, environment: dict[str, str], sta
     _Spares().replace_spawning()
     threading.Thread(target=_end_with, args=(tests,), name="end with the tests", daemon=True).start()
     sys.orig_argv, sys.argv = list(arguments), [arguments[0], *arguments[3:]]
-    _customize(environment.get("PYTHONPATH", ""))
+    customize(environment.get("PYTHONPATH", ""))
     try:
         runpy.run_module("clipseg_live", run_name="__main__", alter_sys=True)
     finally:
@@ -126,15 +126,6 @@ def _end_with(tests: Any) -> None:
     """Kill the command when the process of the tests has ended, whatever ended that."""
     tests.join()
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _customize(path: str) -> None:
-    """Run the first ``sitecustomize`` on the path, as an interpreter does when it starts."""
-    for folder in path.split(os.pathsep):
-        file = os.path.join(folder, "sitecustomize.py")
-        if os.path.isfile(file):
-            runpy.run_path(file)
-            return
 
 
 class _Spares:

@@ -18,6 +18,7 @@ from tests.e2e.test_record import PATIENCE, SMALL, ended, lines_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 OFFSCREEN = {"QT_QPA_PLATFORM": "offscreen"}
+NOHUP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
 
 
 @pytest.mark.parametrize("name", ["window", "watch", "record", "export"])
@@ -150,11 +151,8 @@ def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path
 
 def test_a_window_that_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     config = tmp_path / "settings"
-    with subprocess.Popen(
-        [sys.executable, "-m", "clipseg_live", "live", "--demo"], cwd=tmp_path, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env={**environment(), **OFFSCREEN, "CLIPSEG_LIVE_CONFIG": str(config)},
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    ) as process:  # fmt: skip
+    variables = {**environment(), **OFFSCREEN, "CLIPSEG_LIVE_CONFIG": str(config)}
+    with start(["live", "--demo"], tmp_path, NOHUP, variables=variables, stdout=subprocess.DEVNULL) as process:
         tick = threading.Event()
         while not list(config.glob("*")) and process.poll() is None:  # written a second after the window was shown
             tick.wait(0.1)
@@ -162,4 +160,5 @@ def test_a_window_that_was_started_with_nohup_outlives_its_terminal(tmp_path: Pa
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
