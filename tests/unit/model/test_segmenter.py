@@ -144,14 +144,14 @@ def test_low_precision_that_changes_masks_is_left_with_a_notice(
 def test_low_precision_without_its_operations_is_left_with_a_notice(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., torch.Tensor] = torch.nn.functional.scaled_dot_product_attention
+    real: Callable[..., torch.Tensor] = torch.nn.functional.linear
 
-    def attention(query: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
-        if query.dtype == torch.bfloat16:
+    def linear(features: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
+        if features.dtype == torch.bfloat16:
             raise RuntimeError("pack_vnni2 is only supported when avx512 is supported")
-        return real(query, *arguments, **options)
+        return real(features, *arguments, **options)
 
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    monkeypatch.setattr(torch.nn.functional, "linear", linear)
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
     assert segmenter.dtype == "float32"
     assert segmenter.notices == ("bfloat16 does not work on cpu, so float32 is used.",)
