@@ -5,6 +5,7 @@ import multiprocessing
 import resource
 import signal
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import av
@@ -172,8 +173,8 @@ def test_a_picture_is_cut_out(tmp_path: Path) -> None:
         open_transparent_sink(tmp_path / "b.png", HEADER).open(INFO)
 
 
-def _fill(folder: str, limit: int, keep: bool, answers) -> None:
-    """In a child: write with each format until the disk, so to say, is full."""
+def _fill(folders: dict[bool, str], limit: int, answers) -> None:
+    """In a child: write with each format until the disk, so to say, is full, and keep what is there or not."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     generator = np.random.default_rng(1)
@@ -181,7 +182,7 @@ def _fill(folder: str, limit: int, keep: bool, answers) -> None:
     noise = [replace(frames[0], pixels=generator.integers(0, 256, (90, 120, 3), dtype=np.uint8))] * 20
     noisy = mattes_of([generator.integers(0, 256, (90, 120), dtype=np.uint8) for _ in range(3)])
     noisy = replace(noisy, maps=generator.random((3, 200, 200), dtype=np.float32))
-    for form, name in CASES:
+    for (keep, folder), (form, name) in product(folders.items(), CASES):
         sink = made(form, name, Path(folder))
         told, kept = "", None
         try:
@@ -190,25 +191,38 @@ def _fill(folder: str, limit: int, keep: bool, answers) -> None:
             told = str(error)
             kept = sink.abandon(keep_partial=keep)
         inside = sorted(each.name for each in kept.rglob("*")) if kept is not None and kept.is_dir() else []
-        answers.put((form, name, told, names_in(Path(folder)), inside))
+        answers.put((keep, form, name, told, names_in(Path(folder)), inside))
         if kept is not None:
             kept.rename(Path(folder).parent / f"{form}-{kept.name}")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_disk_that_fills_leaves_nothing_that_looks_whole(keep: bool, tmp_path: Path) -> None:
-    (tmp_path / "full").mkdir()
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[bool, Path], dict[tuple[bool, str, str], list]]:
+    """The folders in which a child filled the disk with each format, keeping nothing or all, and its answers."""
+    parents = {keep: tmp_path_factory.mktemp(f"keep-{keep}") for keep in (False, True)}
+    for parent in parents.values():
+        (parent / "full").mkdir()
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    child = context.Process(target=_fill, args=(str(tmp_path / "full"), 1500, keep, answers))
+    child = context.Process(
+        target=_fill, args=({keep: str(parent / "full") for keep, parent in parents.items()}, 1500, answers)
+    )
     child.start()
-    told = {(form, name): rest for form, name, *rest in (answers.get(timeout=60) for _ in CASES)}
+    told = [answers.get(timeout=60) for _ in range(2 * len(CASES))]
     child.join(20)
     answers.close()
     answers.join_thread()
+    return parents, {(keep, form, name): rest for keep, form, name, *rest in told}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_disk_that_fills_leaves_nothing_that_looks_whole(
+    filled: tuple[dict[bool, Path], dict[tuple[bool, str, str], list]], keep: bool
+) -> None:
+    parents, told = filled
     for case in CASES:
-        words, left, inside = told[case]
+        words, left, inside = told[keep, *case]
         stem, dot, suffix = case[1].partition(".")
         assert "could not be written" in words or "grew larger" in words or "put in its place" in words, (case, words)
         assert left in ([], [f"{stem}.partial{dot}{suffix}"] if keep else []), case
@@ -216,7 +230,7 @@ def test_a_disk_that_fills_leaves_nothing_that_looks_whole(keep: bool, tmp_path:
         if case in FOLDERS and keep:
             lists = {"frames.part", "images.part", "index.json", "instances_default.json"}
             assert left and lists & set(inside), case
-    for path in tmp_path.rglob("*.*"):
+    for path in parents[keep].rglob("*.*"):
         if path.suffix in (".png", ".jpg", ".webp", ".gif"):
             with Image.open(path) as picture:
                 picture.load()  # what is kept is whole

@@ -3,7 +3,10 @@
 import json
 import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import av
 import numpy as np
@@ -33,12 +36,20 @@ CODERS = {
 
 def interlaced(path, order="tff"):
     """A moving test picture of 50 fields a second, woven."""
-    pixel_format, *codec = CODERS[path.name]
-    first = "interleave_top" if order == "tff" else "interleave_bottom"
-    run("-f", "lavfi", "-i", f"testsrc2=size={WIDTH}x{HEIGHT}:rate=50,format={pixel_format}", "-vf",
-        f"tinterlace={first},setfield={order},setparams=colorspace=smpte170m:range=tv", "-frames:v", COUNT,
-        *codec, "-top", int(order == "tff"), path)  # fmt: skip
+    path.write_bytes(_interlaced(path.name, order))
     return path
+
+
+@cache
+def _interlaced(name, order):
+    pixel_format, *codec = CODERS[name]
+    first = "interleave_top" if order == "tff" else "interleave_bottom"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        run("-f", "lavfi", "-i", f"testsrc2=size={WIDTH}x{HEIGHT}:rate=50,format={pixel_format}", "-vf",
+            f"tinterlace={first},setfield={order},setparams=colorspace=smpte170m:range=tv", "-frames:v", COUNT,
+            *codec, "-top", int(order == "tff"), path)  # fmt: skip
+        return path.read_bytes()
 
 
 def frames_of(path, **options):
@@ -51,12 +62,17 @@ def frames_of(path, **options):
     return info, frames
 
 
-def by_ffmpeg(path, filters):
+def by_ffmpeg(path):
+    """Deinterlaced pictures, and those with their fields left in place."""
     flags = "flags=bicubic+accurate_rnd+full_chroma_int"
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-vf", f"{filters},scale={flags}", "-f", "rawvideo",
-               "-pix_fmt", "rgb24", "-"]  # fmt: skip
-    raw = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
-    return np.frombuffer(raw, np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
+    raws = path.with_name("deinterlaced.raw"), path.with_name("woven.raw")
+    outputs = [
+        part
+        for filters, raw in zip(("bwdif=mode=send_frame", "null"), raws, strict=True)
+        for part in ("-vf", f"{filters},scale={flags}", "-f", "rawvideo", "-pix_fmt", "rgb24", raw)
+    ]
+    run("-i", path, *outputs)
+    return [np.fromfile(raw, np.uint8).reshape(-1, HEIGHT, WIDTH, 3) for raw in raws]
 
 
 @pytest.mark.parametrize("order", ["tff", "bff"])
@@ -64,10 +80,9 @@ def by_ffmpeg(path, filters):
 def test_interlaced_video_is_deinterlaced(tmp_path, name, order):
     path = interlaced(tmp_path / name, order)
     info, frames = frames_of(path)
-    wanted = by_ffmpeg(path, "bwdif=mode=send_frame")
+    wanted, woven = by_ffmpeg(path)
     assert info.fields is None and len(frames) == len(wanted) == COUNT
     assert [frame.time for frame in frames] == [frame.time for frame in frames_of(path, deinterlace="off")[1]]
-    woven = by_ffmpeg(path, "null")
     for frame, one, other in zip(frames[1:-1], wanted[1:-1], woven[1:-1], strict=True):
         assert difference(frame.pixels, one) < 0.5 < 1 < difference(frame.pixels, other)
 
@@ -89,7 +104,7 @@ def test_live_sources_are_deinterlaced_unless_that_is_switched_off(tmp_path, kin
     with Server(type("Handler", (HTTPHandler,), {"pages": pages})) as server:
         name = path if kind == "file" else f"http://127.0.0.1:{server.port}/a.ts"
         whole, woven = live_frames(name), live_frames(name, deinterlace="off")
-    wanted, unchanged = by_ffmpeg(path, "bwdif=mode=send_frame"), by_ffmpeg(path, "null")
+    wanted, unchanged = by_ffmpeg(path)
     for one, other, right, fields in list(zip(whole, woven, wanted, unchanged, strict=False))[1:]:
         assert difference(one.pixels, right) < 0.5
         assert difference(other.pixels, fields) < difference(other.pixels, right) / 2

@@ -30,6 +30,13 @@ def scene():
     return np.asarray(Image.open(SCENE).convert("RGB"))
 
 
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory):
+    """Videos whose container and frames have tags."""
+    folder = tmp_path_factory.mktemp("tagged")
+    return {kind: encode_scene(folder / f"{kind}.mov", kind, codec=HEVC) for kind in ("pq", "hlg")}
+
+
 def first_of(path):
     source = VideoFileSource(path)
     info = source.open()
@@ -76,19 +83,17 @@ def test_a_scene_comes_back_from_each_kind(tmp_path, scene, kind, pixel_format, 
 
 
 @pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
-def test_tags_of_the_container_alone_are_enough(tmp_path, scene, name):
+def test_tags_of_the_container_alone_are_enough(tmp_path, scene, tagged, name):
     bare = "hevc_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
-    encode_scene(tmp_path / "both.mov", "pq", codec=HEVC)
-    run("-i", tmp_path / "both.mov", "-c", "copy", "-bsf:v", bare, *tag_options("pq"), tmp_path / name)
+    run("-i", tagged["pq"], "-c", "copy", "-bsf:v", bare, *tag_options("pq"), tmp_path / name)
     info, frame = first_of(tmp_path / name)
     assert info.hdr is not None and info.hdr.range == "PQ"
     assert colour_difference(frame.pixels, scene).mean() < 1.3
 
 
 @pytest.mark.parametrize("name", ["a.ts", "a.mov", "a.hevc"])
-def test_tags_of_the_frames_alone_are_enough(tmp_path, scene, name):
-    encode_scene(tmp_path / "both.mov", "hlg", codec=HEVC)
-    run("-i", tmp_path / "both.mov", "-c", "copy", *(["-movflags", "-write_colr"] if name == "a.mov" else []),
+def test_tags_of_the_frames_alone_are_enough(tmp_path, scene, tagged, name):
+    run("-i", tagged["hlg"], "-c", "copy", *(["-movflags", "-write_colr"] if name == "a.mov" else []),
         tmp_path / name)  # fmt: skip
     info, frame = first_of(tmp_path / name)
     assert info.hdr is not None and info.hdr.range == "HLG"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -103,8 +104,14 @@ class Scenario:
         return self.pipeline.mattes(frame, request)
 
     def _disc(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        height, width = self.size
-        return with_disc(BACKGROUNDS[self.size], 20 + 3 * index % (width - 40), height / 2, height / 4, (200, 30, 30))
+        return scene(self.size, index)
+
+
+@cache
+def scene(size: tuple[int, int], index: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture with a disc that moves, and the disc's matte."""
+    height, width = size
+    return with_disc(BACKGROUNDS[size], 20 + 3 * index % (width - 40), height / 2, height / 4, (200, 30, 30))
 
 
 def check(mattes: Mattes, scenario: Scenario) -> None:
