@@ -1,6 +1,8 @@
 """HDR and wide-gamut videos of a picture, made by FFmpeg's program (zscale), and the colour difference of pictures."""
 
 import subprocess
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -25,7 +27,16 @@ def encode_scene(
     path: Path, kind: str, pixel_format: str = "yuv420p10le", codec: tuple[str, ...] = ("-c:v", "ffv1"),
     *, picture: Path = SCENE, tags: bool = True, full_range: bool = False, count: int = 1,
 ) -> Path:  # fmt: skip
-    """Encode an SDR picture, with its white at 203 cd/m² for HDR."""
+    """Encode an SDR picture, with its white at 203 cd/m² for HDR. The same video is not encoded again."""
+    path.write_bytes(_encoded(path.suffix, kind, pixel_format, codec, picture, tags, full_range, count))
+    return path
+
+
+@lru_cache(maxsize=32)
+def _encoded(
+    suffix: str, kind: str, pixel_format: str, codec: tuple[str, ...], picture: Path, tags: bool, full_range: bool,
+    count: int,
+) -> bytes:  # fmt: skip
     transfer, primaries, matrix = _TAGS[kind]
     range_ = "full" if full_range else "limited"
     convert = (
@@ -33,8 +44,10 @@ def encode_scene(
         f"format={pixel_format}"
     )
     named = [*tag_options(kind), "-color_range", "pc" if full_range else "tv"] if tags else []
-    run("-loop", "1", "-i", picture, "-vf", convert, "-frames:v", count, *codec, *named, path)
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"scene{suffix}"
+        run("-loop", "1", "-i", picture, "-vf", convert, "-frames:v", count, *codec, *named, path)
+        return path.read_bytes()
 
 
 def run(*arguments: object) -> None:

@@ -34,7 +34,8 @@ def scene():
 def tagged(tmp_path_factory):
     """Videos whose container and frames have tags."""
     folder = tmp_path_factory.mktemp("tagged")
-    return {kind: encode_scene(folder / f"{kind}.mov", kind, codec=HEVC) for kind in ("pq", "hlg")}
+    names = {"pq": "a.mov", "hlg": "a.mp4"}
+    return {kind: encode_scene(folder / name, kind, codec=HEVC) for kind, name in names.items()}
 
 
 def first_of(path):
