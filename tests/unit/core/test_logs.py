@@ -178,8 +178,9 @@ import logging, sys
 from pathlib import Path
 from clipseg_live.core import log_format, logs
 
+logs._FILE_BYTES //= 3
 with logs.installed(Path(sys.argv[1])):
-    for number in range(150):
+    for number in range(50):
         logging.getLogger("clipseg_live.x").info("%s %d %s", sys.argv[2], number, 9000 * "x")
 """
     running = [subprocess.Popen([sys.executable, "-c", code, tmp_path, name], stderr=subprocess.PIPE) for name in "ab"]
@@ -187,7 +188,7 @@ with logs.installed(Path(sys.argv[1])):
         assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
     text = "".join(path.read_text("utf-8") for path in tmp_path.glob(f"{logs.FILE_NAME}*"))
     for name in "ab":
-        assert f" {name} 149 x" in text
+        assert f" {name} 49 x" in text
     assert all(len(line) < 9200 for line in text.splitlines())  # whole lines, never mixed
 
 
