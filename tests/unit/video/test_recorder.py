@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import textwrap
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -352,18 +351,16 @@ def test_a_folder_that_vanishes_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     assert raw_times(tmp_path / "elsewhere" / "a.recording.mp4") == [0]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("codec", ["h264", "ffv1"])
-def test_a_full_disk_leaves_what_was_written_before(tmp_path: Path, codec: str) -> None:
-    program = """
-    import resource, signal, sys, numpy as np
-    from fractions import Fraction
-    from clipseg_live.core.errors import SinkError
-    from clipseg_live.core.frame import Frame, SourceInfo
-    from clipseg_live.video.recorder import RecordingWriter
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-    writer = RecordingWriter(sys.argv[1], sys.argv[2], quality=100, encoder="software")
+FILLING = """
+import resource, signal, sys, numpy as np
+from fractions import Fraction
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.video.recorder import RecordingWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+for path, codec in zip(*[iter(sys.argv[1:])] * 2):
+    writer = RecordingWriter(path, codec, quality=100, encoder="software")
     writer.open(SourceInfo("x", 64, 48, Fraction(30), Fraction(1, 90000)))
     generator = np.random.default_rng(0)
     try:
@@ -371,14 +368,28 @@ def test_a_full_disk_leaves_what_was_written_before(tmp_path: Path, codec: str) 
             writer.write(Frame(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8), n, Fraction(n, 30)))
         writer.finish()
     except SinkError as error:
-        print(n, writer.abandon(keep_partial=True).name, error, sep="|")
-    """
-    path = tmp_path / f"a{SUFFIXES[codec]}"
+        print(codec, n, writer.abandon(keep_partial=True).name, error, sep="|")
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], dict[str, list[str]]]:
+    """The paths to which one process recorded until the disk, so to say, was full, and what it told, by codec."""
+    paths = {codec: tmp_path_factory.mktemp(codec) / f"a{SUFFIXES[codec]}" for codec in ("h264", "ffv1")}
+    arguments = [argument for codec, path in paths.items() for argument in (str(path), codec)]
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), str(path), codec], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", FILLING, *arguments], capture_output=True, text=True, check=True, timeout=60
     )
-    written, kept, sentence = done.stdout.strip().split("|")
-    assert sentence == f"{path.name} grew larger than the disk or system allows: write somewhere else.", done.stderr
-    assert [each.name for each in tmp_path.iterdir()] == [kept] == [f"a.partial{path.suffix}"]
-    times = raw_times(tmp_path / kept)
+    return paths, {codec: told for codec, *told in (line.split("|") for line in done.stdout.splitlines())}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["h264", "ffv1"])
+def test_a_full_disk_leaves_what_was_written_before(
+    filled: tuple[dict[str, Path], dict[str, list[str]]], codec: str
+) -> None:
+    path, (written, kept, sentence) = filled[0][codec], filled[1][codec]
+    assert sentence == f"{path.name} grew larger than the disk or system allows: write somewhere else."
+    assert [each.name for each in path.parent.iterdir()] == [kept] == [f"a.partial{path.suffix}"]
+    times = raw_times(path.parent / kept)
     assert times[-1] > Fraction(int(written), 30) - 1 and len(times) > 10
