@@ -73,8 +73,10 @@ class Card:
             if self._stops[0] <= begin - BEGAN < self._stops[1]:
                 continue
             samples = np.zeros((1, BLOCK), np.float32)
-            real = np.linspace(begin, end, BLOCK, endpoint=False) - BEGAN
-            samples[0, (real % 10) < 3 / RATE] = 1.0
+            phase = (begin - BEGAN) % 10
+            if phase < 0.2 or phase > 9.8:  # near a click
+                real = np.linspace(begin, end, BLOCK, endpoint=False) - BEGAN
+                samples[0, (real % 10) < 3 / RATE] = 1.0
             blocks.append(Block(samples, end + self._random.uniform(0, 0.015) - BLOCK / RATE))
         return blocks
 
