@@ -51,6 +51,7 @@ def start(
     patch: str = "",
     *,
     fresh: bool = False,
+    small: bool = False,
     variables: Mapping[str, str] | None = None,
     **streams: Any,
 ) -> subprocess.Popen[str]:
@@ -59,16 +60,21 @@ def start(
     Args:
         patch: Python code that runs before it, in all its processes.
         fresh: Start a new interpreter.
+        small: Draw demo scenes of 320×180. Where the size does not matter, drawing them would take most of the time.
         variables: Its environment.
         streams: Arguments of ``Popen`` that replace the pipes.
     """
     variables = {**(environment() if variables is None else variables)}
     fresh = fresh or sys.platform != "linux"
+    sites = [str(Path(__file__).parent / "small_demo")] if small else []
     if patch:
         site = folder / "site"
         site.mkdir()
         (site / "sitecustomize.py").write_text(patch)
-        variables["PYTHONPATH"] = os.pathsep.join((str(site), str(Path(__file__).parents[2])))
+        sites.append(str(site))
+    if sites:
+        assert len(sites) == 1, "an interpreter runs one of them"
+        variables["PYTHONPATH"] = os.pathsep.join((*sites, str(Path(__file__).parents[2])))
     return (subprocess.Popen if fresh else preloaded.Command)(
         [sys.executable, "-m", "clipseg_live", *map(str, arguments)],
         cwd=folder,
@@ -92,8 +98,8 @@ def _names(process: int) -> str:
 
 @pytest.fixture
 def clipseg_live(tmp_path: Path) -> Callable[..., Finished]:
-    def run(*arguments: object, fresh: bool = False) -> Finished:
-        with start(arguments, tmp_path, fresh=fresh) as process:
+    def run(*arguments: object, fresh: bool = False, small: bool = False) -> Finished:
+        with start(arguments, tmp_path, fresh=fresh, small=small) as process:
             out, err = process.communicate(timeout=170)
         return Finished(process.returncode, out, err)
 

@@ -26,7 +26,8 @@ from tests.quick_workers import become_worker, customize
 
 LIBRARIES = (
     "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.assemble.batch", "clipseg_live.assemble.live",
-    "clipseg_live.assemble.recording", "clipseg_live.model.driver", "transformers", "rich.progress",
+    "clipseg_live.assemble.recording", "clipseg_live.demo.source", "clipseg_live.model.driver",
+    "transformers", "rich.progress",
 )  # fmt: skip
 SPARES = 2
 """Worker processes of a command that start at once. Further ones start in a new interpreter, as in production."""

@@ -123,7 +123,7 @@ def test_a_video_that_breaks_in_the_middle(clipseg_live: Run, tmp_path: Path) ->
 def begin_long_export(folder: Path) -> "subprocess.Popen[str]":
     """A long job that has begun to write: its hidden file is there and has grown."""
     options = ["-p", "red circle", "--to", "3600", "--overwrite", "--codec", "ffv1"]
-    process = start(["export", "demo:", *options, "-o", "out.mkv"], folder)
+    process = start(["export", "demo:", *options, *PLAIN, "-o", "out.mkv"], folder, small=True)
     deadline, tick = time.monotonic() + 120, threading.Event()
     while not any(path.stat().st_size > 100_000 for path in hidden_files(folder)):
         assert process.poll() is None, process.communicate()

@@ -81,7 +81,7 @@ def begin(folder: Path, jobs: int, *options: str) -> "subprocess.Popen[str]":
     write_clip(folder / "a.mp4", [0, 20], size=SIZE)
     long = ["demo:1", "demo:2"]
     arguments = ["export", "a.mp4", *long, *OPTIONS, "--into", "out", "--jobs", jobs, "--codec", "ffv1", *options]
-    process = start([*arguments, "--suffix", ".mkv", "--to", "3600"], folder)
+    process = start([*arguments, "--suffix", ".mkv", "--to", "3600"], folder, small=True)
     out = folder / "out"
 
     def written() -> bool:

@@ -33,7 +33,7 @@ def test_signals_at_the_start_end_a_command_without_a_crash(name: str) -> None:
 
 @pytest.mark.parametrize("end", ["hangup", "closed"])
 def test_a_closed_terminal_or_pipe_finishes_the_recording_and_its_data(tmp_path: Path, end: str) -> None:
-    process = start(("record", *SMALL, "--data", "jsonl", "--data", "png"), tmp_path)
+    process = start(("record", *SMALL, "--data", "jsonl", "--data", "png"), tmp_path, small=True)
     lines_until(process, "Recording 0:01")
     if end == "hangup":
         process.send_signal(signal.SIGHUP)
@@ -55,7 +55,7 @@ def test_a_closed_terminal_or_pipe_finishes_the_recording_and_its_data(tmp_path:
 
 
 def test_data_of_a_killed_recording_stays_visible(tmp_path: Path) -> None:
-    process = start(("record", *SMALL, "--data", "jsonl", "--data", "coco"), tmp_path)
+    process = start(("record", *SMALL, "--data", "jsonl", "--data", "coco"), tmp_path, small=True)
     lines_until(process, "Recording 0:01")
     process.kill()
     ended(process)
@@ -65,7 +65,7 @@ def test_data_of_a_killed_recording_stays_visible(tmp_path: Path) -> None:
 
 def test_a_terminal_that_is_closed_ends_a_recording_and_keeps_it(tmp_path: Path) -> None:
     mine, theirs = pty.openpty()
-    with start(["record", *SMALL], tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    with start(["record", *SMALL], tmp_path, small=True, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         seen = b""
         while b"Recording 0:01" not in seen:
@@ -76,7 +76,7 @@ def test_a_terminal_that_is_closed_ends_a_recording_and_keeps_it(tmp_path: Path)
 
 
 def test_the_reader_of_watch_may_go_away(tmp_path: Path) -> None:
-    with start(["watch", "demo:", "-p", "red circle"], tmp_path) as process:
+    with start(["watch", "demo:", "-p", "red circle"], tmp_path, small=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["prompt"] == "red circle"
         process.stdout.close()
@@ -89,7 +89,7 @@ def test_the_reader_of_watch_may_go_away(tmp_path: Path) -> None:
 def test_watch_writes_every_prompt_into_every_encoding(tmp_path: Path, encoding: str) -> None:
     prompts = ("猫", "🐈 café")
     arguments = ["watch", "demo:", "-p", prompts[0], "-p", prompts[1], "--frames", "1"]
-    with start(arguments, tmp_path, variables={**environment(), "PYTHONIOENCODING": encoding}) as process:
+    with start(arguments, tmp_path, small=True, variables={**environment(), "PYTHONIOENCODING": encoding}) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert [json.loads(line)["prompt"] for line in out.splitlines()] == list(prompts)
@@ -113,14 +113,12 @@ def test_narrow_and_closed_outputs_are_no_errors(tmp_path: Path, arguments: list
         preexec_fn=lambda: os.close(1),
     )  # fmt: skip
     assert (closed.returncode, closed.stderr) == (0, b"")
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as gone:
+    with start(arguments, tmp_path) as gone:
         assert gone.stdout is not None
         gone.stdout.close()
         gone.stdout = None
         _, errors = gone.communicate(timeout=PATIENCE)
-    assert (gone.returncode, errors) == (0, b"")
+    assert (gone.returncode, errors) == (0, "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one display")

@@ -56,7 +56,7 @@ def test_a_file_is_recorded_from_its_beginning_with_sound_and_data(tmp_path: Pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_recording(tmp_path: Path, number: int) -> None:
-    process = start(("record", *SMALL), tmp_path)
+    process = start(("record", *SMALL), tmp_path, small=True)
     lines_until(process, "Recording 0:02")
     process.send_signal(number)
     finished = ended(process)
@@ -68,7 +68,7 @@ def test_a_signal_finishes_the_recording(tmp_path: Path, number: int) -> None:
 
 
 def test_what_was_recorded_before_a_kill_can_be_played(tmp_path: Path) -> None:
-    process = start(("record", *SMALL), tmp_path)
+    process = start(("record", *SMALL), tmp_path, small=True)
     lines_until(process, "Recording 0:02")
     process.kill()
     process.communicate(timeout=PATIENCE)
@@ -110,7 +110,7 @@ def test_a_file_that_is_not_recorded_whole_is_a_failure_that_names_what_is_kept(
 
 
 def test_an_interruption_before_the_first_frame_is_a_failure(tmp_path: Path) -> None:
-    process = start(("record", *SMALL), tmp_path)
+    process = start(("record", *SMALL), tmp_path, small=True)
     lines_until(process, "The model loads")
     process.send_signal(signal.SIGINT)
     finished = ended(process)

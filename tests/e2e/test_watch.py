@@ -59,7 +59,7 @@ def test_what_cannot_be_is_one_sentence(clipseg_live: Run, arguments: list[str],
 
 
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
-    with start(["watch", "demo:", "-p", "red circle"], tmp_path) as process:
+    with start(["watch", "demo:", "-p", "red circle"], tmp_path, small=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["prompt"] == "red circle"
         process.send_signal(signal.SIGINT)
