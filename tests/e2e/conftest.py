@@ -22,6 +22,12 @@ from clipseg_live.video.sources import open_source
 from tests.e2e import preloaded
 
 SIZE = (256, 192)
+QUICK_ENGINE = """
+from clipseg_live.assemble import live
+from tests.live_engine import fake
+live.make_engine = live.make_exact_engine = fake
+"""
+"""A patch for tests of new interpreters: their worker processes do not import torch, which takes seconds."""
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.conftest import Finished, environment, scene, start, workers_of
+from tests.e2e.conftest import QUICK_ENGINE, Finished, environment, start, workers_of
 
 pytest.importorskip("pyvirtualcam")
 
@@ -98,19 +99,19 @@ class Running:
 
 
 def begin(
-    folder: Path, *arguments: object, fresh: bool = False, **streams: object
+    folder: Path, *arguments: object, fresh: bool = False, patch: str = "", **streams: object
 ) -> tuple["subprocess.Popen[str]", Path]:
     """Start the command. Return it and the file of what its device is sent."""
     site, path = folder / "site", folder / "sent"
     site.mkdir(exist_ok=True)
-    (site / "sitecustomize.py").write_text(DEVICE.replace("{path!r}", repr(str(path))))
+    (site / "sitecustomize.py").write_text(DEVICE.replace("{path!r}", repr(str(path))) + patch)
     variables = {**environment(), "PYTHONPATH": os.pathsep.join((str(site), str(Path(__file__).parents[2])))}
     return start(["camera", *arguments], folder, variables=variables, fresh=fresh, **streams), path
 
 
 @contextmanager
-def camera(folder: Path, *arguments: object, fresh: bool = False) -> Iterator[Running]:
-    process, path = begin(folder, *arguments, fresh=fresh)
+def camera(folder: Path, *arguments: object, **options: Any) -> Iterator[Running]:
+    process, path = begin(folder, *arguments, **options)
     with process:
         killer = threading.Timer(PATIENCE, process.kill)
         killer.start()
@@ -149,9 +150,11 @@ def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: P
 
 def test_the_process_imports_neither_torch_nor_qt(tmp_path: Path) -> None:
     """In a new interpreter, from the start until masks are drawn."""
-    Image.fromarray(scene().picture(0)).save(tmp_path / "scene.png")
-    arguments = ("scene.png", "-p", "red circle", "--model", "shapes", "--effect", "blackout", *SMALL)
-    with camera(tmp_path, *arguments, fresh=True) as one:
+    half = Image.new("RGB", (64, 36), (200, 0, 0))
+    half.paste((90, 90, 90), (0, 0, 32, 36))
+    half.save(tmp_path / "red.png")
+    arguments = ("red.png", "-p", "red", "--model", "shapes", "--effect", "blackout", *SMALL)
+    with camera(tmp_path, *arguments, fresh=True, patch=QUICK_ENGINE) as one:
         one.read(": on")
         tick = threading.Event()
         while not one.newest().any():  # hidden as a whole until there are masks
