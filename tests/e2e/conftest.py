@@ -72,15 +72,14 @@ def start(
     """
     variables = {**(environment() if variables is None else variables)}
     fresh = fresh or sys.platform != "linux"
-    sites = [str(Path(__file__).parent / "small_demo")] if small else []
+    site = Path(__file__).parent / "small_demo"
     if patch:
+        small_demo = (site / "sitecustomize.py").read_text() if small else ""
         site = folder / "site"
         site.mkdir()
-        (site / "sitecustomize.py").write_text(patch)
-        sites.append(str(site))
-    if sites:
-        assert len(sites) == 1, "an interpreter runs one of them"
-        variables["PYTHONPATH"] = os.pathsep.join((*sites, str(Path(__file__).parents[2])))
+        (site / "sitecustomize.py").write_text(small_demo + patch)
+    if patch or small:
+        variables["PYTHONPATH"] = os.pathsep.join((str(site), str(Path(__file__).parents[2])))
     return (subprocess.Popen if fresh else preloaded.Command)(
         [sys.executable, "-m", "clipseg_live", *map(str, arguments)],
         cwd=folder,

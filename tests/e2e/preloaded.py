@@ -2,7 +2,7 @@
 
 A forked command runs ``python -m clipseg_live`` with its own folder, environment, arguments and pipes. It is killed and
 waited for like any process, and its worker processes are its children. Tests of imports, of signals while Python
-starts, of terminals and of encodings need a new interpreter instead.
+starts, and of encodings of the system need a new interpreter instead.
 """
 
 import atexit
@@ -27,7 +27,7 @@ from tests.quick_workers import become_worker, customize
 LIBRARIES = (
     "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.assemble.batch", "clipseg_live.assemble.live",
     "clipseg_live.assemble.recording", "clipseg_live.demo.source", "clipseg_live.model.driver",
-    "transformers", "rich.progress",
+    "clipseg_live.gui.app", "clipseg_live.gui.main_window", "transformers", "rich.progress",
 )  # fmt: skip
 SPARES = 2
 """Worker processes of a command that start at once. Further ones start in a new interpreter, as in production."""

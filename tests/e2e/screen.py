@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import cv2
 import mss
 import numpy as np
 
@@ -26,8 +27,8 @@ class Screen:
 
     def count(self, colour: tuple[int, int, int], tolerance: int = 24) -> int:
         """Pixels of this colour."""
-        away = np.abs(self.pixels().astype(np.int16) - np.array(colour, np.int16)).max(axis=2)
-        return int((away <= tolerance).sum())
+        low, high = ([min(max(value + away, 0), 255) for value in colour] for away in (-tolerance, tolerance))
+        return cv2.countNonZero(cv2.inRange(self.pixels(), np.array(low), np.array(high)))
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         limit, tick = time.monotonic() + PATIENCE, threading.Event()

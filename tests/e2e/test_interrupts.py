@@ -150,7 +150,9 @@ def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path
 def test_a_window_that_was_started_with_nohup_outlives_its_terminal(tmp_path: Path) -> None:
     config = tmp_path / "settings"
     variables = {**environment(), **OFFSCREEN, "CLIPSEG_LIVE_CONFIG": str(config)}
-    with start(["live", "--demo"], tmp_path, NOHUP, variables=variables, stdout=subprocess.DEVNULL) as process:
+    with start(
+        ["live", "--demo"], tmp_path, NOHUP, small=True, variables=variables, stdout=subprocess.DEVNULL
+    ) as process:
         tick = threading.Event()
         while not list(config.glob("*")) and process.poll() is None:  # written a second after the window was shown
             tick.wait(0.1)

@@ -141,7 +141,7 @@ if "--multiprocessing-fork" in sys.argv:
     ],
 )
 def test_a_worker_that_cannot_work_is_a_failure(tmp_path: Path, patch: str, words: str) -> None:
-    finished = ended(start(("record", *SMALL), tmp_path, patch))
+    finished = ended(start(("record", *SMALL), tmp_path, patch, small=True))
     assert finished.code == 1 and words in finished.err.splitlines()[-1] and "Traceback" not in finished.err
     assert finished.err.count(words) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
