@@ -68,7 +68,7 @@ def test_a_signal_finishes_the_recording(tmp_path: Path, number: int) -> None:
 
 
 def test_what_was_recorded_before_a_kill_can_be_played(tmp_path: Path) -> None:
-    process = start(("record", *SMALL), tmp_path, small=True)
+    process = start(("record", *SMALL), tmp_path)
     lines_until(process, "Recording 0:02")
     process.kill()
     process.communicate(timeout=PATIENCE)
