@@ -102,11 +102,13 @@ def test_torchvision_reference_converter(write: Write, masks: Masks) -> None:
 
 
 def test_transformers_detr(write: Write, masks: Masks) -> None:
-    from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
-
+    try:
+        from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil as Processor
+    except ImportError:  # its name in the first releases of transformers 5
+        from transformers.models.detr.image_processing_detr import DetrImageProcessor as Processor
     folder = write("coco", "set")
     content = json.loads(described(folder).read_text("utf-8"))
-    processor = DetrImageProcessorPil(format="coco_detection", do_resize=False, do_pad=False)
+    processor = Processor(format="coco_detection", do_resize=False, do_pad=False)
     for image in content["images"]:
         with Image.open(folder / "images" / image["file_name"]) as picture:
             ours = [each for each in content["annotations"] if each["image_id"] == image["id"]]
