@@ -15,7 +15,8 @@ zscale does: SDR content that was put into HLG comes back with its own saturatio
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any
 
 import av
 import cv2
@@ -25,8 +26,11 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import ColourInfo, DynamicRange, Pixels, Signal
 from clipseg_live.video.planes import LUMA, can_convert, plane_of, rgb_of
+from clipseg_live.video.scratch import SCRATCH
 
 Floats = NDArray[np.floating]
+Tile = tuple[tuple[slice, slice], int]
+"""Rows and columns of a part of a picture, and its largest root of light."""
 
 BT709 = 1
 UNSPECIFIED = 2
@@ -43,6 +47,11 @@ _DISPLAY_GAMMA = 2.4
 _LARGEST = 65535
 _STEP = 1 / 255
 _BLOCK = 4
+_TILE = (40, 640)
+"""Rows and columns, whole blocks."""
+_ZERO: Any = 0.0  # typed so that OpenCV's functions take it
+_TINY: Any = 1e-6
+_HIGHEST: Any = float(_LARGEST)
 _TOLERANCE = 1e-3
 _D65 = (0.3127, 0.3290)
 _PRIMARIES = {
@@ -78,9 +87,10 @@ class ToSDR:
         """Args: colour: the tags of the frames; ``dynamic_range`` must not be None for them."""
         colour = completed(colour)
         self._transfer, self._is_hdr = colour.transfer, colour.transfer in (PQ, HLG)
-        # Light is handled as a share of the largest that occurs.
-        self._most = _most_light(colour.transfer)
-        self._matrix = (between(colour.primaries, BT709) / self._most).astype(np.float32)
+        # Light is scaled so that the root of the largest that occurs is ``_LARGEST``.
+        self._white = _LARGEST**2 / _most_light(colour.transfer)
+        self._matrix = (between(colour.primaries, BT709) * self._white).astype(np.float32)
+        self._luminance = _to_xyz(BT709)[1:2].astype(np.float32)
         self._reformatter = VideoReformatter()
 
     def signal(self, frame: av.VideoFrame, matrix: int) -> Signal:
@@ -105,31 +115,54 @@ class ToSDR:
 
     def __call__(self, signal: Signal) -> Pixels:
         """Return uint8 RGB (height, width, 3) in BT.709."""
-        roots = self._roots(signal)
-        values = _values(self._transfer)
-        peak = effective_peak(float(values[round(_peak(roots))])) if self._is_hdr else 1.0
+        roots, tiles = self._roots(signal)
+        values, plain = _values(self._transfer), _bytes(self._transfer)
+        white = round(_LARGEST * _most_light(self._transfer) ** -0.5)
+        peak = effective_peak(float(values[_peak(roots, tiles, white)])) if self._is_hdr else 1.0
         if peak <= 1 + _STEP / 2:
-            return np.asarray(cv2.LUT(roots, _bytes(self._transfer)), np.uint8)
+            return np.asarray(cv2.LUT(roots, plain), np.uint8)
         factor = (255 * compressed(values, peak) / np.maximum(values, _STEP)).astype(np.float32)
-        red, green, blue = cv2.split(roots)
-        factors = cv2.LUT(cv2.max(cv2.max(red, green), blue), factor)
-        parts = [cv2.multiply(cv2.LUT(part, values), factors, dtype=cv2.CV_8U) for part in (red, green, blue)]
-        return np.asarray(cv2.merge(parts), np.uint8)
+        pixels = np.empty(signal.shape, np.uint8)
+        for place, highest in tiles:
+            if values[highest] <= KNEE:
+                cv2.LUT(roots[place], plain, dst=pixels[place])
+                continue
+            parts = _split(roots[place])
+            factors = cv2.LUT(cv2.max(cv2.max(parts[0], parts[1]), parts[2]), factor)
+            parts = [cv2.multiply(cv2.LUT(part, values), factors, dtype=cv2.CV_8U) for part in parts]
+            cv2.merge(parts, dst=pixels[place])
+        return pixels
 
     def extended(self, signal: Signal) -> NDArray[np.float32]:
         """Return BT.709 with display gamma, (height, width, 3); 1.0 is reference white."""
-        return np.asarray(cv2.LUT(self._roots(signal), _values(self._transfer)), np.float32)
+        return np.asarray(cv2.LUT(self._roots(signal)[0], _values(self._transfer)), np.float32)
 
-    def _roots(self, signal: Signal) -> NDArray[np.uint16]:
-        """Return the square roots of linear light, which are even enough for tables of 16 bits."""
-        light = np.asarray(cv2.transform(cv2.LUT(signal, _light(self._transfer)), self._matrix), np.float32)
-        highest = float("inf") if self._is_hdr else 1.0
-        least, most, _, _ = cv2.minMaxLoc(light.reshape(-1, 1))
-        if least < -_TOLERANCE / self._most or most > highest + _TOLERANCE:
-            fits = cv2.inRange(light, (-_TOLERANCE / self._most,) * 3, (highest + _TOLERANCE,) * 3)
-            light[fits == 0] = _in_gamut(light[fits == 0], highest)
-        roots: Any = cv2.sqrt(np.maximum(light, 0, out=light))
-        return np.asarray(cv2.multiply(roots, cast(Any, _LARGEST), dtype=cv2.CV_16U), np.uint16)  # rounds and saturates
+    def _roots(self, signal: Signal) -> tuple[NDArray[np.uint16], list[Tile]]:
+        """Return the square roots of linear light, which are even enough for tables of 16 bits.
+
+        They are valid until the next call in this thread. The tiles, of which few need all steps, fit into the
+        processor's cache.
+        """
+        roots = SCRATCH.take("roots", signal.shape, np.uint16)
+        table = _light(self._transfer)
+        margin = _TOLERANCE * self._white
+        highest = float("inf") if self._is_hdr else self._white
+        tiles: list[Tile] = []
+        for place in _places(*signal.shape[:2]):
+            light: Any = cv2.transform(cv2.LUT(signal[place], table), self._matrix)
+            # In this shape the search takes much less than for a single column, and scalars apply to all channels.
+            numbers: Any = light.reshape(light.shape[0], -1)
+            least, most, _, _ = cv2.minMaxLoc(numbers)
+            if least < -margin or most > highest + margin:
+                _move_into_gamut(light, cv2.transform(light, self._luminance), highest, margin)
+            if least < 0:
+                cv2.max(numbers, _ZERO, dst=numbers)
+            cv2.sqrt(numbers, dst=numbers)
+            if most > _LARGEST**2:
+                cv2.min(numbers, _HIGHEST, dst=numbers)
+            np.copyto(roots[place], light, casting="unsafe")  # rounds down, several times quicker than rounding
+            tiles.append((place, int(min(max(most, 0) ** 0.5, _LARGEST))))
+        return roots, tiles
 
 
 def effective_peak(peak: float) -> float:
@@ -215,7 +248,10 @@ def _light(transfer: int) -> NDArray[np.float32]:
 @lru_cache(maxsize=8)
 def _values(transfer: int) -> NDArray[np.float32]:
     """Return the table from roots of light to extended values."""
-    light = (np.arange(_LARGEST + 1) / _LARGEST) ** 2 * _most_light(transfer)
+    # The roots were rounded down; 0 and the largest stay what they are.
+    middles = np.arange(_LARGEST + 1) + 0.5
+    middles[[0, -1]] = 0, _LARGEST
+    light = (middles / _LARGEST) ** 2 * _most_light(transfer)
     return from_linear(light, SRGB if transfer == SRGB else BT709).astype(np.float32)
 
 
@@ -224,17 +260,46 @@ def _bytes(transfer: int) -> NDArray[np.uint8]:
     return np.round(255 * np.minimum(_values(transfer), 1)).astype(np.uint8)
 
 
-def _in_gamut(light: Floats, highest: float) -> Floats:
+def _move_into_gamut(light: Any, grey: Any, highest: Any, margin: float) -> None:
     """Mix colours outside the gamut with grey of their luminance until they lie between 0 and ``highest``."""
-    grey = np.clip(light @ _to_xyz(BT709)[1], 0, highest)[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.where(light < 0, grey / (grey - light), 1).min(axis=-1, keepdims=True)
-        high = np.where(light > highest, (highest - grey) / (light - grey), 1).min(axis=-1, keepdims=True)
-    return np.maximum(grey + (light - grey) * np.clip(np.minimum(low, high), 0, 1), 0)
+    parts = _split(light)
+    least = cv2.min(cv2.min(parts[0], parts[1]), parts[2])
+    cv2.threshold(least, -margin, 0, cv2.THRESH_TOZERO_INV, dst=least)
+    share = cv2.divide(grey, cv2.max(cv2.subtract(grey, cv2.min(least, _ZERO)), _TINY))
+    if highest < float("inf"):
+        most = cv2.max(cv2.max(parts[0], parts[1]), parts[2])
+        cv2.threshold(most, highest + margin, 0, cv2.THRESH_TOZERO, dst=most)
+        above = cv2.max(cv2.subtract(cv2.max(most, highest), grey), _TINY)
+        share = cv2.min(share, cv2.divide(cv2.subtract(highest, grey), above))
+    rest = cv2.subtract(grey, cv2.multiply(grey, share))
+    for part in parts:
+        cv2.add(cv2.multiply(part, share, dst=part), rest, dst=part)
+    cv2.merge(parts, dst=light)
 
 
-def _peak(roots: NDArray[np.uint16]) -> float:
-    """Return the largest mean of a block of 4×4 pixels, which noise and ringing at edges hardly change."""
-    height, width = roots.shape[:2]
-    size = max(width // _BLOCK, 1), max(height // _BLOCK, 1)
-    return float(cv2.resize(roots, size, interpolation=cv2.INTER_AREA).max())
+def _split(tile: NDArray[Any]) -> list[Any]:
+    """Return the three channels, valid until the next call in this thread for this kind of numbers."""
+    planes = SCRATCH.take(f"planes {tile.dtype}", (3, *tile.shape[:2]), tile.dtype)
+    return list(cv2.split(tile, list(planes)))
+
+
+@lru_cache(maxsize=8)
+def _places(height: int, width: int) -> list[tuple[slice, slice]]:
+    rows, columns = _TILE
+    return [
+        (slice(top, top + rows), slice(left, left + columns))
+        for top in range(0, height, rows)
+        for left in range(0, width, columns)
+    ]
+
+
+def _peak(roots: NDArray[np.uint16], tiles: list[Tile], least: int) -> int:
+    """Return the largest mean of a block of 4×4 pixels, which noise and ringing hardly change; at least ``least``."""
+    peak = least
+    for place, highest in sorted(tiles, key=itemgetter(1), reverse=True):
+        if highest <= peak:
+            break
+        tile = roots[place]
+        size = max(tile.shape[1] // _BLOCK, 1), max(tile.shape[0] // _BLOCK, 1)
+        peak = max(peak, int(cv2.resize(tile, size, interpolation=cv2.INTER_AREA).max()))
+    return peak
