@@ -297,9 +297,7 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
         chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite, settings.annotations))
     for form, path in request.data:
         chosen.append(
-            open_data_sink(
-                form, path, header, labels, settings.overwrite, annotations=settings.annotations, **shaped
-            )
+            open_data_sink(form, path, header, labels, settings.overwrite, annotations=settings.annotations, **shaped)
         )
     if settings.every > 1 or settings.only_present:
         chosen = [Chosen(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen]
@@ -335,9 +333,7 @@ def open_named_source(
     deinterlace, keep_hdr: as for ``VideoFileSource``.
     """
     if not name.startswith(PREFIX):
-        return open_source(
-            name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr
-        )
+        return open_source(name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr)
     if sequence is not None:
         raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {name} is not: leave it out.")
     start = start or Fraction(0)

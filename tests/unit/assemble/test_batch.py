@@ -160,9 +160,7 @@ def test_a_result_that_is_gone_or_changed_is_not_finished(clips: list[str], tmp_
     assert (out / "c.mp4.jsonl").exists()
 
 
-def test_what_other_programs_leave_in_data_changes_no_result(
-    clips: list[str], tmp_path: Path, engine: Loaded
-) -> None:
+def test_what_other_programs_leave_in_data_changes_no_result(clips: list[str], tmp_path: Path, engine: Loaded) -> None:
     out = tmp_path / "out"
     assert run(clips[:1], out, data=["yolo"]).is_whole
     (folder,) = (path for path in out.iterdir() if path.is_dir())
