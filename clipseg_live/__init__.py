@@ -8,22 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clipseg_live.assemble.api import draw as draw
-    from clipseg_live.assemble.api import export as export
-    from clipseg_live.assemble.api import make_mattes as make_mattes
-    from clipseg_live.assemble.stream import stream as stream
+    from clipseg_live.app.api import draw as draw
+    from clipseg_live.app.api import export as export
+    from clipseg_live.app.api import make_mattes as make_mattes
+    from clipseg_live.app.stream import stream as stream
     from clipseg_live.core.errors import ClipsegLiveError as ClipsegLiveError
     from clipseg_live.core.errors import Failure as Failure
     from clipseg_live.core.errors import UsageError as UsageError
-    from clipseg_live.core.images import from_bgr as from_bgr
-    from clipseg_live.core.live import LiveSettings as LiveSettings
-    from clipseg_live.core.look import ExportSettings as ExportSettings
-    from clipseg_live.core.look import MatteSettings as MatteSettings
+    from clipseg_live.core.image_input import from_bgr as from_bgr
     from clipseg_live.core.prompts import Prompt as Prompt
     from clipseg_live.core.segmentation import Segmentation as Segmentation
-    from clipseg_live.core.settings import PromptStyle as PromptStyle
+    from clipseg_live.core.settings.base import PromptStyle as PromptStyle
+    from clipseg_live.core.settings.live import LiveSettings as LiveSettings
+    from clipseg_live.core.settings.rendering import ExportSettings as ExportSettings
+    from clipseg_live.core.settings.rendering import MatteSettings as MatteSettings
+    from clipseg_live.media.images.reader import read_image as read_image
     from clipseg_live.model.segmenter import Segmenter as Segmenter
-    from clipseg_live.video.images import read_image as read_image
 
 __version__ = "0.1.0"
 
@@ -33,19 +33,19 @@ _HOMES = {
     "ClipsegLiveError": "clipseg_live.core.errors",
     "Failure": "clipseg_live.core.errors",
     "UsageError": "clipseg_live.core.errors",
-    "ExportSettings": "clipseg_live.core.look",
-    "LiveSettings": "clipseg_live.core.live",
-    "MatteSettings": "clipseg_live.core.look",
+    "ExportSettings": "clipseg_live.core.settings.rendering",
+    "LiveSettings": "clipseg_live.core.settings.live",
+    "MatteSettings": "clipseg_live.core.settings.rendering",
     "Prompt": "clipseg_live.core.prompts",
-    "PromptStyle": "clipseg_live.core.settings",
+    "PromptStyle": "clipseg_live.core.settings.base",
     "Segmentation": "clipseg_live.core.segmentation",
     "Segmenter": "clipseg_live.model.segmenter",
-    "draw": "clipseg_live.assemble.api",
-    "export": "clipseg_live.assemble.api",
-    "from_bgr": "clipseg_live.core.images",
-    "make_mattes": "clipseg_live.assemble.api",
-    "read_image": "clipseg_live.video.images",
-    "stream": "clipseg_live.assemble.stream",
+    "draw": "clipseg_live.app.api",
+    "export": "clipseg_live.app.api",
+    "from_bgr": "clipseg_live.core.image_input",
+    "make_mattes": "clipseg_live.app.api",
+    "read_image": "clipseg_live.media.images.reader",
+    "stream": "clipseg_live.app.stream",
 }
 
 __all__ = ["__version__", *_HOMES]

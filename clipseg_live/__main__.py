@@ -3,12 +3,12 @@
 import os
 import sys
 
-from clipseg_live.core import interrupts
+from clipseg_live.core.system import signals
 
-interrupts.begin()  # before the imports below, which take a while
+signals.begin()  # before the imports below, which take a while
 
 from clipseg_live.cli.main import log_folder, run  # noqa: E402
-from clipseg_live.core import logs, output  # noqa: E402
+from clipseg_live.core.system import console, logs
 
 if sys.platform == "win32":
     # OpenCV reads it when it is imported; without it some cameras take half a minute to open (its issue 17687).
@@ -16,10 +16,10 @@ if sys.platform == "win32":
 
 
 def main() -> None:
-    output.protect()
+    console.protect()
     with logs.installed(log_folder()):
         code = run(sys.argv[1:])
-    interrupts.end_at_once(code)  # the result stands: a signal while Python ends changes nothing of it
+    signals.end_at_once(code)  # the result stands: a signal while Python ends changes nothing of it
     sys.exit(code)
 
 

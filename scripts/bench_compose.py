@@ -23,17 +23,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.effects import AnyEffect, Outline, Tint
 from clipseg_live.core.frame import Frame, Pixels
-from clipseg_live.core.look import Look
 from clipseg_live.core.mattes import MatteRequest, Mattes
-from clipseg_live.core.ports import Maps
-from clipseg_live.core.settings import PromptStyle, prompt_styles
+from clipseg_live.core.protocols import Maps
+from clipseg_live.core.settings.base import PromptStyle, prompt_styles
+from clipseg_live.core.settings.effects import AnyEffect, Outline, Tint
+from clipseg_live.core.settings.rendering import Look
 from clipseg_live.demo.scenes import Scene, SceneSettings
-from clipseg_live.video.compose import EffectComposer
-from clipseg_live.video.fitting import hard
-from clipseg_live.video.matting import MattePipeline
-from clipseg_live.video.resize import resize_map
+from clipseg_live.imaging.resize import resize_map
+from clipseg_live.matting.alpha import hard
+from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.rendering.renderer import EffectComposer
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
 PROMPTS = (1, 4, 16)

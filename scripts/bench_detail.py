@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import DETAILS
+from clipseg_live.core.settings.base import DETAILS
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
 from clipseg_live.model.segmenter import Segmenter
 

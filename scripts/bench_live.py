@@ -138,7 +138,7 @@ import json, sys, time, torch
 from fractions import Fraction
 from clipseg_live import Prompt, Segmenter
 from clipseg_live.model.devices import leave_a_core
-from clipseg_live.video.files import VideoFileSource
+from clipseg_live.media.sources.video_file import VideoFileSource
 if sys.argv[3] == "same":
     leave_a_core()
 segmenter = Segmenter.load(sys.argv[1])
@@ -167,10 +167,10 @@ class Child:
     def run(self) -> None:
         from PySide6.QtCore import QTimer
 
-        from clipseg_live.core.live import LiveSettings, PromptRow
-        from clipseg_live.core.settings import PALETTE, EngineSettings, PromptStyle
+        from clipseg_live.core.settings.base import PALETTE, EngineSettings, PromptStyle
+        from clipseg_live.core.settings.live import LiveSettings, PromptRow
         from clipseg_live.gui import app
-        from clipseg_live.gui.canvas import Canvas
+        from clipseg_live.gui.canvas.canvas import Canvas
 
         paint, last = Canvas.paintEvent, [None]
 
@@ -342,7 +342,7 @@ def make_clip(path: Path) -> Path:
     """The demo scene as an ordinary file of 1280×720 at 30 frames a second."""
     from clipseg_live.core.frame import SourceInfo
     from clipseg_live.demo.source import DemoSource
-    from clipseg_live.video.writer import VideoWriter
+    from clipseg_live.media.writers.video import VideoWriter
 
     source = DemoSource(0, *SIZE, Fraction(RATE), duration=Fraction(CLIP_SECONDS))
     writer = VideoWriter(path, live=True)

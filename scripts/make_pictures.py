@@ -17,7 +17,11 @@ import numpy as np
 from PIL import Image
 
 from clipseg_live import Prompt, Segmenter
-from clipseg_live.core.effects import (
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.protocols import Maps
+from clipseg_live.core.settings.base import PromptStyle, prompt_styles
+from clipseg_live.core.settings.effects import (
     KINDS,
     AnyEffect,
     Blur,
@@ -34,16 +38,12 @@ from clipseg_live.core.effects import (
     Tint,
     Wipe,
 )
-from clipseg_live.core.frame import Frame, Pixels
-from clipseg_live.core.look import Look
-from clipseg_live.core.mattes import MatteRequest, Mattes
-from clipseg_live.core.ports import Maps
-from clipseg_live.core.recording import RecordingSettings
-from clipseg_live.core.settings import PromptStyle, prompt_styles
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.rendering import Look
 from clipseg_live.demo.scenes import Scene
-from clipseg_live.video.compose import EffectComposer
-from clipseg_live.video.matting import MattePipeline
-from clipseg_live.video.safe_card import safe_card
+from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.media.safe_card import safe_card
+from clipseg_live.rendering.renderer import EffectComposer
 
 PHRASES = ("red circle", "blue star", "yellow heart")
 COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))

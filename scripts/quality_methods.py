@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from quality_clips import Shot
 
 from clipseg_live.core.frame import Frame, Pixels
-from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import PromptStyle
+from clipseg_live.core.settings.base import PromptStyle
+from clipseg_live.core.settings.rendering import MatteSettings
+from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.lookahead import LookaheadMattes
 from clipseg_live.model.segmenter import Segmenter
-from clipseg_live.video.lookahead import LookaheadMattes
-from clipseg_live.video.matting import MattePipeline
 
 Planes = NDArray[np.float32]
 """(objects, height, width), 0..1."""

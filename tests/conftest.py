@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.quick_workers import Server, new_interpreter
+from tests.helpers.quick_workers import Server, new_interpreter
 
 settings.register_profile("a busy machine", deadline=None, derandomize=True)  # the same examples in every run
 settings.load_profile("a busy machine")

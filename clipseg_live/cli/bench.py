@@ -42,7 +42,7 @@ def bench(
     from rich.console import Console
     from rich.progress import Progress
 
-    from clipseg_live.core.settings import DEFAULT_MODEL
+    from clipseg_live.core.settings.base import DEFAULT_MODEL
     from clipseg_live.model.benchmark import benchmark
     from clipseg_live.model.segmenter import Segmenter
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from clipseg_live.core import logs
+from clipseg_live.core.system import logs
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from clipseg_live.media.probe import EncoderProbe, FoundCamera
     from clipseg_live.model.probe import Devices, MatrixSpeed, Precision
-    from clipseg_live.video.probe import EncoderProbe, FoundCamera
 
 PACKAGES = ("torch", "transformers", "opencv-python", "av", "numpy", "pydantic")
 APPLICATION = "clipseg-live"
@@ -138,13 +138,13 @@ def _versions() -> Versions:
 
 
 def _codecs() -> Codecs:
-    from clipseg_live.video import probe
+    from clipseg_live.media import probe
 
     return Codecs(probe.ffmpeg_version(), tuple(probe.probe_encoder(name) for name in probe.ENCODERS))
 
 
 def _cameras() -> "tuple[FoundCamera, ...]":
-    from clipseg_live.video import probe
+    from clipseg_live.media import probe
 
     return probe.cameras()
 
@@ -152,7 +152,7 @@ def _cameras() -> "tuple[FoundCamera, ...]":
 def _caches() -> tuple[Folder, ...]:
     from platformdirs import user_cache_path, user_config_path
 
-    from clipseg_live.model.hub import cache_folder, folder_bytes
+    from clipseg_live.model.store.hub import cache_folder, folder_bytes
 
     places = (
         ("models", cache_folder()),
@@ -175,7 +175,8 @@ def _speed(devices: "Devices | Problem") -> "MatrixSpeed":
 
 
 def _precision(device: str) -> "tuple[Precision, ...] | Problem":
-    from clipseg_live.model import catalogue, loading, probe
+    from clipseg_live.model import probe
+    from clipseg_live.model.store import catalogue, loading
 
     shapes = next((entry for entry in catalogue.catalogue() if entry.name == loading.SHAPES), None)
     if shapes is None or not shapes.whole:

@@ -20,12 +20,12 @@ from clipseg_live.cli.options import (
     sequence_rate,
     source_spec,
 )
-from clipseg_live.core import interrupts
+from clipseg_live.core.system import signals
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from clipseg_live.core.live import LiveSettings, SourceSpec
+    from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 
 
 def live(
@@ -64,7 +64,7 @@ def live(
     insecure: Insecure = False,
 ) -> None:
     """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
-    with interrupts.ending():  # until the window handles signals itself
+    with signals.ending():  # until the window handles signals itself
         film = sequence_rate(sequence, rate)
         code = _open_window(
             source, prompt, session, trust_session, model, demo, rtsp_transport, insecure, film, deinterlace
@@ -105,7 +105,7 @@ def _open_window(
             "clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
         )
     from clipseg_live.gui.app import run
-    from clipseg_live.gui.preferences import preferences_path
+    from clipseg_live.gui.state.preferences import preferences_path
 
     path = preferences_path()
     if demo:  # a look at the demo changes nothing of what comes back otherwise
@@ -115,8 +115,8 @@ def _open_window(
 
 def demo_settings() -> "LiveSettings":
     """Three prompts in colours that their objects do not have, so that the masks are seen."""
-    from clipseg_live.core.live import LiveSettings, PromptRow
-    from clipseg_live.core.settings import EngineSettings, PromptStyle
+    from clipseg_live.core.settings.base import EngineSettings, PromptStyle
+    from clipseg_live.core.settings.live import LiveSettings, PromptRow
 
     prompts = {"red circle": (0, 216, 255), "blue star": (255, 122, 0), "yellow heart": (160, 60, 255)}
     rows = tuple(

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipseg_live.cli.export_options import look_from, mattes_from
+from clipseg_live.cli.export.options import look_from, mattes_from
 
 if TYPE_CHECKING:
-    from clipseg_live.core.live import LiveSettings
+    from clipseg_live.core.settings.live import LiveSettings
 
 
 def live_settings_from(
@@ -52,7 +52,7 @@ def _from_options(
     prompts: list[str], threshold: list[float] | None, effect: str | None, preset: str | None
 ) -> "LiveSettings":
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.live import MOST_ROWS, LiveSettings
+    from clipseg_live.core.settings.live import MOST_ROWS, LiveSettings
 
     names = [prompt.strip() for prompt in prompts if prompt.strip()]
     if not names:

@@ -10,15 +10,15 @@ import typer
 
 from clipseg_live import __version__
 from clipseg_live.cli.bench import bench
-from clipseg_live.cli.camera import camera
 from clipseg_live.cli.doctor import doctor
-from clipseg_live.cli.export import export
+from clipseg_live.cli.export.command import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import group as models_group
 from clipseg_live.cli.options import GroupedCommand, LogLevel, MaskingGroup, takes_log_level
 from clipseg_live.cli.record import record
+from clipseg_live.cli.virtual_camera import camera
 from clipseg_live.cli.watch import watch
-from clipseg_live.core import interrupts, logs
+from clipseg_live.core.system import logs, signals
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     logger.info("clipseg-live %s: %s", __version__, _command_of(arguments))
     logger.debug("Arguments: %s", list(arguments))
     try:
-        with interrupts.raising():
+        with signals.raising():
             app(list(arguments), prog_name="clipseg-live")
     except SystemExit as exit_request:
         if exit_request.code == _INTERRUPTED:

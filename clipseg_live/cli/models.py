@@ -9,7 +9,7 @@ from clipseg_live.cli.options import GroupedCommand, takes_log_level
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from clipseg_live.model.catalogue import CatalogueEntry
+    from clipseg_live.model.store.catalogue import CatalogueEntry
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name or short name (see: clipseg-live models).")]
 
@@ -27,7 +27,7 @@ def models(
 
     from rich.console import Console
 
-    from clipseg_live.model.catalogue import catalogue
+    from clipseg_live.model.store.catalogue import catalogue
 
     entries = catalogue()
     if json_output:
@@ -50,7 +50,7 @@ def fetch(
     """
     from rich.filesize import decimal
 
-    from clipseg_live.model import loading
+    from clipseg_live.model.store import loading
 
     fetched = loading.fetch(name, force=force)
     for damaged in fetched.repaired:
@@ -68,7 +68,7 @@ def remove(
     from rich.filesize import decimal
 
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.model import loading
+    from clipseg_live.model.store import loading
 
     found = loading.find_removable(name)
     if not yes:

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from clipseg_live.core.live import SourceSpec
+    from clipseg_live.core.settings.live import SourceSpec
 
 PROMPTS = "What to look for"
 RESULT = "Where results go"
@@ -175,8 +175,8 @@ Model = Annotated[
 
 def use_log_level(name: str | None) -> str | None:
     """Apply ``--log-level``. Raises UsageError for an unknown level."""
-    from clipseg_live.core import logs
     from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.system import logs
 
     if name is not None:
         if name.lower() not in logs.LEVELS:
@@ -216,7 +216,7 @@ def sequence_rate(sequence: bool, rate: str | float | None = None) -> "Fraction 
     from pydantic import TypeAdapter, ValidationError
 
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.settings import DEFAULT_SEQUENCE_RATE, SequenceRate
+    from clipseg_live.core.settings.base import DEFAULT_SEQUENCE_RATE, SequenceRate
 
     if not sequence:
         if rate is not None:
@@ -255,9 +255,9 @@ def source_spec(
     """
     from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.live import SourceSpec
-    from clipseg_live.core.paths import is_folder_or_pattern
-    from clipseg_live.core.settings import validated
+    from clipseg_live.core.settings.base import validated
+    from clipseg_live.core.settings.live import SourceSpec
+    from clipseg_live.core.system.paths import is_folder_or_pattern
 
     is_many = "://" not in name and is_folder_or_pattern(name)
     if sequence is not None and not is_many:

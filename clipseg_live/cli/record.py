@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clipseg_live.cli.export_options import annotations_from
+from clipseg_live.cli.export.options import annotations_from
 from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     DATA,
@@ -133,10 +133,10 @@ def record(
 
     The file can be played at any moment while it grows, and after whatever ends it.
     """
-    from clipseg_live.cli.record_run import run_recording
+    from clipseg_live.cli.headless.recording import run_recording
     from clipseg_live.core.errors import Failure, UsageError
-    from clipseg_live.core.recording import DEFAULT_PATTERN, RecordingSettings
-    from clipseg_live.core.settings import validated
+    from clipseg_live.core.settings.base import validated
+    from clipseg_live.core.settings.recording import DEFAULT_PATTERN, RecordingSettings
 
     film = sequence_rate(sequence, rate)
     spec = source_spec(source, rtsp_transport, insecure, film, deinterlace=deinterlace, film=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipseg_live.cli.headless.source_messages import SourceTold
 from clipseg_live.cli.options import (
     MATTES,
     Deinterlace,
@@ -21,12 +22,11 @@ from clipseg_live.cli.options import (
     sequence_rate,
     source_spec,
 )
-from clipseg_live.cli.source_told import SourceTold
-from clipseg_live.core import output
+from clipseg_live.core.system import console
 
 if TYPE_CHECKING:
-    from clipseg_live.core.live import SourceStatus
-    from clipseg_live.pipeline.streaming import StreamFrame
+    from clipseg_live.core.settings.live import SourceStatus
+    from clipseg_live.runtime.stream import StreamFrame
 
 
 def watch(
@@ -52,7 +52,7 @@ def watch(
     insecure: Insecure = False,
 ) -> None:
     """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C ends it."""
-    from clipseg_live.assemble.stream import stream
+    from clipseg_live.app.stream import stream
     from clipseg_live.core.errors import Failure, UsageError
     from clipseg_live.core.session_file import load_session
 
@@ -70,9 +70,9 @@ def watch(
                 print(item.problem, file=sys.stderr)  # noqa: T201
             problem = item.problem or problem
             _print(item)
-            if number == frames or output.is_closed() or output.failure():
+            if number == frames or console.is_closed() or console.failure():
                 break
-    broken = output.failure()
+    broken = console.failure()
     if broken is not None:
         raise Failure(f"The results could not be written: {broken.strerror or broken}.")
     if told.photos:
@@ -111,7 +111,7 @@ def describe(item: "StreamFrame") -> list[dict[str, object]]:
 
 
 def _print(item: "StreamFrame") -> None:
-    escaped = output.ascii_only(sys.stdout)
+    escaped = console.ascii_only(sys.stdout)
     for entry in describe(item):
         sys.stdout.write(json.dumps(entry, ensure_ascii=escaped) + "\n")
     sys.stdout.flush()

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from clipseg_live.core.settings import DataFormat, Frozen
+from clipseg_live.core.settings.base import DataFormat, Frozen
 
 SegmentationForm = Literal["polygon", "rle"]
 InstanceRule = Literal["component", "prompt"]

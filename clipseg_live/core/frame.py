@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.display import png
+from clipseg_live.core.system.png import png
 
 Pixels = NDArray[np.uint8]
 """A picture: uint8, shape (height, width, 3), RGB, upright, top row first."""

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.display import png
-from clipseg_live.core.look import MatteSettings
-from clipseg_live.core.settings import PromptStyle
+from clipseg_live.core.settings.base import PromptStyle
+from clipseg_live.core.settings.rendering import MatteSettings
+from clipseg_live.core.system.png import png
 
 Effort = Literal["full", "reduced", "least"]
 """How much time edges may take: "reduced" leaves out the close pass, "least" leaves borders as coarse as the maps."""

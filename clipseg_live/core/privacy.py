@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipseg_live.core.effects import AnyEffect, is_private
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.live import HiddenReason, LiveSettings, Picture, PromptPicture, PromptRow
 from clipseg_live.core.mattes import Mattes
-from clipseg_live.core.settings import DataFormat
+from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.core.settings.effects import AnyEffect, is_private
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture, PromptPicture, PromptRow
 
 SETTLE_SECONDS = 1.5
 """An edited prompt must be left unchanged for this time before a prediction that finds it puts it in force."""

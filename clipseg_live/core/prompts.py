@@ -16,11 +16,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clipseg_live.core.display import png
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
-from clipseg_live.core.images import Channels, ImageLike, as_pixels, is_image, stem_of
-from clipseg_live.core.paths import check_input
-from clipseg_live.core.quoting import one_line, shorten
+from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_image, stem_of
+from clipseg_live.core.system.paths import check_input
+from clipseg_live.core.system.png import png
+from clipseg_live.core.system.quoting import one_line, shorten
 
 logger = logging.getLogger(__name__)
 

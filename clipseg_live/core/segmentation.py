@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.display import figures
 from clipseg_live.core.errors import Failure, NoPrediction, UsageError
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.quoting import one_line
+from clipseg_live.core.system.png import figures
+from clipseg_live.core.system.quoting import one_line
 
 UNUSABLE = (
     "The model gave values that are not numbers, so these frames have no masks: choose another model, device or dtype."

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from clipseg_live.core import reach
 from clipseg_live.core.addresses import redact
 from clipseg_live.core.errors import Failure, UsageError
-from clipseg_live.core.live import LiveSettings
-from clipseg_live.core.paths import check_input, check_replaceable
-from clipseg_live.core.reach import Outside
+from clipseg_live.core.settings import external_references
+from clipseg_live.core.settings.external_references import Outside
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.system.paths import check_input, check_replaceable
 
 FORMAT = "clipseg-live session"
 SUFFIX = ".clipseg.json"
@@ -42,7 +42,7 @@ def save_session(path: Path, settings: LiveSettings) -> None:
     """Write the settings beside ``path`` and move them there; files in its folder are named from there. Raises
     Failure, and UsageError for a link or a device."""
     check_replaceable(path)
-    saved = reach.portable(settings, path.parent).model_dump(mode="json")
+    saved = external_references.portable(settings, path.parent).model_dump(mode="json")
     content = {"format": FORMAT, "version": _VERSION, "settings": saved}
     partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
     try:
@@ -71,14 +71,18 @@ def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
 def open_session(path: Path) -> OpenedSession:
     """What a session file holds, told apart by whether it stays in its folder. Raises Failure, in one sentence."""
     settings, folder = _read(path), path.parent
-    found = reach.outside(settings, folder)
-    whole = reach.beside(settings, folder)
-    return OpenedSession(whole, reach.beside(reach.within(settings, folder), folder) if found else whole, found)
+    found = external_references.outside(settings, folder)
+    whole = external_references.beside(settings, folder)
+    return OpenedSession(
+        whole,
+        external_references.beside(external_references.within(settings, folder), folder) if found else whole,
+        found,
+    )
 
 
 def outside_of(path: Path, settings: LiveSettings) -> tuple[Outside, ...]:
     """What a session file at ``path`` with these settings would have to ask for."""
-    return reach.outside(reach.portable(settings, path.parent), path.parent)
+    return external_references.outside(external_references.portable(settings, path.parent), path.parent)
 
 
 def in_words(found: tuple[Outside, ...]) -> str:

@@ -11,19 +11,20 @@ from typing import Any, Protocol
 from PySide6.QtCore import QCoreApplication, QSocketNotifier, qVersion
 from PySide6.QtWidgets import QApplication, QWidget
 
-from clipseg_live.core import interrupts, logs
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import ClipsegLiveError, Failure
-from clipseg_live.core.live import LiveSettings, Message, SourceSpec
-from clipseg_live.core.ports import LiveSession
-from clipseg_live.gui import preferences, theme
-from clipseg_live.gui.bridge import Bridge
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.live import LiveSettings, Message, SourceSpec
+from clipseg_live.core.system import logs, signals
 from clipseg_live.gui.display import make_application
+from clipseg_live.gui.main_layout import MakePanels
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.qt_log import qt_messages_logged
-from clipseg_live.gui.services import Services, real_services
-from clipseg_live.gui.state import Store
-from clipseg_live.gui.window_body import MakePanels
+from clipseg_live.gui.state import preferences
+from clipseg_live.gui.state.services import Services, real_services
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.thread_bridge import Bridge
+from clipseg_live.gui.widgets import theme
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +56,12 @@ def run(
     path: of the preferences, None for the usual place. Raises UsageError for impossible settings, and Failure where
     something had to be left behind at the end.
     """
-    with qt_messages_logged(), interrupts.noted() as request:  # an exception in Qt's code would crash the process
+    with qt_messages_logged(), signals.noted() as request:  # an exception in Qt's code would crash the process
         return _run(request, settings, source, prompts, model, make_session, services, path)
 
 
 def _run(
-    request: interrupts.Request,
+    request: signals.Request,
     settings: LiveSettings | None,
     source: str | SourceSpec | None,
     prompts: Sequence[str],
@@ -153,25 +154,25 @@ def panels_for(folder: Path) -> MakePanels:
     """Makes the panels; earlier prompts are kept in ``folder``."""
 
     def make(store: Store) -> tuple[Any, QWidget]:
-        from clipseg_live.assemble import desktop
-        from clipseg_live.gui.history import PromptHistory
-        from clipseg_live.gui.look_panel import LookPanel
-        from clipseg_live.gui.prompt_panel import PromptPanel
+        from clipseg_live.app import devices
+        from clipseg_live.gui.look.panel import LookPanel
+        from clipseg_live.gui.prompts.panel import PromptPanel
+        from clipseg_live.gui.state.prompt_history import PromptHistory
 
         history = PromptHistory(folder / "prompts.json")
-        return PromptPanel(store, history), LookPanel(store, models=desktop.models(), devices=desktop.devices())
+        return PromptPanel(store, history), LookPanel(store, models=devices.models(), devices=devices.devices())
 
     return make
 
 
 def _real_session(settings: LiveSettings) -> Startable:
-    from clipseg_live.assemble.live import make_session
+    from clipseg_live.app.session import make_session
 
     return make_session(settings)
 
 
 @contextmanager
-def _closing(window: MainWindow, request: interrupts.Request) -> Iterator[None]:
+def _closing(window: MainWindow, request: signals.Request) -> Iterator[None]:
     """Close the window when a signal asks for it, with whatever dialogs are open."""
 
     def close() -> None:

@@ -16,26 +16,26 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 
-from clipseg_live.core import logs
 from clipseg_live.core.addresses import SourceName
-from clipseg_live.core.live import Message, SessionStatus, SourceSpec, SourceState
-from clipseg_live.core.ports import LiveSession
+from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
-from clipseg_live.gui import notices
-from clipseg_live.gui.bridge import Bridge
-from clipseg_live.gui.camera_dialog import CameraDialog
-from clipseg_live.gui.canvas import dropped_paths
-from clipseg_live.gui.drawing_on import DrawingOn
-from clipseg_live.gui.preferences import Keeper, packed, unpacked
-from clipseg_live.gui.services import Services
-from clipseg_live.gui.session_files import SessionFiles
-from clipseg_live.gui.shortcuts import ShortcutsDialog, make_actions
-from clipseg_live.gui.source_menu import DEMO
-from clipseg_live.gui.state import Store
-from clipseg_live.gui.status import diagnostics
-from clipseg_live.gui.taking_away import TakingAway
-from clipseg_live.gui.transport import SKIP_SECONDS
-from clipseg_live.gui.window_body import MakePanels, WindowBody
+from clipseg_live.core.settings.live import Message, SessionStatus, SourceSpec, SourceState
+from clipseg_live.core.system import logs
+from clipseg_live.gui.actions import ShortcutsDialog, make_actions
+from clipseg_live.gui.canvas import overlay_notice
+from clipseg_live.gui.canvas.canvas import dropped_paths
+from clipseg_live.gui.main_layout import MakePanels, WindowBody
+from clipseg_live.gui.output.controller import TakingAway
+from clipseg_live.gui.picture_tools import DrawingOn
+from clipseg_live.gui.source.camera_dialog import CameraDialog
+from clipseg_live.gui.source.menu import DEMO
+from clipseg_live.gui.source.playback_bar import SKIP_SECONDS
+from clipseg_live.gui.state.preferences import Keeper, packed, unpacked
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.session_files import SessionFiles
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.thread_bridge import Bridge
+from clipseg_live.gui.status.status_bar import diagnostics
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,8 @@ class MainWindow(QMainWindow):
         if source.photos and source.problem and has_picture:
             self.canvas.show_picture(None)  # the picture is of another photo
             has_picture = False
-        notice = notices.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
-        self.canvas.show_notice(notice or (notices.hidden_notice(status.hidden) if has_picture else None))
+        notice = overlay_notice.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
+        self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_picture else None))
         self.transport.show_status(status.source)
         if self.isFullScreen():
             self.transport.hide()
@@ -284,11 +284,11 @@ class MainWindow(QMainWindow):
             self.open_source(SourceSpec(name=first, more=tuple(more)))
 
     def _notice_action(self, name: str) -> None:
-        if name == notices.RETRY and self._spec is not None:
+        if name == overlay_notice.RETRY and self._spec is not None:
             self.open_source(self._spec)
-        elif name == notices.DEMO:
+        elif name == overlay_notice.DEMO:
             self.open_source(DEMO)
-        elif name == notices.OPEN_FILE:
+        elif name == overlay_notice.OPEN_FILE:
             self.source_menu.ask_file()
 
     def _camera_options(self) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.prompts import ImagePrompt
-from clipseg_live.core.settings import FITS, Fit
+from clipseg_live.core.settings.base import FITS, Fit
 
 logger = logging.getLogger(__name__)
 

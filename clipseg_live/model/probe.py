@@ -15,7 +15,7 @@ import numpy as np
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.model import loading
+from clipseg_live.model.store import loading
 
 if TYPE_CHECKING:
     from clipseg_live.model.segmenter import Segmenter

@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 
 from clipseg_live.core.errors import NoPrediction, UsageError
 from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, MixPrompt, Prompt, TextPrompt
-from clipseg_live.core.quoting import shorten
+from clipseg_live.core.system.quoting import shorten
 from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing, prepare_image_prompt
 

@@ -14,15 +14,16 @@ from torch import Tensor
 
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, NoPrediction, UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.images import Channels, ImageLike, as_pixels, is_batch
+from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_batch
 from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings import DEFAULT_MODEL, DETAILS, FITS, Detail, Fit
+from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, FITS, Detail, Fit
 from clipseg_live.model import detail as details
-from clipseg_live.model import devices, loading
+from clipseg_live.model import devices
 from clipseg_live.model.clipseg import ClipSeg, Features
 from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, place, resize
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
+from clipseg_live.model.store import loading
 
 logger = logging.getLogger(__name__)
 

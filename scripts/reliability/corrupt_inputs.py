@@ -161,7 +161,7 @@ def good_files(folder: Path) -> list[tuple[str, bytes]]:
     """Name and bytes of small whole files, of the kinds that people have."""
     from PIL import Image
 
-    from tests.unit.video.clips import make_clip, picture
+    from tests.helpers.clips import make_clip, picture
 
     folder.mkdir(parents=True)
     clip: dict[str, Any] = {"count": 8, "size": (48, 64), "options": {"g": "4"}}
@@ -269,8 +269,8 @@ def work() -> None:
 def play(path: Path, random: Random) -> tuple[str, str]:
     """Read a file as the window does, going here and there."""
     from clipseg_live.core.errors import ClipsegLiveError
-    from clipseg_live.core.live import SourceSpec
-    from clipseg_live.video.live_sources import open_live_source
+    from clipseg_live.core.settings.live import SourceSpec
+    from clipseg_live.media.sources.live_sources import open_live_source
 
     try:
         source = open_live_source(SourceSpec(name=str(path)))

@@ -79,10 +79,10 @@ def run(count: int, seed: int) -> tuple[Counter[tuple[str, str, str]], list[str]
 
 def read_session(path: Path) -> str:
     """Raises whatever is not the reader's own error, and AssertionError where something else is wrong."""
-    from clipseg_live.core import reach
     from clipseg_live.core.errors import ClipsegLiveError
-    from clipseg_live.core.live import LiveSettings
     from clipseg_live.core.session_file import load_session, open_session, save_session
+    from clipseg_live.core.settings import external_references
+    from clipseg_live.core.settings.live import LiveSettings
 
     try:
         opened = open_session(path)
@@ -95,7 +95,9 @@ def read_session(path: Path) -> str:
             _ = row.prompt
     again = path.with_name("again.json")
     save_session(again, opened.settings)
-    engine = reach.portable(opened.settings, path.parent).engine  # a model's folder is saved from the root
+    engine = external_references.portable(
+        opened.settings, path.parent
+    ).engine  # a model's folder is saved from the root
     wanted = opened.settings.model_copy(update={"engine": engine})
     assert load_session(again, trusted=True) == wanted, "it does not come back"
     return "read"
@@ -103,7 +105,7 @@ def read_session(path: Path) -> str:
 
 def read_settings(path: Path) -> str:
     """Likewise for the settings of the window."""
-    from clipseg_live.gui import preferences
+    from clipseg_live.gui.state import preferences
 
     kept, said = preferences.load(path)
     aside = path.with_name(path.name + ".broken")
@@ -118,11 +120,11 @@ def read_settings(path: Path) -> str:
 
 def good_files(folder: Path) -> dict[str, bytes]:
     """One of each kind with everything in it."""
-    from clipseg_live.core.effects import KINDS, CutOut
-    from clipseg_live.core.live import Framing, LiveSettings, PromptPicture, PromptRow, SourceSpec
-    from clipseg_live.core.reach import Outside
     from clipseg_live.core.session_file import save_session
-    from clipseg_live.gui import preferences
+    from clipseg_live.core.settings.effects import KINDS, CutOut
+    from clipseg_live.core.settings.external_references import Outside
+    from clipseg_live.core.settings.live import Framing, LiveSettings, PromptPicture, PromptRow, SourceSpec
+    from clipseg_live.gui.state import preferences
 
     picture = PromptPicture.of(np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3))
     rows = (

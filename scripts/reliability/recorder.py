@@ -11,13 +11,13 @@ import threading
 import time
 from pathlib import Path
 
-from clipseg_live.assemble.live import make_session
-from clipseg_live.assemble.recording import recording_tools
-from clipseg_live.core.live import LiveSettings, Message, PromptRow, SourceSpec, WorkerState
-from clipseg_live.core.recording import RecordingSettings
-from clipseg_live.core.settings import EngineSettings, PromptStyle
-from clipseg_live.pipeline.session import Session
-from tests.live_engine import fake
+from clipseg_live.app.recording_tools import recording_tools
+from clipseg_live.app.session import make_session
+from clipseg_live.core.settings.base import EngineSettings, PromptStyle
+from clipseg_live.core.settings.live import LiveSettings, Message, PromptRow, SourceSpec, WorkerState
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.runtime.session import Session
+from tests.helpers.live_engine import fake
 
 _printing = threading.Lock()
 
@@ -63,7 +63,7 @@ def main() -> int:
 def _session(settings: LiveSettings, engine: str) -> Session:
     if engine == "shapes":
         return make_session(settings)
-    from clipseg_live.assemble import live
+    from clipseg_live.app import session as live
 
     return Session(
         settings,

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clipseg_live.core.recording import SUFFIXES
-from clipseg_live.core.settings import CODECS
-from clipseg_live.video.finalise import recover
+from clipseg_live.core.settings.base import CODECS
+from clipseg_live.core.settings.recording import SUFFIXES
+from clipseg_live.media.writers.remux import recover
 from scripts.reliability.actor import Actor, settle
 from scripts.reliability.judging import Verdict, judge
-from tests.unit.video.servers import HTTPHandler, Server, jpeg
+from tests.helpers.servers import HTTPHandler, Server, jpeg
 
 LOST = 1.0
 """Seconds that may be missing at the end of what broke off."""

@@ -20,18 +20,18 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from clipseg_live.assemble import live
-from clipseg_live.assemble.recording import recording_tools
+from clipseg_live.app import session as live
+from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
-from clipseg_live.core.recording import RecordingSettings
-from clipseg_live.core.settings import EngineSettings
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.demo.scenes import Scene
-from clipseg_live.pipeline.session import Session
+from clipseg_live.runtime.session import Session
 from scripts.reliability.actor import Actor
 from scripts.reliability.judging import judge
-from tests.live_engine import fake
-from tests.unit.video.servers import HTTPHandler, Server
+from tests.helpers.live_engine import fake
+from tests.helpers.servers import HTTPHandler, Server
 
 _AHEAD = Fraction(1)
 """Seconds of simulated time that the source may be ahead of what is recorded."""

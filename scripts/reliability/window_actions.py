@@ -27,12 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QStandardPaths
 
-from clipseg_live.assemble.live import make_session
-from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
-from clipseg_live.core.settings import EngineSettings
+from clipseg_live.app.session import make_session
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.gui.app import application
 from tests.gui.conftest import FakeServices
-from tests.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
+from tests.helpers.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
 
 STEPS = 50
 _WINDOWS_A_SEED = 20

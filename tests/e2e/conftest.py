@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 from clipseg_live.demo.scenes import Scene
-from clipseg_live.video.sources import open_source
+from clipseg_live.media.sources.registry import open_source
 from tests.e2e import preloaded
 
 SIZE = (256, 192)
 QUICK_ENGINE = """
 from clipseg_live.assemble import live
-from tests.live_engine import fake
+from tests.helpers.live_engine import fake
 live.make_engine = live.make_exact_engine = fake
 """
 """A patch for tests of new interpreters: their worker processes do not import torch, which takes seconds."""

@@ -22,11 +22,11 @@ from multiprocessing import forkserver, process, resource_tracker, util
 from multiprocessing.reduction import DupFd
 from typing import Any
 
-from tests.quick_workers import become_worker, customize
+from tests.helpers.quick_workers import become_worker, customize
 
 LIBRARIES = (
-    "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.assemble.batch", "clipseg_live.assemble.live",
-    "clipseg_live.assemble.recording", "clipseg_live.demo.source", "clipseg_live.model.driver",
+    "tests.e2e.preloaded", "clipseg_live.cli.main", "clipseg_live.app.batch.runner", "clipseg_live.app.session",
+    "clipseg_live.app.recording_tools", "clipseg_live.demo.source", "clipseg_live.model.driver",
     "clipseg_live.gui.app", "clipseg_live.gui.main_window", "transformers", "rich.progress",
 )  # fmt: skip
 SPARES = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipseg_live.core import logs
+from clipseg_live.core.system import logs
 from tests.e2e.conftest import environment, start
 
 LAST = "rtsp://user:p]w@127.0.0.1:1/x"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clipseg_live.core import logs
+from clipseg_live.core.system import logs
 from tests.e2e.conftest import environment, start, write_clip
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clipseg_live.model import loading
-from tests.unit.model.hub_server import HubServer, files_of, serving
+from clipseg_live.model.store import loading
+from tests.helpers.hub_server import HubServer, files_of, serving
 
 REPOSITORY = "CIDAS/clipseg-rd16"
 

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clipseg_live.assemble.live import framed, make_camera, make_composer, make_matting, open_live_source
-from clipseg_live.assemble.recording import recording_tools
-from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec, SourceState
-from clipseg_live.core.recording import RecordingSettings
-from clipseg_live.pipeline.session import Session
-from clipseg_live.video.files import VideoFileSource
-from tests.live_engine import fake
-from tests.unit.video.servers import HTTPHandler, Server
+from clipseg_live.app.recording_tools import recording_tools
+from clipseg_live.app.session import framed, make_camera, make_composer, make_matting, open_live_source
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec, SourceState
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.media.sources.video_file import VideoFileSource
+from clipseg_live.runtime.session import Session
+from tests.helpers.live_engine import fake
+from tests.helpers.servers import HTTPHandler, Server
 
 PATIENCE = 30.0
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from scripts.reliability.judging import judge
 from tests.e2e.conftest import Finished, scene, start
-from tests.unit.video.clips import make_clip
-from tests.unit.video.servers import HTTPHandler, Server
+from tests.helpers.clips import make_clip
+from tests.helpers.servers import HTTPHandler, Server
 
 PATIENCE = 160.0
 SMALL = ("demo:", "-p", "red circle", "--name", "r")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipseg_live.core.effects import Tint
-from clipseg_live.core.live import Framing, LiveSettings, PromptRow
 from clipseg_live.core.session_file import save_session
-from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.core.settings.base import EngineSettings, PromptStyle
+from clipseg_live.core.settings.effects import Tint
+from clipseg_live.core.settings.live import Framing, LiveSettings, PromptRow
 from tests.e2e.conftest import Finished, frames_of, start, write_clip
 
 Run = Callable[..., Finished]

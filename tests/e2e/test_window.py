@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from clipseg_live.core.effects import Tint
-from clipseg_live.core.live import LiveSettings, PromptRow
 from clipseg_live.core.session_file import load_session, save_session
-from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.core.settings.base import EngineSettings, PromptStyle
+from clipseg_live.core.settings.effects import Tint
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
 from clipseg_live.demo.scenes import Scene
 from tests.e2e.conftest import QUICK_ENGINE, start
 from tests.e2e.screen import Screen, virtual_screen

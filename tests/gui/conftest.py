@@ -13,14 +13,14 @@ from PySide6.QtCore import QStandardPaths, Signal
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.live import LiveSettings, PromptPicture
-from clipseg_live.gui import theme
-from clipseg_live.gui.bridge import Bridge
+from clipseg_live.core.settings.live import LiveSettings, PromptPicture
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.preferences import Keeper, Preferences
-from clipseg_live.gui.services import Services
-from clipseg_live.gui.state import Store
-from tests.gui.fake_session import FakeSession
+from clipseg_live.gui.state.preferences import Keeper, Preferences
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.thread_bridge import Bridge
+from clipseg_live.gui.widgets import theme
+from tests.helpers.gui.fake_session import FakeSession
 
 
 class FakePanel(QWidget):

@@ -11,14 +11,15 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.effects import Blur, Raw
 from clipseg_live.core.errors import Failure, UsageError
-from clipseg_live.core.live import LiveSettings, SourceSpec
-from clipseg_live.gui import app, preferences
+from clipseg_live.core.settings.effects import Blur, Raw
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+from clipseg_live.gui import app
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.preferences import Preferences
+from clipseg_live.gui.state import preferences
+from clipseg_live.gui.state.preferences import Preferences
 from tests.gui.conftest import FakePanel, FakeServices
-from tests.gui.fake_session import FakeSession
+from tests.helpers.gui.fake_session import FakeSession
 
 
 @pytest.fixture(autouse=True)
@@ -188,8 +189,8 @@ def test_opencv_s_plugins_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.slow
 def test_nothing_heavy_is_imported_for_the_window() -> None:
     code = (
-        "import sys; import clipseg_live.gui.app, clipseg_live.gui.main_window, clipseg_live.gui.services; "
-        "import clipseg_live.assemble.desktop, clipseg_live.assemble.live; "
+        "import sys; import clipseg_live.gui.app, clipseg_live.gui.main_window, clipseg_live.gui.state.services; "
+        "import clipseg_live.app.devices, clipseg_live.app.session; "
         "print([name for name in ('torch', 'transformers', 'cv2', 'av', 'PIL', 'huggingface_hub', 'qtawesome') "
         "if name in sys.modules])"
     )

@@ -24,9 +24,9 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core import logs
-from clipseg_live.core.effects import Blur, Heatmap, Raw
-from clipseg_live.core.live import (
+from clipseg_live.core.session_file import load_session, save_session
+from clipseg_live.core.settings.effects import Blur, Heatmap, Raw
+from clipseg_live.core.settings.live import (
     Framing,
     LiveSettings,
     Message,
@@ -37,19 +37,20 @@ from clipseg_live.core.live import (
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.recording import RecordingSettings
-from clipseg_live.core.session_file import load_session, save_session
-from clipseg_live.gui import main_window, preferences
-from clipseg_live.gui.camera_dialog import CameraDialog
-from clipseg_live.gui.drawing_on import cut_out
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.system import logs
+from clipseg_live.gui import main_window
+from clipseg_live.gui.actions import TABLE, ShortcutsDialog
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.preferences import Preferences
-from clipseg_live.gui.recording_options import RecordingOptions
-from clipseg_live.gui.shortcuts import TABLE, ShortcutsDialog
-from clipseg_live.gui.source_menu import AddressDialog
+from clipseg_live.gui.output.recording_options import RecordingOptions
+from clipseg_live.gui.picture_tools import cut_out
+from clipseg_live.gui.source.camera_dialog import CameraDialog
+from clipseg_live.gui.source.menu import AddressDialog
+from clipseg_live.gui.state import preferences
+from clipseg_live.gui.state.preferences import Preferences
+from tests.gui.canvas.test_canvas import PLAIN_POSITION, drag, drop, files
 from tests.gui.conftest import FakeServices
-from tests.gui.fake_session import RATES, READY, FakeSession, picture, playing, running
-from tests.gui.test_canvas import PLAIN_POSITION, drag, drop, files
+from tests.helpers.gui.fake_session import RATES, READY, FakeSession, picture, playing, running
 
 LEFT = Qt.MouseButton.LeftButton
 Make = Callable[..., MainWindow]

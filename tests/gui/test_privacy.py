@@ -10,15 +10,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.effects import BlackOut, Tint, is_private
-from clipseg_live.core.live import HiddenReason, LiveSettings, Picture
-from clipseg_live.core.presets import with_preset
-from clipseg_live.gui.canvas import Canvas
+from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture
+from clipseg_live.core.settings.presets import with_preset
+from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
-from tests.gui.fake_session import FakeSession, picture, running
-from tests.gui.panel_tools import card, make_panel, texts
-from tests.privacy_rig import Rig
-from tests.privacy_sequences import STEPS, run, starting
+from tests.helpers.gui.fake_session import FakeSession, picture, running
+from tests.helpers.gui.panel_tools import card, make_panel, texts
+from tests.helpers.privacy_rig import Rig
+from tests.helpers.privacy_sequences import STEPS, run, starting
 
 
 def pixels_of(image: QImage) -> np.ndarray:

@@ -9,14 +9,14 @@ from collections import Counter
 import pytest
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.assemble import live
-from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
-from clipseg_live.core.settings import EngineSettings
-from clipseg_live.gui.prompt_panel import PromptPanel
+from clipseg_live.app import session as live
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.gui.prompts.panel import PromptPanel
 from tests.gui.conftest import FakeServices
-from tests.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
-from tests.live_engine import fake
-from tests.unit.pipeline.test_worker import shared_blocks
+from tests.helpers.gui.monkey import ACTIONS, ON_A_REAL_SESSION, Faults, Monkey, run_machine, window_machine
+from tests.helpers.live_engine import fake
+from tests.unit.runtime.inference.test_client import shared_blocks
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning"),

@@ -7,15 +7,15 @@ import pytest
 from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.effects import CutOut, Tint
-from clipseg_live.core.live import LiveSettings
-from clipseg_live.core.reach import Outside
 from clipseg_live.core.session_file import save_session
-from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings
-from clipseg_live.gui import preferences
+from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings
+from clipseg_live.core.settings.effects import CutOut, Tint
+from clipseg_live.core.settings.external_references import Outside
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.preferences import MOST_ALLOWED, Preferences
-from tests.gui.fake_session import FakeSession
+from clipseg_live.gui.state import preferences
+from clipseg_live.gui.state.preferences import MOST_ALLOWED, Preferences
+from tests.helpers.gui.fake_session import FakeSession
 
 ELSEWHERE = Path("/elsewhere/sea.png")
 REACHING = LiveSettings(

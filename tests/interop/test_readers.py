@@ -22,9 +22,9 @@ from scipy import ndimage
 from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label
-from clipseg_live.core.settings import DataFormat
-from clipseg_live.video.data_sinks import open_data_sink
-from tests.unit.video.findings import findings, mattes_of, write_into
+from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.exporters.registry import open_data_sink
+from tests.helpers.findings import findings, mattes_of, write_into
 
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore")]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.core.addresses import REVEAL, SCHEMES, SourceName, redact, safe_name
-from clipseg_live.core.live import SourceSpec
+from clipseg_live.core.settings.live import SourceSpec
 
 MARKS = "[]#?/@:%\\ =&;,.'\"<>()~é猫＠\u2028"
 PASSWORDS = st.text("abcXYZ019" + MARKS, min_size=1, max_size=12).map(lambda text: f"Zq{text}9K")

@@ -24,7 +24,7 @@ from clipseg_live import (
     read_image,
     stream,
 )
-from clipseg_live.core.effects import AnyEffect, BlackOut, Outline, Tint
+from clipseg_live.core.settings.effects import AnyEffect, BlackOut, Outline, Tint
 
 PICTURE = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.paths import ROOT
 
 VIOLATIONS = [
-    ("core/frame.py", "import clipseg_live.video.files", "Upper layers"),
-    ("video/compose.py", "import clipseg_live.model.devices", "Upper layers"),
-    ("model/devices.py", "import clipseg_live.pipeline.stage", "Upper layers"),
-    ("pipeline/stage.py", "import clipseg_live.cli.main", "Upper layers"),
-    ("pipeline/export.py", "import torch", "Only the model"),
+    ("core/frame.py", "import clipseg_live.media.sources.video_file", "Upper layers"),
+    ("rendering/renderer.py", "import clipseg_live.model.devices", "Upper layers"),
+    ("model/devices.py", "import clipseg_live.runtime.threads", "Upper layers"),
+    ("runtime/threads.py", "import clipseg_live.cli.main", "Upper layers"),
+    ("runtime/export.py", "import torch", "Only the model"),
     ("model/devices.py", "import cv2", "Only video and demo"),
     ("cli/main.py", "import PySide6", "Only the window"),
-    ("video/writer.py", "import rich", "Only the command line"),
-    ("core/settings.py", "import PIL", "The core holds"),
+    ("media/writers/video.py", "import rich", "Only the command line"),
+    ("core/settings/base.py", "import PIL", "The core holds"),
 ]
 
 

@@ -11,26 +11,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipseg_live.assemble import desktop
-from clipseg_live.assemble.engine import make_engine, make_exact_engine
-from clipseg_live.assemble.live import framed, make_camera, make_composer, make_matting, open_live_source
-from clipseg_live.assemble.recording import recording_tools
-from clipseg_live.core.effects import Glow, Outline, Tint
+from clipseg_live.app import devices
+from clipseg_live.app.engine import make_engine, make_exact_engine
+from clipseg_live.app.recording_tools import recording_tools
+from clipseg_live.app.session import framed, make_camera, make_composer, make_matting, open_live_source
 from clipseg_live.core.errors import ModelError, SinkError, UsageError
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.live import LiveSettings, Picture, PromptRow, SourceSpec
 from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings import DEFAULT_MODEL, EngineSettings, PromptStyle
-from clipseg_live.pipeline.session import Session
-from clipseg_live.video.lookahead import CausalMattes
-from tests.live_engine import fake
+from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle
+from clipseg_live.core.settings.effects import Glow, Outline, Tint
+from clipseg_live.core.settings.live import LiveSettings, Picture, PromptRow, SourceSpec
+from clipseg_live.matting.lookahead import CausalMattes
+from clipseg_live.runtime.session import Session
+from tests.helpers.live_engine import fake
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
 
 
-@pytest.mark.parametrize("module", ["clipseg_live.assemble.live", "clipseg_live.assemble.desktop"])
+@pytest.mark.parametrize("module", ["clipseg_live.app.session", "clipseg_live.app.devices"])
 def test_importing_the_assembly_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -101,7 +101,7 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
         PromptRow(id=4, text="Red / circle", style=PromptStyle(threshold=0.5)),
         PromptRow(id=7, text="hidden", visible=False),
     )
-    paths = desktop.save_snapshot(tmp_path / "new", picture(), LiveSettings(rows=rows))
+    paths = devices.save_snapshot(tmp_path / "new", picture(), LiveSettings(rows=rows))
     assert sorted(paths) == sorted((tmp_path / "new").iterdir()) and len(paths) == 2
     composed, mask = (np.asarray(Image.open(path)) for path in paths)
     assert (composed == 9).all()
@@ -110,7 +110,7 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
     assert set(np.unique(mask)) == {0, 90, 255} and mask[0, -1] == 255 and mask[0, 0] == 0
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="could not be saved"):
-        desktop.save_snapshot(tmp_path / "file", picture(), LiveSettings())
+        devices.save_snapshot(tmp_path / "file", picture(), LiveSettings())
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
         edited = settings.model_copy(update={"rows": (PromptRow(id=5, text="red"), PromptRow(id=6, text="green"))})
         session.apply(edited)  # the same photo is segmented again
         check(seen("IMG_10.png", 2), edited)
-        paths = desktop.save_snapshot(tmp_path / "kept", seen("IMG_10.png", 2), edited)
+        paths = devices.save_snapshot(tmp_path / "kept", seen("IMG_10.png", 2), edited)
         assert all(path.name.startswith("IMG_10 clipseg-live ") for path in paths) and len(paths) == 3
     finally:
         assert session.stop() == ()

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from clipseg_live.cli import doctor as command
 from clipseg_live.cli.main import app
-from clipseg_live.model import catalogue, hub
+from clipseg_live.media import probe as video_probe
 from clipseg_live.model import probe as model_probe
-from clipseg_live.video import probe as video_probe
+from clipseg_live.model.store import catalogue, hub
 
 RUNNER = CliRunner()
 CPU = model_probe.Cpu("Some processor", 8, 16, 8, "AVX512", ("AVX2", "AVX-512", "AMX bf16"))

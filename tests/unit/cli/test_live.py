@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from clipseg_live.cli import main
-from clipseg_live.core.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.session_file import save_session
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.gui import app
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from clipseg_live import __version__
 from clipseg_live.cli import main
-from clipseg_live.core import logs
 from clipseg_live.core.errors import Failure, UsageError
+from clipseg_live.core.system import logs
 
 HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "PIL", "huggingface_hub")
 

@@ -10,9 +10,9 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from clipseg_live.cli.main import app
-from clipseg_live.core.settings import DEFAULT_MODEL
-from clipseg_live.model import hub, loading
+from clipseg_live.core.settings.base import DEFAULT_MODEL
 from clipseg_live.model.random_weights import write_random_model
+from clipseg_live.model.store import hub, loading
 
 RUNNER = CliRunner()
 REVISION = "0" * 40

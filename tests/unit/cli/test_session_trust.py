@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.cli.main import run
-from clipseg_live.core.effects import CutOut
-from clipseg_live.core.live import LiveSettings, PromptRow
 from clipseg_live.core.session_file import save_session
-from clipseg_live.core.settings import EngineSettings
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.effects import CutOut
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
 
 COMMANDS = {"live": [], "watch": ["demo:"], "export": ["demo:", "-o", "out.mp4", "--to", "0.1"]}
 

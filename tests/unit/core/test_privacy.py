@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.core import privacy
-from clipseg_live.core.effects import BlackOut, Pixelate, Tint
-from clipseg_live.core.live import HiddenReason, LiveSettings, Picture, PromptPicture, PromptRow
 from clipseg_live.core.mattes import Mattes, no_mattes
 from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS, PromptEdits
 from clipseg_live.core.segmentation import is_usable
-from clipseg_live.core.settings import DataFormat, PromptStyle
+from clipseg_live.core.settings.base import DataFormat, PromptStyle
+from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture, PromptPicture, PromptRow
 
 EXAMPLE = PromptPicture.of(np.zeros((2, 2, 3), np.uint8))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clipseg_live import Prompt, Segmentation, UsageError
 from clipseg_live.core.errors import NoPrediction
-from tests.tolerances import SAME_INTERPOLATION
+from tests.helpers.tolerances import SAME_INTERPOLATION
 
 sides = st.integers(1, 60)
 

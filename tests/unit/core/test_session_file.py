@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from clipseg_live.core.effects import KINDS, CutOut, Outline, Tint
 from clipseg_live.core.errors import Failure, UsageError
-from clipseg_live.core.live import Framing, LiveSettings, PromptPicture, PromptRow
-from clipseg_live.core.look import MatteSettings
 from clipseg_live.core.session_file import load_session, save_session
-from clipseg_live.core.settings import EngineSettings, PromptStyle
+from clipseg_live.core.settings.base import EngineSettings, PromptStyle
+from clipseg_live.core.settings.effects import KINDS, CutOut, Outline, Tint
+from clipseg_live.core.settings.live import Framing, LiveSettings, PromptPicture, PromptRow
+from clipseg_live.core.settings.rendering import MatteSettings
 
 rows = st.lists(
     st.builds(

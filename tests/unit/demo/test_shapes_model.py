@@ -1,7 +1,6 @@
 """The model that ships: it finds what is named, in drawn pictures and in the demo scene, and leaves the rest alone."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from clipseg_live.demo.phrases import Meaning
 from clipseg_live.demo.pictures import draw
 from clipseg_live.demo.scenes import STAPLES, Scene
 from clipseg_live.model.segmenter import Segmenter
+from tests.helpers.paths import ROOT
 
-FOLDER = Path(__file__).parents[3] / "clipseg_live" / "demo" / "shapes"
+FOLDER = ROOT / "clipseg_live" / "demo" / "shapes"
 
 
 @pytest.fixture(scope="module")

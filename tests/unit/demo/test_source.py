@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
-from clipseg_live.core.ports import FrameSource
+from clipseg_live.core.protocols import FrameSource
 from clipseg_live.demo.scenes import PRESETS, Scene
 from clipseg_live.demo.source import DemoSource
 

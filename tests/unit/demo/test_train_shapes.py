@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.prompts import Prompt
+from tests.helpers.paths import ROOT
 
 torch = pytest.importorskip("torch")
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+SCRIPTS = ROOT / "scripts"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from clipseg_live import Segmenter
 from clipseg_live.model.benchmark import PHRASES, benchmark
-from tests.tolerances import SAME_MAPS
+from tests.helpers.tolerances import SAME_MAPS
 
 
 def test_rows_compare_the_same_masks(tiny_folder: Path) -> None:

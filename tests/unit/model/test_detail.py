@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from clipseg_live import Prompt, Segmenter, UsageError
-from clipseg_live.core.settings import Detail
+from clipseg_live.core.settings.base import Detail
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
 from clipseg_live.model import detail
 from clipseg_live.model.detail import CELLS, Part
-from tests.tolerances import SAME_MAPS
+from tests.helpers.tolerances import SAME_MAPS
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star")]
 Covers = Callable[[np.ndarray, np.ndarray], np.ndarray]

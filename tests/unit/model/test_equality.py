@@ -13,7 +13,7 @@ from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
 from clipseg_live import Prompt, Segmenter
 from clipseg_live.model.clipseg import ClipSeg, Features
-from tests.tolerances import SAME_MAPS
+from tests.helpers.tolerances import SAME_MAPS
 
 Activations = tuple[torch.Tensor, ...]
 

@@ -8,10 +8,10 @@ from safetensors.numpy import save_file
 
 from clipseg_live import Failure, Prompt, Segmenter, UsageError
 from clipseg_live.model.clipseg import ClipSeg
-from clipseg_live.model.loading import check_folder, load
 from clipseg_live.model.preprocess import Preprocessing
 from clipseg_live.model.prompt_encoder import PromptEncoder
-from tests.tolerances import SAME_EMBEDDINGS
+from clipseg_live.model.store.loading import check_folder, load
+from tests.helpers.tolerances import SAME_EMBEDDINGS
 
 
 def test_templates_are_averaged(tiny: Segmenter) -> None:

@@ -12,7 +12,7 @@ from clipseg_live import Prompt, Segmenter, UsageError
 from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Frame
 from clipseg_live.model import segmenter as segmenter_module
-from tests.tolerances import SAME_MAPS
+from tests.helpers.tolerances import SAME_MAPS
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star"), Prompt.text("sky")]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from clipseg_live import Prompt, Segmentation, Segmenter
-from tests.tolerances import SAME_EMBEDDINGS, SAME_MAPS
+from tests.helpers.tolerances import SAME_EMBEDDINGS, SAME_MAPS
 
 CALLERS = 4
 

@@ -3,7 +3,6 @@
 import importlib.util
 import sys
 import time
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import ClassVar
 
@@ -11,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from clipseg_live.core.effects import Tint
-from clipseg_live.core.look import Look
-from clipseg_live.video.compose import EffectComposer
+from clipseg_live.core.settings.effects import Tint
+from clipseg_live.core.settings.rendering import Look
+from clipseg_live.rendering.renderer import EffectComposer
+from tests.helpers.paths import ROOT
 
-PROGRAM = Path(__file__).parents[3] / "scripts" / "bench_compose.py"
+PROGRAM = ROOT / "scripts" / "bench_compose.py"
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[3] / "scripts" / "bench_detail.py"
+from tests.helpers.paths import ROOT
+
+PROGRAM = ROOT / "scripts" / "bench_detail.py"
 
 
 @pytest.mark.slow

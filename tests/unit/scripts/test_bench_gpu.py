@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tolerances import SAME_MAPS
+from tests.helpers.paths import ROOT
+from tests.helpers.tolerances import SAME_MAPS
 
-PROGRAM = Path(__file__).parents[3] / "scripts" / "bench_gpu.py"
+PROGRAM = ROOT / "scripts" / "bench_gpu.py"
 
 
 @pytest.fixture

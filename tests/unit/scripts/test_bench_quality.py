@@ -3,13 +3,14 @@
 import itertools
 import sys
 from collections import deque
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-SCRIPTS = str(Path(__file__).parents[3] / "scripts")
+from tests.helpers.paths import ROOT
+
+SCRIPTS = str(ROOT / "scripts")
 
 
 @pytest.fixture(autouse=True)

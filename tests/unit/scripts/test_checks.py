@@ -10,7 +10,9 @@ from types import ModuleType
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+from tests.helpers.paths import ROOT
+
+SCRIPTS = ROOT / "scripts"
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_quick_leaves_out_slow_tests(checks: ModuleType) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["tests/gui"], ["tests/unit/core/test_gate.py::test_x"], ["-n", "5"], ["-n5"], ["--numprocesses=2"], ["--pdb"],
+        ["tests/gui"], ["tests/unit/runtime/inference/test_change_detection.py::test_x"], ["-n", "5"], ["-n5"], ["--numprocesses=2"], ["--pdb"],
         ["--collect-only"], ["-k", "x", "tests/e2e"],
     ],
 )  # fmt: skip

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+from tests.helpers.paths import ROOT
+
+SCRIPTS = ROOT / "scripts"
 
 
 @pytest.fixture

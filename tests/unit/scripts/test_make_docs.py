@@ -9,13 +9,13 @@ import pytest
 from typer.main import get_command
 
 from clipseg_live.cli import main
-from clipseg_live.core.effects import DEFAULT_EFFECTS
-from clipseg_live.core.look import ExportSettings, MatteSettings
-from clipseg_live.core.presets import PRESETS
-from clipseg_live.core.recording import RecordingSettings
-from clipseg_live.core.settings import CODECS, DATA_FORMATS, DETAILS, FITS, EngineSettings, MatteShape, PromptStyle
+from clipseg_live.core.settings.base import CODECS, DATA_FORMATS, DETAILS, FITS, EngineSettings, MatteShape, PromptStyle
+from clipseg_live.core.settings.effects import DEFAULT_EFFECTS
+from clipseg_live.core.settings.presets import PRESETS
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SAME_NAME = {"edges": "refine"}
 """Options whose setting has another name."""
 

@@ -1,0 +1,232 @@
+"""What a folder of results remembers: with which settings each was made, so that a run goes on where one stopped."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from clipseg_live import __version__
+from clipseg_live.app.batch.naming import Held, absolute, identity_of, stamp_of
+from clipseg_live.app.export import ExportRequest
+from clipseg_live.core.errors import Failure
+from clipseg_live.core.settings.base import Frozen
+from clipseg_live.media.atomic_output import is_litter
+
+NAME = ".clipseg-live-export.json"
+FORMAT = "clipseg-live export"
+_VERSION = 1
+_LARGEST = 64 << 20
+
+Size = tuple[int, int]
+"""Number of files, and bytes of all of them."""
+
+
+class Entry(Frozen):
+    """One result. digest: of all that it was made of. path, identity: its source's. files: what was written, by name,
+    with its size; None from when it was begun, with nothing standing in that place, until all was finished."""
+
+    digest: str
+    path: str
+    identity: tuple[tuple[str, int, int], ...]
+    files: dict[str, Size | None] = Field(default_factory=dict)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it was not seen to be finished."""
+        return None in self.files.values()
+
+    def begun(self, request: ExportRequest) -> "Entry":
+        return self.model_copy(update={"files": {path.name: None for path in written_by(request)}})
+
+    def finished(self, request: ExportRequest) -> "Entry":
+        return self.model_copy(update={"files": sizes_of(request) or {}})
+
+
+class _Content(Frozen):
+    format: str = FORMAT
+    version: int = _VERSION
+    results: dict[str, Entry] = Field(default_factory=dict)
+
+
+class Record:
+    """The results of a folder, by their file names, in a hidden file there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.notices: list[str] = []
+        self.entries: dict[str, Entry] = {}
+
+    def load(self) -> None:
+        """Read what earlier runs remembered; a damaged file is put aside, and a notice says so. Raises Failure for one
+        that cannot be read, or that a newer program wrote."""
+        try:
+            if self.path.stat().st_size > _LARGEST:
+                raise ValueError("too large")
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict) or content.get("format") != FORMAT:
+                raise ValueError("another format")
+            version = content.get("version")
+            if isinstance(version, int) and version > _VERSION:
+                raise Failure(
+                    f"{self.path} was written by a newer clipseg-live: update this one, or name another folder."
+                )
+            self.entries = dict(_Content.model_validate_json(json.dumps(content)).results)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise Failure(f"{self.path} cannot be read: {error.strerror or error}.") from error
+        except (ValueError, ValidationError, RecursionError):
+            self._put_aside()
+
+    def held(self) -> dict[str, Held]:
+        return {name: Held(entry.path, entry.identity) for name, entry in self.entries.items()}
+
+    def remember(self, name: str, entry: Entry | None) -> None:
+        """Keep an entry (None: forget it), beside those that another run has added meanwhile. Raises Failure."""
+        self.remember_all({name: entry})
+
+    def remember_all(self, changes: Mapping[str, Entry | None]) -> None:
+        """Keep or forget several entries at once. Raises Failure."""
+        if not changes:
+            return
+        others = Record(self.path.parent)
+        try:
+            others.load()
+        except Failure:
+            others.entries = {}
+        self.notices += others.notices
+        self.entries = {**self.entries, **others.entries}
+        for name, entry in changes.items():
+            if entry is None:
+                self.entries.pop(name, None)
+            else:
+                self.entries[name] = entry
+        self._save()
+
+    def _save(self) -> None:
+        partial = self.path.with_name(f"{self.path.name}.partial-{secrets.token_hex(4)}")
+        text = _Content(results=self.entries).model_dump_json(indent=1)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, self.path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise Failure(
+                f"What is finished could not be noted in {self.path} ({error.strerror or error}), so the next run will "
+                "not know it."
+            ) from error
+
+    def _put_aside(self) -> None:
+        for number in range(1, 100):
+            extra = "" if number == 1 else f"-{number}"
+            aside = self.path.with_name(f"{self.path.stem}.damaged{extra}.json")
+            if not os.path.lexists(aside):
+                break
+        try:
+            self.path.rename(aside)
+        except OSError as error:
+            raise Failure(f"{self.path} is damaged and cannot be moved ({error.strerror}): remove it.") from error
+        self.notices.append(
+            f"{self.path} was damaged and is now {aside.name}: what earlier runs finished is not known any more."
+        )
+
+
+def entry_of(request: ExportRequest, model_digest: str) -> Entry:
+    """What is about to be made of a source. Raises OSError or SourceError where that is not there."""
+    if request.photos:
+        identity = tuple(_identity(photo.file) or (photo.file.name, 0, 0) for photo in request.photos)
+        path = request.source
+    else:
+        identity, path = identity_of(request.source), absolute(request.source)
+    return Entry(digest=_digest(request, identity, model_digest), path=path, identity=identity)
+
+
+def judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[bool | None, str]:
+    """Return what an earlier run has decided: True where the export is finished, False where it must not be replaced
+    (with the reason), None where there is something to do."""
+    if held is None or request.result.name not in standing(request):
+        return None, ""  # where something stands that no run has made, the export says so
+    sizes = sizes_of(request)
+    if held.digest == entry.digest and sizes is not None and (held.is_begun or held.files == sizes):
+        return True, ""
+    if request.settings.overwrite:
+        return None, ""
+    changed = "was made with other settings, or of another input"
+    if held.digest == entry.digest:
+        changed = "has changed since it was made, or something beside it is gone"
+    return False, f"{request.result} {changed}: use --overwrite to replace it, or another folder."
+
+
+def standing(request: ExportRequest) -> set[str]:
+    """Return the names of what stands where an export writes."""
+    return {path.name for path in written_by(request) if os.path.lexists(path)}
+
+
+def is_left_over(request: ExportRequest, held: Entry) -> bool:
+    """Tell if all that stands there is of an export that was ended while it put its files in their places: the result
+    itself comes last."""
+    names = standing(request)
+    return held.is_begun and request.result.name not in names and names <= held.files.keys()
+
+
+def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], model_digest: str) -> str:
+    """Of everything that shapes the result, but not of where things lie, and how others are treated."""
+    settings = request.settings.model_dump(mode="json", exclude={"overwrite", "keep_partial"})
+    settings["engine"]["model"] = model_digest  # a model has several names, and a folder may hold another one now
+    shapes = {"source": identity, "prompts": [(prompt.key, prompt.label) for prompt in request.prompts]}
+    files = [getattr(effect, "file", None) for effect in request.settings.look.effects]
+    content = {
+        "version": __version__,
+        "settings": settings,
+        "effects": [None if file is None else _identity(file) for file in files],
+        "framing": request.framing.model_dump(mode="json"),
+        "written": sorted(_kind(path) for path in written_by(request)),
+        "data": [form for form, _ in request.data],
+        **shapes,
+    }
+    known = {"source", "output", "prompts", "settings", "masks", "framing", "data", "photos", "notices"}
+    for field in dataclasses.fields(request):
+        if field.name not in known:
+            content[field.name] = repr(getattr(request, field.name))
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _identity(file: Path) -> tuple[str, int, int] | None:
+    try:
+        return stamp_of(file)
+    except OSError:
+        return None
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def written_by(request: ExportRequest) -> list[Path]:
+    """The files and folders that an export makes."""
+    return list(request.outputs)
+
+
+def sizes_of(request: ExportRequest) -> dict[str, Size] | None:
+    """What an export has made, by name; None where something of it is not there."""
+    found: dict[str, Any] = {}
+    data = [path for _, path in request.data]
+    try:
+        for path in written_by(request):
+            if path in data and not os.path.lexists(path):
+                found[path.name] = 0, 0  # nothing was found to put into it
+                continue
+            inside = (each for each in path.rglob("*") if each.is_file() and not is_litter(each))
+            files = [path] if path.is_file() else list(inside)
+            if not files:
+                return None
+            found[path.name] = (len(files), sum(each.stat().st_size for each in files))
+    except OSError:
+        return None
+    return found

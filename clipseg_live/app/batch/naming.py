@@ -1,0 +1,201 @@
+"""Many inputs: which sources they name, and what their results are called."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.system.paths import is_pattern, searches
+from clipseg_live.demo.source import PREFIX
+from clipseg_live.media.images.animations import kind_of
+from clipseg_live.media.sources.registry import files_of, videos_of
+
+SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
+"""Of results where none is asked for: of videos, of single pictures, and of all that are transparent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSources:
+    """The sources that inputs name, each once. notices: sentences about what was left out."""
+
+    names: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A name that an earlier run gave: to the source at ``path`` (absolute), which was ``identity``."""
+
+    path: str
+    identity: tuple[tuple[str, int, int], ...]
+
+
+def sources_of(inputs: Sequence[str]) -> NamedSources:
+    """Inputs as sources: a folder or pattern with videos stands for each of them, one with pictures alone stays one
+    source, and what is named twice counts once. What names nothing stays, to fail by itself."""
+    names: dict[str, str] = {}
+    notices: list[str] = []
+    for name in inputs:
+        found = _one_by_one(name, notices)
+        for each in found:
+            place = each if each.startswith(PREFIX) else os.path.realpath(each)
+            if place in names:
+                notices.append(f"{each} is named twice and done once.")
+            else:
+                names[place] = each
+    return NamedSources(tuple(names.values()), tuple(dict.fromkeys(notices)))
+
+
+def _one_by_one(name: str, notices: list[str]) -> list[str]:
+    if name.startswith(PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
+        return [name]
+    try:
+        videos = videos_of(name)
+    except SourceError:
+        return [name]
+    if not videos:
+        return [name]
+    try:
+        pictures = files_of(name)
+    except SourceError:
+        pictures = []
+    if pictures:
+        what = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+        notices.append(f"{name} holds videos, so its {what} were left out: name them by themselves.")
+    return [str(video) for video in videos]
+
+
+def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
+    """Name, size in bytes and time of the last change (nanoseconds) of every file that a source reads.
+
+    Raises SourceError for a folder or pattern without pictures, OSError for a file that is not there.
+    """
+    if name.startswith(PREFIX):
+        return ((name, 0, 0),)
+    return tuple(map(stamp_of, files_of(name)))
+
+
+def stamp_of(file: Path) -> tuple[str, int, int]:
+    """Return the name, size and time of the last change of a file. Raises OSError."""
+    status = file.stat()
+    return file.name, status.st_size, status.st_mtime_ns
+
+
+def absolute(name: str) -> str:
+    """Where a source lies, written in one way."""
+    return name if name.startswith(PREFIX) else os.path.realpath(name)
+
+
+def stem_of(name: str) -> str:
+    """What a source is called, without its suffix: of a pattern, what is left without its signs."""
+    if name.startswith(PREFIX):
+        return "-".join(part for part in ("demo", name.removeprefix(PREFIX)) if part)
+    path = Path(os.path.abspath(name))
+    if os.path.isdir(path):
+        return path.name or "videos"
+    if is_pattern(name):
+        words = re.sub(r"%0?\d*d|\[[^\]]*\]|[*?]+", " ", path.stem)
+        return re.sub(r"[\s_.-]+", "-", words).strip("-") or path.parent.name or "pictures"
+    return path.stem
+
+
+def suffix_of(name: str, suffix: str | None) -> str:
+    """Suffix of the result of a source that is not one of several photos."""
+    if suffix is not None:
+        return suffix
+    if name.startswith(PREFIX) or os.path.isdir(name) or is_pattern(name):
+        return SUFFIX
+    return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else SUFFIX
+
+
+def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> list[str]:
+    """File names of the results, in the order of the sources, all different also where case does not count.
+
+    ends: suffix of each result. A source keeps the name that an earlier run gave it (``held``, by name), and no other
+    takes it. Sources of one stem take their folder's name before it, or their suffix after it, or both, whatever tells
+    them apart; at last a number.
+    """
+    taken = {_folded(name) for name in held}
+    names = _held_names(sources, ends, held)
+    numbers: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(2))  # those not tried yet
+    groups: dict[str, list[int]] = {}
+    for number, source in enumerate(sources):
+        if number not in names:
+            groups.setdefault(_folded(stem_of(source) + ends[number]), []).append(number)
+    for group in groups.values():
+        members = [(sources[number], ends[number]) for number in group]
+        for number, stem in zip(group, _told_apart(members, taken), strict=True):
+            end = ends[number]
+            name = stem + end
+            while _folded(name) in taken:
+                name = f"{stem}-{next(numbers[stem, end])}{end}"
+            taken.add(_folded(name))
+            names[number] = name
+    return [names[number] for number in range(len(sources))]
+
+
+def _held_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> dict[int, str]:
+    """Return the names that sources had in earlier runs, by their numbers: found by place, or else by content."""
+    by_path = {(one.path, Path(name).suffix): name for name, one in reversed(held.items())}
+    moved = {
+        (one.identity, Path(name).suffix): name
+        for name, one in reversed(held.items())
+        if one.identity and not os.path.exists(one.path)
+    }
+    names: dict[int, str] = {}
+    given: set[str] = set()
+    for number, (source, end) in enumerate(zip(sources, ends, strict=True)):
+        name = by_path.get((absolute(source), end))
+        if name is None and moved:
+            try:
+                name = moved.get((identity_of(source), end))
+            except (OSError, SourceError):
+                continue
+        if name is not None and name not in given:
+            names[number] = name
+            given.add(name)
+    return names
+
+
+def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str]:
+    """A stem for each source and suffix; the first way of naming in which all are different, or the plainest."""
+
+    def folder(name: str) -> str:
+        return "" if name.startswith(PREFIX) else Path(os.path.abspath(name)).parent.name
+
+    def kind(name: str) -> str:
+        return "" if name.startswith(PREFIX) else Path(name).suffix.lstrip(".")
+
+    ways: tuple[Callable[[str], tuple[str, ...]], ...] = (
+        lambda name: (stem_of(name),),
+        lambda name: (folder(name), stem_of(name)),
+        lambda name: (stem_of(name), kind(name)),
+        lambda name: (folder(name), stem_of(name), kind(name)),
+    )
+    for way in ways:
+        stems = ["-".join(part for part in way(name) if part) for name, _ in sources]
+        whole = [_folded(stem + end) for stem, (_, end) in zip(stems, sources, strict=True)]
+        if len(set(whole)) == len(whole) and not taken.intersection(whole):
+            return stems
+    return [stem_of(name) for name, _ in sources]
+
+
+def _folded(name: str) -> str:
+    """What counts as the same name: case does not, nor does a full stop, which folders beside a result do without."""
+    return unicodedata.normalize("NFC", name).casefold().replace(".", "-")
+
+
+def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
+    """Raises UsageError where results would be, or would next time be taken for, inputs."""
+    for name in inputs:
+        if not name.startswith(PREFIX) and searches(name, into):
+            raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
+    places = {absolute(source) for source in sources}
+    for name in names:
+        if os.path.realpath(into / name) in places:
+            raise UsageError(f"{into / name} is an input itself: name another folder for --into.")

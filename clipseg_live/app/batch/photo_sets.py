@@ -1,0 +1,164 @@
+"""Exports of photo sets: which inputs are photos, and where their composed pictures go."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipseg_live.app.batch.naming import PICTURE_SUFFIX, result_names, stem_of
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.core.system.paths import is_folder_or_pattern
+from clipseg_live.demo.source import PREFIX
+from clipseg_live.media.images.animations import kind_of
+from clipseg_live.media.images.photo_sets import list_photos
+from clipseg_live.media.images.photo_writer import PhotoWriter
+from clipseg_live.media.images.writers import PICTURE_SUFFIXES, is_writable
+from clipseg_live.media.sources.registry import refuse_range_of_photos
+
+if TYPE_CHECKING:
+    from clipseg_live.app.export import ExportRequest
+
+FILM_FORMATS: tuple[DataFormat, ...] = ("mask-video", "alpha-prores", "alpha-vp9", "animation-webp", "animation-gif")
+"""Data that are films; photos make one only as a sequence."""
+_NAME = "photos"
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo of a set.
+
+    Attributes:
+        file: The photo.
+        picture: Name of its composed picture in the output folder; empty if none is wanted.
+    """
+
+    file: Path
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSet:
+    """Photos that are exported together.
+
+    Attributes:
+        name: A word for the set, from which names of its data are made.
+        files: Each photo once, in the order of the inputs.
+        notices: Sentences for the user about what was left out.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    notices: tuple[str, ...] = ()
+
+
+def is_photos(name: str, sequence: Fraction | None) -> bool:
+    """Tell if an input is a photo, or a folder or pattern that is a set of photos."""
+    if name.startswith(PREFIX):
+        return False
+    if is_folder_or_pattern(name):
+        return sequence is None
+    return kind_of(Path(name)) == "still"
+
+
+def gather(inputs: Sequence[str]) -> PhotoSet:
+    """Return the photos that inputs name. Raises SourceError for a folder or pattern without photos."""
+    files: dict[str, Path] = {}
+    notices: list[str] = []
+    twice = 0
+    for name in inputs:
+        found: Iterable[Path] = (Path(name),)
+        if is_folder_or_pattern(name):
+            listing = list_photos(name)
+            found = listing.files
+            notices += [listing.notice] if listing.notice else []
+        for file in found:
+            place = os.path.realpath(file)
+            twice += place in files
+            files.setdefault(place, file)
+    if twice:
+        what = "1 photo was" if twice == 1 else f"{twice} photos were"
+        notices.append(f"{what} named twice and done once.")
+    return PhotoSet(_name_of(inputs, tuple(files.values())), tuple(files.values()), tuple(notices))
+
+
+def _name_of(inputs: Sequence[str], files: Sequence[Path]) -> str:
+    if len(inputs) == 1:
+        return stem_of(inputs[0])
+    folders = {os.path.dirname(os.path.abspath(file)) for file in files}
+    return (os.path.basename(folders.pop()) if len(folders) == 1 else "") or _NAME
+
+
+def with_photos(request: "ExportRequest", inputs: Sequence[str] = (), suffix: str | None = None) -> "ExportRequest":
+    """Return the request with its photos listed and named, or the same one if its source is not a set of photos.
+
+    Args:
+        request: The request; its output is a folder for photos.
+        inputs: Inputs that make one set; the request's own source if there are none.
+        suffix: Kind of the composed pictures; None keeps the kind of each photo.
+
+    Raises:
+        UsageError: The output, or something else that was asked for, needs a film.
+        SourceError: There are no photos.
+    """
+    settings, names = request.settings, tuple(inputs) or (request.source,)
+    if request.photos or not all(is_photos(name, settings.sequence) for name in names):
+        return request
+    alone = len(names) == 1 and not is_folder_or_pattern(names[0])
+    if alone and (request.output is None or is_writable(request.output) or settings.alpha):
+        return request  # a single picture, which is written to a single file
+    if suffix is not None and not suffix.startswith("."):
+        suffix = f".{suffix}"
+    if suffix is not None and suffix.lower() not in PICTURE_SUFFIXES:
+        raise UsageError(f"{suffix} is not a kind of picture: use one of {', '.join(sorted(PICTURE_SUFFIXES))}.")
+    found = gather(names)
+    check_photos(request, found)
+    pictures = [""] * len(found.files)
+    if request.output is not None and not settings.alpha:
+        pictures = picture_names(found.files, suffix)
+    photos = tuple(Photo(file, name) for file, name in zip(found.files, pictures, strict=True))
+    source = request.source if len(names) == 1 else found.name
+    return replace(request, source=source, photos=photos, notices=(*request.notices, *found.notices))
+
+
+def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
+    """Raise UsageError if a request asks for what only a film can give."""
+    settings, output = request.settings, request.output
+    count = "1 photo" if len(photos.files) == 1 else f"{len(photos.files)} separate photos"
+    if output is not None and not os.path.isdir(output):
+        if output.suffix.lower() in PICTURE_SUFFIXES:
+            raise UsageError(f"{photos.name} is {count}: name a folder for their pictures, such as -o {output.stem}.")
+        if is_writable(output) or (settings.alpha and output.suffix):
+            raise UsageError(
+                f"{photos.name} is {count}, not a film: name a folder for their pictures, such as -o {output.stem}, or "
+                f"add --sequence to make {output.name} of them."
+            )
+    refuse_range_of_photos(settings.start, settings.end)
+    if settings.codec is not None:
+        raise UsageError("Photos have no codec: leave out --codec, or add --sequence to make a video of them.")
+    film = next((form for form, _ in request.data if form in FILM_FORMATS), None)
+    if film is not None:
+        raise UsageError(f"{photos.name} is {count}, not a film: add --sequence for --data {film}.")
+
+
+def picture_names(files: Sequence[Path], suffix: str | None = None) -> list[str]:
+    """Return a name for the composed picture of each photo: its own, and all are different."""
+    ends = [picture_suffix(file, suffix) for file in files]
+    return result_names([str(file) for file in files], ends, {})
+
+
+def picture_suffix(file: Path, suffix: str | None = None) -> str:
+    """Return the suffix of a photo's composed picture: its own where it can be written."""
+    if suffix is not None:
+        return suffix
+    return file.suffix if file.suffix.lower() in PICTURE_SUFFIXES else PICTURE_SUFFIX
+
+
+def open_photo_writer(request: "ExportRequest") -> PhotoWriter | None:
+    """Return what writes the composed photos, not yet opened; None where none are wanted."""
+    if request.output is None or request.settings.alpha:
+        return None
+    names = {photo.file: photo.picture for photo in request.photos if photo.picture}
+    return PhotoWriter(request.output, names, request.settings.quality, request.settings.overwrite)

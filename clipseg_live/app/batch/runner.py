@@ -1,0 +1,372 @@
+"""Exports of many inputs into one folder: one after the other or side by side, going on after a bad one."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from clipseg_live.app.batch.manifest import Entry, Record, entry_of, is_left_over, judged, standing
+from clipseg_live.app.batch.photos import PhotoPlan, plan_photos
+from clipseg_live.app.batch.plan import BatchRequest
+from clipseg_live.app.export import (
+    ExportRequest,
+    ReadyEngine,
+    find_model,
+    load_engine,
+    run_export,
+)
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SourceError
+from clipseg_live.model.store import loading
+from clipseg_live.runtime import process_pool
+from clipseg_live.runtime.export import ExportResult, ExportStopped, Progress
+from clipseg_live.runtime.threads import StopSwitch
+
+logger = logging.getLogger(__name__)
+
+TOLD_SECONDS = 0.1
+"""A process that exports tells how far it is no oftener than that."""
+
+
+class Ending(Enum):
+    """Outcome of an input. PARTLY: some photos of a set could not be read, or were left as they are."""
+
+    DONE = "done"
+    PARTLY = "done in part"
+    FINISHED_BEFORE = "finished before"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """sentence: why it failed, or how far it was when it was stopped. notices: sentences a person should read."""
+
+    ending: Ending
+    sentence: str = ""
+    result: ExportResult | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """outcomes: of every export, in the order of ``exports``. stopped: whether a person stopped it."""
+
+    exports: tuple[ExportRequest, ...]
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    stopped: bool
+    notices: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        return sum(outcome.result.frames for outcome in self.outcomes if outcome.result is not None)
+
+    def count(self, ending: Ending) -> int:
+        return sum(outcome.ending is ending for outcome in self.outcomes)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every result is there."""
+        return all(outcome.ending in (Ending.DONE, Ending.FINISHED_BEFORE) for outcome in self.outcomes)
+
+
+class BatchWatch(Protocol):
+    """What is told while it runs, in the thread of ``run_batch``. number: an export's place in the list."""
+
+    def stage(self, words: str) -> None: ...
+
+    def begun(self, number: int) -> None: ...
+
+    def progressed(self, number: int, progress: Progress) -> None: ...
+
+    def ended(self, number: int, outcome: Outcome) -> None: ...
+
+
+def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
+    """Export all that is not finished, each input for itself: one that fails keeps no other from its turn.
+
+    Ctrl-C (KeyboardInterrupt) gives up what is running, or keeps it as its settings say; the report tells what is left.
+    Raises UsageError or Failure, before any export is begun, where the model cannot be used.
+    """
+    return _Batch(batch, watch).run()
+
+
+class _Batch:
+    def __init__(self, batch: BatchRequest, watch: BatchWatch) -> None:
+        self._batch, self._watch = batch, watch
+        self._exports = list(batch.exports)
+        self._record = Record(batch.into)
+        self._entries: dict[int, Entry] = {}
+        self._outcomes: dict[int, Outcome] = {}
+        self._photos: dict[int, PhotoPlan] = {}
+        self._begun: set[int] = set()
+        self._notices: dict[str, None] = dict.fromkeys(batch.notices)
+        self._started = time.monotonic()
+
+    def run(self) -> BatchReport:
+        stopped = False
+        try:
+            self._record.load()
+            self._notices.update(dict.fromkeys(self._record.notices))
+            settings = self._batch.exports[0].settings.engine
+            try:
+                files = loading.find(settings.model, download=False)
+            except ModelError:
+                files = find_model(settings)
+            waiting = self._sort_out(files.digest())
+            if waiting and min(self._batch.jobs, len(waiting)) > 1:
+                self._run_beside(waiting)
+            elif waiting:
+                self._run_here(waiting)
+        except KeyboardInterrupt:
+            stopped = True
+        except UnusableEngine as error:
+            raise error.reason from error
+        outcomes = tuple(self._outcome(number) for number in range(len(self._batch.exports)))
+        return BatchReport(
+            self._batch.exports, outcomes, time.monotonic() - self._started, stopped, tuple(self._notices)
+        )
+
+    def _sort_out(self, model_digest: str) -> list[int]:
+        """Those that are to be exported; the others have their outcome."""
+        waiting = []
+        for number, request in enumerate(self._exports):
+            if request.photos:
+                if self._plan_photos(number, model_digest):
+                    waiting.append(number)
+                continue
+            try:
+                entry = entry_of(request, model_digest)
+            except (OSError, SourceError):
+                waiting.append(number)  # the export itself says what is wrong
+                continue
+            self._entries[number] = entry
+            held = self._record.entries.get(request.result.name)
+            finished, sentence = judged(request, entry, held)
+            if finished is None:
+                waiting.append(number)
+                if held is not None and is_left_over(request, held):
+                    settings = request.settings.model_copy(update={"overwrite": True})
+                    self._exports[number] = replace(request, settings=settings)
+                continue
+            if held is not None and held.is_begun and finished:
+                self._remember(request, entry.finished(request))
+            self._end(number, Outcome(Ending.FINISHED_BEFORE if finished else Ending.FAILED, sentence))
+        return waiting
+
+    def _plan_photos(self, number: int, model_digest: str) -> bool:
+        """Leave of a set of photos what is to be done, and tell if that is anything; otherwise it has its outcome."""
+        plan = plan_photos(self._exports[number], model_digest, self._record.entries)
+        self._note(plan.finished_before())
+        if plan.request is None:
+            ending = Ending.FAILED if plan.problems else Ending.FINISHED_BEFORE
+            self._end(number, Outcome(ending, " ".join(plan.problems[:1]), notices=plan.problems[1:]))
+            return False
+        self._photos[number], self._exports[number] = plan, plan.request
+        return True
+
+    def _run_here(self, waiting: Sequence[int]) -> None:
+        engine = _Once(self._exports[waiting[0]], self._watch.stage)
+        for number in waiting:
+            self.begun(number)
+            outcome = attempt(self._exports[number], engine, partial(self._watch.progressed, number))
+            self._notices.update(dict.fromkeys(engine.notices))
+            self._finish(number, outcome)
+            if outcome.ending is Ending.STOPPED:
+                raise KeyboardInterrupt
+
+    def _run_beside(self, waiting: Sequence[int]) -> None:
+        self._watch.stage("Loading the model in each process")
+        exports = [self._exports[number] for number in waiting]
+        places = [
+            (request.source, request.output, request.masks, request.data, request.photos, request.settings.overwrite)
+            for request in exports
+        ]
+        try:
+            process_pool.work_off(self._batch.jobs, prepare, exports[0], places, _CrewWatch(self, waiting))
+        except ClipsegLiveError as error:
+            if not self._begun:
+                raise
+            self._notices[str(error)] = None
+
+    def begun(self, number: int) -> None:
+        """Note that an export is begun; where nothing stands in its place, whatever stands there later is of it, for
+        results appear whole or not at all."""
+        request, entry = self._exports[number], self._entries.get(number)
+        self._begun.add(number)
+        if number in self._photos:
+            self._note(self._photos[number].begun())
+        held = self._record.entries.get(request.result.name)
+        free = not standing(request) or (held is not None and is_left_over(request, held))
+        if entry is not None and free:
+            self._remember(request, entry.begun(request))
+        self._watch.begun(number)
+
+    def progressed(self, number: int, progress: Progress) -> None:
+        self._watch.progressed(number, progress)
+
+    def ended(self, number: int, outcome: Outcome, engine_notices: Sequence[str]) -> None:
+        self._notices.update(dict.fromkeys(engine_notices))
+        self._finish(number, outcome)
+
+    def lost(self, number: int, reason: str) -> None:
+        request = self._exports[number]
+        sentence = f"The process that exported {Path(request.source).name} is gone: {reason}."
+        self._finish(number, Outcome(Ending.FAILED, sentence))
+
+    def _finish(self, number: int, outcome: Outcome) -> None:
+        request, entry = self._exports[number], self._entries.get(number)
+        held = self._record.entries.get(request.result.name)
+        if number in self._photos:
+            plan = self._photos[number]
+            self._note(plan.ended(outcome.result is not None))
+            if outcome.ending is Ending.DONE and plan.problems:
+                outcome = replace(outcome, ending=Ending.PARTLY)
+            outcome = replace(outcome, notices=(*outcome.notices, *plan.problems))
+        elif outcome.ending is Ending.DONE and entry is not None:
+            self._remember(request, entry.finished(request))
+        elif held is not None and held.is_begun and not standing(request):
+            self._remember(request, None)
+        self._end(number, outcome)
+
+    def _end(self, number: int, outcome: Outcome) -> None:
+        self._outcomes[number] = outcome
+        self._watch.ended(number, outcome)
+
+    def _remember(self, request: ExportRequest, entry: Entry | None) -> None:
+        self._note({request.result.name: entry})
+
+    def _note(self, changes: Mapping[str, Entry | None]) -> None:
+        try:
+            self._record.remember_all(changes)
+        except Failure as error:
+            self._notices[str(error)] = None
+
+    def _outcome(self, number: int) -> Outcome:
+        if number in self._outcomes:
+            return self._outcomes[number]
+        ending = Ending.STOPPED if number in self._begun else Ending.NOT_BEGUN
+        return Outcome(ending)
+
+
+class UnusableEngine(Exception):
+    """The engine that all exports need cannot be loaded. reason: the error to be shown."""
+
+    def __init__(self, reason: ClipsegLiveError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Once:
+    """Loads the engine of an export when it is first called for, with its prompts encoded."""
+
+    def __init__(self, request: ExportRequest, on_stage: Callable[[str], None] = lambda words: None) -> None:
+        self._request, self._on_stage = request, on_stage
+        self._engine: ReadyEngine | None = None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return () if self._engine is None else self._engine.notices
+
+    def __call__(self) -> ReadyEngine:
+        """Raises UnusableEngine."""
+        if self._engine is None:
+            settings = self._request.settings.engine
+            try:
+                files = find_model(settings)
+                self._on_stage(f"Loading {files.name}")
+                self._engine = load_engine(files, settings, self._request.prompts)
+            except ClipsegLiveError as error:
+                raise UnusableEngine(error) from error
+            self._on_stage("Exporting")
+        return self._engine
+
+
+def attempt(
+    request: ExportRequest,
+    engine: "_Once",
+    on_progress: Callable[[Progress], None],
+    stop: StopSwitch | None = None,
+) -> Outcome:
+    """One export, whatever comes of it. Raises KeyboardInterrupt where Ctrl-C came before its first frame, and
+    UnusableEngine, which concerns all."""
+    try:
+        finished = run_export(request, engine=engine, stop=stop, on_progress=on_progress)
+    except UnusableEngine:
+        raise
+    except ExportStopped as error:
+        return Outcome(Ending.STOPPED, str(error))
+    except ClipsegLiveError as error:
+        logger.warning("An export failed", exc_info=True)
+        return Outcome(Ending.FAILED, str(error))
+    except Exception as error:
+        logger.exception("An export failed unexpectedly")
+        words = " ".join(str(error).split())[:200]
+        sentence = (
+            f"Something unexpected went wrong with {Path(request.source).name} ({type(error).__name__}: {words}). "
+            "The log has the details."
+        )
+        return Outcome(Ending.FAILED, sentence)
+    notices = tuple(notice for notice in finished.notices if notice not in engine.notices)
+    problems = finished.result.problems
+    ending = Ending.PARTLY if problems else Ending.DONE
+    return Outcome(ending, result=finished.result, notices=(*notices, *problems))
+
+
+def prepare(template: ExportRequest, size: int) -> process_pool.Work:
+    """A member of the crew, in its own process: the model is loaded and the prompts are encoded once."""
+    from clipseg_live.model.devices import share_cores
+
+    share_cores(size)
+    engine = _Once(template)
+    try:
+        engine()
+    except UnusableEngine as error:
+        raise error.reason from error
+
+    def work(places: tuple[Any, ...], tell: process_pool.Tell, stop: StopSwitch) -> Any:
+        source, output, masks, data, photos, overwrite = places
+        settings = template.settings.model_copy(update={"overwrite": overwrite})
+        request = replace(
+            template, source=source, output=output, masks=masks, data=data, photos=photos, settings=settings
+        )
+        outcome = attempt(request, engine, _Seldom(tell), stop)
+        return outcome, engine.notices
+
+    return work
+
+
+class _Seldom:
+    def __init__(self, tell: process_pool.Tell) -> None:
+        self._tell, self._last = tell, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last >= TOLD_SECONDS:
+            self._last = now
+            self._tell(progress)
+
+
+class _CrewWatch:
+    """Hears the crew for a batch. numbers: the exports that are the crew's jobs."""
+
+    def __init__(self, batch: _Batch, numbers: Sequence[int]) -> None:
+        self._batch, self._numbers = batch, numbers
+
+    def begun(self, number: int) -> None:
+        self._batch.begun(self._numbers[number])
+
+    def word(self, number: int, word: Any) -> None:
+        self._batch.progressed(self._numbers[number], word)
+
+    def done(self, number: int, outcome: Any) -> None:
+        found, engine_notices = outcome
+        self._batch.ended(self._numbers[number], found, engine_notices)
+
+    def lost(self, number: int, reason: str) -> None:
+        self._batch.lost(self._numbers[number], reason)

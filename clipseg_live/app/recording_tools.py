@@ -1,0 +1,67 @@
+"""What recordings are made with. Importing this module loads neither OpenCV nor PyAV: the first recording does."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Label
+from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
+from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.core.settings.recording import RecordingSettings, Shot, Track
+from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+
+
+def recording_tools() -> RecordingTools:
+    """Those of this application."""
+    return RecordingTools(
+        open_track=_open_track,
+        open_replay=_open_replay,
+        open_data=_open_data,
+        picture_of=_picture_of,
+        fit=_fit,
+        free_bytes=lambda folder: shutil.disk_usage(folder).free,
+        finalise=_finalise,
+    )
+
+
+def _open_track(path: Path, settings: RecordingSettings, sounding: bool) -> RecordingSink:
+    from clipseg_live.media.audio.microphone import Microphone
+    from clipseg_live.media.writers.recording import RecordingWriter
+
+    microphone = Microphone(settings.microphone) if sounding and settings.sound == "microphone" else None
+    return RecordingWriter(
+        path, settings.codec, encoder=settings.encoder, quality=settings.quality, microphone=microphone
+    )
+
+
+def _open_replay(settings: RecordingSettings) -> ReplaySink:
+    from clipseg_live.media.writers.replay_buffer import ReplayBuffer
+
+    return ReplayBuffer(settings.replay_seconds, settings.codec, encoder=settings.encoder, quality=settings.quality)
+
+
+def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> MaskSink:
+    from clipseg_live import __version__
+    from clipseg_live.exporters.registry import open_data_sink
+
+    header = {"version": __version__}
+    return open_data_sink(form, path, header, labels, live=True, annotations=settings.annotations)
+
+
+def _picture_of(track: Track, shot: Shot) -> Pixels:
+    from clipseg_live.rendering.tracks import picture_of
+
+    return picture_of(track, shot)
+
+
+def _fit(shot: Shot, width: int, height: int) -> Shot:
+    from clipseg_live.rendering.tracks import fitted
+
+    return fitted(shot, width, height)
+
+
+def _finalise(path: Path, stop: Callable[[], bool]) -> str:
+    from clipseg_live.media.writers.remux import make_fast_start
+
+    return make_fast_start(path, stop)

@@ -1,0 +1,92 @@
+"""Builds live sessions. Importing this module loads neither OpenCV nor PyAV nor torch: the parts do, where they run."""
+
+from fractions import Fraction
+
+from clipseg_live.app.engine import make_engine, make_exact_engine
+from clipseg_live.app.recording_tools import recording_tools
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.protocols import Composer, FrameSource, LiveSource, Matting, PictureOutput
+from clipseg_live.core.settings.live import Framing, LiveSettings, SourceSpec
+from clipseg_live.core.settings.rendering import Look
+from clipseg_live.runtime.session import Session
+
+DEMO = "demo:"
+
+
+def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Session:
+    """Build a session that is not started yet.
+
+    Args:
+        settings: The session's settings.
+        exact_model: Whether a missing default model is an error. Otherwise the small built-in model replaces it, which
+            only a window may do.
+    """
+    return Session(
+        settings,
+        open_source=open_live_source,
+        frame_filter=framed,
+        make_composer=make_composer,
+        make_matting=make_matting,
+        make_engine=make_exact_engine if exact_model else make_engine,
+        recording_tools=recording_tools(),
+        make_camera=make_camera,
+        before_worker=_import_opencv,
+    )
+
+
+def _import_opencv() -> None:
+    """Wait until OpenCV is imported, by whichever thread: meanwhile it changes ``sys.path``, which a process that is
+    started just then would get, and take OpenCV's modules for those of the standard library."""
+    import clipseg_live.imaging.resize  # noqa: F401
+
+
+def open_live_source(spec: SourceSpec) -> LiveSource:
+    """The source of this name, not yet opened. Raises UsageError for a name that means nothing."""
+    if spec.name.startswith(DEMO):
+        return _demo(spec)
+    from clipseg_live.media.sources.live_sources import open_live_source as open_other
+
+    return open_other(spec)
+
+
+def _demo(spec: SourceSpec) -> LiveSource:
+    from clipseg_live.demo.source import DemoSource
+    from clipseg_live.media.sources.seekable import PlaybackSource
+
+    width, height = spec.width or 1280, spec.height or 720
+    rate = Fraction(spec.rate or 30).limit_denominator(1001)
+
+    def make(start: Fraction | None) -> FrameSource:
+        return DemoSource.named(spec.name.reveal(), width, height, rate, start=start or Fraction(0))
+
+    make(None)  # a name that means nothing is told at once
+    return PlaybackSource(make)
+
+
+def framed(pixels: Pixels, framing: Framing) -> Pixels:
+    """The picture cut, turned and mirrored."""
+    from clipseg_live.media.sources.framing import apply_framing
+
+    return apply_framing(pixels, framing)
+
+
+def make_matting() -> Matting:
+    """What makes mattes."""
+    from clipseg_live.matting.causal import MattePipeline
+
+    return MattePipeline()
+
+
+def make_composer(look: Look) -> Composer:
+    """OpenCV works in one thread from now on: for single frames its helpers mostly wait, and wait spinning."""
+    from clipseg_live.rendering.renderer import EffectComposer, use_one_thread
+
+    use_one_thread()
+    return EffectComposer(look)
+
+
+def make_camera() -> PictureOutput:
+    """A virtual camera, not open yet."""
+    from clipseg_live.media.virtual_camera import VirtualCamera
+
+    return VirtualCamera()

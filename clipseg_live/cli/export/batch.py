@@ -1,0 +1,176 @@
+"""Many exports on a terminal: a bar for all and one for each that runs, or lines on a pipe; a report at the end."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from clipseg_live.cli.export.single import clock
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from clipseg_live.app.batch.plan import BatchRequest
+    from clipseg_live.app.batch.runner import BatchReport, BatchWatch, Outcome
+    from clipseg_live.app.export import ExportRequest
+    from clipseg_live.core.settings.base import DataFormat
+    from clipseg_live.runtime.export import Progress
+
+MASKS = ("jsonl", "png")
+STOPPED = "clipseg-live: The export was stopped; the same command goes on where it stopped."
+
+
+def run_many(
+    inputs: Sequence[str],
+    into: Path,
+    template: "ExportRequest",
+    *,
+    suffix: str | None,
+    masks: Path | None,
+    data: "Sequence[DataFormat]",
+    jobs: int,
+) -> None:
+    """Export all inputs into a folder and report on every one. Raises the errors of core for what concerns all of
+    them; ends with exit code 1 where a result is missing."""
+    from clipseg_live.app.batch.plan import plan_batch
+    from clipseg_live.app.batch.runner import run_batch
+    from clipseg_live.core.errors import UsageError
+
+    kind = None if masks is None else str(masks)
+    if kind is not None and kind not in MASKS:
+        raise UsageError(f"With --into, masks lie beside each result: say --masks jsonl or --masks png, not {kind}.")
+    batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, data=data, jobs=jobs)  # type: ignore[arg-type]
+    with _display(batch) as watch:
+        report = run_batch(batch, watch)
+    for notice in report.notices:
+        print(notice, file=sys.stderr)  # noqa: T201
+    for line in report_lines(report):
+        print(line)  # noqa: T201
+    if report.stopped:
+        print(STOPPED, file=sys.stderr)  # noqa: T201
+    if not report.is_whole:
+        raise typer.Exit(1)
+
+
+def report_lines(report: "BatchReport") -> list[str]:
+    """A line for each input, with what a person should read of it, and the totals."""
+    from clipseg_live.app.batch.runner import Ending
+
+    lines = []
+    for request, outcome in zip(report.exports, report.outcomes, strict=True):
+        lines.append(_told(request, outcome))
+        lines += [f"  {notice}" for notice in outcome.notices]
+    counts = [(report.count(ending), ending.value) for ending in Ending]
+    inputs = "1 input" if len(report.outcomes) == 1 else f"{len(report.outcomes)} inputs"
+    what = ", ".join(f"{count} {words}" for count, words in counts if count)
+    return [*lines, f"{inputs}: {what}; {_counted(report.frames, 'frame')} in {clock(report.seconds)}"]
+
+
+def _told(request: "ExportRequest", outcome: "Outcome") -> str:
+    from clipseg_live.app.batch.runner import Ending
+
+    if outcome.result is not None:
+        seconds = outcome.result.seconds
+        rate = outcome.result.frames / seconds if seconds > 0 else 0.0
+        what = "photo" if request.photos else "frame"
+        count = _counted(outcome.result.frames, what)
+        return f"{request.result}: {outcome.ending.value}, {count} in {seconds:.1f} s ({rate:.1f} {what}s a second)"
+    where = request.result if outcome.ending is Ending.FINISHED_BEFORE else request.source
+    return f"{where}: {outcome.ending.value}" + (f": {outcome.sentence}" if outcome.sentence else "")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
+
+
+@contextmanager
+def _display(batch: "BatchRequest") -> "Iterator[BatchWatch]":
+    from rich import progress as bars
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(batch)
+        return
+    columns = (
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.TextColumn("{task.fields[count]}", markup=False),
+        bars.TextColumn("{task.fields[left]}", markup=False),
+    )
+    with bars.Progress(*columns, console=console, transient=True) as shown:
+        yield _Bars(batch, shown)
+
+
+class _Lines:
+    """One line for each input that has come to its end, for pipes and logs."""
+
+    def __init__(self, batch: "BatchRequest") -> None:
+        self._exports, self._ended = batch.exports, 0
+
+    def stage(self, words: str) -> None: ...
+
+    def begun(self, number: int) -> None: ...
+
+    def progressed(self, number: int, progress: "Progress") -> None: ...
+
+    def ended(self, number: int, outcome: "Outcome") -> None:
+        self._ended += 1
+        place = f"{self._ended} of {len(self._exports)}"
+        print(f"{place}: {_told(self._exports[number], outcome)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+class _Bars:
+    """A bar for all, and under it one for each export that runs."""
+
+    def __init__(self, batch: "BatchRequest", bars: "Bars") -> None:
+        self._exports, self._bars = batch.exports, bars
+        self._parts: dict[int, float] = {}
+        self._tasks: dict[int, TaskID] = {}
+        self._ended = self._skipped = 0
+        self._started = time.monotonic()
+        self._all = bars.add_task("Starting", total=1.0, count="", left="")
+
+    def stage(self, words: str) -> None:
+        self._started = time.monotonic()
+        self._bars.update(self._all, description=words)
+
+    def begun(self, number: int) -> None:
+        self._parts[number] = 0.0
+        name = Path(self._exports[number].source).name or self._exports[number].source
+        self._tasks[number] = self._bars.add_task(name, total=None, count="", left="")
+        self._bars.update(self._all, description="All")
+
+    def progressed(self, number: int, progress: "Progress") -> None:
+        task, total = self._tasks[number], progress.total
+        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        of = "" if total is None else f" of {total}"
+        count = f"{progress.frames}{of} frames, {progress.rate:.1f} a second" if progress.frames else ""
+        self._bars.update(task, total=total, completed=progress.frames, count=count, left=left)
+        if total:
+            self._parts[number] = min(progress.frames / total, 1.0)
+        self._show()
+
+    def ended(self, number: int, outcome: "Outcome") -> None:
+        self._ended += 1
+        self._skipped += self._parts.pop(number, None) is None
+        task = self._tasks.pop(number, None)
+        if task is not None:
+            self._bars.remove_task(task)
+        if outcome.sentence:
+            self._bars.console.print(_told(self._exports[number], outcome), markup=False, highlight=False)
+        self._show()
+
+    def _show(self) -> None:
+        every = len(self._exports)
+        done = self._ended + sum(self._parts.values())
+        worked, whole = done - self._skipped, every - self._skipped
+        elapsed = time.monotonic() - self._started
+        left = f"{clock(elapsed / worked * (whole - worked))} left" if worked > 0.02 else ""
+        self._bars.update(self._all, completed=done / every, count=f"{self._ended} of {every} files", left=left)

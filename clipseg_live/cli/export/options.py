@@ -1,0 +1,186 @@
+"""Settings out of the options of ``export``: values that were given, times, looks, and session files."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipseg_live.core.annotations import AnnotationSettings
+    from clipseg_live.core.prompts import Prompt
+    from clipseg_live.core.settings.base import DataFormat, EngineSettings
+    from clipseg_live.core.settings.live import Framing
+    from clipseg_live.core.settings.rendering import Look, MatteSettings
+
+
+def check_places(
+    sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int, *,
+    data: bool, sequence: "Fraction | None" = None,
+) -> None:  # fmt: skip
+    """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for.
+    sequence: frames per second, if pictures are a film."""
+    from clipseg_live.app.batch.photo_sets import is_photos
+    from clipseg_live.core.addresses import SCHEMES, SourceName
+    from clipseg_live.core.errors import UsageError
+
+    photos = all(is_photos(each, sequence) for each in sources)
+
+    for each in map(SourceName, sources):
+        if each.is_address and not Path(each.reveal()).exists():
+            raise UsageError(f"{each} is an address, and export reads files: record it with clipseg-live record.")
+    if output is not None and str(output).partition(":")[0].lower() in SCHEMES:
+        raise UsageError("The result is a file, not an address: name a file after -o, such as out.mp4.")
+    if output is not None and into is not None:
+        raise UsageError("-o names one result, --into a folder for many: give one of the two.")
+    if photos and sequence is not None:
+        raise UsageError(
+            '--sequence takes a folder, or a pattern in quotes such as "shots/*.png", not single pictures.'
+        )
+    if into is None and len(sources) > 1 and not photos:
+        raise UsageError(f"There are {len(sources)} inputs: give --into FOLDER, which takes a result for each.")
+    if output is None and into is None and not data:
+        raise UsageError(
+            "Say where the result goes: -o out.mp4, --into FOLDER for many inputs, or only data: --data coco:FOLDER."
+        )
+    for name, given in (("--suffix", suffix is not None), ("--jobs", jobs != 1)):
+        if given and into is None and not (photos and name == "--suffix"):
+            raise UsageError(f"{name} is for many inputs: give --into FOLDER as well.")
+
+
+def data_from(given: Sequence[str], many: bool) -> "list[tuple[DataFormat, Path]]":
+    """Formats and places out of ``FORMAT:PATH``; with ``many`` inputs of ``FORMAT`` alone, and the places are empty.
+
+    Raises UsageError.
+    """
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.settings.base import DATA_FORMATS
+
+    found: list[tuple[DataFormat, Path]] = []
+    for each in given:
+        name, _, path = each.partition(":")
+        form = next((form for form in DATA_FORMATS if form == name), None)
+        if form is None:
+            raise UsageError(f"There is no data format {name!r}: use one of {', '.join(DATA_FORMATS)}.")
+        if many and path:
+            raise UsageError(f"With --into, data lie beside each result: say --data {name}, without a place.")
+        if not many and not path:
+            raise UsageError(f"Say where the data go: --data {name}:PATH.")
+        if many and any(form == other for other, _ in found):
+            raise UsageError(f"--data {name} is given twice: once is enough.")
+        found.append((form, Path(path)))
+    return found
+
+
+def annotations_from(**options: Any) -> "AnnotationSettings":
+    """Return the settings of annotations. Raises UsageError for a value that cannot be."""
+    from clipseg_live.core.annotations import AnnotationSettings
+    from clipseg_live.core.settings.base import validated
+
+    return validated(AnnotationSettings, **only_given(**options))
+
+
+def only_given(**options: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def look_from(
+    names: list[str], threshold: list[float] | None, colour: list[str] | None, opacity: float | None,
+    effect: str | None, preset: str | None, shapes: dict[str, list[float]], negative: int, contrast: int,
+) -> "Look":  # fmt: skip
+    """The look of named prompts, and of so many negative and contrast ones after them. Raises UsageError."""
+    from clipseg_live.core.settings.base import MatteShape, PromptStyle, parse_colour, prompt_styles, validated
+    from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, parse_effects
+    from clipseg_live.core.settings.presets import find_preset
+    from clipseg_live.core.settings.rendering import Look
+
+    styles = prompt_styles(
+        len(names),
+        thresholds=threshold or (),
+        colours=[parse_colour(text) for text in colour or ()],
+        opacity=PromptStyle().opacity if opacity is None else opacity,
+    )
+    styles = tuple(
+        style.model_copy(update={"shape": validated(MatteShape, **_nth(shapes, number, len(names)))})
+        for number, style in enumerate(styles)
+    )
+    others = [PromptStyle(role="negative")] * negative + [PromptStyle(role="contrast")] * contrast
+    effects = find_preset(preset)[0] if preset is not None else DEFAULT_EFFECTS
+    effects = parse_effects(effect) if effect is not None else effects
+    spare = [""] * len(others)
+    return validated(Look, effects=effects, styles=(*styles, *others), names=(*names, *spare))
+
+
+def _nth(options: dict[str, list[float]], number: int, count: int) -> dict[str, float]:
+    """Each option's value for one prompt. Raises UsageError where there are neither one nor ``count``."""
+    from clipseg_live.core.errors import UsageError
+
+    for name, values in options.items():
+        if len(values) not in (1, count):
+            raise UsageError(
+                f"There are {len(values)} values of {name} for {count} prompts: give one for all, or one for each."
+            )
+    return {name: values[0] if len(values) == 1 else values[number] for name, values in options.items()}
+
+
+def mattes_from(preset: str | None, given: dict[str, Any]) -> "MatteSettings":
+    """Those of a preset, with what was given beside it. Raises UsageError."""
+    from clipseg_live.core.settings.base import validated
+    from clipseg_live.core.settings.presets import find_preset
+    from clipseg_live.core.settings.rendering import MatteSettings
+
+    base = MatteSettings() if preset is None else find_preset(preset)[1]
+    return validated(MatteSettings, **{**base.model_dump(), **given})
+
+
+def engine_from(values: dict[str, Any]) -> "EngineSettings":
+    """Raises UsageError for a value that cannot be."""
+    from clipseg_live.core.settings.base import EngineSettings, validated
+
+    return validated(EngineSettings, **values)
+
+
+def from_session(
+    path: Path, engine: dict[str, Any], mattes: dict[str, Any], *, trusted: bool = False
+) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, MatteSettings]":
+    """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it.
+
+    trusted: it may read what lies outside its folder. Raises the errors of ``load_session``, and UsageError where it
+    shows no prompt.
+    """
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.session_file import load_session
+    from clipseg_live.core.settings.base import validated
+    from clipseg_live.core.settings.rendering import MatteSettings
+
+    saved = load_session(path, trusted=trusted)
+    asking = [(row, prompt) for row in saved.shown() if (prompt := row.prompt) is not None]
+    if not any(row.style.role == "show" for row, _ in asking):
+        raise UsageError(f"The session {path} shows no prompt: add one in the window first.")
+    rows, prompts = tuple(row for row, _ in asking), tuple(prompt for _, prompt in asking)
+    places = {row.id: place for place, row in enumerate(rows)}
+    look = saved.look(rows)
+    styles = tuple(
+        style.model_copy(update={"against": tuple(places.get(at, -1) for at in style.against)}) for style in look.styles
+    )
+    matte = validated(MatteSettings, **{**saved.matte.model_dump(), **mattes})
+    chosen = engine_from({**saved.engine.model_dump(), **engine})
+    return prompts, look.model_copy(update={"styles": styles}), saved.framing, chosen, matte
+
+
+def parse_time(text: str) -> Fraction:
+    """``"90"``, ``"1:30"``, ``"0:01:30.5"`` as exact seconds. Raises UsageError for anything else."""
+    from clipseg_live.core.errors import UsageError
+
+    parts = text.strip().split(":")
+    try:
+        values = [Fraction(part) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        values = []
+    well_formed = 1 <= len(values) <= 3 and all(value >= 0 for value in values)
+    if not well_formed or any(value >= 60 for value in values[1:]) or "/" in text:
+        raise UsageError(f"{text!r} is not a time: write seconds (12.5) or hours, minutes and seconds (0:01:12.5).")
+    seconds = Fraction(0)
+    for value in values:
+        seconds = seconds * 60 + value
+    return seconds

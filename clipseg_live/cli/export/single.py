@@ -1,0 +1,86 @@
+"""One export on a terminal: its bar, Ctrl-C, and what is said at the end."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from clipseg_live.app.export import ExportRequest
+    from clipseg_live.runtime.export import Progress
+
+
+def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None) -> None:
+    """Run an export of one input, or of several that are one set of photos whose pictures are of the kind ``suffix``,
+    and say what came of it. Raises the errors of core; ends with exit code 1 where a photo could not be read.
+    """
+    from clipseg_live.app.batch.photo_sets import with_photos
+    from clipseg_live.app.export import run_export
+
+    request = with_photos(request, inputs, suffix)
+
+    with _progress_display() as (on_stage, on_progress):
+        finished = run_export(request, on_stage=on_stage, on_progress=on_progress)
+    for notice in finished.notices:
+        print(notice, file=sys.stderr)  # noqa: T201
+    result = finished.result
+    rate = result.frames / result.seconds if result.seconds > 0 else 0.0
+    what = "photo" if request.photos else "frame"
+    count = f"1 {what}" if result.frames == 1 else f"{result.frames} {what}s"
+    print(f"{request.result}: {count} in {result.seconds:.1f} s ({rate:.1f} {what}s a second)")  # noqa: T201
+    if request.masks is not None:
+        print(f"{request.masks}: masks")  # noqa: T201
+    for form, path in request.data:
+        if path.exists():  # where nothing was found, a notice has said that it was not written
+            print(f"{path}: {form}")  # noqa: T201
+    if result.problems:
+        left_out = "1 photo was" if len(result.problems) == 1 else f"{len(result.problems)} photos were"
+        print(f"{left_out} left out:", *result.problems, sep="\n  ", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
+    """A bar on a terminal, from the first stage on; nothing elsewhere."""
+    from rich import progress as bars
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TextColumn("{task.fields[left]}"),
+    )
+    bar = bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("Starting", total=None, rate="", left="")
+
+    def on_stage(stage: str) -> None:
+        bar.start()
+        bar.update(task, description=stage)
+
+    def on_progress(progress: "Progress") -> None:
+        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        bar.update(
+            task,
+            completed=progress.frames,
+            total=progress.total,
+            rate=f"{progress.rate:.1f} frames/s" if progress.frames else "",
+            left=left,
+        )
+
+    try:
+        yield on_stage, on_progress
+    finally:
+        bar.stop()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: ``1:02:05``."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"

@@ -1,0 +1,34 @@
+"""Messages on standard error about a live source that is lost and found again."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clipseg_live.core.settings.live import SourceStatus
+
+
+class SourceTold:
+    """Turns statuses of a source into sentences, one for each loss and one for each return."""
+
+    def __init__(self) -> None:
+        self._lost = False
+        self._photo = ""
+        self.photos = 0
+        """Number of photos that could not be read."""
+
+    def news(self, status: "SourceStatus") -> str:
+        """Return a sentence if the source was lost or came back, or a photo could not be read, since the last call,
+        else ""."""
+        from clipseg_live.core.settings.live import SourceState
+
+        if status.photos:
+            problem, self._photo = self._photo, status.problem
+            if not status.problem or status.problem == problem:
+                return ""
+            self.photos += 1
+            return status.problem
+
+        lost = status.state is SourceState.RECONNECTING
+        if lost == self._lost or (self._lost and status.state is not SourceState.RUNNING):
+            return ""
+        self._lost = lost
+        return f"{status.problem} Reconnecting..." if lost else f"{status.name} is back."

@@ -1,0 +1,79 @@
+"""A virtual camera as the job of a session without a window."""
+
+import time
+from typing import TYPE_CHECKING
+
+from clipseg_live.cli.export.single import clock
+from clipseg_live.cli.headless.session import run_session
+
+if TYPE_CHECKING:
+    from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
+    from clipseg_live.core.settings.virtual_camera import CameraSettings
+    from clipseg_live.runtime.session import Session
+
+
+def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "CameraSettings") -> None:
+    """Run until Ctrl-C or SIGTERM. Files begin again at their end.
+
+    Raises:
+        Failure: The source, the model or the virtual camera cannot be used, a file breaks off, the worker failed too
+            often, or a thread did not end.
+    """
+    begun = time.monotonic()
+    sent = run_session(settings, spec, _VirtualCamera(wanted), loop=True).camera.sent
+    print(f"{sent} pictures in {clock(time.monotonic() - begun)}.", flush=True)  # noqa: T201
+
+
+class _VirtualCamera:
+    def __init__(self, wanted: "CameraSettings") -> None:
+        self._wanted = wanted
+
+    def begin(self, session: "Session") -> None:
+        session.start_camera(self._wanted)
+
+    def look(self, session: "Session", status: "SessionStatus") -> bool:
+        from clipseg_live.core.errors import Failure, SourceError
+        from clipseg_live.core.settings.live import SourceState
+
+        if status.camera.problem and not status.camera.sent:
+            raise Failure(status.camera.problem)
+        if status.source.state is SourceState.ENDED and status.source.problem:
+            raise SourceError(status.source.problem)
+        return True
+
+    def hear(self, message: "Message") -> bool:
+        return True
+
+    def describe(self, status: "SessionStatus") -> str:
+        return describe(status)
+
+
+def describe(status: "SessionStatus") -> str:
+    """What the virtual camera shows, and why, in one line."""
+    camera = status.camera
+    if not camera.device:
+        return "The virtual camera opens" if not camera.problem else "The virtual camera is away"
+    where = f"{camera.device}, {camera.width}×{camera.height}, {camera.rate:g} a second"
+    return f"{where}: {'the safe picture, ' + why_safe(status) if camera.safe else 'on'}"
+
+
+def why_safe(status: "SessionStatus") -> str:
+    """Why the safe picture is shown."""
+    from clipseg_live.core.settings.live import HiddenReason, SourceState, WorkerState
+
+    source = {
+        SourceState.OPENING: "the source opens", SourceState.RECONNECTING: "the source is away",
+        SourceState.FAILED: "the source is away", SourceState.CLOSED: "there is no source",
+    }.get(status.source.state)  # fmt: skip
+    worker = {
+        WorkerState.STOPPED: "the model is not loaded", WorkerState.STARTING: "the model loads",
+        WorkerState.LOADING: "the model loads", WorkerState.RESTARTING: "the segmentation starts again",
+        WorkerState.WAITING: "the segmentation stopped",
+    }.get(status.worker.state)  # fmt: skip
+    hidden = {
+        HiddenReason.NOTHING: "there is no prompt for what is to be hidden",
+        HiddenReason.EDITING: "a changed prompt is not found yet",
+        HiddenReason.WAITING: "this picture has no masks yet",
+    }
+    waiting = "the first picture is on its way" if status.hidden is None else hidden[status.hidden]
+    return source or worker or waiting

@@ -1,0 +1,40 @@
+"""Looks for a purpose: each changes effects, mattes and display of a session, and nothing else."""
+
+from collections.abc import Mapping
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.settings.effects import (
+    DEFAULT_EFFECTS,
+    AnyEffect,
+    CutOut,
+    Heatmap,
+    Labels,
+    Outline,
+    Pixelate,
+    Tint,
+)
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.settings.rendering import MatteSettings
+
+PRESETS: Mapping[str, tuple[tuple[AnyEffect, ...], MatteSettings]] = {
+    "default": (DEFAULT_EFFECTS, MatteSettings()),
+    "broadcast": ((CutOut(backdrop="checkerboard"),), MatteSettings(smoothing=0.7, auto_hide=True)),
+    "green screen": ((CutOut(backdrop="colour"),), MatteSettings(smoothing=0.7)),
+    "inspect": ((Heatmap(), Outline(), Labels()), MatteSettings(smoothing=0.0, follow=False, refine=False)),
+    "privacy": ((Pixelate(),), MatteSettings(smoothing=0.3)),
+    "highlight": ((Tint(), Outline(), Labels()), MatteSettings(together="exclusive")),
+}
+"""Effects and mattes by name. A privacy effect shows only frames with their own masks, whatever the display mode is."""
+
+
+def find_preset(name: str) -> tuple[tuple[AnyEffect, ...], MatteSettings]:
+    """Raises UsageError for a name that is not there."""
+    if name not in PRESETS:
+        raise UsageError(f"There is no preset {name!r}: there are {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def with_preset(settings: LiveSettings, name: str) -> LiveSettings:
+    """The settings with a preset's effects and mattes. Raises UsageError for a name that is not there."""
+    effects, matte = find_preset(name)
+    return settings.model_copy(update={"effects": effects, "matte": matte})

@@ -1,0 +1,138 @@
+"""What a recording is asked for, how its files are called, and what goes into them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.privacy import untouched_files
+from clipseg_live.core.settings.base import Codec, DataFormat, Frozen
+
+Track = Literal["composed", "camera", "mattes"]
+Encoding = Literal["auto", "software"]
+SoundChoice = Literal["source", "microphone", "off"]
+OnChange = Literal["letterbox", "part"]
+
+TRACKS: tuple[Track, ...] = get_args(Track)
+SUFFIXES: dict[Codec, str] = {
+    "h264": ".mp4", "h265": ".mp4", "av1": ".mp4", "vp9": ".webm", "ffv1": ".mkv", "prores": ".mov",
+}  # fmt: skip
+"""The container of each codec in a recording: all of them can be played up to where they broke off."""
+DATA_NAMES: dict[DataFormat, str] = {
+    "jsonl": "{}.jsonl", "csv": "{}.csv", "png": "{} masks", "coco": "{} coco", "yolo": "{} yolo",
+    "indexed": "{} indexed", "npz": "{} maps", "mask-video": "{} masks.mkv", "alpha-prores": "{} alpha.mov",
+    "alpha-vp9": "{} alpha.webm",
+    "alpha-png": "{} alpha", "alpha-webp": "{} alpha webp", "animation-webp": "{}.webp", "animation-gif": "{}.gif",
+    "sheet": "{} sheet.png",
+}  # fmt: skip
+"""How the data of a recording are called, beside its stem; those without a suffix are folders."""
+DEFAULT_PATTERN = "clipseg-live {date} {time}"
+_LONGEST_NAME = 120
+_FIELDS = ("date", "time", "prompts", "source")
+
+
+class RecordingSettings(Frozen):
+    """What is recorded, and how.
+
+    tracks: the composed picture, the untouched camera, the mattes (white on black); each becomes a file, with the same
+        timestamps. data: formats of data that are written beside them.
+    encoder: "auto" takes the machine's own encoder where it works, "software" never. quality: 0 (smallest) to 100.
+    sound: of the source where it is a file, of a microphone (its name, "" for the system's own), or none.
+    pattern: of the files' names; {date}, {time}, {prompts} and {source} are filled in.
+    part_seconds, part_bytes: where a new part begins; None for never.
+    on_change: a picture of another size is fitted into the same file with black bars, or begins a new part.
+    replay_seconds: how much of the past can be saved afterwards; 0 keeps none.
+    annotations: how they are written in data. A recording is never split.
+    """
+
+    tracks: Annotated[tuple[Track, ...], Field(min_length=1, max_length=3)] = ("composed",)
+    data: tuple[DataFormat, ...] = ()
+    codec: Codec = "h264"
+    encoder: Encoding = "auto"
+    quality: Annotated[int, Field(ge=0, le=100)] = 70
+    sound: SoundChoice = "source"
+    microphone: str = ""
+    pattern: Annotated[str, Field(max_length=200)] = DEFAULT_PATTERN
+    part_seconds: Annotated[float, Field(ge=1, le=86_400)] | None = None
+    part_bytes: Annotated[int, Field(ge=1_000_000)] | None = None
+    on_change: OnChange = "letterbox"
+    replay_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+    annotations: AnnotationSettings = DEFAULT_ANNOTATIONS
+
+    @property
+    def untouched(self) -> tuple[str, ...]:
+        """Files that show the source as it is, whatever effects hide: the camera track and formats of data."""
+        return untouched_files(self.data, ("camera",) if "camera" in self.tracks else ())
+
+    @field_validator("tracks", "data")
+    @classmethod
+    def _are_told_once(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("nothing can be recorded twice")
+        return values
+
+    @field_validator("pattern")
+    @classmethod
+    def _can_be_filled(cls, pattern: str) -> str:
+        unknown = next((name for name in re.findall(r"\{([^}]*)\}", pattern) if name not in _FIELDS), None)
+        if unknown is not None:
+            raise ValueError(f"{{{unknown}}} means nothing; there are {', '.join(f'{{{each}}}' for each in _FIELDS)}")
+        return pattern
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One picture on its way into files: composed as it is shown, the frame it was drawn on, and its mattes.
+
+    original: the frame without any overlay, with the same index, time, epoch and moment of capture. labels: of the
+    mattes, in their order.
+    """
+
+    composed: Frame
+    original: Frame
+    mattes: Mattes | None = None
+    labels: tuple[Label, ...] = ()
+
+
+def track_path(folder: Path, stem: str, settings: RecordingSettings, track: Track) -> Path:
+    """Where a track goes; the first has the plain name."""
+    extra = "" if track == settings.tracks[0] else f" {track}"
+    return folder / f"{stem}{extra}{SUFFIXES[settings.codec]}"
+
+
+def data_path(folder: Path, stem: str, form: DataFormat) -> Path:
+    """Where data of a format go: a file, or a folder."""
+    return folder / DATA_NAMES[form].replace("{}", stem)
+
+
+def all_paths(folder: Path, stem: str, settings: RecordingSettings) -> tuple[Path, ...]:
+    """Everything that a part of a recording writes."""
+    tracks = (track_path(folder, stem, settings, track) for track in settings.tracks)
+    return (*tracks, *(data_path(folder, stem, form) for form in settings.data))
+
+
+def file_stem(pattern: str, when: datetime, prompts: Sequence[str] = (), source: str = "") -> str:
+    """A pattern filled in as the stem of a file that every system can name; never empty, never hidden."""
+    values = {
+        "date": when.strftime("%Y-%m-%d"),
+        "time": when.strftime("%H.%M.%S"),
+        "prompts": ", ".join(prompt for prompt in prompts if prompt.strip()) or "no prompt",
+        "source": source or "source",
+    }
+    filled = re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), pattern)
+    plain = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "-", filled)
+    encoded = re.sub(r"\s+", " ", plain).strip(" .").encode("utf-8", "ignore")[:_LONGEST_NAME]
+    stem = encoded.decode("utf-8", "ignore").strip(" .")
+    return stem if stem and not _is_reserved(stem) else f"clipseg-live {stem}".strip()
+
+
+def _is_reserved(stem: str) -> bool:
+    """Names that mean devices on Windows."""
+    return re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem.casefold()) is not None

@@ -1,0 +1,62 @@
+"""Settings in the log: all of them at the start, later what has changed."""
+
+import logging
+import time
+from typing import Any
+
+from pydantic import BaseModel
+
+from clipseg_live.core.system import logs
+
+INTERVAL_SECONDS = 1.0
+"""Changes are logged at most this often: a dragged slider gives sixty a second."""
+HIDDEN = "…"
+_PRIVATE = frozenset({"text", "names", "picture", "file", "name", "folder", "path"})
+_UNREADABLE = frozenset({"picture"})
+
+
+class SettingsLog:
+    """Logs a settings value when it changes. Call ``flush`` from time to time for the last change of a series."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._logged: dict[str, Any] | None = None
+        self._waiting: BaseModel | None = None
+        self._time = 0.0
+
+    def put(self, settings: BaseModel) -> None:
+        """Note the settings that hold from now on."""
+        self._waiting = settings
+        self.flush()
+
+    def flush(self, now: float | None = None) -> None:
+        """Log what has changed, unless the last change was logged less than a second ago."""
+        settings, now = self._waiting, time.monotonic() if now is None else now
+        if settings is None or (self._logged is not None and now < self._time + INTERVAL_SECONDS):
+            return
+        self._waiting, self._time = None, now
+        values = loggable(settings)
+        before, self._logged = self._logged, values
+        if before is None:
+            self._logger.info("Settings: %s", values)
+        elif changed := {name: value for name, value in values.items() if before.get(name) != value}:
+            self._logger.info("Settings changed: %s", changed)
+
+
+def loggable(settings: BaseModel) -> dict[str, Any]:
+    """Return the values of a settings model; prompts, names and paths are hidden unless the log level is debug."""
+    return {
+        name: _loggable(name, getattr(settings, name), logs.details_wanted()) for name in type(settings).model_fields
+    }
+
+
+def _loggable(name: str, value: object, details: bool) -> object:
+    if name in _UNREADABLE or (name in _PRIVATE and not details):
+        return value if value in (None, "", ()) else HIDDEN
+    if name == "model" and isinstance(value, str) and not details and ("/" in value or "\\" in value):
+        return value if value.startswith("CIDAS/") else HIDDEN
+    if isinstance(value, BaseModel):
+        return {key: _loggable(key, getattr(value, key), details) for key in type(value).model_fields}
+    if isinstance(value, tuple | list):
+        return [_loggable(name, each, details) for each in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -1,0 +1,276 @@
+"""Short moving pictures with transparency: animated WebP and GIF, written frame by frame."""
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import GifImagePlugin, Image
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.mattes import Label, Matte, Mattes
+from clipseg_live.exporters.alpha_video import nothing_in, require_film
+from clipseg_live.exporters.folder import failure
+from clipseg_live.exporters.frame_files import saved
+from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.images.icc_profiles import srgb_profile
+from clipseg_live.rendering.blending import union_of
+from clipseg_live.rendering.foreground import transparent
+
+RGBA = NDArray[np.uint8]
+
+LONGEST = Fraction(60)
+"""Seconds; such files have no sound, no index and little compression in time."""
+LARGEST_SIDE = 640
+_USUAL_DURATION = Fraction(1, 25)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of a frame that is not empty: where its left upper corner lies, its pixels, and when it begins."""
+
+    x: int
+    y: int
+    pixels: RGBA
+    begins: int
+
+
+class AnimationSink(ABC):
+    """What all drawn mattes cover, moving, in a loop; at most a minute, its longer side at most 640 pixels.
+
+    Times are rounded one by one, so that the whole is as long as it should be. Frames that come less than ``least``
+    units after the last are left out. Memory holds one frame. notices: sentences for the person.
+    """
+
+    units: ClassVar[int]
+    """In which times are counted, a second."""
+    least: ClassVar[int]
+    """Units that a frame lasts at least."""
+    instead: ClassVar[str] = "cut it with --from and --to, or write a video with alpha (.mov, .webm)"
+
+    def __init__(self, path: str | Path, overwrite: bool = False, live: bool = False) -> None:
+        """Raises UsageError for a path that exists, SinkError for a folder that does not."""
+        self.path = Path(path)
+        self.notices: list[str] = []
+        self._place = Place(path, overwrite, visible=live)
+        self._place.check()
+        self._file: BinaryIO | None = None
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the file beside its place. Raises UsageError for a source that is too long, SinkError."""
+        require_film(self.path, info)
+        if info.duration is not None and info.duration > LONGEST:
+            raise UsageError(
+                f"{info.name} lasts {float(info.duration):.0f} s, and {self.path.name} holds at most {LONGEST}: "
+                f"{self.instead}."
+            )
+        scale = min(1.0, LARGEST_SIDE / max(info.width, info.height))
+        self._size = max(round(info.width * scale), 1), max(round(info.height * scale), 1)
+        self._zero: Fraction | None = None
+        self._held: _Part | None = None
+        self._until = 0
+        self._is_full = False
+        working = self._place.begin()
+        try:
+            self._file = working.open("wb")
+            self._begin(self._file, *self._size)
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Add a frame with its mattes. Raises SinkError."""
+        file = self._opened()
+        if self._zero is None:
+            self._zero = frame.time
+        time = frame.time - self._zero
+        if self._is_full or time >= LONGEST:
+            if not self._is_full:
+                self.notices.append(f"{self.path.name} holds the first {LONGEST} seconds: {self.instead}.")
+            self._is_full, self._until = True, round(LONGEST * self.units)
+            return
+        begins = round(time * self.units)
+        self._until = max(round((time + (frame.duration or _USUAL_DURATION)) * self.units), begins + self.least)
+        if self._held is not None and begins - self._held.begins < self.least:
+            return
+        part = self._part_of(frame, union_of(mattes), begins)
+        if self._held is not None:
+            self._flush(file, self._held, begins)
+        self._held = part
+
+    def finish(self) -> None:
+        """Complete the file and move it to its place; without a frame nothing is left. Raises SinkError."""
+        if self._held is None:
+            self._opened()
+            self.abandon()
+            self.notices.append(nothing_in(self.path))
+            return
+        self._complete()
+        self._place.commit()
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        kept = self._place.finished
+        if keep_partial and self._place.working is not None and self._held is not None:
+            with suppress(SinkError):
+                if self._file is not None:
+                    self._complete()
+                kept = self._place.keep_partial()
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError:  # what is still to be written has no room
+                kept = None
+        self._place.discard()
+        return kept
+
+    @abstractmethod
+    def _begin(self, file: BinaryIO, width: int, height: int) -> None:
+        """Write what comes before the first frame."""
+
+    @abstractmethod
+    def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
+        """Write a frame that is shown for so many units."""
+
+    @abstractmethod
+    def _end(self, file: BinaryIO) -> None:
+        """Write what comes after the last frame."""
+
+    def _part_of(self, frame: Frame, matte: Matte, begins: int) -> _Part:
+        width, height = self._size
+        pixels, alpha = frame.pixels, matte.alpha
+        boxes = matte.boxes
+        if (width, height) != (frame.width, frame.height):
+            pixels = np.asarray(cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+            alpha = np.asarray(cv2.resize(alpha, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+            pixels, alpha = pixels.reshape(height, width, 3), alpha.reshape(height, width)
+            boxes = ((0, 0, width, height),)
+        x, y, wide, high = cv2.boundingRect(alpha)
+        x, wide, y, high = x - x % 2, wide + x % 2, y - y % 2, high + y % 2  # WebP knows only even places
+        drawn = transparent(pixels, Matte(alpha, boxes))
+        if not wide or not high:
+            return _Part(0, 0, np.zeros((1, 1, 4), np.uint8), begins)
+        return _Part(x, y, np.ascontiguousarray(drawn[y : y + high, x : x + wide]), begins)
+
+    def _flush(self, file: BinaryIO, part: _Part, until: int) -> None:
+        try:
+            self._add(file, part, until - part.begins)
+            file.flush()
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def _complete(self) -> None:
+        file = self._opened()
+        if self._held is not None:
+            self._flush(file, self._held, max(self._until, self._held.begins + self.least))
+        try:
+            self._end(file)
+            file.close()
+        except OSError as error:
+            raise failure(self.path, error) from error
+        self._file = None
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None or self._file.closed:
+            raise SinkError(f"{self.path.name} is not open.")
+        return self._file
+
+
+class WebpAnimation(AnimationSink):
+    """Animated WebP: colours lossy, alpha exact at the size that it is written in; at most 100 frames a second."""
+
+    units = 1000
+    least = 10
+
+    def _begin(self, file: BinaryIO, width: int, height: int) -> None:
+        file.write(b"RIFF\0\0\0\0WEBP")
+        flags = 0x32  # a profile, alpha, several frames
+        file.write(_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + _three(width - 1) + _three(height - 1)))
+        file.write(_chunk(b"ICCP", srgb_profile()))
+        file.write(_chunk(b"ANIM", struct.pack("<IH", 0, 0)))
+
+    def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
+        high, wide = part.pixels.shape[:2]
+        still = saved(Image.fromarray(part.pixels), "WEBP", quality=82, alpha_quality=100, method=3)
+        picture = b"".join(_chunk(name, data) for name, data in _chunks(still) if name in (b"ALPH", b"VP8 ", b"VP8L"))
+        replaces_and_is_cleared = 0b11
+        where = _three(part.x // 2) + _three(part.y // 2) + _three(wide - 1) + _three(high - 1)
+        file.write(_chunk(b"ANMF", where + _three(units) + bytes([replaces_and_is_cleared]) + picture))
+
+    def _end(self, file: BinaryIO) -> None:
+        size = file.tell()
+        file.seek(4)
+        file.write(struct.pack("<I", size - 8))
+
+
+class GifAnimation(AnimationSink):
+    """Animated GIF: each frame has 255 colours of its own; a pixel is there where the matte is at least one half. At
+    most 50 frames a second, because players slow down what is faster."""
+
+    units = 100
+    least = 2
+
+    def _begin(self, file: BinaryIO, width: int, height: int) -> None:
+        file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0))
+        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # for ever
+
+    def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
+        milliseconds = 1000 // self.units * units
+        picture = _indexed(part.pixels)
+        blocks = GifImagePlugin.getdata(
+            picture, (part.x, part.y), duration=milliseconds, transparency=_CLEAR, disposal=2, include_color_table=True
+        )
+        file.write(b"".join(blocks))
+
+    def _end(self, file: BinaryIO) -> None:
+        file.write(b";")
+
+
+_CLEAR = 255
+"""The index of what is transparent."""
+
+
+def _indexed(pixels: RGBA) -> Image.Image:
+    """RGBA as a palette picture whose last index is transparent; the colours are chosen for what is there."""
+    there = pixels[..., 3] >= 128
+    colours = pixels[..., :3]
+    chosen = colours[there]
+    if not len(chosen):
+        chosen = np.zeros((1, 3), np.uint8)
+    sample = Image.fromarray(np.ascontiguousarray(chosen[None]))
+    palette = sample.quantize(_CLEAR, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    found = Image.fromarray(np.ascontiguousarray(colours)).quantize(palette=palette, dither=Image.Dither.NONE)
+    indices = np.array(found)
+    indices[~there] = _CLEAR
+    picture = Image.fromarray(indices).convert("P")
+    table = np.zeros((256, 3), np.uint8)
+    flat = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)[:_CLEAR]
+    table[: len(flat)] = flat
+    picture.putpalette(table.tobytes())
+    return picture
+
+
+def _three(value: int) -> bytes:
+    return value.to_bytes(3, "little")
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def _chunks(riff: bytes) -> list[tuple[bytes, bytes]]:
+    """Names and contents of the chunks of a WebP file."""
+    found, at = [], 12
+    while at + 8 <= len(riff):
+        (size,) = struct.unpack_from("<I", riff, at + 4)
+        found.append((riff[at : at + 4], riff[at + 8 : at + 8 + size]))
+        at += 8 + size + size % 2
+    return found

@@ -1,0 +1,270 @@
+"""A contact sheet: on one picture, what was found and when."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.mattes import Label, Matte, Mattes
+from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
+from clipseg_live.core.settings.effects import Outline, Tint
+from clipseg_live.core.settings.rendering import Look
+from clipseg_live.exporters.alpha_video import nothing_in
+from clipseg_live.exporters.datasets.categories import Categories
+from clipseg_live.exporters.datasets.instances import mask_of
+from clipseg_live.exporters.folder import failure
+from clipseg_live.exporters.fonts import font_for
+from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.images.icc_profiles import srgb_tag
+from clipseg_live.rendering.renderer import EffectComposer
+
+SHOWN = 24
+"""Pictures on a sheet, at most."""
+_KEPT = 2 * SHOWN
+_WIDE, _HIGH = 336, 252
+_SHEET_WIDTH = 1464
+_MARGIN, _GAP = 36, 16
+_GROUND, _CARD, _BRIGHT, _DIM = (15, 16, 18), (28, 29, 33), (238, 239, 242), (150, 153, 162)
+_EFFECTS = (Tint(), Outline(width=0.7))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """A picture on the sheet. found: numbers of the prompts, and what share of the frame each covers."""
+
+    picture: Pixels
+    time: Fraction
+    found: tuple[tuple[int, float], ...]
+
+
+class SheetSink:
+    """A PNG with up to 24 frames in which something was found, evenly chosen, each with its time and prompts.
+
+    Of a long recording every second, then every fourth (and so on) of such frames is kept: memory does not grow.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        live: bool = False,
+    ) -> None:
+        """Raises UsageError for a path that exists, SinkError for a folder that does not."""
+        self.path = Path(path)
+        self.notices: list[str] = []
+        self._header, self._labels = dict(header), tuple(labels)
+        self._place = Place(path, overwrite, visible=live)
+        self._place.check()
+        self._working: Path | None = None
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the file beside its place. Raises SinkError."""
+        self._working = self._place.begin()
+        self._name = info.name
+        self._categories = Categories(self._labels)
+        self._shots: list[_Shot] = []
+        self._stride, self._found, self._frames = 1, 0, 0
+        self._seen: dict[int, int] = {}
+        self._until = Fraction(0)
+
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Look at a frame with its mattes."""
+        if self._working is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        self._frames += 1
+        self._until = frame.time
+        numbers = self._categories.numbers(labels)
+        shares = [cv2.countNonZero(mask_of(matte)) / (frame.height * frame.width) for matte in mattes.each]
+        found = tuple((number, share) for number, share in zip(numbers, shares, strict=True) if share > 0)
+        for number, _ in found:
+            self._seen[number] = self._seen.get(number, 0) + 1
+        if not found:
+            return
+        if self._found % self._stride == 0:
+            if len(self._shots) == _KEPT:
+                self._shots = self._shots[::2]
+                self._stride *= 2
+            if self._found % self._stride == 0:
+                self._shots.append(_Shot(_thumbnail(frame, mattes, numbers), frame.time, found))
+        self._found += 1
+
+    def finish(self) -> None:
+        """Draw the sheet and move it to its place; where nothing was found nothing is left. Raises SinkError."""
+        if self._working is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        if not self._shots:
+            self.abandon()
+            self.notices.append(nothing_in(self.path))
+            return
+        self._draw(self._working)
+        self._place.commit()
+        self._working = None
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: leave nothing, or draw what was seen and keep it as ``NAME.partial.png``. Never raises."""
+        kept = self._place.finished
+        if keep_partial and kept is None and self._working is not None and self._shots:
+            try:
+                self._draw(self._working)
+                kept = self._place.keep_partial()
+            except SinkError:
+                kept = None
+        self._working = None
+        self._place.discard()
+        return kept
+
+    def _draw(self, working: Path) -> None:
+        places = np.unique(np.linspace(0, len(self._shots) - 1, min(SHOWN, len(self._shots))).round().astype(int))
+        shots = [self._shots[place] for place in places]
+        sheet = self._sheet(shots)
+        try:
+            with working.open("wb") as file:
+                sheet.save(file, "PNG", optimize=True, **srgb_tag("PNG"))
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def _sheet(self, shots: Sequence[_Shot]) -> Image.Image:
+        wide, high = max(shot.picture.shape[1] for shot in shots), max(shot.picture.shape[0] for shot in shots)
+        most = max((_SHEET_WIDTH - 2 * _MARGIN + _GAP) // (wide + _GAP), 1)
+        columns = min(most, len(shots)) if len(shots) < most else most
+        rows = -(-len(shots) // columns)
+        card = high + 62
+        width = max(2 * _MARGIN + columns * (wide + _GAP) - _GAP, 2 * _MARGIN + 2 * _WIDE)
+        legend = _Legend(self._legend(), width - 2 * _MARGIN)
+        top = _MARGIN + 74 + legend.height + 20
+        height = top + rows * (card + _GAP) - _GAP + _MARGIN
+        sheet = Image.new("RGB", (width, height), _GROUND)
+        pen = ImageDraw.Draw(sheet)
+        _write(pen, _MARGIN, _MARGIN, self._title(), 28, _BRIGHT, width - 2 * _MARGIN)
+        _write(pen, _MARGIN, _MARGIN + 42, self._summary(len(shots)), 16, _DIM, width - 2 * _MARGIN)
+        legend.draw(pen, _MARGIN, _MARGIN + 74)
+        for number, shot in enumerate(shots):
+            x = _MARGIN + number % columns * (wide + _GAP)
+            y = top + number // columns * (card + _GAP)
+            pen.rounded_rectangle((x, y, x + wide - 1, y + card - 1), 8, _CARD)
+            picture, shape = Image.fromarray(shot.picture), Image.new("L", shot.picture.shape[1::-1])
+            ImageDraw.Draw(shape).rounded_rectangle((0, 0, shape.width - 1, shape.height + 8), 8, 255)
+            sheet.paste(picture, (x + (wide - picture.width) // 2, y + (high - picture.height) // 2), shape)
+            _write(pen, x + 12, y + high + 10, clock(shot.time), 16, _BRIGHT, wide - 24)
+            self._caption(pen, x + 12, y + high + 35, shot, wide - 24)
+        return sheet
+
+    def _title(self) -> str:
+        return self._name or str(self._header.get("source", "A recording"))
+
+    def _summary(self, shown: int) -> str:
+        frames = "1 frame" if self._frames == 1 else f"{self._frames:,} frames"
+        parts = [f"something was found in {self._found:,} of {frames}", f"until {clock(self._until)}"]
+        if shown < self._found:
+            parts.append(f"{shown} of them, evenly chosen")
+        if "model" in self._header:
+            parts.append(str(self._header["model"]))
+        text = "  ·  ".join(parts)
+        return text[0].upper() + text[1:]
+
+    def _legend(self) -> list[tuple[RGB, str, str]]:
+        return [
+            (_colour(number), name, f"{100 * self._seen.get(number, 0) / self._frames:.0f} % of the frames")
+            for number, name in enumerate(self._categories.names, start=1)
+        ]
+
+    def _caption(self, pen: ImageDraw.ImageDraw, x: int, y: int, shot: _Shot, width: int) -> None:
+        end = x + width
+        for place, (number, share) in enumerate(shot.found):
+            rest = len(shot.found) - place
+            name, covers = self._categories.names[number - 1], _percent(share)
+            left = end - x - (30 if rest > 1 else 0)
+            text = _shortened(f"{name}", 14, left - 18 - round(_length(covers, 14)) - 6)
+            if left < 84 or not text:
+                _write(pen, x, y, f"+{rest}", 14, _DIM, 30)
+                return
+            pen.ellipse((x, y + 4, x + 9, y + 13), fill=_colour(number))
+            x += 16
+            x += round(_write(pen, x, y, text, 14, _BRIGHT, left)) + 6
+            x += round(_write(pen, x, y, covers, 14, _DIM, left)) + 16
+
+
+class _Legend:
+    """Prompts with their colours and how often they were found, in as many lines as they take."""
+
+    def __init__(self, entries: Sequence[tuple[RGB, str, str]], width: int) -> None:
+        self._placed: list[tuple[int, int, RGB, str, str]] = []
+        x = y = 0
+        for colour, name, often in entries:
+            name = _shortened(name, 16, width // 2)
+            length = 20 + round(_length(name, 16)) + 8 + round(_length(often, 16)) + 28
+            if x and x + length > width:
+                x, y = 0, y + 26
+            self._placed.append((x, y, colour, name, often))
+            x += length
+        self.height = y + 26
+
+    def draw(self, pen: ImageDraw.ImageDraw, left: int, top: int) -> None:
+        for x, y, colour, name, often in self._placed:
+            pen.ellipse((left + x, top + y + 5, left + x + 11, top + y + 16), fill=colour)
+            after = _write(pen, left + x + 20, top + y, name, 16, _BRIGHT, 1 << 16)
+            _write(pen, left + x + 28 + round(after), top + y, often, 16, _DIM, 1 << 16)
+
+
+def clock(time: Fraction) -> str:
+    """Seconds as a person reads them: ``1:02:05.25``."""
+    hundredths = round(time * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest // 100:02d}.{rest % 100:02d}"
+    return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
+
+
+def _thumbnail(frame: Frame, mattes: Mattes, numbers: Sequence[int]) -> Pixels:
+    """A small picture of a frame with its mattes drawn."""
+    scale = min(_WIDE / frame.width, _HIGH / frame.height, 1.0)
+    size = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+    pixels = _smaller(frame.pixels, size)
+    whole = ((0, 0, *size),)
+    each = tuple(Matte(_smaller(matte.alpha, size), whole) for matte in mattes.each)
+    styles = tuple(PromptStyle(colour=_colour(number), opacity=0.45) for number in numbers)
+    small = Mattes(size[1], size[0], each, mattes.maps, mattes.presence)
+    return EffectComposer(Look(effects=_EFFECTS, styles=styles)).compose(pixels, small)
+
+
+def _smaller(picture: Any, size: tuple[int, int]) -> Any:
+    resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8).reshape(size[1], size[0], *picture.shape[2:])
+
+
+def _colour(number: int) -> RGB:
+    return PALETTE[(number - 1) % len(PALETTE)]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.0095 else f"{100 * share:.1f} %" if share >= 0.0005 else "< 0.1 %"
+
+
+def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: RGB, width: int) -> float:
+    """Write a line from its left upper corner, shortened to a width; the width that it took."""
+    text = _shortened(text, size, width)
+    pen.text((x, y + size), text, colour, font_for(text, size), anchor="ls")
+    return _length(text, size)
+
+
+def _length(text: str, size: int) -> float:
+    return font_for(text, size).getlength(text)
+
+
+def _shortened(text: str, size: int, width: float) -> str:
+    """The text, with its end left out where it is longer than a width in pixels; "" where nothing fits."""
+    text = " ".join(text.split())
+    if _length(text, size) <= width:
+        return text
+    while text and _length(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…" if text else ""

@@ -1,0 +1,42 @@
+"""Folders of images with annotations: what COCO and YOLO have in common."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.mattes import Label
+from clipseg_live.exporters.datasets.image_files import encoded_again, put_picture
+from clipseg_live.exporters.folder import FolderSink
+
+
+class ImageFolderSink(FolderSink):
+    """A folder with ``images/`` in it. annotations: how annotations are written."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        live: bool = False,
+        annotations: AnnotationSettings = DEFAULT_ANNOTATIONS,
+    ) -> None:
+        super().__init__(folder, header, labels, overwrite, live)
+        self._annotations = annotations
+        self._encoded = 0
+
+    def _begin(self, info: object) -> None:
+        self._encoded = 0
+        (self._opened() / "images").mkdir()
+
+    def _put_image(self, stem: str, frame: Frame) -> str:
+        """Write the image of a frame, and return its name. May raise OSError and SinkError."""
+        name, encoded = put_picture(self._opened() / "images", stem, frame)
+        self._encoded += encoded
+        return name
+
+    def _end(self) -> None:
+        if self._encoded:
+            self.notices.append(encoded_again(self._encoded))

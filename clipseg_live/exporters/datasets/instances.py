@@ -1,0 +1,107 @@
+"""Annotations: what one prompt's mask is divided into, and each part in numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from clipseg_live.core.annotations import InstanceRule
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.exporters.datasets.polygons import Vertices, coco_polygons, corner_polygons
+from clipseg_live.imaging.resize import resize_map
+
+Mask = NDArray[np.uint8]
+
+_DIAGONAL_TOO = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """One annotation of a frame: a connected component, or a prompt's whole mask.
+
+    Attributes:
+        part: uint8, 1 where it is, cut out at ``box``.
+        box: x, y, width and height in pixels.
+        size: height and width of the frame.
+        area: pixels.
+        probability: mean probability inside; 0 where the mask is empty.
+        presence: 0 to 1, of the prompt.
+    """
+
+    part: Mask
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+    area: int
+    probability: float
+    presence: float
+
+    def rle(self) -> Mapping[str, Any]:
+        """Return the mask in COCO's compressed run-length encoding."""
+        x, y, width, height = self.box
+        whole = np.zeros(self.size, np.uint8, order="F")
+        whole[y : y + height, x : x + width] = self.part
+        return {"size": list(self.size), "counts": coco.encode(whole)["counts"].decode("ascii")}
+
+    def coco_polygons(self) -> list[Vertices]:
+        """Return a polygon for each connected component, as pycocotools reads them."""
+        return [polygon + self.box[:2] for polygon in coco_polygons(self.part)]
+
+    def corner_polygons(self) -> list[Vertices]:
+        """Return a polygon for each connected component, as ``cv2.fillPoly`` fills them."""
+        return [polygon + self.box[:2] for polygon in corner_polygons(self.part)]
+
+
+def mask_of(matte: Matte) -> Mask:
+    """Return uint8 (height, width), 1 where the matte is at least one half."""
+    return (matte.alpha >= 128).view(np.uint8)
+
+
+def annotations_of(frame: Frame, mattes: Mattes, number: int, rule: InstanceRule) -> list[Annotation]:
+    """Return the annotations of one of a frame's mattes, from top to bottom; none where its mask is empty.
+
+    Args:
+        frame: the frame.
+        mattes: of the frame.
+        number: place of the matte.
+        rule: see ``AnnotationSettings.instances``.
+    """
+    mask = mask_of(mattes.each[number])
+    parts = _parts(mask, rule)
+    if not parts:
+        return []
+    inside = resize_map(mattes.maps[number], frame.height, frame.width)
+    presence = float(round(mattes.presence[number], 4))
+    found = []
+    for part, (x, y, width, height) in parts:
+        mean = cv2.mean(inside[y : y + height, x : x + width], part)[0]
+        area = int(cv2.countNonZero(part))
+        size = frame.height, frame.width
+        found.append(Annotation(part, (x, y, width, height), size, area, round(float(mean), 6), presence))
+    return found
+
+
+def empty_annotation(frame: Frame, mattes: Mattes, number: int) -> Annotation:
+    """Return what stands for a prompt that was not found."""
+    presence = float(round(mattes.presence[number], 4))
+    return Annotation(np.zeros((0, 0), np.uint8), (0, 0, 0, 0), (frame.height, frame.width), 0, 0.0, presence)
+
+
+def _parts(mask: Mask, rule: InstanceRule) -> list[tuple[Mask, tuple[int, int, int, int]]]:
+    x, y, width, height = (int(value) for value in cv2.boundingRect(mask))
+    if not width:
+        return []
+    cut = np.ascontiguousarray(mask[y : y + height, x : x + width])
+    if rule == "prompt":
+        return [(cut, (x, y, width, height))]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cut, connectivity=_DIAGONAL_TOO)
+    parts = []
+    for number in range(1, count):
+        left, top, wide, high = (int(value) for value in stats[number, :4])
+        part = (labels[top : top + high, left : left + wide] == number).view(np.uint8)
+        parts.append((part, (x + left, y + top, wide, high)))
+    return sorted(parts, key=lambda each: (each[1][1], each[1][0], each[1][2:]))

@@ -1,0 +1,135 @@
+"""Folders with a file for each frame: transparent pictures, indexed masks, probability maps."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.settings.base import PALETTE
+from clipseg_live.exporters.folder import FolderSink, check_side
+from clipseg_live.exporters.masks import png_of
+from clipseg_live.media.images.icc_profiles import srgb_tag
+from clipseg_live.rendering.blending import area_of, union_of
+from clipseg_live.rendering.foreground import transparent
+
+_MOST_INDEXED = 255
+
+
+class AlphaSequence(FolderSink):
+    """What all drawn mattes cover as pictures with straight alpha, ``000123.png`` or ``000123.webp`` (lossless)."""
+
+    ours = r"index\.json|\d{6,}\.(png|webp)"
+
+    def __init__(
+        self,
+        folder: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        form: Literal["png", "webp"] = "png",
+        live: bool = False,
+    ) -> None:
+        super().__init__(folder, header, labels, overwrite, live)
+        self._form = form
+
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        pixels = transparent(frame.pixels, union_of(mattes))
+        name = f"{self._names.stem(frame)}.{self._form}"
+        if self._form == "png":
+            self._put(name, png_of(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA), np.uint8)))
+        else:
+            self._put(name, saved(Image.fromarray(pixels), "WEBP", lossless=True, exact=True, method=1, quality=0))
+        self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name})
+
+    def _head(self) -> dict[str, Any]:
+        return {"header": self._header, "alpha": "straight"}
+
+
+class IndexedSink(FolderSink):
+    """Indexed masks, ``000123.png``: 8-bit palette pictures whose values are the prompts' numbers, 0 for none.
+
+    Prompts are numbered from 1; later ones lie above earlier ones. A mask is where the matte is at least one half.
+    """
+
+    ours = r"index\.json|\d{6,}\.png"
+
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        numbers = self._categories.numbers(labels)
+        if max(numbers, default=0) > _MOST_INDEXED:
+            raise SinkError(f"{self.path.name} tells at most {_MOST_INDEXED} prompts apart: begin another folder.")
+        values = np.zeros((frame.height, frame.width), np.uint8)
+        for number, matte in zip(numbers, mattes.each, strict=True):
+            for area in map(area_of, matte.boxes):
+                values[area][matte.alpha[area] >= 128] = number
+        picture = Image.fromarray(values).convert("P")  # grey levels become indices as they are
+        picture.putpalette(indexed_palette().tobytes())
+        name = f"{self._names.stem(frame)}.png"
+        self._put(name, saved(picture, "PNG"))
+        thresholds = {str(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
+        self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name, "thresholds": thresholds})
+
+    def _head(self) -> dict[str, Any]:
+        palette = indexed_palette()
+        prompts = [
+            {"value": number, "prompt": label.name, "threshold": label.threshold, "colour": palette[number].tolist()}
+            for number, label in enumerate(self._categories.labels, start=1)
+        ]
+        return {"header": self._header, "prompts": prompts}
+
+
+class MapsSink(FolderSink):
+    """Probability maps, ``000123.npz``: what ``numpy.load`` reads without pickles.
+
+    maps: float16 (prompts, h, w), 0 to 1, on the model's own grid, which covers the frame; prompts: their names;
+    thresholds, presence: float32 (prompts,); size: height and width of the frame; frame: its number; time: seconds.
+    """
+
+    ours = r"index\.json|\d{6,}\.npz"
+
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        memory = io.BytesIO()
+        np.savez_compressed(
+            memory,
+            maps=mattes.maps.astype(np.float16),
+            prompts=np.array([label.name for label in labels], dtype=np.str_),
+            thresholds=np.array([label.threshold for label in labels], np.float32),
+            presence=np.array(mattes.presence, np.float32),
+            size=np.array([frame.height, frame.width]),
+            frame=np.array(frame.index),
+            time=np.array(float(frame.time)),
+        )
+        name = f"{self._names.stem(frame)}.npz"
+        self._put(name, memory.getvalue())
+        self._categories.numbers(labels)
+        self._list("frames", {"frame": frame.index, "time": float(frame.time), "file": name})
+
+    def _head(self) -> dict[str, Any]:
+        return {"header": self._header, "prompts": self._categories.names}
+
+
+def indexed_palette() -> NDArray[np.uint8]:
+    """uint8 (256, 3): black, the colours of prompts, then others, no two of which are the same."""
+    numbers = np.arange(256)
+    spread = np.zeros((256, 3), np.uint8)
+    for bit in range(8):  # each bit of a number goes into the highest free bit of one channel
+        spread[:, bit % 3] |= ((numbers >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    spread[1 : len(PALETTE) + 1] = PALETTE
+    return spread
+
+
+def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
+    """A picture as the bytes of a file. Colours are tagged as sRGB."""
+    if picture.mode in ("RGB", "RGBA"):
+        options = srgb_tag(form) | options
+    memory = io.BytesIO()
+    check_side(form, *picture.size)
+    picture.save(memory, form, **options)
+    return memory.getvalue()

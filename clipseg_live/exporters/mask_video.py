@@ -1,0 +1,178 @@
+"""Mattes as grey videos: one of all prompts together, or a folder with one of each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.exporters.alpha_video import KEY_EVERY, WriterSink, require_film
+from clipseg_live.exporters.folder import FolderSink, slug
+from clipseg_live.media.colour.conversion import BT709, FULL_RANGE, tagged
+from clipseg_live.media.writers.video import CONTAINERS, VideoWriter
+from clipseg_live.rendering.blending import union_of
+
+_QUALITY = 100
+_NEUTRAL = 128
+_TAGS = ColourInfo(FULL_RANGE, BT709, BT709, BT709)
+
+
+class MaskVideoSink(WriterSink):
+    """A grey video of what all drawn mattes cover, 0 (nothing) to 255 (wholly), without sound.
+
+    ``.mkv`` is FFV1 with one grey plane: exact. Other suffixes of videos are coded as usual (H.264, VP9 for ``.webm``),
+    in full range, so that all 256 greys go in.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        """Raises UsageError for a suffix that is no video's, otherwise as ``VideoWriter``."""
+        name = Path(path).name
+        if Path(name).suffix.lower() not in CONTAINERS:
+            raise UsageError(
+                f"{name} cannot hold a video of masks: name a .mkv (lossless), .mp4, .mov or .webm file, or a folder."
+            )
+        super().__init__(_GreyWriter(path, overwrite, start, end, live))
+
+    def open(self, info: SourceInfo) -> None:
+        super().open(replace(info, audio_path=None, media_path=None))
+
+    def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
+        return union_of(mattes).alpha
+
+
+class MaskVideoFolder(FolderSink):
+    """A folder with a lossless grey video of each prompt, such as ``1-red-circle.mkv``, and ``index.json``.
+
+    A prompt's video begins with the first frame that has it, at that frame's time; from there on it has every frame,
+    black where the prompt is not asked for.
+    """
+
+    ours = r"index\.json|\d+-[^/]*\.mkv"
+
+    def __init__(
+        self,
+        folder: str | Path,
+        header: Mapping[str, Any],
+        labels: Sequence[Label] = (),
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        super().__init__(folder, header, labels, overwrite, live)
+        self._start = start
+        self._zero: Fraction | None = None
+        self._writers: dict[int, _GreyWriter] = {}
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        kept = super().abandon(keep_partial)
+        for writer in self._writers.values():
+            writer.abandon()
+        self._writers.clear()
+        return kept
+
+    def _begin(self, info: SourceInfo) -> None:
+        require_film(self.path, info)
+        self._zero = None
+        self._writers = {}
+
+    def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        if self._zero is None:
+            self._zero = frame.time if self._start else Fraction(0)
+        numbers = self._categories.numbers(labels)
+        alphas = {number: matte.alpha for number, matte in zip(numbers, mattes.each, strict=True)}
+        for number in numbers:
+            if number not in self._writers:
+                self._writers[number] = self._begun_video(number)
+        for number, writer in self._writers.items():
+            alpha = alphas.get(number, np.zeros((frame.height, frame.width), np.uint8))
+            writer.write(replace(frame, pixels=alpha, time=frame.time - self._zero))
+        thresholds = {self._name(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
+        self._list("frames", {"frame": frame.index, "time": float(frame.time), "thresholds": thresholds})
+
+    def _begun_video(self, number: int) -> "_GreyWriter":
+        if self.info is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        writer = _GreyWriter(self._opened() / self._name(number), live=self._live)
+        writer.open(replace(self.info, audio_path=None, media_path=None, fields=None))
+        return writer
+
+    def _end(self) -> None:
+        while self._writers:
+            _, writer = self._writers.popitem()
+            try:
+                writer.finish()
+            except SinkError:
+                for each in (writer, *self._writers.values()):
+                    each.abandon()
+                self._writers.clear()
+                raise
+
+    def _head(self) -> dict[str, Any]:
+        prompts = [
+            {"prompt": label.name, "threshold": label.threshold, "file": self._name(number)}
+            for number, label in enumerate(self._categories.labels, start=1)
+        ]
+        return {"header": self._header, "prompts": prompts}
+
+    def _name(self, number: int) -> str:
+        return f"{number}-{slug(self._categories.labels[number - 1].name)}.mkv"
+
+
+class _GreyWriter(VideoWriter):
+    """Takes frames whose pixels are uint8 (height, width)."""
+
+    _takes_hdr = False
+
+    def __init__(
+        self,
+        path: str | Path,
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        lossless = Path(path).suffix.lower() == ".mkv"
+        super().__init__(path, "ffv1" if lossless else None, _QUALITY, overwrite, start, end, live)
+
+    def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
+        encoder, pixel_format, options = super()._encoding(info)
+        if self.codec == "ffv1":
+            options.pop("slices", None)  # a picture of one pixel has no four
+            return encoder, "gray", options
+        return encoder, pixel_format, {**options, "g": KEY_EVERY}
+
+    def _tags(self, info: SourceInfo) -> ColourInfo:
+        return _TAGS
+
+    def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Pixels], av.VideoFrame]:
+        return _as_luma if pixel_format == "yuv420p" else _as_grey
+
+
+def _as_grey(alpha: NDArray[np.uint8]) -> av.VideoFrame:
+    return tagged(av.VideoFrame.from_ndarray(np.ascontiguousarray(alpha), "gray"), _TAGS)
+
+
+def _as_luma(alpha: NDArray[np.uint8]) -> av.VideoFrame:
+    """The values themselves as luma; no colour."""
+    height, width = alpha.shape
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for number, plane in enumerate(frame.planes):
+        samples = np.full((plane.height, plane.line_size), _NEUTRAL, np.uint8)
+        if number == 0:
+            samples[:, :width] = alpha
+        plane.update(samples.tobytes())
+    return tagged(frame, _TAGS)

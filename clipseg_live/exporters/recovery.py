@@ -1,0 +1,198 @@
+"""Finds the data of recordings whose process was killed, completes it, and gives it visible names."""
+
+import logging
+import re
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from clipseg_live.core.errors import Failure
+from clipseg_live.exporters.folder import complete_folder, cut_to_whole_lines
+from clipseg_live.exporters.tables import cut_to_whole_rows
+from clipseg_live.media.atomic_output import RECORDING, is_claimed, move_without_replacing
+from clipseg_live.media.writers.video import CONTAINERS
+
+logger = logging.getLogger(__name__)
+
+_WHOLE = re.compile(r"(?P<name>.+)" + re.escape(RECORDING) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
+_HIDDEN = re.compile(r"\.(?P<name>.+)\.partial-[0-9a-f]{8}(?P<suffix>.*)")
+_MOST_NUMBERS = 1000
+_STEM = 60
+"""Characters of a name that hidden names of earlier versions keep."""
+
+Repair = Callable[[Path], bool]
+
+
+def recover_data(
+    folder: Path, untouched: float, recordings: list[str], plays: Repair, cut: Callable[[Path], None]
+) -> list[Path]:
+    """Complete the data of killed recordings in a folder, and name it ``NAME (recovered).SUFFIX``.
+
+    Data counts as left if no process has claimed it and nothing has been written for ``untouched`` seconds. Formats
+    that are kept in memory (contact sheets) leave an empty file, which is removed. What cannot be completed stays.
+
+    Args:
+        recordings: names of the videos that were recovered. Hidden files of earlier versions belong to them if they
+            begin with such a name; other hidden files may be exports.
+        plays: tells if a video can be decoded.
+        cut: takes off what broke off at the end of a video.
+    """
+    found = []
+    for entry in sorted(folder.iterdir()):
+        named = _name_of(entry, recordings)
+        if named is None or entry.is_symlink():
+            continue
+        try:
+            if _seconds_untouched(entry) < untouched or is_claimed(entry):
+                continue
+            if entry.is_dir():
+                _complete(entry, plays, cut)
+            elif not _mend(entry, plays, cut):
+                continue
+            found.append(renamed(entry, *named))
+        except (OSError, Failure):
+            logger.warning("The data of a recording could not be recovered", exc_info=True)
+    return found
+
+
+def renamed(entry: Path, name: str, suffix: str) -> Path:
+    """Move a file or folder to ``NAME (recovered).SUFFIX``, numbered where that is taken. Raises OSError, Failure."""
+    for number in range(1, _MOST_NUMBERS):
+        extra = " (recovered)" if number == 1 else f" (recovered {number})"
+        target = entry.with_name(f"{name}{extra}{suffix}")
+        if entry.is_dir():
+            if not target.exists() and not target.is_symlink():
+                return entry.rename(target)
+            continue
+        try:
+            move_without_replacing(entry, target)
+        except FileExistsError:
+            continue
+        return target
+    raise Failure(f"{entry} could not be given another name: too many files were recovered here.")
+
+
+def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
+    """Return the name without its mark, and the suffix of what a recording left; None for other entries."""
+    is_folder = entry.is_dir()
+    match = _WHOLE.fullmatch(entry.name)
+    if match is not None and not entry.name.startswith("."):
+        suffix = match["suffix"] or ""
+        known = not suffix if is_folder else suffix.lower() in _MENDING
+        return (match["name"], suffix) if known else None
+    match = _HIDDEN.fullmatch(entry.name)
+    if match is None:
+        return None
+    full = match["name"] + match["suffix"]
+    if not any(full.startswith(name[:_STEM]) for name in recordings):
+        return None
+    if is_folder:
+        return full, ""  # the dot was one of the name's own
+    return (match["name"], match["suffix"]) if match["suffix"].lower() in (*_MENDING, *CONTAINERS) else None
+
+
+def _seconds_untouched(entry: Path) -> float:
+    newest = max((each.lstat().st_mtime for each in (entry, *_within(entry))), default=0.0)
+    return abs(time.time() - newest)
+
+
+def _within(entry: Path) -> Iterator[Path]:
+    return entry.iterdir() if entry.is_dir() else iter(())
+
+
+def _mend(entry: Path, plays: Repair, cut: Callable[[Path], None]) -> bool:
+    """Complete a file; False if nothing in it can be used."""
+    if not entry.stat().st_size:
+        entry.unlink()
+        return False
+    suffix = entry.suffix.lower()
+    if suffix not in CONTAINERS:
+        return _MENDING[suffix](entry)
+    if not plays(entry):
+        return False
+    cut(entry)
+    return True
+
+
+def _complete(folder: Path, plays: Repair, cut: Callable[[Path], None]) -> None:
+    """Complete a folder: the videos in it, and its JSON file."""
+    for entry in sorted(folder.iterdir()):
+        match = _WHOLE.fullmatch(entry.name) or _HIDDEN.fullmatch(entry.name)
+        if match is not None and entry.is_file() and (match["suffix"] or "").lower() in CONTAINERS and plays(entry):
+            cut(entry)
+            move_without_replacing(entry, folder / f"{match['name']}{match['suffix']}")
+    complete_folder(folder)
+
+
+def _mend_webp(path: Path) -> bool:
+    """Cut an animation to its last whole frame, and write its size."""
+    with path.open("rb+") as file:
+        data = file.read()
+        at, frames = 12, 0
+        while at + 8 <= len(data):
+            (size,) = struct.unpack_from("<I", data, at + 4)
+            end = at + 8 + size + size % 2
+            if end > len(data):
+                break
+            frames += data[at : at + 4] == b"ANMF"
+            at = end
+        if data[:4] != b"RIFF" or not frames:
+            return False
+        file.truncate(at)
+        file.seek(4)
+        file.write(struct.pack("<I", at - 8))
+    return True
+
+
+def _mend_gif(path: Path) -> bool:
+    """Cut an animation to its last whole frame, and write its end."""
+    with path.open("rb+") as file:
+        data = file.read()
+        end = _end_of_gif_frames(data)
+        if not end:
+            return False
+        file.truncate(end)
+        file.seek(end)
+        file.write(b";")
+    return True
+
+
+def _end_of_gif_frames(data: bytes) -> int:
+    """Return where the last whole frame ends; 0 if there is none."""
+    try:
+        at, whole = 13, 0
+        while True:
+            kind = data[at]
+            if kind == 0x21:
+                at += 2
+            elif kind == 0x2C:
+                colours = data[at + 9]
+                at += 10 + (3 << ((colours & 7) + 1) if colours & 0x80 else 0) + 1
+            else:
+                return whole
+            while data[at]:
+                at += 1 + data[at]
+            at += 1
+            if kind == 0x2C:
+                whole = at
+    except IndexError:
+        return whole
+
+
+def _mend_picture(path: Path) -> bool:
+    """Tell if a picture is whole."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+_MENDING: dict[str, Repair] = {
+    ".jsonl": cut_to_whole_lines, ".ndjson": cut_to_whole_lines, ".csv": cut_to_whole_rows,
+    ".webp": _mend_webp, ".gif": _mend_gif, ".png": _mend_picture,
+}  # fmt: skip

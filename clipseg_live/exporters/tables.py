@@ -1,0 +1,218 @@
+"""Tables of what was found: JSON lines with a line for each annotation, CSV with a row for each frame and prompt."""
+
+import csv
+import io
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, InstanceRule
+from clipseg_live.core.errors import ClipsegLiveError, SinkError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
+from clipseg_live.exporters.folder import failure, fits, to_json
+from clipseg_live.exporters.naming import FrameNames
+from clipseg_live.media.atomic_output import Place
+
+logger = logging.getLogger(__name__)
+
+HEADER_SUFFIX = ".header.json"
+"""Behind the name of a table: the file with what the table was made with."""
+CSV_COLUMNS = (
+    "file", "frame", "time", "prompt", "threshold", "present", "presence", "probability", "area", "share", "components",
+    "x", "y", "width", "height",
+)  # fmt: skip
+_BLOCK = 1 << 16
+
+
+class TableSink(ABC):
+    """A text file with the same columns, of the same types, in every line.
+
+    The ``header`` (what the masks are made with) would break the table, so it is written beside it, as
+    ``NAME.jsonl.header.json``. A recording has no such file: its header has no settings.
+    """
+
+    _before: ClassVar[str] = ""
+    """Text before the first line."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        header: Mapping[str, Any],
+        overwrite: bool = False,
+        live: bool = False,
+        rule: InstanceRule = DEFAULT_ANNOTATIONS.instances,
+    ) -> None:
+        """Check the place.
+
+        Args:
+            path: the file.
+            header: what the masks are made with.
+            overwrite: replace what stands there.
+            live: see ``data_sinks``.
+            rule: see ``AnnotationSettings.instances``.
+
+        Raises:
+            UsageError: For a path that exists.
+            SinkError: For a folder that does not.
+        """
+        self.path = Path(path)
+        self.notices: list[str] = []
+        self._header, self._live, self._rule = dict(header), live, rule
+        self._place = Place(path, overwrite, visible=live)
+        self._place.check()
+        self._file: TextIO | None = None
+        self._names = FrameNames()
+        self._source = ""
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the file beside its place. Raises SinkError."""
+        working = self._place.begin()
+        self._names, self._source = FrameNames(), info.name
+        try:
+            self._file = working.open("w", encoding="utf-8", newline="", buffering=1 if self._live else -1)
+            self._put(self._before)
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Add a frame with its mattes, one for each label. Raises SinkError."""
+        fits(self.path, mattes, labels)
+        if self._file is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        file = self._names.file(frame, self._source)
+        try:
+            for line in self._lines(file, frame, mattes, labels):
+                self._put(line)
+        except OSError as error:
+            raise failure(self.path, error) from error
+
+    def finish(self) -> None:
+        """Complete the file and move it to its place. Raises SinkError."""
+        if self._file is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        try:
+            self._file.close()
+        except OSError as error:
+            raise failure(self.path, error) from error
+        self._place.commit()
+        self._file = None
+        if self._header and not self._live:
+            self._write_header()
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: remove what was written, or keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        file, self._file = self._file, None
+        kept = None
+        if file is not None:
+            try:
+                file.close()
+                kept = self._place.keep_partial() if keep_partial else None
+            except OSError:
+                logger.warning("A table could not be kept", exc_info=True)
+                kept = None
+        self._place.discard()
+        return kept
+
+    @abstractmethod
+    def _lines(self, file: str, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> Iterator[str]:
+        """Yield the lines of a frame, with their line breaks."""
+
+    def _put(self, text: str) -> None:
+        if self._file is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        self._file.write(text)
+
+    def _write_header(self) -> None:
+        path = self.path.with_name(self.path.name + HEADER_SUFFIX)
+        place = Place(path, overwrite=True)
+        try:
+            place.begin().write_text(to_json(self._header, indent=1) + "\n", encoding="utf-8")
+            place.commit()
+        except (OSError, ClipsegLiveError):
+            logger.warning("The header of a table could not be written", exc_info=True)
+            self.notices.append(f"{path.name}, which tells how {self.path.name} was made, could not be written.")
+        finally:
+            place.discard()
+
+
+class JsonLinesMaskSink(TableSink):
+    """One JSON object a line, one line for each annotation, and one for each prompt that was not found in a frame.
+
+    file: the photo's name, or the name of the source; frame: its number; time: seconds; prompt; instance: number of the
+    annotation within its frame and prompt, from 1, or 0 where the prompt was not found; threshold; rle: ``{"size":
+    [height, width], "counts": "..."}`` in COCO's compressed form; area: pixels; box: [x, y, width, height] of the mask;
+    probability: mean inside the mask; presence: 0 to 1, how surely the prompt is in the picture. Where nothing was
+    found, area, box and probability are 0. A mask is where the matte is at least one half.
+    """
+
+    def _lines(self, file: str, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> Iterator[str]:
+        for number, label in enumerate(labels):
+            found = annotations_of(frame, mattes, number, self._rule)
+            for instance, each in enumerate(found or [empty_annotation(frame, mattes, number)], start=bool(found)):
+                entry = {
+                    "file": file,
+                    "frame": frame.index,
+                    "time": float(frame.time),
+                    "prompt": label.name,
+                    "instance": instance,
+                    "threshold": float(label.threshold),
+                    "rle": each.rle(),
+                    "area": each.area,
+                    "box": list(each.box),
+                    "probability": each.probability,
+                    "presence": each.presence,
+                }
+                yield to_json(entry) + "\n"
+
+
+class CsvSink(TableSink):
+    """RFC 4180 in UTF-8, with a row for each frame and prompt; columns as in ``CSV_COLUMNS``.
+
+    present: true where the mask is not empty; area: its pixels; share: of the frame, 0 to 1; components: number of its
+    connected components; x, y, width, height: its box. The others are those of JSON lines.
+    """
+
+    _before = ",".join(CSV_COLUMNS) + "\r\n"
+
+    def _lines(self, file: str, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> Iterator[str]:
+        for number, label in enumerate(labels):
+            parts = len(annotations_of(frame, mattes, number, "component"))
+            found = annotations_of(frame, mattes, number, "prompt")
+            each = found[0] if found else empty_annotation(frame, mattes, number)
+            share = each.area / (frame.width * frame.height)
+            yield _row(
+                file, frame.index, float(frame.time), label.name, float(label.threshold), "true" if found else "false",
+                each.presence, each.probability, each.area, f"{share:.8f}", parts, *each.box,
+            )  # fmt: skip
+
+
+def cut_to_whole_rows(path: Path) -> bool:
+    """Take off a last row that broke off in a CSV file; False if nothing is left. A quoted field may have line breaks.
+
+    Raises:
+        OSError: If the file cannot be read or changed.
+    """
+    with path.open("rb+") as file:
+        at = whole = 0
+        quoted = False
+        while block := file.read(_BLOCK):
+            for number, text in enumerate(block.split(b'"')):
+                if number:
+                    quoted = not quoted
+                    at += 1
+                if not quoted and b"\n" in text:
+                    whole = at + text.rindex(b"\n") + 1
+                at += len(text)
+        file.truncate(whole)
+        return file.seek(0, os.SEEK_END) > 0
+
+
+def _row(*values: object) -> str:
+    memory = io.StringIO()
+    csv.writer(memory).writerow(values)
+    return memory.getvalue()

@@ -1,0 +1,186 @@
+"""Every action that has a key, in one table; the window makes its actions from it, F1 shows it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from clipseg_live.gui.widgets import theme
+
+_CONTEXT = "Shortcuts"
+_LEFT_GROUPS = 3
+
+
+def QT_TRANSLATE_NOOP(context: str, text: str) -> str:
+    """Marks a text for the translators' tools, which look for this name."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """name: what the window calls it. text: what it does. on_picture: only while the picture has the focus, because
+    elsewhere the key means something else."""
+
+    name: str
+    keys: tuple[str, ...]
+    text: str
+    group: str
+    icon: str = ""
+    on_picture: bool = False
+
+
+_SOURCE = QT_TRANSLATE_NOOP("Shortcuts", "Source")
+_PROMPTS = QT_TRANSLATE_NOOP("Shortcuts", "Prompts and sessions")
+_PLAY = QT_TRANSLATE_NOOP("Shortcuts", "Playing")
+_TAKE = QT_TRANSLATE_NOOP("Shortcuts", "Taking away")
+_VIEW = QT_TRANSLATE_NOOP("Shortcuts", "View")
+
+TABLE: tuple[Shortcut, ...] = (
+    Shortcut("source", ("Alt+S",), QT_TRANSLATE_NOOP("Shortcuts", "Choose a source"), _SOURCE, "video"),
+    Shortcut("open_file", ("Ctrl+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open a file"), _SOURCE, "file"),
+    Shortcut("open_address", ("Ctrl+L",), QT_TRANSLATE_NOOP("Shortcuts", "Open an address"), _SOURCE, "link"),
+    Shortcut("demo", ("Ctrl+D",), QT_TRANSLATE_NOOP("Shortcuts", "Show the demo scene"), _SOURCE, "demo"),
+    Shortcut("camera", ("Ctrl+K",), QT_TRANSLATE_NOOP("Shortcuts", "Camera options"), _SOURCE, "sliders"),
+    Shortcut("mirror", ("Ctrl+M",), QT_TRANSLATE_NOOP("Shortcuts", "Mirror"), _SOURCE, "mirror"),
+    Shortcut("turn", ("Ctrl+T",), QT_TRANSLATE_NOOP("Shortcuts", "Turn by 90°"), _SOURCE, "turn"),
+    Shortcut("crop", ("Ctrl+E",), QT_TRANSLATE_NOOP("Shortcuts", "Crop to a region"), _SOURCE, "crop"),
+    Shortcut("uncrop", ("Ctrl+Shift+E",), QT_TRANSLATE_NOOP("Shortcuts", "Undo the crop"), _SOURCE),
+    Shortcut("new_prompt", ("Ctrl+N",), QT_TRANSLATE_NOOP("Shortcuts", "New prompt"), _PROMPTS, "plus"),
+    Shortcut("box_prompt", ("Ctrl+B",), QT_TRANSLATE_NOOP("Shortcuts", "New prompt from a box"), _PROMPTS, "box"),
+    Shortcut("undo", ("Ctrl+Z",), QT_TRANSLATE_NOOP("Shortcuts", "Undo"), _PROMPTS, "undo"),
+    Shortcut("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), QT_TRANSLATE_NOOP("Shortcuts", "Redo"), _PROMPTS, "redo"),
+    Shortcut("open_session", ("Ctrl+Shift+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open a session…"), _PROMPTS, "folder"),
+    Shortcut(
+        "save_session", ("Ctrl+Shift+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save the session as…"), _PROMPTS, "save"
+    ),
+    Shortcut("play", ("Space",), QT_TRANSLATE_NOOP("Shortcuts", "Play or pause"), _PLAY, "play", True),
+    Shortcut("play_anywhere", ("Ctrl+Space",), QT_TRANSLATE_NOOP("Shortcuts", "Play or pause, anywhere"), _PLAY),
+    Shortcut("back", (",",), QT_TRANSLATE_NOOP("Shortcuts", "One frame back"), _PLAY, "step-back", True),
+    Shortcut("on", (".",), QT_TRANSLATE_NOOP("Shortcuts", "One frame on"), _PLAY, "step-forward", True),
+    Shortcut("skip_back", ("Left",), QT_TRANSLATE_NOOP("Shortcuts", "Five seconds back"), _PLAY, "", True),
+    Shortcut("skip_on", ("Right",), QT_TRANSLATE_NOOP("Shortcuts", "Five seconds on"), _PLAY, "", True),
+    Shortcut("loop", ("L",), QT_TRANSLATE_NOOP("Shortcuts", "Loop"), _PLAY, "loop", True),
+    Shortcut("slower", ("[",), QT_TRANSLATE_NOOP("Shortcuts", "Slower"), _PLAY, "", True),
+    Shortcut("faster", ("]",), QT_TRANSLATE_NOOP("Shortcuts", "Faster"), _PLAY, "", True),
+    Shortcut("record", ("Ctrl+R",), QT_TRANSLATE_NOOP("Shortcuts", "Start or finish a recording"), _TAKE, "record"),
+    Shortcut("pause_recording", ("Ctrl+Shift+R",), QT_TRANSLATE_NOOP("Shortcuts", "Pause recording"), _TAKE, "pause"),
+    Shortcut(
+        "recording_options", ("Ctrl+Alt+R",), QT_TRANSLATE_NOOP("Shortcuts", "Recording options"), _TAKE, "sliders"
+    ),
+    Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save the last seconds"), _TAKE, "history"),
+    Shortcut(
+        "virtual_camera",
+        ("Ctrl+G",),
+        QT_TRANSLATE_NOOP("Shortcuts", "Start or stop the virtual camera"),
+        _TAKE,
+        "broadcast",
+    ),
+    Shortcut(
+        "virtual_camera_options", ("Ctrl+Alt+G",), QT_TRANSLATE_NOOP("Shortcuts", "Virtual camera options"), _TAKE
+    ),
+    Shortcut(
+        "snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save the picture and its masks"), _TAKE, "snapshot"
+    ),
+    Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy the picture"), _TAKE, "copy"),
+    Shortcut("folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Choose the folder for files…"), _TAKE, "folder"),
+    Shortcut("show_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Show the newest file's folder"), _TAKE),
+    Shortcut("picture", ("F6",), QT_TRANSLATE_NOOP("Shortcuts", "Go to the picture"), _VIEW),
+    Shortcut("prompts", ("Ctrl+1",), QT_TRANSLATE_NOOP("Shortcuts", "Go to the prompts"), _VIEW),
+    Shortcut("look", ("Ctrl+2",), QT_TRANSLATE_NOOP("Shortcuts", "Go to the look"), _VIEW),
+    Shortcut("panels", ("F9",), QT_TRANSLATE_NOOP("Shortcuts", "Show or hide the panel"), _VIEW, "panel"),
+    Shortcut("full_screen", ("F11",), QT_TRANSLATE_NOOP("Shortcuts", "Full screen"), _VIEW, "fullscreen"),
+    Shortcut("zoom_in", ("Ctrl++", "Ctrl+="), QT_TRANSLATE_NOOP("Shortcuts", "Zoom in"), _VIEW),
+    Shortcut("zoom_out", ("Ctrl+-",), QT_TRANSLATE_NOOP("Shortcuts", "Zoom out"), _VIEW),
+    Shortcut("fit", ("Ctrl+0",), QT_TRANSLATE_NOOP("Shortcuts", "Fit the picture"), _VIEW),
+    Shortcut("statistics", ("F8",), QT_TRANSLATE_NOOP("Shortcuts", "Statistics"), _VIEW, "chart"),
+    Shortcut("diagnostics", (), QT_TRANSLATE_NOOP("Shortcuts", "Copy diagnostics"), _VIEW, "clipboard"),
+    Shortcut("log_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open the log folder"), _VIEW, "folder"),
+    Shortcut("restart", (), QT_TRANSLATE_NOOP("Shortcuts", "Restart the segmentation"), _VIEW, "refresh"),
+    Shortcut("help", ("F1",), QT_TRANSLATE_NOOP("Shortcuts", "Keys"), _VIEW, "keyboard"),
+    Shortcut("quit", ("Ctrl+Q",), QT_TRANSLATE_NOOP("Shortcuts", "Quit"), _VIEW),
+)
+
+IN_HAND: tuple[tuple[str, str], ...] = (
+    (QT_TRANSLATE_NOOP("Shortcuts", "Wheel"), QT_TRANSLATE_NOOP("Shortcuts", "Zoom about the pointer")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Drag, or Shift+arrows"), QT_TRANSLATE_NOOP("Shortcuts", "Move the picture")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Hold B"), QT_TRANSLATE_NOOP("Shortcuts", "Compare with the untouched picture")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Double click"), QT_TRANSLATE_NOOP("Shortcuts", "Full screen")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Esc"), QT_TRANSLATE_NOOP("Shortcuts", "Leave full screen, give up a box")),
+)
+"""What the picture does by itself: (hand or key, what happens)."""
+
+
+def translated(text: str) -> str:
+    return QCoreApplication.translate(_CONTEXT, text)
+
+
+def make_actions(window: QWidget, picture: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
+    """An action for each row of the table, by name. Raises KeyError for one without a handler."""
+    made: dict[str, QAction] = {}
+    for row in TABLE:
+        action = QAction(translated(row.text), window)
+        action.setShortcuts([QKeySequence(key) for key in row.keys])
+        if row.icon:
+            action.setIcon(theme.icon(row.icon))
+        handler = handlers[row.name]
+        action.triggered.connect(lambda _=False, handler=handler: handler())
+        if row.on_picture:
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        (picture if row.on_picture else window).addAction(action)
+        made[row.name] = action
+    return made
+
+
+class ShortcutsDialog(QDialog):
+    """The table, for reading."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Keys"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        inside = QWidget()
+        columns = QHBoxLayout(inside)
+        columns.setContentsMargins(3 * theme.UNIT, theme.UNIT, 3 * theme.UNIT, 2 * theme.UNIT)
+        columns.setSpacing(5 * theme.UNIT)
+        groups = list(dict.fromkeys(row.group for row in TABLE))
+        left, right = self._column(groups[:_LEFT_GROUPS]), self._column(groups[_LEFT_GROUPS:])
+        for keys, text in IN_HAND:
+            self._line(right, translated(keys), translated(text))
+        columns.addLayout(left, 1)
+        columns.addLayout(right, 1)
+        for column in (left, right):
+            column.setRowStretch(column.rowCount(), 1)
+        area = QScrollArea()
+        area.setWidget(inside)
+        area.setWidgetResizable(True)
+        area.setAccessibleName(self.tr("Keys"))
+        close = QPushButton(self.tr("Close"))
+        close.clicked.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 2 * theme.UNIT)
+        layout.addWidget(area)
+        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignHCenter)
+        self.resize(820, min(640, max(360, parent.height() - 40)))
+
+    def _column(self, groups: list[str]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(theme.UNIT // 2)
+        for group in groups:
+            heading = QLabel(translated(group))
+            theme.set_kind(heading, "heading")
+            heading.setContentsMargins(0, theme.UNIT, 0, theme.UNIT // 2)
+            grid.addWidget(heading, grid.rowCount(), 0, 1, 2)
+            for row in TABLE:
+                if row.group == group and row.keys:
+                    keys = [QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys]
+                    self._line(grid, self.tr(" or ").join(keys), translated(row.text).rstrip("…"))
+        return grid
+
+    def _line(self, grid: QGridLayout, keys: str, text: str) -> None:
+        line = grid.rowCount()
+        pressed = QLabel(keys)
+        theme.set_kind(pressed, "muted")
+        grid.addWidget(QLabel(text), line, 0)
+        grid.addWidget(pressed, line, 1, Qt.AlignmentFlag.AlignRight)

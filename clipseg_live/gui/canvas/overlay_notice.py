@@ -1,0 +1,46 @@
+"""What the canvas says about the source, for each of its states."""
+
+from PySide6.QtCore import QCoreApplication
+
+from clipseg_live.core.settings.live import HiddenReason, SourceState, SourceStatus
+from clipseg_live.gui.canvas.painting import Notice
+from clipseg_live.gui.widgets import theme
+
+RETRY, DEMO, OPEN_FILE = "retry", "demo", "open_file"
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Notices", text)
+
+
+def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: bool) -> Notice | None:
+    """title: what the person calls the source. has_picture: whether a last picture can stay on the canvas."""
+    state = status.state
+    demo = () if is_demo else ((DEMO, _tr("Show the demo scene")),)
+    if state is SourceState.CLOSED:
+        text = _tr("Open a camera, a video or an address, or drop a file here.")
+        return Notice(_tr("No source is open"), text, (*demo, (OPEN_FILE, _tr("Open a file…"))))
+    if state is SourceState.OPENING:
+        return Notice(_tr("Opening {0}…").format(title), quiet=has_picture)
+    if state is SourceState.RECONNECTING:
+        if has_picture:
+            return Notice(_tr("Reconnecting to {0}").format(title), status.problem, quiet=True, colour=theme.WARNING)
+        return Notice(_tr("Reconnecting to {0}").format(title), status.problem, demo)
+    if state is SourceState.FAILED:
+        actions = (*demo, (RETRY, _tr("Try again")), (OPEN_FILE, _tr("Open a file…")))
+        return Notice(_tr("{0} cannot be opened").format(title), status.problem, actions)
+    if status.photos and status.problem:
+        return Notice(_tr("{0} cannot be shown").format(status.file), status.problem)
+    if state is SourceState.ENDED and not status.seekable and not has_picture:
+        return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open it again")), *demo))
+    return None
+
+
+def hidden_notice(reason: HiddenReason | None) -> Notice | None:
+    """Return what the canvas says while the whole picture is hidden until the person does something."""
+    texts = {
+        HiddenReason.NOTHING: _tr("Type into every prompt that is shown what is to be hidden."),
+        HiddenReason.EDITING: _tr("The changed prompt counts once it is found, or after a few seconds."),
+    }
+    text = texts.get(reason) if reason is not None else None
+    return None if text is None else Notice(_tr("The whole picture is hidden"), text, quiet=True, colour=theme.WARNING)

@@ -1,0 +1,137 @@
+"""Messages: one calm card for each topic over the foot of the picture; they never take the focus."""
+
+import logging
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from clipseg_live.core.settings.live import Message
+from clipseg_live.gui.widgets import icons, theme
+
+logger = logging.getLogger(__name__)
+
+INFO_SECONDS = 6.0
+_ICONS = {"info": ("info", theme.ACCENT), "warning": ("warning", theme.WARNING), "error": ("error", theme.DANGER)}
+_MARGIN = 2 * theme.UNIT
+_WIDEST = 460
+_MOST = 4
+
+
+class Messages(QWidget):
+    """A stack of cards in the lower left of ``over``, the newest below.
+
+    A newer message of a topic replaces the older one, an empty text takes it back. What only informs goes by itself,
+    the rest stays until it is closed or taken back; of more than four the oldest go. action: topic of the message
+    whose button was pressed.
+    """
+
+    action = Signal(str)
+
+    def __init__(self, over: QWidget) -> None:
+        super().__init__(over)
+        self._over = over
+        self.setAccessibleName(self.tr("Messages"))
+        self._cards: dict[str, _Card] = {}
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(theme.UNIT)
+        over.installEventFilter(self)
+        self.hide()
+
+    def texts(self) -> list[str]:
+        """What stands there now, oldest first."""
+        return [card.text for card in self._cards.values()]
+
+    def show_message(self, message: Message, action: str = "") -> None:
+        """action: text of a button, "" for none."""
+        self.take_back(message.topic)
+        if not message.text:
+            return
+        logger.info("Shown: %s message about %s", message.level, message.topic)
+        logger.debug("Its text: %s", message.text)
+        card = _Card(message, action, self)
+        card.closed.connect(lambda: self.take_back(message.topic))
+        card.acted.connect(lambda: self.action.emit(message.topic))
+        self._cards[message.topic] = card
+        self._layout.addWidget(card)
+        if len(self._cards) > _MOST:
+            self.take_back(next(iter(self._cards)))
+        self.show()
+        self._place()
+
+    def take_back(self, topic: str) -> None:
+        """Remove the message of this topic, where there is one."""
+        card = self._cards.pop(topic, None)
+        if card is None:
+            return
+        self._layout.removeWidget(card)
+        card.timer.stop()
+        card.hide()
+        card.deleteLater()
+        if not self._cards:
+            self.hide()
+        self._place()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return False
+
+    def _place(self) -> None:
+        over = self._over
+        if not self._cards:
+            return
+        width = min(_WIDEST, over.width() - 2 * _MARGIN)
+        for card in self._cards.values():
+            card.setFixedWidth(width)
+        height = sum(card.heightForWidth(width) for card in self._cards.values())
+        height += theme.UNIT * (len(self._cards) - 1)
+        self.setGeometry(_MARGIN, max(_MARGIN, over.height() - height - _MARGIN), width, height)
+        self.raise_()
+
+
+class _Card(QFrame):
+    closed = Signal()
+    acted = Signal()
+
+    def __init__(self, message: Message, action: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.text = message.text
+        name, colour = _ICONS[message.level]
+        self.setObjectName("message")
+        self.setStyleSheet(
+            f"#message {{ background: {theme.RAISED}; border: 1px solid {theme.EDGE}; "
+            f"border-radius: {theme.RADIUS}px; }}"
+        )
+        sign = QLabel()
+        sign.setPixmap(icons.pixmap(name, colour, theme.ICON, self.devicePixelRatioF()))
+        label = QLabel(message.text)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setWordWrap(True)
+        label.setAccessibleName(message.text)
+        label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 8, 8, 8)
+        row.setSpacing(theme.UNIT)
+        row.addWidget(sign)
+        row.addWidget(label, 1)
+        if action:
+            self.button = QPushButton(action)
+            self.button.setAccessibleName(action)
+            self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            self.button.clicked.connect(self.acted)
+            row.addWidget(self.button)
+        self.close_button = QToolButton()
+        theme.set_kind(self.close_button, "plain")
+        self.close_button.setIcon(theme.icon("close", theme.MUTED))
+        self.close_button.setIconSize(theme.icon_size())
+        self.close_button.setAccessibleName(self.tr("Close this message"))
+        self.close_button.setToolTip(self.tr("Close"))
+        self.close_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.close_button.clicked.connect(self.closed)
+        row.addWidget(self.close_button)
+        self.timer = QTimer(self)
+        self.timer.setSingleShot(True)
+        self.timer.timeout.connect(self.closed)
+        if message.level == "info" and not action:
+            self.timer.start(int(INFO_SECONDS * 1000))

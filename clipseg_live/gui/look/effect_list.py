@@ -1,0 +1,207 @@
+"""The effects of a session in the order in which they are drawn: add, remove, move, and each one's options."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+
+from clipseg_live.core.settings.effects import KINDS, PRIVATE, AnyEffect
+from clipseg_live.core.settings.presets import PRESETS, with_preset
+from clipseg_live.gui.look.effect_options import EffectOptions
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import IconButton, small_label
+
+MOST = 16
+_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Mark", ("tint", "outline", "glow", "labels")),
+    ("Change the picture", ("spotlight", "desaturate", "blur", "invert", "cutout")),
+    ("Inspect", ("heatmap", "raw", "matte", "wipe", "sidebyside")),
+    ("Hide", ("pixelate", "blackout")),
+)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("EffectList", text)
+
+
+def title_of(kind: str) -> str:
+    """What a person reads for an effect."""
+    names = {
+        "matte": _tr("Matte"), "cutout": _tr("Cut-out"), "sidebyside": _tr("Side by side"), "raw": _tr("Probabilities"),
+        "blackout": _tr("Black out"), "wipe": _tr("Before and after"), "heatmap": _tr("Heat map"),
+    }  # fmt: skip
+    return names.get(kind, kind.capitalize())
+
+
+def help_of(kind: str) -> str:
+    """What an effect does, in one sentence."""
+    sentences = {
+        "tint": _tr("Fills each matte with its prompt's colour."),
+        "outline": _tr("Draws a line along each border."),
+        "glow": _tr("Light that falls off outside each border."),
+        "labels": _tr("Each prompt's name beside what it found."),
+        "spotlight": _tr("Darkens what no prompt found."),
+        "desaturate": _tr("Takes the colour out of what no prompt found."),
+        "blur": _tr("Puts the background, or what was found, out of focus."),
+        "invert": _tr("Turns colours round inside the mattes."),
+        "cutout": _tr("Puts what was found on a colour, a checkerboard, a picture or a video."),
+        "heatmap": _tr("Colours the picture by the highest probability."),
+        "raw": _tr("The model's probabilities in place of the picture."),
+        "matte": _tr("The mattes in place of the picture, white on black."),
+        "wipe": _tr("Untouched left of a line, drawn right of it; drag the line on the picture."),
+        "sidebyside": _tr("The untouched picture and the drawn one beside it."),
+        "pixelate": _tr("Hides what was found under coarse squares."),
+        "blackout": _tr("Hides what was found under black."),
+    }
+    return sentences.get(kind, "")
+
+
+class EffectList(QWidget):
+    """One row an effect; the row that is chosen shows its options below."""
+
+    def __init__(self, store: Store, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._open: int | None = None
+        self._kinds: list[str] = []
+        self._options: EffectOptions | None = None
+        self._rows = QVBoxLayout()
+        self._rows.setSpacing(2)
+        self.add_button = self._menu_button(_tr("+ Effect"), self._add_menu())
+        self.preset_button = self._menu_button(_tr("Preset"), self._preset_menu())
+        self.add_button.setStatusTip(_tr("Adds an effect; they are drawn from the top of the list down."))
+        self.preset_button.setStatusTip(_tr("Changes effects and mattes to a set that goes together."))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.add_button)
+        buttons.addWidget(self.preset_button)
+        buttons.addStretch(1)
+        self._hint = small_label("", self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(self._rows)
+        column.addLayout(buttons)
+        column.addWidget(self._hint)
+        store.changed.connect(self._show)
+        self._show()
+
+    def _menu_button(self, text: str, menu: QMenu) -> QToolButton:
+        button = QToolButton(self)
+        button.setText(text)
+        button.setAccessibleName(text)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.setMenu(menu)
+        return button
+
+    def _add_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for name, kinds in _GROUPS:
+            menu.addSection(_tr(name))
+            for kind in kinds:
+                menu.addAction(title_of(kind), partial(self.add, kind)).setStatusTip(help_of(kind))
+        return menu
+
+    def _preset_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for name in PRESETS:
+            menu.addAction(_tr(name.capitalize()), partial(self.use_preset, name))
+        return menu
+
+    def add(self, kind: str) -> None:
+        """Put an effect at the end of the list, and show its options."""
+        effects = self._store.settings.effects
+        if len(effects) < MOST:
+            self._open = len(effects)
+            self._edit((*effects, KINDS[kind]()))
+
+    def remove(self, place: int) -> None:
+        effects = self._store.settings.effects
+        self._open = None
+        self._edit((*effects[:place], *effects[place + 1 :]))
+
+    def move_effect(self, place: int, by: int) -> None:
+        """An effect one place up (-1) or down (1)."""
+        effects = list(self._store.settings.effects)
+        there = place + by
+        if 0 <= there < len(effects):
+            effects[place], effects[there] = effects[there], effects[place]
+            self._open = there if self._open == place else self._open
+            self._edit(tuple(effects))
+
+    def use_preset(self, name: str) -> None:
+        self._open = None
+        self._store.edit(with_preset(self._store.settings, name))
+
+    def unfold(self, place: int) -> None:
+        """Show an effect's options, or put them away again."""
+        self._open = None if self._open == place else place
+        self._build()
+
+    def _edit(self, effects: Sequence[AnyEffect], merge: str = "") -> None:
+        self._store.update(merge, effects=tuple(effects))
+
+    def _change(self, values: dict[str, object], goes_on: bool) -> None:
+        if self._open is None:
+            return
+        effects = list(self._store.settings.effects)
+        before = effects[self._open]
+        effects[self._open] = type(before).model_validate({**dict(before), **values})
+        self._edit(effects, f"effect {self._open} {next(iter(values))}" if goes_on else "")
+
+    def _show(self) -> None:
+        effects = self._store.settings.effects
+        kinds: list[str] = [effect.kind for effect in effects]
+        if kinds != self._kinds:
+            self._kinds = kinds
+            self._build()
+        elif self._options is not None and self._open is not None:
+            self._options.show_effect(effects[self._open])
+        private = any(isinstance(effect, PRIVATE) for effect in effects)
+        self._hint.setText(_tr("Hiding comes first, and hides all while the model is unsure.") if private else "")
+        self._hint.setVisible(private)
+        self.add_button.setEnabled(len(effects) < MOST)
+
+    def _build(self) -> None:
+        while (item := self._rows.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
+        effects = self._store.settings.effects
+        self._options = None
+        if self._open is not None and self._open >= len(effects):
+            self._open = None
+        for place, effect in enumerate(effects):
+            self._rows.addWidget(self._row(place, effect))
+            if place == self._open and len(type(effect).model_fields) > 1:
+                self._options = EffectOptions(effect, self._change, self._store.end_merge, self)
+                self._rows.addWidget(self._options)
+
+    def _row(self, place: int, effect: AnyEffect) -> QWidget:
+        row, title = QWidget(self), title_of(effect.kind)
+        row.setStatusTip(help_of(effect.kind))
+        line = QHBoxLayout(row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(2)
+        name = QToolButton(row)
+        name.setText(title)
+        name.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        name.setIcon(theme.icon("down" if place == self._open else "right"))
+        name.setIconSize(theme.icon_size())
+        name.setEnabled(len(type(effect).model_fields) > 1)
+        name.setAccessibleName(_tr("Options of {0}").format(title))
+        name.clicked.connect(lambda: self.unfold(place))
+        line.addWidget(name)
+        line.addStretch(1)
+        buttons = (
+            ("up", _tr("Draw {0} earlier"), lambda: self.move_effect(place, -1)),
+            ("down", _tr("Draw {0} later"), lambda: self.move_effect(place, 1)),
+            ("close", _tr("Remove {0}"), lambda: self.remove(place)),
+        )
+        for icon, text, act in buttons:
+            button = IconButton(icon, text.format(title), parent=row)
+            button.clicked.connect(act)
+            line.addWidget(button)
+        return row

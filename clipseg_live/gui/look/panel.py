@@ -1,0 +1,229 @@
+"""How the masks are drawn, and which model makes them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from clipseg_live.core.settings.base import DETAILS, FITS
+from clipseg_live.core.settings.effects import is_private
+from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
+from clipseg_live.gui.look.effect_list import EffectList
+from clipseg_live.gui.look.mask_settings import MatteSection
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import Choice, IconButton, Segments, panel_sheet, small_label
+
+SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
+"""Pixels of the model's input, multiples of its 16-pixel patch; None is the model's own."""
+
+_FOLDER = object()
+
+
+class LookPanel(QScrollArea):
+    """Effects, mattes, display mode, model, device, inference size, fit and detail; every change is live.
+
+    models: name and what a person reads, for each that is offered beside a folder. devices: names, "auto" first.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        models: Sequence[tuple[str, str]],
+        devices: Sequence[str],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._models, self._devices = tuple(models), tuple(devices)
+        self.setStyleSheet(panel_sheet())
+        self.setMinimumWidth(300)
+        self.setAccessibleName(self.tr("Look"))
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._body = QWidget()
+        self._make_drawing()
+        self._make_display()
+        self._make_engine()
+        self._explain()
+        self._lay_out()
+        self._connect()
+        self.setWidget(self._body)
+        store.changed.connect(self._show)
+        self._show()
+
+    # ---- what it is made of
+
+    def _make_drawing(self) -> None:
+        self.effects = EffectList(self._store, self._body)
+        self.mattes = MatteSection(self._store, self._body)
+        self.reset_effects = self._reset_button(self.tr("Effects as at first"), self._reset_effects)
+        self.reset_mattes = self._reset_button(self.tr("Mattes as at first"), self.mattes.reset)
+
+    def _reset_button(self, name: str, act: Callable[[], None]) -> IconButton:
+        button = IconButton("undo", name, parent=self._body)
+        button.clicked.connect(act)
+        return button
+
+    def _reset_effects(self) -> None:
+        self._store.update(effects=LiveSettings().effects)
+
+    def _make_display(self) -> None:
+        names = {"smooth": self.tr("Smooth"), "locked": self.tr("Locked")}
+        self.mode = Segments(self.tr("Display"), [(mode, names[mode]) for mode in DISPLAY_MODES], self._body)
+        self.mode_hint = small_label("", self._body)
+
+    def _make_engine(self) -> None:
+        self.model = Choice(self.tr("Model"), self._body)
+        self.device = Choice(self.tr("Device"), self._body)
+        self.input_size = Choice(self.tr("Inference size"), self._body)
+        names = {
+            "stretch": self.tr("Stretch"),
+            "letterbox": self.tr("Letterbox"),
+            "aspect": self.tr("Keep aspect"),
+        }
+        self.fit = Choice(self.tr("Fit"), self._body)
+        self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
+        self.fit_hint = small_label("", self._body)
+        details = {"off": self.tr("Off"), "zoom": self.tr("Zoom on small objects"), "tiles": self.tr("Tiles (slow)")}
+        self.detail = Choice(self.tr("Detail"), self._body)
+        self.detail.offer([(detail, details.get(detail, detail)) for detail in DETAILS])
+        self.detail.setToolTip(self.tr("Zoom costs up to one more pass; tiles are for exports of large frames."))
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self._body)
+        column.setContentsMargins(12, 10, 12, 14)
+        column.setSpacing(8)
+        self._section(column, self.tr("Effects"), self.reset_effects)
+        column.addWidget(self.effects)
+        column.addSpacing(10)
+        self._section(column, self.tr("Mattes"), self.reset_mattes)
+        column.addWidget(self.mattes)
+        column.addSpacing(10)
+        display = self._section(column, self.tr("Display"))
+        display.addWidget(self._label(self.tr("Frames"), self.mode), 0, 0)
+        display.addWidget(self.mode, 0, 1)
+        display.addWidget(self.mode_hint, 1, 1)
+        column.addSpacing(10)
+        engine = self._section(column, self.tr("Inference"))
+        rows: tuple[tuple[str, QWidget], ...] = (
+            (self.tr("Model"), self.model), (self.tr("Device"), self.device),
+            (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit), (self.tr("Detail"), self.detail),
+        )  # fmt: skip
+        for place, (text, control) in enumerate(rows):
+            engine.addWidget(self._label(text, control), place, 0)
+            engine.addWidget(control, place, 1)
+        engine.addWidget(self.fit_hint, len(rows), 1)
+        column.addStretch(1)
+
+    def _section(self, column: QVBoxLayout, title: str, beside: QWidget | None = None) -> QGridLayout:
+        heading = QLabel(title, self._body)
+        theme.set_kind(heading, "heading")
+        line = QHBoxLayout()
+        line.addWidget(heading)
+        line.addStretch(1)
+        if beside is not None:
+            line.addWidget(beside)
+        column.addLayout(line)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(8)
+        grid.setColumnMinimumWidth(0, 78)
+        grid.setColumnStretch(1, 1)
+        column.addLayout(grid)
+        return grid
+
+    def _label(self, text: str, control: QWidget) -> QLabel:
+        label = QLabel(text, self._body)
+        theme.set_kind(label, "muted")
+        label.setBuddy(control)
+        return label
+
+    def _connect(self) -> None:
+        self.mode.picked.connect(lambda mode: self._store.update(mode=mode))
+        self.model.picked.connect(self._set_model)
+        self.device.picked.connect(lambda device: self._edit_engine(device=device))
+        self.input_size.picked.connect(lambda size: self._edit_engine(size=size))
+        self.fit.picked.connect(lambda fit: self._edit_engine(fit=fit))
+        self.detail.picked.connect(lambda detail: self._edit_engine(detail=detail))
+
+    # ---- showing the Store
+
+    def _show(self) -> None:
+        settings = self._store.settings
+        self.reset_effects.setEnabled(settings.effects != LiveSettings().effects)
+        self.reset_mattes.setEnabled(settings.matte != LiveSettings().matte)
+        held = settings.display != settings.mode or is_private(settings.effects)
+        self.mode.show_value(settings.display)
+        self.mode.setEnabled(not held)
+        if held:
+            hint = self.tr("Hiding effects show only frames with their own masks.")
+        elif settings.mode == "smooth":
+            hint = self.tr("Every frame is shown at once; mattes follow it.")
+        else:
+            hint = self.tr("Only frames with a mask of their own are shown, a little later.")
+        self.mode_hint.setText(hint)
+        self._show_engine(settings)
+
+    def _show_engine(self, settings: LiveSettings) -> None:
+        engine = settings.engine
+        models: list[tuple[object, str]] = list(self._models)
+        if engine.model not in dict(self._models):
+            models.append((engine.model, PurePath(engine.model).name or engine.model))
+        self.model.offer([*models, (_FOLDER, self.tr("Folder…"))])
+        self.model.show_value(engine.model)
+        name = dict(self._models).get(engine.model, engine.model)
+        self.model.setToolTip(name if name == engine.model else f"{name}\n{engine.model}")
+        names = {"auto": self.tr("Automatic"), "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
+        devices = [*self._devices, *([engine.device] if engine.device not in self._devices else [])]
+        self.device.offer([(device, names.get(device, device)) for device in devices])
+        self.device.show_value(engine.device)
+        sizes = [*SIZES, *([engine.size] if engine.size not in SIZES else [])]
+        self.input_size.offer([(size, self._written_size(size)) for size in sizes])
+        self.input_size.show_value(engine.size)
+        self.fit.show_value(engine.fit)
+        self.detail.show_value(engine.detail)
+        hints = {
+            "stretch": self.tr("The whole picture, pressed into the model’s square."),
+            "letterbox": self.tr("The whole picture in its own shape, with bars around it."),
+            "aspect": self.tr("The model’s input takes the shape of the picture."),
+        }
+        self.fit_hint.setText(hints.get(engine.fit, ""))
+
+    def _written_size(self, size: int | None) -> str:
+        return self.tr("The model’s own") if size is None else self.tr("{} pixels").format(size)
+
+    # ---- edits
+
+    def _explain(self) -> None:
+        texts: tuple[tuple[QWidget, str], ...] = (
+            (self.reset_effects, self.tr("Tint and outline, as at first.")),
+            (self.reset_mattes, self.tr("All of the matte settings as at first.")),
+            (self.mode, self.tr("Smooth shows every frame at once; locked waits for each frame's own mask.")),
+            (self.model, self.tr("What answers the prompts; a folder may hold other CLIPSeg weights.")),
+            (self.device, self.tr("Where the model runs.")),
+            (self.input_size, self.tr("Larger finds smaller things, and takes longer.")),
+            (self.fit, self.tr("How the picture is brought into the model's square.")),
+            (self.detail, self.tr("Looks again, closer, at small objects or at parts of the picture.")),
+        )
+        for control, text in texts:
+            control.setStatusTip(text)
+
+    def _edit_engine(self, **values: object) -> None:
+        self._store.update(engine=self._store.settings.engine.model_copy(update=values))
+
+    def _set_model(self, model: object) -> None:
+        if model is not _FOLDER:
+            self._edit_engine(model=model)
+            return
+        self.model.show_value(self._store.settings.engine.model)
+        dialog = QFileDialog(self, self.tr("Folder of a model"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(lambda path: self._edit_engine(model=path))
+        dialog.open()

@@ -1,0 +1,144 @@
+"""What fills the main window: bars above and below, the picture, and beside it the panels."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QTabWidget, QToolButton, QVBoxLayout, QWidget
+
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.gui.canvas.canvas import Canvas
+from clipseg_live.gui.canvas.toasts import Messages
+from clipseg_live.gui.output.recording_bar import RecordingBar
+from clipseg_live.gui.output.virtual_camera_bar import CameraBar
+from clipseg_live.gui.source.menu import FramingMenu, SourceMenu
+from clipseg_live.gui.source.playback_bar import Transport
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.session_files import SessionFiles
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.status.help_line import HelpLine
+from clipseg_live.gui.status.stats_panel import StatsPanel
+from clipseg_live.gui.status.status_bar import StatusLine
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.controls import line, tool_button
+
+PANEL_WIDTH = 352
+
+MakePanels = Callable[[Store], tuple[Any, QWidget]]
+"""The prompt panel (``show_shares``, ``set_picture``, ``focus_new_row``, ``box_requested``) and the look panel."""
+
+
+class WindowBody(QWidget):
+    """Makes the parts and lays them out; the main window connects them."""
+
+    def __init__(
+        self,
+        session: LiveSession,
+        store: Store,
+        services: Services,
+        panels: MakePanels,
+        recent: Callable[[], Sequence[SourceSpec]],
+        files: SessionFiles,
+    ) -> None:
+        super().__init__()
+        self.canvas = Canvas()
+        self.messages = Messages(self.canvas)
+        self.transport = Transport(session)
+        self.stats = StatsPanel()
+        self.stats.hide()
+        self.status_line = StatusLine()
+        self.source_menu = SourceMenu(services, recent, self)
+        self.framing_menu = FramingMenu(store, self)
+        self.recording_bar = RecordingBar(
+            session, self.canvas, services, lambda: store.settings, lambda: files.folder, lambda: files.recording, self
+        )
+        self.camera_bar = CameraBar(session, services, lambda: files.camera, self)
+        self.panel_button = tool_button("panel", self.tr("Show or hide the panel"))
+        self.menu_button = tool_button("menu", self.tr("Menu"))
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.prompts, self.look = panels(store)
+        self.tabs = self._tabs()
+        self.help_line = HelpLine()
+        self.panel = self._panel()
+        self.splitter = self._splitter()
+        self._bars = [self._top_bar(), line(), line(), self.status_line]
+        column = _column(self)
+        for widget in (*self._bars[:2], self.splitter, self._bars[2], self.stats, self.status_line):
+            column.addWidget(widget, 1 if widget is self.splitter else 0)
+        self._panel_wanted = True
+
+    def go_to(self, tab: int) -> None:
+        """Show a panel (0: prompts, 1: look) and give it the focus."""
+        self._panel_wanted = True
+        self.panel.show()
+        self.tabs.setCurrentIndex(tab)
+        if tab == 0:
+            self.prompts.focus_first_row()
+        else:
+            self.tabs.tabBar().setFocus()
+
+    def toggle_panel(self) -> None:
+        self._panel_wanted = not self._panel_wanted
+        self.panel.setVisible(self._panel_wanted)
+
+    def set_bare(self, bare: bool) -> None:
+        """Nothing but the picture, or everything again as it was."""
+        for widget in self._bars:
+            widget.setVisible(not bare)
+        self.stats.setVisible(not bare and self.status_line.details_button.isChecked())
+        self.panel.setVisible(not bare and self._panel_wanted)
+
+    def _tabs(self) -> QTabWidget:
+        tabs = QTabWidget()
+        tabs.setAccessibleName(self.tr("Prompts and look"))
+        tabs.setDocumentMode(True)
+        tabs.tabBar().setDrawBase(False)
+        tabs.addTab(self.prompts, self.tr("Prompts"))
+        tabs.addTab(self.look, self.tr("Look"))
+        return tabs
+
+    def _panel(self) -> QWidget:
+        panel = QWidget()
+        panel.setMinimumWidth(PANEL_WIDTH - 4 * theme.UNIT)
+        column = _column(panel)
+        column.addWidget(self.tabs, 1)
+        column.addWidget(line())
+        column.addWidget(self.help_line)
+        return panel
+
+    def _splitter(self) -> QSplitter:
+        left = QWidget()
+        column = _column(left)
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self.transport)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setHandleWidth(1)
+        for number, widget in enumerate((left, self.panel)):
+            splitter.addWidget(widget)
+            splitter.setCollapsible(number, False)
+            splitter.setStretchFactor(number, 1 - number)
+        splitter.setSizes([10_000, PANEL_WIDTH])
+        return splitter
+
+    def _top_bar(self) -> QFrame:
+        bar = QFrame()
+        theme.set_kind(bar, "bar")
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(*[theme.UNIT] * 4)
+        row.setSpacing(theme.UNIT // 2)
+        row.addWidget(self.source_menu)
+        row.addWidget(self.framing_menu)
+        row.addStretch(1)
+        row.addWidget(self.camera_bar)
+        row.addWidget(self.recording_bar)
+        row.addWidget(self.panel_button)
+        row.addWidget(self.menu_button)
+        return bar
+
+
+def _column(widget: QWidget) -> QVBoxLayout:
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(0)
+    return column

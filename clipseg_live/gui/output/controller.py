@@ -1,0 +1,67 @@
+"""What belongs to recordings and the virtual camera in a window beside their buttons: their settings, instant replay,
+and what broke off."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.live import Message
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import CameraSettings
+from clipseg_live.gui.output.recording_bar import TOPIC, RecordingBar
+from clipseg_live.gui.output.virtual_camera_bar import CameraBar
+from clipseg_live.gui.state.preferences import Keeper
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.session_files import SessionFiles
+from clipseg_live.gui.state.thread_bridge import Errand
+
+
+class TakingAway(QObject):
+    """Keeps the settings of recordings and of the virtual camera, hands them to the session, and looks once for
+    recordings that broke off.
+
+    said: a Message for the person.
+    """
+
+    said = Signal(object)
+
+    def __init__(
+        self,
+        session: LiveSession,
+        keeper: Keeper,
+        bar: RecordingBar,
+        camera_bar: CameraBar,
+        files: SessionFiles,
+        services: Services,
+    ) -> None:
+        super().__init__(bar)
+        self._session, self._keeper = session, keeper
+        bar.recording_changed.connect(self._change)
+        bar.folder_asked.connect(files.ask_folder)
+        session.set_replay(keeper.value.recording)
+        camera_bar.changed.connect(self._change_camera)
+        folder = bar.recordings_folder()
+        self._errand = Errand(lambda: services.recover_recordings(folder), self)
+        self._errand.answered.connect(self._recovered)
+        self._errand.start()
+
+    def _change(self, settings: RecordingSettings) -> None:
+        before = self._keeper.value.recording
+        self._keeper.update(recording=settings)
+        kept = ("replay_seconds", "codec", "encoder", "quality", "sound", "pattern")
+        if any(getattr(before, name) != getattr(settings, name) for name in kept):
+            self._session.set_replay(settings)
+
+    def _change_camera(self, settings: CameraSettings) -> None:
+        """What is running goes on with other settings."""
+        self._keeper.update(camera=settings)
+        if self._session.status().camera.active:
+            self._session.start_camera(settings)
+
+    def _recovered(self, paths: Sequence[Path]) -> None:
+        if paths:
+            names = ", ".join(path.name for path in paths)
+            words = self.tr("A recording that broke off was kept: {0} in {1}.").format(names, paths[0].parent)
+            self.said.emit(Message(TOPIC, words))

@@ -1,0 +1,227 @@
+"""Record, snapshot and copy: what a person takes away from the picture."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QStandardPaths, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+
+from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.live import LiveSettings, Message, RecordingStatus
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.gui.canvas.canvas import Canvas
+from clipseg_live.gui.output.recording_options import RecordingOptions
+from clipseg_live.gui.source.playback_bar import clock
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import corner_under
+from clipseg_live.gui.widgets.controls import tool_button
+
+TOPIC = "recording"
+SNAPSHOT_TOPIC = "snapshot"
+
+
+class RecordingBar(QWidget):
+    """Buttons, and how long and how large a running recording is.
+
+    folder: where files go, None for the user's folders of videos and pictures. recording: what is recorded, and how.
+    said: a Message for the person. recording_changed: other RecordingSettings. folder_asked: for another folder.
+    """
+
+    said = Signal(object)
+    recording_changed = Signal(object)
+    folder_asked = Signal()
+
+    def __init__(
+        self,
+        session: LiveSession,
+        canvas: Canvas,
+        services: Services,
+        settings: Callable[[], LiveSettings],
+        folder: Callable[[], Path | None],
+        recording: Callable[[], RecordingSettings] = RecordingSettings,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._canvas, self._services = session, canvas, services
+        self._settings, self._folder, self._recording = settings, folder, recording
+        self._active = self._paused = False
+        self._errand: Errand | None = None
+        self.last_folder: Path | None = None
+        self.figures = QLabel()
+        theme.set_kind(self.figures, "figure")
+        self.figures.setFont(theme.figure_font())
+        self.figures.setAccessibleName(self.tr("Recorded time and size"))
+        self.record_button = QPushButton(self.tr("Record"))
+        self.record_button.setIconSize(theme.icon_size())
+        self.record_button.clicked.connect(self.toggle)
+        self.options_button = tool_button("down", self.tr("Recording options"))
+        self.options_button.clicked.connect(self.open_options)
+        self.pause_button = tool_button("pause", self.tr("Pause the recording"))
+        self.pause_button.clicked.connect(self.toggle_pause)
+        self.replay_button = tool_button("history", self.tr("Save the last seconds"))
+        self.replay_button.clicked.connect(self.save_replay)
+        self.snapshot_button = tool_button("snapshot", self.tr("Save the picture and its masks"))
+        self.snapshot_button.clicked.connect(self.snapshot)
+        self.copy_button = tool_button("copy", self.tr("Copy the picture"))
+        self.copy_button.clicked.connect(self.copy)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(theme.UNIT // 2)
+        row.addWidget(self.figures)
+        row.addSpacing(theme.UNIT // 2)
+        for button in (
+            self.record_button, self.pause_button, self.options_button, self.replay_button, self.snapshot_button,
+            self.copy_button,
+        ):  # fmt: skip
+            row.addWidget(button)
+        self._show_active(False)
+        self.show_status(RecordingStatus())
+
+    def toggle(self) -> None:
+        """Start a recording, or finish the running one."""
+        if self._active:
+            self._session.stop_recording()
+            return
+        folder = self.recordings_folder()
+        if self._do(folder, lambda: self._session.start_recording(folder, self._recording())):
+            self._say(TOPIC, "")
+
+    def toggle_pause(self) -> None:
+        """Leave out what comes until this is called again."""
+        if self._active and self._paused:
+            self._session.resume_recording()
+        elif self._active:
+            self._session.pause_recording()
+
+    def save_replay(self) -> None:
+        """Save what was shown in the last seconds."""
+        if not self._recording().replay_seconds:
+            self._say(TOPIC, self.tr("Instant replay is off: turn it on in the recording options first."), "warning")
+            return
+        folder = self.recordings_folder()
+        self._do(folder, lambda: self._session.save_replay(folder))
+
+    def open_options(self) -> RecordingOptions:
+        """Open what is recorded, and how."""
+        folder = str(self.recordings_folder())
+        options = RecordingOptions(self._recording(), folder, self._services.list_microphones, self)
+        options.changed.connect(self.recording_changed)
+        options.folder_asked.connect(self.folder_asked)
+        options.adjustSize()
+        options.move(corner_under(self.options_button, options.width()))
+        options.show()
+        return options
+
+    def snapshot(self) -> None:
+        """Save what is shown as PNG, with one more for each mask."""
+        picture, settings = self._canvas.picture, self._settings()
+        if picture is None:
+            self._say(SNAPSHOT_TOPIC, self.tr("There is no picture to save yet."), "warning")
+            return
+        if self._errand is not None:
+            return
+        folder = self._place(QStandardPaths.StandardLocation.PicturesLocation)
+        save = self._services.save_snapshot
+        self._errand = Errand(lambda: save(folder, picture, settings), self)
+        self._errand.answered.connect(self._saved)
+        self._errand.failed.connect(self._not_saved)
+        self._errand.start()
+
+    def copy(self) -> None:
+        """Put the picture on the clipboard."""
+        image = self._canvas.image()
+        if image is None:
+            self._say(SNAPSHOT_TOPIC, self.tr("There is no picture to copy yet."), "warning")
+            return
+        QGuiApplication.clipboard().setImage(image)
+        self._say(SNAPSHOT_TOPIC, self.tr("The picture is on the clipboard."))
+
+    def show_status(self, status: RecordingStatus) -> None:
+        """Elapsed time, size and lost frames of the running recording."""
+        if (status.active, status.paused) != (self._active, self._paused):
+            self._show_active(status.active, status.paused)
+        self.replay_button.setVisible(self._recording().replay_seconds > 0)
+        self.figures.setVisible(status.active)
+        if status.active:
+            words = f"{clock(status.seconds)}  ·  {size_text(status.size)}"
+            if status.part > 1:
+                words += "  ·  " + self.tr("part {0}").format(status.part)
+            if status.dropped:
+                words += "  ·  " + self.tr("{0} lost").format(status.dropped)
+            if status.paused:
+                words += "  ·  " + self.tr("paused")
+            self.figures.setText(words)
+            tip = self.tr("Encoded by {0}").format(status.encoder) if status.encoder else ""
+            self.figures.setToolTip(tip)
+
+    def recordings_folder(self) -> Path:
+        """Where recordings go."""
+        return self._place(QStandardPaths.StandardLocation.MoviesLocation)
+
+    def show_folder(self) -> None:
+        """Open the folder of the newest file in the system's own window."""
+        if self.last_folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.last_folder)))
+
+    def _show_active(self, active: bool, paused: bool = False) -> None:
+        self._active, self._paused = active, paused
+        button = self.record_button
+        theme.set_kind(button, "danger" if active else "")
+        button.setIcon(theme.icon("stop" if active else "record", "#ffd9dd" if active else theme.DANGER))
+        button.setText(self.tr("Stop") if active else self.tr("Record"))
+        button.setAccessibleName(self.tr("Stop recording") if active else self.tr("Record"))
+        button.setToolTip(self.tr("Finish the recording") if active else self.tr("Record what is shown"))
+        name = self.tr("Go on recording") if paused else self.tr("Pause the recording")
+        self.pause_button.setIcon(theme.icon("record" if paused else "pause"))
+        self.pause_button.setAccessibleName(name)
+        self.pause_button.setToolTip(name)
+        self.pause_button.setVisible(active)
+        self.options_button.setVisible(not active)
+
+    def _do(self, folder: Path, work: Callable[[], None]) -> bool:
+        """Something that writes into a folder, which is made where it is missing; whether it could be begun."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            work()
+        except ClipsegLiveError as error:
+            self._say(TOPIC, str(error), "error")
+        except OSError as error:
+            self._say(TOPIC, f"Nothing can be recorded in {folder}: {error.strerror or error}.", "error")
+        else:
+            self.last_folder = folder
+            return True
+        return False
+
+    def _saved(self, paths: list[Path]) -> None:
+        self._errand = None
+        self.last_folder = paths[0].parent
+        masks = len(paths) - 1
+        also = "" if not masks else self.tr(" with 1 mask") if masks == 1 else self.tr(" with {0} masks").format(masks)
+        self._say(SNAPSHOT_TOPIC, self.tr("Saved {0}{1}.").format(paths[0], also))
+
+    def _not_saved(self, problem: str) -> None:
+        self._errand = None
+        self._say(SNAPSHOT_TOPIC, problem, "error")
+
+    def _place(self, usual: QStandardPaths.StandardLocation) -> Path:
+        chosen = self._folder()
+        if chosen is not None:
+            return chosen
+        return Path(QStandardPaths.writableLocation(usual) or Path.home())
+
+    def _say(self, topic: str, text: str, level: str = "info") -> None:
+        self.said.emit(Message(topic, text, level))  # type: ignore[arg-type]
+
+
+def size_text(size: int) -> str:
+    """Bytes for people, in powers of ten."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit in ("B", "kB") else f"{value:.1f} {unit}"

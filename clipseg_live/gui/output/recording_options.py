@@ -1,0 +1,253 @@
+"""What is recorded, and how: a panel that the Record button opens."""
+
+from collections.abc import Callable, Sequence
+
+from pydantic import ValidationError
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QWidget,
+)
+
+from clipseg_live.core.settings.base import DATA_FORMATS, DataFormat
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import Choice, Segments, panel_sheet, small_label
+from clipseg_live.gui.widgets.slider_field import SlideField
+
+WIDTH = 420
+PARTS: tuple[tuple[float | None, int | None], ...] = (
+    (None, None), (300.0, None), (900.0, None), (3600.0, None), (None, 1_000_000_000), (None, 4_000_000_000),
+)  # fmt: skip
+"""Seconds, or bytes, after which the choices begin a new part."""
+REPLAYS = (0.0, 10.0, 30.0, 60.0, 120.0)
+ListMicrophones = Callable[[], Sequence[str]]
+
+
+class RecordingOptions(QFrame):
+    """Shows settings, and tells of others; closes with Escape, and with a click elsewhere.
+
+    changed: RecordingSettings. folder_asked: the person wants another folder.
+    """
+
+    changed = Signal(object)
+    folder_asked = Signal()
+
+    def __init__(
+        self, settings: RecordingSettings, folder: str, list_microphones: ListMicrophones, parent: QWidget
+    ) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self._settings = settings
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        theme.set_kind(self, "card")
+        self.setStyleSheet(panel_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
+        self.setAccessibleName(self.tr("Recording options"))
+        self.setFixedWidth(WIDTH)
+        self._make_controls(folder)
+        self._lay_out()
+        self._microphones: Sequence[str] = ()
+        self._errand = Errand(list_microphones, self)
+        self._errand.answered.connect(self._offer_microphones)
+        self._errand.failed.connect(lambda _: None)  # the system's own microphone is still offered
+        self._errand.start()
+        self._show()
+        self.tracks["composed"].setFocus()
+
+    # ---- what it is made of
+
+    def _make_controls(self, folder: str) -> None:
+        tracks = {
+            "composed": self.tr("Picture"), "camera": self.tr("Camera"), "mattes": self.tr("Mattes"),
+        }  # fmt: skip
+        hints = {
+            "composed": self.tr("As it is shown, with its effects."),
+            "camera": self.tr("The source without any effect: nothing is hidden in it."),
+            "mattes": self.tr("White where the prompts are, on black."),
+        }
+        self.tracks: dict[str, QCheckBox] = {}
+        for track, name in tracks.items():
+            box = self.tracks[track] = QCheckBox(name, self)
+            box.setAccessibleName(self.tr("Record: {0}").format(name))
+            box.setToolTip(hints[track])
+            box.clicked.connect(self._pick_tracks)
+        self.data = QPushButton(self)
+        theme.set_kind(self.data, "value")
+        self.data.setAccessibleName(self.tr("Data beside it"))
+        self.data_menu = QMenu(self)
+        for form in DATA_FORMATS:
+            action = self.data_menu.addAction(data_name(self, form))
+            action.setCheckable(True)
+            action.setData(form)
+            action.triggered.connect(self._pick_data)
+        self.data.clicked.connect(lambda: self.data_menu.popup(self.data.mapToGlobal(self.data.rect().bottomLeft())))
+        self.codec = self._choice(self.tr("Format"), "codec")
+        self.codec.offer([
+            ("h264", "H.264 (MP4)"), ("h265", "H.265 (MP4)"), ("av1", "AV1 (MP4)"), ("vp9", "VP9 (WebM)"),
+            ("prores", "ProRes (MOV)"), ("ffv1", self.tr("FFV1, lossless (MKV)")),
+        ])  # fmt: skip
+        encoders: list[tuple[object, str]] = [("auto", self.tr("The machine's own")), ("software", self.tr("Software"))]
+        self.encoder = self._segments(self.tr("Encoder"), encoders, "encoder")
+        self.quality = SlideField(
+            self.tr("Quality"), bare=True, default=70, low=0, top=100, write="{:.0f}".format, parent=self
+        )
+        self.quality.setFixedHeight(theme.CONTROL)
+        self.quality.edited.connect(lambda value: self._edit(quality=round(value)))
+        self.sound = Choice(self.tr("Sound"), self)
+        self.sound.picked.connect(lambda value: self._edit(sound=value[0], microphone=value[1]))
+        self.pattern = QLineEdit(self)
+        self.pattern.setAccessibleName(self.tr("Names of files"))
+        self.pattern.setToolTip(self.tr("{date}, {time}, {prompts} and {source} are filled in."))
+        self.pattern.editingFinished.connect(self._take_pattern)
+        self.problem = small_label("", self)
+        self.parts = Choice(self.tr("New part"), self)
+        lengths = (
+            self.tr("Never"), self.tr("Every 5 minutes"), self.tr("Every 15 minutes"), self.tr("Every hour"),
+            self.tr("Every 1 GB"), self.tr("Every 4 GB"),
+        )  # fmt: skip
+        self.parts.offer(tuple(zip(PARTS, lengths, strict=True)))
+        self.parts.picked.connect(lambda value: self._edit(part_seconds=value[0], part_bytes=value[1]))
+        changes: list[tuple[object, str]] = [("letterbox", self.tr("Fit it in")), ("part", self.tr("New part"))]
+        self.on_change = self._segments(self.tr("Another size"), changes, "on_change")
+        self.replay = self._choice(self.tr("Instant replay"), "replay_seconds")
+        self.replay.offer([
+            (seconds, self.tr("Off") if not seconds else self.tr("The last {0} seconds").format(f"{seconds:g}"))
+            for seconds in REPLAYS
+        ])  # fmt: skip
+        self.folder = QPushButton(self.fontMetrics().elidedText(folder, Qt.TextElideMode.ElideMiddle, 250), self)
+        theme.set_kind(self.folder, "value")
+        self.folder.setAccessibleName(self.tr("Folder: {0}").format(folder))
+        self.folder.setToolTip(folder)
+        self.folder.clicked.connect(self._ask_folder)
+
+    def _choice(self, name: str, field: str) -> Choice:
+        choice = Choice(name, self)
+        choice.picked.connect(lambda value: self._edit(**{field: value}))
+        return choice
+
+    def _segments(self, name: str, choices: list[tuple[object, str]], field: str) -> Segments:
+        segments = Segments(name, choices, self)
+        segments.picked.connect(lambda value: self._edit(**{field: value}))
+        return segments
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(14, 14, 14, 14)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(8)
+        grid.setColumnMinimumWidth(0, 104)
+        grid.setColumnStretch(1, 1)
+        tracks = QHBoxLayout()
+        tracks.setSpacing(12)
+        for box in self.tracks.values():
+            tracks.addWidget(box)
+        tracks.addStretch(1)
+        grid.addWidget(self._label(self.tr("Record"), self.tracks["composed"]), 0, 0)
+        grid.addLayout(tracks, 0, 1)
+        controls = (
+            self.data, self.codec, self.encoder, self.quality, self.sound, self.pattern, self.problem, self.parts,
+            self.on_change, self.replay, self.folder,
+        )  # fmt: skip
+        for place, control in enumerate(controls, start=1):
+            name = self.tr("Folder") if control is self.folder else control.accessibleName()
+            if control is not self.problem:
+                grid.addWidget(self._label(name, control), place, 0)
+            grid.addWidget(control, place, 1)
+
+    def _label(self, text: str, control: QWidget) -> QLabel:
+        label = QLabel(text, self)
+        theme.set_kind(label, "muted")
+        label.setBuddy(control)
+        return label
+
+    # ---- showing the settings
+
+    def _show(self) -> None:
+        settings = self._settings
+        for track, box in self.tracks.items():
+            box.setChecked(track in settings.tracks)
+            box.setEnabled(settings.tracks != (track,))  # something must be recorded
+        for action in self.data_menu.actions():
+            action.setChecked(action.data() in settings.data)
+        chosen = [data_name(self, form) for form in settings.data]
+        self.data.setText(", ".join(chosen) if len(chosen) < 3 else self.tr("{0} formats").format(len(chosen)))
+        if not chosen:
+            self.data.setText(self.tr("None"))
+        self.codec.show_value(settings.codec)
+        self.encoder.show_value(settings.encoder)
+        self.quality.show_value(float(settings.quality))
+        self.parts.show_value((settings.part_seconds, settings.part_bytes))
+        self.on_change.show_value(settings.on_change)
+        self.replay.show_value(settings.replay_seconds)
+        self.quality.setEnabled(settings.codec != "ffv1")
+        self._show_sound()
+        if not self.pattern.hasFocus():
+            self.pattern.setText(settings.pattern)
+        self.problem.setVisible(bool(self.problem.text()))
+
+    def _show_sound(self) -> None:
+        choices: list[tuple[object, str]] = [
+            (("source", ""), self.tr("Of the source, where it has any")),
+            (("microphone", ""), self.tr("Microphone")),
+            *((("microphone", name), self.tr("Microphone: {0}").format(name)) for name in self._microphones),
+            (("off", ""), self.tr("None")),
+        ]
+        now = (self._settings.sound, self._settings.microphone if self._settings.sound == "microphone" else "")
+        if now not in [value for value, _ in choices]:
+            choices.append((now, self.tr("Microphone: {0} (not there)").format(now[1])))
+        self.sound.offer(choices)
+        self.sound.show_value(now)
+
+    def _offer_microphones(self, names: Sequence[str]) -> None:
+        self._microphones = names
+        self._show_sound()
+
+    # ---- edits
+
+    def _pick_tracks(self) -> None:
+        self._edit(tracks=tuple(track for track, box in self.tracks.items() if box.isChecked()))
+
+    def _pick_data(self) -> None:
+        self._edit(data=tuple(action.data() for action in self.data_menu.actions() if action.isChecked()))
+
+    def _take_pattern(self) -> None:
+        text = self.pattern.text().strip()
+        if text != self._settings.pattern:
+            self._edit(pattern=text)
+
+    def _ask_folder(self) -> None:
+        self.close()
+        self.folder_asked.emit()
+
+    def _edit(self, **values: object) -> None:
+        try:
+            settings = RecordingSettings.model_validate({**self._settings.model_dump(), **values})
+        except ValidationError as error:
+            reason = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
+            self.problem.setText(reason[:1].upper() + reason[1:] + ".")
+        else:
+            self.problem.setText("")
+            self._settings = settings
+            self.changed.emit(settings)
+        self._show()
+
+
+def data_name(widget: QWidget, form: DataFormat) -> str:
+    """What a person reads for a format of data."""
+    names: dict[DataFormat, str] = {
+        "jsonl": widget.tr("JSON lines"), "csv": widget.tr("CSV table"),
+        "png": widget.tr("PNG masks"), "coco": widget.tr("COCO data set"),
+        "yolo": widget.tr("YOLO labels"), "indexed": widget.tr("Indexed PNG"), "npz": widget.tr("NumPy maps"),
+        "mask-video": widget.tr("Mask video"), "alpha-prores": widget.tr("Alpha video (ProRes 4444)"),
+        "alpha-vp9": widget.tr("Alpha video (VP9)"), "alpha-png": widget.tr("Alpha pictures (PNG)"),
+        "alpha-webp": widget.tr("Alpha pictures (WebP)"), "animation-webp": widget.tr("Animation (WebP)"),
+        "animation-gif": widget.tr("Animation (GIF)"), "sheet": widget.tr("Contact sheet"),
+    }  # fmt: skip
+    return names[form]

@@ -1,0 +1,119 @@
+"""The virtual camera's button: on or off, what it shows, and its options."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
+from clipseg_live.gui.output.virtual_camera_options import CameraOptions, details
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import corner_under
+from clipseg_live.gui.widgets.controls import tool_button
+
+WORDS_FROM = 900
+"""Pixels of a window's width from which on the button has words beside its icon."""
+
+
+class CameraBar(QWidget):
+    """settings: of the virtual camera. changed: other CameraSettings."""
+
+    changed = Signal(object)
+
+    def __init__(
+        self,
+        session: LiveSession,
+        services: Services,
+        settings: Callable[[], CameraSettings],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._services, self._settings = session, services, settings
+        self._status, self._has_room = CameraStatus(), True
+        self.options: CameraOptions | None = None
+        self.button = tool_button("broadcast", self.tr("Virtual camera"), checkable=True)
+        self.button.setIconSize(QSize(theme.ICON + 2, theme.ICON + 2))
+        self.button.clicked.connect(self.toggle)
+        self.options_button = tool_button("down", self.tr("Virtual camera options"))
+        self.options_button.clicked.connect(self.open_options)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.button)
+        row.addWidget(self.options_button)
+        self._show()
+
+    def toggle(self) -> None:
+        """Start the virtual camera, or stop it."""
+        if self._status.active:
+            self._session.stop_camera()
+        else:
+            self._session.start_camera(self._settings())
+        self.show_status(self._session.status().camera)
+
+    def open_options(self) -> CameraOptions:
+        """Open which camera it is, and what it shows."""
+        options = self.options = CameraOptions(self._settings(), self._services.list_virtual_cameras, self)
+        options.changed.connect(self.changed)
+        options.toggled.connect(self.toggle)
+        options.safe_asked.connect(self.ask_safe_picture)
+        options.destroyed.connect(self._options_closed)
+        options.show_status(self._status)
+        options.move(corner_under(self.options_button, options.width()))
+        options.show()
+        return options
+
+    def ask_safe_picture(self) -> None:
+        """Choose the picture that is shown while there is nothing to show."""
+        dialog = QFileDialog(self.window(), self.tr("Choose a safe picture"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        pictures = "*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff *.avif"
+        dialog.setNameFilters([f"{self.tr('Pictures')} ({pictures})", f"{self.tr('All files')} (*)"])
+        dialog.fileSelected.connect(lambda path: self.changed.emit(self._settings().model_copy(update={"safe": path})))
+        dialog.open()
+
+    def show_status(self, status: CameraStatus) -> None:
+        """Whether it is on, what it shows, and what is wrong with it."""
+        has_room = self.window().width() >= WORDS_FROM
+        if (status, has_room) != (self._status, self._has_room):
+            self._status, self._has_room = status, has_room
+            self._show()
+        if self.options is not None:
+            self.options.show_status(status)
+        self.button.setChecked(status.active)
+
+    def _show(self) -> None:
+        status = self._status
+        words, colour = self._state()
+        self.button.setIcon(theme.icon("broadcast", colour, colour))
+        style = Qt.ToolButtonStyle
+        has_words = bool(words) and self._has_room
+        self.button.setText(f" {words}" if has_words else "")
+        self.button.setToolButtonStyle(style.ToolButtonTextBesideIcon if has_words else style.ToolButtonIconOnly)
+        name = self.tr("Stop the virtual camera") if status.active else self.tr("Start the virtual camera")
+        self.button.setAccessibleName(name)
+        self.button.setAccessibleDescription(words or self.tr("Off"))
+        what = self.tr("Virtual camera: shows calls and OBS what you see here.")
+        lines = [each for each in (status.problem or details(self, status), self._why_safe()) if each]
+        self.button.setToolTip("\n".join([name, *lines]))
+        self.button.setStatusTip(lines[0] if lines else what)
+
+    def _state(self) -> tuple[str, str]:
+        status = self._status
+        if not status.active:
+            return "", theme.TEXT
+        if status.problem:
+            return self.tr("Not there"), theme.DANGER
+        if not status.device:
+            return self.tr("Opens"), theme.ACCENT
+        return (self.tr("Safe picture"), theme.WARNING) if status.safe else (self.tr("On"), theme.GOOD)
+
+    def _why_safe(self) -> str:
+        status = self._status
+        return self.tr("It shows the safe picture until there is something to show.") if status.safe else ""
+
+    def _options_closed(self) -> None:
+        self.options = None

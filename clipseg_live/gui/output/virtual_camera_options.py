@@ -1,0 +1,186 @@
+"""Which virtual camera, and what it shows: a panel that its button opens."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
+from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import Choice, IconButton, Segments, panel_sheet, small_label
+
+WIDTH = 400
+SIZES = ((640, 360), (640, 480), (960, 540), (1280, 720), (1920, 1080))
+RATES = (15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
+ListCameras = Callable[[], Sequence[tuple[str, str]]]
+
+
+class CameraOptions(QFrame):
+    """Shows settings, and tells of others; closes with Escape, and with a click elsewhere.
+
+    changed: CameraSettings. safe_asked: the person wants to choose a safe picture. toggled: to start or stop it.
+    """
+
+    changed = Signal(object)
+    safe_asked = Signal()
+    toggled = Signal()
+
+    def __init__(self, settings: CameraSettings, list_cameras: ListCameras, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self._settings = settings
+        self._cameras: Sequence[tuple[str, str]] = ()
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        theme.set_kind(self, "card")
+        self.setStyleSheet(panel_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
+        self.setAccessibleName(self.tr("Virtual camera"))
+        self.setFixedWidth(WIDTH)
+        self._make_controls()
+        self._lay_out()
+        self._errand = Errand(list_cameras, self)
+        self._errand.answered.connect(self._offer_cameras)
+        self._errand.failed.connect(lambda _: None)  # the first that is there is still offered
+        self._errand.start()
+        self._show()
+        self.switch.setFocus()
+
+    def show_status(self, status: CameraStatus) -> None:
+        """Whether it is on, what it shows, and what is wrong with it."""
+        theme.set_kind(self.switch, "" if status.active else "primary")
+        stop, start = self.tr("Stop the virtual camera"), self.tr("Start the virtual camera")
+        self.switch.setText(stop if status.active else start)
+        words = details(self, status)
+        if status.active and status.device and status.safe:
+            words = self.tr("Shows the safe picture: there is nothing to show yet.") + "\n" + words
+        theme.set_kind(self.state, "problem" if status.problem else "muted")
+        self.state.setText(status.problem.replace("; ", ";\n") or words)  # a line for each step
+        self.state.setVisible(bool(self.state.text()))
+        self.setFixedHeight(self._grid.totalHeightForWidth(WIDTH))
+
+    # ---- what it is made of
+
+    def _make_controls(self) -> None:
+        self.device = Choice(self.tr("Camera"), self)
+        self.device.picked.connect(lambda value: self._edit(device=value))
+        self.size_choice = Choice(self.tr("Size"), self)
+        self.size_choice.setToolTip(self.tr("Automatic: as the other program asks for it, else as the source has it."))
+        self.size_choice.picked.connect(lambda value: self._edit(width=value[0], height=value[1]))
+        self.rate = Choice(self.tr("Rate"), self)
+        self.rate.setToolTip(self.size_choice.toolTip())
+        self.rate.picked.connect(lambda value: self._edit(rate=value))
+        fits = [("letterbox", self.tr("Black bars")), ("fill", self.tr("Fill it"))]
+        self.fit = Segments(self.tr("Other shapes"), fits, self)
+        self.fit.setToolTip(self.tr("Where the picture's shape is another than the camera's."))
+        self.fit.picked.connect(lambda value: self._edit(fit=value))
+        self.safe = QPushButton(self)
+        theme.set_kind(self.safe, "value")
+        self.safe.setIcon(theme.icon("image", theme.MUTED))
+        self.safe.setIconSize(theme.icon_size())
+        self.safe.clicked.connect(self._ask_safe)
+        self.card = IconButton("close", self.tr("Show the plain card in its place"), parent=self)
+        self.card.clicked.connect(lambda: self._edit(safe=""))
+        self.note = small_label(
+            self.tr(
+                "The safe picture is shown while the model or the source is away. With a privacy effect nothing "
+                "leaves that is not hidden."
+            ),
+            self,
+        )
+        self.state = small_label("", self)
+        self.state.setAccessibleName(self.tr("State of the virtual camera"))
+        self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.switch = QPushButton(self)
+        self.switch.clicked.connect(self.toggled)
+
+    def _lay_out(self) -> None:
+        grid = self._grid = QGridLayout(self)
+        grid.setContentsMargins(14, 14, 14, 14)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(8)
+        grid.setColumnMinimumWidth(0, 92)
+        grid.setColumnStretch(1, 1)
+        safe = QHBoxLayout()
+        safe.setSpacing(6)
+        safe.addWidget(self.safe, 1)
+        safe.addWidget(self.card)
+        for place, (control, name) in enumerate(
+            (
+                (self.device, self.tr("Camera")), (self.size_choice, self.tr("Size")), (self.rate, self.tr("Rate")),
+                (self.fit, self.tr("Other shapes")), (self.safe, self.tr("Safe picture")),
+            )
+        ):  # fmt: skip
+            label = QLabel(name, self)
+            theme.set_kind(label, "muted")
+            label.setBuddy(control)
+            grid.addWidget(label, place, 0)
+            if control is self.safe:
+                grid.addLayout(safe, place, 1)
+            else:
+                grid.addWidget(control, place, 1)
+        for place, widget in enumerate((self.note, self.state, self.switch), start=grid.rowCount()):
+            grid.addWidget(widget, place, 0, 1, 2)
+
+    # ---- showing the settings
+
+    def _show(self) -> None:
+        settings = self._settings
+        cameras = [("", self.tr("The first that is there"))]
+        cameras += [(name, label if name == label else f"{label} ({name})") for name, label in self._cameras]
+        if settings.device not in [name for name, _ in cameras]:
+            cameras.append((settings.device, self.tr("{0} (not there)").format(settings.device)))
+        self.device.offer(cameras)
+        self.device.show_value(settings.device)
+        itself = self.tr("Automatic")
+        sizes: list[tuple[object, str]] = [((None, None), itself), *((size, _size(*size)) for size in SIZES)]
+        size = settings.width, settings.height
+        if size not in [value for value, _ in sizes]:
+            sizes.append((size, _size(settings.width or 0, settings.height or 0)))
+        self.size_choice.offer(sizes)
+        self.size_choice.show_value(size)
+        rates: list[tuple[object, str]] = [(None, itself), *((rate, self._rate(rate)) for rate in RATES)]
+        if settings.rate is not None and settings.rate not in RATES:
+            rates.append((settings.rate, self._rate(settings.rate)))
+        self.rate.offer(rates)
+        self.rate.show_value(settings.rate)
+        self.fit.show_value(settings.fit)
+        name = Path(settings.safe).name if settings.safe else self.tr("A card: “One moment…”")
+        self.safe.setText(" " + self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 190))
+        self.safe.setAccessibleName(self.tr("Safe picture: {0}").format(name))
+        self.safe.setToolTip(settings.safe or self.tr("Choose a picture"))
+        self.card.setVisible(bool(settings.safe))
+
+    def _rate(self, rate: float) -> str:
+        return self.tr("{0} a second").format(f"{rate:g}")
+
+    def _offer_cameras(self, cameras: Sequence[tuple[str, str]]) -> None:
+        self._cameras = cameras
+        self._show()
+
+    # ---- edits
+
+    def _ask_safe(self) -> None:
+        self.close()
+        self.safe_asked.emit()
+
+    def _edit(self, **values: object) -> None:
+        try:
+            self._settings = CameraSettings.model_validate({**self._settings.model_dump(), **values})
+        except ValidationError:  # only what is possible is offered
+            return
+        self.changed.emit(self._settings)
+        self._show()
+
+
+def details(widget: QWidget, status: CameraStatus) -> str:
+    """Which camera is on, and how; "" for none."""
+    if not status.device:
+        return ""
+    size, rate = _size(status.width, status.height), f"{status.rate:g}"
+    words = widget.tr("{0}, {1}, {2} a second").format(status.device, size, rate)
+    return words + (widget.tr(" · {0} moments late").format(status.late) if status.late else "")
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width} × {height}"

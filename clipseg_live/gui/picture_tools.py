@@ -1,0 +1,75 @@
+"""What a person draws on the picture: the box of a crop or of a prompt, and the line of a wipe."""
+
+from PySide6.QtCore import QObject, QRectF, Signal
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.settings.effects import Wipe, is_private
+from clipseg_live.core.settings.live import Message, PromptPicture
+from clipseg_live.gui.main_layout import WindowBody
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.settings_store import Store
+
+_CROP = "crop"
+_LARGEST_PROMPT = 1024
+
+
+class DrawingOn(QObject):
+    """Turns boxes and the wipe's line into settings. said: a Message for the person."""
+
+    said = Signal(object)
+
+    def __init__(self, body: WindowBody, store: Store, services: Services) -> None:
+        super().__init__(body)
+        self._body, self._store, self._services = body, store, services
+        body.canvas.box_drawn.connect(self._box_drawn)
+        body.canvas.wipe_moved.connect(self._move_wipe)
+        body.canvas.wipe_released.connect(store.end_merge)
+        body.framing_menu.crop_asked.connect(self.begin_crop)
+        body.prompts.box_requested.connect(self.begin_prompt)
+
+    def begin_crop(self) -> None:
+        """The next box is what the source is cut to."""
+        self._begin(_CROP)
+
+    def begin_prompt(self, row_id: object = None) -> None:
+        """The next box is the picture of a row, or (None) of a new one."""
+        self._begin(("prompt", row_id))
+
+    def _begin(self, purpose: object) -> None:
+        if self._body.canvas.picture is None:
+            self.said.emit(Message("box", self.tr("There is no picture to draw a box on yet."), "warning"))
+        elif purpose != _CROP and is_private(self._store.settings.effects):
+            text = self.tr("A box would store and show what the effects hide. Remove pixelate or black-out first.")
+            self.said.emit(Message("box", text, "warning"))
+        else:
+            self._body.messages.take_back("box")
+            self._body.canvas.begin_box(purpose)
+
+    def _box_drawn(self, purpose: object, box: QRectF) -> None:
+        picture = self._body.canvas.picture
+        if purpose == _CROP:
+            framing = self._store.settings.framing
+            crop = self._services.crop_of((box.x(), box.y(), box.width(), box.height()), framing)
+            self._store.update(framing=framing.model_copy(update={"crop": crop}))
+        elif isinstance(purpose, tuple) and picture is not None:
+            self._body.go_to(0)
+            self._body.prompts.set_picture(purpose[1], cut_out(picture.original, box))
+
+    def _move_wipe(self, at: float) -> None:
+        effects = self._store.settings.effects
+        place = next((place for place, effect in enumerate(effects) if isinstance(effect, Wipe)), None)
+        if place is not None:
+            self._store.update("wipe", effects=(*effects[:place], Wipe(at=at), *effects[place + 1 :]))
+
+
+def cut_out(pixels: Pixels, box: QRectF) -> PromptPicture:
+    """What a box (shares of the picture) holds, at least one pixel, as a prompt; large ones at a part of their pixels.
+
+    pixels: uint8 (height, width, 3).
+    """
+    height, width = pixels.shape[:2]
+    left, top = min(int(box.left() * width), width - 1), min(int(box.top() * height), height - 1)
+    right, bottom = max(round(box.right() * width), left + 1), max(round(box.bottom() * height), top + 1)
+    part = pixels[top:bottom, left:right]
+    step = -(-max(part.shape[:2]) // _LARGEST_PROMPT)
+    return PromptPicture.of(part[::step, ::step])

@@ -1,0 +1,47 @@
+"""Edits of the prompt list, as settings made from settings."""
+
+from clipseg_live.core.settings.live import LiveSettings, PromptPicture, PromptRow
+
+
+def row_of(settings: LiveSettings, row_id: int) -> PromptRow | None:
+    """The row with this id."""
+    return next((row for row in settings.rows if row.id == row_id), None)
+
+
+def place_of(settings: LiveSettings, row_id: int) -> int | None:
+    """Where the row with this id stands in the list, from 0."""
+    return next((place for place, row in enumerate(settings.rows) if row.id == row_id), None)
+
+
+def with_new_row(settings: LiveSettings, text: str = "", picture: PromptPicture | None = None) -> LiveSettings:
+    """With a row more at the end. Raises UsageError when the list is full."""
+    return _with_rows(settings, (*settings.rows, settings.new_row(text, picture)))
+
+
+def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:
+    """With a copy of the row right after it, in a colour of its own. Raises UsageError when the list is full."""
+    place, row = place_of(settings, row_id), row_of(settings, row_id)
+    if place is None or row is None:
+        return settings
+    fresh = settings.new_row()
+    style = row.style.model_copy(update={"colour": fresh.style.colour})
+    copy = row.model_copy(update={"id": fresh.id, "style": style})
+    return _with_rows(settings, (*settings.rows[: place + 1], copy, *settings.rows[place + 1 :]))
+
+
+def without_row(settings: LiveSettings, row_id: int) -> LiveSettings:
+    return _with_rows(settings, tuple(row for row in settings.rows if row.id != row_id))
+
+
+def with_row_moved(settings: LiveSettings, row_id: int, gap: int) -> LiveSettings:
+    """With the row put into a gap of the list: 0 is before the first row, ``len(rows)`` after the last."""
+    place, row = place_of(settings, row_id), row_of(settings, row_id)
+    if place is None or row is None:
+        return settings
+    others = [each for each in settings.rows if each.id != row_id]
+    others.insert(gap - 1 if gap > place else max(gap, 0), row)
+    return _with_rows(settings, tuple(others))
+
+
+def _with_rows(settings: LiveSettings, rows: tuple[PromptRow, ...]) -> LiveSettings:
+    return settings.model_copy(update={"rows": rows})

@@ -1,0 +1,150 @@
+"""The scrolling list of prompt rows, and how a row is dragged to another place."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.widgets import theme
+
+_GAP = 6
+_EDGE = 28
+"""Pixels from the list's ends in which a drag scrolls it."""
+_SCROLL = 10
+_TICK = 16
+
+
+class RowList(QScrollArea):
+    """As high as its rows, if there is room, and scrolling where there is not.
+
+    moved: a row was dropped (its id, and the gap it was put into: 0 is before the first row).
+    """
+
+    moved = Signal(int, int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: list[RowCard] = []
+        self._dragged: RowCard | None = None
+        self._pointer = QPointF()
+        self._follow: QWidget | None = None
+        self._content = QWidget()
+        self._column = QVBoxLayout(self._content)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(_GAP)
+        self._column.addStretch(1)
+        self._line = QFrame(self._content)
+        self._line.setStyleSheet(f"background: {theme.ACCENT}; border-radius: 1px;")
+        self._line.hide()
+        self._content.installEventFilter(self)
+        self._scrolling = QTimer(self)
+        self._scrolling.setInterval(_TICK)
+        self._scrolling.timeout.connect(self._scroll)
+        self.setWidget(self._content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.verticalScrollBar().rangeChanged.connect(self._catch_up)
+
+    @property
+    def rows(self) -> tuple[RowCard, ...]:
+        """In their order."""
+        return tuple(self._rows)
+
+    @property
+    def drop_line(self) -> QWidget:
+        return self._line
+
+    def show_rows(self, rows: Sequence[RowCard]) -> None:
+        """Show these in this order; rows that are there stay the same widgets, and keep the focus."""
+        for row in self._rows:
+            if row not in rows:
+                if row is self._dragged:
+                    self._cancel()
+                self._column.removeWidget(row)
+        for place, row in enumerate(rows):
+            if row not in self._rows:
+                row.grip.lifted.connect(self._lift)
+                row.grip.dragged.connect(self._drag)
+                row.grip.dropped.connect(self._drop)
+                row.grip.cancelled.connect(self._cancel)
+            if self._column.indexOf(row) != place:
+                self._column.removeWidget(row)
+                self._column.insertWidget(place, row)
+                row.show()
+        self._rows = list(rows)
+        self.updateGeometry()
+
+    def follow(self, row: QWidget) -> None:
+        """Scroll a row into sight, also when it has only just come and has no place yet."""
+        self._follow = row
+        QTimer.singleShot(0, self._catch_up)
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._content.sizeHint().width(), self._content.sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self._content.minimumSizeHint().width(), 0)
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)  # type: ignore[arg-type]
+
+    def _catch_up(self) -> None:
+        if self._follow is not None and self._follow in self._rows:
+            self._column.activate()
+            self.ensureWidgetVisible(self._follow, 0, _GAP)
+        self._follow = None
+
+    # ---- dragging
+
+    def _lift(self) -> None:
+        grip = self.sender()
+        self._dragged = next((row for row in self._rows if row.grip is grip), None)
+        if self._dragged is not None:
+            self._dragged.set_lifted(True)
+            self._scrolling.start()
+
+    def _drag(self, pointer: QPointF) -> None:
+        if self._dragged is None:
+            return
+        self._pointer = pointer
+        gap = self._gap()
+        above = self._rows[gap - 1].geometry().bottom() + 1 if gap else 0
+        below = self._rows[gap].y() if gap < len(self._rows) else above
+        middle = (above + below) // 2 if gap and gap < len(self._rows) else above if gap else below
+        top = min(max(middle - 1, 0), self._content.height() - 2)
+        self._line.setGeometry(2, top, self._content.width() - 4, 2)
+        self._line.raise_()
+        self._line.show()
+
+    def _drop(self) -> None:
+        row, gap = self._dragged, self._gap()
+        self._cancel()
+        if row is not None:
+            self.moved.emit(row.row_id, gap)
+
+    def _cancel(self) -> None:
+        self._scrolling.stop()
+        self._line.hide()
+        if self._dragged is not None:
+            self._dragged.set_lifted(False)
+        self._dragged = None
+
+    def _gap(self) -> int:
+        """The gap between rows that is nearest to the pointer."""
+        y = self._content.mapFromGlobal(self._pointer).y()
+        return sum(row.geometry().center().y() < y for row in self._rows)
+
+    def _scroll(self) -> None:
+        y = self.viewport().mapFromGlobal(self._pointer).y()
+        step = -_SCROLL if y < _EDGE else _SCROLL if y > self.viewport().height() - _EDGE else 0
+        bar = self.verticalScrollBar()
+        before = bar.value()
+        bar.setValue(before + step)
+        if bar.value() != before:
+            self._drag(self._pointer)

@@ -1,0 +1,304 @@
+"""The list of prompts beside the picture."""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
+
+from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.settings.live import MOST_ROWS, PromptPicture
+from clipseg_live.gui.prompts import edits
+from clipseg_live.gui.prompts.list_view import RowList
+from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.prompts.row_widgets import PictureFrame
+from clipseg_live.gui.prompts.text_field import PromptField
+from clipseg_live.gui.prompts.thumbnails import clipboard_picture, file_patterns, read_picture
+from clipseg_live.gui.state.prompt_history import PromptHistory
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import IconButton, open_menu_under, panel_sheet, small_label
+
+
+class PromptPanel(QWidget):
+    """The prompts of the Store, one row each, and a row for the next one.
+
+    box_requested: the person wants to draw a box on the picture, for the row with this id, or (None) a new row;
+    the window answers with ``set_picture``.
+    """
+
+    box_requested = Signal(object)
+
+    def __init__(self, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._store, self._history = store, history
+        self._cards: dict[int, RowCard] = {}
+        self._shares: Mapping[int, float] = {}
+        self.setStyleSheet(panel_sheet())
+        self.setMinimumWidth(300)
+        self.setAccessibleName(self.tr("Prompts"))
+        self._make_header()
+        self.list = RowList(self)
+        self.list.moved.connect(self._drop)
+        self.hint = small_label(
+            self.tr("Type what you want to see, and press Enter: “a red mug”, “hair”, “anything wet”."), self
+        )
+        self.hint.setContentsMargins(4, 2, 4, 0)
+        self.problem = small_label("", self)
+        theme.set_kind(self.problem, "problem")
+        self.problem.setContentsMargins(4, 2, 4, 0)
+        self.problem.hide()
+        self._make_new_row()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 8, 10, 10)
+        column.setSpacing(6)
+        column.addLayout(self._header)
+        column.addWidget(self.list)
+        column.addWidget(self.new_row)
+        column.addWidget(self.hint)
+        column.addWidget(self.problem)
+        column.addStretch(1)
+        store.changed.connect(self._show)
+        QApplication.instance().focusChanged.connect(self._follow_focus)  # type: ignore[union-attr]
+        self._show()
+
+    # ---- what the window does
+
+    def show_shares(self, shares: Mapping[int, float], presence: Mapping[int, float]) -> None:
+        """For each row by its id, the share (0..1) of the picture that passes, and its presence (0..1); rows that are
+        not named show none."""
+        self._shares = dict(shares)
+        for row_id, card in self._cards.items():
+            card.show_share(self._shares.get(row_id), presence.get(row_id))
+
+    def set_picture(self, row_id: int | None, picture: PromptPicture) -> None:
+        """Make a picture part of a row; None: of a new one. Nothing happens for a row that is gone."""
+        if row_id is None:
+            self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, picture=picture)))
+            return
+        row = edits.row_of(self._store.settings, row_id)
+        if row is not None:
+            self._store.edit_row(row.model_copy(update={"picture": picture}))
+
+    def focus_new_row(self) -> None:
+        """Go to where the next prompt is typed; where the list is full, to the last prompt."""
+        self._focus_place(len(self._store.settings.rows))
+
+    def focus_first_row(self) -> None:
+        """Go to the first prompt's text; to the new row where there is none."""
+        self._focus_place(0)
+
+    # ---- what it is made of
+
+    def _make_header(self) -> None:
+        self.count = QLabel(self)
+        theme.set_kind(self.count, "muted")
+        self.more = IconButton("more", self.tr("More about prompts"), parent=self)
+        self.more.clicked.connect(self._open_menu)
+        self.undo = IconButton("undo", self.tr("Undo"), parent=self)
+        self.undo.clicked.connect(self._store.undo)
+        self.redo = IconButton("redo", self.tr("Redo"), parent=self)
+        self.redo.clicked.connect(self._store.redo)
+        self._header = QHBoxLayout()
+        self._header.setContentsMargins(4, 0, 6, 0)
+        self._header.setSpacing(2)
+        self._header.addWidget(self.count)
+        self._header.addStretch(1)
+        for button in (self.undo, self.redo, self.more):
+            self._header.addWidget(button)
+
+    def _make_new_row(self) -> None:
+        self.new_row = PictureFrame(self)
+        theme.set_kind(self.new_row, "new-row")
+        self.add = IconButton("plus", self.tr("Add this prompt"), parent=self.new_row)
+        self.add.clicked.connect(self._add_typed)
+        self.field = PromptField(self._history.model, self.new_row)
+        self.field.setAccessibleName(self.tr("New prompt"))
+        self.field.entered.connect(self._add)
+        self.field.image_pasted.connect(lambda content: self._paste(None, content))
+        self.new_row.picture_dropped.connect(lambda content: self._paste(None, content))
+        self.picture = IconButton("image", self.tr("Add a picture as a prompt"), parent=self.new_row)
+        self.picture.clicked.connect(self._open_picture_menu)
+        line = QHBoxLayout(self.new_row)
+        line.setContentsMargins(16, 5, 6, 5)
+        line.setSpacing(2)
+        line.addWidget(self.add)
+        line.addWidget(self.field, 1)
+        line.addWidget(self.picture)
+
+    def menu(self) -> QMenu:
+        """What can be done with the list as a whole."""
+        menu = QMenu(self)
+        clear = menu.addAction(theme.icon("history", theme.MUTED), self.tr("Forget earlier prompts"))
+        clear.triggered.connect(self._history.clear)
+        clear.setEnabled(bool(self._history.texts))
+        empty = menu.addAction(theme.icon("delete", theme.MUTED), self.tr("Delete all prompts"))
+        empty.triggered.connect(lambda: self._store.update(rows=()))
+        empty.setEnabled(bool(self._store.settings.rows))
+        return menu
+
+    def picture_menu(self) -> QMenu:
+        """Where the picture of a new row comes from."""
+        menu = QMenu(self)
+        wanted: tuple[tuple[str, str, Callable[[], object]], ...] = (
+            ("image", self.tr("Picture from a file…"), lambda: self._ask_file(None)),
+            ("clipboard", self.tr("Picture from the clipboard"), lambda: self._paste_clipboard(None)),
+            ("box", self.tr("Draw a box on the picture"), lambda: self.box_requested.emit(None)),
+        )
+        for icon, text, do in wanted:
+            menu.addAction(theme.icon(icon, theme.MUTED), text).triggered.connect(do)
+        return menu
+
+    def _open_menu(self) -> None:
+        open_menu_under(self.menu(), self.more)
+
+    def _open_picture_menu(self) -> None:
+        open_menu_under(self.picture_menu(), self.picture)
+
+    # ---- showing the Store
+
+    def _show(self) -> None:
+        settings = self._store.settings
+        self.problem.hide()
+        shown = {row.id for row in settings.shown()}
+        room = len(settings.rows) < MOST_ROWS
+        focus = self._focused_place()
+        gone = self._cards.keys() - {row.id for row in settings.rows}
+        came = [row for row in settings.rows if row.id not in self._cards]
+        for row in came:
+            self._cards[row.id] = self._make_card(row.id)
+        ordered = [self._cards[row.id] for row in settings.rows]
+        reordered = ordered != list(self.list.rows)
+        for row in settings.rows:
+            self._cards[row.id].show_row(row, shown=row.id in shown, room=room)
+        if reordered:
+            self.list.show_rows(ordered)
+            self._order_tabs(ordered)
+        self._show_room(room, len(settings.rows))
+        for row_id in gone:
+            self._drop_card(self._cards.pop(row_id))
+        if gone and focus is not None and ordered[focus : focus + 1] != [self._focused_card()]:
+            self._focus_place(focus)
+        if came and len(came) == 1:
+            self.list.follow(self._cards[came[0].id])
+
+    def _show_room(self, room: bool, count: int) -> None:
+        self.hint.setVisible(count == 0)
+        self.count.setText(self.tr("{} of {} prompts").format(count, MOST_ROWS) if count else "")
+        self.list.setVisible(count > 0)
+        self.undo.setEnabled(self._store.can_undo)
+        self.redo.setEnabled(self._store.can_redo)
+        had_focus = self.field.hasFocus()
+        for widget in (self.field, self.add, self.picture):
+            widget.setEnabled(room)
+        self.field.setPlaceholderText(self.tr("Add a prompt") if room else self.tr("The list is full"))
+        if had_focus and not room:
+            self._focus_place(count)
+
+    def _make_card(self, row_id: int) -> RowCard:
+        row = edits.row_of(self._store.settings, row_id)
+        assert row is not None
+        card = RowCard(row, self._store, self._history, self.list.widget())
+        card.duplicate_asked.connect(self._duplicate)
+        card.remove_asked.connect(self._remove)
+        card.move_asked.connect(self._move)
+        card.file_wanted.connect(self._ask_file)
+        card.clipboard_wanted.connect(self._paste_clipboard)
+        card.box_wanted.connect(self.box_requested.emit)
+        card.pasted.connect(self._paste)
+        card.show_share(self._shares.get(row_id))
+        return card
+
+    def _drop_card(self, card: RowCard) -> None:
+        self._history.add(card.field.text())
+        card.hide()
+        card.deleteLater()
+
+    def _order_tabs(self, ordered: list[RowCard]) -> None:
+        stops = [stop for card in ordered for stop in card.tab_stops()]
+        stops = [self.undo, self.redo, self.more, *stops, self.add, self.field, self.picture]
+        for before, after in pairwise(stops):
+            QWidget.setTabOrder(before, after)
+
+    # ---- the focus
+
+    def _focused_card(self) -> RowCard | None:
+        return next((card for card in self._cards.values() if card.has_focus()), None)
+
+    def _focused_place(self) -> int | None:
+        card = self._focused_card()
+        return self.list.rows.index(card) if card in self.list.rows else None
+
+    def _focus_place(self, place: int) -> None:
+        """The text at this place of the list; past its end the new row, or the last text where there is none."""
+        rows = self.list.rows
+        if place >= len(rows) and (self.field.isEnabled() or not rows):
+            self.field.setFocus(Qt.FocusReason.OtherFocusReason)
+        else:
+            card = rows[min(place, len(rows) - 1)]
+            card.field.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.list.follow(card)
+
+    def _follow_focus(self, old: QWidget | None, new: QWidget | None) -> None:
+        for card in self.list.rows:
+            inside = new is not None and card.isAncestorOf(new)
+            card.set_lively(inside or card.underMouse())
+            if inside:
+                self.list.ensureWidgetVisible(card, 0, 6)
+
+    # ---- edits
+
+    def _add(self, text: str) -> None:
+        text = text.strip()
+        if not text:
+            return
+        self._history.add(text)
+        self.field.clear()
+        self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, text)))
+
+    def _add_typed(self) -> None:
+        typed = self.field.text()
+        self.field.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._add(typed)
+
+    def _duplicate(self, row_id: int) -> None:
+        self._try(lambda: self._store.edit(edits.with_duplicate(self._store.settings, row_id)))
+
+    def _remove(self, row_id: int) -> None:
+        self._store.edit(edits.without_row(self._store.settings, row_id))
+
+    def _move(self, row_id: int, by: int) -> None:
+        place = edits.place_of(self._store.settings, row_id)
+        if place is not None and 0 <= place + by < len(self._store.settings.rows):
+            self._drop(row_id, place + by + (by > 0))
+            self.list.follow(self._cards[row_id])
+
+    def _drop(self, row_id: int, gap: int) -> None:
+        self._store.edit(edits.with_row_moved(self._store.settings, row_id, gap))
+
+    # ---- pictures
+
+    def _paste_clipboard(self, row_id: int | None) -> None:
+        self._paste(row_id, QGuiApplication.clipboard().mimeData())
+
+    def _paste(self, row_id: int | None, content: QMimeData) -> None:
+        self._try(lambda: self.set_picture(row_id, clipboard_picture(content)))
+
+    def _ask_file(self, row_id: int | None) -> None:
+        dialog = QFileDialog(self, self.tr("Picture of a prompt"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([self.tr("Pictures ({})").format(file_patterns()), self.tr("All files (*)")])
+        dialog.fileSelected.connect(lambda path: self._try(lambda: self.set_picture(row_id, read_picture(Path(path)))))
+        dialog.open()
+
+    def _try(self, do: Callable[[], None]) -> None:
+        """Do it, or say in the panel why it cannot be done."""
+        self.problem.hide()
+        try:
+            do()
+        except ClipsegLiveError as error:
+            self.problem.setText(str(error))
+            self.problem.show()

@@ -1,0 +1,148 @@
+"""What a prompt is there for, and the shape of its matte: a panel that a row opens."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from clipseg_live.core.settings.base import MatteShape, PromptStyle
+from clipseg_live.core.settings.live import PromptRow
+from clipseg_live.gui.prompts import edits
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import Choice, Segments, panel_sheet, small_label
+from clipseg_live.gui.widgets.slider_field import SlideField
+
+WIDTH = 320
+_REACH = 5.0
+"""Percent of the picture's shorter side that the sliders for lengths go to, either way."""
+_AREA = 2.0
+"""Percent of the picture's area that the sliders for areas go to."""
+_ALL, _SEVERAL = "all", "several"
+
+
+class RowOptions(QFrame):
+    """Shows role, opponents and shape of one row of the Store, and asks the Store for changes; closes by itself when
+    the row has gone, with Escape, and with a click elsewhere."""
+
+    def __init__(self, row_id: int, store: Store, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self._row_id, self._store = row_id, store
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        theme.set_kind(self, "card")
+        self.setStyleSheet(panel_sheet())
+        self.setAccessibleName(self.tr("Role and edges"))
+        self.setFixedWidth(WIDTH)
+        self._make_controls()
+        self._lay_out()
+        store.changed.connect(self._show)
+        self._show()
+        self.role.button("show").setFocus()
+
+    # ---- what it is made of
+
+    def _make_controls(self) -> None:
+        roles = [("show", self.tr("Show")), ("negative", self.tr("Take out")), ("contrast", self.tr("Contrast"))]
+        self.role = Segments(self.tr("Role"), roles, self)
+        self.role.picked.connect(lambda role: self._edit(role=role))
+        self.role_hint = small_label("", self)
+        self.against = Choice(self.tr("Works on"), self)
+        self.against.picked.connect(self._set_against)
+        self.grow = self._slide(self.tr("Grow"), "grow", -_REACH, _REACH)
+        self.feather = self._slide(self.tr("Feather"), "feather", -_REACH, _REACH)
+        self.smallest = self._slide(self.tr("Smallest part"), "smallest", 0.0, _AREA)
+        self.fill = self._slide(self.tr("Fill holes"), "fill", 0.0, _AREA)
+        self.reset = QPushButton(self.tr("Reset"), self)
+        self.reset.setAccessibleName(self.tr("Role and edges as at first"))
+        self.reset.clicked.connect(lambda: self._edit(role="show", against=(), shape=MatteShape()))
+
+    def _slide(self, title: str, name: str, low: float, top: float) -> SlideField:
+        default = MatteShape.model_fields[name].default
+        slide = SlideField(title, bare=True, default=default, low=low, top=top, write="{:g} %".format, parent=self)
+        slide.setFixedHeight(theme.CONTROL)
+        slide.edited.connect(lambda value: self._edit_shape(name, value))
+        slide.released.connect(self._store.end_merge)
+        return slide
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(12, 12, 12, 12)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(8)
+        grid.setColumnMinimumWidth(0, 84)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(self.role, 0, 0, 1, 2)
+        grid.addWidget(self.role_hint, 1, 0, 1, 2)
+        self._against_label = self._label(self.against)
+        controls = (self.against, self.grow, self.feather, self.smallest, self.fill)
+        hints = (
+            self.tr("Which prompts it takes from, or is compared with."),
+            self.tr("Outwards, or inwards below 0; of the picture's shorter side."),
+            self.tr("The border fades over this length, outwards, or inwards below 0."),
+            self.tr("Parts that cover less of the picture are left out."),
+            self.tr("Holes that cover less of the picture are filled."),
+        )
+        for place, (control, hint) in enumerate(zip(controls, hints, strict=True), start=2):
+            control.setToolTip(hint)
+            grid.addWidget(self._against_label if control is self.against else self._label(control), place, 0)
+            grid.addWidget(control, place, 1)
+        last = QHBoxLayout()
+        last.addStretch(1)
+        last.addWidget(self.reset)
+        grid.addLayout(last, grid.rowCount(), 0, 1, 2)
+
+    def _label(self, control: QWidget) -> QLabel:
+        label = QLabel(control.accessibleName(), self)
+        theme.set_kind(label, "muted")
+        label.setBuddy(control)
+        return label
+
+    # ---- showing the Store
+
+    def _show(self) -> None:
+        row = edits.row_of(self._store.settings, self._row_id)
+        if row is None:
+            self.close()
+            return
+        style = row.style
+        self.role.show_value(style.role)
+        hints = {
+            "show": self.tr("What it finds is drawn."),
+            "negative": self.tr("What it finds is taken out of the others, softly."),
+            "contrast": self.tr("The others win only where they are more probable than it."),
+        }
+        self.role_hint.setText(hints[style.role])
+        self._show_against(row)
+        for name in ("grow", "feather", "smallest", "fill"):
+            getattr(self, name).show_value(getattr(style.shape, name))
+            getattr(self, name).setEnabled(style.role == "show")
+        plain = PromptStyle()
+        self.reset.setEnabled((style.role, style.against, style.shape) != (plain.role, plain.against, plain.shape))
+
+    def _show_against(self, row: PromptRow) -> None:
+        others = [each for each in self._store.settings.rows if each.id != row.id and each.style.role == "show"]
+        choices: list[tuple[object, str]] = [(_ALL, self.tr("All that are shown"))]
+        choices += [(each.id, each.text or self.tr("Picture")) for each in others]
+        against = row.style.against
+        known = len(against) == 1 and against[0] in {each.id for each in others}
+        if against and not known:
+            choices.append((_SEVERAL, self.tr("Several")))
+        self.against.offer(choices)
+        self.against.show_value(_ALL if not against else against[0] if known else _SEVERAL)
+        for widget in (self.against, self._against_label):
+            widget.setVisible(row.style.role != "show")
+
+    # ---- edits
+
+    def _edit(self, merge: str = "", **values: object) -> None:
+        row = edits.row_of(self._store.settings, self._row_id)
+        if row is not None:
+            style = row.style.model_copy(update=values)
+            self._store.edit_row(row.model_copy(update={"style": style}), f"{merge} {row.id}" if merge else "")
+
+    def _edit_shape(self, name: str, value: float) -> None:
+        row = edits.row_of(self._store.settings, self._row_id)
+        if row is not None:
+            self._edit(name, shape=row.style.shape.model_copy(update={name: value}))
+
+    def _set_against(self, value: object) -> None:
+        if value != _SEVERAL:
+            self._edit(against=() if value == _ALL else (value,))

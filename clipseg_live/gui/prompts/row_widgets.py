@@ -1,0 +1,158 @@
+"""Parts of a prompt row: what it is dragged by, its picture, and a frame that takes pictures."""
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+)
+from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QWidget
+
+from clipseg_live.core.settings.live import PromptPicture
+from clipseg_live.gui.prompts.thumbnails import holds_picture, preview_html, square_of
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import FIELD
+
+
+class PictureFrame(QFrame):
+    """A frame onto which a picture or picture file can be dropped. picture_dropped: what was brought, a QMimeData."""
+
+    picture_dropped = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAcceptDrops(True)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if holds_picture(event.mimeData()):
+            event.acceptProposedAction()
+            self._mark(True)
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self._mark(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self._mark(False)
+        event.acceptProposedAction()
+        self.picture_dropped.emit(event.mimeData())
+
+    def _mark(self, target: bool) -> None:
+        self.setProperty("target", target)
+        self.style().polish(self)
+
+
+class Grip(QWidget):
+    """Where a row is taken hold of. Positions are the pointer's, on the screen."""
+
+    lifted = Signal()
+    dragged = Signal(QPointF)
+    dropped = Signal()
+    cancelled = Signal()
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedSize(14, FIELD)
+        self.setCursor(Qt.CursorShape.OpenHandCursor)
+        self.setAccessibleName(name)
+        self.setToolTip(name)
+        self._pressed: QPointF | None = None
+        self._dragging = False
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._pressed = event.globalPosition()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._pressed is None:
+            return
+        position = event.globalPosition()
+        if not self._dragging:
+            if (position - self._pressed).manhattanLength() < QApplication.startDragDistance():
+                return
+            self._dragging = True
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+            self.grabKeyboard()
+            self.lifted.emit()
+        self.dragged.emit(position)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self._end():
+            self.dropped.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """While dragging all keys come here; Escape lets go, the others wait."""
+        if event.key() == Qt.Key.Key_Escape and self._end():
+            self.cancelled.emit()
+
+    def hideEvent(self, event: QEvent) -> None:
+        """The row was taken away under the pointer, by an undo for instance."""
+        if self._end():
+            self.cancelled.emit()
+
+    def _end(self) -> bool:
+        was, self._dragging, self._pressed = self._dragging, False, None
+        if was:
+            self.releaseKeyboard()
+            self.setCursor(Qt.CursorShape.OpenHandCursor)
+        return was
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.qcolour(theme.MUTED if self.underMouse() else theme.FAINT))
+        middle = QRectF(self.rect()).center()
+        for x in (-2.5, 2.5):
+            for y in (-5.0, 0.0, 5.0):
+                painter.drawEllipse(middle + QPointF(x, y), 1.2, 1.2)
+        painter.end()
+
+
+class Thumbnail(QAbstractButton):
+    """The picture of a prompt, small; its tool tip shows more of it."""
+
+    _SIDE = 24
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedSize(QSize(self._SIDE + 2, self._SIDE + 2))
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName(name)
+        self._picture: PromptPicture | None = None
+        self._image = QImage()
+
+    def show_picture(self, picture: PromptPicture | None) -> None:
+        if picture is self._picture:
+            return
+        self._picture = picture
+        self._image = QImage() if picture is None else square_of(picture, 3 * self._SIDE)
+        self.setToolTip("" if picture is None else preview_html(picture))
+        self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        shape = QPainterPath()
+        shape.addRoundedRect(frame, 4, 4)
+        painter.setClipPath(shape)
+        painter.drawImage(frame, self._image)
+        painter.setClipping(False)
+        painter.setPen(theme.qcolour(theme.ACCENT if self.hasFocus() else theme.EDGE))
+        painter.drawPath(shape)
+        painter.end()

@@ -1,0 +1,167 @@
+"""The text of a prompt while it is typed."""
+
+from PySide6.QtCore import QEvent, QMimeData, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QLinearGradient, QPainter, QPaintEvent
+from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
+
+from clipseg_live.core.settings.live import LONGEST_TEXT
+from clipseg_live.gui.widgets import theme
+
+PAUSE = 150
+"""Milliseconds after the last key at which a text is applied."""
+
+_POPUP = f"""
+    QListView {{ background: {theme.RAISED}; border: 1px solid {theme.EDGE}; padding: 1px; outline: 0; }}
+    QListView::item {{ min-height: 26px; padding: 0 4px; border-radius: 4px; color: {theme.TEXT}; }}
+    QListView::item:selected, QListView::item:hover {{ background: {theme.ACCENT_SOFT}; }}
+"""
+_FADE = 24
+"""Pixels in which a text that is too long fades out."""
+
+
+class PromptField(QLineEdit):
+    """A line of text that tells when it is worth applying.
+
+    settled: the text, PAUSE after the last key, or at once on Enter, on a completion and when the focus goes. While it
+    is held (``hold``), typing alone does not apply the text.
+    entered: the text, on Enter and on a completion. image_pasted: the clipboard's content, where it is a picture.
+    Undo and redo are left to the window, which has them for all edits.
+    """
+
+    settled = Signal(str)
+    entered = Signal(str)
+    image_pasted = Signal(object)
+
+    def __init__(self, completions: QStringListModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.set_kind(self, "flat")
+        self.setMaxLength(LONGEST_TEXT)
+        self.setAcceptDrops(False)  # a file that is dropped here is for the row, not a text
+        self._known = ""
+        self._typed = self._held = False
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE)
+        self._pause.timeout.connect(self._settle)
+        self.textEdited.connect(self._edited)
+        self._completer = completer = QCompleter(completions, self)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setMaxVisibleItems(8)
+        popup = completer.popup()
+        assert popup is not None
+        popup.setStyleSheet(_POPUP)
+        # queued: after the field itself has taken the text
+        completer.activated[str].connect(self._complete, Qt.ConnectionType.QueuedConnection)  # type: ignore[index]
+        self.setCompleter(completer)
+
+    def show_text(self, text: str) -> None:
+        """Show the text that is in force. What is being typed, the cursor and the selection stay as they are, unless
+        the text has changed from elsewhere (an undo, say)."""
+        if text == self._known:
+            return
+        self._known = text
+        self._typed = False
+        self._pause.stop()
+        if text != self.text():
+            at_end = self.cursorPosition() == len(self.text())
+            place = self.cursorPosition()
+            self.setText(text)
+            self.setCursorPosition(len(text) if at_end and self.hasFocus() else place if self.hasFocus() else 0)
+
+    def hold(self, held: bool) -> None:
+        """Apply the text only when it is finished: on Enter, on a completion, or when the focus goes elsewhere.
+
+        While an effect hides something, a half-typed prompt must not replace a complete one.
+        """
+        self._held = held
+        if held:
+            self._pause.stop()
+        elif self._typed:
+            self._pause.start()
+        self.update()
+
+    def flush(self) -> None:
+        """Apply at once what was typed."""
+        if self._typed:
+            self._settle()
+
+    def _edited(self) -> None:
+        self._typed = True
+        if not self._held:
+            self._pause.start()
+
+    def _settle(self) -> None:
+        self._typed = False
+        self._pause.stop()
+        self._known = self.text()
+        self.settled.emit(self.text())
+
+    def _enter(self) -> None:
+        self._settle()
+        self.entered.emit(self.text())
+
+    def _complete(self, text: str) -> None:
+        self.setText(text)
+        self._enter()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and _is_undo(event):
+            self.flush()
+            event.ignore()
+            return False
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        popup = self._completer.popup()
+        assert popup is not None
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+                event.ignore()  # the row takes it
+                return
+            if popup.isVisible() and popup.currentIndex().isValid():
+                event.ignore()  # the completer takes it
+                return
+            popup.hide()
+            self._enter()
+        elif event.key() == Qt.Key.Key_Escape and not popup.isVisible():
+            self.clearFocus()
+        elif _is_undo(event):
+            event.ignore()
+        elif event.matches(QKeySequence.StandardKey.Paste) and _is_image(QGuiApplication.clipboard().mimeData()):
+            self.image_pasted.emit(QGuiApplication.clipboard().mimeData())
+        else:
+            super().keyPressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        leaving = event.reason() not in (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
+        if leaving or not self._held:
+            self.flush()  # before "editing finished" is told
+        super().focusOutEvent(event)
+        if leaving:
+            self.home(False)  # a long text shows its beginning
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        inside = self.rect().adjusted(2, 2, -2, -2)
+        if self._held and self._typed:  # Enter is still awaited
+            painter = QPainter(self)
+            painter.setPen(theme.qcolour(theme.WARNING))
+            painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "⏎")
+            painter.end()
+        if self.hasFocus() or self.fontMetrics().horizontalAdvance(self.text()) <= inside.width() - 12:
+            return
+        fade = QLinearGradient(inside.right() - _FADE, 0, inside.right(), 0)
+        fade.setColorAt(0, theme.qcolour(theme.RAISED, 0))
+        fade.setColorAt(0.8, theme.qcolour(theme.RAISED))
+        painter = QPainter(self)
+        painter.fillRect(inside.adjusted(inside.width() - _FADE, 0, 0, 0), fade)
+        painter.end()
+
+
+def _is_undo(event: QKeyEvent) -> bool:
+    return event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo)
+
+
+def _is_image(content: QMimeData | None) -> bool:
+    return content is not None and content.hasImage() and not content.hasText()

@@ -1,0 +1,116 @@
+"""The options of a camera: what it is asked for, and its own controls."""
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
+
+from clipseg_live.core.settings.live import SourceSpec, SourceStatus
+from clipseg_live.gui.widgets import theme
+
+SIZES = ((640, 480), (800, 600), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
+RATES = (10.0, 15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
+FORMATS = ("MJPG", "YUYV", "NV12", "H264")
+_SPANS = {"focus": 255, "gain": 255, "exposure": 2047}
+"""How far a control goes where its value does not say more; cameras tell no ranges."""
+_LOGARITHMIC = -13
+"""The least exposure of the systems that count it in powers of two."""
+
+
+class CameraDialog(QDialog):
+    """Stays open beside the picture. wanted: a SourceSpec with other options. control: a name and its new value."""
+
+    wanted = Signal(object)
+    control = Signal(str, float)
+
+    def __init__(self, spec: SourceSpec, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Camera options"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(360)
+        self._spec = spec
+        self.sliders: dict[str, QSlider] = {}
+        self._values: dict[str, QLabel] = {}
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(*[2 * theme.UNIT] * 4)
+        self._form.setSpacing(theme.UNIT)
+        self.size_box = self._box(
+            self.tr("Resolution"), [(f"{width} × {height}", (width, height)) for width, height in SIZES]
+        )
+        self.rate_box = self._box(self.tr("Rate"), [(f"{rate:g} / s", rate) for rate in RATES])
+        self.format_box = self._box(self.tr("Format"), [(name, name) for name in FORMATS])
+        self.note = QLabel(self.tr("This camera offers no exposure, focus or gain."))
+        theme.set_kind(self.note, "muted")
+        self._form.addRow(self.note)
+        close = QPushButton(self.tr("Close"))
+        close.clicked.connect(self.close)
+        self._close_row = QHBoxLayout()
+        self._close_row.addStretch(1)
+        self._close_row.addWidget(close)
+        self._form.addRow(self._close_row)
+        chosen = (spec.width, spec.height) if spec.width and spec.height else None
+        for box, value in ((self.size_box, chosen), (self.rate_box, spec.rate), (self.format_box, spec.fourcc)):
+            self._select(box, value)
+            box.currentIndexChanged.connect(self._ask)
+
+    def show_status(self, status: SourceStatus) -> None:
+        """The controls that the open camera has, and their values."""
+        for name, value in status.controls:
+            if name not in self.sliders:
+                self._add_slider(name, value)
+            slider = self.sliders[name]
+            if not slider.isSliderDown() and not slider.hasFocus():
+                with QSignalBlocker(slider):
+                    slider.setValue(round(value))
+                self._values[name].setText(f"{value:g}")
+        self.note.setVisible(not self.sliders)
+
+    def _box(self, name: str, choices: list[tuple[str, object]]) -> QComboBox:
+        box = QComboBox()
+        box.setAccessibleName(name)
+        box.addItem(self.tr("The camera's choice"), None)
+        for text, value in choices:
+            box.addItem(text, value)
+        self._form.addRow(name, box)
+        return box
+
+    def _select(self, box: QComboBox, value: object) -> None:
+        for index in range(box.count()):
+            if box.itemData(index) == value:
+                box.setCurrentIndex(index)
+                return
+        box.addItem(f"{value[0]} × {value[1]}" if isinstance(value, tuple) else f"{value}", value)
+        box.setCurrentIndex(box.count() - 1)
+
+    def _ask(self) -> None:
+        size = self.size_box.currentData() or (None, None)
+        self._spec = self._spec.model_copy(
+            update={
+                "width": size[0],
+                "height": size[1],
+                "rate": self.rate_box.currentData(),
+                "fourcc": self.format_box.currentData(),
+            }
+        )
+        self.wanted.emit(self._spec)
+
+    def _add_slider(self, name: str, value: float) -> None:
+        slider, shown = QSlider(Qt.Orientation.Horizontal), QLabel()
+        shown.setMinimumWidth(40)
+        if name == "exposure" and value < 0:
+            slider.setRange(min(_LOGARITHMIC, round(value)), 0)
+        else:
+            slider.setRange(0, max(_SPANS.get(name, 255), round(2 * value)))
+        title = {"exposure": self.tr("Exposure"), "focus": self.tr("Focus"), "gain": self.tr("Gain")}.get(name, name)
+        slider.setAccessibleName(title)
+        slider.valueChanged.connect(lambda new: self._move(name, new))
+        row = QHBoxLayout()
+        row.addWidget(slider, 1)
+        row.addWidget(shown)
+        self.sliders[name], self._values[name] = slider, shown
+        self._form.insertRow(self._form.rowCount() - 1, title, row)
+
+    def _move(self, name: str, value: int) -> None:
+        self._values[name].setText(f"{value:g}")
+        self._spec = self._spec.model_copy(
+            update={"controls": (*(each for each in self._spec.controls if each[0] != name), (name, float(value)))}
+        )
+        self.control.emit(name, float(value))

@@ -1,0 +1,280 @@
+"""The menus of the source: which one, and how its picture is framed."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from clipseg_live.core.addresses import SECURE_PORTS, SourceName, address_problem
+from clipseg_live.core.settings.live import Framing, SourceSpec
+from clipseg_live.gui.source.screen_picker import ScreenPicker
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.widgets import theme
+
+DEMO = SourceSpec(name=SourceName("demo:"))
+_MOST_TITLE = 32
+_MENU_GOES = 200
+"""Milliseconds after which a menu that closes is off the screen."""
+
+
+def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
+    """What a person calls this source; an address without its user, password and query."""
+    known, name = dict(cameras), str(spec.name)
+    if name in known:
+        return known[name]
+    rest = name.partition(":")[2]
+    if spec.name.startswith("demo:"):
+        return f"Demo scene {rest}".strip()
+    if spec.name.startswith("screen:"):
+        region = rest.split(",")
+        return f"Screen, {region[2]} × {region[3]}" if len(region) == 4 else "Screen"
+    if spec.name.startswith("camera:"):
+        return f"Camera {rest}" if rest.isdigit() else rest
+    title = name if spec.name.is_address else Path(name).name or name
+    return f"{title} and {len(spec.more)} more" if spec.more else title
+
+
+class SourceMenu(QToolButton):
+    """The button that names the source and opens the menu of all.
+
+    chosen: a SourceSpec. camera_asked: the camera's options are wanted. problem: a sentence.
+    """
+
+    chosen = Signal(object)
+    camera_asked = Signal()
+    problem = Signal(str)
+
+    def __init__(self, services: Services, recent: Callable[[], Sequence[SourceSpec]], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._services, self._recent = services, recent
+        self._spec: SourceSpec | None = None
+        self._cameras: Sequence[tuple[str, str]] = ()
+        self._looked = False
+        self.picker: ScreenPicker | None = None
+        self._errand = Errand(services.list_cameras, self)
+        self._errand.answered.connect(self._found)
+        self._errand.failed.connect(self._not_found)
+        self.setIcon(theme.icon("video"))
+        self.setIconSize(theme.icon_size())
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._menu = QMenu(self)
+        self._menu.setAccessibleName(self.tr("Source"))
+        self._menu.aboutToShow.connect(self._open_menu)
+        self.setMenu(self._menu)
+        self.show_source(None)
+
+    def show_source(self, spec: SourceSpec | None) -> None:
+        """The one that is open, None for none."""
+        self._spec = spec
+        title = self.title() if spec is not None else self.tr("Choose a source")
+        room = _MOST_TITLE
+        self.setText(" " + (title if len(title) <= room else title[: room // 2] + "…" + title[-room // 2 :]))
+        self.setAccessibleName(self.tr("Source: {0}").format(title))
+        self.setToolTip(title)
+
+    def title(self) -> str:
+        return title_of(self._spec, self._cameras) if self._spec is not None else ""
+
+    def ask_file(self) -> None:
+        """Let the person choose a video or picture."""
+        dialog = QFileDialog(self.window(), self.tr("Open a video or picture"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters(
+            [
+                self.tr("Videos and pictures")
+                + " (*.mp4 *.mov *.mkv *.webm *.avi *.m4v *.ts *.mpg *.gif"
+                + " *.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff)",
+                self.tr("All files") + " (*)",
+            ]
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
+        dialog.open()
+
+    def ask_folder(self) -> None:
+        """Let the user choose a folder of photos."""
+        dialog = QFileDialog(self.window(), self.tr("Open a folder of photos"))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
+        dialog.open()
+
+    def ask_address(self) -> None:
+        """Let the person type a stream's address."""
+        dialog = AddressDialog(self.window())
+        dialog.chosen.connect(self.chosen)
+        dialog.open()
+
+    def choose_demo(self) -> None:
+        self.chosen.emit(DEMO)
+
+    def ask_region(self) -> None:
+        """Let the person draw a part of the screen."""
+        if self.picker is None:
+            self.picker = ScreenPicker(self.window())
+            self.picker.picked.connect(self._region_drawn)
+            self.picker.ended.connect(self._picker_ended)
+            self.picker.show()
+
+    def _region_drawn(self, left: int, top: int, width: int, height: int) -> None:
+        self.chosen.emit(SourceSpec(name=SourceName(f"screen:{left},{top},{width},{height}")))
+
+    def _picker_ended(self) -> None:
+        self.picker = None
+
+    def _open_menu(self) -> None:
+        self._errand.start()
+        self._fill()
+
+    def _found(self, cameras: Sequence[tuple[str, str]]) -> None:
+        self._looked, self._cameras = True, tuple(cameras)
+        self._fill()
+        self.show_source(self._spec)
+
+    def _not_found(self, problem: str) -> None:
+        self._looked, self._cameras = True, ()
+        self._fill()
+        self.problem.emit(problem)
+
+    def _fill(self) -> None:
+        menu = self._menu
+        menu.clear()
+        for name, title in self._cameras:
+            self._add(menu, "video", title, SourceSpec(name=SourceName(name)))
+        if not self._cameras:
+            note = self.tr("No camera was found") if self._looked else self.tr("Looking for cameras…")
+            menu.addAction(theme.icon("video"), note).setEnabled(False)
+        options = menu.addAction(theme.icon("sliders"), self.tr("Camera options…"), self.camera_asked.emit)
+        options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))
+        menu.addSeparator()
+        menu.addAction(theme.icon("file"), self.tr("Open a file…"), self.ask_file)
+        menu.addAction(theme.icon("folder"), self.tr("Open a folder of photos…"), self.ask_folder)
+        menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
+        if self._services.has_screen():
+            self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))
+            # once the menu has gone, or it would be on the picture to draw on
+            wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
+            menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), wait)
+        self._add(menu, "demo", self.tr("Demo scene"), DEMO)
+        recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
+        if recent:
+            menu.addSeparator()
+        for spec in recent:
+            self._add(menu, "recent", title_of(spec), spec)
+
+    def _add(self, menu: QMenu, icon: str, title: str, spec: SourceSpec) -> None:
+        action = menu.addAction(theme.icon(icon), title.replace("&", "&&"), lambda: self.chosen.emit(spec))
+        action.setToolTip(title)
+        if self._spec is not None and (self._spec.name, self._spec.more) == (spec.name, spec.more):
+            action.setIcon(theme.icon("check", theme.ACCENT))
+
+
+class AddressDialog(QDialog):
+    """Asks for a stream's address. chosen: a SourceSpec."""
+
+    chosen = Signal(object)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Open an address"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(480)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("rtsp://192.168.1.20/stream")
+        self.field.setAccessibleName(self.tr("Address"))
+        hint = QLabel(self.tr("A network camera or stream: rtsp, rtmp, http or https."))
+        theme.set_kind(hint, "muted")
+        self.insecure_box = QCheckBox(self.tr("Accept any certificate"))
+        self.insecure_box.setToolTip(self.tr("For servers whose certificate cannot be verified, such as your own."))
+        self.insecure_box.hide()
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
+        self.open_button = buttons.button(QDialogButtonBox.StandardButton.Open)
+        theme.set_kind(self.open_button, "primary")
+        self.open_button.setEnabled(False)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[2 * theme.UNIT] * 4)
+        layout.setSpacing(theme.UNIT)
+        layout.addWidget(self.field)
+        layout.addWidget(hint)
+        layout.addWidget(self.insecure_box)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(buttons)
+        self.field.textChanged.connect(self._check)
+        self.accepted.connect(self._choose)
+
+    def _check(self, text: str) -> None:
+        self.open_button.setEnabled(not address_problem(text))
+        self.insecure_box.setVisible(text.strip().partition("://")[0].lower() in SECURE_PORTS)
+
+    def _choose(self) -> None:
+        insecure = self.insecure_box.isVisibleTo(self) and self.insecure_box.isChecked()
+        self.chosen.emit(SourceSpec(name=SourceName(self.field.text().strip()), insecure=insecure))
+
+
+class FramingMenu(QToolButton):
+    """Mirror, turn and crop, through the store. crop_asked: the person wants to draw the region."""
+
+    crop_asked = Signal()
+
+    def __init__(self, store: Store, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._store = store
+        theme.set_kind(self, "plain")
+        self.setIcon(theme.icon("crop"))
+        self.setIconSize(theme.icon_size())
+        self.setToolTip(self.tr("Mirror, turn, crop"))
+        self.setAccessibleName(self.tr("Mirror, turn, crop"))
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        menu = QMenu(self)
+        self.mirror_action = menu.addAction(theme.icon("mirror"), self.tr("Mirror"), self.mirror)
+        self.turn_action = menu.addAction(theme.icon("turn"), self.tr("Turn by 90°"), self.turn)
+        self.crop_action = menu.addAction(theme.icon("crop"), self.tr("Crop to a region…"), self.crop_asked.emit)
+        menu.addSeparator()
+        self.whole_action = menu.addAction(theme.icon("undo"), self.tr("Undo crop"), self.uncrop)
+        self.setMenu(menu)
+        store.changed.connect(self._show)
+        self._show()
+
+    def mirror(self) -> None:
+        framing = self._store.settings.framing
+        self._set(framing.model_copy(update={"mirror": not framing.mirror}))
+
+    def turn(self) -> None:
+        """A quarter further, clockwise."""
+        framing = self._store.settings.framing
+        # mirrored comes after turned, so that a turn of the mirrored picture goes the other way round
+        step = -90 if framing.mirror else 90
+        self._set(framing.model_copy(update={"turn": (framing.turn + step) % 360}))
+
+    def uncrop(self) -> None:
+        self._set(self._store.settings.framing.model_copy(update={"crop": None}))
+
+    def _set(self, framing: Framing) -> None:
+        self._store.update(framing=framing)
+
+    def _show(self) -> None:
+        framing = self._store.settings.framing
+        self.mirror_action.setIcon(theme.icon("check", theme.ACCENT) if framing.mirror else theme.icon("mirror"))
+        self.whole_action.setEnabled(framing.crop is not None)
+        changed = framing != Framing()
+        self.setIcon(theme.icon("crop", theme.ACCENT if changed else theme.TEXT))

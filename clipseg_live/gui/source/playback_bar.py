@@ -1,0 +1,183 @@
+"""The transport bar: play, seek, step, loop and speed of a timeline; previous and next of a set of photos."""
+
+import time
+from fractions import Fraction
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSlider, QStyle, QStyleOptionSlider, QWidget
+
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.live import SourceState, SourceStatus
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.controls import ElidedLabel, tool_button
+
+SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
+SKIP_SECONDS = 5
+_STEPS = 10_000
+_HOLD_SECONDS = 0.4
+
+
+class SeekBar(QSlider):
+    """A slider that jumps to where it is pressed."""
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            option = QStyleOptionSlider()
+            self.initStyleOption(option)
+            part = QStyle.SubControl.SC_SliderHandle
+            handle = self.style().subControlRect(QStyle.ComplexControl.CC_Slider, option, part, self)
+            if not handle.contains(event.position().toPoint()):
+                share = (event.position().x() - handle.width() / 2) / max(self.width() - handle.width(), 1)
+                self.setValue(round(min(max(share, 0.0), 1.0) * self.maximum()))
+        super().mousePressEvent(event)
+
+
+class Transport(QFrame):
+    """Shows a ``SourceStatus`` and steers the session; hidden for sources without a timeline.
+
+    A set of photos has no timeline: it shows the number of the photo and the name of its file instead.
+    """
+
+    def __init__(self, session: LiveSession, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.set_kind(self, "bar")
+        self._session = session
+        self._status = SourceStatus()
+        self._held_until = 0.0
+        self.back_button = tool_button("step-back", self.tr("One frame back"))
+        self.play_button = tool_button("play", self.tr("Play"))
+        self.forward_button = tool_button("step-forward", self.tr("One frame on"))
+        self.loop_button = tool_button("loop", self.tr("Loop"), checkable=True)
+        self.seek_bar = SeekBar(Qt.Orientation.Horizontal)
+        self.seek_bar.setAccessibleName(self.tr("Position"))
+        self.seek_bar.setRange(0, _STEPS)
+        self.seek_bar.setPageStep(_STEPS // 20)
+        self.seek_bar.setSingleStep(_STEPS // 200)
+        self.time = QLabel("0:00")
+        theme.set_kind(self.time, "figure")
+        self.time.setFont(theme.figure_font())
+        self.time.setAccessibleName(self.tr("Time"))
+        self.speed_box = QComboBox()
+        self.speed_box.setAccessibleName(self.tr("Speed"))
+        self.speed_box.setToolTip(self.tr("Speed"))
+        for speed in SPEEDS:
+            self.speed_box.addItem(f"{speed:g}×", speed)
+        self.speed_box.setCurrentIndex(SPEEDS.index(1.0))
+        self.photo = QLabel()
+        theme.set_kind(self.photo, "figure")
+        self.photo.setFont(theme.figure_font())
+        self.photo.setAccessibleName(self.tr("Photo"))
+        self.file = ElidedLabel()
+        self.file.setAccessibleName(self.tr("File"))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(theme.UNIT, theme.UNIT // 2, theme.UNIT, theme.UNIT // 2)
+        layout.setSpacing(theme.UNIT // 2)
+        for button in (self.back_button, self.play_button, self.forward_button):
+            layout.addWidget(button)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.photo)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.file, 1)
+        layout.addWidget(self.seek_bar, 1)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.time)
+        layout.addSpacing(theme.UNIT)
+        layout.addWidget(self.loop_button)
+        layout.addWidget(self.speed_box)
+        self._of_timeline = (self.play_button, self.seek_bar, self.time, self.loop_button, self.speed_box)
+        self._of_photos = (self.photo, self.file)
+        self._show_kind(photos=False)
+        self.play_button.clicked.connect(self.toggle)
+        self.back_button.clicked.connect(lambda: session.step(-1))
+        self.forward_button.clicked.connect(lambda: session.step(1))
+        self.loop_button.toggled.connect(session.set_loop)
+        self.speed_box.currentIndexChanged.connect(lambda index: session.set_speed(SPEEDS[index]))
+        self.seek_bar.valueChanged.connect(self._seek)
+        self.hide()
+
+    def toggle(self) -> None:
+        """Play, or pause."""
+        if self._status.photos:
+            return
+        if self._status.state is SourceState.RUNNING:
+            self._session.pause()
+        else:
+            self._session.play()
+
+    def step(self, frames: int) -> None:
+        if self._status.seekable:
+            self._session.step(frames)
+
+    def skip(self, seconds: int) -> None:
+        """Jump by so many seconds; in a set of photos to the next one, or (negative) the one before."""
+        if self._status.photos:
+            self._session.step(1 if seconds > 0 else -1)
+        elif self._status.seekable:
+            self._session.seek(max(self._status.position + seconds, Fraction(0)))
+
+    def faster(self, steps: int) -> None:
+        """To the next speed of the list, or (negative) the one before."""
+        if self._status.seekable and not self._status.photos:
+            self.speed_box.setCurrentIndex(min(max(self.speed_box.currentIndex() + steps, 0), len(SPEEDS) - 1))
+
+    def show_status(self, status: SourceStatus) -> None:
+        if bool(self._status.photos) != bool(status.photos):
+            self._show_kind(bool(status.photos))
+        self._status = status
+        self.setVisible(status.seekable)
+        self._show_photo(status)
+        playing = status.state is SourceState.RUNNING
+        self.play_button.setIcon(theme.icon("pause" if playing else "play"))
+        name = self.tr("Pause") if playing else self.tr("Play")
+        self.play_button.setToolTip(name)
+        self.play_button.setAccessibleName(name)
+        with QSignalBlocker(self.loop_button):
+            self.loop_button.setChecked(status.loop)
+        if status.speed in SPEEDS and not self.speed_box.view().isVisible():
+            with QSignalBlocker(self.speed_box):
+                self.speed_box.setCurrentIndex(SPEEDS.index(status.speed))
+        # where the person has just put the handle it stays, until the source has got there
+        if not self.seek_bar.isSliderDown() and time.monotonic() >= self._held_until:
+            with QSignalBlocker(self.seek_bar):
+                share = float(status.position / status.duration) if status.duration else 0.0
+                self.seek_bar.setValue(round(share * _STEPS))
+        self.seek_bar.setEnabled(bool(status.duration))
+        whole = "" if status.duration is None else f" / {clock(status.duration)}"
+        self.time.setText(f"{clock(status.position)}{whole}")
+
+    def _show_kind(self, photos: bool) -> None:
+        """Show the controls of a timeline, or those of a set of photos."""
+        for widget in self._of_timeline:
+            widget.setVisible(not photos)
+        for widget in self._of_photos:
+            widget.setVisible(photos)
+        back, forward = (
+            (self.tr("Previous photo"), self.tr("Next photo"))
+            if photos
+            else (self.tr("One frame back"), self.tr("One frame on"))
+        )
+        for button, name in ((self.back_button, back), (self.forward_button, forward)):
+            button.setToolTip(name)
+            button.setStatusTip(name)
+            button.setAccessibleName(name)
+            button.setEnabled(True)
+
+    def _show_photo(self, status: SourceStatus) -> None:
+        if status.photos:
+            self.photo.setText(self.tr("{0} of {1}").format(status.photo, status.photos))
+            self.file.show_text(status.file)
+            self.back_button.setEnabled(status.photo > 1)
+            self.forward_button.setEnabled(status.photo < status.photos)
+
+    def _seek(self, value: int) -> None:
+        if self._status.duration:
+            self._held_until = time.monotonic() + _HOLD_SECONDS
+            self._session.seek(self._status.duration * Fraction(value, _STEPS))
+
+
+def clock(seconds: Fraction | float) -> str:
+    """1:02:03 or 2:03, in whole seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,202 @@
+"""Drawing a part of the screen that is to be the source."""
+
+import sys
+
+from PySide6.QtCore import QObject, QPoint, QPointF, QRectF, QSizeF, Qt, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QScreen
+from PySide6.QtWidgets import QWidget
+
+from clipseg_live.gui.canvas.box_tool import ARROWS, nudged
+from clipseg_live.gui.canvas.painting import paint_line
+from clipseg_live.gui.widgets import theme
+
+SMALLEST = 16
+"""Pixels of the screen that a part is at least wide and high."""
+_STEP = 16.0
+
+Region = tuple[int, int, int, int]
+
+
+def region_of(box: QRectF, origin: QPoint, ratio: float) -> Region:
+    """Left, top, width and height in the desktop's own pixels of a box in a screen's logical pixels.
+
+    origin: of the screen on the desktop; Qt gives it in the desktop's own pixels. ratio: the screen's own pixels per
+    logical one.
+    """
+    left, top = round(box.left() * ratio), round(box.top() * ratio)
+    right, bottom = round(box.right() * ratio), round(box.bottom() * ratio)
+    return origin.x() + left, origin.y() + top, right - left, bottom - top
+
+
+class ScreenPicker(QObject):
+    """Covers every screen until a part of one is drawn, or the person gives up; then it is gone.
+
+    picked: left, top, width, height in the desktop's own pixels. ended: also without a part.
+    """
+
+    picked = Signal(int, int, int, int)
+    ended = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.covers = [_Cover(screen, parent) for screen in QGuiApplication.screens()]
+        for cover in self.covers:
+            cover.drawn.connect(self._take)
+            cover.given_up.connect(self._end)
+            cover.begun.connect(self._begin)
+
+    def show(self) -> None:
+        for cover in self.covers:
+            cover.show_on_its_screen()
+        self.covers[0].activateWindow()
+        self.covers[0].setFocus()
+
+    def _begin(self, chosen: "_Cover") -> None:
+        """A box on one screen takes away those on the others."""
+        for cover in self.covers:
+            if cover is not chosen:
+                cover.clear()
+
+    def _take(self, region: Region) -> None:
+        self._end()
+        self.picked.emit(*region)
+
+    def _end(self) -> None:
+        for cover in self.covers:
+            cover.hide()
+            cover.deleteLater()
+        self.covers = []
+        self.ended.emit()
+        self.deleteLater()
+
+
+class _Cover(QWidget):
+    """Lies over one screen, which it shows dimmed as it was when it opened."""
+
+    drawn = Signal(tuple)
+    given_up = Signal()
+    begun = Signal(object)
+
+    def __init__(self, screen: QScreen, parent: QWidget) -> None:
+        flags = Qt.WindowType.Window | Qt.WindowType.FramelessWindowHint | Qt.WindowType.WindowStaysOnTopHint
+        super().__init__(parent, flags)
+        self.setAccessibleName(self.tr("Part of the screen"))
+        self._on, self._behind = screen, screen.grabWindow(0)
+        if self._behind.isNull():  # where a program may not see the screen, it shines through
+            self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
+        self.setCursor(Qt.CursorShape.CrossCursor)
+        self._corner: QPointF | None = None
+        self.box: QRectF | None = None
+
+    def show_on_its_screen(self) -> None:
+        self.setScreen(self._on)
+        self.setGeometry(self._on.geometry())
+        self.showFullScreen()
+
+    def clear(self) -> None:
+        self.box = self._corner = None
+        self.update()
+
+    @property
+    def ratio(self) -> float:
+        """Pixels that a screen's picture has for each logical one; macOS counts logical ones there too."""
+        return 1.0 if sys.platform == "darwin" else self.devicePixelRatioF()
+
+    def region(self) -> Region | None:
+        """What is drawn, None while that is too small."""
+        if self.box is None:
+            return None
+        found = region_of(self.box, self._on.geometry().topLeft(), self.ratio)
+        return found if min(found[2:]) >= SMALLEST else None
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        bounds = QRectF(self.rect())
+        if not self._behind.isNull():
+            painter.drawPixmap(self.rect(), self._behind)
+        painter.fillRect(self.rect(), QColor(0, 0, 0, 120))
+        if self.box is not None:
+            self._paint_box(painter, self.box)
+        paint_line(painter, bounds, self._hint(), theme.ACCENT)
+        painter.end()
+
+    def _paint_box(self, painter: QPainter, box: QRectF) -> None:
+        if self._behind.isNull():
+            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
+            painter.fillRect(box, Qt.GlobalColor.transparent)
+            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
+        else:
+            ratio = self._behind.width() / max(self.width(), 1)
+            painter.drawPixmap(box, self._behind, QRectF(box.topLeft() * ratio, box.size() * ratio))
+        painter.setPen(QPen(QColor(theme.ACCENT), 1.5))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRect(box)
+        _, _, width, height = region_of(box, QPoint(), self.ratio)
+        self._paint_size(painter, box, f"{width} × {height}")
+
+    def _paint_size(self, painter: QPainter, box: QRectF, text: str) -> None:
+        painter.setFont(theme.figure_font())
+        metrics = painter.fontMetrics()
+        size = QSizeF(metrics.horizontalAdvance(text) + 16, metrics.height() + 8)
+        below = box.bottom() + 8
+        top = below if below + size.height() < self.height() else box.bottom() - size.height() - 8
+        left = min(max(box.right() - size.width(), 0), self.width() - size.width())
+        label = QRectF(QPointF(left, top), size)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(17, 18, 20, 232))
+        painter.drawRoundedRect(label, 6, 6)
+        painter.setPen(QColor(theme.TEXT))
+        painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _hint(self) -> str:
+        if self.box is not None and self._corner is None:
+            return self.tr("Arrows move the part, with Shift its size. Enter takes it, Esc gives up.")
+        return self.tr("Drag over what is to be shown. Esc gives up.")
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            self.given_up.emit()
+            return
+        self.begun.emit(self)
+        self._corner = self._inside(event.position())
+        self.box = None
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._corner is not None:
+            self.box = QRectF(self._corner, self._inside(event.position())).normalized()
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._corner is None:
+            return
+        self._corner = None
+        region = self.region()
+        if region is None:
+            self.clear()  # a click: the person tries again
+        else:
+            self.drawn.emit(region)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        arrow = ARROWS.get(Qt.Key(event.key()))
+        if event.key() == Qt.Key.Key_Escape:
+            self.given_up.emit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and (region := self.region()) is not None:
+            self.drawn.emit(region)
+        elif arrow is not None:
+            self.begun.emit(self)
+            self._nudge(arrow * _STEP, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        else:
+            super().keyPressEvent(event)
+
+    def _nudge(self, by: QPointF, resize: bool) -> None:
+        """The first arrow puts a part in the middle, the others move it or change its size."""
+        area = QRectF(self.rect())
+        if self.box is None:
+            self.box = QRectF(0, 0, area.width() / 2, area.height() / 2)
+            self.box.moveCenter(area.center())
+        else:
+            self.box = nudged(self.box, by, area, SMALLEST, resize=resize)
+        self.update()
+
+    def _inside(self, point: QPointF) -> QPointF:
+        return QPointF(min(max(point.x(), 0.0), float(self.width())), min(max(point.y(), 0.0), float(self.height())))

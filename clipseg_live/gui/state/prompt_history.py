@@ -1,0 +1,91 @@
+"""Earlier prompts, for completion: newest first, kept as a small JSON file."""
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QStringListModel
+
+from clipseg_live.gui.state.shared_file import locked
+
+logger = logging.getLogger(__name__)
+
+MOST = 200
+"""Prompts that are remembered."""
+LONGEST = 500
+"""Characters of a prompt that is remembered."""
+_LARGEST_FILE = 4 << 20
+
+
+class PromptHistory:
+    """The prompts that were used, newest first, each once (whatever its capitals).
+
+    path: the file that keeps them; None keeps them in memory alone. A file that is damaged is ignored, and replaced
+    at the next prompt. A folder that cannot be written leaves the history in memory: nothing is lost but comfort.
+    model: the same texts, for a QCompleter.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.model = QStringListModel((_read(path) or []) if path is not None else [])
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self.model.stringList())
+
+    def add(self, text: str) -> None:
+        """Put a text in front; white space is made even. One that is empty or very long is not remembered."""
+        text = " ".join(text.split())
+        if not text or len(text) > LONGEST or self.texts[:1] == (text,):
+            return
+        self._change(text)
+
+    def clear(self) -> None:
+        """Forget all, in the file too."""
+        self._change("")
+
+    def _change(self, text: str) -> None:
+        """Put a text in front of what is in the file now, to which other windows may have added; "" forgets all."""
+        if self._path is None:
+            self.model.setStringList(_with(text, self.texts))
+            return
+        with locked(self._path):
+            there = _read(self._path)
+            texts = _with(text, self.texts if there is None else there)
+            self.model.setStringList(texts)
+            try:
+                _write(self._path, texts)
+            except OSError:
+                logger.warning("The earlier prompts could not be saved", exc_info=True)
+
+
+def _with(text: str, others: Sequence[str]) -> list[str]:
+    return [text, *(each for each in others if each.casefold() != text.casefold())][:MOST] if text else []
+
+
+def _read(path: Path) -> list[str] | None:
+    """Return the texts in a file; None if it cannot be used."""
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            return None
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, list):
+        return None
+    texts = (text for text in content if isinstance(text, str) and text.strip() and len(text) <= LONGEST)
+    return list(dict.fromkeys(texts))[:MOST]
+
+
+def _write(path: Path, texts: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
+    try:
+        partial.write_text(json.dumps(texts, ensure_ascii=False, indent=0), encoding="utf-8")
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,130 @@
+"""Opening and saving session files from the window, and choosing where recordings and pictures go."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
+
+from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.session_file import SUFFIX, OpenedSession, in_words, open_session, outside_of, save_session
+from clipseg_live.core.settings.live import LiveSettings, Message
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import CameraSettings
+from clipseg_live.gui.state.preferences import Keeper
+from clipseg_live.gui.state.settings_store import Store
+
+TOPIC = "session"
+
+
+class SessionFiles(QObject):
+    """said: a Message for the person."""
+
+    said = Signal(object)
+
+    def __init__(self, store: Store, keeper: Keeper, window: QWidget) -> None:
+        super().__init__(window)
+        self._store, self._keeper, self._window = store, keeper, window
+
+    @property
+    def folder(self) -> Path | None:
+        """Where recordings and pictures go; None for the user's own folders."""
+        chosen = self._keeper.value.folder
+        return Path(chosen) if chosen else None
+
+    @property
+    def recording(self) -> RecordingSettings:
+        """What is recorded, and how."""
+        return self._keeper.value.recording
+
+    @property
+    def camera(self) -> CameraSettings:
+        """The virtual camera."""
+        return self._keeper.value.camera
+
+    def ask_open(self) -> None:
+        dialog = self._dialog(self.tr("Open a session"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([self.tr("Sessions") + f" (*{SUFFIX} *.json)", self.tr("All files") + " (*)"])
+        dialog.fileSelected.connect(lambda path: self.open(Path(path)))
+        dialog.open()
+
+    def ask_save(self) -> None:
+        dialog = self._dialog(self.tr("Save the session as"))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setNameFilter(self.tr("Sessions") + f" (*{SUFFIX})")
+        dialog.setDefaultSuffix(SUFFIX.lstrip("."))
+        dialog.selectFile(f"session{SUFFIX}")
+        dialog.fileSelected.connect(lambda path: self.save(Path(path)))
+        dialog.open()
+
+    def ask_folder(self) -> None:
+        dialog = self._dialog(self.tr("Folder for recordings and pictures"))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(lambda path: self._keeper.update(folder=path))
+        dialog.open()
+
+    def open(self, path: Path) -> None:
+        """Take over the settings of a session file; undo brings the old ones back.
+
+        What it reads outside its folder is asked about, unless it was allowed or saved here before.
+        """
+        try:
+            opened = open_session(path)
+        except ClipsegLiveError as error:
+            self._say(str(error), "error")
+            return
+        if set(opened.outside) <= set(self._keeper.value.allowed):
+            self._take(path, opened.settings)
+        else:
+            self._ask_to_allow(path, opened)
+
+    def save(self, path: Path) -> None:
+        settings = self._store.settings
+        try:
+            save_session(path, settings)
+        except ClipsegLiveError as error:
+            self._say(str(error), "error")
+            return
+        self._keeper.change(self._keeper.value.allowing(outside_of(path, settings)))
+        self._say(self.tr("Saved the session as {0}.").format(path))
+
+    def _take(self, path: Path, settings: LiveSettings) -> None:
+        self._store.edit(settings)
+        self._say(self.tr("Opened the session {0}.").format(path.name))
+
+    def _ask_to_allow(self, path: Path, opened: OpenedSession) -> None:
+        """Nothing is opened until there is an answer; the window goes on meanwhile."""
+        question = QMessageBox(self._window)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.setIcon(QMessageBox.Icon.Question)
+        question.setTextFormat(Qt.TextFormat.PlainText)
+        question.setWindowTitle(self.tr("Open a session"))
+        question.setText(
+            self.tr("The session {0} wants to use {1}, outside its own folder.").format(
+                path.name, in_words(opened.outside)
+            )
+        )
+        question.setInformativeText(self.tr("Allow it if you know where the session comes from."))
+        without = question.addButton(self.tr("Without it"), QMessageBox.ButtonRole.NoRole)
+        allow = question.addButton(self.tr("Allow"), QMessageBox.ButtonRole.YesRole)
+        question.setEscapeButton(question.addButton(QMessageBox.StandardButton.Cancel))
+        question.setDefaultButton(without)
+
+        def answer(button: QAbstractButton) -> None:
+            if button is allow:
+                self._keeper.change(self._keeper.value.allowing(opened.outside))
+                self._take(path, opened.settings)
+            elif button is without:
+                self._take(path, opened.within)
+
+        question.buttonClicked.connect(answer)
+        question.open()
+
+    def _dialog(self, title: str) -> QFileDialog:
+        dialog = QFileDialog(self._window, title)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        return dialog
+
+    def _say(self, text: str, level: str = "info") -> None:
+        self.said.emit(Message(TOPIC, text, level))  # type: ignore[arg-type]

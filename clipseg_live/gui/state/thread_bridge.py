@@ -1,0 +1,162 @@
+"""The only crossing from other threads into Qt."""
+
+import atexit
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+
+from PySide6.QtCore import QObject, Qt, Signal
+from shiboken6 import isValid
+
+from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.protocols import LiveSession
+from clipseg_live.core.settings.live import Message
+
+logger = logging.getLogger(__name__)
+
+_MOST_MESSAGES = 64
+
+
+class Bridge(QObject):
+    """Tells Qt that a session has a newer picture, or messages.
+
+    The signals carry nothing: whoever hears one fetches what is newest. At most one picture waits in Qt's queue,
+    however fast they come, so that the queue cannot grow.
+    """
+
+    picture_changed = Signal()
+    messages_arrived = Signal()
+    _picture_queued = Signal()
+    _message_queued = Signal()
+
+    def __init__(self, session: LiveSession, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._lock = threading.Lock()
+        self._waiting = False
+        self._messages: deque[Message] = deque(maxlen=_MOST_MESSAGES)
+        self._picture_queued.connect(self._hand_on_picture, Qt.ConnectionType.QueuedConnection)
+        self._message_queued.connect(self.messages_arrived, Qt.ConnectionType.QueuedConnection)
+        session.on_picture = self._on_picture
+        session.on_message = self._on_message
+
+    def messages(self) -> list[Message]:
+        """What has arrived since the last call, oldest first."""
+        found: list[Message] = []
+        with suppress(IndexError):
+            while True:
+                found.append(self._messages.popleft())
+        return found
+
+    def let_go(self) -> None:
+        """Hear nothing any more."""
+        self._session.on_picture = lambda: None
+        self._session.on_message = lambda message: None
+
+    def _on_picture(self) -> None:
+        with self._lock:
+            if self._waiting:
+                return
+            self._waiting = True
+        self._picture_queued.emit()
+
+    def _hand_on_picture(self) -> None:
+        with self._lock:
+            self._waiting = False
+        self.picture_changed.emit()
+
+    def _on_message(self, message: Message) -> None:
+        self._messages.append(message)
+        self._message_queued.emit()
+
+
+class Errand(QObject):
+    """Something slow, done in a thread of its own, whose outcome comes back in Qt's thread.
+
+    answered: what ``work`` returned. failed: a sentence for the person. One of the two comes, once for each ``start``;
+    none where this has been destroyed meanwhile, as with a dialog that was closed.
+    """
+
+    answered = Signal(object)
+    failed = Signal(str)
+
+    def __init__(self, work: Callable[[], object], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._work = work
+        self._post = _post()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Begin, unless it is under way."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="clipseg-live errand", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        answer: object = None
+        problem: str | None = None
+        try:
+            answer = self._work()
+        except (ClipsegLiveError, OSError) as error:
+            logger.warning("A background task failed", exc_info=True)
+            problem = str(error)
+        except Exception as error:
+            logger.exception("A background task failed unexpectedly")
+            problem = f"{type(error).__name__}: {error}"
+        self._post.send(self, answer, problem)
+
+    def _hand_on(self, answer: object, problem: str | None) -> None:
+        self._thread = None
+        if problem is not None:
+            self.failed.emit(problem)
+        else:
+            self.answered.emit(answer)
+
+
+class _Post(QObject):
+    """Brings outcomes of errands into Qt's thread.
+
+    It lasts until the process ends: a signal that a thread emits on what Qt's thread is just destroying, as an errand
+    of a dialog that closes, would crash the program.
+    """
+
+    _posted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock, self._closed = threading.Lock(), False
+        self._outcomes: deque[tuple[Errand, object, str | None]] = deque()
+        self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def send(self, errand: Errand, answer: object, problem: str | None) -> None:
+        with self._lock:
+            if not self._closed:
+                self._outcomes.append((errand, answer, problem))
+                self._posted.emit()
+
+    def close(self) -> None:
+        """Nothing is sent from now on, nor is still being sent."""
+        with self._lock:
+            self._closed = True
+
+    def _deliver(self) -> None:
+        with suppress(IndexError):
+            while True:
+                errand, answer, problem = self._outcomes.popleft()
+                if isValid(errand):
+                    errand._hand_on(answer, problem)
+
+
+@lru_cache(maxsize=1)
+def _post() -> _Post:
+    """Made in Qt's thread, with the first errand."""
+    post = _Post()
+    atexit.register(post.close)
+    return post

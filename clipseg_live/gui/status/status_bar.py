@@ -1,0 +1,162 @@
+"""The status line, and the same figures as text to paste into a report."""
+
+import platform
+import re
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
+
+from clipseg_live import __version__
+from clipseg_live.core.settings.live import LiveSettings, SessionStatus, SourceState, WorkerState
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.controls import tool_button
+
+_GAP = "     "
+_BUSY = (WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING)
+_WITHOUT_PICTURE = (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED)
+
+
+class Figures(QLabel):
+    """Parts of a line, the most important first; those for which there is no room are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        theme.set_kind(self, "figure")
+        self.setFont(theme.figure_font())
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._parts: tuple[str, ...] = ()
+
+    def show_parts(self, parts: Sequence[str]) -> None:
+        self._parts = tuple(parts)
+        self.setToolTip("\n".join(parts))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        metrics, room = self.fontMetrics(), self.width()
+        parts = list(self._parts)
+        while len(parts) > 1 and metrics.horizontalAdvance(_GAP.join(parts)) > room:
+            parts.pop()
+        self.setText(metrics.elidedText(_GAP.join(parts), Qt.TextElideMode.ElideRight, room))
+
+
+class StatusLine(QFrame):
+    """One line of figures; where there is little room the less important ones are left out, the tool tip has all.
+
+    restart: the worker is wanted again. details: whether the statistics are wanted.
+    """
+
+    restart = Signal()
+    details = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.set_kind(self, "bar")
+        self.dot = QLabel("●")
+        self.worker = QLabel()
+        self.worker.setFont(theme.figure_font())
+        self.worker.setAccessibleName(self.tr("Segmentation"))
+        self.loading = QProgressBar()
+        self.loading.setTextVisible(False)
+        self.loading.setFixedWidth(80)
+        self.loading.setAccessibleName(self.tr("Loading"))
+        self.restart_button = QPushButton(self.tr("Restart"))
+        self.restart_button.setAccessibleName(self.tr("Restart the segmentation"))
+        self.restart_button.clicked.connect(self.restart)
+        self.figures = Figures()
+        self.figures.setAccessibleName(self.tr("Rates and delay"))
+        self.details_button = tool_button("chart", self.tr("Statistics"), checkable=True)
+        self.details_button.toggled.connect(self.details)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 2, theme.UNIT, 2)
+        row.setSpacing(theme.UNIT)
+        for widget in (self.dot, self.worker, self.loading, self.restart_button):
+            row.addWidget(widget)
+        row.addWidget(self.figures, 1)
+        row.addWidget(self.details_button)
+
+    def show_status(self, status: SessionStatus) -> None:
+        worker = status.worker
+        words, colour = self._words(status)
+        self.worker.setText(words)
+        self.worker.setToolTip(worker.problem)
+        self.dot.setStyleSheet(f"color: {colour}; font-size: 11px")
+        self.loading.setVisible(worker.state in _BUSY)
+        done = _share_in(worker.progress)
+        self.loading.setRange(0, 0 if done is None else 1000)
+        if done is not None:
+            self.loading.setValue(round(1000 * done))
+        self.restart_button.setVisible(worker.state is WorkerState.WAITING)
+        self.figures.show_parts([] if status.source.state in _WITHOUT_PICTURE else self._figures(status))
+
+    def _figures(self, status: SessionStatus) -> list[str]:
+        """The most important first."""
+        rates, source = status.rates, status.source
+        steps = {"reduced": self.tr("simpler edges to keep up"), "least": self.tr("no crisp edges to keep up")}
+        saved = [steps[status.effort]] if status.effort in steps else []
+        return [
+            self.tr("{0:.0f} captured · {1:.1f} segmented · {2:.0f} shown a second").format(
+                rates.capture, rates.inference, rates.display
+            ),
+            *saved,
+            self.tr("delay {0:.0f} ms, 95 % {1:.0f} ms").format(*rates.delay),
+            self.tr("{0} dropped · {1} skipped").format(rates.dropped, rates.skipped),
+            f"{source.width} × {source.height}",
+        ]
+
+    def _words(self, status: SessionStatus) -> tuple[str, str]:
+        worker = status.worker
+        if worker.state is WorkerState.READY:
+            name = worker.model.rsplit("/", 1)[-1]
+            words = " · ".join(part for part in (name, worker.device, worker.dtype) if part)
+            return words, theme.WARNING if worker.problem else theme.GOOD
+        if worker.state is WorkerState.WAITING:
+            return self.tr("Segmentation stopped"), theme.DANGER
+        if worker.state is WorkerState.LOADING:
+            if worker.progress.endswith(" MB"):
+                return self.tr("Downloading the model: {0}").format(worker.progress), theme.ACCENT
+            return worker.progress or self.tr("Loading the model"), theme.ACCENT
+        if worker.state is WorkerState.RESTARTING:
+            return self.tr("Segmentation starts again"), theme.WARNING
+        if worker.state is WorkerState.STARTING:
+            return self.tr("Segmentation starts"), theme.ACCENT
+        return self.tr("Segmentation is off"), theme.FAINT
+
+
+def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
+    """What to paste into a report: versions, what runs and how fast; no prompts, no paths, no addresses."""
+    source, worker, rates = status.source, status.worker, status.rates
+    kind = "with a timeline" if source.seekable else "live"
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in rates.stages.items())
+    rate = f"{float(source.rate):.3f}" if source.rate else "-"
+    effects = "+".join(effect.kind for effect in settings.effects) or "none"
+    return "\n".join(
+        (
+            f"clipseg-live {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"source: {kind}, {source.width}×{source.height}, {rate} a second, {source.state.value}",
+            f"worker: {worker.state.value}, {worker.device or '-'} {worker.dtype}, {worker.restarts} restarts",
+            f"prompts: {len(settings.rows)}, effects {effects}, mode {settings.display}, "
+            f"smoothing {settings.matte.smoothing:g}, size {settings.engine.size or 'own'}, fit {settings.engine.fit}",
+            f"a second: {rates.capture:.1f} captured, {rates.inference:.1f} segmented, {rates.display:.1f} shown",
+            f"delay: median {rates.delay[0]:.0f} ms, 95 % {rates.delay[1]:.0f} ms",
+            f"frames: {rates.dropped} dropped, {rates.skipped} skipped, {rates.unchanged} unchanged",
+            f"stages, ms: {stages or '-'}; edges: {status.effort}",
+        )
+    )
+
+
+def _share_in(progress: str) -> float | None:
+    """How far words such as "34 %" or "120 of 600 MB" say that something is, 0 to 1; None where they do not."""
+    share = re.search(r"(\d+(?:\.\d+)?)\s*%", progress)
+    if share:
+        return min(float(share[1]) / 100, 1.0)
+    parts = re.search(r"(\d+(?:\.\d+)?)\s*(?:of|/)\s*(\d+(?:\.\d+)?)", progress)
+    if parts and float(parts[2]) > 0:
+        return min(float(parts[1]) / float(parts[2]), 1.0)
+    return None

@@ -1,0 +1,278 @@
+"""Small widgets that the panels share: icon buttons, a colour button, choices; and their style sheet."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QEnterEvent,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from clipseg_live.core.settings.base import RGB
+from clipseg_live.gui.widgets import theme
+
+FIELD = 26
+"""Height of the small controls in a row, pixels."""
+
+_ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
+
+
+def panel_sheet() -> str:
+    """What panels add to the window's style sheet."""
+    return f"""
+    QFrame[kind="row"] {{ background: {theme.RAISED}; border: 1px solid {theme.LINE}; border-radius: 8px; }}
+    QFrame[kind="row"][lively="true"] {{ border-color: {theme.EDGE}; }}
+    QFrame[kind="row"][lifted="true"] {{ background: {theme.SURFACE}; border: 1px dashed {theme.ACCENT}; }}
+    QToolButton[kind="mini"] {{
+        background: transparent; border: 1px solid transparent; border-radius: 5px;
+        padding: 0; min-width: {FIELD - 2}px; max-width: {FIELD - 2}px; min-height: {FIELD - 2}px;
+    }}
+    QToolButton[kind="mini"]:hover {{ background: {theme.PRESSED}; }}
+    QToolButton[kind="mini"]:pressed {{ background: {theme.LINE}; }}
+    QToolButton[kind="mini"]:checked {{ background: transparent; }}
+    QToolButton[kind="mini"]:checked:hover {{ background: {theme.PRESSED}; }}
+    QToolButton[kind="mini"]:focus {{ border-color: {theme.ACCENT}; }}
+    QFrame[kind="new-row"] {{ background: transparent; border: 1px dashed {theme.EDGE}; border-radius: 8px; }}
+    QFrame[kind="new-row"]:hover {{ border-color: {theme.FAINT}; }}
+    QFrame[kind="row"][target="true"], QFrame[kind="new-row"][target="true"] {{ border-color: {theme.ACCENT}; }}
+    QLineEdit[kind="flat"] {{
+        background: transparent; border: 1px solid transparent; border-radius: 5px; padding: 0 5px; min-height: 24px;
+        placeholder-text-color: {theme.MUTED};
+    }}
+    QLineEdit[kind="flat"]:hover {{ border-color: {theme.EDGE}; }}
+    QLineEdit[kind="flat"]:focus {{ background: {theme.BACKGROUND}; border-color: {theme.ACCENT}; }}
+    QLineEdit[kind="flat"]:disabled {{ placeholder-text-color: {theme.FAINT}; border-color: transparent; }}
+    QLineEdit[kind="flat"][quiet="true"] {{ color: {theme.MUTED}; }}
+    QPushButton[kind="segment"] {{
+        background: {theme.RAISED}; border: 1px solid {theme.EDGE}; border-radius: 0; padding: 0 8px;
+        color: {theme.MUTED};
+    }}
+    QPushButton[kind="segment"][end="first"] {{
+        border-top-left-radius: {theme.RADIUS}px; border-bottom-left-radius: {theme.RADIUS}px; border-right: none;
+    }}
+    QPushButton[kind="segment"][end="last"] {{
+        border-top-right-radius: {theme.RADIUS}px; border-bottom-right-radius: {theme.RADIUS}px;
+    }}
+    QPushButton[kind="segment"]:hover {{ background: {theme.HOVER}; }}
+    QPushButton[kind="segment"]:checked {{
+        background: {theme.ACCENT_SOFT}; color: {theme.TEXT}; border: 1px solid {theme.ACCENT};
+    }}
+    QPushButton[kind="segment"]:focus {{ border: 1px solid {theme.ACCENT}; }}
+    """
+
+
+def hex_of(colour: RGB) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+class IconButton(QToolButton):
+    """A small flat button with an icon and a name. For one that stays pressed give ``checked_icon``.
+
+    A click leaves the focus where it is, in a text for instance; Tab comes here.
+    """
+
+    def __init__(
+        self,
+        icon: str,
+        name: str,
+        *,
+        checked_icon: str = "",
+        checked_colour: str = theme.ACCENT,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._icon, self._checked_icon, self._checked_colour = icon, checked_icon, checked_colour
+        self.setCheckable(bool(checked_icon))
+        self.setFixedSize(FIELD, FIELD)
+        self.setIconSize(QSize(16, 16))
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        theme.set_kind(self, "mini")
+        self.name(name)
+        self._draw()
+        self.toggled.connect(self._draw)
+
+    def name(self, name: str, hint: str = "") -> None:
+        """What a screen reader says, the tool tip and the line of help."""
+        self.setAccessibleName(name)
+        self.setToolTip(hint or name)
+        self.setStatusTip(hint or name)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+    def _draw(self) -> None:
+        if self.isCheckable() and self.isChecked():
+            self.setIcon(theme.icon(self._checked_icon, self._checked_colour, self._checked_colour))
+        else:
+            self.setIcon(theme.icon(self._icon, theme.MUTED))
+
+
+class ColourButton(QAbstractButton):
+    """Shows a colour; pressing it asks for another. Hollow: what has this colour is not shown."""
+
+    def __init__(self, name: str, side: int = 22, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._colour, self._hollow, self._chosen = "#000000", False, False
+        self.setFixedSize(side, side)
+        self.setAccessibleName(name)
+        self.setToolTip(name)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    @property
+    def colour(self) -> str:
+        """As "#rrggbb"."""
+        return self._colour
+
+    def show_colour(self, colour: RGB, *, hollow: bool = False, chosen: bool = False) -> None:
+        """chosen: with a mark, as the one of several that is in use."""
+        self._colour, self._hollow, self._chosen = hex_of(colour), hollow, chosen
+        self.setAccessibleDescription(self._colour)
+        self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            self.click()
+        elif event.key() in _ARROWS:
+            event.ignore()  # a palette of these goes by rows and columns
+        else:
+            super().keyPressEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colour = theme.qcolour(self._colour)
+        if self.hasFocus() or self.underMouse():
+            painter.setPen(theme.qcolour(theme.ACCENT if self.hasFocus() else theme.FAINT))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
+        patch = QRectF(self.rect()).adjusted(3.5, 3.5, -3.5, -3.5)
+        can_be_seen = theme.contrast(self._colour, theme.RAISED) >= theme.MARK_CONTRAST
+        painter.setPen(colour if can_be_seen else theme.qcolour(theme.EDGE))
+        if not self._hollow:
+            painter.setBrush(colour)
+        painter.drawRoundedRect(patch, 4, 4)
+        if self._chosen:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.qcolour("#ffffff" if colour.lightnessF() < 0.6 else "#000000"))
+            painter.drawEllipse(QPointF(patch.center()), 2.5, 2.5)
+        painter.end()
+
+
+class Choice(QComboBox):
+    """One of several values. picked: the person has chosen one, even the one that was chosen already."""
+
+    picked = Signal(object)
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(name)
+        self.setMinimumWidth(80)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(6)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMaxVisibleItems(20)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.activated.connect(lambda place: self.picked.emit(self.itemData(place)))
+
+    def offer(self, choices: Sequence[tuple[object, str]]) -> None:
+        """Offer values, each with what a person reads; keeps what is there where it is the same."""
+        if [(self.itemData(place), self.itemText(place)) for place in range(self.count())] == list(choices):
+            return
+        self.clear()
+        for value, text in choices:
+            self.addItem(text, value)
+
+    def show_value(self, value: object) -> None:
+        """Show a value that is offered, without telling anybody."""
+        places = [place for place in range(self.count()) if self.itemData(place) == value]
+        if places and places[0] != self.currentIndex():
+            self.setCurrentIndex(places[0])
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scrolls the panel rather than changing a value that happens to pass under the pointer."""
+        event.ignore()
+
+
+class Segments(QWidget):
+    """One of a few values, all of them in sight."""
+
+    picked = Signal(object)
+
+    def __init__(self, name: str, choices: Sequence[tuple[object, str]], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(name)
+        self._buttons: dict[object, QPushButton] = {}
+        self._group = QButtonGroup(self)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(0)
+        for place, (value, text) in enumerate(choices):
+            button = QPushButton(text, self)
+            button.setCheckable(True)
+            button.setAccessibleName(f"{name}: {text}")
+            button.setProperty("end", "first" if place == 0 else "last" if place == len(choices) - 1 else "")
+            theme.set_kind(button, "segment")
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setMinimumWidth(0)
+            button.clicked.connect(lambda _checked=False, value=value: self.picked.emit(value))
+            line.addWidget(button, 1)
+            self._group.addButton(button)
+            self._buttons[value] = button
+
+    def button(self, value: object) -> QPushButton:
+        return self._buttons[value]
+
+    def show_value(self, value: object) -> None:
+        """Show a value without telling anybody; one that is not offered leaves none chosen."""
+        button = self._buttons.get(value)
+        if button is not None:
+            button.setChecked(True)
+
+
+def open_menu_under(menu: QMenu, button: QWidget) -> None:
+    """Open a menu below a button, in line with the edge that leaves it more room; it is deleted once it is closed."""
+    menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    menu.popup(corner_under(button, menu.sizeHint().width()))
+
+
+def corner_under(button: QWidget, width: int) -> QPoint:
+    """Where on the screen something as wide as ``width`` opens below a button, towards the side with more room."""
+    corner = button.mapToGlobal(QPoint(0, button.height() + 2))
+    window = button.window()
+    if button.mapTo(window, QPoint(button.width() // 2, 0)).x() > window.width() // 2:
+        corner.setX(corner.x() + button.width() - width)
+    return corner
+
+
+def small_label(text: str, parent: QWidget | None = None) -> QLabel:
+    """Quiet text that wraps."""
+    label = QLabel(text, parent)
+    label.setWordWrap(True)
+    theme.set_kind(label, "muted")
+    return label

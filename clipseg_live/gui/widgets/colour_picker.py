@@ -1,0 +1,111 @@
+"""A colour button that opens a small palette, and from there the platform's colour dialogue."""
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtWidgets import QColorDialog, QFrame, QGridLayout, QPushButton, QVBoxLayout, QWidget
+
+from clipseg_live.core.settings.base import PALETTE, RGB
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.buttons import ColourButton, hex_of, panel_sheet
+
+_COLUMNS = 8
+
+
+class ColourPopup(QFrame):
+    """Sixteen colours and "More colours…"; closes itself once one is chosen, or on Escape.
+
+    chosen: an RGB value; more_wanted: none of these will do. Arrow keys go from colour to colour.
+    """
+
+    chosen = Signal(object)
+    more_wanted = Signal()
+
+    def __init__(self, current: RGB, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setStyleSheet(panel_sheet())
+        self.setAccessibleName(self.tr("Colours"))
+        theme.set_kind(self, "card")
+        self._current = current
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        self.buttons: list[ColourButton] = []
+        for place, colour in enumerate(PALETTE):
+            button = ColourButton(self.tr("Colour {}").format(hex_of(colour)), 28, self)
+            button.show_colour(colour, chosen=colour == current)
+            button.clicked.connect(lambda _checked=False, colour=colour: self._choose(colour))
+            grid.addWidget(button, place // _COLUMNS, place % _COLUMNS)
+            self.buttons.append(button)
+        self.more = QPushButton(self.tr("More colours…"), self)
+        theme.set_kind(self.more, "plain")
+        self.more.clicked.connect(self._ask)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 6)
+        column.setSpacing(4)
+        column.addLayout(grid)
+        column.addWidget(self.more)
+
+    def open_under(self, widget: QWidget) -> None:
+        """Show it below a widget, within the screen."""
+        self.adjustSize()
+        corner = widget.mapToGlobal(QPoint(0, widget.height() + 4))
+        room = widget.screen().availableGeometry()
+        x = max(room.left(), min(corner.x(), room.right() - self.width()))
+        above = widget.mapToGlobal(QPoint(0, -4)).y() - self.height()
+        y = corner.y() if corner.y() + self.height() <= room.bottom() else max(room.top(), above)
+        self.move(x, y)
+        self.show()
+        own = next((button for button in self.buttons if button.colour == hex_of(self._current)), self.buttons[0])
+        own.setFocus(Qt.FocusReason.PopupFocusReason)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -_COLUMNS, Qt.Key.Key_Down: _COLUMNS}
+        step = steps.get(Qt.Key(event.key()))
+        place = next((place for place, button in enumerate(self.buttons) if button.hasFocus()), None)
+        if event.key() == Qt.Key.Key_Escape:
+            self.close()
+        elif step is not None and place is None:
+            self.buttons[-1].setFocus(Qt.FocusReason.TabFocusReason)
+        elif step is not None and place is not None:
+            target = place + step
+            if 0 <= target < len(self.buttons):
+                self.buttons[target].setFocus(Qt.FocusReason.TabFocusReason)
+            elif target >= len(self.buttons):
+                self.more.setFocus(Qt.FocusReason.TabFocusReason)
+        else:
+            super().keyPressEvent(event)
+
+    def _choose(self, colour: RGB) -> None:
+        self.chosen.emit(colour)
+        self.close()
+
+    def _ask(self) -> None:
+        self.more_wanted.emit()
+        self.close()
+
+
+class ColourChooser(ColourButton):
+    """A colour that can be changed. picked: the RGB value that the person has chosen."""
+
+    picked = Signal(object)
+
+    def __init__(self, name: str, side: int = 22, parent: QWidget | None = None) -> None:
+        super().__init__(name, side, parent)
+        self.clicked.connect(self._open)
+
+    def _open(self) -> None:
+        colour = QColor(self.colour)
+        popup = ColourPopup((colour.red(), colour.green(), colour.blue()), self)
+        popup.chosen.connect(self.picked)
+        popup.more_wanted.connect(self._ask)
+        popup.open_under(self)
+
+    def _ask(self) -> None:
+        dialog = QColorDialog(QColor(self.colour), self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(self.tr("Colour"))
+        dialog.colorSelected.connect(self._take)
+        dialog.open()
+
+    def _take(self, colour: QColor) -> None:
+        self.picked.emit((colour.red(), colour.green(), colour.blue()))

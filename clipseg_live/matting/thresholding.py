@@ -1,0 +1,144 @@
+"""Where maps reach a threshold, at a frame's size: the same as resizing first and comparing then, bit by bit.
+
+Between the middles of four neighbouring cells of a map lies a square of pixels. Where all four are over the threshold
+so are the pixels, where all are under it none is; only squares on a border are interpolated.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.mattes import Box
+from clipseg_live.imaging.resize import positions, resized_strips
+from clipseg_live.matting.guided_filter import boxes_of
+
+Plane = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.intp]
+
+_ROUNDING = np.float32(1e-6)
+"""By how much rounding may bring what lies between two values over or under both."""
+_BORDER, _FULL = np.uint8(1), np.uint8(255)
+_STEP = 4
+_WINDOW = np.ones((_STEP, _STEP), np.uint8)
+_MANY = 0.4
+"""Share of pixels on a border above which it is quicker to interpolate all."""
+
+
+def passing(probability: Plane, threshold: np.float32, height: int, width: int) -> tuple[Bytes, list[Box]]:
+    """Where a map, float32 (h, w) of 0..1, reaches a threshold: uint8 (height, width), 255 there and 0 elsewhere, and
+    disjoint boxes around it."""
+    if probability.shape == (height, width):
+        alpha = (probability >= threshold) * _FULL
+        return alpha, _tight(alpha, boxes_of(alpha > 0))
+    cells = probability
+    for axis in (0, 1):
+        if probability.shape[axis] == 1:  # so that each cell has a next one
+            cells = np.repeat(cells, 2, axis=axis)
+    down, across = (_Line.between(old, new) for old, new in zip(probability.shape, (height, width), strict=True))
+    alpha = np.zeros((height, width), np.uint8)
+    boxes = []
+    for (left, top, right, bottom), squares in _parts(cells, threshold):
+        x, y, r, b = across.firsts[left], down.firsts[top], across.firsts[right], down.firsts[bottom]
+        if x == r or y == b:  # no pixel lies between cells of a map that is larger than the frame
+            continue
+        here = alpha[y:b, x:r]
+        here[:] = squares.take(across.above[x:r] - left, axis=1).take(down.above[y:b] - top, axis=0)
+        rows, columns = np.unravel_index(np.flatnonzero(squares == _BORDER), squares.shape)
+        if min(down.fewest, across.fewest) == 0:
+            held = down.holds(rows + top) & across.holds(columns + left)
+            rows, columns = rows[held], columns[held]
+        if len(rows) * down.most * across.most > _MANY * here.size:
+            for strip, part in resized_strips(probability, height, width, slice(y, b), slice(x, r)):
+                np.multiply(part >= threshold, _FULL, out=here[strip])
+        else:
+            _settle(alpha, cells, threshold, (down, rows + top), (across, columns + left))
+        boxes.append((int(x), int(y), int(r), int(b)))
+    return alpha, _tight(alpha, boxes)
+
+
+def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
+    """Boxes of squares between cells of which some may pass, and these: 255 where all of a square passes, 1 where some
+    of it may, 0 where none does."""
+    x, y, wide, high = cv2.boundingRect((cells >= threshold - _ROUNDING).view(np.uint8))
+    if not wide:
+        return
+    left, top = max(x - 1, 0), max(y - 1, 0)
+    near = cells[top : y + high + 1, left : x + wide + 1]
+    some, all_four = (
+        _corners(near >= level, how)
+        for level, how in ((threshold - _ROUNDING, np.maximum), (threshold + _ROUNDING, np.minimum))
+    )
+    squares = np.maximum(some, all_four * _FULL)  # a mark is a border's 1
+    # what lies together is found in a smaller picture
+    coarse = np.asarray(cv2.dilate(squares, _WINDOW, anchor=(0, 0)), np.uint8).reshape(squares.shape)[::_STEP, ::_STEP]
+    for x, y, right, bottom in boxes_of(coarse > 0):
+        part = squares[y * _STEP : bottom * _STEP, x * _STEP : right * _STEP]
+        placed = left + x * _STEP, top + y * _STEP
+        yield (*placed, placed[0] + part.shape[1], placed[1] + part.shape[0]), part
+
+
+def _corners(marked: NDArray[np.bool_], how: np.ufunc) -> Bytes:
+    """The most or the least of the marks, 1 or 0, at each square's corners."""
+    cells = marked.view(np.uint8)
+    pairs = how(cells[:-1], cells[1:])
+    corners: Bytes = how(pairs[:, :-1], pairs[:, 1:])
+    return corners
+
+
+def _settle(
+    alpha: Bytes, cells: Plane, threshold: np.float32, down: tuple["_Line", Places], across: tuple["_Line", Places]
+) -> None:
+    """The pixels of some squares, in place, with the rounding of ``resize_map``."""
+    (rows, upper), (columns, left) = down, across
+    y, x = rows.pixels(upper), columns.pixels(left)
+    share = columns.shares[x]
+    over, under = (
+        (cells[line, left + 1] - cells[line, left]) * share + cells[line, left] for line in (upper, upper + 1)
+    )
+    values = (under - over) * rows.shares[y][:, None]
+    values += over
+    alpha.ravel()[(y * alpha.shape[1])[:, None] + x] = (values >= threshold) * _FULL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """How pixels lie between cells, along one axis. above, shares: for each pixel the cell before it, and how far it
+    lies after that. firsts: for each cell, and the end, its first pixel. fewest, most: pixels of a cell."""
+
+    above: Places
+    shares: Plane
+    firsts: Places
+    fewest: int
+    most: int
+
+    @classmethod
+    @lru_cache(maxsize=16)
+    def between(cls, old: int, new: int) -> "_Line":
+        above, shares = positions(old, new)
+        firsts = np.searchsorted(above, np.arange(max(old, 2)))
+        counts = np.diff(firsts)
+        return cls(above, shares[:, 0], firsts, int(counts.min()), int(counts.max()))
+
+    def holds(self, cells: Places) -> NDArray[np.bool_]:
+        """Which of some cells have a pixel."""
+        return self.firsts[cells] < self.firsts[cells + 1]
+
+    def pixels(self, cells: Places) -> Places:
+        """Those of some cells, intp (most, cells); where a cell has fewer the last is repeated."""
+        pixels = self.firsts[cells] + np.arange(self.most)[:, None]
+        return np.minimum(pixels, self.firsts[cells + 1] - 1)
+
+
+def _tight(alpha: Bytes, boxes: Iterable[Box]) -> list[Box]:
+    """The boxes as far as they hold something."""
+    found = []
+    for left, top, right, bottom in boxes:
+        x, y, wide, high = cv2.boundingRect(alpha[top:bottom, left:right])
+        if wide:
+            found.append((left + x, top + y, left + x + wide, top + y + high))
+    return found

@@ -1,0 +1,91 @@
+"""The working grid: a small picture of the frame, on which maps are carried, steadied and shaped."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.protocols import Maps
+from clipseg_live.matting.optical_flow import carried
+from clipseg_live.matting.temporal_filter import THUMBNAIL, is_cut
+
+SIDE = 320
+"""The longer side of the working grid, at most."""
+_MOST_PADDING = 2
+"""Pixels of the padded frame for each pixel of the frame, above which a frame is reduced in two steps."""
+_SUDDEN = 6.0
+"""Mean change of light, in levels, above which a cut is looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Small:
+    """A frame on the working grid.
+
+    size: the frame's height and width. factor: how many frame pixels one of the grid's is wide and high; the grid has
+    even sides, and may reach beyond the frame by less than two of its pixels. grey: uint8 (h, w). picture: float32
+    (h, w, 3), 0..1.
+    """
+
+    size: tuple[int, int]
+    factor: int
+    grey: NDArray[np.uint8]
+    picture: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "Small":
+        """Of a frame, uint8 (height, width, 3)."""
+        height, width = pixels.shape[:2]
+        factor = -(-max(height, width) // SIDE)
+        down, across = -height % (2 * factor), -width % (2 * factor)  # the grid can be halved
+        size = (width + across) // factor, (height + down) // factor
+        if (height + down) * (width + across) > _MOST_PADDING * height * width:
+            # A thin frame: shorten its longer side first, so that the padding of the other stays small.
+            if width > height:
+                pixels, across = _reduced(_padded(pixels, 0, across), (size[0], height)), 0
+            else:
+                pixels, down = _reduced(_padded(pixels, down, 0), (width, size[1])), 0
+        small = _reduced(_padded(pixels, down, across), size)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8).reshape(size[1], size[0])
+        return cls((height, width), factor, grey, small.astype(np.float32) * np.float32(1 / 255))
+
+    def change(self, before: "Small") -> float:
+        """Mean change of light since another frame of the same size, in levels."""
+        return float(cv2.absdiff(self.grey, before.grey).mean())
+
+    def follows_cut(self, before: "Small") -> bool:
+        """Whether something new begins here."""
+        return self.change(before) > _SUDDEN and is_cut(_thumbnail(before.picture), _thumbnail(self.picture))
+
+    def on_grid(self, maps: Maps) -> NDArray[np.float32]:
+        """Maps over the frame, float32 (prompts, rows, columns), as float32 (h, w, prompts) on the grid, bilinear."""
+        places = _places(maps.shape[1], maps.shape[2], self.size, self.factor, self.grey.shape)
+        return carried(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), places)
+
+
+@lru_cache(maxsize=8)
+def _places(rows: int, columns: int, size: tuple[int, int], factor: int, grid: tuple[int, ...]) -> NDArray[np.float32]:
+    """Where the working grid's pixels lie in maps of (rows, columns) over a frame of ``size``, float32 (h, w, 2)."""
+    down = (np.arange(grid[0]) + 0.5) * factor * rows / size[0] - 0.5
+    across = (np.arange(grid[1]) + 0.5) * factor * columns / size[1] - 0.5
+    return np.stack(np.meshgrid(across, down), axis=-1).astype(np.float32)
+
+
+def _padded(pixels: Pixels, down: int, across: int) -> Pixels:
+    if not (down or across):
+        return pixels
+    return np.asarray(cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _reduced(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return pixels reduced to a size of (width, height) by averaging; the same array if they have that size."""
+    if size == (pixels.shape[1], pixels.shape[0]):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).reshape(size[1], size[0], 3)
+
+
+def _thumbnail(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    small = cv2.resize(picture, THUMBNAIL[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small * 255, np.uint8)

@@ -1,0 +1,232 @@
+"""The sound of a file that is played, looped and searched through, as it belongs to the pictures of a recording."""
+
+import logging
+import re
+from abc import abstractmethod
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags as CodecFlags
+
+from clipseg_live.media.audio.codecs import can_copy, coding_of
+from clipseg_live.media.audio.pcm_track import Samples
+from clipseg_live.media.audio.tracks import ConvertedTrack, Sound, Track
+from clipseg_live.media.ffmpeg.guarded_av import SoundLayout, frame_of, sound_layout
+from clipseg_live.media.ffmpeg.muxing import Spacing, needs_spacing
+
+logger = logging.getLogger(__name__)
+
+STEADY = Fraction(1, 50)
+"""Seconds by which pictures may come early or late before sound is taken from another place."""
+_ENCODED_AS = {"aac": "fltp", "libopus": "flt"}
+_PCM_SAMPLES = 1024
+_NEARBY = Fraction(3)
+_NUDGE = Fraction(3, 250)
+# The header of a file that grows is written before any packet is there.
+_HEADER_IN_PACKETS = ("ac3", "eac3")
+_HEADER_BESIDE = ("aac", "opus", "flac", "vorbis")
+
+
+class LiveSound(Sound):
+    """Follows the pictures: where they jump, sound is taken from the new place; where they stand, or run at another
+    speed, there is silence. A jump is believed at the second picture that agrees with it.
+
+    Packets are copied where the container can hold them, and moved by at most 12 ms so that the track has no gaps.
+    """
+
+    def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
+        self._run: Fraction | None = None  # time in the file less time in the source, while sound runs
+        self._place: tuple[Fraction, Fraction] | None = None  # where it may run from: time in the file, in the source
+        self._last = Fraction(0), Fraction(0)
+        self._read: Fraction | None = None
+        super().__init__(path, output, suffix, notices)
+
+    def follow(self, time: Fraction, heard: Fraction | None, duration: Fraction) -> None:
+        """A picture at ``time`` of the file, to which the sound at ``heard`` of the source belongs; seconds."""
+        last, self._last = self._last, (time, duration)
+        if heard is not None and self._run is not None and abs(time - heard - self._run) <= STEADY:
+            self.advance(heard)
+            return
+        if self._run is not None:  # up to this picture
+            self.advance(min(time, last[0] + 2 * last[1]) - self._run)
+            self._run = None
+        place, self._place = self._place, None if heard is None else (time, heard)
+        if place is not None and heard is not None and abs(time - heard - place[0] + place[1]) <= STEADY:
+            self._begin_at(*place)
+            self.advance(heard)
+            return
+        self._hush(time)
+
+    def finish(self) -> None:
+        """Write what belongs to the last picture, and end the tracks."""
+        if self._run is not None:
+            self.advance(sum(self._last) - self._run)
+        for index in list(self._tracks):
+            self._guarded(index, None)
+
+    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> Track:
+        codec = coding_of(stream)
+        layout = sound_layout(stream, self._path)
+        lacks = self._is_mixed(stream) or (codec in _HEADER_IN_PACKETS and suffix != ".mkv")
+        lacks = lacks or (codec in _HEADER_BESIDE and not stream.codec_context.extradata)
+        if can_copy(codec, suffix) and not lacks:
+            return _Copied(stream, output, suffix, layout)
+        return _Converted(stream, output, codec, suffix, layout)
+
+    def _begin_at(self, time: Fraction, heard: Fraction) -> None:
+        self._place, self._run, self._end = None, time - heard, None
+        if self._input is None or not self._tracks:
+            return
+        for track in self._tracks.values():
+            track.begin(self._zero, -self._run, heard, None)
+        if self._read is not None and 0 <= heard - self._read < _NEARBY:
+            return  # reading on is quicker than searching
+        for start in (heard - 1, Fraction(0)):
+            self._go_to(max(start, Fraction(0)))
+            packet = self._next()
+            self._ahead = packet
+            found = None if packet is None else self._time_of(packet)
+            if found is not None and found <= heard:
+                return
+
+    def _hush(self, until: Fraction) -> None:
+        for track in self._tracks.values():
+            assert isinstance(track, _Joined)
+            track.hush(until)
+
+    def _take(self, packet: av.Packet) -> None:
+        time = self._time_of(packet)
+        if time is not None:
+            self._read = time
+        super()._take(packet)
+
+
+class _Joined(Track):
+    """A track that goes on after a jump."""
+
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        super().begin(zero, offset, start, end)
+        self._joining = True
+
+    @abstractmethod
+    def hush(self, until: Fraction) -> None:
+        """Silence up to a time of the file."""
+
+
+class _Copied(_Joined):
+    def __init__(
+        self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str, layout: SoundLayout
+    ) -> None:
+        self.stream = output.add_stream_from_template(source)
+        self._spacing = Spacing(output, needs_spacing(suffix))
+        self._silent = _silent_packet(source, layout)
+        self._next = Fraction(0)  # where the track goes on, seconds of the file
+        self._begun = False
+        self._shift = Fraction(0)
+        self._usual = self._silent[1] if self._silent is not None else Fraction(1, 50)
+
+    def take(self, packet: av.Packet | None) -> None:
+        if packet is None:
+            self._spacing.finish()
+            return
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            return
+        base = packet.time_base
+        length = packet.duration * base if packet.duration else self._usual
+        at = stamp * base - self._zero - self._offset
+        if self._joining:
+            slack = min(length / 2, _NUDGE) if self._begun else Fraction(0)
+            first = self._next  # silence reaches nearly to where sound begins anew
+            if self._silent is None and self._start is not None:
+                first = max(first, self._start - self._offset)
+            if at < first - slack:
+                return
+            self.hush(at)
+            near = abs(at - self._next) <= slack
+            self._shift, self._joining = (self._next - at if near else Fraction(0)), False
+        at += self._shift
+        tick = round(at / base)
+        packet.pts = packet.dts = max(tick, self._last_tick(base) + 1)
+        packet.stream = self.stream
+        self._stamped = packet.pts * base
+        self._next, self._begun, self._usual = at + length, True, length
+        self._spacing.mux(packet)
+
+    def hush(self, until: Fraction) -> None:
+        if self._silent is None:
+            return
+        data, length = self._silent
+        while self._next + length <= until:
+            packet = av.Packet(data)
+            base = Fraction(1, self.stream.codec_context.sample_rate if self.stream.codec_context else 48000)
+            packet.time_base, packet.stream = base, self.stream
+            packet.pts = packet.dts = max(round(self._next / base), self._last_tick(base) + 1)
+            packet.duration = round(length / base)
+            packet.is_keyframe = True
+            self._stamped = packet.pts * base
+            self._next, self._begun = self._next + length, True
+            self._spacing.mux(packet)
+
+    def _last_tick(self, base: Fraction) -> int:
+        """Of the packet before; a muxer takes only times that grow."""
+        return round(self._stamped / base) if self._begun else -1
+
+
+class _Converted(ConvertedTrack, _Joined):
+    def __init__(
+        self,
+        source: av.AudioStream,
+        output: av.container.OutputContainer,
+        codec: str,
+        suffix: str,
+        layout: SoundLayout,
+    ) -> None:
+        super().__init__(source, output, codec, suffix, layout, fragmented=True)
+
+    def _is_heard(self, time: Fraction, length: Fraction) -> bool:
+        return True  # what does not fit is cut when it is placed
+
+    def _place(self, samples: Samples, at: int) -> None:
+        if self._joining:
+            if at + samples.shape[1] <= self._pcm.position:
+                return
+            self._joining = False
+            self._pcm.put(samples, at)
+        else:
+            super()._place(samples, at)
+
+    def hush(self, until: Fraction) -> None:
+        self._pcm.silence(round(until * self._pcm.rate))
+
+
+def _silent_packet(source: av.AudioStream, layout: SoundLayout) -> tuple[bytes, Fraction] | None:
+    """A packet of silence that can stand between those of the source, and its length; None where none can be made."""
+    context = source.codec_context
+    pcm = re.fullmatch(r"pcm_[sf](\d+)[lb]e", context.codec.canonical_name)
+    if pcm is not None:
+        size = int(pcm[1]) // 8 * layout.channels * _PCM_SAMPLES
+        return bytes(size), Fraction(_PCM_SAMPLES, context.sample_rate)
+    name = {"aac": "aac", "opus": "libopus"}.get(context.codec.canonical_name)
+    if name is None or not context.extradata:
+        return None
+    try:
+        made = av.CodecContext.create(name, "w")
+        assert isinstance(made, av.AudioCodecContext)
+        made.sample_rate, made.layout, made.format = context.sample_rate, layout.name, _ENCODED_AS[name]
+        made.time_base = Fraction(1, context.sample_rate)
+        made.flags |= int(CodecFlags.global_header)
+        made.open()
+        if name == "aac" and bytes(made.extradata or b"")[:2] != bytes(context.extradata)[:2]:
+            return None  # another profile: its decoder would not read what this encoder writes
+        quiet = np.zeros((layout.channels, 8192), np.float32)
+        frame = frame_of(quiet, layout.name)
+        frame.sample_rate, frame.pts = context.sample_rate, 0
+        packets = [packet for packet in made.encode(frame) if packet.size]
+        last = packets[-1]
+        return bytes(last), Fraction(made.frame_size or 960, context.sample_rate)
+    except (av.FFmpegError, ValueError, IndexError, TypeError):
+        logger.debug("No packet of silence can be made", exc_info=True)
+        return None

@@ -1,0 +1,337 @@
+"""Sound that belongs to a video: copied untouched where the new container can hold it, else encoded anew."""
+
+import contextlib
+import errno
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.stream import Discard
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.media.audio.codecs import can_copy, coding_of, converted_layout
+from clipseg_live.media.audio.pcm_track import PcmTrack, Samples
+from clipseg_live.media.ffmpeg.container import clock_zero, open_input
+from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS, SoundLayout, samples_of, sound_layout
+from clipseg_live.media.sources.time_index import TimeIndex, clock_of_file, seek_to
+from clipseg_live.media.sources.timestamps import TimeMap, may_jump, timed_packets, timed_streams
+from clipseg_live.media.writers.metadata import keep_track
+
+logger = logging.getLogger(__name__)
+
+_ROUNDING = Fraction(3, 1000)
+"""Seconds by which times of packets may be off, for the clock of a container is coarse."""
+_CUT_PACKETS = 2
+"""Packets that a broadcast may lack without being damaged: one is cut in two at its beginning, one at its end."""
+_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
+
+
+class Sound:
+    """Feeds the sound of ``path`` into ``output``, up to whatever time the pictures have reached.
+
+    The output's streams are added here, before its header is written. ``notices`` grows by a sentence for each
+    thing a person should know. What cannot be decoded is left out, also where packets are copied, so that the result
+    plays whole; worse damage ends a track, never the video; an error of the disk is raised.
+    """
+
+    def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
+        self._path, self._name, self._notices = path, path.name, notices
+        self._tracks: dict[int, Track] = {}
+        self._input: av.container.InputContainer | None = None
+        self._packets: Iterator[av.Packet] = iter(())
+        self._ahead: av.Packet | None = None
+        self._times: TimeMap | None = None
+        self._index: TimeIndex | None = None
+        try:
+            self._input = open_input(path)
+        except SourceError as error:
+            notices.append(f"The sound was left out: {error}")
+            return
+        self._zero = clock_zero(self._input)
+        self._times, self._index = clock_of_file(path, self._input, indexed=True)
+        for number, stream in enumerate(self._input.streams.audio, start=1):
+            try:
+                track = self._track(stream, output, suffix)
+            except READ_ERRORS as error:
+                logger.warning("A sound track was left out", exc_info=True)
+                notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
+                continue
+            if track.target:
+                why = f"cannot be kept as it is in {suffix}"
+                if self._is_mixed(stream):
+                    why = "changes its sample rate or channels"
+                notices.append(f"Sound track {number} ({track.codec}) {why}: it is converted to {track.target}.")
+            keep_track(stream, track.stream)
+            self._tracks[stream.index] = track
+        kept = [] if self._times is None else timed_streams(self._input)
+        for other in self._input.streams:
+            if other.index not in self._tracks and other not in kept:
+                other.discard = Discard.all
+
+    def _is_mixed(self, stream: av.AudioStream) -> bool:
+        """Return True if a stream changes its parameters, so that one header cannot describe all its packets."""
+        return self._index is not None and stream.index in self._index.mixed_sound
+
+    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "Track":
+        """One track for a stream. Raises ValueError and av.FFmpegError for a stream that cannot be kept."""
+        codec = coding_of(stream)
+        layout = sound_layout(stream, self._path)
+        if can_copy(codec, suffix) and not self._is_mixed(stream):
+            return _Copied(stream, output, suffix)
+        return _Encoded(stream, output, codec, suffix, layout)
+
+    def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
+        if self._input is None or not self._tracks:
+            return
+        self._end = end
+        for track in self._tracks.values():
+            track.begin(self._zero, offset, start, end)
+        if start is not None and start > 1:
+            self._go_to(start - 1)
+        else:
+            self._packets = timed_packets(self._input, self._wanted_streams(), self._times)
+
+    def _go_to(self, start: Fraction) -> None:
+        """Read on from a time of the source, or (without a usable index) from an earlier one."""
+        assert self._input is not None
+        if self._times is None:
+            with contextlib.suppress(*READ_ERRORS):
+                self._input.seek(int((start + self._zero) * av.time_base))
+        else:
+            self._times, self._index = clock_of_file(self._path, self._input, indexed=True)
+            if self._index is not None:
+                seek_to(self._input, self._index, start + self._zero)
+        self._packets = timed_packets(self._input, self._wanted_streams(), self._times)
+
+    def _wanted_streams(self) -> list[av.stream.Stream]:
+        assert self._input is not None
+        return [self._input.streams[index] for index in self._tracks]
+
+    def advance(self, until: Fraction | None) -> None:
+        """Write the sound up to a time of the source, or (None) all that is left."""
+        while self._tracks:
+            packet = self._ahead
+            self._ahead = None
+            if packet is None:
+                packet = self._next()
+                if packet is None:
+                    return
+            time = self._time_of(packet)
+            if until is not None and time is not None and time > until:
+                self._ahead = packet
+                return
+            if self._end is not None and time is not None and time >= self._end + 1:
+                self._packets = iter(())
+                return
+            self._take(packet)
+
+    def finish(self) -> None:
+        """Write what is left and end the tracks."""
+        self.advance(None)
+        for index in list(self._tracks):
+            self._guarded(index, None)
+        accepted = _CUT_PACKETS if self._input is not None and may_jump(self._input) else 0
+        if any(track.lost > accepted for track in self._tracks.values()):
+            self._notices.append(f"The sound of {self._name} is damaged: what could not be played was left out.")
+
+    def close(self) -> None:
+        """Close the file."""
+        container, self._input = self._input, None
+        self._packets, self._ahead = iter(()), None
+        if container is not None:
+            container.close()
+
+    def _time_of(self, packet: av.Packet) -> Fraction | None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        return None if stamp is None else stamp * packet.time_base - self._zero
+
+    def _next(self) -> av.Packet | None:
+        try:
+            return next(self._packets, None)
+        except READ_ERRORS:
+            logger.warning("The sound of a file could not be read further", exc_info=True)
+            self._packets = iter(())
+            self._notices.append(f"The sound of {self._name} is damaged: the rest of it was left out.")
+            return None
+
+    def _take(self, packet: av.Packet) -> None:
+        index = packet.stream.index
+        if packet.size and index in self._tracks:
+            self._guarded(index, packet)
+
+    def _guarded(self, index: int, packet: av.Packet | None) -> None:
+        try:
+            self._tracks[index].take(packet)
+        except READ_ERRORS as error:
+            if getattr(error, "errno", None) in _DISK_ERRORS:
+                raise
+            logger.warning("A sound track broke off", exc_info=True)
+            del self._tracks[index]
+            self._notices.append(f"A sound track of {self._name} is damaged: the rest of it was left out.")
+
+
+def _reason(error: Exception) -> str:
+    plain = isinstance(error, ValueError) and not isinstance(error, av.FFmpegError | UnicodeError)
+    return str(error).rstrip(".") if plain else "it is damaged or of a kind that cannot be kept"
+
+
+class Track(ABC):
+    """One track: takes packets of the source in their order, None at the end.
+
+    codec: by which the source is coded. target: what it is converted to, "" where packets are copied. lost: packets
+    that were left out because they cannot be decoded.
+    """
+
+    stream: av.AudioStream
+    codec = ""
+    target = ""
+    lost = 0
+
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        self._zero, self._offset = zero, offset
+        self._start, self._end = start, end
+
+    def _wanted(self, time: Fraction) -> bool:
+        return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
+
+    def _decoded(self, source: av.AudioStream, packet: av.Packet | None) -> list[av.AudioFrame] | None:
+        """What a packet holds, None where it is damaged."""
+        try:
+            return source.decode(packet)
+        except av.error.InvalidDataError:
+            self.lost += 1
+            return None
+
+    @abstractmethod
+    def take(self, packet: av.Packet | None) -> None: ...
+
+
+class _Copied(Track):
+    """Packets as they are. Their times are those of the source: equal ones (TrueHD in milliseconds) stay equal."""
+
+    def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> None:
+        self.stream: av.AudioStream = output.add_stream_from_template(source)
+        self._source, self._output = source, output
+        # MP4 and MOV take only times that grow; they count audio in samples.
+        self._clock = None if suffix in (".mkv", ".webm") else Fraction(1, source.codec_context.sample_rate)
+        self._lead = _codec_delay(source)
+        self._last: int | None = None
+        self._next = Fraction(0)
+
+    def take(self, packet: av.Packet | None) -> None:
+        if packet is None:
+            return
+        base = packet.time_base
+        length = (packet.duration or 0) * base
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        time = self._next if stamp is None else stamp * base - self._zero
+        lost = self.lost
+        decoded = self._decoded(self._source, packet)
+        if not self._wanted(time):
+            self.lost = lost  # after a seek, a decoder may need some packets to begin
+            return
+        if decoded is None:
+            return
+        self._next = time + length
+        clock = self._clock or base
+        tick = round((time - self._offset) / clock)
+        if tick < 0 and self._clock is None:
+            # Matroska has no edit list. Some players take a time below 0 for 0 and play all that follows too late, so
+            # the samples that an encoder puts before the beginning are left out. A delay that the track declares does
+            # no harm: the muxer adds it to the times.
+            first = -math.ceil(self._lead / clock)
+            if tick < first and time + length / 2 < self._offset - self._lead:
+                return
+            tick = max(tick, first)
+        if self._last is not None:
+            tick = max(tick, self._last + (0 if self._clock is None else 1))
+        self._last = tick
+        packet.time_base = clock
+        packet.pts = packet.dts = tick
+        packet.duration = round(length / clock)
+        packet.stream = self.stream
+        self._output.mux(packet)
+
+
+def _codec_delay(stream: av.AudioStream) -> Fraction:
+    """Return the seconds that Opus declares to skip at the beginning (RFC 7845, section 5.1); 0 for other codecs."""
+    header = bytes(stream.codec_context.extradata or b"")
+    if stream.codec_context.name not in ("opus", "libopus") or header[:8] != b"OpusHead":
+        return Fraction(0)
+    return Fraction(int.from_bytes(header[10:12], "little"), 48_000)
+
+
+class ConvertedTrack(Track):
+    """Decoded, and encoded as ``PcmTrack``; the source may change its sample rate and channels."""
+
+    def __init__(
+        self,
+        source: av.AudioStream,
+        output: av.container.OutputContainer,
+        codec: str,
+        suffix: str,
+        layout: SoundLayout,
+        *,
+        fragmented: bool,
+    ) -> None:
+        self._layout = layout
+        channels = av.AudioLayout(converted_layout(layout)).nb_channels
+        self._pcm = PcmTrack(output, suffix, source.codec_context.sample_rate, channels, fragmented=fragmented)
+        self.codec, self.target, self.stream = codec, self._pcm.target, self._pcm.stream
+        self._source = source
+        self._reached = Fraction(0)
+
+    def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        super().begin(zero, offset, start, end)
+        self._source.codec_context.flush_buffers()
+        self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[int, int, str] | None = None
+
+    def take(self, packet: av.Packet | None) -> None:
+        for frame in self._decoded(self._source, packet) or ():
+            time = self._reached
+            if frame.pts is not None and frame.time_base:
+                time = frame.pts * frame.time_base - self._zero
+            self._reached = time + Fraction(frame.samples, frame.sample_rate)
+            for samples in self._resampled(frame):
+                length = Fraction(samples.shape[1], self._pcm.rate)
+                if self._is_heard(time, length):
+                    self._place(samples, round((time - self._offset) * self._pcm.rate))
+                time += length
+        if packet is None:
+            self._pcm.finish()
+
+    def _is_heard(self, time: Fraction, length: Fraction) -> bool:
+        return (self._start is None or time + length > self._start) and (self._end is None or time < self._end)
+
+    def _resampled(self, frame: av.AudioFrame) -> Iterator[Samples]:
+        """The samples of a frame as ``PcmTrack`` takes them."""
+        kind = frame.sample_rate, frame.layout.nb_channels, frame.format.name
+        if self._resampler is None or kind != self._kind:
+            self._resampler, self._kind = av.AudioResampler("flt", self._pcm.layout, self._pcm.rate), kind
+        frame.pts = None
+        ordered = self._layout.ordered(frame) if kind[1] == self._layout.channels else frame
+        for part in self._resampler.resample(ordered):
+            yield samples_of(part)
+
+    def _place(self, samples: Samples, at: int) -> None:
+        """Once sound runs, rounding of the source's clock leaves neither gaps nor overlaps."""
+        near = abs(at - self._pcm.position) <= round(_ROUNDING * self._pcm.rate)
+        self._pcm.put(samples, self._pcm.position if near else at)
+
+
+class _Encoded(ConvertedTrack):
+    def __init__(
+        self,
+        source: av.AudioStream,
+        output: av.container.OutputContainer,
+        codec: str,
+        suffix: str,
+        layout: SoundLayout,
+    ) -> None:
+        super().__init__(source, output, codec, suffix, layout, fragmented=False)

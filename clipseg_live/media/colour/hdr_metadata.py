@@ -1,0 +1,104 @@
+"""Static HDR metadata (SMPTE ST 2086 mastering display, CTA-861.3 content light level): reading and writing."""
+
+import logging
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+
+from clipseg_live.core.frame import ColourInfo, HDRInfo, MasteringDisplay
+from clipseg_live.core.settings.base import Codec
+from clipseg_live.media.colour.hdr import dynamic_range
+from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS
+
+logger = logging.getLogger(__name__)
+
+_CHROMATICITIES = 8
+_MASTERING_INTS = 22
+_LIGHT_INTS = 2
+_CHROMATICITY_UNIT = 50_000
+_LUMINANCE_UNIT = 10_000
+
+
+def hdr_info(frame: av.VideoFrame, colour: ColourInfo, keep: bool) -> HDRInfo | None:
+    """Return the HDR description of a source by its first frame and its tags; None for SDR in BT.709.
+
+    Args:
+        frame: carries the metadata.
+        colour: complete tags of the frame.
+        keep: results are to be written as HDR; only HDR can be kept, not a wide gamut alone.
+    """
+    kind = dynamic_range(colour)
+    if kind is None:
+        return None
+    return HDRInfo(kind, colour, mastering_display(frame), content_light(frame), keep and kind != "wide gamut")
+
+
+def mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
+    """Return the mastering display of a frame; None where it is not, or only partly, described."""
+    values = _ints(frame, SideDataType.MASTERING_DISPLAY_METADATA)
+    if len(values) < _MASTERING_INTS or not (values[20] and values[21]):
+        return None
+    pairs = [Fraction(values[at], values[at + 1] or 1) for at in range(0, 20, 2)]
+    return MasteringDisplay(tuple(pairs[:_CHROMATICITIES]), least=pairs[8], most=pairs[9])
+
+
+def content_light(frame: av.VideoFrame) -> tuple[int, int] | None:
+    """Return MaxCLL and MaxFALL in cd/m²; None where a frame does not tell them."""
+    values = _ints(frame, SideDataType.CONTENT_LIGHT_LEVEL)
+    return (values[0], values[1]) if len(values) >= _LIGHT_INTS and any(values[:2]) else None
+
+
+def encoder_options(codec: Codec, mastering: MasteringDisplay | None, light: tuple[int, int] | None) -> dict[str, str]:
+    """Return what makes an encoder write the metadata into its stream; nothing for codecs that have no place for it.
+
+    H.265 counts in steps of 1/50000 and 1/10000 cd/m², AV1 takes decimal fractions.
+    """
+    parts: list[str] = []
+    if codec == "h265":
+        parts = ["hdr10=1", "repeat-headers=1"] if mastering or light else []
+        if mastering is not None:
+            parts.append("master-display=" + _display(mastering, _CHROMATICITY_UNIT, _LUMINANCE_UNIT))
+        parts += [f"max-cll={light[0]},{light[1]}"] if light else []
+        return {"x265-params": ":".join(parts)} if parts else {}
+    if codec == "av1":
+        parts = ["mastering-display=" + _display(mastering, 0, 0)] if mastering is not None else []
+        parts += [f"content-light={light[0]},{light[1]}"] if light else []
+        return {"svtav1-params": ":".join(parts)} if parts else {}
+    return {}
+
+
+def loss_of_metadata(codec: Codec, hdr: HDRInfo) -> str | None:
+    """Return the sentence about static metadata that are not written with this codec; None if nothing is lost."""
+    if not (hdr.mastering or hdr.light) or encoder_options(codec, hdr.mastering, hdr.light):
+        return None
+    return (
+        f"The mastering display and light levels of the source are left out: {codec} has no place for them. "
+        "Use --codec h265 or av1 to keep them."
+    )
+
+
+def _display(mastering: MasteringDisplay, chromaticity: int, luminance: int) -> str:
+    """Green, blue, red, white point and luminances, in these units; 0 for decimal fractions."""
+    red, green, blue, white = ((mastering.xy[at], mastering.xy[at + 1]) for at in range(0, _CHROMATICITIES, 2))
+    points = zip("GB", (green, blue), strict=True), (("R", red), ("WP", white))
+    text = "".join(
+        f"{name}({_number(x, chromaticity)},{_number(y, chromaticity)})" for group in points for name, (x, y) in group
+    )
+    return f"{text}L({_number(mastering.most, luminance)},{_number(mastering.least, luminance)})"
+
+
+def _number(value: Fraction, unit: int) -> str:
+    return str(round(value * unit)) if unit else f"{float(value):.5f}"
+
+
+def _ints(frame: av.VideoFrame, kind: SideDataType) -> list[int]:
+    try:
+        data = cast(Any, frame.side_data).get(kind)
+        raw = b"" if data is None else bytes(data)
+    except READ_ERRORS:
+        logger.warning("The side data of a frame could not be read", exc_info=True)
+        return []
+    return np.frombuffer(raw[: len(raw) // 4 * 4], np.int32).tolist()

@@ -1,0 +1,151 @@
+"""What this machine's video libraries can do: encoders that really encode, cameras that are there."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+ENCODERS = ("libx264", "libvpx-vp9", "ffv1", "aac", "libopus")
+CAMERA_SECONDS = 3.0
+
+_SIDE = 64
+_RATE = 48000
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderProbe:
+    """An encoder and whether it encoded one frame here; problem says in a few words why not."""
+
+    name: str
+    kind: str
+    works: bool
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCamera:
+    """A camera. index: OpenCV's number for it. path: its device, empty where the system names none.
+
+    readable: whether this user may open the device; None where that cannot be seen without opening it.
+    """
+
+    index: int
+    name: str
+    path: str
+    readable: bool | None
+
+
+def probe_encoder(name: str) -> EncoderProbe:
+    """Open an encoder and encode one black frame, or one frame of silence."""
+    import av
+
+    kind = "unknown"
+    try:
+        kind = av.Codec(name, "w").type
+        context: Any = av.CodecContext.create(name, "w")
+        packets = _encode_sound(context) if kind == "audio" else _encode_picture(context)
+        if sum(packet.size for packet in packets) == 0:
+            return EncoderProbe(name, kind, False, "it opened, but gave nothing for a frame")
+    except av.codec.codec.UnknownCodecError:
+        return EncoderProbe(name, kind, False, "this build of FFmpeg has no such encoder")
+    except av.FFmpegError as error:
+        return EncoderProbe(name, kind, False, error.strerror or type(error).__name__)
+    return EncoderProbe(name, kind, True, None)
+
+
+def cameras(seconds: float = CAMERA_SECONDS, program: str | None = None) -> tuple[FoundCamera, ...]:
+    """The cameras of this machine, asked for in a process of its own, so that a driver that hangs can be left.
+
+    seconds: how long it gets. program: the Python text it runs. Raises TimeoutError, or RuntimeError where it failed.
+    """
+    path = f"import sys; sys.path[:] = {sys.path!r}\n"  # ours, and not the folder that the person stands in
+    process = subprocess.Popen(
+        [sys.executable, "-c", path + (program or "from clipseg_live.media.probe import main; main()")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"The camera drivers gave no answer within {seconds:g} s.") from None
+    finally:
+        _end(process)
+    if process.returncode != 0:
+        last = (errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+        raise RuntimeError(f"The cameras could not be listed: {last}")
+    return tuple(FoundCamera(**camera) for camera in json.loads(output))
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Kill and reap; one that the system holds inside a device is left after a second."""
+    process.kill()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+
+
+def ffmpeg_version() -> str:
+    """The version of the FFmpeg libraries inside PyAV."""
+    import av
+
+    return str(getattr(av, "ffmpeg_version_info", "unknown"))
+
+
+def _encode_picture(context: Any) -> list[Any]:
+    import av
+
+    context.width = context.height = _SIDE
+    context.pix_fmt = "yuv420p"
+    context.time_base = Fraction(1, 25)
+    context.framerate = Fraction(25)
+    frame = av.VideoFrame(_SIDE, _SIDE, "yuv420p")
+    for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    frame.pts = 0
+    frame.time_base = context.time_base
+    return [*context.encode(frame), *context.encode(None)]
+
+
+def _encode_sound(context: Any) -> list[Any]:
+    import av
+
+    context.sample_rate = _RATE
+    context.format = context.codec.audio_formats[0]
+    context.layout = "stereo"
+    context.time_base = Fraction(1, _RATE)
+    context.open()
+    frame = av.AudioFrame(context.format.name, "stereo", context.frame_size or 1024)
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
+    frame.sample_rate = _RATE
+    frame.pts = 0
+    frame.time_base = context.time_base
+    return [*context.encode(frame), *context.encode(None)]
+
+
+def _enumerate() -> list[FoundCamera]:
+    """Every camera once, though several of OpenCV's backends may reach it."""
+    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
+
+    found: dict[str, FoundCamera] = {}
+    for camera in (camera for backend in supported_backends for camera in enumerate_cameras(backend)):
+        path = camera.path or ""
+        readable = os.access(path, os.R_OK | os.W_OK) if path.startswith("/dev/") else None
+        one = FoundCamera(camera.index, camera.name or "camera", path, readable)
+        found.setdefault(path or f"{one.index}:{one.name}", one)
+    return sorted(found.values(), key=lambda camera: camera.index)
+
+
+def main() -> None:
+    """Write the cameras as JSON; what the process of ``cameras`` runs."""
+    json.dump([asdict(camera) for camera in _enumerate()], sys.stdout)

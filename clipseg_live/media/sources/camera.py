@@ -1,0 +1,317 @@
+"""Cameras through OpenCV: opened with what they are asked for, described by what they really give."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.media import probe
+from clipseg_live.media.probe import FoundCamera
+
+CLOCK_TICK = Fraction(1, 1_000_000)
+"""The unit of the capture clock's times, in seconds."""
+
+_BACKENDS = {
+    "linux": (cv2.CAP_V4L2,),
+    "win32": (cv2.CAP_MSMF, cv2.CAP_DSHOW),
+    "darwin": (cv2.CAP_AVFOUNDATION,),
+}.get(sys.platform, (cv2.CAP_ANY,))
+
+_CONTROLS = {"exposure": cv2.CAP_PROP_EXPOSURE, "focus": cv2.CAP_PROP_FOCUS, "gain": cv2.CAP_PROP_GAIN}
+# What must be switched off for a value to hold: (property, its value for "by hand"). The other backends switch
+# their own automatic exposure off when they are given an exposure.
+_AUTOMATICS = {"focus": (cv2.CAP_PROP_AUTOFOCUS, 0.0)}
+if sys.platform == "linux":
+    _AUTOMATICS["exposure"] = (cv2.CAP_PROP_AUTO_EXPOSURE, 1.0)
+_NOT_OFFERED = -1.0
+
+_HD_WIDTH = 1280
+_COMPRESSED = "MJPG"
+_FORGIVEN_READS = 3
+_FORGIVEN_SECONDS = 1.0
+
+
+class Capture(Protocol):
+    """What is used of ``cv2.VideoCapture``."""
+
+    def open(self, index: int, apiPreference: int, /) -> bool: ...
+    def isOpened(self) -> bool: ...
+    def grab(self) -> bool: ...
+    def retrieve(self) -> tuple[bool, Any]: ...
+    def get(self, prop: int, /) -> float: ...
+    def set(self, prop: int, value: float, /) -> bool: ...
+    def release(self) -> None: ...
+
+
+ListCameras = Callable[[], Sequence[FoundCamera]]
+
+
+def list_cameras(seconds: float = probe.CAMERA_SECONDS) -> tuple[FoundCamera, ...]:
+    """The cameras of this machine, asked for in a process of its own. Raises SourceError where that gives no answer
+    within ``seconds``."""
+    try:
+        return probe.cameras(seconds)
+    except (TimeoutError, RuntimeError, OSError) as error:
+        said = str(error).rstrip(".")
+        raise SourceError(f"{said}: name a camera by its number, such as camera:0.") from error
+
+
+def find_camera(name: str, cameras: Sequence[FoundCamera]) -> FoundCamera:
+    """The camera of this name, in whatever case; else the only one whose name contains it. Raises SourceError."""
+    wanted = name.casefold().strip()
+    found = [camera for camera in cameras if camera.name.casefold() == wanted]
+    if not found:
+        found = [camera for camera in cameras if wanted in camera.name.casefold()]
+        if len({camera.name for camera in found}) > 1:
+            raise SourceError(f"{name!r} could be any of {_listed(found)}: write the name in full.")
+    if found:
+        return found[0]
+    there = f"there is {_listed(cameras)}" if cameras else "no camera is connected"
+    raise SourceError(f"There is no camera named {name!r}: {there}.")
+
+
+class CameraSource:
+    """The pictures of a camera, as a ``LiveSource``.
+
+    camera: its number for OpenCV, or its name (looked up at each ``open``, so that a camera that comes back under
+    another number is found). width, height, rate, fourcc: what it is asked for; it may give something else, which
+    ``SourceInfo`` tells. Where HD is asked for without a pixel format, it is asked for MJPG, which most cameras need
+    for that; one that gives no picture in the format that was asked for is opened without. controls: values by
+    name, set at each ``open``, together with those of ``set_control``; ``close`` gives the camera its own back.
+
+    ``Frame.time`` is the capture clock: seconds since ``open``, exact microseconds. ``Frame.index`` counts from 0.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        camera: int | str = 0,
+        width: int | None = None,
+        height: int | None = None,
+        rate: float | None = None,
+        fourcc: str | None = None,
+        controls: Sequence[tuple[str, float]] = (),
+        *,
+        capture: Callable[[], Capture] = cv2.VideoCapture,
+        cameras: ListCameras = list_cameras,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if isinstance(camera, int) and camera < 0:
+            raise UsageError(f"There is no camera {camera}: cameras are numbered from 0.")
+        if fourcc is not None and (len(fourcc) != 4 or not fourcc.isascii()):
+            raise UsageError(f"{fourcc!r} is no pixel format: write four letters, such as MJPG.")
+        self._camera, self._size, self._rate, self._fourcc = camera, (width, height), rate, fourcc
+        self._wanted = dict(controls)
+        self._make, self._cameras, self._clock = capture, cameras, clock
+        self._capture: Capture | None = None
+        self._first: Pixels | None = None
+        self._offered: tuple[str, ...] = ()
+        self._found_as: dict[int, float] = {}
+        self._name = camera if isinstance(camera, str) else f"camera {camera}"
+
+    def open(self) -> SourceInfo:
+        """Open the camera and take its first picture. Raises SourceError."""
+        self.close()
+        index = self._index()
+        capture, first = self._opened(index)
+        self._capture, self._first = capture, first
+        self._began = self._clock()
+        self._last_time = -CLOCK_TICK
+        self._next_index = 0
+        self._shape = first.shape
+        try:
+            self._offered = tuple(name for name in _CONTROLS if self._offers(name))
+            for name, value in self._wanted.items():
+                self._set(name, value)
+            rate = _rate(capture.get(cv2.CAP_PROP_FPS))
+        except BaseException:
+            self.close()
+            raise
+        height, width = first.shape[:2]
+        return SourceInfo(name=self._name, width=width, height=height, rate=rate, time_base=CLOCK_TICK)
+
+    def read(self) -> Frame | None:
+        """The next picture, waiting for it; None where the camera is not open. Raises SourceError where it stops
+        giving pictures."""
+        if self._capture is None:
+            return None
+        if self._first is not None:
+            pixels, self._first, now = self._first, None, self._began
+        else:
+            pixels, now = self._grabbed(self._capture)
+        if pixels.shape != self._shape:
+            raise SourceError(f"{self._name} changed the size of its pictures: it is opened again.")
+        elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
+        self._last_time = max(elapsed, self._last_time + CLOCK_TICK)
+        frame = Frame(pixels, self._next_index, self._last_time)
+        self._next_index += 1
+        return frame
+
+    def close(self) -> None:
+        """Give the camera back, with its own exposure, focus and gain; may be called more than once."""
+        capture, self._capture = self._capture, None
+        self._first = None
+        if capture is None:
+            return
+        try:
+            for prop, value in reversed(self._found_as.items()):
+                capture.set(prop, value)
+            self._found_as.clear()
+        finally:
+            capture.release()
+
+    def seek(self, time: Fraction) -> None:
+        """Raises SourceError: what a camera saw cannot be asked for again."""
+        raise SourceError(f"{self._name} is live: there is nothing to seek in.")
+
+    def controls(self) -> Mapping[str, float]:
+        """Of "exposure", "focus" and "gain" those that the camera offers, in its own units; empty while closed."""
+        if self._capture is None:
+            return {}
+        return {name: self._capture.get(_CONTROLS[name]) for name in self._offered}
+
+    def set_control(self, name: str, value: float) -> None:
+        """Change a value by hand, now and after each later ``open``; its automatic, where there is one, is switched
+        off. What the camera does not offer, or refuses, is left as it was."""
+        if math.isfinite(value) and (self._capture is None or self._set(name, value)):
+            self._wanted[name] = value
+
+    def _index(self) -> int:
+        if isinstance(self._camera, int):
+            return self._camera
+        found = find_camera(self._camera, self._cameras())
+        self._name = found.name
+        return found.index
+
+    def _opened(self, index: int) -> tuple[Capture, Pixels]:
+        """The camera and its first picture, in the first of the formats to try that gives one."""
+        there = False
+        for backend in _BACKENDS:
+            for fourcc in self._formats():
+                capture = self._make()
+                try:
+                    with _quiet():
+                        if not capture.open(index, backend) or not capture.isOpened():
+                            capture.release()
+                            break  # another format will not help
+                        there = True
+                        self._ask(capture, fourcc)
+                        return capture, self._grabbed(capture)[0]
+                except (SourceError, cv2.error):
+                    capture.release()
+                except BaseException:
+                    capture.release()
+                    raise
+        if there:
+            raise SourceError(f"{self._name} gives no picture: close other programs that use it, or plug it in again.")
+        raise SourceError(
+            f"{self._name} cannot be opened: see that it is plugged in, not used by another program, and allowed."
+        )
+
+    def _formats(self) -> tuple[str | None, ...]:
+        wanted = self._fourcc
+        if wanted is None and (self._size[0] or 0) >= _HD_WIDTH:
+            wanted = _COMPRESSED
+        return (None,) if wanted is None else (wanted, None)
+
+    def _ask(self, capture: Capture, fourcc: str | None) -> None:
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        code = None if fourcc is None else float(cv2.VideoWriter.fourcc(*fourcc))
+        # The format comes first: cameras take large sizes and high rates only in some formats.
+        if code is not None:
+            capture.set(cv2.CAP_PROP_FOURCC, code)
+        for prop, value in zip((cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT), self._size, strict=True):
+            if value is not None:
+                capture.set(prop, float(value))
+        if code is not None and capture.get(cv2.CAP_PROP_FOURCC) != code:
+            capture.set(cv2.CAP_PROP_FOURCC, code)  # some backends forget it when the size changes
+        if self._rate is not None:
+            capture.set(cv2.CAP_PROP_FPS, self._rate)
+
+    def _grabbed(self, capture: Capture) -> tuple[Pixels, float]:
+        """A picture and when it came. A few failures in a row are forgiven: one bad picture is no lost camera."""
+        began = self._clock()
+        for _ in range(_FORGIVEN_READS):
+            try:
+                if capture.grab():
+                    now = self._clock()
+                    taken, picture = capture.retrieve()
+                    if taken and picture is not None and picture.size:
+                        return _to_rgb(picture, self._name), now
+            except cv2.error:
+                pass  # a damaged picture
+            if self._clock() - began > _FORGIVEN_SECONDS:
+                break
+        raise SourceError(f"{self._name} gives no more pictures: see that it is plugged in and not used elsewhere.")
+
+    def _offers(self, name: str) -> bool:
+        assert self._capture is not None
+        value = self._capture.get(_CONTROLS[name])
+        if not math.isfinite(value) or value == _NOT_OFFERED:
+            return False
+        # Some backends say 0 of what is not there, but refuse to set it.
+        return value != 0 or self._capture.set(_CONTROLS[name], 0.0)
+
+    def _set(self, name: str, value: float) -> bool:
+        capture = self._capture
+        if capture is None or name not in self._offered:
+            return False
+        prop = _CONTROLS[name]
+        automatic = _AUTOMATICS.get(name)
+        before = capture.get(prop)
+        was = None if automatic is None else capture.get(automatic[0])
+        if automatic is not None:
+            capture.set(*automatic)
+        if not capture.set(prop, value):
+            if automatic is not None and was is not None and was != _NOT_OFFERED:
+                capture.set(automatic[0], was)
+            return False
+        # Given back in reverse: first the value, while it can be set by hand, then the automatic.
+        if automatic is not None and was is not None and was != _NOT_OFFERED:
+            self._found_as.setdefault(automatic[0], was)
+        self._found_as.setdefault(prop, before)
+        return True
+
+
+def _rate(told: float) -> Fraction | None:
+    """Frames per second as a camera tells it: 30, or 30000/1001 for 29.97."""
+    if not math.isfinite(told) or not 0 < told <= 1000:
+        return None
+    film = Fraction(round(told * 1.001) * 1000, 1001)
+    whole = Fraction(round(told))
+    if whole and abs(told - whole) < 1e-3:
+        return whole
+    return film if film and abs(told - film) < 5e-3 else Fraction(told).limit_denominator(1000)
+
+
+def _to_rgb(picture: Any, name: str) -> Pixels:
+    """What OpenCV gives (BGR, or grey) as uint8 RGB (height, width, 3)."""
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    code = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(channels)
+    if picture.dtype != np.uint8 or code is None:
+        raise SourceError(f"{name} gives pictures in a format that cannot be shown: ask it for another, such as MJPG.")
+    return np.asarray(cv2.cvtColor(picture, code), np.uint8)
+
+
+def _listed(cameras: Sequence[FoundCamera]) -> str:
+    return ", ".join(f"{camera.name} (camera:{camera.index})" for camera in cameras)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV writes a warning of its own for a camera that is not there; ours is enough."""
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)

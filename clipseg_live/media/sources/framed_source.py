@@ -1,0 +1,32 @@
+"""A source whose frames are cut, turned and mirrored."""
+
+from dataclasses import replace
+
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.protocols import FrameSource
+from clipseg_live.core.settings.live import Framing
+from clipseg_live.media.sources.framing import apply_framing, framed_size
+
+
+class FramedSource:
+    """Another source's frames (a ``FrameSource``), framed; its size is that of the framed pictures."""
+
+    def __init__(self, source: FrameSource, framing: Framing) -> None:
+        self._source, self._framing = source, framing
+
+    def open(self) -> SourceInfo:
+        info = self._source.open()
+        width, height = framed_size(info.width, info.height, self._framing)
+        aspect = 1 / info.pixel_aspect if self._framing.turn in (90, 270) else info.pixel_aspect
+        fields = None if self._framing.turn else info.fields
+        return replace(info, width=width, height=height, pixel_aspect=aspect, fields=fields)
+
+    def read(self) -> Frame | None:
+        frame = self._source.read()
+        if frame is None:
+            return None
+        signal = None if frame.signal is None else apply_framing(frame.signal, self._framing)
+        return replace(frame, pixels=apply_framing(frame.pixels, self._framing), signal=signal)
+
+    def close(self) -> None:
+        self._source.close()

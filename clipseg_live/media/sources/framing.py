@@ -1,0 +1,87 @@
+"""How a person frames a source: a cut, a turn and a mirroring, and the way back from the framed picture."""
+
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels, Signal
+from clipseg_live.core.settings.live import Framing
+
+Picture = TypeVar("Picture", Pixels, Signal)
+Crop = tuple[float, float, float, float]
+"""x, y, width, height as shares (0 to 1) of a picture."""
+
+_ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_SMALLEST = 1e-6
+
+
+def apply_framing(pixels: Picture, framing: Framing) -> Picture:
+    """Cut, then turned, then mirrored.
+
+    pixels: uint8 or uint16 (height, width, 3); left untouched. The result is C-contiguous, of at least one pixel; it is
+    the very same array where there is nothing to do.
+    """
+    framed: NDArray[Any] = pixels
+    if framing.crop is not None:
+        height, width = pixels.shape[:2]
+        x, y, share_x, share_y = framing.crop
+        left, right = _span(x, share_x, width)
+        top, bottom = _span(y, share_y, height)
+        if (left, top, right, bottom) != (0, 0, width, height):
+            framed = framed[top:bottom, left:right]
+    if framing.turn:
+        framed = np.asarray(cv2.rotate(framed, _ROTATIONS[framing.turn]))
+    if framing.mirror:
+        framed = np.asarray(cv2.flip(framed, 1))
+    return framed if framed is pixels else np.ascontiguousarray(framed)
+
+
+def framed_size(width: int, height: int, framing: Framing) -> tuple[int, int]:
+    """Return the width and height that a picture of this size has once it is framed."""
+    if framing.crop is not None:
+        x, y, share_x, share_y = framing.crop
+        left, right = _span(x, share_x, width)
+        top, bottom = _span(y, share_y, height)
+        width, height = right - left, bottom - top
+    return (height, width) if framing.turn in (90, 270) else (width, height)
+
+
+def to_source(x: float, y: float, width: float, height: float, framing: Framing) -> Crop:
+    """A box on the framed picture as a crop of the source's picture.
+
+    x, y, width, height: shares (0 to 1) of the framed picture, clipped to it. The result takes the place of
+    ``framing.crop``: with turn and mirror as they are, it frames what the box holds. It is never empty.
+    """
+    left, right = _clipped(x), _clipped(x + width)
+    top, bottom = _clipped(y), _clipped(y + height)
+    if framing.mirror:
+        left, right = 1 - right, 1 - left
+    if framing.turn == 90:  # what was at the left is at the top, what was at the bottom is at the left
+        left, right, top, bottom = top, bottom, 1 - right, 1 - left
+    elif framing.turn == 180:
+        left, right, top, bottom = 1 - right, 1 - left, 1 - bottom, 1 - top
+    elif framing.turn == 270:
+        left, right, top, bottom = 1 - bottom, 1 - top, left, right
+    crop_x, crop_y, crop_width, crop_height = framing.crop or (0.0, 0.0, 1.0, 1.0)
+    start_x, length_x = _within(crop_x, crop_width, left, right)
+    start_y, length_y = _within(crop_y, crop_height, top, bottom)
+    return start_x, start_y, length_x, length_y
+
+
+def _span(start: float, share: float, size: int) -> tuple[int, int]:
+    """First pixel and the one after the last, at least one pixel apart."""
+    first = min(round(start * size), size - 1)
+    return first, min(max(round((start + share) * size), first + 1), size)
+
+
+def _clipped(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+def _within(start: float, length: float, low: float, high: float) -> tuple[float, float]:
+    """The part from ``low`` to ``high`` of a span, as start and length that lie in 0..1."""
+    length_inside = max((high - low) * length, _SMALLEST)
+    inside = min(start + low * length, 1 - length_inside)
+    return max(inside, 0.0), length_inside

@@ -1,0 +1,81 @@
+"""Which live source a name means: a camera, an address, the screen, a file, a folder or a pattern of pictures."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.core.addresses import HIDDEN
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.protocols import FrameSource, LiveSource
+from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.core.settings.rendering import Deinterlace
+from clipseg_live.core.system.paths import is_folder_or_pattern
+from clipseg_live.media.images.photo_sets import PhotoSetSource, list_photos, photos_among
+from clipseg_live.media.sources import screen
+from clipseg_live.media.sources.camera import CameraSource
+from clipseg_live.media.sources.network_stream import StreamSource
+from clipseg_live.media.sources.registry import open_source
+from clipseg_live.media.sources.screen import ScreenSource
+from clipseg_live.media.sources.seekable import PlaybackSource
+
+CAMERA_PREFIX = "camera:"
+
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one is a drive
+_MEANT = "a camera (camera:0), a file, a folder, an address (rtsp://, http://), screen: or demo:"
+
+
+def open_live_source(spec: SourceSpec) -> LiveSource:
+    """The source that ``spec.name`` means, not yet opened.
+
+    ``camera:NUMBER`` or ``camera:NAME``; an address; ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``; anything else is
+    a file, a folder or a pattern of pictures. With pictures in ``spec.more`` it is one set of photos. No device and no
+    file is opened before ``open``. Raises UsageError for a name that means nothing; scenes (``demo:``) are not known
+    here.
+    """
+    name = spec.name.reveal().strip()
+    if not name:
+        raise UsageError(f"No source is named: write {_MEANT}.")
+    lowered = name.lower()
+    if lowered.startswith(CAMERA_PREFIX):
+        return _camera(name[len(CAMERA_PREFIX) :].strip(), spec)
+    if lowered.startswith(screen.PREFIX):
+        return ScreenSource.named(lowered, spec.rate)
+    if "://" in name and not Path(name).exists():
+        return StreamSource(
+            name, rtsp_transport=spec.rtsp_transport, insecure=spec.insecure, deinterlace=spec.deinterlace
+        )
+    prefix = _PREFIX.match(name)
+    if prefix and not Path(name).exists() and not Path(name).suffix:
+        shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
+        raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
+    if spec.more:
+        listing = photos_among([each.reveal() for each in (spec.name, *spec.more)])
+        if len(listing.files) > 1:
+            return PhotoSetSource(lambda: listing)
+    return open_playback(spec.name.reveal(), spec.sequence, spec.deinterlace)
+
+
+def open_playback(
+    name: str | Path, sequence: Fraction | None = None, deinterlace: Deinterlace = "auto"
+) -> PlaybackSource | PhotoSetSource:
+    """Return the file, folder or pattern of pictures that ``name`` means, not yet opened.
+
+    Args:
+        name: The file, folder or pattern.
+        sequence: Frames per second, if a folder or pattern is a film.
+        deinterlace: "off" leaves both fields in the frames of interlaced videos.
+    """
+    if sequence is None and is_folder_or_pattern(name):
+        return PhotoSetSource(lambda: list_photos(name))
+
+    def make(start: Fraction | None) -> FrameSource:
+        return open_source(name, start=start, sequence=sequence, deinterlace=deinterlace)
+
+    return PlaybackSource(make)
+
+
+def _camera(which: str, spec: SourceSpec) -> CameraSource:
+    camera: int | str = which or 0
+    if which.isascii() and which.lstrip("-").isdigit():
+        camera = int(which)
+    return CameraSource(camera, spec.width, spec.height, spec.rate, spec.fourcc, spec.controls)

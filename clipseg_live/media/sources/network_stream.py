@@ -1,0 +1,397 @@
+"""Network streams through PyAV: RTSP, RTMP, HLS, MJPEG and files over HTTP, as live sources."""
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.format import Flags as FormatFlags
+from av.stream import Discard
+
+from clipseg_live.core.addresses import SECURE_PORTS, host_and_port, openable, redact
+from clipseg_live.core.errors import SourceError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.settings.live import RTSPTransport
+from clipseg_live.core.settings.rendering import Deinterlace
+from clipseg_live.media.colour.conversion import FromVideo, shown_colour
+from clipseg_live.media.colour.hdr_metadata import hdr_info
+from clipseg_live.media.colour.interlacing import Deinterlacer, field_order
+from clipseg_live.media.ffmpeg.certificates import certificate_problem, tls_options
+from clipseg_live.media.ffmpeg.container import TEXT_FORMATS
+from clipseg_live.media.ffmpeg.decoders import container_colour, decoder_of
+from clipseg_live.media.ffmpeg.guarded_av import has_flag
+from clipseg_live.media.ffmpeg.memory_limit import MemoryBound
+from clipseg_live.media.ffmpeg.whitelist import network_options, without_format
+from clipseg_live.media.sources import hls
+from clipseg_live.media.sources.hls import Resources
+from clipseg_live.media.sources.network_addresses import check_address, safe_name
+from clipseg_live.media.sources.timestamps import TimeMap
+from clipseg_live.media.sources.video_file import orientation_of, turned
+from clipseg_live.rendering.tracks import boxed
+
+logger = logging.getLogger(__name__)
+
+OPEN_SECONDS = 10.0
+READ_SECONDS = 10.0
+
+_CLOCK_TICK = Fraction(1, 1_000_000)
+_JUMP = Fraction(10)
+"""Seconds by which timestamps may run ahead of the clock before they are taken for those of another recording."""
+_STEP_BACK = Fraction(1)
+_LATE = 0.5
+_LONGEST_WAIT = 1.5
+_ENDING = Fraction(1)
+_SEGMENTED = ("hls", "dash")
+
+# A rate from five pictures will do: to look at twenty, as FFmpeg does, takes a live stream most of a second.
+# fflags=nobuffer is not among them: it throws away what was read to recognise the stream, the first keyframe
+# included, and the picture would come a whole keyframe interval later.
+_OPTIONS = {"flags": "low_delay", "fpsprobesize": "5"}
+_TRANSPORTS: dict[RTSPTransport, dict[str, str]] = {
+    "auto": {"rtsp_flags": "prefer_tcp"},
+    "tcp": {"rtsp_transport": "tcp"},
+    "udp": {"rtsp_transport": "udp"},
+}
+_MOST_PIXELS = 36_000_000
+"""A picture of 8K has 35 million."""
+
+
+class StreamSource:
+    """The pictures of an address (rtsp, rtsps, rtmp, rtmps, http, https), as a ``LiveSource``.
+
+    ``Frame.time`` comes from the stream's timestamps and begins at 0; from the clock (exact microseconds since
+    ``open``) where the format has none, as MJPEG. It always grows: steps back and jumps of other recordings are carried
+    on. Pictures of a stream that can be fetched faster than they play (HLS, a file over HTTP) are given when they are
+    due; others at once. ``read`` raises SourceError where the stream is cut off or falls silent, and gives None at
+    the end of a whole file. ``close`` and ``open`` start anew.
+
+    open_seconds, read_seconds: how long the network may be silent, while opening and while reading. rtsp_transport:
+    "auto" tries TCP first and UDP where the server offers no other. insecure: certificates are not verified.
+    Raises UsageError for what is no address. User name and password of an address appear in no message or name.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        address: str,
+        open_seconds: float = OPEN_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        *,
+        rtsp_transport: RTSPTransport = "auto",
+        insecure: bool = False,
+        deinterlace: Deinterlace = "auto",
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self._address = check_address(address)
+        self.name = safe_name(self._address)
+        self._openable = openable(self._address)
+        self._scheme = self._address.partition("://")[0].lower()
+        self._limits = open_seconds, read_seconds
+        self._transport, self._insecure = rtsp_transport, insecure
+        self._deinterlace = deinterlace
+        self._bound = MemoryBound()
+        self._deadline = 0.0
+        self._clock, self._wait = clock, wait or threading.Event().wait
+        self._container: av.container.InputContainer | None = None
+        self._decoded: Iterator[av.VideoFrame] = iter(())
+
+    def open(self) -> SourceInfo:
+        """Connect, and wait for the first picture. Raises SourceError."""
+        self.close()
+        try:
+            return self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> SourceInfo:
+        self._container = container = self._connected()
+        stream = container.streams.best("video")
+        if not isinstance(stream, av.VideoStream):
+            what = "only sound" if container.streams.audio else "no pictures"
+            raise SourceError(f"{self.name} holds {what}: an address with video is needed.")
+        if stream.width * stream.height > _MOST_PIXELS:
+            raise SourceError(f"{self.name} gives pictures of {stream.width} × {stream.height}, which are too large.")
+        stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        stream.thread_type = "SLICE"  # threads by frame would hold back one picture each
+        self._stream = stream
+        self._convert = FromVideo(container_colour(stream))
+        decoded = self._decode(container, stream)
+        order = field_order(stream.codec_context)
+        self._decoded = decoded if self._deinterlace == "off" else Deinterlacer(order).frames(decoded)
+        first = next(self._decoded, None)
+        if first is None:
+            raise SourceError(f"{self.name} ended before it gave a picture: check the address.")
+        self._first: av.VideoFrame | None = first
+        self._orientation = orientation_of(first)
+        self._size = first.width, first.height
+        length = container.duration or 0
+        duration = Fraction(length, av.time_base) if length > 0 else None
+        stamped = not has_flag(container, FormatFlags.no_timestamps)
+        told = (stream.average_rate or stream.guessed_rate) if stamped else None
+        rate = Fraction(told) if told else None
+        tick = (stream.time_base if stamped else None) or _CLOCK_TICK
+        self._timeline = Timeline(tick, rate, self._clock()) if stamped else None
+        self._paced = stamped and (duration is not None or container.format.name in _SEGMENTED)
+        self._due: tuple[float, Fraction] | None = None
+        self._duration = duration
+        self._began = self._clock()
+        self._reached = -_CLOCK_TICK
+        self._index = 0
+        colour = self._convert.colour_of(first)
+        pixels = turned(self._convert(first), self._orientation)
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        is_turned = self._orientation[0] == 0
+        return SourceInfo(
+            name=self.name,
+            width=int(pixels.shape[1]),
+            height=int(pixels.shape[0]),
+            rate=rate,
+            time_base=tick,
+            duration=duration,
+            pixel_aspect=1 / aspect if is_turned else aspect,
+            colour=shown_colour(colour),
+            hdr=hdr_info(first, colour, keep=False),
+        )
+
+    def read(self) -> Frame | None:
+        """The next picture, waiting for it; None where the stream is not open or its file has ended.
+        Raises SourceError where it breaks off."""
+        if self._container is None:
+            return None
+        first, self._first = self._first, None
+        picture = first or next(self._decoded, None)
+        if picture is None:
+            self._check_ending()
+            return None
+        changed = (picture.width, picture.height) != self._size
+        if changed and not self._paced:
+            raise SourceError(f"{self.name} changed the size of its pictures: it is opened again.")
+        now = self._clock()
+        pixels: Pixels = turned(self._convert(picture), self._orientation)
+        if changed:  # an advertisement, say; opening it again would begin from the start
+            width, height = reversed(self._size) if self._orientation[0] == 0 else self._size
+            pixels = boxed(pixels, width, height)
+        duration = None
+        if self._timeline is None:
+            elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
+            moment = max(elapsed, self._reached + _CLOCK_TICK)
+        else:
+            length = picture.duration or 0
+            moment = self._timeline.time(picture.pts, length, now)
+            duration = length * self._timeline.tick if length else None
+            if self._paced:
+                self._pace(moment)
+        self._reached = moment
+        self._index += 1
+        return Frame(pixels, self._index - 1, moment, duration)
+
+    def close(self) -> None:
+        """Hang up; may be called more than once."""
+        container, self._container = self._container, None
+        self._decoded, self._first = iter(()), None
+        if container is not None:
+            container.close()
+
+    def seek(self, time: Fraction) -> None:
+        """Raises SourceError: a stream is live."""
+        raise SourceError(f"{self.name} is live: there is nothing to seek in.")
+
+    def controls(self) -> Mapping[str, float]:
+        """None."""
+        return {}
+
+    def set_control(self, name: str, value: float) -> None:
+        """Does nothing: a stream has no controls."""
+
+    def _connected(self) -> av.container.InputContainer:
+        began = self._clock()
+        try:
+            container = self._container_of_address()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            logger.warning("%s cannot be opened: %s", self.name, redact(str(error)))  # a traceback holds the address
+            waited = self._clock() - began >= self._limits[0]  # which RTSP does not call a time-out
+            # What FFmpeg says holds the whole address: it is neither repeated nor chained.
+            raise SourceError(self._in_words(TimeoutError() if waited else error)) from None
+        if container.format.name in TEXT_FORMATS:
+            container.close()
+            raise SourceError(f"{self.name} gives no video that can be played, but text: check the address.")
+        return container
+
+    def _container_of_address(self) -> av.container.InputContainer:
+        options = {
+            **_OPTIONS, **_TRANSPORTS[self._transport], **tls_options(self._insecure), **network_options(self._address),
+        }  # fmt: skip
+        with self._call(self._limits[0]):
+            try:
+                return self._av_open(without_format(options, "hls"))
+            except av.error.ArgumentError:  # what FFmpeg says of a format that is not wanted
+                if self._scheme not in ("http", "https"):
+                    raise
+        with self._call(2 * self._limits[0]):  # FFmpeg opens a stream in two calls
+            options |= hls.OPTIONS
+            resources = Resources(options, lambda: self._deadline - time.monotonic())
+            return self._av_open(options, format="hls", io_open=resources.open)
+
+    def _av_open(self, options: dict[str, str], **more: Any) -> av.container.InputContainer:
+        return av.open(
+            self._openable,
+            mode="r",
+            metadata_errors="replace",
+            options={"max_pixels": str(_MOST_PIXELS)},
+            container_options=options,
+            timeout=self._limits,
+            **more,
+        )
+
+    @contextmanager
+    def _call(self, seconds: float) -> Iterator[None]:
+        """Limit the memory and the time of one call of FFmpeg. Raises SourceError where it needs too much memory."""
+        self._deadline = time.monotonic() + seconds
+        try:
+            with self._bound:
+                yield
+        except (av.FFmpegError, OSError, ValueError):
+            if not self._bound.exceeded:
+                raise
+        if self._bound.exceeded:  # FFmpeg may go on with what it has
+            logger.warning("%s needs too much memory", self.name)
+            raise SourceError(f"{self.name} sends more than fits into memory at once: check the address.")
+
+    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        """Pictures from the first whole one on; damaged packets are passed over. Raises SourceError."""
+        started = False
+        decoder = decoder_of(stream)
+        silent_since = self._clock()
+        # Steps ahead are compared with the clock, by ``Timeline``.
+        times = TimeMap([stream], gaps_are_meant=True, endless=True)
+        try:
+            packets = container.demux(stream)
+            while True:
+                with self._call(self._limits[1]):
+                    packet = next(packets, None)
+                if packet is None:
+                    return
+                pictures = []
+                for ready in times.feed(packet) if packet.size else [*times.flush(), packet]:
+                    with suppress(av.error.InvalidDataError):
+                        pictures += decoder.decode(ready)
+                for picture in pictures:
+                    started = started or not picture.is_corrupt
+                    if started:
+                        yield picture
+                        silent_since = self._clock()
+                if self._clock() - silent_since > self._limits[1]:
+                    raise SourceError(f"{self.name} sends data, but no picture that can be shown.")
+        except av.error.EOFError:
+            return
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(self._in_words(error) if not started else self._cut(error)) from None
+
+    def _check_ending(self) -> None:
+        """At the end: of a whole file, or of a stream that should have gone on."""
+        self._decoded = iter(())
+        if self._duration is None or self._reached < self._duration - _ENDING - (self._usual_gap() or 0):
+            raise SourceError(f"{self.name} was cut off.")
+
+    def _usual_gap(self) -> Fraction | None:
+        rate = self._stream.average_rate
+        return 2 / Fraction(rate) if rate else None
+
+    def _pace(self, moment: Fraction) -> None:
+        """Wait until a picture is due; one that comes too late, or lies too far ahead, sets the pace anew."""
+        now = self._clock()
+        began, first = self._due or (now, moment)
+        due = began + float(moment - first)
+        if now - _LATE <= due <= now + _LONGEST_WAIT:
+            self._due = began, first
+            while (rest := due - self._clock()) > 0:
+                self._wait(rest)
+            return
+        if due > now:
+            self._wait(_LONGEST_WAIT)
+        self._due = self._clock(), moment
+
+    def _certificate_problem(self) -> str:
+        if self._insecure or self._scheme not in SECURE_PORTS:
+            return ""
+        host, port = host_and_port(self._openable)
+        return certificate_problem(host, port or SECURE_PORTS[self._scheme], self._limits[0])
+
+    def _cut(self, error: Exception) -> str:
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return f"{self.name} has sent nothing for {self._limits[1]:g} seconds."
+        return f"{self.name} was cut off."
+
+    def _in_words(self, error: Exception) -> str:
+        """Why the stream cannot be opened."""
+        name = self.name
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return f"{name} did not answer within {self._limits[0]:g} seconds: check the address and the network."
+        if isinstance(error, ConnectionRefusedError):
+            return f"{name} refuses the connection: see that it is switched on and that the port is right."
+        if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+            return f"{name} wants another user name and password: write them into the address, before its host."
+        if isinstance(error, av.error.HTTPNotFoundError):
+            return f"There is nothing at {name}: check the address."
+        if isinstance(error, av.error.HTTPError):
+            return f"{name} answers with an error of its own: check the address, or try later."
+        if isinstance(error, av.error.InvalidDataError):
+            return f"{name} gives no video that can be played: check the address."
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return f"{name} needs a protocol that this build of FFmpeg lacks: use another address of the stream."
+        if error.args and error.args[0] == errno.EPROTONOSUPPORT and self._scheme == "rtsp":
+            return f"{name} does not send its pictures over {self._transport.upper()}: choose another --rtsp-transport."
+        if problem := self._certificate_problem():
+            return (
+                f"The certificate of {name} cannot be verified ({problem}): if you trust the server all the same, "
+                'open it with --insecure, or with "Accept any certificate" in the window.'
+            )
+        return f"{name} cannot be reached: check the address and the network."
+
+
+class Timeline:
+    """Timestamps of a live stream made into times that begin at 0 and always grow.
+
+    A picture without a timestamp comes as long after the one before it as the clock says. tick: the unit of the
+    timestamps, in seconds. rate: pictures a second, where it is known. now: the clock's seconds.
+    """
+
+    def __init__(self, tick: Fraction, rate: Fraction | None, now: float) -> None:
+        self.tick = tick
+        self._length = max(round(1 / rate / tick), 1) if rate else 1
+        self._shift: int | None = None
+        self._last: int | None = None
+        self._now = now
+
+    def time(self, stamp: int | None, length: int, now: float) -> Fraction:
+        """The time of the next picture. stamp, length: in ticks, None or 0 where unknown. now: the clock's seconds."""
+        elapsed, self._now = Fraction(now - self._now), now
+        usual, self._length = self._length, length or self._length
+        if self._last is None:
+            self._last, self._shift = 0, None if stamp is None else -stamp
+            return Fraction(0)
+        if stamp is None:
+            number = self._last + round(elapsed / self.tick)
+        elif self._shift is None or self._is_elsewhere(stamp + self._shift, elapsed):
+            number = self._last + usual
+            self._shift = number - stamp
+        else:
+            number = stamp + self._shift
+        self._last = max(number, self._last + 1)
+        return self._last * self.tick
+
+    def _is_elsewhere(self, number: int, elapsed: Fraction) -> bool:
+        """Whether a timestamp lies so far off that it must belong to another recording."""
+        ahead = (number - (self._last or 0)) * self.tick
+        return ahead > elapsed + _JUMP or ahead < -_STEP_BACK

@@ -1,0 +1,101 @@
+"""Open the source that an input names: a video file, an image, or a folder or pattern of images."""
+
+import glob
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.protocols import FrameSource
+from clipseg_live.core.settings.rendering import Deinterlace
+from clipseg_live.core.system.paths import check_input, is_folder_or_pattern
+from clipseg_live.media.images.animations import AnimationSource, kind_of
+from clipseg_live.media.images.photo_sets import PhotoSetSource, globbed, list_photos, natural_order
+from clipseg_live.media.images.reader import IMAGE_SUFFIXES
+from clipseg_live.media.images.sequences import SequenceSource, StillSource
+from clipseg_live.media.sources.video_file import VideoFileSource
+
+__all__ = ["PhotoSetSource", "SequenceSource", "StillSource", "VideoFileSource", "open_source"]
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",
+     ".ogv", ".3gp", ".mxf", ".gif", ".apng", ".avifs", ".heics", ".heifs"}
+)  # fmt: skip
+"""What a folder's videos are known by; a file that is named itself may have any suffix."""
+
+
+def open_source(
+    name: str | Path,
+    *,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    sequence: Fraction | None = None,
+    deinterlace: Deinterlace = "auto",
+    keep_hdr: bool = False,
+) -> FrameSource:
+    """Return the source that ``name`` means, not yet opened.
+
+    A folder, a pattern with ``*``, ``?``, ``[...]`` or ``**``, or a numbered name such as ``shot_%04d.png`` means
+    pictures: a set of independent photos, or the frames of a film if ``sequence`` is given. The content of a file tells
+    if it is an image, an animation or a video.
+
+    Args:
+        name: The file, folder or pattern.
+        start: Videos and films begin with the first frame at or after this time, in seconds.
+        end: Videos and films end before this time, in seconds.
+        sequence: Frames per second of a film that is made of pictures.
+        deinterlace: "off" leaves both fields in the frames of interlaced videos.
+        keep_hdr: Frames of HDR videos keep their signal.
+
+    Raises:
+        SourceError: A folder or pattern has no pictures.
+        UsageError: The range or the rate is impossible, or does not fit the kind of source.
+    """
+    path = Path(name)
+    if is_folder_or_pattern(name):
+        listing = list_photos(path)
+        if sequence is not None:
+            return SequenceSource(listing.files, sequence, start, end, name=listing.title, notices=(listing.notice,))
+        refuse_range_of_photos(start, end)
+        return PhotoSetSource(lambda: listing)
+    if sequence is not None:
+        raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {path} is not: leave it out.")
+    check_input(path)
+    kind = kind_of(path)
+    if kind == "animation":
+        return AnimationSource(path, start, end)
+    if kind == "still":
+        return StillSource(path)
+    return VideoFileSource(path, start, end, deinterlace=deinterlace, keep_hdr=keep_hdr)
+
+
+def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None:
+    """Raise UsageError if a part of a photo set is asked for by time."""
+    if start is not None or end is not None:
+        raise UsageError(
+            "Separate photos have no times: leave out --from and --to, or add --sequence to make a film of them."
+        )
+
+
+def files_of(name: str | Path) -> list[Path]:
+    """Return the files that the source of this name reads: its pictures, in their order, or the one file itself.
+
+    Raises SourceError for a folder or pattern without pictures.
+    """
+    return list(list_photos(name).files) if is_folder_or_pattern(name) else [Path(name)]
+
+
+def videos_of(name: str | Path) -> list[Path]:
+    """The videos in a folder, or those that fit a pattern, in natural order; hidden files are left out.
+
+    They are known by their suffix; a pattern that ends in a suffix of its own, such as ``*.dv``, means every file
+    with it that is no picture. Raises SourceError for a folder that cannot be read.
+    """
+    path = Path(name)
+    try:
+        found = list(path.iterdir()) if path.is_dir() else globbed(str(path))
+    except OSError as error:
+        raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
+    suffix = path.suffix.lower()
+    known = VIDEO_SUFFIXES if path.is_dir() or glob.has_magic(suffix) else (VIDEO_SUFFIXES | {suffix}) - IMAGE_SUFFIXES
+    videos = (each for each in found if each.suffix.lower() in known and not each.name.startswith("."))
+    return sorted((each for each in videos if each.is_file()), key=natural_order)

@@ -1,0 +1,305 @@
+"""One time mapping for all packets of a source whose clock may jump (MPEG-TS, MPEG-PS, FLV, live streams).
+
+A clock jumps where an encoder restarted, where an advertisement was cut in, or where a 33-bit counter begins anew. The
+packets between two jumps form a segment; a segment has one shift, which is added to the times of its video and its
+audio alike. Video and audio of a file are read separately, and each reader maps the same packets, so both get the same
+times.
+
+Rules:
+
+- A stream's decode time that steps back by more than ``_BACK`` seconds begins a segment. A smaller overlap does not.
+- A step ahead of more than ``_AHEAD`` seconds begins a segment if no other stream has reached that time. A shorter step
+  is a gap (lost packets), and stays.
+- A segment begins as soon as no stream of it overlaps with what came before. To know its first video and audio
+  packet, packets are held back at a jump, at most ``_HELD_PACKETS``.
+- A packet belongs to the newest segment that begins before it in the file and whose clock fits.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import dropwhile, takewhile
+from typing import NamedTuple
+
+import av
+from av.format import Flags as FormatFlags
+from av.stream import Disposition
+
+from clipseg_live.media.ffmpeg.guarded_av import has_flag
+
+_BACK = Fraction(1, 10)
+_AHEAD = Fraction(10)
+_TIGHT = Fraction(1, 200)
+_BEFORE = Fraction(2)
+"""Seconds by which a stream may begin before the packet that began its segment."""
+_REORDERED = Fraction(1)
+"""Seconds that presentation times may step back, where there are no decode times."""
+_HELD_PACKETS = 160
+_HELD_SECONDS = Fraction(3, 2)
+
+_STEADY_FORMATS = frozenset({"ogg"})
+"""Formats that are marked as discontinuous but have one clock."""
+_BACKWARD_FORMATS = frozenset({"flv", "live_flv"})
+"""Formats whose times may step back after a restart, and in which every gap is meant."""
+
+
+@dataclass(slots=True, eq=False)
+class _Segment:
+    """Packets with one clock.
+
+    shift: added to their times; None while it is not decided. position: byte at which it begins, -1 if unknown.
+    low, high: decode times in it, of the source. starts: first presentation time of each stream. All in units.
+    """
+
+    shift: int | None
+    position: int
+    low: int
+    high: int
+    starts: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """The state of one stream.
+
+    due: decode time of its next packet. end: mapped end of its last picture or sound. unordered: whether ``due`` comes
+    from a presentation time, for lack of a decode time.
+    """
+
+    segment: _Segment
+    due: int
+    end: int
+    position: int
+    unordered: bool = False
+
+
+class Keyframe(NamedTuple):
+    """Mapped time (seconds) and byte position of a key frame of the video."""
+
+    time: Fraction
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeIndex:
+    """Found by reading all packets of a file.
+
+    segments: position, shift, lowest and highest decode time of each, in units of the map. end: of the last packet,
+    mapped, in seconds. frames: number of video packets. mixed_sound: the numbers of audio streams that change their
+    sample rate or channels.
+    """
+
+    segments: tuple[tuple[int, int, int, int], ...]
+    end: Fraction
+    frames: int
+    keyframes: tuple[Keyframe, ...]
+    mixed_sound: frozenset[int] = frozenset()
+
+    @property
+    def has_jumps(self) -> bool:
+        return len(self.segments) > 1
+
+
+class TimeMap:
+    """Gives packets the times of one continuous timeline; the same packets always get the same times.
+
+    streams: the video and audio streams of one source. gaps_are_meant: only steps back begin a segment.
+    index: of the same file; packets may then be read from any place of it. endless: a live source, for which segments
+    of the past are forgotten.
+    """
+
+    def __init__(
+        self,
+        streams: Iterable[av.stream.Stream],
+        *,
+        gaps_are_meant: bool = False,
+        index: TimeIndex | None = None,
+        endless: bool = False,
+    ) -> None:
+        bases = {stream.index: Fraction(stream.time_base or Fraction(1, 90_000)) for stream in streams}
+        unit = Fraction(1, math.lcm(*(base.denominator for base in bases.values())))
+        self.unit = unit
+        self._factors = {number: int(base / unit) for number, base in bases.items()}
+        self._grid = math.lcm(*self._factors.values())
+        self._back, self._ahead, self._tight = (int(each / unit) for each in (_BACK, _AHEAD, _TIGHT))
+        self._before, self._reordered, self._most = (int(each / unit) for each in (_BEFORE, _REORDERED, _HELD_SECONDS))
+        self._gaps_are_meant, self._endless = gaps_are_meant, endless
+        self._tracks: dict[int, _Track] = {}
+        self._held: list[tuple[av.Packet, _Segment | None]] = []
+        self._undecided: _Segment | None = None
+        self._followed: _Segment | None = None  # the segment before the undecided one
+        self.segments: list[_Segment] = []
+        if index is not None:
+            self.segments = [_Segment(shift, place, low, high) for place, shift, low, high in index.segments]
+
+    def feed(self, packet: av.Packet) -> list[av.Packet]:
+        """Take the next packet in the order of the file; return those whose times are known, mapped in place."""
+        self._held.append((packet, self._segment_of(packet)))
+        if self._undecided is not None and not self._is_complete(self._undecided):
+            return []
+        return self.flush()
+
+    def flush(self) -> list[av.Packet]:
+        """Return the packets that are held back."""
+        self._decide()
+        ready, self._held = self._held, []
+        for packet, segment in ready:
+            if segment is not None and segment.shift:
+                shift = segment.shift // self._factors[packet.stream_index]
+                if packet.pts is not None:
+                    packet.pts += shift
+                if packet.dts is not None:
+                    packet.dts += shift
+        return [packet for packet, _ in ready]
+
+    def _segment_of(self, packet: av.Packet) -> _Segment | None:
+        """Return the packet's segment, and note how far its stream has come."""
+        number = packet.stream_index
+        factor = self._factors.get(number)
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if factor is None or stamp is None:
+            return None
+        at = stamp * factor
+        shown = at if packet.pts is None else packet.pts * factor
+        length = (packet.duration or 0) * factor
+        track = self._tracks.get(number)
+        place = packet.pos if packet.pos is not None and packet.pos >= 0 else (track.position if track else -1)
+        if track is None:
+            segment = self._first_segment(at, place)
+            track = self._tracks[number] = _Track(segment, at, 0, place)
+            track.end = (segment.shift or 0) + shown
+        else:
+            segment = self._next_segment(track, number, at, place, packet.dts is None or track.unordered)
+        track.segment, track.position, track.unordered = segment, place, packet.dts is None
+        track.due = max(at + length, track.due) if packet.dts is None and at < track.due else at + length
+        segment.low, segment.high = min(segment.low, at), max(segment.high, at)
+        segment.starts[number] = min(segment.starts.get(number, shown), shown)
+        if segment.shift is not None:
+            track.end = max(track.end, shown + length + segment.shift)
+        return segment
+
+    def _first_segment(self, at: int, place: int) -> _Segment:
+        fitting = [each for each in self.segments if each.position <= place and self._fits(each, at)]
+        if fitting:
+            return fitting[-1]
+        for each in reversed(self.segments):
+            if self._fits(each, at):
+                return each
+        return self._begin(at, place, 0)  # the first of all, or another program's clock
+
+    def _next_segment(self, track: _Track, number: int, at: int, place: int, unordered: bool) -> _Segment:
+        current, step = track.segment, at - track.due
+        if abs(step) <= self._tight:
+            return current
+        following = list(takewhile(lambda each: each is not current, reversed(self.segments)))
+        later = [each for each in reversed(following) if self._fits(each, at)]
+        begun = [each for each in later if each.position <= place]
+        if begun:
+            return begun[-1]
+        if -(self._reordered if unordered else self._back) <= step <= self._ahead:
+            return current
+        if step > 0 and (self._gaps_are_meant or self._is_reached(current, number, at)):
+            return current
+        if later:
+            return later[0]
+        self._decide()
+        self._followed = current
+        self._undecided = self._begin(at, place, None)
+        return self._undecided
+
+    def _begin(self, at: int, place: int, shift: int | None) -> _Segment:
+        if self._endless:
+            used = [track.segment for track in self._tracks.values()]
+            self.segments = list(dropwhile(lambda each: each not in used, self.segments))
+        self.segments.append(_Segment(shift, place, at, at))
+        return self.segments[-1]
+
+    def _fits(self, segment: _Segment, at: int) -> bool:
+        return segment.low - self._before <= at <= segment.high + self._ahead
+
+    def _is_reached(self, segment: _Segment, number: int, at: int) -> bool:
+        """Return True if another stream with the same shift has reached a time, or nearly so."""
+        return any(
+            track.segment.shift == segment.shift and track.segment.low - self._ahead <= at <= track.due + self._ahead
+            for each, track in self._tracks.items()
+            if each != number
+        )
+
+    def _is_complete(self, segment: _Segment) -> bool:
+        """Return True if no further stream has to be waited for."""
+        if len(self._held) >= _HELD_PACKETS or segment.high - segment.low > self._most:
+            return True
+        return all(track.segment is not self._followed for track in self._tracks.values())
+
+    def _decide(self) -> None:
+        """Place the undecided segment behind all that came before it."""
+        segment, self._undecided = self._undecided, None
+        if segment is None:
+            return
+        first = min(segment.starts.values())
+        shift = max(
+            track.end - segment.starts.get(number, first)
+            for number, track in self._tracks.items()
+            if track.segment is segment or track.segment is self._followed
+        )
+        segment.shift = -(-shift // self._grid) * self._grid
+        for packet, each in self._held:
+            if each is segment and (stamp := packet.pts if packet.pts is not None else packet.dts) is not None:
+                track, factor = self._tracks[packet.stream_index], self._factors[packet.stream_index]
+                track.end = max(track.end, (stamp + (packet.duration or 0)) * factor + segment.shift)
+
+
+def may_jump(container: av.container.InputContainer) -> bool:
+    """Return True for a format whose times may jump within a file."""
+    name = container.format.name
+    return name in _BACKWARD_FORMATS or (has_flag(container, FormatFlags.ts_discont) and name not in _STEADY_FORMATS)
+
+
+def timed_streams(container: av.container.InputContainer) -> list[av.stream.Stream]:
+    """Return the streams that the time map of a container is made from."""
+    pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+    return [*pictures, *container.streams.audio]
+
+
+def map_of(container: av.container.InputContainer, index: TimeIndex | None = None) -> TimeMap | None:
+    """Return a new time map of a container; None where its times never jump."""
+    streams = timed_streams(container)
+    if not may_jump(container) or not streams:
+        return None
+    return TimeMap(streams, gaps_are_meant=container.format.name in _BACKWARD_FORMATS, index=index)
+
+
+def timed_packets(
+    container: av.container.InputContainer, wanted: Iterable[av.stream.Stream], times: TimeMap | None
+) -> Iterator[av.Packet]:
+    """Read packets of some streams with mapped times; an empty packet ends each stream.
+
+    Args:
+        times: A map that has not read anything; None reads only what is wanted, unchanged.
+    """
+    wanted = list(wanted)
+    if times is None:
+        packets = container.demux(wanted)
+        yield from _contiguous(packets) if container.format.name == "avi" else packets
+        return
+    numbers = {stream.index for stream in wanted}
+    for packet in container.demux(timed_streams(container)):
+        ready = times.feed(packet) if packet.size else [*times.flush(), packet]
+        for each in ready:
+            if each.stream_index in numbers:
+                yield each
+
+
+def _contiguous(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """Place each packet of sound where the one before it ends.
+
+    AVI has no times for them; those that FFmpeg counts are wrong for codecs whose blocks are not declared (G.726).
+    """
+    due: dict[int, int] = {}
+    for packet in packets:
+        if packet.size and packet.pts is not None and packet.stream.type == "audio":
+            packet.pts = packet.dts = due.pop(packet.stream_index, packet.pts)
+            if packet.duration:
+                due[packet.stream_index] = packet.pts + packet.duration
+        yield packet

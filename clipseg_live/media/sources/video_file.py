@@ -1,0 +1,446 @@
+"""Video files as a source of frames: exact timestamps, upright pixels, the colours that were meant."""
+
+import logging
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import av
+import cv2
+import numpy as np
+from av.stream import Discard, Disposition
+
+from clipseg_live.core.errors import SourceBroken, SourceError, UsageError
+from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
+from clipseg_live.core.settings.rendering import Deinterlace
+from clipseg_live.core.system.paths import check_input
+from clipseg_live.media.colour.conversion import FromVideo, shown_colour
+from clipseg_live.media.colour.hdr import dynamic_range
+from clipseg_live.media.colour.hdr_metadata import hdr_info
+from clipseg_live.media.colour.interlacing import Deinterlacer, field_order, order_of
+from clipseg_live.media.ffmpeg.container import clock_zero, has_running_clock, is_cut_short, open_input, status_of
+from clipseg_live.media.ffmpeg.decoders import container_colour, decoder_of
+from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS, display_matrix, reading
+from clipseg_live.media.sources.time_index import clock_of_file, decoding_delay, seek_to
+from clipseg_live.media.sources.timestamps import timed_packets, timed_streams
+from clipseg_live.rendering.tracks import boxed
+
+logger = logging.getLogger(__name__)
+
+Orientation = tuple[int, int, int, int]
+Picture = TypeVar("Picture", Pixels, Signal)
+UPRIGHT: Orientation = (1, 0, 0, 1)
+_SEEK_MARGINS = (Fraction(0), Fraction(2), Fraction(15))
+_CLOCK_JUMP = Fraction(1)
+_HIGHEST_RATE = 10_000
+"""Frames per second. A larger number (raw DV) is the clock of the format."""
+_REORDERED = 8
+"""Frames after a gap that wait for an earlier one."""
+
+
+class VideoFileSource:
+    """The frames of a video file from ``start`` up to, not including, ``end`` (seconds of ``Frame.time``).
+
+    Time is the container's own: presentation timestamp times time base. Broadcast formats (MPEG-TS, MPEG-PS),
+    whose clock has no zero of its own, count from the start of the file; where their clock jumps, the time map of
+    ``media/sources/timestamps.py`` carries it on. A frame without a timestamp follows the one before it by its duration; a
+    timestamp that repeats or steps back is moved to one unit after the one before it, and in other formats, after a
+    jump back of more than a second, the rest is carried on from there, so that time always grows. ``Frame.index``
+    counts the frames that are delivered. Frames of another size than the first are fitted into it, with black bars.
+
+    Rotation by quarters and mirroring from the display matrix are applied to the pixels; interlaced video is
+    deinterlaced; HDR and wide-gamut video is converted to BT.709; alpha is laid over black. Where a file breaks, the
+    whole frames before that point are delivered and ``read`` then raises SourceError with the time; broadcast formats
+    are read on, as players do.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        *,
+        deinterlace: Deinterlace = "auto",
+        keep_hdr: bool = False,
+    ) -> None:
+        """Args: deinterlace: "off" leaves both fields in each frame. keep_hdr: frames of HDR video keep its signal."""
+        if start is not None and start < 0:
+            raise UsageError(f"A start of {float(start):g} s is not possible: the video begins at 0.")
+        if end is not None and end <= (start or 0):
+            raise UsageError(f"The end ({float(end):g} s) must come after the start ({float(start or 0):g} s).")
+        self.path = Path(path)
+        self._start, self._end = start, end
+        self._container: av.container.InputContainer | None = None
+        self._frames: Iterator[Frame] = iter(())
+        self._first: Frame | None = None
+        self._deinterlace, self._keep_hdr = deinterlace, keep_hdr
+        self._convert = FromVideo()
+
+    def open(self) -> SourceInfo:
+        """Open the file and read its first frame. Raises SourceError."""
+        self.close()
+        check_input(self.path)
+        self._cut_short = is_cut_short(self.path)
+        self._status = status_of(self.path)
+        self._orientation: Orientation | None = None
+        self._reached: Fraction | None = None
+        with reading(self._broken_off()):
+            self._open_stream()
+            self._frames = self._read_range()
+            self._first = next(self._frames, None)
+            if self._first is None:
+                self.close()
+                raise SourceError(self._nothing_there())
+            # The stream of now: finding the start may have opened the file again.
+            return self._describe(self._stream, self._first)
+
+    def read(self) -> Frame | None:
+        """The next frame, or None after the last. Raises SourceError where the file breaks."""
+        if self._first is not None:
+            frame, self._first = self._first, None
+            return frame
+        with reading(self._broken_off()):
+            return next(self._frames, None)
+
+    def close(self) -> None:
+        """Close the file; may be called more than once."""
+        container, self._container = self._container, None
+        self._frames, self._first = iter(()), None
+        if container is not None:
+            container.close()
+
+    def _open_stream(self) -> None:
+        container = open_input(self.path)
+        self._container = container
+        streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+        if not streams:
+            what = "only sound" if container.streams.audio else "no pictures"
+            self.close()
+            raise SourceError(f"{self.path.name} holds {what}: a file with a video track is needed.")
+        best = container.streams.best("video")
+        stream = best if best in streams else streams[0]
+        if stream.frames == 1 and stream.duration is None:  # the cover image of a HEIF sequence, beside its track
+            stream = max(streams, key=lambda each: each.frames)
+        if stream.codec_context is None:
+            self.close()
+            raise SourceError(f"{self.path.name} is coded in a way that cannot be read here: convert it first.")
+        stream.thread_type = "AUTO"
+        self._times, self._index = clock_of_file(self.path, container, indexed=bool(self._start))
+        kept = [stream] if self._times is None else timed_streams(container)
+        for other in container.streams:
+            if other not in kept:
+                other.discard = Discard.all
+        self._convert = FromVideo(container_colour(stream))
+        self._decoder = decoder_of(stream)
+        self._order = field_order(stream.codec_context)
+        self._stream = stream
+        self._tick = stream.time_base or Fraction(1, 1000)
+        self._zero = clock_zero(container)
+        if container.format.name == "avi":
+            self._zero += decoding_delay(self.path, stream.index)
+        self._broadcast = has_running_clock(container)
+        rates = (Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate)
+        self._rate = next((rate for rate in rates if rate <= _HIGHEST_RATE), None)
+
+    def _describe(self, stream: av.VideoStream, first: Frame) -> SourceInfo:
+        assert self._container is not None
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        if _is_turned(self._orientation or UPRIGHT):
+            aspect = 1 / aspect
+        count, duration = self._expected(stream)
+        return SourceInfo(
+            name=self.path.name,
+            width=first.width,
+            height=first.height,
+            rate=self._rate,
+            time_base=self._tick,
+            frame_count=count,
+            duration=duration,
+            pixel_aspect=aspect,
+            colour=shown_colour(self._colour),
+            hdr=self._hdr,
+            fields=self._fields,
+            audio_path=self.path if self._container.streams.audio else None,
+            media_path=self.path,
+        )
+
+    def _expected(self, stream: av.VideoStream) -> tuple[int | None, Fraction | None]:
+        """Frames and seconds to come, as far as the container tells."""
+        whole: Fraction | None = None
+        frames = stream.frames
+        if self._index is not None:
+            whole, frames = self._index.end - self._zero, self._index.frames
+        elif stream.duration:
+            whole = stream.duration * self._tick
+        elif self._container is not None and self._container.duration:
+            whole = Fraction(self._container.duration, av.time_base)
+        if whole is None:
+            return (frames or None if self._start is None and self._end is None else None), None
+        start = self._start or Fraction(0)
+        duration = max(min(whole, self._end or whole) - start, Fraction(0))
+        if frames and duration == whole:
+            return frames, duration
+        return (max(round(duration * self._rate), 1) if self._rate else None), duration
+
+    def _nothing_there(self) -> str:
+        if self._start is None and self._end is None:
+            return f"{self.path.name} has a video track without a single frame that can be read."
+        until = "" if self._reached is None else f"; it ends at {clock(self._reached)}"
+        return f"{self.path.name} has no frames in the range that was asked for{until}."
+
+    def _read_range(self) -> Iterator[Frame]:
+        """Each frame lasts until the next: with reordered frames, containers give durations in coding order."""
+        held: tuple[av.VideoFrame, Fraction] | None = None
+        index = 0
+        try:
+            for frame, time in self._timed_from_start():
+                if held is not None:
+                    yield self._made(held, index, time - held[1])
+                    held, index = None, index + 1
+                if self._end is not None and time >= self._end:
+                    return
+                held = frame, time
+        except SourceError:
+            if held is not None:
+                yield self._made(held, index, None)
+            raise
+        if held is not None:
+            yield self._made(held, index, self._last_duration(held))
+
+    def _made(self, held: tuple[av.VideoFrame, Fraction], index: int, duration: Fraction | None) -> Frame:
+        pixels, signal = self._picture(held[0])
+        return Frame(pixels, index, held[1], duration, signal=signal)
+
+    def _last_duration(self, held: tuple[av.VideoFrame, Fraction]) -> Fraction | None:
+        frame, time = held
+        stream = self._stream
+        if self._times is None and stream.duration and stream.start_time is not None:
+            rest = (stream.start_time + stream.duration) * self._tick - self._zero - time
+            if rest > 0:
+                return rest
+        return frame.duration * self._tick if frame.duration else None
+
+    def _timed_from_start(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+        """Frames from ``start`` on, found by a seek to the keyframe before and decoding forward."""
+        if not self._start:
+            yield from self._timed()
+            return
+        for margin in (*_SEEK_MARGINS, None):
+            if margin is None:  # the index leads astray: read the file from its beginning
+                self._close_container()
+                self._open_stream()
+            elif not self._seek(max(self._start - margin, Fraction(0))):
+                continue
+            frames = self._timed()
+            first = next(frames, None)
+            if margin is not None and (first is None or first[1] > self._start):
+                frames.close()  # before its container is closed
+                continue
+            if first is not None and first[1] >= self._start:
+                yield first
+            for frame, time in frames:
+                if time >= self._start:
+                    yield frame, time
+            return
+
+    def _close_container(self) -> None:
+        """Close the file alone, so that it can be opened again while frames are being read."""
+        if self._container is not None:
+            self._container.close()
+
+    def _seek(self, time: Fraction) -> bool:
+        assert self._container is not None
+        if self._times is not None:
+            self._times, _ = clock_of_file(self.path, self._container, indexed=True)  # one that has read nothing
+            return self._index is not None and seek_to(self._container, self._index, time + self._zero)
+        try:
+            self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
+            if self._decoder is not self._stream.codec_context and self._decoder.is_open:
+                self._decoder.flush_buffers()
+        except READ_ERRORS:
+            logger.warning("A video file could not be searched", exc_info=True)
+            return False
+        return True
+
+    def _timed(self) -> Generator[tuple[av.VideoFrame, Fraction], None, None]:
+        """Frames with times that always grow."""
+        last: int | None = None
+        length = self._usual_length()
+        shift = 0
+        for frame in self._progressive():
+            stamp = frame.pts if frame.pts is not None else frame.dts
+            if stamp is None:
+                stamp = round(self._zero / self._tick) if last is None else last + length
+            else:
+                stamp += shift
+            if last is not None and stamp <= last:
+                if self._times is None and (last - stamp) * self._tick > _CLOCK_JUMP:
+                    shift += last + length - stamp
+                    stamp = last + length
+                else:
+                    stamp = last + 1
+            last = stamp
+            length = frame.duration or length
+            time = stamp * self._tick - self._zero
+            self._reached = time + length * self._tick
+            yield frame, time
+
+    def _ordered(self) -> Iterator[av.VideoFrame]:
+        """Frames in the order of their times. Where packets were lost, decoders may give them in another order."""
+        if not self._broadcast:
+            yield from self._decoded()
+            return
+        held: list[av.VideoFrame] = []
+        due: int | None = None
+        for frame in self._decoded():
+            held.append(frame)
+            held.sort(key=lambda each: -1 if each.pts is None else each.pts)
+            while held and (len(held) > _REORDERED or due is None or (held[0].pts or 0) <= due):
+                first = held.pop(0)
+                if first.pts is not None:
+                    due = first.pts + (first.duration or self._usual_length())
+                yield first
+        yield from held
+
+    def _usual_length(self) -> int:
+        return max(round(1 / self._rate / self._tick), 1) if self._rate else 1
+
+    def _progressive(self) -> Iterator[av.VideoFrame]:
+        """Return the decoded frames, deinterlaced unless that is switched off."""
+        return self._ordered() if self._deinterlace == "off" else Deinterlacer(self._order).frames(self._ordered())
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Frames in order of presentation, until the end or the first one that is damaged."""
+        assert self._container is not None
+        started = False
+        try:
+            for packet in timed_packets(self._container, [self._stream], self._times):
+                if packet.is_corrupt and packet.size and not self._broadcast:
+                    yield from self._drained()
+                    raise self._broken()
+                try:
+                    frames = self._decoder.decode(packet)
+                except av.error.InvalidDataError:
+                    if self._broadcast or not started:
+                        continue
+                    yield from self._drained()
+                    raise
+                for frame in frames:
+                    if frame.is_corrupt and started and not self._broadcast:
+                        raise self._broken()
+                    started = started or not frame.is_corrupt
+                    yield frame
+        except av.error.EOFError:
+            pass
+        except READ_ERRORS as error:
+            logger.warning("A video file could not be decoded", exc_info=True)
+            raise self._broken() from error
+        if self._cut_short:
+            raise self._broken()
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        """See at the end of the file that it has the size it had at the beginning. Raises SourceError."""
+        before, now = self._status, status_of(self.path)
+        if before is None or now is None or before[:2] != now[:2] or before.size == now.size:
+            return  # a file that was removed or replaced is still read to its own end
+        if now.size < before.size:
+            raise self._broken()
+        reached = clock(self._reached or Fraction(0))
+        raise SourceError(
+            f"{self.path.name} breaks off at {reached}: something else was still writing to it; try it again later."
+        )
+
+    def _drained(self) -> Iterator[av.VideoFrame]:
+        """The whole frames that the decoder still holds."""
+        try:
+            for frame in self._decoder.decode(None):
+                if frame.is_corrupt:
+                    return
+                yield frame
+        except READ_ERRORS:
+            logger.warning("The decoder of a video file could not be drained", exc_info=True)
+
+    def _broken(self) -> SourceError:
+        """A damaged file keeps its frames; one that changes while it is read does not count as read."""
+        if status_of(self.path) != self._status:
+            return SourceError(self._broken_off())
+        return SourceBroken(self._broken_off())
+
+    def _broken_off(self) -> str:
+        if self._reached is None:
+            return f"{self.path.name} cannot be decoded: it is damaged, or cut short."
+        return f"{self.path.name} breaks off at {clock(self._reached)}: it is damaged or cut short from there on."
+
+    def _picture(self, frame: av.VideoFrame) -> tuple[Pixels, Signal | None]:
+        if self._orientation is None:
+            self._orientation = orientation_of(frame)
+            self._size = frame.width, frame.height
+            self._colour = self._convert.colour_of(frame)
+            self._hdr = hdr_info(frame, self._colour, self._keep_hdr)
+            self._fields = None if _is_turned(self._orientation) else order_of(frame)  # fields would be columns
+        keep = self._hdr is not None and self._hdr.kept
+        if keep and dynamic_range(self._convert.colour_of(frame)) is None:
+            raise SourceError(
+                f"{self.path.name} changes from HDR to SDR at {clock(self._reached or Fraction(0))}: "
+                "leave out --hdr keep."
+            )
+        pixels, signal = self._convert.picture(frame, keep)
+        return self._upright(pixels, frame), None if signal is None else self._upright(signal, frame)
+
+    def _upright(self, picture: Picture, frame: av.VideoFrame) -> Picture:
+        """Return a picture turned, and fitted into the size of the first one."""
+        assert self._orientation is not None
+        upright = turned(picture, self._orientation)
+        if (frame.width, frame.height) == self._size:
+            return upright
+        width, height = reversed(self._size) if _is_turned(self._orientation) else self._size
+        return boxed(upright, width, height)
+
+
+def clock(time: Fraction) -> str:
+    """Seconds as a person reads them: ``0:01.250`` or ``1:02:03.000``."""
+    total = round(float(time) * 1000)
+    seconds, thousandths = divmod(abs(total), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    sign = "-" if total < 0 else ""
+    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{sign}{front}:{seconds:02}.{thousandths:03}"
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """The frame's display matrix as (a, b, c, d): a stored point (x, y) is shown at (a·x + c·y, b·x + d·y).
+
+    Quarter turns and mirrorings come back with entries of -1, 0 and 1; any other angle counts as upright.
+    """
+    matrix = display_matrix(frame)
+    if matrix is None:
+        return UPRIGHT
+    a, b, c, d = (float(value) for value in matrix)
+    scale = max(abs(a), abs(b), abs(c), abs(d)) or 1.0
+    found = (round(a / scale), round(b / scale), round(c / scale), round(d / scale))
+    exact = all(abs(value / scale - whole) < 0.05 for value, whole in zip((a, b, c, d), found, strict=True))
+    quarter = abs(found[0]) == abs(found[3]) != abs(found[1]) == abs(found[2])
+    return found if exact and quarter else UPRIGHT
+
+
+def turned(pixels: Picture, orientation: Orientation) -> Picture:
+    """The picture as the orientation shows it; the very same array where it is upright already."""
+    a, b, c, d = orientation
+    if (a, d) == (1, 1):
+        return pixels
+    if a:
+        code = -1 if (a, d) == (-1, -1) else (1 if a < 0 else 0)
+        return np.asarray(cv2.flip(pixels, code), pixels.dtype)
+    if (b, c) == (1, -1):
+        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE), pixels.dtype)
+    if (b, c) == (-1, 1):
+        return np.asarray(cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), pixels.dtype)
+    transposed = cv2.transpose(pixels)
+    return np.asarray(transposed if b > 0 else cv2.rotate(transposed, cv2.ROTATE_180), pixels.dtype)
+
+
+def _is_turned(orientation: Orientation) -> bool:
+    return orientation[0] == 0

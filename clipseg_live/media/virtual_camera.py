@@ -1,0 +1,213 @@
+"""A virtual camera through the optional package pyvirtualcam, and what to do where its driver is missing."""
+
+import importlib
+import logging
+import platform
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.settings.virtual_camera import CameraFit, CameraFormat, CameraSettings, chosen_format
+from clipseg_live.media.images.reader import read_image
+from clipseg_live.media.safe_card import safe_card
+
+logger = logging.getLogger(__name__)
+
+LABEL = "clipseg-live"
+OBS, UNITY = "OBS Virtual Camera", "Unity Video Capture"
+_LOAD = f'sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label="{LABEL}"'
+STEPS = {
+    "Linux": "install the driver with: sudo apt install v4l2loopback-dkms (other systems: their package v4l2loopback); "
+    f"load it with: {_LOAD}; then start the virtual camera again",
+    "Darwin": "install OBS 30 or later from https://obsproject.com and open it; press Start Virtual Camera, allow the "
+    "system extension that macOS asks about (System Settings, General, Login Items & Extensions, Camera Extensions); "
+    "press Stop Virtual Camera, close OBS, and start the virtual camera again",
+    "Windows": "install OBS 26 or later from https://obsproject.com, or download Unity Capture from "
+    "https://github.com/schellingb/UnityCapture and run its Install.bat; then start the virtual camera again",
+}
+"""What to do, by the system's name, where there is no driver."""
+_BUSY = re.compile(r"could not be started|already in use", re.IGNORECASE)
+_MISSING = re.compile(
+    r"not found|not installed|no v4l2 loopback|no camera registered|supports only|does not exist", re.IGNORECASE
+)
+"""Words of the drivers of all three systems."""
+_SYSFS = Path("/sys/devices/virtual/video4linux")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A virtual camera. name: for settings; label: as other programs list it. settled: what the program at its other
+    end holds it at, where there is one and it tells."""
+
+    name: str
+    label: str
+    settled: CameraFormat | None = None
+
+
+def list_devices(system: str = "", sysfs: Path = _SYSFS) -> Sequence[Device]:
+    """The virtual cameras that there are (Linux), or that there may be (macOS, Windows: only opening one tells)."""
+    system = system or platform.system()
+    if system != "Linux":
+        return [Device(name, name) for name in ((OBS,) if system == "Darwin" else (OBS, UNITY))]
+    found = []
+    for folder in sorted(sysfs.glob("video*"), key=lambda path: int(re.sub(r"\D", "", path.name) or 0)):
+        with suppress(OSError):  # only this driver's devices tell a format
+            settled = _settled((folder / "format").read_text(encoding="ascii", errors="replace"))
+            label = (folder / "name").read_text(encoding="utf-8", errors="replace").strip()
+            found.append(Device(f"/dev/{folder.name}", label or folder.name, settled))
+    return found
+
+
+def _settled(text: str) -> CameraFormat | None:
+    """Of "YU12:1280x720@30" or "YU12:1280x720@30000/1001"; None for an empty one: nobody holds the device."""
+    match = re.search(r":(\d+)x(\d+)@(\d+)(?:/(\d+))?", text)
+    if match is None or not int(match[3]) or not int(match[4] or 1):
+        return None
+    return CameraFormat(int(match[1]), int(match[2]), Fraction(int(match[3]), int(match[4] or 1)))
+
+
+class VirtualCamera:
+    """One virtual camera (``core.ports.PictureOutput``). system, sysfs: of this machine."""
+
+    def __init__(self, system: str = "", sysfs: Path = _SYSFS) -> None:
+        self._system, self._sysfs = system or platform.system(), sysfs
+        self._camera: Any = None
+        self._size = (0, 0)
+        self._fit: CameraFit = "letterbox"
+
+    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+        """Open the device. Raises UsageError where the package is missing, Failure where no device can be opened."""
+        self.close()
+        package = _package()
+        devices = list_devices(self._system, self._sysfs) if self._system == "Linux" else ()
+        named = [each for each in devices if settings.device in (each.name, each.label)]
+        if settings.device:
+            candidates = named or [Device(settings.device, settings.device)]
+        else:
+            candidates = list(devices) or [Device("", "")]
+        problem: ClipsegLiveError | None = None
+        for device in candidates:
+            wanted = chosen_format(settings, device.settled, source)
+            try:
+                self._camera = package.Camera(
+                    wanted.width, wanted.height, float(wanted.rate),
+                    fmt=package.PixelFormat.RGB, device=device.name or None,
+                )  # fmt: skip
+            except Exception as error:  # drivers raise anything
+                logger.warning("A virtual camera could not be opened", exc_info=True)
+                problem = problem or self._in_words(error, device, devices)
+                continue
+            self._size, self._fit = (wanted.width, wanted.height), settings.fit
+            return replace(wanted, device=self._name(devices))
+        assert problem is not None
+        raise problem
+
+    def fitted(self, pixels: Pixels) -> Pixels:
+        """uint8 (height, width, 3) at the device's size; the same array where it has that size."""
+        return fitted(pixels, self._size, self._fit)
+
+    def safe_picture(self, path: str) -> Pixels:
+        """The picture file, or the drawn card for "", at the device's size. Raises SourceError."""
+        return self.fitted(read_image(path)) if path else safe_card(*self._size)
+
+    def send(self, pixels: Pixels) -> None:
+        """Show a picture of the device's size. Raises Failure."""
+        try:
+            self._camera.send(pixels)
+        except Exception as error:
+            raise Failure(f"The virtual camera is gone: {_said(error)}.") from error
+
+    def close(self) -> None:
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            try:
+                camera.close()
+            except Exception:  # drivers raise anything
+                logger.warning("A virtual camera could not be closed", exc_info=True)
+
+    def _name(self, devices: Sequence[Device]) -> str:
+        """As other programs list it."""
+        name = str(self._camera.device)
+        return next((each.label for each in devices if each.name == name), name)
+
+    def _in_words(self, error: Exception, device: Device, devices: Sequence[Device]) -> ClipsegLiveError:
+        said = _said(error)
+        name = device.label or "that was found first"
+        if _BUSY.search(said):
+            return Failure(
+                f"The virtual camera {name} is used by another program: stop it there (in OBS: Stop Virtual Camera), "
+                "then start it here again."
+            )
+        if not devices and (_MISSING.search(said) or (self._system == "Linux" and not device.name)):
+            steps = STEPS.get(self._system, f"there is no way known for {self._system}")
+            return Failure(f"There is no virtual camera on this system: {steps}.")
+        if device.name and _MISSING.search(said):
+            others = ", ".join(f"{each.label} ({each.name})" for each in devices)
+            return Failure(f"There is no virtual camera {name}: there are {others}.")
+        if "permission" in said.lower():
+            return Failure(
+                f"The virtual camera {name} may not be used: run sudo usermod -aG video $USER, and log in again."
+            )
+        if "not a video output device" in said:
+            return Failure(
+                f"The virtual camera {name} is held by the program that shows it: end that program, start the virtual "
+                f"camera, then the program again (or load the driver anew: sudo modprobe -r v4l2loopback && {_LOAD})."
+            )
+        settled = device.settled
+        if settled is not None and "could not be configured" in said:
+            return Failure(
+                f"The virtual camera {name} is held at {settled.width}×{settled.height} by another program: choose "
+                "that size, or end that program first."
+            )
+        return Failure(
+            f"The virtual camera {name} cannot be opened ({said}): choose another size, or end other programs that use "
+            "it."
+        )
+
+
+def _package() -> Any:
+    try:
+        return importlib.import_module("pyvirtualcam")
+    except ImportError:
+        raise UsageError('A virtual camera needs a package more: pip install "clipseg-live[virtualcam]"') from None
+
+
+def _said(error: Exception) -> str:
+    """A driver's own words in one line, without the name that the package puts before them."""
+    words = re.sub(r"^'\w+' backend: ", "", str(error), flags=re.MULTILINE)
+    return (" ".join(words.split()).rstrip(".") or type(error).__name__)[:300]
+
+
+def fitted(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
+    """A picture at (width, height), scaled once: whole between black bars, or filling it without its edges.
+
+    uint8 (height, width, 3), C-contiguous; the same array where it is that already.
+    """
+    width, height = size
+    if pixels.shape[:2] == (height, width):
+        return np.ascontiguousarray(pixels)
+    scales = width / pixels.shape[1], height / pixels.shape[0]
+    scale = min(scales) if fit == "letterbox" else max(scales)
+    # averaging areas takes five times as long, and shows only where many pixels become one
+    how = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
+    if fit == "fill":
+        columns, rows = min(round(width / scale), pixels.shape[1]), min(round(height / scale), pixels.shape[0])
+        left, top = (pixels.shape[1] - columns) // 2, (pixels.shape[0] - rows) // 2
+        part = pixels[top : top + max(rows, 1), left : left + max(columns, 1)]
+        return np.asarray(cv2.resize(part, size, interpolation=how), np.uint8)
+    inner = max(min(round(pixels.shape[1] * scale), width), 1), max(min(round(pixels.shape[0] * scale), height), 1)
+    if inner == size:
+        return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    made = np.zeros((height, width, 3), np.uint8)
+    made[top : top + inner[1], left : left + inner[0]] = cv2.resize(pixels, inner, interpolation=how)
+    return made

@@ -1,0 +1,115 @@
+"""Encoding while it happens: a packet for every frame at once, a key frame at least every second."""
+
+import contextlib
+from fractions import Fraction
+
+import av
+from av.video.frame import PictureType
+
+from clipseg_live.core.frame import Pixels, SourceInfo
+from clipseg_live.media.colour.conversion import ToVideo, written_colour
+from clipseg_live.media.writers.encoders import (
+    HEVC_TAG,
+    USUAL_RATE,
+    Encoder,
+    even,
+    live_options,
+    new_context,
+    padded,
+    prepare,
+)
+
+KEY_EVERY = Fraction(1)
+"""Seconds."""
+_START_CODES = (b"\0\0\0\1", b"\0\0\1")
+
+
+class LiveEncoder:
+    """One stream of a file that grows. Its encoder can be changed for a faster one in the middle; packets go on in the
+    same stream, each key frame with its own headers.
+
+    Raises av.FFmpegError and ValueError, as PyAV does.
+    """
+
+    def __init__(
+        self, container: av.container.OutputContainer, encoder: Encoder, quality: int, info: SourceInfo, clock: Fraction
+    ) -> None:
+        self.encoder = encoder
+        self._quality, self._info, self._clock = quality, info, clock
+        self._ladder = live_options(encoder, quality, info)
+        self._rung = 0
+        stream = container.add_stream(encoder.name, rate=info.rate or USUAL_RATE, options=self._ladder[0])
+        assert isinstance(stream, av.VideoStream)
+        self.stream = stream
+        self._context = stream.codec_context
+        tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1", height=info.height)
+        self._whole = padded(encoder, info)
+        self.padded = self._whole != info
+        prepare(self._context, self._whole, clock, encoder.pixel_format, tags)
+        self._convert = ToVideo(encoder.pixel_format, tags)
+        if encoder.codec == "h265" and container.format.name in ("mp4", "mov"):
+            self._context.codec_tag = HEVC_TAG
+        stream.time_base = clock
+        self._last: int | None = None
+        self._key: int | None = None
+
+    def encode(self, pixels: Pixels, stamp: int, duration: int) -> list[av.Packet]:
+        """uint8 RGB of the source's size; stamp and duration in ticks of the clock. Stamps grow."""
+        picture = self._convert(even(pixels) if self.padded else pixels)
+        picture.pts, picture.time_base, picture.duration = stamp, self._clock, duration
+        step = 0 if self._last is None else stamp - self._last
+        if self._key is None or (stamp + step - self._key) * self._clock > KEY_EVERY:
+            picture.pict_type = PictureType.I
+            key: int | None = stamp
+        else:
+            key = self._key
+        packets = self._packets(picture)
+        self._last, self._key = stamp, key
+        return packets
+
+    def flush(self) -> list[av.Packet]:
+        """What is still inside; nothing can be encoded afterwards, but with another encoder."""
+        return self._packets(None)
+
+    @property
+    def can_hurry(self) -> bool:
+        return self._rung + 1 < len(self._ladder)
+
+    def hurry(self) -> list[av.Packet]:
+        """Go on with the next preset; what the one before still held."""
+        left = self._packets(None)
+        self._rung += 1
+        self._change(self.encoder)
+        return left
+
+    def change_to(self, encoder: Encoder) -> list[av.Packet]:
+        """Go on with another encoder of the same codec, where this one has failed; what it still gave away."""
+        left: list[av.Packet] = []
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            left = self._packets(None)
+        self._ladder, self._rung = live_options(encoder, self._quality, self._info), 0
+        self._change(encoder)
+        return left
+
+    def _change(self, encoder: Encoder) -> None:
+        options = self._ladder[self._rung]
+        self._context, self._convert = new_context(encoder, self._whole, self._clock, options)
+        self.encoder = encoder
+        self._key = None
+
+    def _packets(self, picture: av.VideoFrame | None) -> list[av.Packet]:
+        made = [self._with_headers(packet) for packet in self._context.encode(picture)]
+        for packet in made:
+            packet.stream = self.stream
+        return made
+
+    def _with_headers(self, packet: av.Packet) -> av.Packet:
+        """The software's encoders repeat their headers at key frames; most of the hardware's do not."""
+        headers = bytes(self._context.extradata or b"")
+        data = bytes(packet) if self.encoder.hardware and packet.is_keyframe else b""
+        if not data or not headers.startswith(_START_CODES) or headers in data:
+            return packet
+        longer = av.Packet(headers + data)
+        longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
+        longer.duration, longer.is_keyframe = packet.duration, True
+        return longer

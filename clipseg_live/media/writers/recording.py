@@ -1,0 +1,271 @@
+"""Recordings that survive: a file that can be played up to its last moment, whatever happens while it is written."""
+
+import contextlib
+import os
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from clipseg_live.core.errors import SinkError, SourceError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.settings.base import Codec
+from clipseg_live.core.settings.recording import Encoding
+from clipseg_live.media.atomic_output import Place, write_failure
+from clipseg_live.media.audio.microphone import Microphone, MicrophoneTrack
+from clipseg_live.media.audio.synced_tracks import LiveSound
+from clipseg_live.media.ffmpeg.muxing import Spacing, needs_spacing
+from clipseg_live.media.ffmpeg.thread_priority import kept_priority
+from clipseg_live.media.writers.adaptive_encoder import LiveEncoder
+from clipseg_live.media.writers.encoders import (
+    HARDWARE,
+    LARGEST_H264,
+    SOFTWARE,
+    USUAL_RATE,
+    Candidates,
+    Encoder,
+    choose_encoder,
+    clock_of,
+)
+from clipseg_live.media.writers.remux import cut_to_whole, plays
+from clipseg_live.media.writers.video import CONTAINERS, choose_codec, fragment_options
+
+_MILLISECOND = Fraction(1, 1000)
+_SYNC_SECONDS = 1.0
+
+
+class RecordingWriter:
+    """Writes frames as they come into a file that grows visibly: ``NAME.recording.SUFFIX``, beside its place.
+
+    What is in it can be played at any moment and lacks less than a second: MP4 and MOV in fragments, Matroska and WebM
+    in clusters, of 0.3 seconds each, brought to the disk every second; no encoder holds frames back. It is written by
+    one thread.
+
+    path: its suffix is that of ``core.recording.SUFFIXES``, or another that can hold the codec. encoder: "auto" tries
+    ``candidates`` first. microphone: None for the sound of ``info.audio_path``.
+    After an error of a hardware encoder the software's goes on in the same file.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        codec: Codec = "h264",
+        *,
+        encoder: Encoding = "auto",
+        quality: int = 70,
+        microphone: Microphone | None = None,
+        candidates: Candidates = HARDWARE,
+    ) -> None:
+        """Raises UsageError for a name, codec or quality that cannot be, or a file that exists; SinkError for a folder
+        that does not."""
+        self.path = Path(path)
+        self.codec = choose_codec(path, codec)
+        if not 0 <= quality <= 100:
+            raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
+        self._quality, self._auto, self._candidates = quality, encoder == "auto", candidates
+        self._microphone = microphone
+        self._place = Place(path, overwrite=False, visible=True)
+        self._place.check()
+        self.encoder = ""
+        self.notices: list[str] = []
+        self._container: av.container.OutputContainer | None = None
+        self._sound: LiveSound | None = None
+        self._heard: MicrophoneTrack | None = None
+        self._sync: _Sync | None = None
+        self._count = 0
+        self._last: int | None = None
+        self._hurry = False
+        self._looked = 0.0
+
+    @property
+    def working(self) -> Path | None:
+        return self._place.working
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the file. Raises SinkError, or UsageError where a file stands there already or H.264 cannot be so
+        large."""
+        if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
+            raise UsageError(
+                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
+                "record in another codec."
+            )
+        self._info = info
+        self._clock = _MILLISECOND if self.path.suffix.lower() in (".mkv", ".webm") else clock_of(info.time_base)
+        first = choose_encoder(self.codec, info, auto=self._auto, candidates=self._candidates)
+        working = self._place.begin()
+        errors: list[Exception] = []
+        for encoder, with_sound in dict.fromkeys([(first, True), (SOFTWARE[self.codec], True), (first, False)]):
+            try:
+                self._start_file(working, encoder, with_sound)
+            except (av.FFmpegError, OSError, ValueError) as error:
+                errors.append(error)
+                self._close()
+                continue
+            if not with_sound:
+                self.notices[:] = ["The sound was left out: it cannot be kept here."]
+            self._sync = _Sync(working)
+            return
+        self._place.discard()
+        raise write_failure(self.path, errors[0]) from errors[0]
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        """Add a frame of the source's size, at its own time. Raises SinkError."""
+        self._opened()
+        info = self._info
+        if (frame.width, frame.height) != (info.width, info.height):
+            raise SinkError(
+                f"A frame of {frame.width}×{frame.height} pixels does not fit {self.path.name}, "
+                f"which has {info.width}×{info.height}."
+            )
+        self._look_after()
+        stamp = round(frame.time / self._clock)
+        if self._last is not None and stamp <= self._last:
+            stamp = self._last + 1
+        duration = frame.duration or 1 / (info.rate or USUAL_RATE)
+        ticks = max(round(duration / self._clock), 1)
+        try:
+            if self._hurry and self._last is not None:
+                self._mux(self._video.hurry())
+            self._hurry = False
+            self._mux(self._encoded(frame, stamp, ticks))
+            self._last = stamp
+            self._count += 1
+            if self._sound is not None:
+                self._sound.follow(stamp * self._clock, heard, duration)
+            if self._heard is not None:
+                self._heard.follow(stamp * self._clock, frame.captured)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise write_failure(self.path, error) from error
+
+    def hurry(self) -> bool:
+        """From the next frame on, encode with the next quicker preset; False where there is none."""
+        if self._container is None or self._hurry or not self._video.can_hurry:
+            return False
+        self._hurry = True
+        return True
+
+    def finish(self) -> None:
+        """Complete the file and move it to its place. Raises SinkError; the file is then still in ``working``."""
+        self._opened()
+        if not self._count:
+            raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
+        try:
+            self._complete()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise write_failure(self.path, error) from error
+        finally:
+            self._close()
+        self._place.commit()
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: remove what was written, or keep it as ``NAME.partial.SUFFIX``, whole where the disk has room for its
+        end. Never raises."""
+        if keep_partial and self._count and self._container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                self._complete()
+        self._close()
+        working = self._place.working
+        if working is None:
+            return None
+        if keep_partial and self._count and plays(working):
+            cut_to_whole(working)
+            return self._place.keep_partial() or working
+        self._place.discard()
+        return None
+
+    def _start_file(self, working: Path, encoder: Encoder, with_sound: bool) -> None:
+        suffix = self.path.suffix.lower()
+        form = CONTAINERS[suffix].format
+        self._container = av.open(f"file:{working}", "w", format=form, container_options=fragment_options(form))
+        self._video = LiveEncoder(self._container, encoder, self._quality, self._info, self._clock)
+        self._spacing = Spacing(self._container, needs_spacing(suffix))
+        if with_sound and self._microphone is not None:
+            try:
+                self._heard = self._microphone.attach(self._container, suffix, self.notices)
+            except SourceError as error:
+                self.notices.append(f"{str(error).rstrip('.')}; this recording has no sound.")
+        elif with_sound and self._info.audio_path is not None:
+            self._sound = LiveSound(self._info.audio_path, self._container, suffix, self.notices)
+        with kept_priority():
+            self._container.start_encoding()
+        self.encoder = encoder.name
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            self._spacing.mux(packet)
+
+    def _encoded(self, frame: Frame, stamp: int, ticks: int) -> list[av.Packet]:
+        try:
+            return self._video.encode(frame.pixels, stamp, ticks)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            if not self._video.encoder.hardware:
+                raise
+            software = SOFTWARE[self.codec]
+            self.notices.append(
+                f"The encoder {self.encoder} failed ({getattr(error, 'strerror', None) or error}): "
+                f"{self.path.name} goes on with {software.name}."
+            )
+            left = self._video.change_to(software)
+            self.encoder = software.name
+            return left + self._video.encode(frame.pixels, stamp, ticks)
+
+    def _look_after(self) -> None:
+        """Notice a file that was taken away: writing to it goes on without an error on most systems."""
+        now, working = time.monotonic(), self._place.working
+        if working is None or now < self._looked + _SYNC_SECONDS:
+            return
+        self._looked = now
+        if not working.exists():
+            raise SinkError(
+                f"{self.path.name} broke off: {working} was moved or removed while it was written; "
+                "record into a folder that stays."
+            )
+
+    def _complete(self) -> None:
+        container = self._opened()
+        self._mux(self._video.flush())
+        self._spacing.finish()
+        for sound in (self._sound, self._heard):
+            if sound is not None:
+                sound.finish()
+                sound.close()
+        self._container = None
+        container.close()
+
+    def _opened(self) -> av.container.OutputContainer:
+        if self._container is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        return self._container
+
+    def _close(self) -> None:
+        container, self._container = self._container, None
+        sounds, self._sound, self._heard = (self._sound, self._heard), None, None
+        sync, self._sync = self._sync, None
+        for sound in sounds:
+            if sound is not None:
+                sound.close()
+        if container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                container.close()
+        if sync is not None:
+            sync.stop()
+
+
+class _Sync:
+    """Brings a growing file to its disk every second, beside the thread that writes it, until stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(path,), name="clipseg-live sync", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(_SYNC_SECONDS)
+
+    def _run(self, path: Path) -> None:
+        with contextlib.suppress(OSError), path.open("rb+") as file:
+            while not self._stopping.wait(_SYNC_SECONDS):
+                os.fsync(file.fileno())

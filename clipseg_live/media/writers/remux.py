@@ -1,0 +1,218 @@
+"""After a recording: files of fragments become plain ones, and files of killed runs are found again."""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from zlib import crc32
+
+import av
+
+from clipseg_live.core.errors import Failure, SourceError
+from clipseg_live.exporters.recovery import recover_data, renamed
+from clipseg_live.media.atomic_output import RECORDING, is_claimed
+from clipseg_live.media.ffmpeg.container import open_input, whole_clusters_end, whole_end
+from clipseg_live.media.ffmpeg.guarded_av import layout_name
+from clipseg_live.media.writers.video import CONTAINERS, fast_start_options
+
+_FRAGMENTED = (".mp4", ".m4v", ".mov")
+_SPARE_BYTES = 64 << 20
+_UNTOUCHED_SECONDS = 30.0
+_STALE_SECONDS = 3600.0
+_HEVC_ARRAYS = 23
+_INDEX_BYTES, _PACKET_BYTES = 32 << 10, 40
+"""What the index of a file, and of each packet in it, takes at most."""
+_COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
+_STILL_RECORDING = re.compile(re.escape(RECORDING) + r"(-\d+)?$")
+
+
+def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) -> str:
+    """Make a finished MP4 or MOV of fragments into a plain one with its index in front: the same packets, times and
+    tags. It is written beside it, compared, and takes its place at once; whatever goes wrong, the file stays as it is.
+
+    stop: asked often; True gives up, silently. Other containers are left alone. Returns "", or a sentence that says
+    why the file stayed as it was. Never raises.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FRAGMENTED:
+        return ""
+    beside = path.with_name(f".{path.stem[:60]}.plain-{secrets.token_hex(4)}{path.suffix}")
+    stays = f"{path.name} plays, but stays in fragments"
+    try:
+        before = path.stat()
+        tracks = _summary(path, stop)
+        index = _INDEX_BYTES + _PACKET_BYTES * sum(track.count for track in tracks)
+        free = shutil.disk_usage(path.parent).free
+        if free < (needed := before.st_size + index + _SPARE_BYTES):
+            return f"{stays}: a plain copy of it needs {_in_words(needed)} of free disk."
+        _copy(path, beside, index, stop)
+        same = tracks == _summary(beside, stop)
+        after = path.stat()
+        if not same:
+            return f"{stays}: the plain copy of it came out different."
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            return f"{stays}: something else writes to it."
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        shutil.copymode(path, beside)
+        os.replace(beside, path)
+    except _Stopped:
+        return ""
+    except (SourceError, av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        return f"{stays}: no plain copy could be made of it ({reason})."
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+    return ""
+
+
+def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
+    """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
+
+    Data beside them is completed as far as it goes, and named alike.
+
+    A file counts as left when nobody has written to it for ``untouched`` seconds: recordings are written to, or
+    touched, every few seconds as long as they live. What holds no picture stays under its name. Nothing is replaced,
+    and nothing removed but unfinished plain copies of files that are whole. Never raises.
+    """
+    found, names = [], []
+    _clear_copies(Path(folder))
+    with contextlib.suppress(OSError):
+        for entry in sorted(Path(folder).iterdir()):
+            with contextlib.suppress(OSError, Failure):
+                name = _STILL_RECORDING.sub("", entry.stem)
+                if name == entry.stem or entry.suffix.lower() not in CONTAINERS or entry.is_symlink():
+                    continue
+                if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
+                    continue
+                names.append(name)
+                if not plays(entry):
+                    continue
+                cut_to_whole(entry)
+                found.append(renamed(entry, name, entry.suffix))
+    with contextlib.suppress(OSError):
+        found += recover_data(Path(folder), untouched, names, plays, cut_to_whole)
+    return found
+
+
+def _clear_copies(folder: Path) -> None:
+    """Plain copies that a run which ended left half made: as large as the files themselves, and hidden."""
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if _COPY.fullmatch(entry.stem) and entry.suffix.lower() in _FRAGMENTED:
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.lstat().st_mtime > _STALE_SECONDS:
+                        entry.unlink()
+
+
+def plays(path: Path) -> bool:
+    """Whether at least one picture of a file can be decoded."""
+    try:
+        with open_input(path) as container:
+            return next(container.decode(video=0), None) is not None
+    except (SourceError, av.FFmpegError, OSError, ValueError, IndexError):
+        return False
+
+
+def cut_to_whole(path: Path) -> None:
+    """Take off what broke off at the end of a file of fragments (MP4, MOV) or clusters (Matroska), which decoders
+    complain of. Never raises."""
+    with contextlib.suppress(OSError), path.open("rb+") as file:
+        size = os.fstat(file.fileno()).st_size
+        end = whole_end(file, size) if path.suffix.lower() in _FRAGMENTED else whole_clusters_end(file, size)
+        if 0 < end < size:
+            os.truncate(file.fileno(), end)
+
+
+class _Stopped(Exception):
+    pass
+
+
+@dataclass
+class _Track:
+    """What is compared: the codec with its headers and tags, and the times and contents of all packets."""
+
+    kind: tuple[object, ...]
+    count: int = 0
+    times: int = 0
+    contents: int = 0
+    first: Fraction | None = None
+    last: Fraction = field(default_factory=Fraction)
+
+
+def _copy(path: Path, beside: Path, index: int, stop: Callable[[], bool]) -> None:
+    """The same packets in a plain file. index: bytes that are kept for it in front. Raises what PyAV raises, and
+    _Stopped."""
+    form = CONTAINERS[path.suffix.lower()].format
+    with open_input(path) as source:
+        clocks = [stream.time_base for stream in source.streams if stream.time_base]
+        options = fast_start_options(max(clock.denominator for clock in clocks))
+        del options["movflags"]  # to make room afterwards takes as long again, and no stop ends that
+        options["moov_size"] = str(index)
+        with av.open(f"file:{beside}", "w", format=form, container_options=options) as output:
+            tracks = {}
+            for stream in source.streams:
+                if isinstance(stream, av.VideoStream | av.AudioStream):
+                    made = output.add_stream_from_template(stream, opaque=True)
+                    made.time_base = stream.time_base
+                    made.codec_context.codec_tag = stream.codec_context.codec_tag
+                    aspect = stream.sample_aspect_ratio if isinstance(stream, av.VideoStream) else None
+                    if aspect and isinstance(made, av.VideoStream):
+                        made.codec_context.sample_aspect_ratio = aspect
+                    made.metadata.update(stream.metadata)
+                    tracks[stream.index] = made
+            for packet in _packets(source, stop):
+                if packet.stream.index in tracks:
+                    packet.stream = tracks[packet.stream.index]
+                    output.mux(packet)
+
+
+def _summary(path: Path, stop: Callable[[], bool]) -> list[_Track]:
+    with open_input(path) as container:
+        tracks = {}
+        for stream in container.streams:
+            if isinstance(stream, av.VideoStream | av.AudioStream):
+                tracks[stream.index] = _Track(_kind(stream, path))
+        for packet in _packets(container, stop):
+            track = tracks.get(packet.stream.index)
+            if track is None or packet.pts is None:
+                continue
+            time_ = packet.pts * packet.time_base
+            track.first = time_ if track.first is None else track.first
+            track.last = max(track.last, time_)
+            track.count += 1
+            track.times = crc32(f"{time_} {packet.is_keyframe}".encode(), track.times)
+            track.contents = crc32(bytes(packet), track.contents)
+    return list(tracks.values())
+
+
+def _kind(stream: av.VideoStream | av.AudioStream, path: Path) -> tuple[object, ...]:
+    context = stream.codec_context
+    headers = bytes(context.extradata or b"")
+    if context.codec.canonical_name == "hevc":
+        headers = headers[:_HEVC_ARRAYS]  # what follows says whether the packets repeat it, which they may do anyway
+    shared = (context.name, context.codec_tag, headers, stream.metadata.get("language"))
+    if not isinstance(stream, av.VideoStream):
+        return (*shared, stream.codec_context.sample_rate, layout_name(stream, path))
+    assert isinstance(context, av.VideoCodecContext)
+    tags = context.color_range, context.colorspace, context.color_primaries, context.color_trc
+    return (*shared, context.width, context.height, stream.sample_aspect_ratio or 1, *(int(tag) for tag in tags))
+
+
+def _packets(container: av.container.InputContainer, stop: Callable[[], bool]) -> Iterator[av.Packet]:
+    for packet in container.demux():
+        if stop():
+            raise _Stopped
+        if packet.size:
+            yield packet
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

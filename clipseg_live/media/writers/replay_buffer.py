@@ -1,0 +1,213 @@
+"""The last seconds of a picture with its sound, in memory: a fragmented MP4 whose oldest fragments are dropped."""
+
+import contextlib
+import io
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.settings.base import Codec
+from clipseg_live.core.settings.recording import Encoding
+from clipseg_live.media.atomic_output import Place, write_failure
+from clipseg_live.media.audio.synced_tracks import LiveSound
+from clipseg_live.media.ffmpeg.thread_priority import kept_priority
+from clipseg_live.media.writers.adaptive_encoder import LiveEncoder
+from clipseg_live.media.writers.encoders import USUAL_RATE, choose_encoder, clock_of
+from clipseg_live.media.writers.video import CONTAINERS
+
+_OPTIONS = {
+    "movflags": "+empty_moov+default_base_moof+frag_discont", "frag_duration": "400000", "use_editlist": "0",
+    "flush_packets": "1", "avoid_negative_ts": "disabled", "max_interleave_delta": "200000",
+}  # fmt: skip
+_MARGIN = 2.0
+"""Seconds that are kept beside those that were asked for: a key frame comes every second, a fragment is 0.4 s."""
+
+
+class ReplayBuffer:
+    """A ``core.ports.ReplaySink``. Codecs that MP4 cannot hold, or that would fill the memory, are kept as H.264.
+
+    seconds: how much is kept, at least. Used by one thread.
+    """
+
+    def __init__(self, seconds: float, codec: Codec = "h264", *, encoder: Encoding = "auto", quality: int = 70) -> None:
+        self._wanted = seconds
+        self._codec: Codec = "h264" if codec in ("ffv1", "prores") else codec
+        self._auto, self._quality = encoder == "auto", quality
+        self._container: av.container.OutputContainer | None = None
+        self._ring = _Ring()
+        self._sound: LiveSound | None = None
+        self._last: int | None = None
+        self._hurry = False
+
+    def open(self, info: SourceInfo) -> None:
+        """Begin anew. Raises SinkError."""
+        self.close()
+        self._info, self._clock = info, clock_of(info.time_base)
+        encoder = choose_encoder(self._codec, info, auto=self._auto)
+        try:
+            self._container = av.open(self._ring, "w", format="mp4", container_options=_OPTIONS)
+            self._video = LiveEncoder(self._container, encoder, self._quality, info, self._clock)
+            if info.audio_path is not None:
+                self._sound = LiveSound(info.audio_path, self._container, ".mp4", [])
+            with kept_priority():
+                self._container.start_encoding()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.close()
+            raise SinkError(f"The last seconds cannot be kept: {getattr(error, 'strerror', None) or error}.") from error
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        """Keep a frame; ``frame.time`` grows. Raises SinkError."""
+        if self._container is None:
+            raise SinkError("The last seconds are not kept any more.")
+        stamp = round(frame.time / self._clock)
+        if self._last is not None and stamp <= self._last:
+            stamp = self._last + 1
+        duration = frame.duration or 1 / (self._info.rate or USUAL_RATE)
+        try:
+            if self._hurry and self._last is not None:
+                self._container.mux(self._video.hurry())
+            self._hurry = False
+            self._container.mux(self._video.encode(frame.pixels, stamp, max(round(duration / self._clock), 1)))
+            if self._sound is not None:
+                self._sound.follow(stamp * self._clock, heard, duration)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.close()
+            raise SinkError(f"The last seconds were lost: {getattr(error, 'strerror', None) or error}.") from error
+        self._last = stamp
+        self._ring.drop_before(float(stamp * self._clock), self._wanted + _MARGIN)
+
+    def hurry(self) -> bool:
+        """From the next frame on, encode with the next quicker preset; False where there is none."""
+        if self._container is None or self._hurry or not self._video.can_hurry:
+            return False
+        self._hurry = True
+        return True
+
+    def seconds(self) -> float:
+        """How much can be saved."""
+        return min(self._ring.seconds, self._wanted)
+
+    def save(self, path: Path) -> None:
+        """Write the last seconds as a whole file, from the last key frame before them. Raises SinkError; UsageError
+        where something stands at ``path``."""
+        place = Place(path, overwrite=False)
+        working = place.begin()
+        form = CONTAINERS[path.suffix.lower()].format if path.suffix.lower() in CONTAINERS else "mp4"
+        try:
+            if not _copy(self._ring.content(), working, form, self._wanted):
+                raise SinkError("There is nothing to save yet.")
+            place.commit()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise write_failure(path, error) from error
+        finally:
+            place.discard()
+
+    def close(self) -> None:
+        """Forget everything; may be called more than once."""
+        container, self._container = self._container, None
+        sound, self._sound = self._sound, None
+        if sound is not None:
+            sound.close()
+        if container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                self._video.flush()
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                container.close()
+        self._ring.clear()
+        self._last, self._hurry = None, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Fragment:
+    """One moof box with its mdat (ISO/IEC 14496-12, section 8.8). time: of the newest picture when it came."""
+
+    data: bytes
+    time: float
+
+
+class _Ring(io.RawIOBase):
+    """Takes a fragmented MP4 as it is written; keeps its head, and the newest fragments."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._head, self._waiting, self._moof = bytearray(), bytearray(), bytearray()
+        self._fragments: deque[_Fragment] = deque()
+        self._now = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._now - self._fragments[0].time if self._fragments else 0.0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        part = bytes(data)  # type: ignore[call-overload]
+        self._waiting += part
+        while (box := self._next_box()) is not None:
+            if box[4:8] in (b"moof", b"mdat"):
+                self._moof += box
+                if box[4:8] == b"mdat":
+                    self._fragments.append(_Fragment(bytes(self._moof), self._now))
+                    self._moof.clear()
+            elif box[4:8] in (b"ftyp", b"moov"):
+                self._head += box
+        return len(part)
+
+    def drop_before(self, now: float, seconds: float) -> None:
+        """It is ``now``: forget what is older than so many seconds."""
+        self._now = now
+        while self._fragments and self._fragments[0].time < now - seconds:
+            self._fragments.popleft()
+
+    def content(self) -> bytes:
+        """A file that can be played, but for what the newest fragment still lacks."""
+        return b"".join((bytes(self._head), *(fragment.data for fragment in self._fragments)))
+
+    def _next_box(self) -> bytes | None:
+        length = int.from_bytes(self._waiting[:4], "big")
+        if len(self._waiting) < 8 or len(self._waiting) < length or length < 8:
+            return None
+        box = bytes(self._waiting[:length])
+        del self._waiting[:length]
+        return box
+
+
+def _copy(content: bytes, working: Path, form: str, seconds: float) -> int:
+    """The last seconds of a file in memory as a plain file that begins at zero; how many pictures it holds."""
+    if not content:
+        return 0
+    with av.open(io.BytesIO(content), "r", format="mp4") as source:
+        packets = [packet for packet in source.demux() if packet.pts is not None]
+        pictures = [packet for packet in packets if packet.stream.type == "video"]
+        keys = [_time(packet) for packet in pictures if packet.is_keyframe]
+        if not keys:
+            return 0
+        wanted = _time(pictures[-1]) - Fraction(seconds)
+        begin = max((time for time in keys if time <= wanted), default=keys[0])
+        options = {"movflags": "+faststart"} if form in ("mp4", "mov") else {}
+        with av.open(f"file:{working}", "w", format=form, container_options=options) as output:
+            streams = {stream.index: output.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+            written = 0
+            for packet in packets:
+                if _time(packet) < begin:
+                    continue
+                written += packet.stream.type == "video"
+                shift = round(begin / packet.time_base)
+                stamp = packet.pts or 0
+                packet.pts, packet.dts = stamp - shift, (stamp if packet.dts is None else packet.dts) - shift
+                packet.stream = streams[packet.stream.index]
+                output.mux(packet)
+    return written
+
+
+def _time(packet: av.Packet) -> Fraction:
+    assert packet.pts is not None
+    return packet.pts * Fraction(packet.time_base)

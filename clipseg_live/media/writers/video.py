@@ -1,0 +1,353 @@
+"""Video files as a place for frames: every timestamp, the colours, the pixel aspect and the sound kept."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, cast, get_args
+
+import av
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.frame import ColourInfo, Frame, HDRInfo, SourceInfo
+from clipseg_live.core.settings.base import Codec
+from clipseg_live.media.atomic_output import Place, write_failure
+from clipseg_live.media.audio.tracks import Sound
+from clipseg_live.media.colour.conversion import ToVideo, written_colour
+from clipseg_live.media.colour.hdr_metadata import loss_of_metadata
+from clipseg_live.media.colour.interlacing import FIELD_NUMBERS, FieldFlags
+from clipseg_live.media.ffmpeg.thread_priority import kept_priority
+from clipseg_live.media.writers.encoders import (
+    HEVC_TAG,
+    LARGEST_H264,
+    SOFTWARE,
+    USUAL_RATE,
+    check_interlaced,
+    clock_of,
+    even,
+    export_options,
+    hdr_codec,
+    hdr_encoding,
+    interlaced_options,
+    live_options,
+    padded,
+    prepare,
+)
+from clipseg_live.media.writers.metadata import Extras
+
+FRAGMENT = Fraction(3, 10)
+"""Seconds that a growing file lacks at most, beside what the encoder holds."""
+_INTERLEAVE = Fraction(1, 5)
+_LONGEST_DELAY = 60
+"""Seconds between decoding and showing a frame; a larger difference is an error of the encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    format: str
+    codecs: tuple[Codec, ...]
+
+
+# The first codec of each is what a name alone asks for.
+CONTAINERS = {
+    ".mp4": _Container("mp4", ("h264", "h265", "vp9", "av1")),
+    ".m4v": _Container("mp4", ("h264", "h265")),
+    ".mov": _Container("mov", ("h264", "h265", "prores")),
+    ".mkv": _Container("matroska", ("h264", "h265", "vp9", "av1", "ffv1", "prores")),
+    ".webm": _Container("webm", ("vp9", "av1")),
+}
+
+
+def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
+    """The codec for a file name. Raises UsageError for an unknown suffix, or a codec that the container cannot
+    hold, naming one that can."""
+    suffix = Path(path).suffix.lower()
+    known = ", ".join(CONTAINERS)
+    if codec is not None and codec not in get_args(Codec):
+        raise UsageError(f"The codec {codec!r} is not known: use one of {', '.join(get_args(Codec))}.")
+    if suffix not in CONTAINERS:
+        raise UsageError(f"{Path(path).name} has no suffix of a video that can be written: use one of {known}.")
+    if codec is None:
+        return CONTAINERS[suffix].codecs[0]
+    if codec not in CONTAINERS[suffix].codecs:
+        able = [each for each, container in CONTAINERS.items() if codec in container.codecs]
+        raise UsageError(f"A {suffix} file cannot hold {codec}: use {' or '.join(able)} for it.")
+    return codec
+
+
+class VideoWriter:
+    """Writes frames as a video file.
+
+    codec: None takes the usual one of the suffix. quality: 0 (smallest) to 100 (best); ffv1 is always lossless.
+    start, end: the range of the source, in seconds, that the frames come from. With a ``start`` the file begins
+        with the first frame at 0, and the sound is cut to match; without one every frame keeps its own time.
+    live: frames come from a session that runs: a quick preset without look-ahead, so that encoding keeps up, and a file
+        that is visible and can be recovered while it is written.
+    padded: whether a line or column was repeated, because H.264 and H.265 take only even sizes.
+    notices: sentences for the person, such as that a sound track was converted.
+
+    The clock of ``.mp4``, ``.m4v`` and ``.mov`` is the source's, so that times come back exactly; Matroska and
+    WebM count in milliseconds, to which they round. Times below 0 are moved so that the first frame is at 0.
+    """
+
+    _metadata: ClassVar[Mapping[str, str]] = {}
+    """Of the video's stream."""
+    _takes_hdr: ClassVar = True
+    """False for writers of other pictures than those of the source."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        codec: Codec | None = None,
+        quality: int = 70,
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        live: bool = False,
+    ) -> None:
+        """Raises UsageError for a name, codec or quality that cannot be, or a file that exists; SinkError for a
+        folder that does not."""
+        self.path = Path(path)
+        self.codec = choose_codec(path, codec)
+        self._given_codec = codec
+        if not 0 <= quality <= 100:
+            raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
+        self._quality, self._start, self._end, self._live = quality, start, end, live
+        self._place = Place(path, overwrite, visible=live)
+        self._place.check()
+        self.padded = False
+        self.notices: list[str] = []
+        self._container: av.container.OutputContainer | None = None
+        self._sound: Sound | None = None
+        self._extras: Extras | None = None
+        self._hdr: HDRInfo | None = None
+        self._flag_fields: FieldFlags | None = None
+        self._count = 0
+        self._is_whole = False
+        self._offset: Fraction | None = None
+        self._last: int | None = None
+
+    @property
+    def working(self) -> Path | None:
+        """The file that is being written; hidden, but for live ones."""
+        return self._place.working
+
+    def open(self, info: SourceInfo) -> None:
+        """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
+        self._info = info
+        if info.independent and info.frame_count != 1:
+            raise SinkError(
+                f"{info.name} holds images of different sizes, which {self.path.name} cannot hold: "
+                "write data, such as --data png=FOLDER, or save its images as files of their own."
+            )
+        self._hdr = info.hdr if info.hdr is not None and info.hdr.kept and self._takes_hdr else None
+        if self._hdr is not None:
+            self.codec = hdr_codec(self._given_codec, CONTAINERS[self.path.suffix.lower()].codecs)
+        check_interlaced(self.codec, info)
+        if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
+            raise UsageError(
+                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
+                "write a .webm file, or use --codec vp9."
+            )
+        self._working = self._place.begin()
+        try:
+            try:
+                self._start_file(info, with_sound=info.audio_path is not None)
+            except (av.FFmpegError, ValueError):
+                if info.audio_path is None:
+                    raise
+                self._close()
+                self.notices = [f"The sound of {info.audio_path.name} was left out: it cannot be kept here."]
+                self._start_file(info, with_sound=False)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._close()
+            self._place.discard()
+            raise write_failure(self.path, error) from error
+        loss = None if self._hdr is None else loss_of_metadata(self.codec, self._hdr)
+        if loss is not None:
+            self.notices.append(loss)
+
+    def write(self, frame: Frame) -> None:
+        """Add a frame of the source's size. Raises SinkError."""
+        container = self._opened()
+        if (frame.width, frame.height) != (self._info.width, self._info.height):
+            raise SinkError(
+                f"A frame of {frame.width}×{frame.height} pixels does not fit {self.path.name}, "
+                f"which has {self._info.width}×{self._info.height}."
+            )
+        if self._offset is None:
+            self._offset = frame.time if self._start or frame.time < 0 else Fraction(0)
+            if self._sound is not None:
+                self._sound.begin(self._offset, frame.time if self._start else None, self._end)
+            if self._extras is not None:
+                self._extras.begin(self._offset)
+        base = self._clock
+        stamp = round((frame.time - self._offset) / base)
+        if self._last is not None and stamp <= self._last:
+            stamp = self._last + 1
+        self._last = stamp
+        duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / USUAL_RATE)
+        try:
+            pixels: NDArray[Any] = frame.pixels if self._hdr is None or frame.signal is None else frame.signal
+            picture = self._convert(even(pixels) if self.padded else pixels)
+            if self._flag_fields is not None:
+                picture = self._flag_fields(picture)
+            picture.pts, picture.time_base = stamp, base
+            picture.duration = max(round(duration / base), 1)
+            container.mux(self._packets(picture))
+            if self._sound is not None:
+                self._sound.advance(frame.time)
+            if self._extras is not None:
+                self._extras.advance(frame.time)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise write_failure(self.path, error) from error
+        self._count += 1
+
+    def finish(self) -> None:
+        """Complete the file and move it to its place. Raises SinkError."""
+        self._opened()
+        if not self._count:
+            raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
+        try:
+            self._complete()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise write_failure(self.path, error) from error
+        self._place.commit()
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        kept = None
+        if keep_partial and self._count > 0 and (self._is_whole or self._container is not None):
+            try:
+                if not self._is_whole:
+                    self._complete()
+                kept = self._place.keep_partial()
+            except (av.FFmpegError, OSError, ValueError):
+                kept = None
+        self._close()
+        self._place.discard()
+        return kept
+
+    def _start_file(self, info: SourceInfo, with_sound: bool) -> None:
+        suffix = self.path.suffix.lower()
+        self._clock = clock_of(info.time_base)
+        form = CONTAINERS[suffix].format
+        options = fragment_options(form) if self._live else _container_options(suffix, self._clock)
+        container = av.open(f"file:{self._working}", "w", format=form, container_options=options)
+        self._container = container
+        encoder, pixel_format, encoding = self._encoding(info)
+        if info.fields is not None:
+            encoding = interlaced_options(self.codec, encoding, info.fields)
+        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=encoding))
+        context = stream.codec_context
+        if info.fields is not None:
+            context.field_order = FIELD_NUMBERS[info.fields]
+            self._flag_fields = FieldFlags(info.fields)
+        whole = padded(SOFTWARE[self.codec], info)
+        self.padded = whole != info
+        tags = self._tags(info)
+        prepare(context, whole, self._clock, pixel_format, tags)
+        stream.time_base = self._clock
+        if self.codec == "h265" and CONTAINERS[suffix].format in ("mp4", "mov"):
+            context.codec_tag = HEVC_TAG
+        self._convert = self._converter(pixel_format, tags, info)
+        stream.metadata.update(self._metadata)
+        self._stream = stream
+        if with_sound and info.audio_path is not None:
+            self._sound = Sound(info.audio_path, container, suffix, self.notices)
+        if info.media_path is not None and not self._live:
+            self._extras = Extras(
+                info.media_path, container, stream, suffix, self.notices,
+                rate=info.rate, start=self._start, end=self._end,
+            )  # fmt: skip
+        with kept_priority():
+            container.start_encoding()
+
+    def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
+        """The encoder, the format of its pixels, and its options. Writers of other pictures have others."""
+        if self._hdr is not None:
+            return hdr_encoding(self.codec, self._quality, info, self._hdr)
+        encoder = SOFTWARE[self.codec]
+        if self._live:
+            return encoder.name, encoder.pixel_format, live_options(encoder, self._quality, info)[0]
+        return encoder.name, encoder.pixel_format, export_options(self.codec, self._quality, info)
+
+    def _tags(self, info: SourceInfo) -> ColourInfo:
+        """How the file says that its samples mean colours."""
+        colour = info.colour if self._hdr is None else self._hdr.colour
+        return written_colour(colour, is_rgb=self.codec == "ffv1", height=info.height)
+
+    def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Any], av.VideoFrame]:
+        return ToVideo(pixel_format, tags, interlaced=info.fields is not None)
+
+    def _packets(self, picture: av.VideoFrame | None) -> list[av.Packet]:
+        """Return what the encoder gives; with one or two frames libx265 leaves their decoding times undefined."""
+        packets = self._stream.encode(picture)
+        for packet in packets:
+            delay = None if packet.dts is None or packet.pts is None else (packet.pts - packet.dts) * self._clock
+            if delay is None or not 0 <= delay <= _LONGEST_DELAY:
+                packet.dts = packet.pts
+        return packets
+
+    def _complete(self) -> None:
+        container = self._opened()
+        container.mux(self._packets(None))
+        if self._sound is not None:
+            self._sound.finish()
+            self._sound.close()
+        if self._extras is not None:
+            self._extras.advance(None)
+            self._extras.close()
+        self._container = None
+        container.close()
+        self._is_whole = True
+
+    def _opened(self) -> av.container.OutputContainer:
+        if self._container is None:
+            raise SinkError(f"{self.path.name} is not open.")
+        return self._container
+
+    def _close(self) -> None:
+        container, self._container = self._container, None
+        sound, self._sound = self._sound, None
+        extras, self._extras = self._extras, None
+        for each in (sound, extras):
+            if each is not None:
+                each.close()
+        if container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                container.close()
+
+
+def fast_start_options(clock: int) -> dict[str, str]:
+    """Of a plain MP4 or MOV with its index in front. clock: ticks a second."""
+    scale = clock
+    while scale < 10_000:  # as FFmpeg does for the track; edit lists are then as exact as the frames
+        scale *= 2
+    return {"movflags": "+faststart", "movie_timescale": str(scale)}
+
+
+def fragment_options(form: str) -> dict[str, str]:
+    """Return options for a file that can be played while it grows: short pieces, each written as soon as it is whole,
+    and no waiting for a track that is silent."""
+    shared = {
+        "flush_packets": "1",
+        "avoid_negative_ts": "disabled",
+        "max_interleave_delta": str(round(_INTERLEAVE * 1_000_000)),
+    }
+    if form in ("matroska", "webm"):
+        return shared | {"cluster_time_limit": str(round(FRAGMENT * 1000))}
+    return shared | {
+        # Fragments begin where their own times say, also those of a track that begins late.
+        "movflags": "+empty_moov+default_base_moof+frag_discont",
+        "frag_duration": str(round(FRAGMENT * 1_000_000)),
+        "use_editlist": "0",
+    }
+
+
+def _container_options(suffix: str, clock: Fraction) -> dict[str, str]:
+    if suffix in (".mkv", ".webm"):
+        return {"avoid_negative_ts": "disabled"}
+    return fast_start_options(clock.denominator)

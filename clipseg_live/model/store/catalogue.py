@@ -1,0 +1,66 @@
+"""What of the known models is on this machine; looks at the disk alone, never at the network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError
+from clipseg_live.core.settings.base import DEFAULT_MODEL
+from clipseg_live.model.store import hub, loading
+from clipseg_live.model.store.layout import check_weights
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """A known model and what is on disk of it.
+
+    path: its folder, None where there is none. bytes: what it takes on disk, 0 where there is none.
+    whole: every needed file is there and the weights are not cut short; problem says what is wrong otherwise.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    summary: str
+    default: bool
+    ships: bool
+    path: Path | None
+    bytes: int
+    whole: bool
+    problem: str | None
+
+
+def catalogue() -> tuple[CatalogueEntry, ...]:
+    """Every known model, in the order of ``KNOWN_MODELS``."""
+    return tuple(_entry(model) for model in loading.KNOWN_MODELS.values())
+
+
+def _entry(model: loading.KnownModel) -> CatalogueEntry:
+    home = _home(model)
+    path = home if home.is_dir() else None
+    problem: str | None = None
+    if path is not None:
+        try:
+            files = loading.find(model.name, download=False)
+            path = files.folder
+            check_weights(files.shards, loading.remedy(model))
+        except (ClipsegLiveError, OSError) as error:
+            problem = str(error)
+            if model.repository is not None and not any(home.glob("snapshots/*/*model*.[sb]*")):
+                problem = "Its weights are not here; the next use fetches them."
+    return CatalogueEntry(
+        name=model.name,
+        aliases=model.aliases,
+        summary=model.summary,
+        default=model.name == DEFAULT_MODEL,
+        ships=model.repository is None,
+        path=path,
+        bytes=hub.folder_bytes(home) if path is not None else 0,
+        whole=path is not None and problem is None,
+        problem=problem,
+    )
+
+
+def _home(model: loading.KnownModel) -> Path:
+    """Return the folder of all files of a model: in the hub's cache, or in this package."""
+    if model.repository is None:
+        return loading.built_in_folder(model)
+    return hub.repository_folder(model.repository)

@@ -1,0 +1,311 @@
+"""Find a model by name and load it. Code that comes with a model is never run."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.settings.base import DEFAULT_MODEL
+from clipseg_live.core.system.quoting import shorten
+from clipseg_live.model.store import hub
+from clipseg_live.model.store.layout import ModelFiles, check_folder, read_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
+
+logger = logging.getLogger(__name__)
+
+SHAPES = "shapes"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model with a name. repository: its place on the hub, None for the one that ships with the package."""
+
+    name: str
+    summary: str
+    repository: str | None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def short_name(self) -> str:
+        return (self.aliases or (self.name,))[0]
+
+
+KNOWN_MODELS: dict[str, KnownModel] = {
+    known.name: known
+    for known in (
+        KnownModel(
+            DEFAULT_MODEL,
+            "CLIPSeg with the finer decoder, 150 M parameters, 352² (the default)",
+            DEFAULT_MODEL,
+            ("rd64-refined",),
+        ),
+        KnownModel(
+            "CIDAS/clipseg-rd64",
+            "CLIPSeg with 64 decoder channels, 150 M parameters, 352²",
+            "CIDAS/clipseg-rd64",
+            ("rd64",),
+        ),
+        KnownModel(
+            "CIDAS/clipseg-rd16",
+            "CLIPSeg with 16 decoder channels, 150 M parameters, 352²",
+            "CIDAS/clipseg-rd16",
+            ("rd16",),
+        ),
+        KnownModel(
+            SHAPES,
+            "small, shipped with the program: coloured shapes on drawn scenes only, for demos and tests",
+            None,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """The network in float32 on the CPU, and what belongs to it."""
+
+    files: ModelFiles
+    network: "CLIPSegForImageSegmentation"
+    tokenizer: "CLIPTokenizer"
+
+
+def known(name: str) -> KnownModel | None:
+    """The known model of this name or alias."""
+    for model in KNOWN_MODELS.values():
+        if name in (model.name, *model.aliases):
+            return model
+    return None
+
+
+def remedy(model: KnownModel) -> str:
+    """Return the end of a sentence that says how to repair a known model."""
+    if model.repository is None:
+        return "install clipseg-live again"
+    return f"fetch it again with clipseg-live models fetch {model.short_name}"
+
+
+def built_in_folder(model: KnownModel) -> Path:
+    """Return the folder of a model that ships with the package."""
+    return Path(__file__).parents[2] / "demo" / model.name
+
+
+def find(name: str, *, download: bool = True, on_progress: Callable[[str], None] | None = None) -> ModelFiles:
+    """Find a model by name, alias or folder; download a known one if it is not in the hub's cache.
+
+    Args:
+        name: A known name, an alias, or the path of a folder. Other names are never looked up on the network.
+        download: False to look at the disk only.
+        on_progress: Receives the progress of a download in words; without it, a terminal shows a bar.
+
+    Raises:
+        UsageError: The name means nothing.
+        ModelError: The model's files are missing or cannot be downloaded.
+    """
+    model = known(name)
+    if model is not None and model.repository is None:
+        folder = built_in_folder(model)
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"The built-in model {model.name} is missing from {folder}: {remedy(model)}.")
+        return check_folder(folder, model.name, remedy(model))
+    if model is not None and model.repository is not None:
+        return _find_on_hub(model, model.repository, download, on_progress)
+    try:
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            return check_folder(folder, name)
+        is_file = folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # no permission, too long, an unknown user's home
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"The model folder {shorten(name, 200)} cannot be read: {reason.rstrip('.')}.") from error
+    if is_file:
+        raise UsageError(f"{name} is a file; a model is a folder with config.json and its weights.")
+    raise UsageError(f"There is no model named {shorten(name)}: use {_short_names()}, or the path of a model's folder.")
+
+
+def _find_on_hub(
+    model: KnownModel, repository: str, download: bool, on_progress: Callable[[str], None] | None
+) -> ModelFiles:
+    cached = hub.cached_folder(repository)
+    if cached is not None:
+        try:
+            return check_folder(cached, model.name, remedy(model))
+        except ModelError:
+            if not download:
+                raise
+            logger.info("%s is not complete in the hub's cache", repository, exc_info=True)
+    if not download:
+        raise ModelError(
+            f"The model {model.name} is not on this machine: fetch it with clipseg-live models fetch "
+            f"{model.short_name}."
+        )
+    return check_folder(hub.fetch(repository, on_progress), model.name, remedy(model))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A model that has just been downloaded and verified.
+
+    Attributes:
+        files: The complete model.
+        bytes: Size on disk.
+        repaired: Names of damaged files that were downloaded again.
+    """
+
+    files: ModelFiles
+    bytes: int
+    repaired: tuple[str, ...]
+
+
+def fetch(name: str, *, force: bool = False) -> Fetched:
+    """Download what is missing of a named model, and verify every file against the hub's checksums.
+
+    Raises:
+        UsageError: The name is a folder, or not the name of a model.
+        ModelError: The model cannot be downloaded.
+    """
+    model = _named(name, "fetched")
+    if model.repository is None:
+        files = find(model.name)
+        return Fetched(files, hub.folder_bytes(files.folder), ())
+    folder = hub.fetch(model.repository, force=force)
+    repaired = hub.repair(model.repository, folder)
+    files = check_folder(folder, model.name, remedy(model))
+    return Fetched(files, hub.folder_bytes(hub.repository_folder(model.repository)), repaired)
+
+
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """A downloaded model that can be deleted: its folder in the hub's cache, and its size on disk."""
+
+    model: KnownModel
+    folder: Path
+    bytes: int
+
+
+def find_removable(name: str) -> Removable:
+    """Find what ``remove`` would delete.
+
+    Raises:
+        UsageError: The name is a folder, the built-in model, or not the name of a model.
+        ModelError: The model is not on this machine.
+    """
+    model = _named(name, "removed")
+    if model.repository is None:
+        raise UsageError(f"The model {model.name} is a part of clipseg-live and cannot be removed.")
+    folder = hub.repository_folder(model.repository)
+    if not folder.exists():
+        raise ModelError(f"The model {model.name} is not on this machine, so there is nothing to remove.")
+    return Removable(model, folder, hub.folder_bytes(folder))
+
+
+def remove(found: Removable) -> None:
+    """Delete a downloaded model. Raises ModelError if its files cannot be deleted."""
+    if found.model.repository is not None:
+        hub.remove(found.model.repository)
+
+
+def _named(name: str, done: str) -> KnownModel:
+    """Return the known model of this name; ``done`` says what happens to it."""
+    model = known(name)
+    if model is None:
+        if os.path.exists(os.path.expanduser(name[:4096])):
+            raise UsageError(f"{name} is a file or folder of yours: only models with a name are {done} here.")
+        raise UsageError(f"There is no model named {shorten(name)}: use {_short_names()}.")
+    return model
+
+
+def _short_names() -> str:
+    return ", ".join(model.short_name for model in KNOWN_MODELS.values())
+
+
+def load(files: ModelFiles) -> LoadedModel:
+    """Read the weights into transformers' own network. Raises ModelError for damaged or unfitting files."""
+    from transformers import CLIPSegConfig, CLIPTokenizer
+
+    logger.debug("Reading the model %s", files.folder)
+    try:
+        config = CLIPSegConfig.from_pretrained(files.folder, local_files_only=True)
+        network = _build(config, read_weights(files), files)
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged configuration fails anywhere in transformers and torch
+        logger.warning("The model's configuration cannot be used", exc_info=True)
+        raise ModelError(
+            f"The config.json in {files.folder} does not describe a CLIPSeg model that can be built: "
+            f"{_first_line(error)}"
+        ) from error
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(files.folder, local_files_only=True)
+    except Exception as error:  # the tokenizers' parser raises bare exceptions
+        logger.warning("The model's tokenizer cannot be read", exc_info=True)
+        raise ModelError(
+            f"The tokenizer in {files.folder} (tokenizer.json, or vocab.json and merges.txt) is damaged: "
+            f"{files.remedy}."
+        ) from error
+    largest, known_ids = max(tokenizer.get_vocab().values(), default=0), config.text_config.vocab_size
+    if largest >= known_ids:
+        raise ModelError(
+            f"The tokenizer in {files.folder} has {largest + 1} tokens where its config.json says {known_ids}: "
+            "they are of two models."
+        )
+    return LoadedModel(files, network, tokenizer)
+
+
+def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPSegForImageSegmentation":
+    """Build the network around the given weights, without filling it with random ones first."""
+    import torch
+    from transformers import CLIPSegForImageSegmentation
+
+    with torch.device("meta"):
+        network = CLIPSegForImageSegmentation(config)
+    expected = dict(network.named_parameters())
+    state = {name: values for name, values in state.items() if not name.endswith("position_ids")}
+    missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing:
+        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(f"The model's weights lack {missing[0]}{others}: they are another model's.")
+    for name, parameter in expected.items():
+        if state[name].shape != parameter.shape:
+            raise ModelError(
+                f"The model's {name} has the shape {tuple(state[name].shape)} where its config.json says "
+                f"{tuple(parameter.shape)}: weights and configuration are of two models."
+            )
+    for name in unexpected:
+        del state[name]
+    state = {name: values.to(torch.float32) for name, values in state.items()}
+    _require_finite(state, files)
+    network.load_state_dict(state, strict=True, assign=True)
+    for embeddings in (network.clip.text_model.embeddings, network.clip.vision_model.embeddings):
+        count = embeddings.position_embedding.weight.shape[0]
+        embeddings.register_buffer("position_ids", torch.arange(count).expand(1, -1), persistent=False)
+    network.eval().requires_grad_(False)
+    return network
+
+
+def _require_finite(state: "dict[str, Tensor]", files: ModelFiles) -> None:
+    """Raise ModelError if a float32 weight is NaN or infinite.
+
+    A sum is the cheapest check: it is not finite if one of its terms is not. Only then are all values looked at,
+    because a sum of finite values can overflow. NumPy sums in one thread: for hundreds of small tensors PyTorch's
+    threads wait for one another longer than they work.
+    """
+    for name, values in state.items():
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = values.numpy().sum()
+        if not np.isfinite(total) and not np.isfinite(values.numpy()).all():
+            raise ModelError(
+                f"The weights {files.weights} hold NaN or infinite values (in {name}), so the model cannot predict "
+                f"anything: {files.remedy}."
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,129 @@
+"""Effects that mark what was found: tint, outline, glow, labels."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from clipseg_live.core.mattes import Box, Matte
+from clipseg_live.core.settings.base import RGB
+from clipseg_live.core.settings.effects import Glow, Labels, Outline, Tint
+from clipseg_live.imaging.buffers import SCRATCH
+from clipseg_live.rendering.blending import Bytes, Canvas, area_of, cover, grown, lay, mix, stamp
+from clipseg_live.rendering.distance_field import blurred, distances, filled, shrinkage
+from clipseg_live.rendering.tiles import TILE, Size, Tiles
+
+_HALO = 1.9
+_FONT_PERCENT = 2.6
+
+
+def tint(canvas: Canvas, effect: Tint) -> None:
+    for matte, style in canvas.each():
+        for drawn, alpha in canvas.parts(matte, 0, TILE):
+            cover(drawn, alpha, style.colour, style.opacity)
+
+
+def outline(canvas: Canvas, effect: Outline) -> None:
+    width = max(round(canvas.length(effect.width)), 1)
+    scale = shrinkage(width)
+    tile = max(round(TILE[0] / scale), 1) * scale, max(round(TILE[1] / scale), 1) * scale
+    for matte, style in canvas.each():
+        keep, add = _line_tables(style.colour, style.opacity, width)
+        for drawn, alpha in canvas.parts(matte, 3 * width + 3, tile):
+            _draw_line(drawn, alpha, width, tile, keep, add)
+
+
+def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: Size, keep: Bytes, add: Bytes) -> None:
+    """A line along the border of a matte, in place. Only the tiles that it runs through are worked on."""
+    mask = SCRATCH.take("mask", alpha.shape)
+    cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY, dst=mask)
+    field = blurred(mask, width)
+    seen = np.flatnonzero(keep != 255)
+    for tiles in Tiles.marked(field.marks(int(seen[0]), int(seen[-1])), tile, field.scale).chunks():
+        part = tiles.taken(drawn)
+        mix(part, filled(tiles.taken(field.values), tiles.taken(mask)), keep, add)
+        tiles.put(part, drawn)
+
+
+@lru_cache(maxsize=64)
+def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[Bytes, Bytes]:
+    """For each value of a field: what of the picture is kept, uint8 (256,), and what is added, uint8 (256, 1, 3)."""
+    distance = np.abs(distances(width))
+    strength = min(1.0, 0.35 + opacity)
+    line = np.clip(width * 0.85 + 0.5 - distance, 0, 1) * strength
+    halo = np.clip(width * 0.85 + _HALO - distance, 0, 1) * 0.55 * strength
+    line[0] = halo[0] = 0
+    alphas = 1 - (1 - halo) * (1 - line)
+    add = np.array(colour, float) * line[:, None]
+    return (255 * (1 - alphas)).round().astype(np.uint8), add.round().astype(np.uint8).reshape(256, 1, 3)
+
+
+def glow(canvas: Canvas, effect: Glow) -> None:
+    reach = max(canvas.length(effect.reach), 1.0)
+    shrink = max(1, int(reach // 6))
+    for matte, style in canvas.each():
+        for box in matte.boxes:
+            area = area_of(grown(box, int(2 * reach) + 2, canvas.size))
+            alpha = matte.alpha[area]
+            size = max(alpha.shape[1] // shrink, 1), max(alpha.shape[0] // shrink, 1)
+            small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+            soft = cv2.GaussianBlur(small, (0, 0), reach / 2 / shrink, borderType=cv2.BORDER_REPLICATE)
+            field = cv2.resize(soft, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(alpha.shape)
+            outside = cv2.multiply(field, cv2.bitwise_not(alpha), scale=2 * effect.strength / 255)
+            lay(canvas.picture[area], style.colour, np.asarray(outside, np.uint8).reshape(alpha.shape))
+
+
+def labels(canvas: Canvas, effect: Labels) -> None:
+    size = max(round(canvas.length(_FONT_PERCENT)), 9)
+    taken: list[Box] = []
+    for number, (matte, style) in enumerate(canvas.each()):
+        name = canvas.names[number] if number < len(canvas.names) else f"prompt {number + 1}"
+        text = name if len(name) <= 28 else name[:27] + "…"
+        if effect.presence and number < len(canvas.mattes.presence):
+            text += f"  {canvas.mattes.presence[number]:.2f}"
+        box = _largest(matte)
+        if box is None:
+            continue
+        chip, alpha = _chip(text, size, style.colour)
+        height, width = alpha.shape
+        x = min(max(box[0] + (box[2] - box[0] - width) // 2, 0), max(canvas.size[1] - width, 0))
+        y = min(max(box[1] - height - size // 3, 0), max(canvas.size[0] - height, 0))
+        while y + 2 * height < canvas.size[0] and any(_overlap((x, y, x + width, y + height), each) for each in taken):
+            y += height + 2
+        taken.append((x, y, x + width, y + height))
+        stamp(canvas, chip, alpha, x, y)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _largest(matte: Matte) -> Box | None:
+    """The box of the part that covers most; None for an empty matte."""
+    sums = [int(cv2.countNonZero((matte.alpha[area_of(box)] >= 128).view(np.uint8))) for box in matte.boxes]
+    if not sums or max(sums) == 0:
+        return None
+    left, top, right, bottom = matte.boxes[int(np.argmax(sums))]
+    x, y, wide, high = cv2.boundingRect((matte.alpha[top:bottom, left:right] >= 128).view(np.uint8))
+    return left + x, top + y, left + x + wide, top + y + high
+
+
+@lru_cache(maxsize=128)
+def _chip(text: str, size: int, colour: RGB) -> tuple[Bytes, Bytes]:
+    """A dark rounded chip with a dot and a text: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox(text)
+    height, pad, dot = round(size * 1.7), round(size * 0.6), round(size * 0.55)
+    width = int(right - left) + dot + 3 * pad
+    factor = 4
+    shape = Image.new("L", (width * factor, height * factor))
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, width * factor - 1, height * factor - 1), height * factor // 3, 225)
+    chip = Image.new("RGB", (width, height), (18, 19, 22))
+    spot = Image.new("L", (width * factor, height * factor))
+    x, y, r = (pad + dot / 2) * factor, height * factor / 2, dot * factor / 2
+    ImageDraw.Draw(spot).ellipse((x - r, y - r, x + r, y + r), 255)
+    chip.paste(colour, (0, 0), spot.resize((width, height), Image.Resampling.LANCZOS))
+    baseline = (height - (bottom - top)) / 2 - top
+    ImageDraw.Draw(chip).text((2 * pad + dot - left, baseline), text, (240, 241, 243), font=font)
+    return np.asarray(chip), np.asarray(shape.resize((width, height), Image.Resampling.LANCZOS))

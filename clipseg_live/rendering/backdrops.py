@@ -1,0 +1,106 @@
+"""What stands behind a cut-out: checks, a colour, a picture, a video in a loop."""
+
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.settings.effects import CutOut
+from clipseg_live.media.images.reader import read_image
+from clipseg_live.media.sources.registry import open_source
+from clipseg_live.media.sources.seekable import PlaybackSource
+
+_CHECKS = ((38, 40, 46), (48, 51, 58))
+_SHORTEST = Fraction(1, 100)
+
+
+class Backdrops:
+    """Pictures of any size for the cut-outs of one look; files are read once, videos as they are needed."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[Path, Pixels] = {}
+        self._fitted: dict[tuple[Path, tuple[int, int]], Pixels] = {}
+        self._videos: dict[Path, _Loop] = {}
+
+    def of(self, effect: CutOut, size: tuple[int, int], time: Fraction) -> Pixels:
+        """uint8 (height, width, 3), not to be written into. Raises UsageError without a file, SourceError for one that
+        cannot be read."""
+        if effect.backdrop == "colour":
+            return np.full((*size, 3), effect.colour, np.uint8)
+        if effect.backdrop == "checkerboard":
+            return checkerboard(*size)
+        if effect.file is None:
+            raise UsageError(f"A cut-out on a {effect.backdrop} needs a file: choose one.")
+        if effect.backdrop == "video":
+            return cover(self._video(effect.file).at(time), size)
+        key = effect.file, size
+        if key not in self._fitted:
+            if effect.file not in self._pictures:
+                self._pictures[effect.file] = read_image(effect.file)
+            self._fitted = {key: cover(self._pictures[effect.file], size)}
+        return self._fitted[key]
+
+    def close(self) -> None:
+        for video in self._videos.values():
+            video.close()
+        self._videos.clear()
+
+    def _video(self, path: Path) -> "_Loop":
+        if path not in self._videos:
+            self._videos[path] = _Loop(path)
+        return self._videos[path]
+
+
+class _Loop:
+    """A video that plays over and over by the time it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._source = PlaybackSource(lambda start: open_source(path, start=start))
+        info = self._source.open()
+        self._duration = max(info.duration or Fraction(0), Fraction(0))
+        self._frame = self._next()
+        if self._frame is None:
+            self.close()
+            raise SourceError(f"{path.name} holds no pictures.")
+        self._after = self._next()
+
+    def at(self, time: Fraction) -> Pixels:
+        """The picture that shows at a time."""
+        assert self._frame is not None
+        moment = time % self._duration if self._duration > _SHORTEST else Fraction(0)
+        if moment < self._frame.time or (self._after is not None and moment > self._after.time + 1):
+            self._source.seek(moment)
+            self._frame, self._after = self._next() or self._frame, self._next()
+        while self._after is not None and self._after.time <= moment:
+            self._frame, self._after = self._after, self._next()
+        return self._frame.pixels
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _next(self) -> Frame | None:
+        return self._source.read()
+
+
+def cover(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    """The picture scaled to fill (height, width), its middle kept."""
+    height, width = size
+    scale = max(height / picture.shape[0], width / picture.shape[1])
+    rows, columns = min(round(height / scale), picture.shape[0]), min(round(width / scale), picture.shape[1])
+    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
+    part = picture[top : top + max(rows, 1), left : left + max(columns, 1)]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (width, height), interpolation=how), np.uint8).reshape(height, width, 3)
+
+
+@lru_cache(maxsize=4)
+def checkerboard(height: int, width: int) -> Pixels:
+    cell = max(4, min(height, width) // 40)
+    rows, columns = np.arange(height) // cell, np.arange(width) // cell
+    board = np.array(_CHECKS, np.uint8)[(rows[:, None] + columns[None, :]) % 2]
+    board.setflags(write=False)
+    return board

@@ -1,0 +1,72 @@
+"""Effects that change the picture itself: spotlight, blur, desaturate, invert, cut-out."""
+
+import cv2
+import numpy as np
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.settings.effects import Blur, CutOut, Desaturate, Invert, Spotlight
+from clipseg_live.rendering.backdrops import Backdrops
+from clipseg_live.rendering.blending import Bytes, Canvas, area_of, lay
+from clipseg_live.rendering.foreground import cut_out
+
+_LENS_SIDE = 180
+"""What is out of focus is blurred at a size whose shorter side is about this many pixels."""
+
+
+def spotlight(canvas: Canvas, effect: Spotlight) -> None:
+    dimmed = np.asarray(cv2.convertScaleAbs(canvas.picture, alpha=1 - effect.dim), np.uint8)
+    _behind(canvas, dimmed.reshape(canvas.picture.shape))
+
+
+def desaturate(canvas: Canvas, effect: Desaturate) -> None:
+    grey = cv2.cvtColor(cv2.cvtColor(canvas.picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    pale = cv2.addWeighted(grey, effect.amount, canvas.picture, 1 - effect.amount, 0)
+    _behind(canvas, np.asarray(pale, np.uint8).reshape(canvas.picture.shape))
+
+
+def invert(canvas: Canvas, effect: Invert) -> None:
+    for area in map(area_of, canvas.union.boxes):
+        drawn = canvas.picture[area]
+        lay(drawn, np.bitwise_not(drawn), canvas.union.alpha[area])
+
+
+def blur(canvas: Canvas, effect: Blur) -> None:
+    alpha = canvas.union.alpha
+    hidden = effect.what == "object"
+    soft = _out_of_focus(canvas.picture, alpha if hidden else np.bitwise_not(alpha), canvas.length(effect.amount))
+    if hidden:
+        for area in map(area_of, canvas.union.boxes):
+            lay(canvas.picture[area], soft[area], alpha[area])
+    else:
+        _behind(canvas, soft)
+
+
+def cutout(canvas: Canvas, effect: CutOut, backdrops: Backdrops) -> None:
+    backdrop = backdrops.of(effect, canvas.size, canvas.time)
+    drawn = backdrop.copy()
+    for area in map(area_of, canvas.union.boxes):
+        cut_out(canvas.picture[area], canvas.union.alpha[area], drawn[area])
+    canvas.picture = drawn
+
+
+def _behind(canvas: Canvas, ground: Pixels) -> None:
+    """What is inside any matte in front of ``ground``, which becomes the picture."""
+    for area in map(area_of, canvas.union.boxes):
+        lay(ground[area], canvas.picture[area], canvas.union.alpha[area])
+    canvas.picture = ground
+
+
+def _out_of_focus(picture: Pixels, seen: Bytes, deviation: float) -> Pixels:
+    """The picture blurred where ``seen``, uint8 (height, width), says so. What is elsewhere gives no colour, or it
+    would glow."""
+    height, width = seen.shape
+    shrink = max(1, min(min(height, width) // _LENS_SIDE, int(deviation // 2)))
+    size = max(width // shrink, 1), max(height // shrink, 1)
+    weight = cv2.resize(seen, size, interpolation=cv2.INTER_AREA).reshape(size[::-1]) / np.float32(255)
+    weight = np.repeat((weight + np.float32(1e-3))[..., None], 3, axis=2)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(weight.shape)
+    sigma = max(deviation / shrink, 0.5)
+    spread = [cv2.GaussianBlur(each, (0, 0), sigma).reshape(weight.shape) for each in (small * weight, weight)]
+    mixed = (spread[0] / spread[1] + np.float32(0.5)).astype(np.uint8)
+    large = cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.uint8).reshape(picture.shape)

@@ -1,0 +1,132 @@
+"""Putting an object before another background without a fringe of the old one.
+
+Where a matte is soft, a pixel mixes the object's colour with its old background. The object's own colour is estimated
+from its neighbourhood (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021), and mixed with the new
+background in linear light, as lenses do.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Matte, disjoint
+from clipseg_live.rendering.blending import area_of, grown
+
+_Means = Callable[[Pixels, Any, tuple[int, int]], NDArray[np.float32]]
+
+_SMALL_SIDE, _SIDE = 240, 15
+"""The neighbourhood is this many pixels wide in a picture whose shorter side is about so large."""
+_SOLID = ((np.arange(256) / 255) ** 12 * 255 + 0.5).astype(np.uint8)
+"""What is nearly solid counts most."""
+_WEIGHTS = ((np.arange(256) / 255) ** 8).astype(np.float32)
+_REACHES = ((_SIDE, np.float32(1)), (4 * _SIDE + 1, np.float32(1e-2)))
+"""Sides of neighbourhoods, and what each says; the near one decides wherever it holds anything solid."""
+_LINEAR_LEVELS = 4095
+_BLEED = 4
+"""How many pixels the object's colours go on outside of a transparent picture."""
+
+
+def cut_out(picture: Pixels, alpha: NDArray[np.uint8], drawn: Pixels) -> None:
+    """Lay the picture over ``drawn`` in place, as far as alpha, uint8 (h, w), says."""
+    solid = alpha == 255
+    np.copyto(drawn, picture, where=solid[..., None])
+    band = (alpha > 0) & ~solid
+    rows, columns = np.nonzero(band)
+    if not len(rows):
+        return
+    share = alpha[rows, columns].astype(np.float32)[:, None] / np.float32(255)
+    colours = _foreground(picture, alpha, rows, columns, share, _near_mean)
+    linear = _to_linear()[np.clip(colours + 0.5, 0, 255).astype(np.uint8)] * share
+    linear += _to_linear()[drawn[rows, columns]] * (1 - share)
+    drawn[rows, columns] = _to_srgb()[(linear * _LINEAR_LEVELS + 0.5).astype(np.int32)]
+
+
+def transparent(picture: Pixels, matte: Matte) -> NDArray[np.uint8]:
+    """What the matte covers with straight alpha, uint8 RGBA (height, width, 4), the old background left out.
+
+    A little way outside, where alpha is 0, the object's colours go on, so that scaling and coding leave no dark rim;
+    beyond, it is black.
+    """
+    size = matte.alpha.shape[0], matte.alpha.shape[1]
+    drawn = np.zeros((*size, 4), np.uint8)
+    drawn[..., 3] = matte.alpha
+    for area in map(area_of, disjoint([grown(box, _BLEED, size) for box in matte.boxes])):
+        alpha, colours = matte.alpha[area], drawn[area][..., :3]
+        solid = alpha == 255
+        np.copyto(colours, picture[area], where=solid[..., None])
+        near = cv2.dilate(alpha, np.ones((2 * _BLEED + 1,) * 2, np.uint8)).reshape(alpha.shape)
+        rows, columns = np.nonzero((near > 0) & ~solid)
+        if len(rows):
+            share = alpha[rows, columns].astype(np.float32)[:, None] / np.float32(255)
+            found = _foreground(picture[area], alpha, rows, columns, share, _far_mean)
+            colours[rows, columns] = (found + np.float32(0.5)).astype(np.uint8)
+    return drawn
+
+
+def _foreground(
+    picture: Pixels, alpha: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp],
+    share: NDArray[np.float32], front_of: _Means,
+) -> NDArray[np.float32]:  # fmt: skip
+    """The object's colour at pixels of the band, float32 (n, 3), 0..255."""
+    height, width = alpha.shape
+    shrink = max(1, min(height, width) // _SMALL_SIDE)
+    size = -(-width // shrink), -(-height // shrink)
+    small = rows * size[1] // height, columns * size[0] // width
+    front = front_of(picture, alpha, size)[small]
+    behind = _mean(picture, cv2.LUT(cv2.bitwise_not(alpha), _SOLID), size)[small]
+    seen = picture[rows, columns].astype(np.float32)
+    found = front + share * (seen - share * front - (1 - share) * behind)
+    return np.asarray(np.clip(found, 0, 255), np.float32)
+
+
+def _near_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np.float32]:
+    """The object's colour near each place of a smaller grid, float32 (h, w, 3); 0 where nothing near is solid."""
+    return _mean(picture, cv2.LUT(alpha, _SOLID), size)
+
+
+def _mean(picture: Pixels, weight: Any, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Weighted mean of the colours near each place of a smaller grid, float32 (h, w, 3)."""
+    cover = cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
+    lit = cv2.multiply(picture, cover, scale=1 / 255)
+    shape = size[1], size[0], 3
+    sums = []
+    for each in (lit, cover):
+        shrunk = cv2.resize(each, size, interpolation=cv2.INTER_AREA).reshape(shape).astype(np.float32)
+        sums.append(cv2.blur(shrunk, (_SIDE, _SIDE)).reshape(shape))
+    return np.asarray(sums[0] * 255 / (sums[1] + np.float32(1e-3)), np.float32)
+
+
+def _far_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Like ``_near_mean``, however far the nearest solid pixel is, and exact for little alpha; slower."""
+    weight = _WEIGHTS[alpha]
+    sums = [
+        cv2.resize(each, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+        for each in (picture * weight[..., None], weight)
+    ]
+    reached = [np.zeros_like(each) for each in sums]
+    for side, say in _REACHES:
+        for total, each in zip(reached, sums, strict=True):
+            total += say * cv2.blur(each, (side, side), borderType=cv2.BORDER_REPLICATE).reshape(each.shape)
+    for total, each in zip(reached, sums, strict=True):
+        total += np.float32(1e-6) * each.mean(axis=(0, 1))
+    return np.asarray(reached[0] / np.maximum(reached[1], np.float32(1e-35)), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _to_linear() -> NDArray[np.float32]:
+    """IEC 61966-2-1, for each of 256 values."""
+    value = np.arange(256) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _to_srgb() -> NDArray[np.uint8]:
+    linear = np.arange(_LINEAR_LEVELS + 1) / _LINEAR_LEVELS
+    value = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return (value * 255 + 0.5).astype(np.uint8)

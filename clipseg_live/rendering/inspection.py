@@ -1,0 +1,95 @@
+"""Effects that show what the model sees: heat map, raw maps, mattes; and before beside after."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from clipseg_live.core.settings.effects import Heatmap, MatteView, Raw, SideBySide, Wipe
+from clipseg_live.imaging.resize import resized_strips
+from clipseg_live.rendering.blending import Bytes, Canvas, lay, stamp
+
+_FLOOR = 0.35
+_SCALE_PERCENT = 2.4
+
+
+def heatmap(canvas: Canvas, effect: Heatmap) -> None:
+    maps, (height, width) = canvas.mattes.maps, canvas.size
+    if not len(maps):
+        return
+    strongest = maps[0] if len(maps) == 1 else np.max(maps, axis=0)
+    colours, shares = _heat(effect.opacity)
+    for rows, strip in resized_strips(strongest, height, width, slice(0, height), slice(0, width)):
+        field = np.asarray(cv2.convertScaleAbs(strip, alpha=255.0), np.uint8).reshape(strip.shape)
+        heat, share = cv2.applyColorMap(field, colours), cv2.LUT(field, shares)
+        lay(canvas.picture[rows], np.asarray(heat, np.uint8), np.asarray(share, np.uint8))
+    if effect.scale:
+        legend, alpha = _legend(max(round(canvas.length(_SCALE_PERCENT)), 8))
+        margin = alpha.shape[0] // 3
+        stamp(canvas, legend, alpha, margin, max(height - alpha.shape[0] - margin, 0))
+
+
+def raw(canvas: Canvas, effect: Raw) -> None:
+    maps, (height, width) = canvas.mattes.maps, canvas.size
+    if not len(maps):
+        return
+    light = np.full((*maps.shape[1:], 3), 0.5, np.float32)
+    for (_, style), probability in zip(canvas.each(), maps, strict=True):
+        light += probability[..., None] * np.array(style.colour, np.float32)
+    shown = cv2.resize(np.minimum(light, 255.0).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    canvas.picture = np.asarray(shown, np.uint8).reshape(height, width, 3)
+
+
+def matte_view(canvas: Canvas, effect: MatteView) -> None:
+    canvas.picture = np.asarray(cv2.cvtColor(canvas.union.alpha, cv2.COLOR_GRAY2RGB), np.uint8).reshape(*canvas.size, 3)
+
+
+def wipe(canvas: Canvas, effect: Wipe) -> None:
+    width = canvas.size[1]
+    line = min(max(round(effect.at * width), 0), width)
+    canvas.picture[:, :line] = canvas.original[:, :line]
+    half = max(round(canvas.length(0.2)), 1) // 2
+    canvas.picture[:, max(line - half, 0) : line + half + 1] = 255
+
+
+def side_by_side(canvas: Canvas, effect: SideBySide) -> None:
+    height, width = canvas.size
+    both = np.zeros_like(canvas.picture)
+    half, high = width // 2, max(height // 2, 1)
+    if not half:
+        return
+    top = (height - high) // 2
+    for left, picture in ((0, canvas.original), (width - half, canvas.picture)):
+        small = cv2.resize(picture, (half, high), interpolation=cv2.INTER_AREA)
+        both[top : top + high, left : left + half] = np.asarray(small, np.uint8).reshape(high, half, 3)
+    canvas.picture = both
+
+
+@lru_cache(maxsize=16)
+def _heat(opacity: float) -> tuple[Bytes, Bytes]:
+    """Colours (the perceptual map "inferno") and how much they cover, for each of 256 probabilities."""
+    levels = np.arange(256, dtype=np.uint8)[:, None]
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[:, :, ::-1]
+    alphas = opacity + (1 - opacity) * opacity * np.linspace(-_FLOOR, 1 - _FLOOR, 256)
+    return np.ascontiguousarray(colours), (255 * alphas).round().astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _legend(size: int) -> tuple[Bytes, Bytes]:
+    """A bar from 0 to 1 on a dark chip: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
+    font = ImageFont.load_default(size)
+    height, bar, pad = round(size * 1.9), size * 9, round(size * 0.7)
+    digit = int(font.getlength("0")) + pad
+    width = bar + 2 * digit + 2 * pad
+    chip = Image.new("RGB", (width, height), (18, 19, 22))
+    ramp = _heat(1.0)[0][np.linspace(0, 255, bar).round().astype(int), 0]
+    thick = max(size * 2 // 3, 2)
+    chip.paste(Image.fromarray(np.repeat(ramp[None], thick, axis=0)), (pad + digit, (height - thick) // 2))
+    pen = ImageDraw.Draw(chip)
+    for text, x in (("0", pad), ("1", pad + digit + bar + pad // 2)):
+        left, top, _, bottom = font.getbbox(text)
+        pen.text((x - left, (height - (bottom - top)) / 2 - top), text, (240, 241, 243), font=font)
+    shape = Image.new("L", (width * 4, height * 4))
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), height * 4 // 4, 225)
+    return np.asarray(chip), np.asarray(shape.resize((width, height), Image.Resampling.LANCZOS))

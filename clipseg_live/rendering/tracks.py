@@ -1,0 +1,60 @@
+"""What the tracks of a recording show of a shot, and how a shot of another size is made to fit."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.settings.recording import Shot, Track
+
+Plane = NDArray[np.uint8]
+
+
+def picture_of(track: Track, shot: Shot) -> Pixels:
+    """uint8 (height, width, 3) of a track; mattes are white on black, the largest of all prompts at each pixel."""
+    if track == "composed":
+        return shot.composed.pixels
+    if track == "camera":
+        return shot.original.pixels
+    return np.asarray(cv2.cvtColor(union(shot.mattes, shot.composed.height, shot.composed.width), cv2.COLOR_GRAY2RGB))
+
+
+def union(mattes: Mattes | None, height: int, width: int) -> Plane:
+    """uint8 (height, width): the largest alpha of all mattes at each pixel; 0 without any."""
+    whole = np.zeros((height, width), np.uint8)
+    for matte in mattes.each if mattes is not None else ():
+        for left, top, right, bottom in matte.boxes:
+            part = whole[top:bottom, left:right]
+            np.maximum(part, matte.alpha[top:bottom, left:right], out=part)
+    return whole
+
+
+def fitted(shot: Shot, width: int, height: int) -> Shot:
+    """The shot at another size: as large as it fits, in the middle, with black bars (empty ones in mattes)."""
+    mattes = shot.mattes
+    if mattes is not None:
+        each = tuple(Matte(boxed(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
+        maps = tuple(boxed(part, width, height) for part in mattes.maps)
+        mattes = replace(mattes, height=height, width=width, each=each, maps=np.stack(maps) if maps else mattes.maps)
+    composed = _frame(shot.composed, width, height)
+    same = shot.original.pixels is shot.composed.pixels
+    original = replace(shot.original, pixels=composed.pixels) if same else _frame(shot.original, width, height)
+    return replace(shot, composed=composed, original=original, mattes=mattes)
+
+
+def _frame(frame: Frame, width: int, height: int) -> Frame:
+    return replace(frame, pixels=boxed(frame.pixels, width, height), file=None)  # no file holds it like this
+
+
+def boxed(picture: NDArray, width: int, height: int) -> NDArray:
+    """Return a picture or plane of any kind, (h, w) or (h, w, 3), in the middle of one of the given size."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
+    resized = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    return cv2.copyMakeBorder(
+        resized, top, height - inner[1] - top, left, width - inner[0] - left, cv2.BORDER_CONSTANT, value=0
+    )

@@ -1,0 +1,474 @@
+"""The capture thread: one source at a time, paced, steered, and opened again when it breaks."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+
+from clipseg_live.core.errors import PhotoError, SourceError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.metrics import Meter
+from clipseg_live.core.protocols import LiveSource
+from clipseg_live.core.settings.live import Framing, SourceSpec, SourceState, SourceStatus
+from clipseg_live.runtime.source_report import SourceReport, in_words
+
+logger = logging.getLogger(__name__)
+
+OPEN_SECONDS = 10.0
+"""How long a source may take to open before the person is told that it does not answer."""
+READ_SECONDS = 5.0
+"""Likewise for a frame of a live source."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+_LATE = 0.5
+"""Seconds behind its time from which on a file is not hurried any more."""
+_INSTANT = Fraction(1, 1_000_000)
+_RELEASE_SECONDS = 2.0
+
+OpenSource = Callable[[SourceSpec], LiveSource]
+FrameFilter = Callable[[Pixels, Framing], Pixels]
+OnFrame = Callable[[Frame, SourceInfo], None]
+
+
+class Stopped(Exception):
+    """The reader was asked to stop."""
+
+
+class Capture:
+    """Owns the source of a session. Every method may be called from any thread and returns at once, but for ``join``.
+
+    photos_wait: a set of photos goes on only by ``step`` and ``seek``; otherwise as fast as its frames are taken.
+    on_frame: called in the capture thread with each frame, framed, stamped and of the newest epoch.
+    A thread that is held inside a device is left to itself (it closes its source when the device lets go), and ``join``
+    names it.
+    """
+
+    def __init__(
+        self,
+        open_source: OpenSource,
+        frame_filter: FrameFilter,
+        on_frame: OnFrame,
+        on_status: Callable[[], None] = lambda: None,
+        *,
+        photos_wait: bool = True,
+        open_seconds: float = OPEN_SECONDS,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self._open_source, self._filter, self._on_frame = open_source, frame_filter, on_frame
+        self._on_status, self._photos_wait = on_status, photos_wait
+        self._limits = open_seconds, read_seconds
+        self._framing = Framing()
+        self._loop, self._speed = False, 1.0
+        self._lock = threading.Lock()
+        self._epoch = 0
+        self._reader: _Reader | None = None
+        self._old: list[_Reader] = []
+        self._stopping = False
+        self.meter = Meter()
+
+    @property
+    def epoch(self) -> int:
+        """Of the newest frames; it grows at each source change and seek."""
+        return self._epoch
+
+    @property
+    def status(self) -> SourceStatus:
+        reader = self._reader
+        if reader is None:
+            return SourceStatus(loop=self._loop, speed=self._speed)
+        return replace(reader.status(), loop=self._loop, speed=self._speed)
+
+    def open(self, spec: SourceSpec) -> None:
+        """Change over to another source; the old one is closed first, in the new reader's thread."""
+        with self._lock:
+            if self._stopping:
+                return
+            before = self._reader
+            if before is not None:
+                before.request_stop()
+                self._old = [reader for reader in self._old if reader.alive] + [before]
+            self._epoch += 1
+            self._reader = _Reader(self, spec, tuple(self._old), self._limits)
+        self._reader.start()
+
+    def play(self) -> None:
+        self._command(lambda reader: reader.play())
+
+    def pause(self) -> None:
+        self._command(lambda reader: reader.pause())
+
+    def seek(self, time: Fraction) -> None:
+        self._command(lambda reader: reader.seek(max(time, Fraction(0))))
+
+    def step(self, frames: int) -> None:
+        self._command(lambda reader: reader.step(frames))
+
+    def set_control(self, name: str, value: float) -> None:
+        self._command(lambda reader: reader.set_control(name, value))
+
+    def set_loop(self, loop: bool) -> None:
+        self._loop = loop
+        self._on_status()
+
+    def set_speed(self, speed: float) -> None:
+        self._speed = min(max(speed, 0.25), 4.0)
+        self._command(lambda reader: reader.rebase())
+        self._on_status()
+
+    def set_framing(self, framing: Framing) -> None:
+        """Cut, turn or mirror from now on; a paused picture is shown again."""
+        if framing != self._framing:
+            self._framing = framing
+            self._command(lambda reader: reader.show_again())
+
+    def request_stop(self) -> None:
+        with self._lock:
+            self._stopping = True
+            if self._reader is not None:
+                self._reader.request_stop()
+
+    def join(self, deadline: float) -> tuple[str, ...]:
+        """Wait at most ``deadline`` seconds in all; names of the threads that are held inside a device."""
+        limit = time.monotonic() + deadline
+        readers = [*self._old, *([self._reader] if self._reader is not None else [])]
+        for reader in readers:
+            reader.join(max(0.0, limit - time.monotonic()))
+        return tuple(reader.name for reader in readers if reader.alive)
+
+    def _command(self, command: "Callable[[_Reader], None]") -> None:
+        reader = self._reader
+        if reader is not None:
+            reader.post(command)
+
+    def _next_epoch(self, reader: "_Reader") -> None:
+        with self._lock:
+            if reader is self._reader:
+                self._epoch += 1
+
+    def _deliver(self, reader: "_Reader", frame: Frame, info: SourceInfo, counts: bool) -> None:
+        """Frame, stamp and hand on, unless another source has taken over."""
+        pixels = self._filter(frame.pixels, self._framing)
+        pixels.setflags(write=False)
+        with self._lock:
+            if reader is not self._reader or self._stopping:
+                return
+            epoch = self._epoch
+        if counts:
+            self.meter.tick()
+        self._on_frame(replace(frame, pixels=pixels, epoch=epoch, captured=time.monotonic()), info)
+
+
+class _Reader:
+    """One source from opening to closing, in a thread of its own."""
+
+    def __init__(
+        self, owner: Capture, spec: SourceSpec, before: "tuple[_Reader, ...]", limits: tuple[float, float]
+    ) -> None:
+        self.name = f"clipseg-live capture {spec.name}"
+        self._owner, self._spec, self._before = owner, spec, before
+        self._open_limit, self._read_limit = limits
+        self._report = SourceReport(spec.name, lambda: owner._on_status())
+        self._changed = threading.Condition()
+        self._commands: deque[Callable[[_Reader], None]] = deque()
+        self._stop = False
+        self._source: LiveSource | None = None
+        self._info: SourceInfo | None = None
+        self._raw: Frame | None = None
+        self._paused = False
+        self._ended = False
+        self._begun = False  # a frame, or the problem of a photo, was shown since the source was opened
+        self._ahead: Frame | None = None
+        self._clock: tuple[float, Fraction] | None = None
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        with self._changed:
+            self._stop = True
+            self._changed.notify_all()
+
+    def join(self, deadline: float) -> None:
+        self._thread.join(deadline)
+
+    def post(self, command: "Callable[[_Reader], None]") -> None:
+        with self._changed:
+            self._commands.append(command)
+            self._changed.notify_all()
+
+    def status(self) -> SourceStatus:
+        """As it is now; a device that has not answered for too long counts as lost."""
+        return self._report.now()
+
+    # Commands: run in the reader's thread, between two frames.
+
+    def play(self) -> None:
+        if self._waits:
+            return
+        if self._ended:
+            self._jump(Fraction(0))
+        self._paused = False
+        self.rebase()
+        self._to_running()
+
+    def pause(self) -> None:
+        self._paused = True
+        if not self._ended:
+            self._to_running()
+
+    def seek(self, time: Fraction) -> None:
+        self._jump(time)
+        self._show_next()
+
+    def step(self, frames: int) -> None:
+        if self._source is None or self._source.live:
+            return
+        self._paused = True
+        if self._waits:
+            photo = min(max(self._report.status.photo + frames, 1), self._report.status.photos)
+            if photo != self._report.status.photo or self._report.status.problem:
+                self.seek(Fraction(photo - 1))
+            return
+        if frames < 0 and self._raw is not None:
+            for _ in range(-frames):
+                self._jump(self._raw.time - _INSTANT)
+                self._show_next(deliver=False)
+            self.show_again()
+        for number in range(frames):
+            self._show_next(deliver=number == frames - 1)
+        if not self._ended:
+            self._to_running()
+
+    def set_control(self, name: str, value: float) -> None:
+        if self._source is not None:
+            self._source.set_control(name, value)
+            self._report.change(controls=tuple(self._source.controls().items()))
+
+    @property
+    def _waits(self) -> bool:
+        """Tell if the source is a set of photos that the user goes through."""
+        return self._owner._photos_wait and self._report.status.photos > 0
+
+    def rebase(self) -> None:
+        """The next frame is due now, and later ones from then on."""
+        self._clock = None
+
+    def show_again(self) -> None:
+        if self._raw is not None and (self._paused or self._ended) and self._info is not None:
+            self._owner._next_epoch(self)
+            self._owner._deliver(self, self._raw, self._info, counts=False)
+
+    def _jump(self, time: Fraction) -> None:
+        if self._source is None or self._source.live:
+            return
+        with self._report.entered("seek", self._read_limit):
+            self._source.seek(time)
+        self._owner._next_epoch(self)
+        self._ahead, self._ended = None, False
+        self.rebase()
+
+    def _show_next(self, deliver: bool = True) -> None:
+        """One frame out of turn: after a seek or a step."""
+        if self._source is None or self._source.live:
+            return
+        frame = self._ahead or self._read_on(self._source)
+        self._ahead = None
+        if frame is None:
+            if self._report.status.problem and self._waits:
+                self._to_running()
+            else:
+                self._finish()
+            return
+        self._keep(frame)
+        if deliver and self._info is not None:
+            self._owner._deliver(self, frame, self._info, counts=False)
+        self._to_running()
+
+    # The thread.
+
+    def _run(self) -> None:
+        for reader in self._before:
+            reader.join(_RELEASE_SECONDS)  # the device may be the same
+        pause = _FIRST_PAUSE
+        with suppress(Stopped):
+            self._report.to(SourceState.OPENING)
+            self._source = source = self._made()
+            while True:
+                try:
+                    self._open(source)
+                    pause = _FIRST_PAUSE
+                    self._play(source)
+                except Stopped:
+                    raise
+                except Exception as error:  # libraries behind sources raise anything
+                    logger.warning("The source broke off", exc_info=True)
+                    self._close()
+                    self._break(in_words(error, self._spec.name))
+                    self._wait_to_retry(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+        self._close()
+        self._report.to(SourceState.CLOSED)
+
+    def _made(self) -> LiveSource:
+        try:
+            return self._owner._open_source(self._spec)
+        except Exception as error:
+            logger.warning("The source could not be made", exc_info=True)
+            self._break(in_words(error, self._spec.name))
+            self._wait(lambda: False, None)
+            raise Stopped from error
+
+    def _open(self, source: LiveSource) -> None:
+        self._check()
+        with self._report.entered("opening it", self._open_limit):
+            info = source.open()
+        self._check()
+        if self._info is not None:  # opened again: its numbers and times begin anew
+            self._owner._next_epoch(self)
+        kind = "live" if source.live else "a file"
+        logger.info("Source opened: %s, %d×%d, %s frames a second", kind, info.width, info.height, info.rate)
+        self._info, self._ahead, self._ended = info, None, False
+        self.rebase()
+        is_set = info.independent and info.rate is None and info.frame_count != 1
+        photos = info.frame_count or 0 if is_set else 0
+        self._report.change(
+            name=info.name, width=info.width, height=info.height, rate=info.rate, duration=info.duration,
+            seekable=not source.live and info.frame_count != 1, controls=tuple(source.controls().items()), problem="",
+            photos=photos, photo=min(photos, 1),
+        )  # fmt: skip
+        self._begun = False
+        self._paused = self._paused or self._waits
+        self._to_running()
+
+    def _play(self, source: LiveSource) -> None:
+        while True:
+            self._obey()
+            frame = self._next_live(source) if source.live else self._next_due(source)
+            if frame is not None and self._info is not None:
+                self._keep(frame)
+                self._owner._deliver(self, frame, self._info, counts=True)
+
+    def _next_live(self, source: LiveSource) -> Frame | None:
+        """The next frame; None while paused, when it is only read so that the newest comes afterwards."""
+        frame = self._read(source)
+        if frame is None:
+            raise SourceError(f"{self._report.status.name} has ended.")
+        return None if self._paused and self._raw is not None else frame
+
+    def _next_due(self, source: LiveSource) -> Frame | None:
+        """The next frame of a file, at its time; None where a command came first, or there is none."""
+        if (self._paused or self._ended) and self._begun:
+            self._wait(lambda: bool(self._commands), None)
+            return None
+        if self._ahead is None:
+            self._ahead = self._read_on(source)
+        if self._ahead is None:
+            if not (self._paused and self._begun):
+                self._end()
+            return None
+        if self._report.status.photos:  # they have no times
+            frame, self._ahead = self._ahead, None
+            return frame
+        now = time.monotonic()
+        if self._clock is None:
+            self._clock = now, self._ahead.time
+        start, first = self._clock
+        due = start + float(self._ahead.time - first) / self._owner._speed
+        if now > due + _LATE:  # too slow to keep up: go on from here, and do not race
+            self._clock = now, self._ahead.time
+        elif due > now:
+            self._wait(lambda: bool(self._commands), due - now)
+            if self._commands:
+                return None
+        frame, self._ahead = self._ahead, None
+        return frame
+
+    def _read(self, source: LiveSource) -> Frame | None:
+        with self._report.entered("reading", self._read_limit if source.live else self._open_limit):
+            frame = source.read()
+        self._check()
+        return frame
+
+    def _read_on(self, source: LiveSource) -> Frame | None:
+        """Read the next frame. A photo that cannot be read is told by the status; None if the user is to go on."""
+        while True:
+            try:
+                return self._read(source)
+            except PhotoError as error:
+                logger.warning("A photo of a set cannot be read", exc_info=True)
+                self._raw, self._begun = None, True
+                self._report.change(
+                    problem=str(error), photo=error.number + 1, file=error.file.name, position=Fraction(error.number)
+                )
+                if self._waits:
+                    return None
+
+    def _keep(self, frame: Frame) -> None:
+        self._raw, self._begun = frame, True
+        self._report.reached(frame)
+
+    def _end(self) -> None:
+        if self._owner._loop and self._source is not None and self._raw is not None and not self._paused:
+            if self._info is not None and self._info.frame_count == 1:
+                self._finish()
+                return
+            self._jump(Fraction(0))
+            return
+        self._finish()
+
+    def _finish(self) -> None:
+        self._ended = True
+        if self._report.status.photos:
+            self._report.to(SourceState.ENDED, problem="")
+        else:
+            self._report.to(SourceState.ENDED)
+
+    def _obey(self) -> None:
+        while True:
+            self._check()
+            with self._changed:
+                if not self._commands:
+                    return
+                command = self._commands.popleft()
+            command(self)
+
+    def _wait_to_retry(self, pause: float) -> None:
+        """A live source is tried again after a pause; anything else when a person asks for something."""
+        live = self._source is not None and self._source.live
+        self._wait(lambda: not live and bool(self._commands), pause if live else None)
+
+    def _wait(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Until the condition holds or the time is over. Raises Stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stop or condition(), timeout)
+        self._check()
+
+    def _check(self) -> None:
+        if self._stop:
+            raise Stopped
+
+    def _break(self, problem: str) -> None:
+        """The source is lost, or never was there."""
+        state = self._report.state
+        if state in (SourceState.OPENING, SourceState.FAILED):
+            self._report.to(SourceState.FAILED, problem=problem)
+        elif self._source is not None and self._source.live:
+            self._report.to(SourceState.RECONNECTING, problem=problem)
+        else:  # a file that breaks in the middle stays on its last frame
+            self._ended = True
+            self._report.to(SourceState.ENDED, problem=problem)
+
+    def _to_running(self) -> None:
+        self._report.to(SourceState.PAUSED if self._paused else SourceState.RUNNING)
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.close()

@@ -1,0 +1,279 @@
+"""One source through the engine into files: every frame, in order, with decoding and encoding beside inference."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError, SourceBroken
+from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
+from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.protocols import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
+from clipseg_live.core.segmentation import is_usable
+from clipseg_live.runtime.threads import Cancelled, Channel, Worker
+
+logger = logging.getLogger(__name__)
+
+QUEUED_FRAMES = 4
+"""Frames that wait between two stages, at most."""
+
+QUEUED_PHOTOS = 1
+"""The same for photos, which are larger than frames of a video."""
+
+JOIN_SECONDS = 10.0
+"""How long a stage may take to end once it was told to."""
+
+
+HDRBlend = Callable[[Frame, Pixels, Callable[[Pixels], Pixels]], Signal]
+"""Returns the HDR signal of a frame: from the frame, its drawn pixels, and what draws the same over other pixels."""
+
+
+class ExportStopped(Failure):
+    """A person or a signal stopped the export."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an export is. total: frames expected, None where nobody knows. rate: frames a second so far.
+    seconds_left: None before the first frame or without a total."""
+
+    frames: int
+    total: int | None
+    rate: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """Result of an export.
+
+    Attributes:
+        frames: Number of frames written.
+        seconds: Duration of the export.
+        time: Time of the last frame, in seconds of the source.
+        problems: Messages about photos of a set that could not be read.
+    """
+
+    frames: int
+    seconds: float
+    time: Fraction
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Segmented:
+    """maps: None where the engine gave nothing that can be used."""
+
+    frame: Frame
+    maps: Maps | None
+
+
+class Export:
+    """A run from start to end. ``run`` is called once.
+
+    source: open already, and described by ``info``; ``run`` closes it. The sinks are not open yet.
+    matting: makes mattes of the engine's maps. labels: of the prompts that have a matte, in their order.
+    composer, sink: None where only data is wanted. data: sinks that take each frame with its mattes.
+    blend: makes the HDR signal of the drawn frames; None for results in SDR.
+    keep_partial: keep what was finished when the source breaks or the run is stopped.
+    on_progress: called in the thread of ``run``.
+
+    Attributes:
+        broken: a sentence if the source ended early; what came before is in the result.
+        unusable: number of frames whose maps could not be used; they count as frames without a prediction.
+        problems: photos of a set that could not be read, one sentence each; the others are exported.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        info: SourceInfo,
+        engine: Engine,
+        matting: MatteSequence,
+        composer: Composer | None,
+        sink: FrameSink | None,
+        prompts: Sequence[Prompt],
+        *,
+        data: Sequence[MaskSink] = (),
+        labels: Sequence[Label] = (),
+        blend: HDRBlend | None = None,
+        keep_partial: bool = False,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._source, self._info, self._engine, self._composer = source, info, engine, composer
+        self._sinks: list[FrameSink | MaskSink] = [*data] if sink is None else [sink, *data]
+        self._sink, self._data, self._labels = sink, tuple(data), tuple(labels)
+        self._prompts = tuple(prompts)
+        self._blend = blend
+        self._matting, self._keep_partial = matting, keep_partial
+        self._on_progress = on_progress
+        queued = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
+        self._decoded: Channel[Frame] = Channel(queued)
+        self._segmented: Channel[_Segmented] = Channel(queued)
+        self._reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
+        self._writer = Worker("clipseg-live encode", self._write, self._cancel)
+        self._stopped = False
+        self.unusable = 0
+        self.problems: list[str] = []
+        self.broken = ""
+        self._written = 0
+        self._reached = Fraction(0)
+        self._started = time.monotonic()
+
+    def request_stop(self) -> None:
+        """End ``run`` soon, from any thread or a signal handler."""
+        self._stopped = True
+        self._cancel()
+
+    def run(self) -> ExportResult:
+        """Raises the first error of any stage; ExportStopped after ``request_stop`` or Ctrl-C.
+
+        Whatever is raised, the files are finished or given up, the source is closed and the threads have ended; only
+        what a thread holds that does not end within ten seconds is left to it.
+        """
+        opened: list[FrameSink | MaskSink] = []
+        finished: list[Path] = []
+        try:
+            for sink in self._sinks:
+                opened.append(sink)  # before it is open: it may be left half open
+                sink.open(self._info)
+            self._run_stages()
+            for sink in reversed(self._sinks):
+                sink.finish()
+                opened.remove(sink)
+                finished.append(sink.path)
+        except BaseException as error:
+            # What a thread still works on cannot be closed under it: a hidden file stays.
+            kept = [] if self._writer.alive else [sink.abandon(self._may_keep(error)) for sink in opened]
+            told = self._told(error, [*finished, *(path for path in kept if path is not None)])
+            if told is error:
+                raise
+            raise told from error
+        finally:
+            if not self._reader.alive:
+                self._source.close()
+        return ExportResult(self._written, time.monotonic() - self._started, self._reached, tuple(self.problems))
+
+    def _run_stages(self) -> None:
+        self._started = time.monotonic()
+        reader, writer = self._reader, self._writer
+        reader.start()
+        writer.start()
+        try:
+            self._segment()
+            self._segmented.finish()
+            while not writer.join(0.2):  # in short waits, so that Ctrl-C is heard
+                pass
+        except Cancelled:
+            pass
+        finally:
+            self._cancel()
+            late = [worker.name for worker in (writer, reader) if not worker.join(JOIN_SECONDS)]
+        if late:
+            raise Failure(f"{' and '.join(late)} did not end in time, so what was written was given up.")
+        for worker in (writer, reader):
+            if worker.error is not None:
+                raise worker.error
+        if self._stopped:
+            raise ExportStopped("The export was stopped.")
+        if self._written == 0:
+            raise Failure(f"{self._info.name} holds no frames in the part that was asked for.")
+        if self.unusable == self._written:
+            raise ModelError(
+                "The model gave values that are not numbers for every frame: choose another model, device or dtype."
+            )
+        self._report()
+
+    def _read(self) -> None:
+        count = 0
+        try:
+            while (frame := self._next_frame()) is not None:
+                self._decoded.put(frame)
+                count += 1
+        except SourceBroken as error:
+            if not count:
+                raise
+            logger.warning("The source ended early: %s", error)
+            self.broken = str(error)
+        self._decoded.finish()
+
+    def _next_frame(self) -> Frame | None:
+        """Return the next frame, or None after the last. Note photos that cannot be read, and go on after them."""
+        while True:
+            try:
+                return self._source.read()
+            except PhotoError as error:
+                logger.warning("A photo of a set cannot be read", exc_info=True)
+                self.problems.append(str(error))
+
+    def _segment(self) -> None:
+        for frame in self._decoded:
+            maps: Maps = self._engine.segment(frame.pixels, self._prompts).probabilities
+            usable = is_usable(maps, len(self._prompts))
+            if not usable:
+                if not self.unusable:
+                    logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
+                self.unusable += 1
+            self._segmented.put(_Segmented(frame, maps if usable else None))
+            self._report()
+
+    def _write(self) -> None:
+        for item in self._segmented:
+            self._write_all(self._matting.feed(item.frame, item.maps))
+        self._write_all(self._matting.finish())
+
+    def _write_all(self, done: Iterator[tuple[Frame, Mattes]]) -> None:
+        for frame, mattes in done:
+            for data in self._data:
+                data.write(frame, mattes, self._labels)
+            if self._sink is not None and self._composer is not None:
+                self._sink.write(self._composed(self._composer, frame, mattes))
+            self._written += 1
+            self._reached = frame.time
+
+    def _composed(self, composer: Composer, frame: Frame, mattes: Mattes) -> Frame:
+        moment = Fraction(0) if frame.independent else frame.time
+
+        def draw(pixels: Pixels) -> Pixels:
+            return composer.compose(pixels, mattes, moment)
+
+        pixels = draw(frame.pixels)
+        signal = None if self._blend is None else self._blend(frame, pixels, draw)
+        return replace(frame, pixels=pixels, signal=signal)
+
+    def _report(self) -> None:
+        done, total = self._written, self._info.frame_count
+        elapsed = time.monotonic() - self._started
+        rate = done / elapsed if elapsed > 0 else 0.0
+        left = None if total is None or done == 0 else max(total - done, 0) / rate
+        self._on_progress(Progress(done, total, rate, left))
+
+    def _cancel(self) -> None:
+        self._decoded.cancel()
+        self._segmented.cancel()
+
+    def _may_keep(self, error: BaseException) -> bool:
+        if isinstance(error, SinkError):
+            return error.kept is not None  # the export is whole, only a file could not be moved to its place
+        return self._keep_partial and self._written > 0
+
+    def _told(self, error: BaseException, kept: list[Path]) -> BaseException:
+        """The error, with how far the export got and what is left of it."""
+        if isinstance(error, KeyboardInterrupt):
+            error = ExportStopped("The export was stopped.")
+        if not isinstance(error, ClipsegLiveError) or self._written == 0:
+            return error
+        what = "photo" if self._info.independent else "frame"
+        how_far = f"1 {what} was done" if self._written == 1 else f"{self._written} {what}s were done"
+        if not self._info.independent:
+            how_far += f", to {float(self._reached):.2f} s"
+        is_kept = isinstance(error, SinkError) and error.kept is not None
+        others = [str(path) for path in kept if not isinstance(error, SinkError) or path != error.kept]
+        ending = f", and kept in {', '.join(others)}" if others else ("" if is_kept else ", and nothing was kept")
+        told = type(error)(f"{str(error).rstrip('.')}; {how_far}{ending}.")
+        if isinstance(error, SinkError) and isinstance(told, SinkError):
+            told.kept = error.kept
+        return told

@@ -1,0 +1,367 @@
+"""The inference worker as the application sees it: started, given the newest frame, supervised and restarted.
+
+One thread owns the process and receives its messages. The thread that submits a frame copies it into shared memory.
+"""
+
+import logging
+import multiprocessing
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import wait
+from typing import Any
+
+import numpy as np
+
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.protocols import Maps
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.live import PromptSet, Result, WorkerState, WorkerStatus
+from clipseg_live.core.state_machine import WORKER, Machine
+from clipseg_live.core.system import logs
+from clipseg_live.runtime.inference import server
+from clipseg_live.runtime.inference.worker_handle import WorkerRun
+
+logger = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 10.0
+"""Without a word for so long, the process hangs; a slow answer does not stop its heartbeat."""
+START_SECONDS = 60.0
+"""Likewise until the model is there: importing and loading can hold up the heartbeat, on a busy machine for long."""
+ANSWER_SECONDS = 300.0
+"""Without an answer to a frame for so long, the process hangs although its heartbeat goes on, as in a driver."""
+LOAD_SECONDS = 600.0
+"""Without progress of loading for so long, the process hangs although its heartbeat goes on."""
+MOST_RESTARTS, RESTART_WINDOW = 3, 60.0
+"""After more failures within so many seconds it waits for the user. The failures of runs without an answer count for
+longer: until a run has answered a frame."""
+_START_PAUSE = 0.5
+"""Seconds, times the number of failures, before a process that could not be started is started again."""
+_NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
+
+OnResult = Callable[[Result, Frame | None], None]
+
+
+class InferenceWorker:
+    """Runs an engine in a process of its own. Every method may be called from any thread and returns at once, but for
+    ``join``.
+
+    on_result: called in the worker's listening thread with a result and the frame that it belongs to (None where it is
+        not known any more). on_status: likewise, whenever ``status`` has changed. on_notice: a sentence of the engine
+        for the person.
+    """
+
+    def __init__(
+        self,
+        make_engine: server.MakeEngine,
+        settings: EngineSettings,
+        *,
+        on_result: OnResult,
+        on_status: Callable[[WorkerStatus], None] = lambda status: None,
+        on_notice: Callable[[str], None] = lambda sentence: None,
+        before_start: Callable[[], None] = lambda: None,
+        silence: float = SILENCE_SECONDS,
+        start_silence: float = START_SECONDS,
+    ) -> None:
+        self._make_engine, self._settings = make_engine, settings
+        self._before_start = before_start
+        self._on_result, self._on_status, self._on_notice = on_result, on_status, on_notice
+        self._silence, self._start_silence = silence, start_silence
+        self._lock = threading.Lock()
+        self._machine = Machine(WorkerState.STOPPED, WORKER)
+        self._status = WorkerStatus()
+        self._telling = threading.RLock()
+        self._trouble = ""
+        self._has_answered = False
+        self._prompts = PromptSet()
+        self._newest: Frame | None = None
+        self._failures: deque[float] = deque()
+        self._stopping = False
+        self._run: WorkerRun | None = None
+        self._nudge_out, self._nudge_in = multiprocessing.Pipe(duplex=False)
+        self._restart = threading.Event()
+        self._maps: Maps = _NO_MAPS
+        self._notices: set[str] = set()
+        self.submitted = self.taken = self.unchanged = 0
+        self._thread = threading.Thread(target=self._supervise, name="clipseg-live worker", daemon=True)
+
+    @property
+    def status(self) -> WorkerStatus:
+        return self._status
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, frame: Frame) -> None:
+        """Make a frame the newest one to be segmented. It is copied only if the process has asked for a frame; while it
+        is busy, the newest frame waits."""
+        with self._lock:
+            self._newest = frame
+            run = self._run
+        if run is not None and run.listening:
+            self.submitted += 1
+            self._hand_over(run)
+
+    def _hand_over(self, run: WorkerRun) -> None:
+        """Give the newest frame to a process that has asked for one."""
+        with self._lock:
+            newest = self._newest
+        if newest is None or newest is run.handed or not run.listening:
+            return
+        try:
+            run.submit(newest)
+        except OSError as error:
+            logger.exception("There is no room for a frame of %d bytes", newest.pixels.nbytes)
+            self._set_trouble(
+                f"There is no room for a frame in shared memory ({error.strerror or error}): use a smaller picture."
+            )
+
+    def set_prompts(self, prompts: PromptSet) -> None:
+        with self._lock:
+            self._prompts = prompts
+            run = self._run
+        if run is not None:
+            run.post("prompts", prompts)
+
+    def set_engine(self, settings: EngineSettings) -> None:
+        """Change the model, the device or the size; a worker that was waiting tries again."""
+        with self._lock:
+            if settings == self._settings:
+                return
+            self._settings = settings
+            run = self._run
+        if run is not None:
+            run.listening = False  # a frame of before would be answered after the model has been loaded
+            run.post("engine", settings)
+        else:
+            self.restart()
+
+    def restart(self) -> None:
+        """Start it again now, whatever it is doing."""
+        self._failures.clear()
+        self._restart.set()
+        self._nudge()
+
+    def request_stop(self) -> None:
+        self._stopping = True
+        self._nudge()
+
+    def join(self, deadline: float) -> bool:
+        """Wait at most ``deadline`` seconds; whether process, threads and memory are gone."""
+        if self._thread.ident is not None:
+            self._thread.join(deadline)
+        if self._thread.is_alive():
+            return False
+        self._nudge_in.close()
+        self._nudge_out.close()
+        return True
+
+    def _nudge(self) -> None:
+        with suppress(OSError):
+            self._nudge_in.send(None)
+
+    def _supervise(self) -> None:
+        try:
+            while not self._stopping:
+                self._tell(WorkerState.STARTING)
+                reason = self._run_once()
+                if self._stopping:
+                    return
+                self._recover(reason)
+        finally:
+            self._tell(WorkerState.STOPPED, process_id=None)
+
+    def _run_once(self) -> str:
+        """Run one process to its end, and return the reason for the end: "" after a request of the user."""
+        self._restart.clear()
+        self._has_answered = False
+        run: WorkerRun | None = None
+        try:
+            self._before_start()
+            run = WorkerRun(self._make_engine, self._settings)
+            with self._lock:
+                self._run = run
+                prompts = self._prompts
+            self._change(process_id=run.process.pid)
+            run.post("prompts", prompts)
+            return self._listen(run)
+        except Exception as error:  # nothing may end the supervision: whatever fails counts as a failure of the process
+            logger.exception("The worker process cannot be %s", "started" if run is None else "used")
+            if run is not None:
+                return _in_words(error)
+            self._wait_for_nudge(_START_PAUSE * (len(self._failures) + 1))
+            return f"its process cannot be started: {_in_words(error)}"
+        finally:
+            with self._lock:
+                self._run = None
+            if run is not None:
+                run.end()
+
+    def _listen(self, run: WorkerRun) -> str:
+        heard = progressed = time.monotonic()
+        while True:
+            limit = self._silence if self._status.state is WorkerState.READY else self._start_silence
+            ready = wait([run.connection, self._nudge_out], timeout=max(0.0, heard + limit - time.monotonic()))
+            if self._nudge_out in ready:
+                self._nudge_out.recv()
+            if self._stopping or self._restart.is_set():
+                return ""
+            if not ready:
+                return self._failed(f"it gave no sign of life for {limit:g} seconds")
+            if run.taken_at is not None and time.monotonic() > run.taken_at + ANSWER_SECONDS:
+                return self._failed(f"it did not answer within {ANSWER_SECONDS:g} seconds")
+            loading = self._status.state in (WorkerState.STARTING, WorkerState.LOADING)
+            if loading and time.monotonic() > progressed + LOAD_SECONDS:
+                return self._failed(f"loading made no progress for {LOAD_SECONDS:g} seconds")
+            if run.connection not in ready:
+                continue
+            try:
+                kind, *values = run.connection.recv()
+            except (EOFError, OSError):
+                return self._failed(run.exit_reason())
+            heard = time.monotonic()
+            progressed = progressed if kind in ("beat", "log") else heard
+            if kind == "failed":
+                return self._failed(str(values[0]).rstrip("."))
+            self._hear(run, kind, values)
+
+    def _failed(self, reason: str) -> str:
+        logger.error("The worker process %s failed", self._status.process_id)
+        logger.debug("The reason: %s", reason)
+        return reason
+
+    def _hear(self, run: WorkerRun, kind: str, values: list[Any]) -> None:
+        if kind == "want":
+            run.wanting = True
+            self._hand_over(run)
+        elif kind == "took":
+            index, epoch, is_new = values
+            self.taken += is_new
+            run.took(index, epoch)
+        elif kind == "result":
+            self._take_result(run, *values)
+        elif kind == "unchanged":
+            self.unchanged += 1
+            index, epoch, version = values
+            self._answer(Result(index, epoch, version, run.ids, self._maps, unchanged=True), run)
+        elif kind == "need":
+            run.make_maps(values[0])
+        elif kind == "loading":
+            self._tell(WorkerState.LOADING, progress=values[0])
+        elif kind == "ready":
+            model, device, dtype, notices = values
+            run.listening = True
+            self._tell(WorkerState.READY, progress="", problem="", model=model, device=device, dtype=dtype)
+            self._pass_on(notices)
+            self._hand_over(run)
+        elif kind == "unloadable":
+            problem, still_runs = values
+            run.listening = still_runs
+            logger.warning("The model cannot be used")
+            logger.debug("The reason: %s", problem)
+            self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
+        elif kind == "log":
+            logs.handle(values[0])
+        elif kind == "notice":
+            self._safely(self._on_notice, values[0])
+        elif kind == "refused":
+            index, epoch, version, problem = values
+            self._change(version=version)
+            self._set_trouble(problem)
+            empty = Result(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
+            self._safely(self._on_result, empty, run.answered(index, epoch))
+
+    def _take_result(
+        self, run: WorkerRun, index: int, epoch: int, version: int, ids: tuple[int, ...], shape: tuple[int, int, int],
+        milliseconds: dict[str, float], notices: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self._maps = run.copy_maps(shape) if ids else _NO_MAPS
+        run.ids = ids
+        self._change(version=version)
+        self._pass_on(notices)
+        self._answer(Result(index, epoch, version, ids, self._maps, milliseconds=milliseconds), run)
+
+    def _answer(self, result: Result, run: WorkerRun) -> None:
+        self._has_answered = True
+        if self._trouble:
+            self._set_trouble("")
+        self._safely(self._on_result, result, run.answered(result.index, result.epoch))
+
+    def _pass_on(self, notices: tuple[str, ...]) -> None:
+        for notice in notices:
+            self._say_once(notice)
+
+    def _say_once(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.add(notice)
+            self._safely(self._on_notice, notice)
+
+    def _recover(self, reason: str) -> None:
+        """Restart after a pause, or wait for the user after too many failures."""
+        now = time.monotonic()
+        if reason:
+            self._failures.append(now)
+        while self._has_answered and self._failures and self._failures[0] < now - RESTART_WINDOW:
+            self._failures.popleft()
+        self._trouble = ""
+        if len(self._failures) <= MOST_RESTARTS:
+            self._tell(
+                WorkerState.RESTARTING,
+                problem=f"The segmentation stopped ({reason}) and is started again." if reason else "",
+                process_id=None,
+                restarts=self._status.restarts + bool(reason),
+            )
+            return
+        logger.error("The worker failed %d times and is not started again", len(self._failures))
+        self._tell(
+            WorkerState.WAITING,
+            problem=f"The segmentation stopped again and again ({reason}): restart it, or use a smaller picture, "
+            "another model or another device.",
+            process_id=None,
+        )
+        while not (self._stopping or self._restart.is_set()):
+            self._wait_for_nudge(None)
+        self._failures.clear()
+
+    def _wait_for_nudge(self, timeout: float | None) -> None:
+        """Wait for a request to stop or restart."""
+        if wait([self._nudge_out], timeout):
+            self._nudge_out.recv()
+
+    def _set_trouble(self, sentence: str) -> None:
+        """Tell about a problem of the present frame or prompts; "" takes it back."""
+        with self._telling:
+            before, self._trouble = self._trouble, sentence
+            if sentence or self._status.problem == before:
+                self._change(problem=sentence)
+
+    def _tell(self, state: WorkerState, **changes: Any) -> None:
+        with self._telling:
+            if state is self._status.state and all(getattr(self._status, name) == new for name, new in changes.items()):
+                return
+            logger.info("The worker is %s", state.value)
+            self._machine.to(state)
+            self._change(state=state, **changes)
+
+    def _change(self, **changes: Any) -> None:
+        with self._telling:
+            status = replace(self._status, **changes)
+            if status != self._status:
+                self._status = status
+                self._safely(self._on_status, status)
+
+    def _safely(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call a listener. Its errors must not end the supervision."""
+        try:
+            callback(*arguments)
+        except Exception:
+            logger.exception("A listener of the worker failed")
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

@@ -1,0 +1,264 @@
+"""What runs in the inference worker's process: a loop around an engine that always works on what is newest.
+
+It keeps nothing but the engine's own caches, and ends at once when the application does, whatever ended that.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.protocols import Engine
+from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
+from clipseg_live.core.settings.live import PromptSet
+from clipseg_live.core.system import console, logs, signals
+from clipseg_live.runtime.inference.change_detection import Sample, is_unchanged, sample
+from clipseg_live.runtime.inference.shared_memory import Block, FrameSlots
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+_NICENESS = 5
+
+
+class LiveEngine(Engine, Protocol):
+    """An engine that can tell what it is, and be changed without being loaded again."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None: ...
+
+
+MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], None]], LiveEngine]
+"""Loads an engine; tells its progress in words, and notices for the person. It must be importable by name: it crosses
+to another process."""
+
+
+def run(connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
+    """Run the worker process: load the engine, and answer frames until the application ends."""
+    signals.ignore()  # the application ends this process
+    console.protect()
+    with suppress(OSError, AttributeError):
+        os.nice(_NICENESS)
+    _Worker(connection, make_engine, settings).run()
+
+
+class _Worker:
+    def __init__(self, connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
+        self._connection = connection
+        self._make_engine = make_engine
+        self._sending = threading.Lock()
+        self._changed = threading.Condition()
+        # Requests of the application that wait for the main thread; guarded by ``_changed``.
+        self._wanted_engine: EngineSettings | None = settings
+        self._wanted_prompts = PromptSet()
+        self._offered: tuple[int, int, int, int, int] | None = None
+        self._new_slots: Block | None = None
+        self._new_maps: Block | None = None
+        self._maps_are_free = True
+        # Owned by the main thread.
+        self._engine: LiveEngine | None = None
+        self._loaded: EngineSettings | None = None
+        self._slots: FrameSlots | None = None
+        self._maps: Block | None = None
+        self._frame: tuple[Pixels, int, int] | None = None
+        self._seen: tuple[Sample, int] | None = None
+        self._answered: int | None = None
+        self._has_asked = False
+
+    def run(self) -> None:
+        flush_log = logs.start_child(lambda record: self._send("log", record))
+        threading.Thread(target=self._receive, name="receive", daemon=True).start()
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        try:
+            while True:
+                self._once()
+        except (MemoryError, ClipsegLiveError) as error:
+            logger.exception("The worker process failed")
+            flush_log()
+            self._send("failed", str(error) or "There is not enough memory to segment a frame.")
+        except Exception as error:
+            logger.exception("The worker process failed")
+            flush_log()
+            self._send("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        flush_log()
+        os._exit(1)  # nothing of torch's own clean-up may delay the restart
+
+    def _once(self) -> None:
+        if self._engine is not None and not self._has_asked:
+            self._has_asked = True
+            self._send("want")
+        with self._changed:
+            self._changed.wait_for(self._has_work)
+            engine, self._wanted_engine = self._wanted_engine, None
+            prompts = self._wanted_prompts
+        if engine is not None:
+            self._use(engine)
+        # Answer an edit at once, for the frame whose features are cached; take the next frame after that.
+        edited = self._frame is not None and self._answered is not None and self._answered != prompts.version
+        is_new = not edited and self._take()
+        if self._engine is None or self._frame is None:
+            self._answered = prompts.version
+            return
+        if is_new or prompts.version != self._answered:
+            self._answer(self._engine, prompts, is_new)
+
+    def _take(self) -> bool:
+        """Make the offered frame the current one, and return whether there was one."""
+        with self._changed:
+            offered, self._offered = self._offered, None
+            slots, self._new_slots = self._new_slots, None
+        if slots is not None:
+            self._frame = None  # a view of the old memory
+            if self._slots is not None:
+                self._slots.close()
+            self._slots = FrameSlots(slots)
+        if offered is None or self._slots is None:
+            return False
+        slot, height, width, index, epoch = offered
+        self._frame = self._slots.frame(slot, height, width), index, epoch
+        self._has_asked = False
+        return True
+
+    def _has_work(self) -> bool:
+        return (
+            self._wanted_engine is not None
+            or self._offered is not None
+            or self._wanted_prompts.version != self._answered
+        )
+
+    def _answer(self, engine: LiveEngine, prompts: PromptSet, is_new: bool) -> None:
+        assert self._frame is not None
+        pixels, index, epoch = self._frame
+        self._send("took", index, epoch, is_new)
+        start = time.perf_counter()
+        look = sample(pixels) if is_new or self._seen is None else self._seen[0]
+        same = self._seen is not None and self._seen[1] == epoch and is_unchanged(self._seen[0], look)
+        gate = (time.perf_counter() - start) * 1000
+        if is_new and same and self._answered == prompts.version:
+            self._send("unchanged", index, epoch, prompts.version)
+            return
+        self._seen = look, epoch
+        if not prompts.prompts:
+            self._answered = prompts.version
+            self._send("result", index, epoch, prompts.version, (), (0, 1, 1), {}, ())
+            return
+        try:
+            found = engine.segment(pixels, prompts.prompts)
+        except UsageError as error:  # a prompt that this model cannot take
+            if self._answered != prompts.version:
+                logger.warning("A prompt was refused", exc_info=True)
+            self._answered, self._seen = prompts.version, None  # the next frame is not the same as an answered one
+            self._send("refused", index, epoch, prompts.version, str(error))
+            return
+        self._answered = prompts.version
+        milliseconds = {"gate": gate, **found.timings}
+        self._deliver(found.probabilities)
+        shape = found.probabilities.shape
+        self._send("result", index, epoch, prompts.version, prompts.ids, shape, milliseconds, engine.notices)
+
+    def _deliver(self, maps: NDArray[np.float32]) -> None:
+        """Write maps where the application reads them, after it has read the last ones."""
+        if self._maps is None or maps.nbytes > self._maps.size:
+            self._send("need", maps.nbytes)
+            with self._changed:
+                self._changed.wait_for(lambda: self._new_maps is not None)
+                old, self._maps, self._new_maps = self._maps, self._new_maps, None
+            if old is not None:
+                old.close()
+        assert self._maps is not None
+        with self._changed:
+            self._changed.wait_for(lambda: self._maps_are_free)
+            self._maps_are_free = False
+        self._maps.array(maps.shape, np.float32)[...] = maps
+
+    def _use(self, settings: EngineSettings) -> None:
+        """Load the engine anew, or only change what can be changed without."""
+        self._answered = self._seen = None
+        before, self._loaded = self._loaded, settings
+        try:
+            if self._engine is not None and before is not None and _only_shape_differs(before, settings):
+                self._engine.configure(settings.size, settings.fit, settings.detail)
+            else:
+                self._engine = None  # its memory is needed for the next
+                self._send("loading", "")
+                self._engine = self._make_engine(
+                    settings, lambda words: self._send("loading", words), lambda text: self._send("notice", text)
+                )
+        except ClipsegLiveError as error:
+            logger.exception("The model cannot be used")
+            self._loaded = before if self._engine is not None else None
+            self._send("unloadable", str(error), self._engine is not None)
+            return
+        engine = self._engine
+        self._send("ready", engine.name, engine.device, engine.dtype, engine.notices)
+
+    def _receive(self) -> None:
+        try:
+            while True:
+                kind, *values = self._connection.recv()
+                block = self._block(*values) if kind in ("slots", "maps") else None
+                with self._changed:
+                    self._take_in(kind, values, block)
+                    self._changed.notify_all()
+        except (EOFError, OSError):
+            os._exit(0)  # the application is gone
+
+    def _block(self, size: int) -> Block:
+        """Receive memory. End the process where it cannot be mapped."""
+        try:
+            return Block.receive(self._connection, size)
+        except OSError as error:
+            logger.exception("A shared block of %d bytes cannot be mapped", size)
+            self._send("failed", f"its shared memory cannot be opened: {error.strerror or error}")
+            os._exit(1)
+
+    def _take_in(self, kind: str, values: Sequence[Any], block: Block | None) -> None:
+        if kind == "frame":
+            slot, height, width, index, epoch = values
+            self._offered = slot, height, width, index, epoch
+        elif kind == "prompts":
+            self._wanted_prompts = values[0]
+        elif kind == "engine":
+            self._wanted_engine = values[0]
+        elif kind == "slots":
+            self._new_slots = block
+        elif kind == "maps":
+            self._new_maps = block
+        elif kind == "copied":
+            self._maps_are_free = True
+
+    def _beat(self) -> None:
+        while True:
+            self._send("beat")
+            time.sleep(BEAT_SECONDS)
+
+    def _send(self, *message: object) -> None:
+        with self._sending:
+            try:
+                self._connection.send(message)
+            except (OSError, ValueError):
+                os._exit(0)
+
+
+def _only_shape_differs(before: EngineSettings, after: EngineSettings) -> bool:
+    return before.model_copy(update={"size": after.size, "fit": after.fit, "detail": after.detail}) == after

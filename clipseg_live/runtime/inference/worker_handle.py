@@ -1,0 +1,181 @@
+"""One process of the inference worker, with its pipe and its shared memory."""
+
+import logging
+import multiprocessing
+import threading
+import time
+from contextlib import suppress
+
+import numpy as np
+
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.protocols import Maps
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.system import signals
+from clipseg_live.runtime.inference import server
+from clipseg_live.runtime.inference.shared_memory import Block, FrameSlots
+from clipseg_live.runtime.process_exit import end_process, exit_reason
+
+logger = logging.getLogger(__name__)
+
+_EXIT_SECONDS = 1.0
+_KILL_SECONDS = 5.0
+"""Limit for the end of a killed process: one that is blocked in a driver does not end."""
+_ROOM_SECONDS = 1.0
+"""Time until memory for frames is requested again after there was no room."""
+
+
+class WorkerRun:
+    """A worker process from its start to its end. ``end`` releases everything.
+
+    A thread sends the messages: only this thread waits if the process does not read.
+
+    Attributes:
+        listening: The engine is loaded, and frames may be submitted.
+        wanting: The process has asked for a frame and has not received it yet.
+        handed: The frame that was submitted last.
+        taken_at: Time (monotonic) since when the process works on a frame; None while it works on none.
+        ids: Row ids of the maps that were answered last.
+    """
+
+    def __init__(self, make_engine: server.MakeEngine, settings: EngineSettings) -> None:
+        """Start the process. Raises OSError or RuntimeError where the system has no room for it."""
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(
+            target=server.run, args=(theirs, make_engine, settings), name="clipseg-live inference", daemon=True
+        )
+        self.listening = self.wanting = False
+        self.handed: Frame | None = None
+        self.taken_at: float | None = None
+        self.ids: tuple[int, ...] = ()
+        self._slots: FrameSlots | None = None
+        self._maps: Block | None = None
+        self._too_large: tuple[int, float] | None = None
+        self._taken: Frame | None = None
+        self._writing = threading.Lock()
+        self._outbox: dict[str, tuple[tuple[object, ...], Block | None]] = {}
+        self._changed = threading.Condition()
+        self._ended = False
+        self._sender = threading.Thread(target=self._send, name="clipseg-live worker sender", daemon=True)
+        try:
+            with signals.held_back():
+                self.process.start()
+            logger.info("Worker process %s started", self.process.pid)
+            self._sender.start()
+        except BaseException:
+            if self.process.pid is not None:
+                end_process(self.process, _KILL_SECONDS)
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+
+    def post(self, kind: str, *values: object, block: Block | None = None) -> None:
+        """Send a message soon. It replaces an older one of its kind that was not sent yet."""
+        with self._changed:
+            self._outbox[kind] = values, block
+            self._changed.notify_all()
+
+    def submit(self, frame: Frame) -> None:
+        """Copy a frame for the process if it has asked for one.
+
+        Raises:
+            OSError: There is no room for the frame.
+        """
+        pixels = frame.pixels
+        with self._writing:
+            if self._ended or not self.wanting or self._is_too_large(pixels.nbytes):
+                return
+            self.handed = frame
+            if self._slots is None or pixels.nbytes > self._slots.capacity:
+                self._make_slots(pixels.nbytes)
+            assert self._slots is not None
+            slot = self._slots.write(pixels)
+            self.wanting = False
+        self.post("frame", slot, *pixels.shape[:2], frame.index, frame.epoch)
+
+    def took(self, index: int, epoch: int) -> None:
+        """Note that the process works on a frame."""
+        self.taken_at = time.monotonic()
+        frame = self.handed
+        if frame is not None and (frame.index, frame.epoch) == (index, epoch):
+            self._taken = frame
+
+    def answered(self, index: int, epoch: int) -> Frame | None:
+        """Return the frame that was answered, or None if it is not known."""
+        self.taken_at = None
+        frame = self._taken
+        return frame if frame is not None and (frame.index, frame.epoch) == (index, epoch) else None
+
+    def make_maps(self, size: int) -> None:
+        """Give the process memory for its maps. Raises OSError where there is no room."""
+        old, self._maps = self._maps, None
+        if old is not None:
+            old.close()
+        self._maps = Block.create(size)
+        self.post("maps", size, block=self._maps)
+
+    def copy_maps(self, shape: tuple[int, int, int]) -> Maps:
+        """Return a read-only copy of the maps that the process has written, and let it write the next ones."""
+        assert self._maps is not None
+        maps: Maps = self._maps.array(shape, np.float32).copy()
+        self.post("copied")
+        maps.setflags(write=False)
+        return maps
+
+    def exit_reason(self) -> str:
+        """Say why the process ended."""
+        return exit_reason(self.process, _EXIT_SECONDS)
+
+    def end(self) -> None:
+        """Kill the process if necessary, and release everything."""
+        pid = self.process.pid
+        ended = end_process(self.process, _KILL_SECONDS)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._sender.join(_KILL_SECONDS)
+        if not ended or self._sender.is_alive():  # what a hanging process may still use cannot be closed
+            logger.error("Worker process %s hangs and was left behind", pid)
+            return
+        self.connection.close()
+        with self._writing:
+            if self._slots is not None:
+                self._slots.close()
+            if self._maps is not None:
+                self._maps.close()
+            self._slots = self._maps = None
+
+    def _is_too_large(self, size: int) -> bool:
+        """Return whether there was no room for a frame of this size a moment ago."""
+        return self._too_large is not None and size >= self._too_large[0] and time.monotonic() < self._too_large[1]
+
+    def _make_slots(self, capacity: int) -> None:
+        """Make room for larger frames. The process has received the old memory, for it has asked for a frame since."""
+        old, self._slots = self._slots, None
+        if old is not None:
+            old.close()
+        self._too_large = capacity, time.monotonic() + _ROOM_SECONDS
+        self._slots = FrameSlots.create(capacity)
+        self._too_large = None
+        self.post("slots", self._slots.block.size, block=self._slots.block)
+
+    def _send(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._outbox or self._ended)
+                if self._ended:
+                    return
+                messages, self._outbox = self._outbox, {}
+            try:
+                for kind, (values, block) in messages.items():
+                    self.connection.send((kind, *values))
+                    if block is not None:
+                        block.send(self.connection)
+            except (OSError, ValueError):
+                if not self._ended:  # end a process that misses a part of a message; the listening thread notices
+                    logger.warning("A message to the worker process could not be sent", exc_info=True)
+                    with suppress(OSError, ValueError):
+                        self.process.kill()
+                return

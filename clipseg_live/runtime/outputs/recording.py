@@ -1,0 +1,351 @@
+"""Recording, behind a bounded queue: a slow disk or encoder never holds the picture."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
+from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.settings.live import RecordingStatus
+from clipseg_live.core.settings.recording import RecordingSettings, Shot, all_paths, file_stem
+from clipseg_live.runtime.outputs.recording_segment import RecordingPart, RecordingTools, in_words
+from clipseg_live.runtime.outputs.timeline import Timeline
+
+logger = logging.getLogger(__name__)
+
+QUEUE_BYTES = 256 << 20
+"""Of shots that wait to be written; what comes on top is dropped, and counted."""
+BEHIND_SECONDS = 1.0
+"""How late the encoder may be before it is told to be quicker."""
+DRAIN_SECONDS = 1.5
+"""How long what waits is still written after a stop."""
+_HURRY_EVERY = 2.0
+_WATCH_EVERY = 1.0
+_TOUCH_EVERY = 5.0
+_WARN_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """Bytes that the disk must have left: for a recording to begin and go on, and for no warning to be given."""
+
+    stop: int = 64 << 20
+    warn: int = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a recording goes, and what its names are made of."""
+
+    folder: Path
+    prompts: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Queued:
+    """breaks: what came before it was left out, because the recording was paused."""
+
+    shot: Shot
+    info: SourceInfo
+    breaks: bool = False
+
+
+class ShotQueue:
+    """Shots between the picture and a writer. Its policy: what does not fit into the bytes is dropped, and counted."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._shots: deque[tuple[Queued, int, float]] = deque()
+        self._most, self._bytes = most_bytes, 0
+        self._changed = threading.Condition()
+        self._closed = self._woken = False
+        self.dropped = 0
+
+    def put(self, queued: Queued) -> bool:
+        """Whether it was taken; never waits."""
+        size = _bytes_of(queued.shot)
+        with self._changed:
+            if self._closed:
+                return False
+            if self._bytes + size > self._most:
+                self.dropped += 1
+                return False
+            self._shots.append((queued, size, time.monotonic()))
+            self._bytes += size
+            self._changed.notify_all()
+            return True
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Drop what is left."""
+        with self._changed:
+            self.dropped += len(self._shots)
+            self._shots.clear()
+            self._bytes = 0
+
+    def wake(self) -> None:
+        """End one wait without a shot."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Queued | None:
+        """The next shot; None after ``timeout`` seconds without one, when woken, or at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._shots or self._closed or self._woken, timeout)
+            self._woken = False
+            if not self._shots:
+                return None
+            queued, size, _ = self._shots.popleft()
+            self._bytes -= size
+            return queued
+
+    @property
+    def ended(self) -> bool:
+        """Closed, and nothing left."""
+        return self._closed and not self._shots
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def late(self) -> float:
+        """Seconds that the next shot has waited for."""
+        with self._changed:
+            return time.monotonic() - self._shots[0][2] if self._shots else 0.0
+
+
+class Recording:
+    """From start to finish, in one part or several.
+
+    tracks: the finished files of pictures, in their places, and data that are MOV videos.
+    on_message: called in the writer thread with a sentence that a person should know meanwhile. on_end: likewise, once,
+    with the files that are in their places, and errors.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        settings: RecordingSettings,
+        tools: RecordingTools,
+        *,
+        on_message: Callable[[str], None],
+        on_end: Callable[[list[Path], list[ClipsegLiveError]], None],
+        limits: DiskLimits | None = None,
+    ) -> None:
+        """Raises SinkError where nothing can be written into the folder."""
+        self.settings = settings
+        self.tracks: list[Path] = []
+        self._where, self._tools = where, tools
+        self._on_message, self._on_end = on_message, on_end
+        self._limits = limits or DiskLimits()
+        self._queue = ShotQueue(QUEUE_BYTES)
+        self._timeline = Timeline()
+        self._stem = file_stem(settings.pattern, datetime.now(), where.prompts, where.source)
+        self._part: RecordingPart | None = None
+        self._parts = 0
+        self._done: list[Path] = []
+        self._bytes_before = 0
+        self._paused = self._resumed = False
+        self._hurried = self._watched = self._touched = 0.0
+        self._told: set[str] = set()
+        self._drain_until: float | None = None
+        self._status = RecordingStatus(active=True, free=self._free())
+        self._thread = threading.Thread(target=self._run, name="clipseg-live record", daemon=True)
+
+    @property
+    def status(self) -> RecordingStatus:
+        return replace(self._status, dropped=self._queue.dropped, paused=self._paused)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, shot: Shot, info: SourceInfo) -> None:
+        """Queue a shot, or leave it out while paused; never waits."""
+        if self._paused:
+            return
+        breaks, self._resumed = self._resumed, False
+        if not self._queue.put(Queued(self._needed(shot), info, breaks)) and breaks:
+            self._resumed = True  # the next that is taken comes after the pause
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on; what came meanwhile is left out without a gap."""
+        self._resumed, self._paused = True, False
+
+    def finish(self) -> None:
+        """Write what is queued, and complete the files."""
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + DRAIN_SECONDS
+        self._queue.close()
+
+    def join(self, deadline: float) -> bool:
+        self._thread.join(deadline)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        errors: list[ClipsegLiveError] = []
+        try:
+            self._record()
+        except Exception as error:
+            logger.exception("The recording ended with an error")
+            if self._part is None or not self._part.tracks:
+                errors.append(in_words("The recording", error))
+            else:
+                errors += self._finish_part()
+                if not errors:  # nothing broke but the disk's room or the part's own rules
+                    errors.append(in_words("The recording", error))
+        else:
+            errors += self._finish_part()
+            if not self._done and not errors:
+                errors.append(Failure("Nothing was recorded: there was no picture."))
+        finally:
+            self._queue.close()
+            self._queue.clear()
+            self._status = replace(self.status, active=False)
+            self._on_end(self._done, errors)
+
+    def _record(self) -> None:
+        while not self._queue.ended:
+            taken = self._queue.take(_WATCH_EVERY)
+            if taken is not None:
+                self._write(taken)
+            if self._drain_until is not None and time.monotonic() > self._drain_until:
+                self._queue.clear()
+            self._watch()
+
+    def _write(self, queued: Queued) -> None:
+        shot, info = queued.shot, queued.info
+        if queued.breaks:
+            self._timeline.pause()
+        at = self._timeline.place(shot.composed.time, shot.composed.epoch, info.rate)
+        if at is None:
+            return
+        if self._part is not None and self._is_over(self._part, shot, at):
+            errors = self._finish_part()
+            if errors:
+                raise errors[0]
+        if self._part is None:
+            self._part = self._begin(info)
+        self._part.write(shot, at, info)
+        self._tell(self._part)
+        self._status = replace(
+            self._status, path=self._part.path, seconds=float(at), part=self._parts, encoder=self._part.encoder
+        )
+        self._keep_up(self._part)
+
+    def _is_over(self, part: RecordingPart, shot: Shot, at: Fraction) -> bool:
+        """Whether the shot belongs into a new part."""
+        settings = self.settings
+        if settings.on_change == "part" and part.size != (shot.composed.width, shot.composed.height):
+            return True
+        if settings.part_seconds is not None and float(at - part.begun) >= settings.part_seconds:
+            return True
+        return settings.part_bytes is not None and part.bytes >= settings.part_bytes
+
+    def _begin(self, info: SourceInfo) -> RecordingPart:
+        """A part under a name that nothing has yet."""
+        self._parts += 1
+        plain = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
+        stems = (plain if number == 1 else f"{plain} ({number})" for number in count(1))
+        stem = next(stem for stem in stems if not self._is_taken(stem))
+        return RecordingPart(self._where.folder, stem, self.settings, self._tools, info)
+
+    def _is_taken(self, stem: str) -> bool:
+        paths = all_paths(self._where.folder, stem, self.settings)
+        return any(path.exists() or path.is_symlink() or working_path(path).exists() for path in paths)
+
+    def _finish_part(self) -> list[ClipsegLiveError]:
+        part, self._part = self._part, None
+        if part is None:
+            return []
+        if part.count == 0:
+            part.abandon()
+            return []
+        self._bytes_before += part.bytes
+        done, errors = part.finish()
+        self._tell(part)
+        self._done += done
+        tracks = [sink.path for _, sink in part.tracks]
+        self.tracks += [path for path in done if path in tracks or path.suffix == ".mov"]
+        return errors
+
+    def _keep_up(self, part: RecordingPart) -> None:
+        """Be quicker where shots wait for too long; where that cannot be, the queue drops."""
+        now = time.monotonic()
+        if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._hurried + _HURRY_EVERY:
+            self._hurried = now
+            if not part.hurry() and self._queue.dropped:
+                self._say("The encoder is too slow for this picture: some frames are left out of the recording.")
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        if self._part is not None and now > self._touched + _TOUCH_EVERY:  # pictures may be away for long
+            self._touched = now
+            self._part.touch()
+        if now < self._watched + _WATCH_EVERY:
+            return
+        self._watched = now
+        free = self._free()
+        size = self._bytes_before + (self._part.bytes if self._part is not None else 0)
+        self._status = replace(self._status, size=size, free=free)
+        rate = size / self._status.seconds if self._status.seconds > 1 else 0.0
+        if free < self._limits.warn or free < self._limits.stop + rate * _WARN_SECONDS:
+            self._say(f"The disk with {self._where.folder} is nearly full: the recording ends before it is.")
+
+    def _free(self) -> int:
+        """Bytes that are left. Raises SinkError where that is too little to go on, or the folder is gone."""
+        folder = self._where.folder
+        try:
+            free = self._tools.free_bytes(folder)
+        except OSError as error:
+            raise SinkError(f"The folder {folder} cannot be recorded into: {error.strerror or error}.") from error
+        if free < self._limits.stop:
+            raise SinkError(f"The disk with {folder} is nearly full, so the recording ends here: make room for more.")
+        return free
+
+    def _needed(self, shot: Shot) -> Shot:
+        """The shot without what is not recorded, so that it need not be kept."""
+        settings = self.settings
+        data = bool(settings.data)
+        original = shot.original if data or "camera" in settings.tracks else replace(
+            shot.original, pixels=shot.composed.pixels
+        )  # fmt: skip
+        return replace(shot, original=original, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
+
+    def _tell(self, part: RecordingPart) -> None:
+        for sentence in part.notices():
+            self._say(sentence)
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self._on_message(sentence)
+
+
+def working_path(path: Path) -> Path:
+    """What a recorded file is called while it is written; it can be played."""
+    return path.with_name(f"{path.stem}.recording{path.suffix}")
+
+
+def _bytes_of(shot: Shot) -> int:
+    pixels = [shot.composed.pixels]
+    if shot.original.pixels is not shot.composed.pixels:
+        pixels.append(shot.original.pixels)
+    alphas = [matte.alpha for matte in shot.mattes.each] if shot.mattes is not None else []
+    return sum(array.nbytes for array in [*pixels, *alphas])

@@ -1,0 +1,212 @@
+"""What happens to finished pictures beside being shown: recordings, and the last seconds to be saved afterwards."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.privacy import untouched_warning, was_drawn_hiding
+from clipseg_live.core.settings.effects import is_private
+from clipseg_live.core.settings.live import LiveSettings, Picture, RecordingStatus
+from clipseg_live.core.settings.recording import RecordingSettings, Shot
+from clipseg_live.core.system.settings_log import loggable
+from clipseg_live.runtime.outputs.recording import Recording, Where
+from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+from clipseg_live.runtime.outputs.replay import Replay
+
+logger = logging.getLogger(__name__)
+
+Say = Callable[[str, str, str], None]
+"""Topic, sentence and level of a message."""
+
+TOPIC = "recording"
+_FILE_SECONDS = 30.0
+"""A recording is worth waiting for at the end."""
+_FINALISE_SECONDS = 5.0
+"""What is in its place already may stay as it is."""
+
+
+class Outputs:
+    """Owned by a session. Every method may be called from any thread and returns at once, but for ``join``."""
+
+    def __init__(self, tools: RecordingTools, say: Say) -> None:
+        self._tools, self._say = tools, say
+        self._lock = threading.Lock()
+        self._recording: Recording | None = None
+        self._newest: Recording | None = None  # also once it has ended: its thread may still be saying so
+        self._replay: Replay | None = None
+        self._old_replays: list[Replay] = []
+        self._live = LiveSettings()
+        self._finalising: list[threading.Thread] = []
+        self._stopping, self._give_up = threading.Event(), threading.Event()
+
+    @property
+    def status(self) -> RecordingStatus:
+        recording, replay = self._recording, self._replay
+        status = recording.status if recording is not None else RecordingStatus()
+        return status if replay is None else replace(status, replay=replay.seconds)
+
+    def put(self, picture: Picture, composed: Frame, info: SourceInfo) -> None:
+        """Record and keep a picture that is shown, unless it was drawn before an effect began to hide something.
+
+        Called in the compose thread.
+
+        Args:
+            picture: as it is shown.
+            composed: the same as a frame.
+            info: of the source.
+        """
+        original = replace(composed, pixels=picture.original)
+        shot = Shot(composed, original, picture.mattes, picture.labels)
+        with self._lock:  # the settings must not change between the check and the output
+            if not was_drawn_hiding(picture, self._live):
+                return
+            if self._recording is not None:
+                self._recording.put(shot, info)
+            if self._replay is not None:
+                self._replay.put(shot, info)
+
+    def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
+        """Raises UsageError while a recording runs or once all is stopped, SinkError where nothing can be written into
+        the folder."""
+        with self._lock:
+            if self._stopping.is_set():
+                raise UsageError("Nothing can be recorded any more: the session has ended.")
+            if self._recording is not None:
+                raise UsageError("A recording is running: stop it first.")
+            recording = Recording(
+                _where(folder, live, source),
+                settings,
+                self._tools,
+                on_message=lambda sentence: self._say(TOPIC, sentence, "warning"),
+                on_end=lambda done, errors: self._ended(recording, done, errors),
+            )
+            self._recording = self._newest = recording
+            logger.info("Recording: %s", loggable(settings))
+            recording.start()
+            self._live = live
+        self._warn_of_untouched()
+
+    def look_changed(self, live: LiveSettings) -> None:
+        """Take over the settings.
+
+        When an effect begins to hide something, the replay starts anew, and a warning names files that are recorded
+        without it.
+        """
+        with self._lock:
+            before, self._live = self._live, live
+            begins = is_private(live.effects) and not is_private(before.effects)
+            if begins and self._replay is not None:
+                self._begin_replay(self._replay.settings)
+        if begins:
+            self._warn_of_untouched()
+
+    def _warn_of_untouched(self) -> None:
+        recording = self._recording
+        if recording is not None and (words := untouched_warning(self._live.effects, recording.settings.untouched)):
+            self._say(TOPIC, words, "warning")
+
+    def pause_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.pause()
+
+    def resume_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.resume()
+
+    def stop_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.finish()
+
+    def set_replay(self, settings: RecordingSettings) -> None:
+        """Keep the last ``replay_seconds`` from now on; what was kept with other settings is forgotten."""
+        with self._lock:
+            self._begin_replay(settings)
+
+    def _begin_replay(self, settings: RecordingSettings) -> None:
+        """Start the replay anew; the caller holds the lock."""
+        if self._stopping.is_set():
+            return
+        old, self._replay = self._replay, None
+        if old is not None:
+            old.request_stop()
+            self._old_replays = [each for each in self._old_replays if not each.join(0)] + [old]
+        if settings.replay_seconds:
+            self._replay = Replay(settings, self._tools, self._replay_saved)
+            self._replay.start()
+
+    def save_replay(self, folder: Path, live: LiveSettings, source: str) -> None:
+        """Raises UsageError where nothing is kept."""
+        replay = self._replay
+        if replay is None:
+            raise UsageError("Instant replay is off: turn it on in the recording options first.")
+        replay.save(_where(folder, live, source))
+
+    def request_stop(self) -> None:
+        with self._lock:  # what is being started is in its place, or will not be started
+            self._stopping.set()
+            replay = self._replay
+        self.stop_recording()
+        if replay is not None:
+            replay.request_stop()
+
+    def join(self) -> tuple[str, ...]:
+        """Wait for what is being written; names of what had to be abandoned."""
+        recording = self._newest
+        late = recording is not None and not recording.join(_FILE_SECONDS)
+        replays = [*self._old_replays, *([self._replay] if self._replay is not None else [])]
+        replays_late = [each for each in replays if not each.join(_FINALISE_SECONDS)]
+        limit = time.monotonic() + _FINALISE_SECONDS
+        with self._lock:  # a thread in the list has been started whenever the lock is free
+            finalising = list(self._finalising)
+        for thread in finalising:
+            thread.join(max(0.0, limit - time.monotonic()))
+        self._give_up.set()
+        for thread in finalising:
+            thread.join(_FINALISE_SECONDS)
+        return (
+            *(("clipseg-live record",) if late else ()),
+            *("clipseg-live replay" for _ in replays_late),
+            *(thread.name for thread in finalising if thread.is_alive()),
+        )
+
+    def _ended(self, recording: Recording, done: list[Path], errors: list[ClipsegLiveError]) -> None:
+        logger.info("The recording has ended: %d files, %d errors", len(done), len(errors))
+        with self._lock:
+            if self._recording is recording:
+                self._recording = None
+            if recording.tracks:
+                thread = threading.Thread(
+                    target=self._finalise, args=(recording.tracks,), name="clipseg-live finalise", daemon=True
+                )
+                self._finalising = [each for each in self._finalising if each.is_alive()] + [thread]
+                thread.start()
+        if errors:
+            also = f" Finished: {', '.join(map(str, done))}." if done else ""
+            self._say(TOPIC, " ".join(str(error) for error in errors) + also, "error")
+        else:
+            self._say(TOPIC, f"Recorded {done[0]}{_more(len(done) - 1)}.", "info")
+
+    def _replay_saved(self, path: Path | None, error: ClipsegLiveError | None) -> None:
+        if error is not None:
+            self._say(TOPIC, str(error), "error")
+        else:
+            self._say(TOPIC, f"Saved the last seconds as {path}.", "info")
+
+    def _finalise(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            if not self._give_up.is_set() and (sentence := self._tools.finalise(path, self._give_up.is_set)):
+                self._say(TOPIC, sentence, "warning")
+
+
+def _where(folder: Path, live: LiveSettings, source: str) -> Where:
+    names = (row.text.strip() or "image" for row in live.shown() if row.text.strip() or row.picture)
+    return Where(folder, tuple(names), source)
+
+
+def _more(files: int) -> str:
+    return "" if files == 0 else " and one more file" if files == 1 else f" and {files} more files"

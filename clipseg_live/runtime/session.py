@@ -1,0 +1,328 @@
+"""A live session: capture, worker, composition and recording, steered by one frozen value of settings."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from clipseg_live.core.errors import ClipsegLiveError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.privacy import was_drawn_hiding
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.protocols import Matting, PictureOutput
+from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
+from clipseg_live.core.settings.live import (
+    LiveSettings,
+    Message,
+    Picture,
+    PromptSet,
+    Rates,
+    Result,
+    SessionStatus,
+    SourceSpec,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import USUAL_RATE, CameraFormat, CameraSettings
+from clipseg_live.core.state_machine import SESSION, Machine, SessionState
+from clipseg_live.core.system.settings_log import SettingsLog
+from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
+from clipseg_live.runtime.inference.client import InferenceWorker
+from clipseg_live.runtime.inference.server import MakeEngine
+from clipseg_live.runtime.outputs.privacy_gate import may_be_shown
+from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+from clipseg_live.runtime.outputs.registry import Outputs
+from clipseg_live.runtime.outputs.virtual_camera import VirtualCameras
+from clipseg_live.runtime.render_thread import Composing, MakeComposer, keys_of
+
+logger = logging.getLogger(__name__)
+
+_RATES_SECONDS = 0.5
+
+
+class Session:
+    """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
+
+    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools, make_camera: the concrete
+    parts, made by ``assemble``. before_worker: called before a worker process is started. clock: monotonic time in
+    seconds, by which edits of prompts are judged.
+    """
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        *,
+        open_source: OpenSource,
+        frame_filter: FrameFilter,
+        make_composer: MakeComposer,
+        make_matting: Callable[[], Matting],
+        make_engine: MakeEngine,
+        recording_tools: RecordingTools,
+        make_camera: Callable[[], PictureOutput],
+        before_worker: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.on_picture: Callable[[], None] = lambda: None
+        self.on_message: Callable[[Message], None] = lambda message: None
+        self._settings = settings
+        self._settings_log = SettingsLog(logger)
+        self._machine = Machine(SessionState.NEW, SESSION)
+        self._lock = threading.Lock()
+        self._prompts: dict[Hashable, Prompt | None] = {}
+        self._prompt_set = self._prompts_of(settings, 1)
+        self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
+        self._picture: Picture | None = None
+        self._info: SourceInfo | None = None
+        self._told_worker = self._told_compose = ""
+        self._abandoned: tuple[str, ...] = ()
+        self._measured: tuple[float, Rates] = (0.0, Rates())
+        self._outputs = Outputs(recording_tools, self._say)
+        self._outputs.look_changed(settings)
+        self._camera = VirtualCameras(
+            make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
+        )
+        self._capture = Capture(open_source, frame_filter, self._take_frame)
+        self._worker = InferenceWorker(
+            make_engine,
+            settings.engine,
+            on_result=self._take_result,
+            on_status=self._worker_changed,
+            on_notice=lambda sentence: self._say("engine", sentence, "warning"),
+            before_start=before_worker,
+        )
+        self._composing = Composing(
+            make_composer, make_matting, settings, self._take_picture, self._compose_failed, clock=clock
+        )
+
+    @property
+    def settings(self) -> LiveSettings:
+        return self._settings
+
+    def start(self) -> None:
+        """Start the threads and the worker; a source is opened by ``open``."""
+        self._machine.to(SessionState.RUNNING)
+        self._settings_log.put(self._settings)
+        self._capture.set_framing(self._settings.framing)
+        self._composing.start()
+        self._worker.set_prompts(self._prompt_set)
+        self._worker.start()
+
+    def apply(self, settings: LiveSettings) -> None:
+        """The one way in for settings: what did not change is left alone."""
+        with self._lock:
+            before, self._settings = self._settings, settings
+            self._settings_log.put(settings)
+            if settings.rows != before.rows:
+                self._edit_prompts(settings)
+        if settings.engine != before.engine:
+            self._worker.set_engine(settings.engine)
+        self._capture.set_framing(settings.framing)
+        self._composing.set_settings(settings, self._prompt_set.version)
+        self._outputs.look_changed(settings)
+
+    def open(self, spec: SourceSpec) -> None:
+        if self._machine.state is SessionState.RUNNING:
+            self._picture = None
+            self._camera.forget()
+            self._capture.open(spec)
+
+    def picture(self) -> Picture | None:
+        """Return the newest picture; None if there is none, or none that may be shown with the present effects."""
+        picture = self._picture
+        return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
+
+    def status(self) -> SessionStatus:
+        with self._lock:
+            self._settings_log.flush()
+        return SessionStatus(
+            source=self._capture.status,
+            worker=self._worker.status,
+            recording=self._outputs.status,
+            camera=self._camera.status,
+            rates=self._rates(),
+            effort=self._composing.effort,
+            hidden=self._composing.hidden,
+        )
+
+    def _rates(self) -> Rates:
+        """Figures of at most half a second ago: they are sums over seconds, and asked for many times in one."""
+        now = time.monotonic()
+        if now < self._measured[0] + _RATES_SECONDS:
+            return self._measured[1]
+        median, late = self._composing.delay.percentiles(50, 95)
+        rates = Rates(
+            capture=self._capture.meter.rate(),
+            inference=self._composing.answered.rate(),
+            display=self._composing.displayed.rate(),
+            delay=(median, late),
+            dropped=self._composing.dropped,
+            skipped=max(self._worker.submitted - self._worker.taken, 0),
+            unchanged=self._worker.unchanged,
+            stages=self._composing.timings.medians(),
+        )
+        self._measured = now, rates
+        return rates
+
+    def play(self) -> None:
+        self._capture.play()
+
+    def pause(self) -> None:
+        self._capture.pause()
+
+    def seek(self, time: Fraction) -> None:
+        self._capture.seek(time)
+
+    def step(self, frames: int) -> None:
+        self._capture.step(frames)
+
+    def set_loop(self, loop: bool) -> None:
+        self._capture.set_loop(loop)
+
+    def set_speed(self, speed: float) -> None:
+        self._capture.set_speed(speed)
+
+    def set_control(self, name: str, value: float) -> None:
+        self._capture.set_control(name, value)
+
+    def restart_worker(self) -> None:
+        self._worker.restart()
+
+    def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
+        return self._composing.timings.recent()
+
+    def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
+        """Record from now on. Raises UsageError or SinkError where that cannot be."""
+        if self._info is None:
+            raise UsageError("There is no picture to record yet: open a source first.")
+        self._outputs.start_recording(folder, settings, self._settings, self._info.name)
+
+    def pause_recording(self) -> None:
+        self._outputs.pause_recording()
+
+    def resume_recording(self) -> None:
+        self._outputs.resume_recording()
+
+    def stop_recording(self) -> None:
+        self._outputs.stop_recording()
+
+    def start_camera(self, settings: CameraSettings) -> None:
+        """Show what is composed as a virtual camera from now on, in the place of the one that may run."""
+        with self._lock:  # not after it was stopped
+            if self._machine.state is SessionState.RUNNING:
+                self._camera.start(settings)
+                if (picture := self._picture) is not None:  # of a source that stands, no other may come
+                    self._camera.put(picture)
+
+    def stop_camera(self) -> None:
+        self._camera.stop()
+
+    def set_replay(self, settings: RecordingSettings) -> None:
+        self._outputs.set_replay(settings)
+
+    def save_replay(self, folder: Path) -> None:
+        self._outputs.save_replay(folder, self._settings, self._info.name if self._info is not None else "")
+
+    def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
+        """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""
+        with self._lock:
+            if self._machine.state in (SessionState.STOPPED, SessionState.STOPPING):
+                return self._abandoned
+            self._machine.to(SessionState.STOPPED if self._machine.state is SessionState.NEW else SessionState.STOPPING)
+            if self._machine.state is SessionState.STOPPED:
+                return ()
+        limit = time.monotonic() + deadline
+        self._camera.stop()
+        self._outputs.request_stop()
+        self._capture.request_stop()
+        self._worker.request_stop()
+        self._composing.request_stop()
+        left = lambda: max(0.0, limit - time.monotonic())  # noqa: E731
+        abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
+        abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
+        abandoned += self._camera.join(left())
+        abandoned += self._outputs.join()
+        abandoned += self._capture.join(left())
+        self._abandoned = tuple(abandoned)
+        self._machine.to(SessionState.STOPPED)
+        return self._abandoned
+
+    def _edit_prompts(self, settings: LiveSettings) -> None:
+        """A new version of what is asked, where that has changed and not only how it looks."""
+        version = self._prompt_set.version + 1
+        asked = self._prompts_of(settings, version)
+        if (asked.ids, asked.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
+            self._prompt_set = asked
+            newest = {number: keys for number, keys in self._keys.items() if number > version - 32}
+            self._keys = {**newest, version: keys_of(settings.rows)}
+            self._worker.set_prompts(asked)
+
+    def _prompts_of(self, settings: LiveSettings, version: int) -> PromptSet:
+        """Prompts of the rows that ask for something; kept for each content, for a picture's hash takes a while."""
+        keys = keys_of(settings.rows)
+        known = self._prompts
+        self._prompts = {keys[row.id]: known.get(keys[row.id]) or row.prompt for row in settings.rows}
+        asking = [(row.id, prompt) for row in settings.rows if (prompt := self._prompts[keys[row.id]]) is not None]
+        return PromptSet(version, tuple(row_id for row_id, _ in asking), tuple(prompt for _, prompt in asking))
+
+    def _take_frame(self, frame: Frame, info: SourceInfo) -> None:
+        before, self._info = self._info, info
+        if info is not before and (info.notices or (before is not None and before.notices)):
+            self._say("source", " ".join(info.notices), "info")
+        self._composing.put_frame(frame)
+        self._worker.submit(frame)
+
+    def _take_result(self, result: Result, frame: Frame | None) -> None:
+        if result.epoch != self._capture.epoch:
+            return
+        keys = self._keys.get(result.version, {})
+        self._composing.put_result(result, frame, tuple(keys.get(row_id, row_id) for row_id in result.ids))
+
+    def _take_picture(self, picture: Picture, composed: Frame) -> None:
+        if picture.epoch != self._capture.epoch or not was_drawn_hiding(picture, self._settings):
+            return
+        self._picture = picture
+        try:
+            if self._info is not None:
+                self._outputs.put(picture, composed, self._info)
+        except Exception as error:  # a failed output must not stop the others
+            logger.exception("Handing a frame to the recording failed")
+            self._compose_failed(error)
+        self._camera.put(picture)
+        self.on_picture()
+
+    def _may_be_shown(self, picture: Picture) -> bool:
+        """To others, through a virtual camera, at this moment."""
+        with self._lock:
+            settings, version = self._settings, self._prompt_set.version
+        return may_be_shown(picture, settings, version, self._worker.status.state, self._capture.status.state)
+
+    def _camera_source(self) -> CameraFormat | None:
+        picture, info = self._picture, self._info
+        if picture is None or info is None:
+            return None
+        height, width = picture.composed.shape[:2]
+        return CameraFormat(width, height, info.rate or USUAL_RATE)
+
+    def _compose_failed(self, error: Exception) -> None:
+        if isinstance(error, ClipsegLiveError):
+            sentence = str(error)
+        else:
+            reason = " ".join(str(error).split())[:160]
+            sentence = f"A frame could not be drawn ({type(error).__name__}: {reason}). The log has the details."
+        if sentence != self._told_compose:  # once, and not thirty times a second
+            self._told_compose = sentence
+            self._say("compose", sentence, "error")
+
+    def _worker_changed(self, status: WorkerStatus) -> None:
+        # a window's replacement for a missing model predicts, but not what was asked for
+        replaced = status.model == BUILT_IN_MODEL and self._settings.engine.model == DEFAULT_MODEL
+        self._composing.set_answering(status.state is WorkerState.READY, replaced)
+        if status.problem != self._told_worker:
+            self._told_worker = status.problem
+            self._say("worker", status.problem, "warning")
+
+    def _say(self, topic: str, text: str, level: str) -> None:
+        self.on_message(Message(topic, text, level))  # type: ignore[arg-type]

@@ -1,0 +1,118 @@
+"""Comparing with the untouched picture: the key that is held, and the wipe's line."""
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.settings.effects import BlackOut, Tint, Wipe
+from clipseg_live.core.settings.live import LiveSettings, Picture
+from clipseg_live.gui.canvas.canvas import Canvas
+from clipseg_live.gui.main_window import MainWindow
+from tests.helpers.gui.fake_session import picture
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def canvas(qtbot: QtBot) -> Canvas:
+    made = Canvas()
+    qtbot.addWidget(made)
+    made.resize(960, 540)
+    made.show()
+    made.setFocus()
+    qtbot.waitExposed(made)
+    return made
+
+
+def drawn() -> Picture:
+    """Black as it was, white as it is drawn."""
+    plain = picture(width=64, height=36)
+    made = {name: getattr(plain, name) for name in Picture.__dataclass_fields__}
+    made["original"] = np.zeros((36, 64, 3), np.uint8)
+    made["composed"] = np.full((36, 64, 3), 255, np.uint8)
+    return Picture(**made)
+
+
+def light(canvas: Canvas) -> int:
+    return canvas.grab().toImage().pixelColor(480, 450).lightness()
+
+
+def test_the_untouched_picture_is_shown_while_the_key_is_held(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_picture(drawn())
+    assert light(canvas) == 255
+    qtbot.keyPress(canvas, Qt.Key.Key_B)
+    assert canvas.comparing and light(canvas) == 0
+    canvas.show_picture(drawn())  # the next one as well
+    assert light(canvas) == 0
+    qtbot.keyRelease(canvas, Qt.Key.Key_B)
+    assert not canvas.comparing and light(canvas) == 255
+
+
+def test_losing_the_focus_lets_the_key_go(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_picture(drawn())
+    qtbot.keyPress(canvas, Qt.Key.Key_B)
+    canvas.clearFocus()
+    assert light(canvas) == 255
+
+
+def test_what_is_hidden_stays_hidden_while_the_key_is_held(canvas: Canvas, qtbot: QtBot) -> None:
+    canvas.show_settings(LiveSettings(effects=(BlackOut(),)))
+    canvas.show_picture(drawn())
+    qtbot.keyPress(canvas, Qt.Key.Key_B)
+    assert not canvas.comparing and light(canvas) == 255
+    canvas.show_settings(LiveSettings())
+    assert canvas.comparing and light(canvas) == 0
+    canvas.show_settings(LiveSettings(effects=(BlackOut(),)))
+    assert light(canvas) == 255
+
+
+def test_the_wipe_is_dragged_by_its_line(canvas: Canvas, qtbot: QtBot) -> None:
+    moved: list[float] = []
+    canvas.wipe_moved.connect(moved.append)
+    canvas.show_settings(LiveSettings(effects=(Tint(), Wipe(at=0.5))))
+    canvas.show_picture(drawn())
+    qtbot.mouseMove(canvas, QPoint(481, 100))
+    assert canvas.cursor().shape() == Qt.CursorShape.SplitHCursor
+    with qtbot.waitSignal(canvas.wipe_released):
+        qtbot.mousePress(canvas, LEFT, pos=QPoint(481, 100))
+        qtbot.mouseMove(canvas, QPoint(240, 120))
+        qtbot.mouseMove(canvas, QPoint(-50, 120))
+        qtbot.mouseRelease(canvas, LEFT, pos=QPoint(-50, 120))
+    assert moved == pytest.approx([0.25, 0.0])
+    assert canvas.zoom == 1.0
+
+
+def test_beside_the_line_nothing_is_dragged(canvas: Canvas, qtbot: QtBot) -> None:
+    moved: list[float] = []
+    canvas.wipe_moved.connect(moved.append)
+    canvas.show_settings(LiveSettings(effects=(Wipe(at=0.5),)))
+    canvas.show_picture(drawn())
+    qtbot.mouseMove(canvas, QPoint(400, 100))
+    assert canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
+    qtbot.mousePress(canvas, LEFT, pos=QPoint(400, 100))
+    qtbot.mouseMove(canvas, QPoint(360, 100))
+    qtbot.mouseRelease(canvas, LEFT, pos=QPoint(360, 100))
+    assert not moved
+
+
+@pytest.mark.parametrize("effects", [(), (Tint(),)])
+def test_without_a_wipe_there_is_no_line(canvas: Canvas, qtbot: QtBot, effects: tuple[Tint, ...]) -> None:
+    canvas.show_settings(LiveSettings(effects=effects))
+    canvas.show_picture(drawn())
+    qtbot.mouseMove(canvas, QPoint(480, 100))
+    assert canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
+
+
+def test_the_window_moves_the_wipe_in_one_step_of_undo(window: MainWindow) -> None:
+    store, canvas = window.store, window.canvas
+    store.update(effects=(Tint(), Wipe(at=0.5)))
+    canvas.wipe_moved.emit(0.4)
+    canvas.wipe_moved.emit(0.3)
+    canvas.wipe_released.emit()
+    assert store.settings.effects == (Tint(), Wipe(at=0.3))
+    store.undo()
+    assert store.settings.effects == (Tint(), Wipe(at=0.5))
+    store.update(effects=(Tint(),))
+    canvas.wipe_moved.emit(0.2)
+    assert store.settings.effects == (Tint(),)

@@ -1,0 +1,305 @@
+"""The look panel: every control changes the settings at once, and shows them."""
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QFileDialog, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from clipseg_live.core.settings.base import DEFAULT_MODEL, FITS, PALETTE
+from clipseg_live.core.settings.effects import KINDS, CutOut, Glow, Pixelate, Tint
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.settings.presets import PRESETS
+from clipseg_live.core.settings.rendering import MatteSettings
+from clipseg_live.gui.look.effect_list import title_of
+from clipseg_live.gui.look.effect_options import EffectOptions
+from clipseg_live.gui.look.panel import SIZES, LookPanel
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.widgets.buttons import Choice
+from clipseg_live.gui.widgets.colour_picker import ColourChooser, ColourPopup
+from clipseg_live.gui.widgets.slider_field import SlideField
+from tests.helpers.gui.panel_tools import LEFT, click, drag, gone, show, top_level
+
+MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
+DEVICES = ["auto", "cpu", "cuda"]
+
+
+@pytest.fixture
+def make(qtbot):
+    def make(size=(340, 620), **settings) -> LookPanel:
+        panel = LookPanel(Store(LiveSettings(**settings)), models=MODELS, devices=DEVICES)
+        panel.store = panel._store
+        window = panel.kept = QWidget()
+        column = QVBoxLayout(window)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(panel)
+        show(qtbot, window, size)
+        return panel
+
+    return make
+
+
+def pick(qtbot, choice, text: str) -> None:
+    """Open a list, go to the item that reads so, and choose it, all with keys and the mouse."""
+    place = choice.findText(text)
+    assert place >= 0, f"{text} is not offered"
+    choice.setFocus()
+    qtbot.keyClick(choice, Qt.Key.Key_Space)
+    view = choice.view()
+    qtbot.waitUntil(view.isVisible)
+    view.scrollTo(choice.model().index(place, 0))
+    qtbot.mouseClick(view.viewport(), LEFT, pos=view.visualRect(choice.model().index(place, 0)).center())
+    qtbot.waitUntil(lambda: not view.isVisible())
+
+
+@pytest.mark.parametrize(
+    ("control", "text", "value"),
+    [
+        ("detail", "Tiles (slow)", lambda s: s.engine.detail == "tiles"),
+        ("model", "Shapes, built in", lambda s: s.engine.model == "shapes"),
+        ("device", "CPU", lambda s: s.engine.device == "cpu"),
+        ("input_size", "224 pixels", lambda s: s.engine.size == 224),
+        ("fit", "Letterbox", lambda s: s.engine.fit == "letterbox"),
+    ],
+)
+def test_a_list_changes_the_settings(qtbot, make, control, text, value):
+    panel = make()
+    assert not value(panel.store.settings)
+    pick(qtbot, getattr(panel, control), text)
+    assert value(panel.store.settings)
+    assert getattr(panel, control).currentText() == text
+    panel.store.undo()
+    assert not value(panel.store.settings) and getattr(panel, control).currentText() != text
+
+
+def test_long_names_can_be_read(qtbot, make):
+    panel = make(size=(300, 600))
+    name = "A model with a name longer than its field"
+    panel.model.setItemText(0, name)
+    panel.model.setFocus()
+    qtbot.keyClick(panel.model, Qt.Key.Key_Space)
+    view = panel.model.view()
+    qtbot.waitUntil(view.isVisible)
+    assert view.viewport().width() >= view.fontMetrics().horizontalAdvance(name) > panel.model.width()
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    assert "CLIPSeg, refined" in panel.model.toolTip() and DEFAULT_MODEL in panel.model.toolTip()
+
+
+def test_a_list_by_keys(qtbot, make):
+    panel = make()
+    panel.fit.setFocus()
+    qtbot.keyClick(panel.fit, Qt.Key.Key_Down)
+    assert panel.store.settings.engine.fit == FITS[1]
+
+
+def test_every_fit_is_offered_and_every_size_fits_the_patch(make):
+    panel = make()
+    assert [panel.fit.itemData(place) for place in range(panel.fit.count())] == list(FITS)
+    assert all(size is None or size % 16 == 0 for size in SIZES)
+
+
+def named(qtbot, panel, name: str) -> QToolButton:
+    """The button of the effect list with this name, once it is there."""
+
+    def found() -> list[QToolButton]:
+        return [
+            each
+            for each in panel.effects.findChildren(QToolButton)
+            if each.accessibleName() == name and each.isVisible()
+        ]
+
+    qtbot.waitUntil(lambda: len(found()) == 1)
+    return found()[0]
+
+
+def kinds(panel) -> list[str]:
+    return [effect.kind for effect in panel.store.settings.effects]
+
+
+def test_effects_are_added_moved_and_removed(qtbot, make):
+    panel = make()
+    assert kinds(panel) == ["tint", "outline"]
+    offered = [action.text() for action in panel.effects.add_button.menu().actions() if not action.isSeparator()]
+    assert len(offered) == len(KINDS) and len(set(offered)) == len(offered)
+    next(each for each in panel.effects.add_button.menu().actions() if each.text() == title_of("glow")).trigger()
+    assert kinds(panel) == ["tint", "outline", "glow"]
+    click(qtbot, named(qtbot, panel, "Draw Glow earlier"))
+    assert kinds(panel) == ["tint", "glow", "outline"]
+    click(qtbot, named(qtbot, panel, "Remove Tint"))
+    assert kinds(panel) == ["glow", "outline"]
+    click(qtbot, named(qtbot, panel, "Draw Outline later"))  # it is the last already
+    assert kinds(panel) == ["glow", "outline"]
+    for _ in range(3):
+        panel.store.undo()
+    assert kinds(panel) == ["tint", "outline"] and not panel.store.can_undo
+    click(qtbot, named(qtbot, panel, "Remove Outline"))
+    click(qtbot, panel.reset_effects)
+    assert kinds(panel) == ["tint", "outline"] and not panel.reset_effects.isEnabled()
+
+
+def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
+    panel = make(effects=(Tint(), Glow()))
+    assert not panel.effects.findChildren(SlideField)
+    click(qtbot, named(qtbot, panel, "Options of Glow"))
+    qtbot.waitUntil(lambda: panel.effects.findChild(EffectOptions).isVisible())
+    slide = next(each for each in panel.effects.findChildren(SlideField) if each.accessibleName() == "Strength")
+    drag(slide, QPoint(slide.place_of(0.8), 10), QPoint(slide.place_of(0.6), 10), QPoint(slide.place_of(0.4), 10))
+    assert panel.store.settings.effects[1].strength == pytest.approx(0.4, abs=0.02)
+    panel.store.undo()
+    assert panel.store.settings.effects == (Tint(), Glow()) and slide.value() == 80
+    click(qtbot, named(qtbot, panel, "Options of Glow"))
+    assert not [each for each in panel.effects.findChildren(SlideField) if each.isVisible()]
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
+    panel = make(size=(340, 900), effects=(KINDS[kind](),))
+    fields = [name for name in KINDS[kind].model_fields if name != "kind"]
+    if fields:
+        click(qtbot, named(qtbot, panel, f"Options of {title_of(kind)}"))
+        options = panel.effects.findChild(EffectOptions)
+        assert options is not None and set(options._shows) == set(fields)
+    assert not panel.store.can_undo
+
+
+def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
+    panel = make(size=(340, 900), effects=(CutOut(),))
+    click(qtbot, named(qtbot, panel, "Options of Cut-out"))
+    options = panel.effects.findChild(EffectOptions)
+    pick(qtbot, options.findChild(Choice), "Colour")
+    assert panel.store.settings.effects[0].backdrop == "colour"
+    click(qtbot, options.findChild(ColourChooser))
+    click(qtbot, top_level(qtbot, ColourPopup).buttons[1])
+    assert panel.store.settings.effects[0].colour == PALETTE[1]
+    picture = tmp_path / "beach.png"
+    picture.write_bytes(b"")
+    click(qtbot, next(each for each in options.findChildren(QPushButton) if each.text() == "Choose…"))
+    dialog = top_level(qtbot, QFileDialog)
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectFile(str(picture))
+    dialog.accept()
+    gone(qtbot, dialog)
+    assert panel.store.settings.effects[0].file == picture
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_preset_is_one_step(make, name):
+    panel = make(effects=(Tint(), Glow()), mode="locked")
+    actions = {action.text(): action for action in panel.effects.preset_button.menu().actions()}
+    actions[name.capitalize()].trigger()
+    assert (panel.store.settings.effects, panel.store.settings.matte) == PRESETS[name]
+    panel.store.undo()
+    assert panel.store.settings.effects == (Tint(), Glow()) and not panel.store.can_undo
+
+
+def test_hiding_effects_hold_the_display_mode(qtbot, make):
+    panel = make(mode="smooth", effects=(Pixelate(),))
+    assert panel.mode.button("locked").isChecked() and not panel.mode.isEnabled()
+    assert "own masks" in panel.mode_hint.text()
+    click(qtbot, named(qtbot, panel, "Remove Pixelate"))
+    assert panel.mode.button("smooth").isChecked() and panel.mode.isEnabled()
+
+
+def test_matte_settings(qtbot, make):
+    panel = make(size=(340, 900))
+    assert not panel.mattes.none_level.isVisible() and not panel.reset_mattes.isEnabled()
+    click(qtbot, panel.mattes.together.button("exclusive"))
+    click(qtbot, panel.mattes.follow.button(False))
+    click(qtbot, panel.mattes.auto_hide.button(True))
+    matte = panel.store.settings.matte
+    assert (matte.together, matte.follow, matte.auto_hide) == ("exclusive", False, True)
+    assert panel.mattes.none_level.isVisible() and panel.mattes.present.isVisible()
+    click(qtbot, panel.reset_mattes)
+    assert panel.store.settings.matte == MatteSettings()
+
+
+def test_steadiness_by_mouse_and_keys(qtbot, make):
+    panel = make(matte=MatteSettings(smoothing=0.3))
+    slider = panel.mattes.smoothing
+    drag(slider, QPoint(slider.place_of(0.3), 10), QPoint(slider.place_of(0.5), 10), QPoint(slider.width() + 50, 10))
+    assert panel.store.settings.matte.smoothing == 1.0
+    panel.store.undo()
+    assert panel.store.settings.matte.smoothing == 0.3 and not panel.store.can_undo
+    slider.setFocus()
+    qtbot.keyClick(slider, Qt.Key.Key_Left)
+    assert panel.store.settings.matte.smoothing == pytest.approx(0.29)
+    qtbot.keyClick(slider, Qt.Key.Key_End)
+    qtbot.mouseDClick(slider, LEFT)
+    assert panel.store.settings.matte.smoothing == MatteSettings().smoothing
+
+
+def test_two_drags_of_steadiness_are_two_steps(make):
+    panel = make(matte=MatteSettings(smoothing=0.3))
+    slider = panel.mattes.smoothing
+    for part in (0.5, 0.7):
+        drag(slider, QPoint(slider.place_of(0.4), 10), QPoint(slider.place_of(part), 10))
+    panel.store.undo()
+    assert panel.store.settings.matte.smoothing == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_display_mode_says_what_it_does(qtbot, make):
+    panel = make(mode="smooth")
+    smooth = panel.mode_hint.text()
+    click(qtbot, panel.mode.button("locked"))
+    assert panel.store.settings.mode == "locked" and panel.mode.button("locked").isChecked()
+    assert panel.mode_hint.text() not in ("", smooth)
+    panel.mode.button("smooth").setFocus()
+    qtbot.keyClick(panel.mode.button("smooth"), Qt.Key.Key_Space)
+    assert panel.store.settings.mode == "smooth" and panel.mode_hint.text() == smooth
+
+
+def test_a_model_in_a_folder(qtbot, make, tmp_path):
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    panel = make()
+    pick(qtbot, panel.model, "Folder…")
+    assert panel.model.currentText() == "CLIPSeg, refined"  # until one is chosen
+    dialog = top_level(qtbot, QFileDialog)
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectFile(str(folder))
+    dialog.accept()
+    gone(qtbot, dialog)
+    assert panel.store.settings.engine.model == str(folder)
+    assert panel.model.currentText() == "my model" and panel.model.toolTip() == str(folder)
+    panel.store.undo()
+    assert panel.model.currentText() == "CLIPSeg, refined"
+    assert panel.model.findText("my model") == -1
+
+
+def test_giving_up_the_folder_changes_nothing(qtbot, make):
+    panel = make()
+    pick(qtbot, panel.model, "Folder…")
+    dialog = top_level(qtbot, QFileDialog)
+    dialog.reject()
+    gone(qtbot, dialog)
+    assert not panel.store.can_undo and panel.model.currentText() == "CLIPSeg, refined"
+
+
+def test_settings_that_are_not_offered_are_shown_all_the_same(make):
+    engine = LiveSettings().engine.model_copy(update={"device": "cuda:1", "size": 416})
+    panel = make(engine=engine)
+    assert panel.device.currentText() == "cuda:1" and panel.input_size.currentText() == "416 pixels"
+    assert panel.store.settings.engine == engine
+
+
+def test_showing_the_settings_changes_nothing(make):
+    panel = make(effects=(CutOut(backdrop="colour"),), matte=MatteSettings(smoothing=0.123), mode="locked")
+    before = panel.store.settings
+    panel.store.changed.emit()
+    assert panel.store.settings is before and not panel.store.can_undo
+    assert panel.store.settings.matte.smoothing == 0.123
+
+
+def test_every_control_has_a_name_and_a_label_of_its_own(make):
+    panel = make()
+    controls = [
+        panel.effects.add_button, panel.effects.preset_button, panel.mattes.smoothing, panel.mattes.follow,
+        panel.mode.button("smooth"), panel.mode.button("locked"), panel.model, panel.device,
+        panel.input_size, panel.fit,
+    ]  # fmt: skip
+    names = [control.accessibleName() for control in controls]
+    assert all(names) and len(set(names)) == len(names)
+
+
+def test_a_low_window_scrolls(make):
+    panel = make(size=(300, 260), effects=(CutOut(),))
+    assert panel.verticalScrollBar().maximum() > 0
+    assert panel.widget().width() <= panel.viewport().width()

@@ -1,0 +1,172 @@
+"""Record, snapshot and copy."""
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.settings.live import LiveSettings, Message, RecordingStatus
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.gui.canvas.canvas import Canvas
+from clipseg_live.gui.output import recording_bar
+from clipseg_live.gui.output.recording_bar import RecordingBar, size_text
+from tests.gui.conftest import FakeServices
+from tests.helpers.gui.fake_session import FakeSession, picture
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def canvas(qtbot: QtBot) -> Canvas:
+    made = Canvas()
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def said() -> list[Message]:
+    return []
+
+
+@pytest.fixture
+def bar(
+    qtbot: QtBot, session: FakeSession, canvas: Canvas, services: FakeServices, said: list[Message], tmp_path: Path
+) -> RecordingBar:
+    kept = [RecordingSettings()]
+    made = RecordingBar(session, canvas, services.real, LiveSettings, lambda: tmp_path / "films", lambda: kept[0])
+    made.said.connect(said.append)
+    made.recording_changed.connect(lambda settings: kept.__setitem__(0, settings))
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
+
+
+def test_one_click_records_and_the_next_finishes(
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, tmp_path: Path
+) -> None:
+    qtbot.mouseClick(bar.record_button, LEFT)
+    assert session.last("start_recording") == (tmp_path / "films", RecordingSettings())
+    assert (tmp_path / "films").is_dir()
+    bar.show_status(session.status().recording)
+    assert bar.record_button.text() == "Stop"
+    qtbot.mouseClick(bar.record_button, LEFT)
+    assert session.names() == ["start_recording", "stop_recording"]
+    bar.show_status(session.status().recording)
+    assert bar.record_button.text() == "Record"
+
+
+def test_time_size_and_lost_frames_of_a_recording_are_shown(bar: RecordingBar) -> None:
+    assert not bar.figures.isVisible()
+    bar.show_status(RecordingStatus(True, Path("a.mp4"), 75.2, 34_500_000))
+    assert bar.figures.isVisible() and bar.figures.text() == "1:15  ·  34.5 MB"
+    bar.show_status(RecordingStatus(True, Path("a.mp4"), 76, 34_600_000, dropped=2))
+    assert bar.figures.text().endswith("2 lost")
+    bar.show_status(RecordingStatus())
+    assert not bar.figures.isVisible()
+
+
+def test_parts_and_pauses_of_a_recording_are_shown(bar: RecordingBar) -> None:
+    bar.show_status(RecordingStatus(True, Path("a.mp4"), 75, 1_000_000, part=3, paused=True, encoder="libx264"))
+    assert bar.figures.text() == "1:15  ·  1.0 MB  ·  part 3  ·  paused"
+    assert bar.figures.toolTip() == "Encoded by libx264"
+
+
+def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSession, qtbot: QtBot) -> None:
+    assert not bar.pause_button.isVisible()
+    qtbot.mouseClick(bar.record_button, LEFT)
+    bar.show_status(session.status().recording)
+    assert bar.pause_button.isVisible() and not bar.options_button.isVisible()
+    for name, then in (("pause_recording", "Go on recording"), ("resume_recording", "Pause the recording")):
+        qtbot.mouseClick(bar.pause_button, LEFT)
+        bar.show_status(session.status().recording)
+        assert session.names()[-1] == name and bar.pause_button.accessibleName() == then
+
+
+def test_the_last_seconds_are_saved_once_that_is_on(
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message], tmp_path: Path
+) -> None:
+    bar.save_replay()
+    assert "Instant replay is off" in said[0].text and not session.asked
+    options = bar.open_options()
+    qtbot.keyClick(options.replay, Qt.Key.Key_Down)
+    options.close()
+    bar.show_status(RecordingStatus())
+    assert bar.replay_button.isVisible()
+    qtbot.mouseClick(bar.replay_button, LEFT)
+    assert session.last("save_replay") == tmp_path / "films"
+
+
+def test_a_recording_that_cannot_begin_says_why(
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message]
+) -> None:
+    session.refuses_recording = "There is no room on this disk."
+    qtbot.mouseClick(bar.record_button, LEFT)
+    assert said == [Message("recording", "There is no room on this disk.", "error")]
+
+
+def test_a_folder_that_cannot_be_made_says_why(
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message], tmp_path: Path
+) -> None:
+    (tmp_path / "films").write_text("in the way")
+    qtbot.mouseClick(bar.record_button, LEFT)
+    assert [message.level for message in said] == ["error"] and str(tmp_path / "films") in said[0].text
+    assert session.asked == []
+
+
+def test_a_snapshot_saves_what_is_shown(
+    bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, said: list[Message], tmp_path: Path
+) -> None:
+    shown = picture()
+    canvas.show_picture(shown)
+    with qtbot.waitSignal(bar.said, timeout=2000):
+        qtbot.mouseClick(bar.snapshot_button, LEFT)
+    assert services.snapshots == [(tmp_path / "films", shown, LiveSettings())]
+    assert said == [Message("snapshot", f"Saved {tmp_path / 'films' / 'picture.png'} with 1 mask.")]
+
+
+def test_a_failed_snapshot_says_why_and_another_can_be_tried(
+    bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, said: list[Message]
+) -> None:
+    canvas.show_picture(picture())
+    services.snapshot_problem = SinkError("The disk is full.")
+    for _ in range(2):
+        with qtbot.waitSignal(bar.said, timeout=2000):
+            qtbot.mouseClick(bar.snapshot_button, LEFT)
+    assert said == [Message("snapshot", "The disk is full.", "error")] * 2
+
+
+def test_the_picture_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, said: list[Message]) -> None:
+    canvas.show_picture(picture(64, 48, value=200))
+    qtbot.mouseClick(bar.copy_button, LEFT)
+    image = QGuiApplication.clipboard().image()
+    assert (image.width(), image.height()) == (64, 48)
+    assert image.pixelColor(60, 5).getRgb()[:3] == (200, 200, 200)
+    assert [message.level for message in said] == ["info"]
+
+
+def test_without_a_picture_it_says_so(bar: RecordingBar, qtbot: QtBot, said: list[Message]) -> None:
+    qtbot.mouseClick(bar.snapshot_button, LEFT)
+    qtbot.mouseClick(bar.copy_button, LEFT)
+    assert [message.level for message in said] == ["warning", "warning"]
+
+
+def test_the_folder_of_the_newest_file_is_opened(
+    bar: RecordingBar, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[QUrl] = []
+    monkeypatch.setattr(recording_bar.QDesktopServices, "openUrl", opened.append)
+    bar.show_folder()
+    assert opened == []
+    qtbot.mouseClick(bar.record_button, LEFT)
+    bar.show_folder()
+    assert [Path(url.toLocalFile()) for url in opened] == [tmp_path / "films"]
+
+
+def test_sizes_are_written_for_people() -> None:
+    assert [size_text(size) for size in (0, 999, 34_500, 34_500_000, 2_340_000_000)] == [
+        "0 B", "999 B", "34 kB", "34.5 MB", "2.3 GB",
+    ]  # fmt: skip

@@ -1,0 +1,139 @@
+"""What is recorded, and how: every control changes the settings."""
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.settings.base import DATA_FORMATS
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.gui.output.recording_options import RecordingOptions
+from clipseg_live.gui.widgets.buttons import Choice
+
+LEFT = Qt.MouseButton.LeftButton
+Make = Callable[..., RecordingOptions]
+
+
+@pytest.fixture
+def told() -> list[RecordingSettings]:
+    return []
+
+
+@pytest.fixture
+def make(qtbot: QtBot, told: list[RecordingSettings]) -> Make:
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.show()
+
+    def opened(**values: object) -> RecordingOptions:
+        settings = RecordingSettings(**values)  # type: ignore[arg-type]
+        options = RecordingOptions(settings, "/films", lambda: ("Desk Microphone",), window)
+        options.changed.connect(told.append)
+        options.show()
+        qtbot.waitUntil(lambda: options.sound.findText("Microphone: Desk Microphone") >= 0)
+        return options
+
+    return opened
+
+
+def choose(qtbot: QtBot, choice: Choice, text: str) -> None:
+    """With the keys, as a person does."""
+    choice.setFocus()
+    for _ in range(choice.count()):
+        if choice.currentText() == text:
+            return
+        qtbot.keyClick(choice, Qt.Key.Key_Down)
+    raise AssertionError(f"{text} is not offered")
+
+
+def test_tracks_are_chosen_and_one_always_stays(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
+    options = make()
+    assert not options.tracks["composed"].isEnabled()
+    qtbot.mouseClick(options.tracks["mattes"], LEFT)
+    assert told[-1].tracks == ("composed", "mattes") and options.tracks["composed"].isEnabled()
+    qtbot.keyClick(options.tracks["composed"], Qt.Key.Key_Space)
+    assert told[-1].tracks == ("mattes",) and not options.tracks["mattes"].isEnabled()
+
+
+def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
+    options = make()
+    assert options.data.text() == "None"
+    qtbot.mouseClick(options.data, LEFT)
+    assert options.data_menu.isVisible()
+    options.data_menu.close()
+    actions = {action.data(): action for action in options.data_menu.actions()}
+    assert set(actions) == set(DATA_FORMATS)
+    for form, text in (("coco", "COCO data set"), ("sheet", "COCO data set, Contact sheet"), ("npz", "3 formats")):
+        actions[form].trigger()
+        assert options.data.text() == text
+    assert set(told[-1].data) == {"coco", "sheet", "npz"}
+    actions["npz"].trigger()
+    assert set(told[-1].data) == {"coco", "sheet"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("codec", "ProRes (MOV)", "codec", "prores"),
+        ("sound", "None", "sound", "off"),
+        ("sound", "Microphone: Desk Microphone", "microphone", "Desk Microphone"),
+        ("parts", "Every hour", "part_seconds", 3600.0),
+        ("parts", "Every 4 GB", "part_bytes", 4_000_000_000),
+        ("replay", "The last 30 seconds", "replay_seconds", 30.0),
+    ],
+)
+def test_choices(
+    make: Make, told: list[RecordingSettings], qtbot: QtBot, name: str, text: str, field: str, value: object
+) -> None:
+    options = make()
+    choose(qtbot, getattr(options, name), text)
+    assert getattr(told[-1], field) == value
+
+
+def test_encoder_size_and_quality(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
+    options = make()
+    qtbot.mouseClick(options.encoder.button("software"), LEFT)
+    qtbot.mouseClick(options.on_change.button("part"), LEFT)
+    options.quality.setFocus()
+    qtbot.keyClick(options.quality, Qt.Key.Key_End)
+    assert (told[-1].encoder, told[-1].on_change, told[-1].quality) == ("software", "part", 100)
+    choose(qtbot, options.codec, "ProRes (MOV)")
+    assert options.quality.isEnabled()
+    choose(qtbot, options.codec, "FFV1, lossless (MKV)")
+    assert not options.quality.isEnabled()
+
+
+def test_a_pattern_is_taken_with_enter_and_a_wrong_one_told(
+    make: Make, told: list[RecordingSettings], qtbot: QtBot
+) -> None:
+    options = make()
+    options.pattern.setFocus()
+    options.pattern.selectAll()
+    qtbot.keyClicks(options.pattern, "{prompts} {nonsense}")
+    qtbot.keyClick(options.pattern, Qt.Key.Key_Return)
+    assert not told and "{nonsense} means nothing" in options.problem.text() and options.problem.isVisible()
+    for _ in "{nonsense}":
+        qtbot.keyClick(options.pattern, Qt.Key.Key_Backspace)
+    qtbot.keyClick(options.pattern, Qt.Key.Key_Return)
+    assert told[-1].pattern == "{prompts}" and not options.problem.isVisible()
+
+
+def test_a_microphone_that_is_gone_is_still_shown(make: Make, told: list[RecordingSettings]) -> None:
+    options = make(sound="microphone", microphone="Old One")
+    assert options.sound.currentText() == "Microphone: Old One (not there)" and not told
+
+
+def test_another_folder_is_asked_for(make: Make, qtbot: QtBot) -> None:
+    options = make()
+    with qtbot.waitSignal(options.folder_asked):
+        qtbot.mouseClick(options.folder, LEFT)
+    assert not options.isVisible()
+
+
+def test_every_control_has_a_name(make: Make) -> None:
+    options = make()
+    controls = (*options.tracks.values(), options.data, options.codec, options.quality, options.sound, options.pattern,
+                options.parts, options.replay, options.folder, options.encoder, options.on_change)  # fmt: skip
+    assert all(control.accessibleName() for control in controls)

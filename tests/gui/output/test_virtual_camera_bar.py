@@ -1,0 +1,177 @@
+"""The virtual camera's button and its options."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.output.virtual_camera_bar import CameraBar
+from clipseg_live.gui.output.virtual_camera_options import CameraOptions
+from clipseg_live.gui.state.preferences import Preferences, load
+from clipseg_live.gui.widgets import theme
+from tests.gui.conftest import FakeServices
+from tests.gui.test_main_window import key
+from tests.helpers.gui.fake_session import FakeSession
+from tests.helpers.gui.panel_tools import gone
+
+LEFT = Qt.MouseButton.LeftButton
+ON = CameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, sent=9)
+SAFE = CameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, safe=True, late=3)
+AWAY = CameraStatus(active=True, safe=True, problem="There is none: do this; do that.")
+
+
+def bar_of(window: MainWindow) -> CameraBar:
+    return window.body.camera_bar
+
+
+def opened(window: MainWindow, qtbot: QtBot) -> CameraOptions:
+    """The options, once the cameras are offered."""
+    qtbot.mouseClick(bar_of(window).options_button, LEFT)
+    options = bar_of(window).options
+    assert options is not None
+    qtbot.waitUntil(lambda: options.device.count() > 1)
+    return options
+
+
+def pick(qtbot: QtBot, choice: QWidget, text: str) -> None:
+    """Choose with the keyboard, as a person would in an open list."""
+    place = choice.findText(text)  # type: ignore[attr-defined]
+    assert place >= 0, text
+    choice.setFocus()
+    choice.showPopup()  # type: ignore[attr-defined]
+    view = choice.view()  # type: ignore[attr-defined]
+    view.setCurrentIndex(choice.model().index(place, 0))  # type: ignore[attr-defined]
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+
+
+def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    bar = bar_of(window)
+    assert bar.button.accessibleName() == "Start the virtual camera" and not bar.button.isChecked()
+    assert bar.button.accessibleDescription() == "Off" and bar.button.text() == ""
+    qtbot.mouseClick(bar.button, LEFT)
+    assert session.last("start_camera") == CameraSettings()
+    assert bar.button.isChecked() and bar.button.accessibleName() == "Stop the virtual camera"
+    qtbot.mouseClick(bar.button, LEFT)
+    assert session.names()[-1] == "stop_camera" and not bar.button.isChecked()
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "colour", "tip"),
+    [
+        (CameraStatus(active=True), "Opens", theme.ACCENT, ""),
+        (ON, "On", theme.GOOD, "clipseg-live, 1280 × 720, 30 a second"),
+        (SAFE, "Safe picture", theme.WARNING, "3 moments late"),
+        (AWAY, "Not there", theme.DANGER, "There is none: do this; do that."),
+    ],
+)
+def test_its_state_is_seen(
+    window: MainWindow, session: FakeSession, status: CameraStatus, words: str, colour: str, tip: str
+) -> None:
+    session.be(camera=status)
+    window.refresh()
+    button = bar_of(window).button
+    assert button.text().strip() == button.accessibleDescription() == words
+    assert tip in button.toolTip() and button.statusTip()
+    image = button.icon().pixmap(40, 40).toImage()
+    seen = {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
+    assert colour in seen
+    window.resize(760, 480)
+    window.refresh()
+    assert button.text() == "" and button.accessibleDescription() == words
+
+
+def test_keys_start_it_and_open_its_options(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    key(qtbot, window, "virtual_camera")
+    assert session.names()[-1] == "start_camera"
+    key(qtbot, window, "virtual_camera_options")
+    options = bar_of(window).options
+    assert options is not None and options.isVisible()
+    qtbot.keyClick(options, Qt.Key.Key_Escape)
+    gone(qtbot, options)
+    assert bar_of(window).options is None
+
+
+def test_options_are_kept_and_given_to_the_session(
+    make_window: Callable[..., MainWindow], session: FakeSession, qtbot: QtBot, tmp_path: Path
+) -> None:
+    window = make_window()
+    options = opened(window, qtbot)
+    pick(qtbot, options.device, "clipseg-live (/dev/video9)")
+    pick(qtbot, options.size_choice, "640 × 480")
+    pick(qtbot, options.rate, "25 a second")
+    qtbot.mouseClick(options.fit.button("fill"), LEFT)
+    wanted = CameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
+    assert window.keeper.value.camera == wanted and "start_camera" not in session.names()
+    qtbot.mouseClick(options.switch, LEFT)
+    assert session.last("start_camera") == wanted
+    assert options.switch.text() == "Stop the virtual camera"
+    pick(qtbot, options.size_choice, "Automatic")  # while it runs, it goes on with that
+    assert session.last("start_camera") == wanted.model_copy(update={"width": None, "height": None})
+    options.close()
+    window.shut_down()
+    kept, problem = load(tmp_path / "preferences.json")
+    assert (kept.camera.device, kept.camera.width, kept.camera.rate, problem) == ("/dev/video9", None, 25, "")
+
+
+def test_what_is_not_offered_is_shown(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
+    kept = CameraSettings(device="Old Camera", width=800, height=600, rate=12)
+    window = make_window(kept=Preferences(camera=kept))
+    options = opened(window, qtbot)
+    shown = options.device.currentText(), options.size_choice.currentText(), options.rate.currentText()
+    assert shown == ("Old Camera (not there)", "800 × 600", "12 a second")
+    assert window.keeper.value.camera == kept
+    options.close()
+
+
+def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "sea.png"
+    path.touch()
+    options = opened(window, qtbot)
+    assert "One moment" in options.safe.text() and not options.card.isVisible()
+    qtbot.mouseClick(options.safe, LEFT)
+
+    def dialogs() -> list[QFileDialog]:
+        return [each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible()]
+
+    qtbot.waitUntil(lambda: bool(dialogs()))
+    (dialog,) = dialogs()
+    dialog.fileSelected.emit(str(path))
+    dialog.close()
+    gone(qtbot, dialog)
+    assert window.keeper.value.camera.safe == str(path)
+    options = opened(window, qtbot)
+    assert options.safe.text().strip() == "sea.png" and options.safe.toolTip() == str(path)
+    qtbot.mouseClick(options.card, LEFT)
+    assert window.keeper.value.camera.safe == "" and "One moment" in options.safe.text()
+    options.close()
+
+
+def test_the_options_tell_what_is_wrong_and_how_to_help(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
+    options = opened(window, qtbot)
+    assert not options.state.isVisible()
+    height = options.height()
+    session.be(camera=AWAY)
+    window.refresh()
+    assert options.state.text() == "There is none: do this;\ndo that." and options.height() > height
+    assert options.state.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
+    session.be(camera=SAFE)
+    window.refresh()
+    assert "Shows the safe picture" in options.state.text() and "1280 × 720" in options.state.text()
+    session.be(camera=ON)
+    window.refresh()
+    assert options.state.text() == "clipseg-live, 1280 × 720, 30 a second"
+    options.close()
+
+
+def test_every_control_has_a_name(window: MainWindow, qtbot: QtBot, services: FakeServices) -> None:
+    options = opened(window, qtbot)
+    controls = (options.device, options.size_choice, options.rate, options.fit, options.safe, options.card)
+    assert all(control.accessibleName() for control in controls)
+    bar = bar_of(window)
+    assert bar.options_button.accessibleName() == "Virtual camera options" and options.accessibleName()
+    options.close()

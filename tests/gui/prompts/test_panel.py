@@ -1,0 +1,727 @@
+"""The prompt list, operated with keys and the mouse; what the Store holds afterwards."""
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QKeySequence, QShortcut, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QColorDialog, QWidget
+
+from clipseg_live.core.settings.base import PALETTE
+from clipseg_live.core.settings.live import MOST_ROWS
+from clipseg_live.gui.prompts.row import written_share
+from clipseg_live.gui.prompts.text_field import PAUSE
+from clipseg_live.gui.state.prompt_history import PromptHistory
+from clipseg_live.gui.widgets import theme
+from clipseg_live.gui.widgets.colour_picker import ColourPopup
+from tests.helpers.gui.panel_tools import (
+    LEFT,
+    a_picture,
+    card,
+    choose,
+    click,
+    drag,
+    drag_row,
+    gone,
+    item,
+    make_panel,
+    open_menu,
+    texts,
+    top_level,
+)
+
+ALT = Qt.KeyboardModifier.AltModifier
+CONTROL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+# ---- typing
+
+
+def test_an_empty_list_says_what_to_do_and_takes_prompt_after_prompt(qtbot):
+    panel = make_panel(qtbot)
+    assert panel.hint.isVisible() and not panel.list.isVisible()
+    panel.focus_new_row()
+    for text in ("red mug", "hair"):
+        qtbot.keyClicks(panel.field, text)
+        qtbot.keyClick(panel.field, Qt.Key.Key_Return)
+    assert texts(panel) == ["red mug", "hair"]
+    assert panel.field.hasFocus() and panel.field.text() == ""
+    assert not panel.hint.isVisible() and panel.list.isVisible()
+    assert panel.count.text() == "2 of 16 prompts"
+    assert [row.style.colour for row in panel.store.settings.rows] == list(PALETTE[:2])
+
+
+def test_the_plus_adds_what_was_typed_or_goes_to_where_it_is_typed(qtbot):
+    panel = make_panel(qtbot)
+    click(qtbot, panel.add)
+    assert panel.field.hasFocus() and texts(panel) == []
+    qtbot.keyClicks(panel.field, "  dog ")
+    click(qtbot, panel.add)
+    assert texts(panel) == ["dog"] and panel.field.text() == ""
+
+
+def test_enter_on_nothing_adds_nothing(qtbot):
+    panel = make_panel(qtbot)
+    panel.focus_new_row()
+    qtbot.keyClicks(panel.field, "   ")
+    qtbot.keyClick(panel.field, Qt.Key.Key_Return)
+    assert texts(panel) == [] and not panel.store.can_undo
+
+
+def test_a_text_is_applied_a_pause_after_the_last_key_and_not_before(qtbot):
+    panel = make_panel(qtbot, "mug")
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "re")
+    assert texts(panel) == ["mug"]
+    assert field._pause.isActive() and field._pause.interval() == PAUSE == 150
+    qtbot.keyClicks(field, "d")
+    with qtbot.waitSignal(panel.store.changed, timeout=2000):
+        pass
+    assert texts(panel) == ["red"]
+    assert field.hasFocus() and field.cursorPosition() == 3
+
+
+def test_enter_applies_a_text_at_once_and_keeps_the_focus(qtbot):
+    panel = make_panel(qtbot, "mug")
+    field = card(panel, 0).field
+    field.setFocus()
+    field.end(False)
+    qtbot.keyClicks(field, "s")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert texts(panel) == ["mugs"] and field.hasFocus()
+    assert not field._pause.isActive()
+
+
+def test_leaving_a_text_applies_it(qtbot):
+    panel = make_panel(qtbot, "mug", "hair")
+    field = card(panel, 0).field
+    field.setFocus()
+    field.end(False)
+    qtbot.keyClicks(field, "s")
+    card(panel, 1).field.setFocus()
+    assert texts(panel) == ["mugs", "hair"]
+
+
+def test_escape_leaves_a_text(qtbot):
+    panel = make_panel(qtbot, "mug")
+    field = card(panel, 0).field
+    field.setFocus()
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert not field.hasFocus()
+
+
+def test_changes_from_elsewhere_leave_what_is_being_typed_alone(qtbot):
+    panel = make_panel(qtbot, "red mug", "hair")
+    field = card(panel, 0).field
+    field.setFocus()
+    field.setSelection(0, 3)
+    qtbot.keyClicks(field, "bl")  # not applied yet
+    field.setCursorPosition(1)
+    panel.store.edit_row(panel.store.settings.rows[1].model_copy(update={"text": "skin"}))
+    panel.store.update(smoothing=0.8)
+    assert field.text() == "bl mug" and field.cursorPosition() == 1 and field.hasFocus()
+    assert card(panel, 1).field.text() == "skin"
+    qtbot.waitUntil(lambda: texts(panel) == ["bl mug", "skin"])
+    field.setSelection(3, 3)
+    panel.store.update(smoothing=0.1)
+    assert field.selectedText() == "mug"
+
+
+def test_a_text_that_really_changes_elsewhere_is_shown_even_with_the_focus(qtbot):
+    panel = make_panel(qtbot, "red mug")
+    field = card(panel, 0).field
+    field.setFocus()
+    panel.store.edit_row(panel.store.settings.rows[0].model_copy(update={"text": "blue"}))
+    assert field.text() == "blue"
+
+
+def test_rows_are_the_same_widgets_after_an_edit(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    before = panel.list.rows
+    panel.store.update(smoothing=0.7)
+    panel.store.update(rows=tuple(reversed(panel.store.settings.rows)))
+    assert panel.list.rows == tuple(reversed(before))
+    gone = before[1]
+    panel.store.update(rows=tuple(row for row in panel.store.settings.rows if row.text != "b"))
+    assert panel.list.rows == (before[2], before[0])
+    assert not gone.isVisible()
+
+
+# ---- undo and redo
+
+
+def test_undo_in_a_text_is_the_stores_and_takes_the_newest_typing_too(qtbot):
+    panel = make_panel(qtbot, "mug")
+    shortcut_undone = []
+    undo = QShortcut(QKeySequence("Ctrl+Z"), panel)  # as the window binds it
+    undo.activated.connect(lambda: (shortcut_undone.append(texts(panel)), panel.store.undo()))
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "cup")  # still within the pause
+    QTest.keyClick(panel.windowHandle(), Qt.Key.Key_Z, CONTROL)
+    assert shortcut_undone == [["cup"]]
+    assert texts(panel) == ["mug"] and field.text() == "mug"
+
+
+def test_undo_and_redo_buttons(qtbot):
+    panel = make_panel(qtbot, "mug")
+    assert not panel.undo.isEnabled() and not panel.redo.isEnabled()
+    click(qtbot, card(panel, 0).eye)
+    assert panel.undo.isEnabled()
+    click(qtbot, panel.undo)
+    assert panel.store.settings.rows[0].visible and card(panel, 0).eye.isChecked()
+    click(qtbot, panel.redo)
+    assert not panel.store.settings.rows[0].visible and not card(panel, 0).eye.isChecked()
+
+
+def test_words_typed_one_after_another_are_one_step_until_enter(qtbot):
+    panel = make_panel(qtbot, "x")
+    field = card(panel, 0).field
+    field.setFocus()
+    for letters in ("mug", "cup"):
+        field.selectAll()
+        for letter in letters:
+            qtbot.keyClicks(field, letter)
+            field.flush()
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    panel.store.undo()
+    assert texts(panel) == ["mug"]
+    panel.store.undo()
+    assert texts(panel) == ["x"] and not panel.store.can_undo
+
+
+def test_a_deleted_row_comes_back_whole(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    panel.set_picture(1, a_picture())
+    before = panel.store.settings.rows
+    card(panel, 1).set_lively(True)
+    click(qtbot, card(panel, 1).delete)
+    assert texts(panel) == ["a"]
+    panel.store.undo()
+    assert panel.store.settings.rows == before
+    assert card(panel, 1).thumbnail.isVisible() and card(panel, 1).field.text() == "b"
+
+
+# ---- sliders
+
+
+SLIDERS = {
+    "threshold": lambda row: row.style.threshold,
+    "opacity": lambda row: row.style.opacity,
+    "mix": lambda row: row.share,
+}
+
+
+@pytest.fixture
+def pictured(qtbot):
+    panel = make_panel(qtbot, "mug")
+    panel.set_picture(0, a_picture())
+    panel.store.end_merge()
+    return panel
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_a_slider_by_mouse_is_live_and_one_step_of_undo(qtbot, pictured, name):
+    slider, value = getattr(card(pictured, 0), name), lambda: SLIDERS[name](pictured.store.settings.rows[0])
+    before = value()
+    seen = []
+    pictured.store.changed.connect(lambda: seen.append(value()))
+    middle = slider.height() // 2
+    points = [QPoint(slider.place_of(part), middle) for part in (0.3, 0.6, 0.9)]
+    drag(slider, points[0], *points[1:])
+    assert seen == pytest.approx([0.3, 0.6, 0.9], abs=0.02)
+    pictured.store.undo()
+    assert value() == before and slider.value() == round(before * 100)
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_a_slider_by_keys(qtbot, pictured, name):
+    slider, value = getattr(card(pictured, 0), name), lambda: SLIDERS[name](pictured.store.settings.rows[0])
+    before = value()
+    slider.setFocus()
+    qtbot.keyClick(slider, Qt.Key.Key_Right)
+    assert value() == pytest.approx(before + 0.01)
+    qtbot.keyClick(slider, Qt.Key.Key_PageUp)
+    assert value() == pytest.approx(before + 0.11)
+    qtbot.keyClick(slider, Qt.Key.Key_Left)
+    assert value() == pytest.approx(before + 0.10)
+    qtbot.keyClick(slider, Qt.Key.Key_End)
+    assert value() == 1.0
+    qtbot.keyClick(slider, Qt.Key.Key_Home)
+    assert value() == 0.0
+    qtbot.keyClick(slider, Qt.Key.Key_Backspace)
+    assert value() == pytest.approx(before)
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_a_double_click_brings_the_default_back(qtbot, pictured, name):
+    slider, value = getattr(card(pictured, 0), name), lambda: SLIDERS[name](pictured.store.settings.rows[0])
+    before = value()
+    slider.setFocus()
+    qtbot.keyClick(slider, Qt.Key.Key_End)
+    qtbot.mouseDClick(slider, LEFT)
+    assert value() == pytest.approx(before)
+
+
+def test_two_drags_are_two_steps(qtbot):
+    panel = make_panel(qtbot, "mug")
+    slider = card(panel, 0).threshold
+    for part in (0.2, 0.8):
+        drag(slider, QPoint(slider.place_of(0.5), 5), QPoint(slider.place_of(part), 5))
+    panel.store.undo()
+    assert panel.store.settings.rows[0].style.threshold == pytest.approx(0.2, abs=0.02)
+
+
+def test_showing_a_fine_value_does_not_write_it_back(qtbot):
+    panel = make_panel(qtbot, "mug")
+    row = panel.store.settings.rows[0]
+    panel.store.edit_row(row.model_copy(update={"style": row.style.model_copy(update={"threshold": 0.4567})}))
+    panel.store.update(smoothing=0.9)
+    assert panel.store.settings.rows[0].style.threshold == 0.4567
+    assert card(panel, 0).threshold.value() == 46
+
+
+def test_the_other_mouse_button_moves_nothing(qtbot):
+    panel = make_panel(qtbot, "mug")
+    slider = card(panel, 0).threshold
+    qtbot.mouseClick(slider, Qt.MouseButton.RightButton, pos=QPoint(5, 5))
+    assert panel.store.settings.rows[0].style.threshold == 0.5
+
+
+# ---- buttons of a row
+
+
+def test_the_eye_hides_and_shows(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    click(qtbot, card(panel, 0).eye)
+    assert [row.text for row in panel.store.settings.shown()] == ["b"]
+    assert card(panel, 0).eye.accessibleName() == "Show"
+    click(qtbot, card(panel, 0).eye)
+    assert [row.text for row in panel.store.settings.shown()] == ["a", "b"]
+
+
+def test_solo_shows_one_alone_and_stays_in_sight(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    assert not card(panel, 1).solo.isVisible()
+    card(panel, 1).set_lively(True)
+    click(qtbot, card(panel, 1).solo)
+    card(panel, 1).set_lively(False)
+    assert [row.text for row in panel.store.settings.shown()] == ["b"]
+    assert card(panel, 1).solo.isVisible() and not card(panel, 0).solo.isVisible()
+    click(qtbot, card(panel, 1).solo)
+    assert len(panel.store.settings.shown()) == 2
+
+
+def test_the_pointer_reveals_the_secondary_buttons(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    row = card(panel, 1)
+    assert not row.delete.isVisible()
+    QTest.mouseMove(panel.windowHandle(), row.mapTo(panel, QPoint(60, 20)))
+    qtbot.waitUntil(row.delete.isVisible)
+    QTest.mouseMove(panel.windowHandle(), QPoint(5, panel.height() - 5))
+    qtbot.waitUntil(lambda: not row.delete.isVisible())
+
+
+def test_the_focus_reveals_them_too_and_tab_reaches_every_control(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    panel.set_picture(0, a_picture())
+    card(panel, 0).swatch.setFocus()
+    seen = []
+    for _ in range(19):
+        seen.append(QApplication.focusWidget())
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    first, second = (card(panel, place).tab_stops() for place in (0, 1))
+    second = [stop for stop in second if stop not in (second[1], second[-2])]  # no picture, and so no mix
+    assert seen == [*first, *second, panel.add][:19]
+
+
+def test_tab_follows_the_rows_after_they_were_moved(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    second = card(panel, 1)
+    second.field.setFocus()
+    qtbot.keyClick(second.field, Qt.Key.Key_Up, ALT)
+    second.opacity.setFocus()
+    qtbot.keyClick(second.opacity, Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() is card(panel, 1).swatch and card(panel, 1).field.text() == "a"
+
+
+def test_delete_button_gives_the_focus_to_the_next_row(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    card(panel, 1).field.setFocus()
+    click(qtbot, card(panel, 1).delete)
+    assert texts(panel) == ["a", "c"]
+    assert card(panel, 1).field.hasFocus()
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Delete, ALT)
+    assert texts(panel) == ["a"] and panel.field.hasFocus()
+
+
+def test_alt_delete_deletes_from_any_control(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c", "d")
+    for stop, left in (("field", ["b", "c", "d"]), ("threshold", ["c", "d"]), ("eye", ["d"]), ("swatch", [])):
+        control = getattr(card(panel, 0), stop)
+        control.setFocus()
+        qtbot.keyClick(control, Qt.Key.Key_Delete, ALT)
+        assert texts(panel) == left
+    assert panel.field.hasFocus()
+
+
+def test_duplicate_by_menu_and_by_key(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    row = panel.store.settings.rows[0]
+    panel.store.edit_row(row.model_copy(update={"style": row.style.model_copy(update={"threshold": 0.3})}))
+    click(qtbot, card(panel, 0).more)
+    choose(qtbot, "Duplicate")
+    assert texts(panel) == ["a", "a", "b"]
+    first, second, _ = panel.store.settings.rows
+    assert second.style.threshold == 0.3 and second.style.colour != first.style.colour and second.id != first.id
+    card(panel, 2).field.setFocus()
+    qtbot.keyClick(card(panel, 2).field, Qt.Key.Key_Down, ALT | SHIFT)
+    assert texts(panel) == ["a", "a", "b", "b"]
+
+
+def test_the_menu_deletes_and_moves(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    for text, expected in (("Move down", ["b", "a", "c"]), ("Move up", ["b", "a", "c"]), ("Delete", ["a", "c"])):
+        click(qtbot, card(panel, 0).more)
+        choose(qtbot, text)
+        assert texts(panel) == expected
+
+
+def test_enter_and_space_press_the_small_buttons(qtbot):
+    panel = make_panel(qtbot, "a")
+    eye = card(panel, 0).eye
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Space):
+        before = panel.store.settings.rows[0].visible
+        qtbot.keyClick(eye, key)
+        assert panel.store.settings.rows[0].visible is not before
+
+
+# ---- colours
+
+
+def test_the_swatch_offers_a_palette(qtbot):
+    panel = make_panel(qtbot, "a")
+    click(qtbot, card(panel, 0).swatch)
+    popup = top_level(qtbot, ColourPopup)
+    click(qtbot, popup.buttons[5])
+    assert panel.store.settings.rows[0].style.colour == PALETTE[5]
+    assert card(panel, 0).swatch.colour == "#{:02x}{:02x}{:02x}".format(*PALETTE[5])
+    qtbot.waitUntil(lambda: not any(isinstance(each, ColourPopup) for each in QApplication.topLevelWidgets()))
+
+
+def test_the_palette_by_keys(qtbot):
+    panel = make_panel(qtbot, "a")
+    qtbot.keyClick(card(panel, 0).swatch, Qt.Key.Key_Return)
+    popup = top_level(qtbot, ColourPopup)
+    qtbot.waitUntil(lambda: popup.buttons[0].hasFocus())
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Return):
+        qtbot.keyClick(QApplication.focusWidget(), key)
+    assert panel.store.settings.rows[0].style.colour == PALETTE[9]
+
+
+def test_escape_closes_the_palette_without_a_change(qtbot):
+    panel = make_panel(qtbot, "a")
+    click(qtbot, card(panel, 0).swatch)
+    popup = top_level(qtbot, ColourPopup)
+    qtbot.keyClick(popup.buttons[0], Qt.Key.Key_Escape)
+    gone(qtbot, popup)
+    assert not panel.store.can_undo
+
+
+def test_more_colours_opens_the_dialogue(qtbot):
+    panel = make_panel(qtbot, "a")
+    click(qtbot, card(panel, 0).swatch)
+    click(qtbot, top_level(qtbot, ColourPopup).more)
+    dialog = top_level(qtbot, QColorDialog)
+    dialog.setCurrentColor(QColor(12, 34, 56))
+    dialog.accept()
+    gone(qtbot, dialog)
+    assert panel.store.settings.rows[0].style.colour == (12, 34, 56)
+
+
+# ---- order
+
+
+def test_a_row_is_dragged_down_and_a_line_shows_where_it_will_be(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    bottom = card(panel, 2).geometry()
+    drag_row(panel, 0, bottom.center().y() + 4, release=False)
+    assert panel.list.drop_line.isVisible() and card(panel, 0).property("lifted")
+    assert abs(panel.list.drop_line.geometry().center().y() - bottom.bottom()) <= 3
+    QTest.mouseRelease(card(panel, 0).grip, LEFT)
+    assert texts(panel) == ["b", "c", "a"]
+    assert not panel.list.drop_line.isVisible() and not card(panel, 2).property("lifted")
+    panel.store.undo()
+    assert texts(panel) == ["a", "b", "c"]
+
+
+def test_a_row_is_dragged_up_between_two_others(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    gap = card(panel, 1).y() - 2
+    drag_row(panel, 2, gap, release=False)
+    assert card(panel, 0).geometry().bottom() < panel.list.drop_line.y() < card(panel, 1).y()
+    QTest.mouseRelease(card(panel, 2).grip, LEFT)
+    assert texts(panel) == ["a", "c", "b"]
+
+
+def test_a_row_that_is_dropped_where_it_was_is_no_edit(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    drag_row(panel, 1, card(panel, 1).geometry().center().y() + 8)
+    assert texts(panel) == ["a", "b", "c"] and not panel.store.can_undo
+
+
+def test_escape_gives_a_drag_up(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    drag_row(panel, 0, card(panel, 2).geometry().bottom(), release=False)
+    assert QWidget.keyboardGrabber() is card(panel, 0).grip
+    qtbot.keyClick(card(panel, 0).grip, Qt.Key.Key_Escape)
+    QTest.mouseRelease(card(panel, 0).grip, LEFT)
+    assert texts(panel) == ["a", "b", "c"] and not panel.list.drop_line.isVisible()
+    assert QWidget.keyboardGrabber() is None and not panel.list._scrolling.isActive()
+
+
+def test_a_row_that_vanishes_while_it_is_dragged_lets_go(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    drag_row(panel, 0, card(panel, 2).geometry().bottom(), release=False)
+    panel.store.update(rows=panel.store.settings.rows[1:])
+    assert QWidget.keyboardGrabber() is None and not panel.list.drop_line.isVisible()
+    assert not panel.list._scrolling.isActive() and texts(panel) == ["b", "c"]
+
+
+def test_dragging_to_the_edge_scrolls(qtbot):
+    panel = make_panel(qtbot, *"abcdefghijkl", size=(320, 400))
+    bar = panel.list.verticalScrollBar()
+    assert bar.value() == 0 < bar.maximum()
+    drag_row(panel, 0, panel.list.viewport().height() - 4, release=False)
+    qtbot.waitUntil(lambda: bar.value() == bar.maximum())
+    line = panel.list.drop_line
+    assert panel.list.viewport().rect().contains(line.mapTo(panel.list.viewport(), QPoint(0, 0)))
+    QTest.mouseRelease(card(panel, 0).grip, LEFT)
+    assert texts(panel).index("a") >= 10
+
+
+def test_alt_with_an_arrow_moves_the_row_with_its_focus(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    field = card(panel, 0).field
+    field.setFocus()
+    for expected in (["b", "a", "c"], ["b", "c", "a"], ["b", "c", "a"]):
+        qtbot.keyClick(field, Qt.Key.Key_Down, ALT)
+        assert texts(panel) == expected and field.hasFocus()
+    threshold = card(panel, 2).threshold
+    threshold.setFocus()
+    qtbot.keyClick(threshold, Qt.Key.Key_Up, ALT)
+    assert texts(panel) == ["b", "a", "c"] and panel.store.settings.rows[1].style.threshold == 0.5
+
+
+# ---- sixteen rows
+
+
+def test_a_full_list_takes_no_more(qtbot):
+    panel = make_panel(qtbot, *(f"p{number}" for number in range(MOST_ROWS - 1)))
+    panel.focus_new_row()
+    qtbot.keyClicks(panel.field, "last")
+    qtbot.keyClick(panel.field, Qt.Key.Key_Return)
+    assert len(texts(panel)) == MOST_ROWS
+    assert not panel.field.isEnabled() and not panel.add.isEnabled() and not panel.picture.isEnabled()
+    assert card(panel, 15).field.hasFocus()
+    assert not item(card(panel, 3).menu(), "Duplicate").isEnabled()
+    qtbot.keyClick(card(panel, 15).field, Qt.Key.Key_Down, ALT | SHIFT)
+    assert len(texts(panel)) == MOST_ROWS and "16 prompts already" in panel.problem.text()
+    assert panel.problem.isVisible()
+    panel.set_picture(None, a_picture())
+    assert len(texts(panel)) == MOST_ROWS
+    panel.store.undo()
+    assert panel.field.isEnabled() and not panel.problem.isVisible()
+
+
+def test_the_new_row_stays_in_sight_and_the_list_follows_what_is_added(qtbot):
+    panel = make_panel(qtbot, *(f"p{number}" for number in range(12)), size=(340, 420))
+    assert panel.new_row.geometry().bottom() <= panel.height()
+    panel.focus_new_row()
+    qtbot.keyClicks(panel.field, "newest")
+    qtbot.keyClick(panel.field, Qt.Key.Key_Return)
+    bar = panel.list.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.value() == bar.maximum() > 0)
+
+
+def test_the_wheel_over_a_slider_scrolls_the_list(qtbot):
+    panel = make_panel(qtbot, *(f"p{number}" for number in range(12)), size=(340, 420))
+    slider = card(panel, 0).threshold
+    place = QPointF(slider.rect().center())
+    event = QWheelEvent(
+        place, slider.mapToGlobal(place), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(slider, event)
+    assert slider.value() == 50 and not event.isAccepted()
+
+
+# ---- completion and history
+
+
+def test_earlier_prompts_complete_a_text(qtbot):
+    history = PromptHistory(None)
+    for text in ("blue bottle", "red mug"):
+        history.add(text)
+    panel = make_panel(qtbot, "x", history=history)
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "MUG")
+    popup = field.completer().popup()
+    qtbot.waitUntil(popup.isVisible)
+    qtbot.keyClick(popup, Qt.Key.Key_Down)
+    qtbot.keyClick(popup, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: texts(panel) == ["red mug"])
+    assert field.text() == "red mug" and field.hasFocus()
+
+
+def test_enter_beside_an_open_completion_takes_what_was_typed(qtbot):
+    history = PromptHistory(None)
+    history.add("red mug")
+    panel = make_panel(qtbot, history=history)
+    panel.focus_new_row()
+    qtbot.keyClicks(panel.field, "red")
+    popup = panel.field.completer().popup()
+    qtbot.waitUntil(popup.isVisible)
+    qtbot.keyClick(popup, Qt.Key.Key_Return)
+    assert texts(panel) == ["red"] and not popup.isVisible()
+
+
+def test_a_completion_adds_a_new_row_and_clears_the_field(qtbot):
+    history = PromptHistory(None)
+    history.add("red mug")
+    panel = make_panel(qtbot, history=history)
+    panel.focus_new_row()
+    qtbot.keyClicks(panel.field, "mu")
+    popup = panel.field.completer().popup()
+    qtbot.waitUntil(popup.isVisible)
+    place = popup.visualRect(popup.model().index(0, 0)).center()
+    qtbot.mouseClick(popup.viewport(), LEFT, pos=place)
+    qtbot.waitUntil(lambda: texts(panel) == ["red mug"])
+    assert panel.field.text() == "" and panel.field.hasFocus()
+
+
+def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
+    path = tmp_path / "prompts.json"
+    history = PromptHistory(path)
+    panel = make_panel(qtbot, history=history)
+    panel.focus_new_row()
+    qtbot.keyClicks(panel.field, "red mug")
+    qtbot.keyClick(panel.field, Qt.Key.Key_Return)
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "cup")
+    field.flush()
+    assert history.texts == ("red mug",)  # a pause is no end
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert history.texts == ("cup", "red mug") == PromptHistory(path).texts
+    click(qtbot, panel.more)
+    choose(qtbot, "Forget earlier prompts")
+    assert history.texts == () == PromptHistory(path).texts
+    assert not item(panel.menu(), "Forget").isEnabled()
+
+
+def test_the_text_of_a_deleted_row_is_remembered(qtbot):
+    history = PromptHistory(None)
+    panel = make_panel(qtbot, "a cup", "b", history=history)
+    card(panel, 0).set_lively(True)
+    click(qtbot, card(panel, 0).delete)  # it was never typed into: it came with a session
+    assert history.texts == ("a cup",)
+
+
+def test_all_prompts_are_deleted_and_come_back(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    click(qtbot, panel.more)
+    choose(qtbot, "Delete all prompts")
+    assert texts(panel) == [] and panel.hint.isVisible()
+    click(qtbot, panel.undo)
+    assert texts(panel) == ["a", "b"]
+
+
+# ---- the share that passes
+
+
+def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
+    panel = make_panel(qtbot, "a", "b", "c")
+    panel.show_shares({0: 0.5, 1: 0.004}, {})
+    assert [card(panel, place).share.text() for place in range(3)] == ["50 %", "<1 %", ""]
+    slider = card(panel, 0).threshold
+    ratio = slider.devicePixelRatioF()
+    image = slider.grab().toImage()
+    y = round((slider.height() - 2.5) * ratio)
+    at = lambda part: image.pixelColor(round(slider.width() * part * ratio), y)  # noqa: E731
+    red, green, blue = PALETTE[0]
+    assert at(0.25).getRgb()[:3] == (red, green, blue) == at(0.48).getRgb()[:3]
+    assert at(0.52).red() < red // 2
+    panel.show_shares({}, {})
+    assert card(panel, 0).share.text() == ""
+
+
+def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
+    panel = make_panel(qtbot, "a")
+    panel.show_shares({0: 1.0}, {})
+    swatch, slider = card(panel, 0).swatch, card(panel, 0).threshold
+    ratio = swatch.devicePixelRatioF()
+    middle = lambda: swatch.grab().toImage().pixelColor(round(11 * ratio), round(11 * ratio)).getRgb()[:3]  # noqa: E731
+    assert middle() == PALETTE[0]
+    click(qtbot, card(panel, 0).eye)
+    assert middle() != PALETTE[0]
+    bar = slider.grab().toImage().pixelColor(round(30 * ratio), round((slider.height() - 2.5) * ratio))
+    assert bar == QColor(theme.FAINT)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0 %"), (0.0001, "<1 %"), (0.01, "1 %"), (0.126, "13 %"), (1.0, "100 %")]
+)
+def test_written_share(share, text):
+    assert written_share(share) == text
+
+
+# ---- for everybody
+
+
+def test_every_control_has_a_name(qtbot):
+    panel = make_panel(qtbot, "a")
+    panel.set_picture(0, a_picture())
+    controls = [*card(panel, 0).tab_stops(), panel.add, panel.field, panel.picture, panel.undo, panel.redo, panel.more]
+    assert all(control.accessibleName() for control in controls)
+
+
+def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
+    panel = make_panel(qtbot, "a", "b")
+    store = panel.store
+    panel.close()
+    panel.deleteLater()
+    gone(qtbot, panel)
+    store.update(smoothing=0.9)
+    other = QWidget()
+    qtbot.addWidget(other)
+    other.show()
+    other.setFocus()
+
+
+@pytest.mark.parametrize("width", [300, 340, 380])
+def test_nothing_is_wider_than_the_panel(qtbot, width):
+    panel = make_panel(qtbot, "a very long prompt " * 12, "b", size=(width, 500))
+    panel.set_picture(0, a_picture())
+    card(panel, 0).set_lively(True)
+    panel.list._column.activate()
+    assert panel.width() == width
+    for stop in card(panel, 0).tab_stops():
+        if stop.isVisible():
+            corner = stop.mapTo(panel, QPoint(stop.width(), 0)).x()
+            assert corner <= width - 10, stop.accessibleName()
+    assert card(panel, 0).field.width() >= 70
+
+
+def test_menus_close(qtbot):
+    panel = make_panel(qtbot, "a")
+    click(qtbot, card(panel, 0).more)
+    menu = open_menu(qtbot)
+    qtbot.keyClick(menu, Qt.Key.Key_Escape)
+    gone(qtbot, menu)

@@ -1,0 +1,155 @@
+"""A prompt's role and the shape of its matte, set by hand; what the row says of them, and of presence."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
+
+from clipseg_live.core.settings.base import MatteShape, PromptStyle
+from clipseg_live.core.settings.live import LiveSettings, Picture, PromptRow
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.prompts.panel import PromptPanel
+from clipseg_live.gui.prompts.row_options import RowOptions
+from clipseg_live.gui.widgets.slider_field import SlideField
+from tests.helpers.gui.fake_session import FakeSession, picture
+from tests.helpers.gui.panel_tools import card, click, make_panel
+
+ALT = Qt.KeyboardModifier.AltModifier
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> PromptPanel:
+    return make_panel(qtbot, "cup", "hand", "plate")
+
+
+def opened(qtbot: QtBot, panel: PromptPanel, place: int = 0) -> RowOptions:
+    qtbot.keyClick(card(panel, place).field, Qt.Key.Key_Return, ALT)
+    found = [each for each in QApplication.topLevelWidgets() if isinstance(each, RowOptions) and each.isVisible()]
+    assert len(found) == 1
+    return found[0]
+
+
+def style(panel: PromptPanel, place: int = 0) -> PromptStyle:
+    return panel.store.settings.rows[place].style
+
+
+def put(slide: SlideField, value: float) -> None:
+    """Drag to a value from where it stands."""
+    start, end = QPoint(slide.place_of(slide.value() / 100), 8), QPoint(slide.place_of(value), 8)
+    QTest.mousePress(slide, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
+    QTest.mouseMove(slide, (start + end) / 2)
+    QTest.mouseMove(slide, end)
+    QTest.mouseRelease(slide, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+
+
+@pytest.mark.parametrize("role", ["negative", "contrast"])
+def test_the_role_is_chosen_and_the_row_says_so(panel: PromptPanel, qtbot: QtBot, role: str) -> None:
+    options = opened(qtbot, panel)
+    assert not card(panel, 0).badge.isVisible() and not options.against.isVisible()
+    click(qtbot, options.role.button(role))
+    assert style(panel).role == role and options.against.isVisible()
+    assert card(panel, 0).badge.isVisible() and card(panel, 0).badge.toolTip()
+    panel.store.undo()
+    assert style(panel).role == "show" and not card(panel, 0).badge.isVisible()
+
+
+def test_what_it_works_on_is_one_prompt_or_all(panel: PromptPanel, qtbot: QtBot) -> None:
+    options = opened(qtbot, panel)
+    click(qtbot, options.role.button("negative"))
+    texts = [options.against.itemText(place) for place in range(options.against.count())]
+    assert texts[1:] == ["hand", "plate"]
+    options.against.setFocus()
+    qtbot.keyClick(options.against, Qt.Key.Key_End)
+    options.against.activated.emit(options.against.currentIndex())
+    assert style(panel).against == (panel.store.settings.rows[2].id,)
+    options.against.activated.emit(0)
+    assert style(panel).against == ()
+
+
+def test_several_opponents_of_a_session_are_kept(panel: PromptPanel, qtbot: QtBot) -> None:
+    row, *others = panel.store.settings.rows
+    several = row.style.model_copy(update={"role": "contrast", "against": tuple(each.id for each in others)})
+    panel.store.edit_row(row.model_copy(update={"style": several}))
+    options = opened(qtbot, panel)
+    last = options.against.count() - 1
+    assert options.against.currentIndex() == last
+    options.against.activated.emit(last)
+    assert style(panel) == several
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("grow", 2.0), ("grow", -2.0), ("feather", 1.0), ("feather", -3.0), ("smallest", 1.0), ("fill", 0.5)],
+)
+def test_each_slider_shapes_the_matte_in_one_step_of_undo(
+    panel: PromptPanel, qtbot: QtBot, name: str, value: float
+) -> None:
+    options = opened(qtbot, panel)
+    put(getattr(options, name), value)
+    assert getattr(style(panel).shape, name) == pytest.approx(value, abs=0.05)
+    assert "shape" in card(panel, 0).more.toolTip()
+    panel.store.undo()
+    assert style(panel).shape == MatteShape() and "shape" not in card(panel, 0).more.toolTip()
+    assert getattr(options, name).value() == round(100 * getattr(MatteShape(), name))
+
+
+def test_reset_brings_all_of_it_back(panel: PromptPanel, qtbot: QtBot) -> None:
+    options = opened(qtbot, panel)
+    assert not options.reset.isEnabled()
+    put(options.grow, 3.0)
+    click(qtbot, options.role.button("contrast"))
+    assert options.reset.isEnabled() and not options.grow.isEnabled()  # what is not drawn has no shape
+    click(qtbot, options.reset)
+    assert style(panel) == PromptStyle(colour=style(panel).colour) and not options.reset.isEnabled()
+
+
+def test_other_rows_stay_as_they_are(panel: PromptPanel, qtbot: QtBot) -> None:
+    before = panel.store.settings.rows
+    put(opened(qtbot, panel, 1).fill, 1.0)
+    after = panel.store.settings.rows
+    assert after[0] == before[0] and after[2] == before[2] and after[1] != before[1]
+
+
+@pytest.mark.parametrize("how", ["escape", "deleted"])
+def test_it_closes_and_leaves_nothing(panel: PromptPanel, qtbot: QtBot, how: str) -> None:
+    options = opened(qtbot, panel)
+    if how == "escape":
+        qtbot.keyClick(options, Qt.Key.Key_Escape)
+    else:
+        panel.store.update(rows=panel.store.settings.rows[1:])
+    qtbot.waitUntil(lambda: not isValid(options), timeout=2000)
+    panel.store.update(rows=())
+
+
+def test_the_menu_opens_it(panel: PromptPanel, qtbot: QtBot) -> None:
+    menu = card(panel, 0).menu()
+    next(action for action in menu.actions() if "Role and edges" in action.text()).trigger()
+    options = next(each for each in QApplication.topLevelWidgets() if isinstance(each, RowOptions) and isValid(each))
+    assert options.isVisible()
+    options.close()
+
+
+def test_presence_is_told_and_dims_the_share_of_what_is_absent(panel: PromptPanel) -> None:
+    level = panel.store.settings.matte.present
+    panel.show_shares({0: 0.3, 1: 0.02}, {0: 0.97, 1: level - 0.05})
+    first, second = card(panel, 0).share, card(panel, 1).share
+    assert "0.97" in first.toolTip() and "0.97" in first.accessibleDescription()
+    assert (first.property("kind"), second.property("kind")) == ("figure", "absent")
+    panel.show_shares({0: 0.3, 1: 0.02}, {})
+    assert second.property("kind") == "figure" and "0.97" not in first.toolTip()
+
+
+def test_the_window_tells_presence_of_what_is_drawn_only(
+    make_window: Callable[..., MainWindow], session: FakeSession
+) -> None:
+    window = make_window(LiveSettings(rows=(PromptRow(id=3, text="a"), PromptRow(id=5, text="b"))))
+    plain = picture(ids=(3, 5))
+    values = {name: getattr(plain, name) for name in Picture.__dataclass_fields__}
+    session.show(Picture(**{**values, "presence": (0.9, 0.0), "drawn": (3,), "maps": np.zeros((2, 4, 4), np.float32)}))
+    window.refresh()
+    assert window.prompts.presence == {3: 0.9}

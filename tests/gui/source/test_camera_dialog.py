@@ -1,0 +1,97 @@
+"""What a camera is asked for, and its own controls."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.gui.source.camera_dialog import CameraDialog
+from tests.helpers.gui.fake_session import running
+
+CAMERA = SourceSpec(name="camera:0")
+
+
+@pytest.fixture
+def parent(qtbot: QtBot) -> Iterator[QWidget]:
+    made = QWidget()
+    qtbot.addWidget(made)
+    yield made
+    made.close()
+
+
+def choose(qtbot: QtBot, box: QComboBox, text: str) -> None:
+    """With the keys that a person would press."""
+    box.setFocus()
+    for _ in range(abs(box.findText(text) - box.currentIndex())):
+        qtbot.keyClick(box, Qt.Key.Key_Down if box.findText(text) > box.currentIndex() else Qt.Key.Key_Up)
+
+
+@pytest.mark.parametrize(
+    ("box", "text", "values"),
+    [
+        ("size_box", "640 × 480", {"width": 640, "height": 480}),
+        ("rate_box", "10 / s", {"rate": 10.0}),
+        ("format_box", "MJPG", {"fourcc": "MJPG"}),
+    ],
+)
+def test_a_choice_asks_for_the_camera_anew(
+    parent: QWidget, qtbot: QtBot, box: str, text: str, values: dict[str, object]
+) -> None:
+    dialog = CameraDialog(CAMERA, parent)
+    dialog.show()
+    with qtbot.waitSignal(dialog.wanted, timeout=1000) as wanted:
+        choose(qtbot, getattr(dialog, box), text)
+    assert wanted.args == [CAMERA.model_copy(update=values)]
+
+
+def test_choices_add_up_and_go_back(parent: QWidget, qtbot: QtBot) -> None:
+    dialog = CameraDialog(SourceSpec(name="camera:0", width=640, height=480, fourcc="MJPG"), parent)
+    assert (dialog.size_box.currentText(), dialog.format_box.currentText()) == ("640 × 480", "MJPG")
+    wanted: list[SourceSpec] = []
+    dialog.wanted.connect(wanted.append)
+    dialog.rate_box.setCurrentIndex(1)
+    dialog.size_box.setCurrentIndex(0)
+    assert wanted[-1] == SourceSpec(name="camera:0", rate=10.0, fourcc="MJPG")
+
+
+def test_a_size_that_is_not_in_the_list_is_shown(parent: QWidget) -> None:
+    dialog = CameraDialog(SourceSpec(name="camera:0", width=1024, height=768), parent)
+    assert dialog.size_box.currentText() == "1024 × 768"
+
+
+def test_each_control_that_the_camera_has_gets_a_slider(parent: QWidget, qtbot: QtBot) -> None:
+    dialog = CameraDialog(CAMERA, parent)
+    dialog.show()
+    dialog.show_status(running())
+    assert dialog.sliders == {} and dialog.note.isVisible()
+    dialog.show_status(replace(running(), controls=(("exposure", -6.0), ("gain", 20.0))))
+    assert list(dialog.sliders) == ["exposure", "gain"] and not dialog.note.isVisible()
+    assert dialog.sliders["exposure"].value() == -6 and dialog.sliders["exposure"].minimum() == -13
+    gain = dialog.sliders["gain"]
+    gain.setFocus()
+    with qtbot.waitSignal(dialog.control, timeout=1000) as asked:
+        qtbot.keyClick(gain, Qt.Key.Key_Right)
+    assert asked.args == ["gain", 21.0]
+
+
+def test_the_camera_s_own_changes_are_shown_and_are_no_request(parent: QWidget, qtbot: QtBot) -> None:
+    dialog = CameraDialog(CAMERA, parent)
+    dialog.show_status(replace(running(), controls=(("focus", 10.0),)))
+    with qtbot.assertNotEmitted(dialog.control):
+        dialog.show_status(replace(running(), controls=(("focus", 90.0),)))
+    assert dialog.sliders["focus"].value() == 90
+
+
+def test_controls_stay_when_the_camera_is_asked_anew(parent: QWidget) -> None:
+    dialog = CameraDialog(CAMERA, parent)
+    dialog.show_status(replace(running(), controls=(("gain", 20.0),)))
+    wanted: list[SourceSpec] = []
+    dialog.wanted.connect(wanted.append)
+    dialog.sliders["gain"].setValue(30)
+    dialog.sliders["gain"].setValue(40)
+    dialog.rate_box.setCurrentIndex(1)
+    assert wanted == [SourceSpec(name="camera:0", rate=10.0, controls=(("gain", 40.0),))]

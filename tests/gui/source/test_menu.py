@@ -1,0 +1,227 @@
+"""The source menu, its dialogs, and the framing menu."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.core.settings.live import Framing, LiveSettings, SourceSpec
+from clipseg_live.gui.source.menu import AddressDialog, FramingMenu, SourceMenu, title_of
+from clipseg_live.gui.state.settings_store import Store
+from tests.gui.conftest import FakeServices
+
+RECENT = [SourceSpec(name="/films/walk.mp4"), SourceSpec(name="camera:0"), SourceSpec(name="rtsp://u:p@cam/one")]
+
+
+@pytest.fixture
+def menu(qtbot: QtBot, services: FakeServices) -> Iterator[SourceMenu]:
+    parent = QWidget()
+    made = SourceMenu(services.real, lambda: RECENT, parent)
+    qtbot.addWidget(parent)
+    parent.show()
+    yield made
+    parent.close()
+
+
+def entries(menu: SourceMenu) -> list[str]:
+    return [action.text() for action in menu.menu().actions() if not action.isSeparator()]
+
+
+def pick(menu: SourceMenu, text: str) -> None:
+    next(action for action in menu.menu().actions() if action.text() == text).trigger()
+
+
+def opened(menu: SourceMenu, qtbot: QtBot) -> QMenu:
+    """The menu as it is once the cameras have been found."""
+    menu.menu().aboutToShow.emit()
+    qtbot.waitUntil(lambda: not any("Looking" in text for text in entries(menu)), timeout=2000)
+    return menu.menu()
+
+
+def test_the_menu_lists_everything_that_can_be_opened(menu: SourceMenu, qtbot: QtBot) -> None:
+    opened(menu, qtbot)
+    assert entries(menu) == [
+        "Front Camera", "Desk Camera", "Camera options…", "Open a file…", "Open a folder of photos…",
+        "Open an address…", "Screen",
+        "Part of the screen…", "Demo scene", "walk.mp4", "rtsp://cam/one",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Desk Camera", "camera:1"),
+        ("Screen", "screen:"),
+        ("Demo scene", "demo:"),
+        ("walk.mp4", "/films/walk.mp4"),
+        ("rtsp://cam/one", "rtsp://u:p@cam/one"),
+    ],
+)
+def test_an_entry_opens_its_source(menu: SourceMenu, qtbot: QtBot, text: str, name: str) -> None:
+    opened(menu, qtbot)
+    with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
+        pick(menu, text)
+    assert chosen.args == [SourceSpec(name=name)]
+
+
+def test_looking_for_cameras_does_not_hold_the_menu(qtbot: QtBot, services: FakeServices) -> None:
+    free = threading.Event()
+
+    def slow() -> list[tuple[str, str]]:
+        free.wait(10)
+        return [("camera:4", "Slow Camera")]
+
+    object.__setattr__(services.real, "list_cameras", slow)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    menu = SourceMenu(services.real, list, parent)
+    menu.menu().aboutToShow.emit()
+    assert entries(menu)[0] == "Looking for cameras…"
+    free.set()
+    qtbot.waitUntil(lambda: entries(menu)[0] == "Slow Camera", timeout=2000)
+
+
+def test_without_cameras_it_says_so(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
+    services.cameras = ()
+    opened(menu, qtbot)
+    assert entries(menu)[0] == "No camera was found"
+    assert not menu.menu().actions()[0].isEnabled()
+
+
+def test_a_failed_search_is_told(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
+    services.camera_problem = SourceError("The cameras did not answer.")
+    with qtbot.waitSignal(menu.problem, timeout=2000) as problem:
+        menu.menu().aboutToShow.emit()
+    assert problem.args == ["The cameras did not answer."]
+
+
+def test_the_screen_is_left_out_where_it_cannot_be_read(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
+    services.screen = False
+    opened(menu, qtbot)
+    assert "Screen" not in entries(menu)
+
+
+def test_the_button_names_the_source_and_the_menu_marks_it(menu: SourceMenu, qtbot: QtBot) -> None:
+    menu.show_source(SourceSpec(name="camera:1"))
+    assert menu.text().strip() == "Camera 1"
+    opened(menu, qtbot)
+    assert menu.text().strip() == "Desk Camera"
+    assert menu.accessibleName() == "Source: Desk Camera"
+    marks = {action.text(): action.icon().cacheKey() for action in menu.menu().actions()}
+    assert marks["Desk Camera"] != marks["Front Camera"]
+
+
+def test_a_long_name_is_shortened_in_its_middle(menu: SourceMenu) -> None:
+    menu.show_source(SourceSpec(name="/films/" + "a" * 40 + "-the-end.mp4"))
+    assert len(menu.text()) < 36 and menu.text().endswith("-the-end.mp4") and "…" in menu.text()
+
+
+def test_camera_options_are_for_cameras(menu: SourceMenu, qtbot: QtBot) -> None:
+    menu.show_source(SourceSpec(name="demo:"))
+    options = next(action for action in opened(menu, qtbot).actions() if action.text() == "Camera options…")
+    assert not options.isEnabled()
+    menu.show_source(SourceSpec(name="camera:0"))
+    opened(menu, qtbot)
+    with qtbot.waitSignal(menu.camera_asked, timeout=1000):
+        pick(menu, "Camera options…")
+
+
+def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x")
+    opened(menu, qtbot)
+    pick(menu, "Open a file…")
+    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible())
+    dialog.selectFile(str(film))
+    with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
+        dialog.accept()
+    assert chosen.args == [SourceSpec(name=str(film))]
+
+
+def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
+    opened(menu, qtbot)
+    pick(menu, "Open an address…")
+    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, AddressDialog))
+    for wrong in ("cam.local", "ftp://cam/one", "rtsp://", "rtsp:///path"):
+        dialog.field.setText(wrong)
+        assert not dialog.open_button.isEnabled()
+    dialog.field.clear()
+    qtbot.keyClicks(dialog.field, " rtsp://cam.local/one ")
+    assert dialog.open_button.isEnabled()
+    with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
+        qtbot.mouseClick(dialog.open_button, Qt.MouseButton.LeftButton)
+    assert chosen.args == [SourceSpec(name="rtsp://cam.local/one")]
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+def test_a_certificate_is_accepted_where_an_address_has_one(menu: SourceMenu, qtbot: QtBot, insecure: bool) -> None:
+    menu.ask_address()
+    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, AddressDialog))
+    dialog.field.setText("rtsp://cam.local/one")
+    assert not dialog.insecure_box.isVisible()
+    dialog.field.setText("https://ann:p w]@cam.local/one")
+    assert dialog.insecure_box.isVisible() and not dialog.insecure_box.isChecked()
+    dialog.insecure_box.setChecked(insecure)
+    with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
+        qtbot.mouseClick(dialog.open_button, Qt.MouseButton.LeftButton)
+    assert chosen.args == [SourceSpec(name="https://ann:p w]@cam.local/one", insecure=insecure)]
+
+
+def test_names_give_no_password_away() -> None:
+    names = {
+        "rtsp://user:secret@cam:554/live?token=secret": "rtsp://cam:554/live",
+        "http://cam/user=me&password=secret/live": "http://cam/…/live",
+        "camera:2": "Camera 2",
+        "camera:Front": "Front",
+        "demo:7": "Demo scene 7",
+        "demo:": "Demo scene",
+        "screen:0,0,640,480": "Screen, 640 × 480",
+        "/films/walk.mp4": "walk.mp4",
+    }
+    assert {name: title_of(SourceSpec(name=name)) for name in names} == names
+    assert "secret" not in title_of(SourceSpec(name="rtsp://user:se/cret@cam/one"))
+
+
+@pytest.fixture
+def framing(qtbot: QtBot) -> Iterator[tuple[FramingMenu, Store]]:
+    store, parent = Store(LiveSettings()), QWidget()
+    qtbot.addWidget(parent)
+    yield FramingMenu(store, parent), store
+    parent.close()
+
+
+def test_mirror_and_turn_go_through_the_store(framing: tuple[FramingMenu, Store]) -> None:
+    menu, store = framing
+    menu.mirror_action.trigger()
+    assert store.settings.framing == Framing(mirror=True)
+    menu.mirror_action.trigger()
+    menu.turn_action.trigger()
+    assert store.settings.framing == Framing(turn=90)
+    for _ in range(3):
+        menu.turn_action.trigger()
+    assert store.settings.framing == Framing()
+    store.undo()
+    assert store.settings.framing == Framing(turn=270)
+
+
+def test_a_mirrored_picture_turns_the_same_way_on_the_screen(framing: tuple[FramingMenu, Store]) -> None:
+    """Mirroring comes last: seen through it, a quarter to the right is a quarter to the left of the source."""
+    menu, store = framing
+    menu.mirror_action.trigger()
+    menu.turn_action.trigger()
+    assert store.settings.framing == Framing(mirror=True, turn=270)
+
+
+def test_crop_is_asked_for_and_taken_back(framing: tuple[FramingMenu, Store], qtbot: QtBot) -> None:
+    menu, store = framing
+    with qtbot.waitSignal(menu.crop_asked, timeout=1000):
+        menu.crop_action.trigger()
+    assert not menu.whole_action.isEnabled()
+    store.update(framing=Framing(crop=(0.1, 0.1, 0.5, 0.5)))
+    menu.whole_action.trigger()
+    assert store.settings.framing == Framing()

@@ -1,0 +1,70 @@
+"""Earlier prompts and their file."""
+
+import json
+
+import pytest
+
+from clipseg_live.gui.state.prompt_history import LONGEST, MOST, PromptHistory
+
+
+def test_newest_first_each_once_and_kept(tmp_path):
+    path = tmp_path / "folder" / "prompts.json"
+    history = PromptHistory(path)
+    for text in ("red mug", "hair", "  Red   Mug ", "", "   "):
+        history.add(text)
+    assert history.texts == ("Red Mug", "hair")
+    assert PromptHistory(path).texts == history.texts
+    assert history.model.stringList() == ["Red Mug", "hair"]
+    assert [each.name for each in path.parent.iterdir()] == ["prompts.json"]
+
+
+def test_it_keeps_only_so_many_and_none_that_is_very_long(tmp_path):
+    history = PromptHistory(tmp_path / "prompts.json")
+    history.add("x" * (LONGEST + 1))
+    for number in range(MOST + 5):
+        history.add(f"prompt {number}")
+    assert len(history.texts) == MOST
+    assert history.texts[0] == f"prompt {MOST + 4}" and history.texts[-1] == "prompt 5"
+    assert PromptHistory(tmp_path / "prompts.json").texts == history.texts
+
+
+def test_clear_forgets_in_the_file_too(tmp_path):
+    path = tmp_path / "prompts.json"
+    history = PromptHistory(path)
+    history.add("secret")
+    history.clear()
+    assert history.texts == () == PromptHistory(path).texts
+    assert "secret" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        (b"{broken", ()),
+        (b"\xff\xfe\x00", ()),
+        (b'{"a": 1}', ()),
+        (b"[" * 100_000, ()),
+        (b"null", ()),
+        (json.dumps(["cup", 3, None, "  ", "cup", "dog", "y" * 9999]).encode(), ("cup", "dog")),
+    ],
+)
+def test_a_damaged_file_is_ignored_and_replaced(tmp_path, content, kept):
+    path = tmp_path / "prompts.json"
+    path.write_bytes(content)
+    history = PromptHistory(path)
+    assert history.texts == kept
+    history.add("hand")
+    assert PromptHistory(path).texts == ("hand", *kept)
+
+
+def test_a_folder_that_cannot_be_written_leaves_it_in_memory(tmp_path):
+    (tmp_path / "file").write_text("")
+    history = PromptHistory(tmp_path / "file" / "prompts.json")
+    history.add("cup")
+    assert history.texts == ("cup",)
+
+
+def test_without_a_file_it_is_in_memory():
+    history = PromptHistory(None)
+    history.add("cup")
+    assert history.texts == ("cup",)

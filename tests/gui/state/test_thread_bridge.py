@@ -1,0 +1,98 @@
+"""What crosses from other threads into Qt: coalesced pictures, messages in order, outcomes of slow errands."""
+
+import threading
+
+from PySide6.QtCore import QCoreApplication, QObject
+from pytestqt.qtbot import QtBot
+from shiboken6 import delete, isValid
+
+from clipseg_live.core.errors import Failure
+from clipseg_live.core.settings.live import Message
+from clipseg_live.gui.state.thread_bridge import Bridge, Errand
+from tests.helpers.gui.fake_session import FakeSession, picture
+
+
+def from_a_thread(work: object) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_many_pictures_are_one_signal_and_the_next_is_another(qtbot: QtBot, session: FakeSession) -> None:
+    bridge = Bridge(session)
+    heard: list[threading.Thread] = []
+    bridge.picture_changed.connect(lambda: heard.append(threading.current_thread()))
+    from_a_thread(lambda: [session.show(picture(index=number)) for number in range(500)])
+    assert heard == []
+    qtbot.waitUntil(lambda: len(heard) > 0, timeout=2000)
+    qtbot.wait(20)
+    assert heard == [threading.main_thread()]
+    from_a_thread(lambda: session.show(picture()))
+    qtbot.waitUntil(lambda: len(heard) == 2, timeout=2000)
+
+
+def test_messages_come_whole_and_in_order(qtbot: QtBot, session: FakeSession) -> None:
+    bridge = Bridge(session)
+    sent = [Message("a", str(number)) for number in range(20)]
+    with qtbot.waitSignal(bridge.messages_arrived, timeout=2000):
+        from_a_thread(lambda: [session.on_message(message) for message in sent])
+    assert bridge.messages() == sent
+    assert bridge.messages() == []
+
+
+def test_nothing_is_heard_any_more_after_letting_go(qtbot: QtBot, session: FakeSession) -> None:
+    bridge = Bridge(session)
+    bridge.let_go()
+    with qtbot.assertNotEmitted(bridge.picture_changed, wait=30), qtbot.assertNotEmitted(bridge.messages_arrived):
+        session.show(picture())
+        session.on_message(Message("a", "b"))
+
+
+def test_an_errand_is_run_beside_and_answers_in_qt_s_thread(qtbot: QtBot) -> None:
+    worked: list[threading.Thread] = []
+    answered: list[tuple[object, threading.Thread]] = []
+
+    def work() -> str:
+        worked.append(threading.current_thread())
+        return "done"
+
+    errand = Errand(work)
+    errand.answered.connect(lambda answer: answered.append((answer, threading.current_thread())))
+    with qtbot.waitSignal(errand.answered, timeout=2000):
+        errand.start()
+        errand.start()  # it is under way already
+        assert errand.running
+    assert worked != [threading.main_thread()] and len(worked) == 1
+    assert answered == [("done", threading.main_thread())]
+    assert not errand.running
+    with qtbot.waitSignal(errand.answered, timeout=2000):
+        errand.start()
+    assert len(worked) == 2
+
+
+def test_a_failed_errand_says_why(qtbot: QtBot) -> None:
+    for error, said in ((Failure("There is no folder."), "There is no folder."), (KeyError("x"), "KeyError: 'x'")):
+
+        def work(error: Exception = error) -> None:
+            raise error
+
+        errand = Errand(work)
+        with qtbot.assertNotEmitted(errand.answered), qtbot.waitSignal(errand.failed, timeout=2000) as failed:
+            errand.start()
+        assert failed.args == [said]
+
+
+def test_errands_of_what_is_destroyed_just_then_end_unheard(qtbot: QtBot) -> None:
+    """Threads end while Qt's thread destroys the dialogs that asked them."""
+    heard: list[object] = []
+    for _ in range(300):
+        dialog = QObject()
+        errand = Errand(lambda: 1, dialog)
+        errand.answered.connect(heard.append)
+        errand.start()
+        thread = errand._thread
+        delete(dialog)
+        assert thread is not None
+        thread.join(5)
+    QCoreApplication.processEvents()
+    assert heard == [] and not isValid(errand)

@@ -1,0 +1,56 @@
+"""The line of help: what the pointer is on, and what has the focus."""
+
+from PySide6.QtCore import QEvent, QPointF
+from PySide6.QtGui import QEnterEvent
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.settings.effects import KINDS
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.gui.look.effect_list import help_of
+from clipseg_live.gui.look.panel import LookPanel
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.widgets.buttons import Choice, Segments
+from clipseg_live.gui.widgets.slider_field import SlideField
+
+
+def button(window: MainWindow, help_text: str, top: int) -> QPushButton:
+    made = QPushButton("x", window.body)
+    made.setStatusTip(help_text)
+    made.move(20, top)
+    made.show()
+    return made
+
+
+def test_help_follows_the_pointer_and_else_the_focus(window: MainWindow, qtbot: QtBot) -> None:
+    one, other = button(window, "What one does.", 60), button(window, "What the other does.", 120)
+    text = window.body.help_line.text
+    assert "F1" in text()
+    one.setFocus()
+    qtbot.waitUntil(lambda: text() == "What one does.", timeout=2000)
+    place = QPointF(other.rect().center())
+    QApplication.sendEvent(other, QEnterEvent(place, place, place))
+    assert text() == "What the other does."
+    QApplication.sendEvent(other, QEvent(QEvent.Type.Leave))
+    assert text() == "What one does."
+    window.canvas.setFocus()
+    qtbot.waitUntil(lambda: "F1" in text(), timeout=2000)
+
+
+def test_a_part_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> None:
+    outer = QWidget(window.body)
+    outer.setStatusTip("All of it.")
+    inner = QPushButton("x", outer)
+    outer.show()
+    inner.setFocus()
+    qtbot.waitUntil(lambda: window.body.help_line.text() == "All of it.", timeout=2000)
+
+
+def test_every_effect_and_every_control_of_the_look_has_help(qtbot: QtBot) -> None:
+    panel = LookPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"])
+    qtbot.addWidget(panel)
+    assert all(help_of(kind).endswith(".") for kind in KINDS)
+    controls = [each for kind in (Segments, SlideField, Choice) for each in panel.findChildren(kind)]
+    silent = [each.accessibleName() for each in controls if not each.statusTip()]
+    assert len(controls) >= 13 and not silent

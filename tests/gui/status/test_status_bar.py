@@ -1,0 +1,155 @@
+"""The status line, the statistics and the diagnostics."""
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.core.mattes import Effort
+from clipseg_live.core.settings.live import LiveSettings, SessionStatus, SourceState, WorkerState, WorkerStatus
+from clipseg_live.gui.status.stats_panel import COLOURS, StatsPanel, round_up
+from clipseg_live.gui.status.status_bar import StatusLine, diagnostics
+from clipseg_live.gui.widgets import theme
+from tests.helpers.gui.fake_session import RATES, READY, running
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def line(qtbot: QtBot) -> StatusLine:
+    made = StatusLine()
+    qtbot.addWidget(made)
+    made.resize(1200, 40)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> StatsPanel:
+    made = StatsPanel()
+    qtbot.addWidget(made)
+    made.resize(800, 168)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
+
+
+def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
+    line.show_status(SessionStatus(running(), READY, rates=RATES))
+    for part in (
+        "30 captured", "7.4 segmented", "30 shown", "delay 34 ms", "95 % 51 ms", "2 dropped", "412 skipped",
+        "1280 × 720",
+    ):  # fmt: skip
+        assert part in line.figures.text()
+    assert line.worker.text() == "clipseg-rd64-refined · cpu · float32"
+    assert not line.loading.isVisible() and not line.restart_button.isVisible()
+
+
+@pytest.mark.parametrize(("effort", "words"), [("full", ""), ("reduced", "simpler edges"), ("least", "no crisp edges")])
+def test_what_is_left_out_to_keep_up_is_said(line: StatusLine, effort: Effort, words: str) -> None:
+    line.show_status(SessionStatus(running(), READY, rates=RATES, effort=effort))
+    assert words in line.figures.text() and ("keep up" in line.figures.text()) == bool(words)
+
+
+def test_where_there_is_little_room_the_lesser_figures_go(line: StatusLine, qtbot: QtBot) -> None:
+    line.show_status(SessionStatus(running(), READY, rates=RATES))
+    line.resize(640, 40)
+    qtbot.waitUntil(lambda: "dropped" not in line.figures.text(), timeout=1000)
+    assert "30 captured" in line.figures.text()
+    assert "412 skipped" in line.figures.toolTip()
+
+
+def test_without_a_picture_there_are_no_figures(line: StatusLine) -> None:
+    for state in (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED):
+        line.show_status(SessionStatus(replace(running(), state=state), READY, rates=RATES))
+        assert line.figures.text() == ""
+
+
+@pytest.mark.parametrize(
+    ("worker", "words", "busy"),
+    [
+        (WorkerStatus(), "Segmentation is off", False),
+        (WorkerStatus(WorkerState.STARTING), "Segmentation starts", True),
+        (WorkerStatus(WorkerState.LOADING), "Loading the model", True),
+        (WorkerStatus(WorkerState.LOADING, "120 of 600 MB"), "Downloading the model: 120 of 600 MB", True),
+        (WorkerStatus(WorkerState.RESTARTING), "Segmentation starts again", True),
+        (WorkerStatus(WorkerState.WAITING, problem="It crashed."), "Segmentation stopped", False),
+    ],
+)
+def test_the_worker_s_state_is_in_words(line: StatusLine, worker: WorkerStatus, words: str, busy: bool) -> None:
+    line.show_status(SessionStatus(running(), worker))
+    assert line.worker.text() == words
+    assert line.loading.isVisible() is busy
+    assert line.worker.toolTip() == worker.problem
+
+
+def test_a_download_shows_how_far_it_is(line: StatusLine) -> None:
+    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.LOADING, "150 of 600 MB")))
+    assert line.loading.value() == line.loading.maximum() / 4
+    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.LOADING, "half way: 50 %")))
+    assert line.loading.value() == line.loading.maximum() / 2
+    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.LOADING, "reading")))
+    assert line.loading.maximum() == 0
+
+
+def test_a_stopped_worker_can_be_restarted(line: StatusLine, qtbot: QtBot) -> None:
+    line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.WAITING)))
+    with qtbot.waitSignal(line.restart, timeout=1000):
+        qtbot.mouseClick(line.restart_button, LEFT)
+
+
+def test_the_dot_tells_a_runner_with_a_problem(line: StatusLine) -> None:
+    line.show_status(SessionStatus(running(), READY))
+    assert theme.GOOD in line.dot.styleSheet()
+    line.show_status(SessionStatus(running(), replace(READY, problem="The built-in model runs instead.")))
+    assert theme.WARNING in line.dot.styleSheet()
+
+
+def test_the_button_asks_for_the_statistics(line: StatusLine, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(line.details, timeout=1000) as asked:
+        qtbot.mouseClick(line.details_button, LEFT)
+    assert asked.args == [True]
+
+
+def near(panel: StatsPanel, colour: str) -> list[int]:
+    """The rows of the plot in which pixels are nearly of this colour."""
+    image, wanted = panel.grab().toImage(), QColor(colour).getRgb()[:3]
+    return [
+        y
+        for y in range(24, 145)
+        for found in [image.pixelColor(300, y).getRgb()[:3]]
+        if max(abs(one - other) for one, other in zip(found, wanted, strict=True)) < 60
+    ]
+
+
+def test_each_stage_is_a_line_in_its_colour_the_slower_the_higher(panel: StatsPanel) -> None:
+    assert not near(panel, COLOURS[0]) and not near(panel, COLOURS[1])
+    rows = [(29.0, {"encode": 90.0, "decode": 30.0}), (0.0, {"encode": 90.0, "decode": 30.0})]
+    panel.show_timings(rows, {"encode": 90.0, "decode": 30.0, "nothing": 0.0})
+    assert panel.accessibleDescription() == "encode 90.0 ms, decode 30.0 ms"
+    slow, fast = near(panel, COLOURS[0]), near(panel, COLOURS[1])
+    assert slow and fast and max(slow) < min(fast)
+    panel.show_timings([], {})
+    assert not near(panel, COLOURS[0])
+
+
+def test_the_diagnostics_are_asked_for(panel: StatsPanel, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(panel.copy_asked, timeout=1000):
+        qtbot.mouseClick(panel.copy_button, LEFT)
+
+
+def test_axes_end_at_round_figures() -> None:
+    assert [round_up(value) for value in (0.0, 1.0, 1.1, 4.0, 7.0, 120.0)] == [1, 1, 2, 5, 10, 200]
+
+
+def test_diagnostics_hold_figures_but_no_prompts_paths_or_addresses() -> None:
+    settings = LiveSettings()
+    settings = settings.model_copy(update={"rows": (settings.new_row("my secret mug"),)})
+    source = replace(running(), name="rtsp://user:secret@cam/one", problem="rtsp://secret was cut")
+    text = diagnostics(SessionStatus(source, READY, rates=RATES), settings)
+    assert "secret" not in text
+    for part in ("1280×720", "cpu float32", "prompts: 1", "412 skipped", "encode 92.0", "median 34 ms"):
+        assert part in text

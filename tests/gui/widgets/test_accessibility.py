@@ -1,0 +1,162 @@
+"""Screen readers get a name for everything that can be used, and values as they are written."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PySide6.QtGui import QAccessible, QAccessibleInterface
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractScrollArea,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QScrollBar,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from clipseg_live.gui.app import panels_for
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.prompts.panel import PromptPanel
+from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.state.preferences import Keeper, Preferences
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.thread_bridge import Bridge
+from clipseg_live.gui.widgets.accessible import ValueLabel
+from clipseg_live.gui.widgets.slider_field import SlideField
+from tests.gui.conftest import FakeServices
+from tests.helpers.gui.fake_session import FakeSession
+from tests.helpers.gui.panel_tools import card, make_panel, settings_with
+
+NAME, VALUE = QAccessible.Text.Name, QAccessible.Text.Value
+USABLE = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
+
+
+def interface(widget: QWidget) -> QAccessibleInterface:
+    found = QAccessible.queryAccessibleInterface(widget)
+    assert found is not None and found.isValid()
+    return found
+
+
+@pytest.fixture
+def whole_window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
+    """The window with its real panels."""
+    session, services = FakeSession(), FakeServices()
+    store = Store(settings_with("red circle", "blue star"))
+    keeper = Keeper(tmp_path / "preferences.json", Preferences(folder=str(tmp_path)), lambda text: None)
+    window = MainWindow(session, Bridge(session), store, keeper, services.real, panels_for(tmp_path))
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    yield window
+    window.shut_down()
+
+
+def is_own(widget: QWidget) -> bool:
+    """Tell whether a widget was made here; Qt names the parts of its own widgets, and reads them out with these."""
+    parents = (QAbstractSpinBox, QComboBox, QAbstractScrollArea)
+    is_part = isinstance(widget.parentWidget(), parents) or isinstance(widget, QScrollBar)
+    return not is_part and not widget.objectName().startswith(("qt_", "Scroll"))
+
+
+def test_everything_that_can_be_used_has_a_name(whole_window: MainWindow) -> None:
+    usable = [each for each in whole_window.findChildren(QWidget) if isinstance(each, USABLE) and is_own(each)]
+    assert len(usable) > 40
+    nameless = [f"{type(each).__name__} in {type(each.parentWidget()).__name__}" for each in usable
+                if not interface(each).text(NAME).strip()]  # fmt: skip
+    assert nameless == []
+
+
+def test_tabs_have_names(whole_window: MainWindow) -> None:
+    def names(found: QAccessibleInterface) -> Iterator[tuple[QAccessible.Role, str]]:
+        for number in range(found.childCount()):
+            child = found.child(number)
+            if child is not None and child.isValid():
+                yield child.role(), child.text(NAME)
+                yield from names(child)
+
+    tabs = [name for role, name in names(interface(whole_window)) if role == QAccessible.Role.PageTab]
+    assert len(tabs) >= 2 and all(tabs)
+
+
+def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
+    names = [interface(each).text(NAME) for each in whole_window.findChildren(SlideField)]
+    assert "Threshold of red circle" in names and "Opacity of blue star" in names
+    assert len(set(names)) == len(names)
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("write", "value", "text"), [("{:.0%}".format, 0.5, "50%"), ("{:.2f}".format, 0.07, "0.07")])
+def test_a_slider_says_its_value_as_it_is_written(
+    qtbot: QtBot, write: Callable[[float], str], value: float, text: str
+) -> None:
+    slider = SlideField("Strength", write=write)
+    qtbot.addWidget(slider)
+    slider.show_value(value)
+    found = interface(slider)
+    assert (found.role(), found.text(NAME), found.text(VALUE)) == (QAccessible.Role.Slider, "Strength", text)
+
+
+def test_a_screen_reader_can_read_and_change_a_slider(qtbot: QtBot) -> None:
+    slider = SlideField("Strength", low=-1.0)
+    qtbot.addWidget(slider)
+    changes: list[float] = []
+    slider.edited.connect(changes.append)
+    # by way of the base class: the value then comes through Qt, as it does for a screen reader
+    number = QAccessibleInterface.valueInterface(interface(slider))
+    assert (number.minimumValue(), number.maximumValue(), number.minimumStepSize()) == (-100, 100, 1)
+    number.setCurrentValue(25)
+    assert changes == [0.25] and number.currentValue() == 25 and slider.value_text() == "0.25"
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=80)
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> PromptPanel:
+    return make_panel(qtbot, "red circle")
+
+
+@given(TEXTS, st.integers(0, 100), st.integers(0, 100), st.none() | st.floats(0, 1))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_a_row_says_what_it_shows(
+    panel: PromptPanel, text: str, threshold: int, opacity: int, share: float | None
+) -> None:
+    row: RowCard = card(panel, 0)
+    now = panel.store.settings.rows[0]
+    style = now.style.model_copy(update={"threshold": threshold / 100, "opacity": opacity / 100})
+    row.show_row(now.model_copy(update={"text": text, "style": style}), shown=True, room=True)
+    row.show_share(share)
+    named = interface(row.threshold).text(NAME)
+    assert named.startswith("Threshold of ") and len(named.splitlines()) == 1 and len(named) < 100
+    assert interface(row.threshold).text(VALUE) == f"{threshold / 100:.2f}"
+    assert interface(row.opacity).text(VALUE) == f"{opacity} %"
+    label = interface(row.share)
+    assert label.role() == QAccessible.Role.StaticText and label.text(VALUE) == row.share.text()
+    assert row.share.text() in label.text(NAME) and label.text(NAME).startswith("Share of the frame")
+
+
+def test_a_value_label_keeps_its_name(qtbot: QtBot) -> None:
+    label = ValueLabel("Share")
+    qtbot.addWidget(label)
+    found = interface(label)
+    assert (found.text(NAME), found.text(VALUE)) == ("Share", "")
+    label.show_value("37 %")
+    assert (found.text(NAME), found.text(VALUE)) == ("Share: 37 %", "37 %")
+
+
+def test_interfaces_outlive_no_widget(qtbot: QtBot) -> None:
+    """Widgets come and go while a screen reader runs."""
+    for number in range(200):
+        slider = SlideField("Strength")
+        slider.show_value(number / 200)
+        found = interface(slider)
+        assert found.text(VALUE) == slider.value_text()
+        del slider

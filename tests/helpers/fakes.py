@@ -1,0 +1,417 @@
+"""Stand-ins for the ports of core, in one place."""
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from clipseg_live.core.errors import Failure, SinkError, SourceError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.mattes import Label, Matte, MatteRequest, Mattes
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.protocols import Maps
+from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings.base import PromptStyle
+from clipseg_live.core.settings.rendering import MatteSettings
+from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings, chosen_format
+
+
+class FakeSource:
+    """``count`` frames with uneven times; breaks before frame ``breaks_at``; waits at ``blocks_at`` until released."""
+
+    def __init__(self, count: int, *, breaks_at: int | None = None, blocks_at: int | None = None) -> None:
+        self.count, self.breaks_at, self.blocks_at = count, breaks_at, blocks_at
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.opened = self.closed = self.given = 0
+
+    def open(self) -> SourceInfo:
+        self.opened += 1
+        return SourceInfo("fake", 8, 6, Fraction(30), Fraction(1, 600), self.count)
+
+    def read(self) -> Frame | None:
+        number = self.given
+        if number == self.breaks_at:
+            raise SourceError("fake breaks here.")
+        if number == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        if number >= self.count:
+            return None
+        self.given += 1
+        return Frame(np.full((6, 8, 3), number % 256, np.uint8), number, Fraction(number * number, 600))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FakeSink:
+    """Keeps what it is given; fails at write number ``fails_at``; waits at ``blocks_at`` until released."""
+
+    def __init__(
+        self, *, fails_at: int | None = None, blocks_at: int | None = None, fails_at_end: bool = False,
+        says_at_end: str = "", name: str = "fake.mp4",
+    ) -> None:  # fmt: skip
+        self.fails_at, self.blocks_at, self.fails_at_end = fails_at, blocks_at, fails_at_end
+        self.says_at_end = says_at_end
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.frames: list[Frame] = []
+        self.mattes: list[Mattes] = []
+        self.labels: list[tuple[Label, ...]] = []
+        self.notices: list[str] = []
+        self.opened = self.finished = self.abandoned = 0
+        self.kept = False
+        self.path = Path(name)
+
+    def open(self, info: SourceInfo) -> None:
+        self.opened += 1
+
+    def write(self, frame: Frame, mattes: Mattes | None = None, labels: Sequence[Label] = ()) -> None:
+        if len(self.frames) == self.fails_at:
+            raise SinkError("The fake disk is full.")
+        if len(self.frames) == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        self.frames.append(frame)
+        if mattes is not None:
+            self.mattes.append(mattes)
+            self.labels.append(tuple(labels))
+
+    def finish(self) -> None:
+        if self.fails_at_end:
+            raise SinkError(f"The fake disk is full at the end of {self.path}.")
+        if self.says_at_end:
+            self.notices.append(self.says_at_end)
+        self.finished += 1
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        self.abandoned += 1
+        self.kept = keep_partial
+        return Path("kept.partial.mp4") if keep_partial else None
+
+
+class FakeEngine:
+    """Maps of 2×2 whose value is the picture's first byte over 255; fails at call number ``fails_at``."""
+
+    def __init__(self, *, fails_at: int | None = None, error: BaseException | None = None) -> None:
+        self.fails_at, self.error = fails_at, error
+        self.calls = 0
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        if self.calls == self.fails_at and self.error is not None:
+            raise self.error
+        self.calls += 1
+        maps = np.full((len(prompts), 2, 2), frame[0, 0, 0] / 255, np.float32)
+        return Segmentation(maps, tuple(prompts), frame.shape[:2])
+
+
+class FakeComposer:
+    """Inverts the picture."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
+        return 255 - pixels
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FakeMatting:
+    """Hard mattes of the newest answer, each cell of a map as a block of pixels; neither follows nor smooths."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[Maps, tuple[Hashable, ...], int, int] | None = None
+        self.requests: list[MatteRequest] = []
+
+    def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
+        self.answer = maps, tuple(keys), index, epoch
+
+    def show(self, frame: Frame, settings: MatteSettings) -> None:
+        pass
+
+    def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
+        self.requests.append(request)
+        if self.answer is None:
+            return Mattes(frame.height, frame.width, own=False)
+        maps, keys, index, epoch = self.answer
+        chosen = maps[[keys.index(key) for key in request.keys]] if request.keys else maps[:0]
+        rows = np.arange(frame.height) * maps.shape[1] // frame.height
+        columns = np.arange(frame.width) * maps.shape[2] // frame.width
+        whole = ((0, 0, frame.width, frame.height),)
+        drawn = [number for number, style in enumerate(request.styles) if style.role == "show"]
+        chosen, styles = chosen[drawn], [request.styles[number] for number in drawn]
+        each = tuple(
+            Matte((part[rows[:, None], columns] >= np.float32(style.threshold)).astype(np.uint8) * np.uint8(255), whole)
+            for part, style in zip(chosen, styles, strict=True)
+        )
+        presence = tuple(float(part.max(initial=0)) for part in chosen)
+        own = (index, epoch) == (frame.index, frame.epoch)
+        return Mattes(frame.height, frame.width, each, chosen, presence, own)
+
+
+class FakeSequence:
+    """A ``MatteSequence`` over ``FakeMatting`` that gives each frame ``late`` frames later."""
+
+    def __init__(self, count: int, late: int = 0) -> None:
+        numbers = tuple(range(count))
+        self._request = MatteRequest(numbers, numbers, (PromptStyle(),) * count)
+        self._late, self._waiting = late, []
+
+    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
+        matting = FakeMatting()
+        if maps is not None:
+            matting.take(maps, self._request.keys, frame.index, frame.epoch)
+        self._waiting.append((frame, matting.mattes(frame, self._request)))
+        while len(self._waiting) > self._late:
+            yield self._waiting.pop(0)
+
+    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
+        yield from self._waiting
+
+
+class FakeLiveSource:
+    """Frames whose right half has one colour; steered from the test.
+
+    flickers: the left quarter changes with every frame. count: frames until its end, None for never. It breaks at every
+    ``fails_at``-th read; it waits at read number ``blocks_at``, or in ``open`` where ``blocks_open`` is set, until
+    ``release`` is set.
+    """
+
+    def __init__(
+        self, *, live: bool = True, count: int | None = None, rate: int = 30, fails_at: int | None = None,
+        blocks_at: int | None = None, blocks_open: bool = False, missing: bool = False,
+        size: tuple[int, int] = (48, 64), colour: tuple[int, int, int] = (200, 0, 0), flickers: bool = False,
+    ) -> None:  # fmt: skip
+        self.flickers = flickers
+        self.live, self.count, self.rate, self.fails_at = live, count, rate, fails_at
+        self.blocks_at, self.blocks_open, self.missing = blocks_at, blocks_open, missing
+        self.size, self.colour = size, colour
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.opened = self.closed = self.reads = self.at = 0
+        self.values = {"focus": 5.0}
+        self._clock = threading.Event()
+
+    def open(self) -> SourceInfo:
+        if self.blocks_open:
+            self.blocked.set()
+            self.release.wait(20)
+        if self.missing:
+            raise SourceError("The fake is not there.")
+        self.opened += 1
+        height, width = self.size
+        duration = None if self.count is None else Fraction(self.count, self.rate)
+        return SourceInfo("fake", width, height, Fraction(self.rate), Fraction(1, self.rate), self.count, duration)
+
+    def read(self) -> Frame | None:
+        self.reads += 1
+        if self.fails_at is not None and self.reads % self.fails_at == 0:
+            raise SourceError("The fake was unplugged.")
+        if self.reads == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        if self.count is not None and self.at >= self.count:
+            return None
+        if self.live:
+            self._clock.wait(1 / self.rate)
+        number, self.at = self.at, self.at + 1
+        pixels = np.zeros((*self.size, 3), np.uint8)
+        pixels[:, self.size[1] // 2 :] = self.colour
+        pixels[0, 0] = number % 256
+        if self.flickers:
+            pixels[:, : self.size[1] // 4] = 37 * number % 251
+        return Frame(pixels, number, Fraction(number, self.rate), Fraction(1, self.rate))
+
+    def seek(self, time: Fraction) -> None:
+        last = (self.count or 1 << 30) - 1
+        self.at = int(min(max(time * self.rate // 1, 0), last))
+
+    def controls(self) -> dict[str, float]:
+        return dict(self.values)
+
+    def set_control(self, name: str, value: float) -> None:
+        self.values[name] = value
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+SAFE = (1, 2, 3)
+"""The colour of a fake's safe picture."""
+
+
+class FakeOutput:
+    """A virtual camera that keeps what it is sent. missing: opening it fails so many times. gone_at: sending fails at
+    that picture, once. blocks_at: sending waits there until ``release`` is set."""
+
+    def __init__(self, *, missing: int = 0, gone_at: int | None = None, blocks_at: int | None = None) -> None:
+        self.missing, self.gone_at, self.blocks_at = missing, gone_at, blocks_at
+        self.blocked, self.release = threading.Event(), threading.Event()
+        self.changed = threading.Condition()
+        self.frames: list[Pixels] = []
+        self.opened: list[tuple[CameraSettings, CameraFormat | None]] = []
+        self.fitted_pictures = self.closed = 0
+        self.format: CameraFormat | None = None
+
+    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+        self.opened.append((settings, source))
+        if self.missing:
+            self.missing -= 1
+            raise Failure("There is no fake camera: install it.")
+        found = chosen_format(settings, None, source)
+        self.format = CameraFormat(found.width, found.height, found.rate, "Fake Camera")
+        return self.format
+
+    def fitted(self, pixels: Pixels) -> Pixels:
+        self.fitted_pictures += 1
+        assert self.format is not None
+        rows = np.arange(self.format.height) * pixels.shape[0] // self.format.height
+        columns = np.arange(self.format.width) * pixels.shape[1] // self.format.width
+        return pixels[rows[:, None], columns]
+
+    def safe_picture(self, path: str) -> Pixels:
+        if path:
+            raise SourceError(f"There is no file {path}.")
+        assert self.format is not None
+        return np.full((self.format.height, self.format.width, 3), SAFE, np.uint8)
+
+    def send(self, pixels: Pixels) -> None:
+        if len(self.frames) == self.gone_at:
+            self.gone_at = None
+            raise Failure("The fake camera is gone.")
+        if len(self.frames) == self.blocks_at:
+            self.blocked.set()
+            self.release.wait(20)
+        with self.changed:
+            self.frames.append(pixels)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def wait(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+        """Until something holds of what was sent."""
+        with self.changed:
+            assert self.changed.wait_for(condition, seconds), f"{len(self.frames)} pictures were sent"
+
+
+class StillClock:
+    """A clock, in seconds, that stands still but for what is waited."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.waited: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += seconds
+
+
+class FakeTrack(FakeSink):
+    """A ``RecordingSink``: also what was heard with each frame. It can be told ``quicker`` times to hurry; a write is
+    held while ``slow`` is not set, where it is given."""
+
+    def __init__(self, path: Path, *, quicker: int = 0, slow: threading.Event | None = None, **faults: object) -> None:
+        super().__init__(**faults)  # type: ignore[arg-type]
+        self.path, self.working = path, None
+        self.encoder, self.notices = "fake", ["The fake says something."]
+        self.heard: list[Fraction | None] = []
+        self.quicker, self.slow = quicker, slow
+        self.info: SourceInfo | None = None
+
+    def open(self, info: SourceInfo) -> None:
+        super().open(info)
+        self.info = info
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        if self.slow is not None:
+            self.slow.wait(20)
+        super().write(frame)
+        self.heard.append(heard)
+
+    def hurry(self) -> bool:
+        self.quicker -= 1
+        return self.quicker >= 0
+
+
+class FakeReplaySink:
+    """A ``ReplaySink`` that keeps everything, and fails at write number ``fails_at``, or with ``open_error`` or
+    ``save_error``."""
+
+    def __init__(
+        self, *, fails_at: int | None = None, open_error: SinkError | None = None, save_error: SinkError | None = None
+    ) -> None:
+        self.fails_at, self.open_error, self.save_error = fails_at, open_error, save_error
+        self.opened: list[SourceInfo] = []
+        self.frames: list[Frame] = []
+        self.heard: list[Fraction | None] = []
+        self.closed = self.failed = 0
+
+    def open(self, info: SourceInfo) -> None:
+        self.opened.append(info)
+        if self.open_error is not None:
+            raise self.open_error
+
+    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+        if len(self.frames) == self.fails_at:
+            self.failed += 1
+            raise SinkError("The fake memory is full.")
+        self.frames.append(frame)
+        self.heard.append(heard)
+
+    def hurry(self) -> bool:
+        return False
+
+    def seconds(self) -> float:
+        return float(self.frames[-1].time) if self.frames else 0.0
+
+    def save(self, path: Path) -> None:
+        if self.save_error is not None:
+            raise self.save_error
+        path.touch()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FakeMicrophone:
+    """A sound device (``video.microphone.Capture``) that says what it is given, block after block; then it waits for
+    ``release``, ends, or is lost.
+
+    blocks: float32 (channels, samples). missing: it cannot be opened. hangs: opening waits for ``release``.
+    """
+
+    def __init__(
+        self, blocks: Sequence[np.ndarray] = (), *, rate: int = 48_000, lost: bool = False, ends: bool = True,
+        missing: bool = False, hangs: bool = False,
+    ) -> None:  # fmt: skip
+        self.rate, self.channels = rate, 1
+        self._blocks, self._lost, self._ends, self._missing, self._hangs = iter(blocks), lost, ends, missing, hangs
+        self.opened = self.closed = 0
+        self.said, self.release = threading.Event(), threading.Event()
+
+    def open(self) -> None:
+        if self._hangs:
+            self.release.wait(20)
+        if self._missing:
+            raise SourceError("The fake microphone is not there.")
+        self.opened += 1
+
+    def read(self) -> np.ndarray | None:
+        block = next(self._blocks, None)
+        if block is not None:
+            return block
+        self.said.set()
+        if self._lost:
+            raise SourceError("The fake microphone was lost.")
+        if not self._ends:
+            self.release.wait(20)
+        return None
+
+    def close(self) -> None:
+        self.closed += 1

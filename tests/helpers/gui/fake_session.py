@@ -1,0 +1,182 @@
+"""A session without threads, devices or a model: tests put pictures and states in, and read what the window asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.settings.live import (
+    LiveSettings,
+    Message,
+    Picture,
+    Rates,
+    RecordingStatus,
+    SessionStatus,
+    SourceSpec,
+    SourceState,
+    SourceStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
+
+
+class FakeSession:
+    """asked: every call that changes something, in order: (name, argument)."""
+
+    def __init__(self, settings: LiveSettings | None = None) -> None:
+        self.on_picture: Callable[[], None] = lambda: None
+        self.on_message: Callable[[Message], None] = lambda message: None
+        self.settings = settings or LiveSettings()
+        self.asked: list[tuple[str, object]] = []
+        self.shown: Picture | None = None
+        self.now = SessionStatus()
+        self.rows: Sequence[tuple[float, Mapping[str, float]]] = ()
+        self.refuses_recording = ""
+        self.stops = 0
+        self.left: tuple[str, ...] = ()
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.asked]
+
+    def last(self, name: str) -> object:
+        """The argument of the newest call of this name."""
+        return [argument for each, argument in self.asked if each == name][-1]
+
+    def show(self, picture: Picture) -> None:
+        """As when the compose thread has a new picture."""
+        self.shown = picture
+        self.on_picture()
+
+    def be(self, source: SourceStatus | None = None, worker: WorkerStatus | None = None, **values: object) -> None:
+        """Change the status; further values are those of SessionStatus."""
+        if source is not None:
+            self.now = replace(self.now, source=source)
+        if worker is not None:
+            self.now = replace(self.now, worker=worker)
+        self.now = replace(self.now, **values)
+
+    def start(self) -> None:
+        self.asked.append(("start", None))
+
+    def apply(self, settings: LiveSettings) -> None:
+        self.settings = settings
+        self.asked.append(("apply", settings))
+
+    def open(self, spec: SourceSpec) -> None:
+        self.shown = None
+        self.asked.append(("open", spec))
+
+    def picture(self) -> Picture | None:
+        return self.shown
+
+    def status(self) -> SessionStatus:
+        return self.now
+
+    def play(self) -> None:
+        self.asked.append(("play", None))
+
+    def pause(self) -> None:
+        self.asked.append(("pause", None))
+
+    def seek(self, time: Fraction) -> None:
+        self.asked.append(("seek", time))
+
+    def step(self, frames: int) -> None:
+        self.asked.append(("step", frames))
+
+    def set_loop(self, loop: bool) -> None:
+        self.asked.append(("set_loop", loop))
+
+    def set_speed(self, speed: float) -> None:
+        self.asked.append(("set_speed", speed))
+
+    def set_control(self, name: str, value: float) -> None:
+        self.asked.append(("set_control", (name, value)))
+
+    def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
+        if self.refuses_recording:
+            raise SinkError(self.refuses_recording)
+        self.asked.append(("start_recording", (folder, settings)))
+        self.be(recording=RecordingStatus(active=True, path=folder / "a.mp4"))
+
+    def pause_recording(self) -> None:
+        self.asked.append(("pause_recording", None))
+        self.be(recording=replace(self.now.recording, paused=True))
+
+    def resume_recording(self) -> None:
+        self.asked.append(("resume_recording", None))
+        self.be(recording=replace(self.now.recording, paused=False))
+
+    def stop_recording(self) -> None:
+        self.asked.append(("stop_recording", None))
+        self.be(recording=RecordingStatus())
+
+    def set_replay(self, settings: RecordingSettings) -> None:
+        self.asked.append(("set_replay", settings))
+
+    def save_replay(self, folder: Path) -> None:
+        if self.refuses_recording:
+            raise SinkError(self.refuses_recording)
+        self.asked.append(("save_replay", folder))
+
+    def start_camera(self, settings: CameraSettings) -> None:
+        self.asked.append(("start_camera", settings))
+        self.be(camera=CameraStatus(active=True))
+
+    def stop_camera(self) -> None:
+        self.asked.append(("stop_camera", None))
+        self.be(camera=CameraStatus())
+
+    def restart_worker(self) -> None:
+        self.asked.append(("restart_worker", None))
+
+    def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
+        return self.rows
+
+    def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
+        self.stops += 1
+        return self.left
+
+
+def picture(
+    width: int = 320, height: int = 180, ids: tuple[int, ...] = (), maps: object = None, value: int = 90, index: int = 0
+) -> Picture:
+    """A grey picture, its left half darker; maps: float32 (ids, h, w), by default a ramp from left to right."""
+    pixels = np.full((height, width, 3), value, np.uint8)
+    pixels[:, : width // 2] = value // 2
+    ramp = np.tile(np.linspace(0, 1, 16, dtype=np.float32), (len(ids), 16, 1))
+    made = np.asarray(maps, np.float32) if maps is not None else ramp
+    return Picture(
+        composed=pixels,
+        original=pixels,
+        index=index,
+        epoch=1,
+        time=Fraction(index, 30),
+        maps=made,
+        ids=ids,
+        shares=tuple(0.5 for _ in ids),
+    )
+
+
+def running(name: str = "camera 0") -> SourceStatus:
+    """A live source at 30 pictures a second."""
+    return SourceStatus(SourceState.RUNNING, name, 1280, 720, Fraction(30))
+
+
+def playing(position: float = 12, duration: float = 60, state: SourceState = SourceState.RUNNING) -> SourceStatus:
+    """A file."""
+    return SourceStatus(
+        state, "walk.mp4", 1280, 720, Fraction(30), Fraction(duration), Fraction(position), seekable=True
+    )
+
+
+READY = WorkerStatus(WorkerState.READY, model="CIDAS/clipseg-rd64-refined", device="cpu", dtype="float32")
+RATES = Rates(
+    capture=30.0, inference=7.4, display=30.0, delay=(34.0, 51.0), dropped=2, skipped=412, unchanged=3,
+    stages={"frame": 1.0, "encode": 92.0, "decode": 31.0, "compose": 6.0},
+)  # fmt: skip

@@ -1,0 +1,603 @@
+"""Hands that do anything a person could do to the window, in any order; whatever they do, the window must hold.
+
+Used by a test with few steps, and by ``scripts/reliability/window_actions.py`` with many.
+"""
+
+import json
+import sys
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import cycle
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from PySide6.QtCore import (
+    QCoreApplication,
+    QEvent,
+    QMimeData,
+    QObject,
+    QPoint,
+    QPointF,
+    Qt,
+    QTimer,
+    QtMsgType,
+    QUrl,
+    Slot,
+    qInstallMessageHandler,
+)
+from PySide6.QtGui import QDesktopServices, QDropEvent, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QLineEdit,
+    QMenu,
+    QTabBar,
+    QToolButton,
+    QWidget,
+)
+from shiboken6 import isValid
+
+from clipseg_live.core.session_file import save_session
+from clipseg_live.core.settings.effects import CutOut
+from clipseg_live.core.settings.live import (
+    LiveSettings,
+    Message,
+    PromptRow,
+    RecordingStatus,
+    SourceState,
+    SourceStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.gui.app import Startable, panels_for
+from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.state.preferences import Keeper, Preferences
+from clipseg_live.gui.state.services import Services
+from clipseg_live.gui.state.settings_store import Store
+from clipseg_live.gui.state.thread_bridge import Bridge
+from tests.helpers.gui.fake_session import RATES, FakeSession, picture
+from tests.helpers.gui.panel_tools import drag_enter
+
+LEFT = Qt.MouseButton.LeftButton
+PLAIN = Qt.KeyboardModifier.NoModifier
+TEXTS = ("a red mug", "", "  ", "x" * 900, "例 ü \U0001f600", "a & b <i>c</i>", "100% {} %s", "\u202eright", "hair")
+KEYS = (
+    Qt.Key.Key_Tab, Qt.Key.Key_Backtab, Qt.Key.Key_Escape, Qt.Key.Key_Return, Qt.Key.Key_Space, Qt.Key.Key_Left,
+    Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp,
+    Qt.Key.Key_PageDown, Qt.Key.Key_Delete, Qt.Key.Key_Backspace, Qt.Key.Key_F2, Qt.Key.Key_A, Qt.Key.Key_B,
+    Qt.Key.Key_Menu,
+)  # fmt: skip
+MODIFIERS = (
+    PLAIN, Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.AltModifier,
+    Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier,
+)  # fmt: skip
+NEVER = frozenset({"quit"})
+"""Actions that end the window, which is what the end of a run is for."""
+_POPUP_MILLISECONDS = 5
+_OFFSCREEN = "This plugin does not support"  # what the platform without a display says of what it leaves out
+_MOST_DIALOGS = 2
+_PATIENCE = 4
+"""Actions after which a dialog is closed that none of them has closed."""
+
+
+class Faults:
+    """What went wrong unheard: exceptions in slots and threads, and warnings of Qt."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def __enter__(self) -> "Faults":
+        self._hooks = sys.excepthook, threading.excepthook
+        sys.excepthook = self._note
+        threading.excepthook = lambda told: self._note(told.exc_type, told.exc_value, told.exc_traceback)
+        self._handler = qInstallMessageHandler(self._qt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.excepthook, threading.excepthook = self._hooks
+        qInstallMessageHandler(self._handler)
+
+    def _note(self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        self.found.append("".join(traceback.format_exception(kind, error, trace)))
+
+    def _qt(self, kind: QtMsgType, context: object, text: str) -> None:
+        if kind not in (QtMsgType.QtDebugMsg, QtMsgType.QtInfoMsg) and not text.startswith(_OFFSCREEN):
+            self.found.append(f"Qt: {text}")
+
+
+class Popups(QObject):
+    """Answers menus and questions that wait for a person, so that nothing waits for ever."""
+
+    def __init__(self, choose: Callable[[], int], never: Sequence[object]) -> None:
+        super().__init__()
+        self._choose, self._never = choose, never
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._answer)
+        self._timer.start(_POPUP_MILLISECONDS)
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+    @Slot()
+    def _answer(self) -> None:
+        popup = QApplication.activePopupWidget()
+        if isinstance(popup, QMenu):
+            items = [each for each in popup.actions() if each.isEnabled() and not each.isSeparator()]
+            wanted = items[self._choose() % len(items)] if items else None
+            if wanted is None or wanted in self._never or wanted.menu() is not None or self._choose() % 3 == 0:
+                popup.close()
+            else:
+                popup.setActiveAction(wanted)
+                QTest.keyClick(popup, Qt.Key.Key_Return)
+        elif popup is not None:
+            popup.close()
+        elif isinstance(question := QApplication.activeModalWidget(), QDialog) and not isinstance(
+            question, QFileDialog
+        ):
+            buttons = [each for each in question.findChildren(QAbstractButton) if each.isEnabled() and each.isVisible()]
+            if buttons:
+                buttons[self._choose() % len(buttons)].click()
+            else:
+                question.reject()
+
+
+class Monkey:
+    """A window and hands for it. ``numbers``: choices for what happens in passing, repeated for ever.
+
+    done: how often each action was done.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        services: Services,
+        faults: Faults,
+        session: Startable | None = None,
+        numbers: Sequence[int] = (1, 2, 3, 5, 8),
+        settings: LiveSettings | None = None,
+    ) -> None:
+        self.folder, self._faults = folder, faults
+        self.session: Any = session or FakeSession()
+        self._numbers = cycle(numbers or (0,))
+        self._with_dialog = 0
+        self.done: Counter[str] = Counter()
+        self._files = make_files(folder)
+        self._opener = _Opener()
+        QDesktopServices.setUrlHandler("file", self._opener, "open")
+        keeper = Keeper(folder / "config" / "preferences.json", Preferences(folder=str(folder)), self._said)
+        self.store = Store(LiveSettings() if settings is None else settings)
+        self.keeper = keeper
+        self.window = MainWindow(
+            self.session, Bridge(self.session), self.store, keeper, services, panels_for(folder / "config")
+        )
+        self.window.resize(900, 600)
+        self.window.show()
+        self._is_real = not isinstance(self.session, FakeSession)
+        self._never = [self.window.actions_by_name[name] for name in NEVER]
+        self._popups = Popups(self._next, self._never)
+        self.settle()
+
+    def close(self) -> None:
+        """Close the window as a person does, and see that it takes what it made along."""
+        self._close_dialogs()
+        self._popups.stop()
+        self.window.close()
+        assert self.session.stop() == (), "the session left something behind"
+        self.window.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        QCoreApplication.processEvents()
+        QDesktopServices.unsetUrlHandler("file")
+        assert not isValid(self.window)
+        self._no_faults()
+
+    # ---- what can be done
+
+    def act(self, name: str, one: int, two: int) -> None:
+        """Do an action (of ACTIONS) with two numbers that it may choose by, and see that everything holds."""
+        self.done[name] += 1
+        getattr(self, name)(one, two)
+        self.settle()
+        self.check()
+
+    def type_prompt(self, one: int, two: int) -> None:
+        field = self.window.prompts.field
+        if field.isEnabled() and field.isVisible():
+            field.setFocus()
+            paste(field, TEXTS[one % len(TEXTS)])
+            if two % 4:
+                QTest.keyClick(field, Qt.Key.Key_Return)
+
+    def edit_prompt(self, one: int, two: int) -> None:
+        cards = self.window.prompts.list.rows
+        if cards:
+            card = cards[one % len(cards)]
+            card.field.setFocus()
+            card.field.selectAll()
+            paste(card.field, TEXTS[two % len(TEXTS)])
+            if two % 2:
+                QTest.keyClick(card.field, Qt.Key.Key_Return)
+
+    def move_row(self, one: int, two: int) -> None:
+        cards = self.window.prompts.list.rows
+        if cards and self.window.prompts.isVisible():
+            grip = cards[one % len(cards)].grip
+            drag(grip, grip.rect().center(), QPoint(4, two % 500 - 250))
+
+    def press_button(self, one: int, two: int) -> None:
+        buttons = self._of(QAbstractButton)
+        if buttons:
+            QTest.mouseClick(buttons[one % len(buttons)], LEFT)
+
+    def drag_slider(self, one: int, two: int) -> None:
+        sliders = [each for each in self._of(QAbstractSlider) if each.width() > 1]
+        if sliders:
+            slider = sliders[one % len(sliders)]
+            middle = slider.height() // 2
+            drag(slider, QPoint(two % slider.width(), middle), QPoint((two * 7) % slider.width(), middle))
+
+    def choose(self, one: int, two: int) -> None:
+        boxes = self._of(QComboBox)
+        if boxes:
+            box = boxes[one % len(boxes)]
+            if box.count():
+                place = two % box.count()
+                box.setCurrentIndex(place)
+                box.activated.emit(place)
+
+    def type_anywhere(self, one: int, two: int) -> None:
+        fields = [*self._of(QLineEdit), *self._of(QAbstractSpinBox)]
+        if fields:
+            field = fields[one % len(fields)]
+            field.setFocus()
+            paste(field, TEXTS[two % len(TEXTS)])
+
+    def press_key(self, one: int, two: int) -> None:
+        target = QApplication.focusWidget() or self.window
+        key, modifier = KEYS[one % len(KEYS)], MODIFIERS[two % len(MODIFIERS)]
+        QTest.keyClick(target, key, modifier)
+
+    def use_shortcut(self, one: int, two: int) -> None:
+        actions = self.window.actions_by_name
+        names = sorted(actions.keys() - NEVER)
+        action = actions[names[one % len(names)]]
+        keys = [key for each in action.shortcuts() if (key := each[0])]
+        if keys and two % 2:
+            key = keys[two % len(keys)]
+            QTest.keyClick(QApplication.focusWidget() or self.window, key.key(), key.keyboardModifiers())
+        elif action.isEnabled():
+            action.trigger()
+
+    def undo_and_redo(self, one: int, two: int) -> None:
+        steps = 1 + one % 5
+        for _ in range(steps):
+            self.store.undo()
+        back = steps if two % 4 else two % (steps + 1)  # mostly all of it, or there would soon be nothing left
+        before, could = self.store.settings, self.store.can_undo
+        if could:
+            self.store.undo()
+            self.store.redo()
+            assert self.store.settings == before, "undo and redo did not bring the same settings back"
+        for _ in range(back):
+            self.store.redo()
+
+    def use_menu(self, one: int, two: int) -> None:
+        """An item of any button's menu, without opening it."""
+        menus = [button.menu() for button in self._of(QToolButton) if button.menu() is not None]
+        if menus:
+            menu = menus[one % len(menus)]
+            menu.aboutToShow.emit()
+            items = [each for each in menu.actions() if each.isEnabled() and not each.isSeparator()]
+            if items and (item := items[two % len(items)]) not in self._never:
+                item.trigger()
+
+    def change_look(self, one: int, two: int) -> None:
+        body = self.window.body
+        if not body.look.isVisible():
+            body.go_to(1)
+        controls: list[QWidget] = body.look.findChildren(QAbstractButton) + body.look.findChildren(QAbstractSlider)
+        controls = [each for each in controls if each.isEnabled() and each.isVisible() and each.width() > 1]
+        control = controls[one % len(controls)]
+        if isinstance(control, QToolButton) and control.menu() is not None:
+            items = control.menu().actions()
+            items[two % len(items)].trigger()
+        elif isinstance(control, QAbstractButton):
+            control.click()
+        else:
+            drag(control, QPoint(two % control.width(), 5), QPoint((two * 7) % control.width(), 5))
+
+    def take_tab(self, one: int, two: int) -> None:
+        bars = self._of(QTabBar)
+        if bars:
+            bar = bars[one % len(bars)]
+            bar.setCurrentIndex(two % max(bar.count(), 1))
+
+    def drop(self, one: int, two: int) -> None:
+        data = QMimeData()
+        paths = [self._files[(one + extra) % len(self._files)] for extra in range(1 + (two % 7 == 0))]
+        data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+        targets: list[QWidget] = [self.window.canvas, self.window.prompts.new_row, *self.window.prompts.list.rows]
+        target = targets[two % len(targets)]
+        entering = drag_enter(QPoint(5, 5), data)
+        entering.ignore()
+        QApplication.sendEvent(target, entering)
+        if entering.isAccepted():
+            dropping = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, LEFT, PLAIN)
+            QApplication.sendEvent(target, dropping)
+
+    def hear_message(self, one: int, two: int) -> None:
+        topic = ("worker", "source", "recording", "disk", "session", "model")[one % 6]
+        level = ("info", "warning", "error")[two % 3]
+        message = Message(topic, TEXTS[two % len(TEXTS)], level)  # type: ignore[arg-type]
+        thread = threading.Thread(target=lambda: self.session.on_message(message))
+        thread.start()
+        thread.join()
+
+    def change_status(self, one: int, two: int) -> None:
+        sources, workers = list(SourceState), list(WorkerState)
+        long = TEXTS[two % len(TEXTS)]
+        source = SourceStatus(
+            state=sources[one % len(sources)],
+            name=long,
+            width=(0, 1, 640, 16384)[two % 4],
+            height=(0, 1, 360, 16384)[two % 4],
+            rate=(None, Fraction(30), Fraction(30000, 1001), Fraction(1, 7))[one % 4],
+            duration=(None, Fraction(0), Fraction(60), Fraction(10**7))[two % 4],
+            position=Fraction(two, 7),
+            seekable=bool(two % 2),
+            loop=bool(one % 2),
+            speed=(0.25, 1.0, 4.0)[one % 3],
+            problem=long,
+            controls=(("exposure", -4.0), ("gain", 3.0))[: two % 3],
+        )
+        worker = WorkerStatus(
+            workers[two % len(workers)], progress=long, problem=long, model=long, device="cpu", restarts=one % 9
+        )
+        self.session.be(source, worker, rates=RATES, effort=("full", "quick", "least")[two % 3])
+        self.window.refresh()
+
+    def change_recording(self, one: int, two: int) -> None:
+        path = self.folder / "clip.mp4"
+        status = RecordingStatus(bool(one % 2), path, seconds=two * 1.5, size=two**4, dropped=one % 3)
+        self.session.be(recording=status)
+        self.session.refuses_recording = "The disk is full." if two % 5 == 0 else ""
+        self.window.refresh()
+
+    def show_picture(self, one: int, two: int) -> None:
+        width, height = ((320, 180), (1, 1), (3, 500), (500, 3), (64, 48))[one % 5]
+        ids = tuple(row.id for row in self.store.settings.rows)
+        ids = (ids, (*ids, 99), ids[1:])[two % 3]
+        self.session.show(picture(width, height, ids=ids, index=two))
+
+    def draw_box(self, one: int, two: int) -> None:
+        canvas = self.window.canvas
+        if two % 3 == 0:
+            self.window.actions_by_name[("crop", "box_prompt")[one % 2]].trigger()
+        button = (LEFT, Qt.MouseButton.MiddleButton, Qt.MouseButton.RightButton)[two % 3 if two % 7 == 0 else 0]
+        size = canvas.size()
+        start = QPoint(one % max(size.width(), 1), two % max(size.height(), 1))
+        drag(canvas, start, QPoint((one * 13) % 1000 - 30, (two * 17) % 700 - 30), button)
+
+    def point_at_canvas(self, one: int, two: int) -> None:
+        canvas = self.window.canvas
+        place = QPointF(one % max(canvas.width(), 1), two % max(canvas.height(), 1))
+        if two % 4 == 0:
+            QTest.mouseDClick(canvas, LEFT, PLAIN, place.toPoint())
+            return
+        event = QWheelEvent(
+            place, canvas.mapToGlobal(place), QPoint(), QPoint(0, 120 * (one % 9 - 4)), Qt.MouseButton.NoButton,
+            MODIFIERS[two % len(MODIFIERS)], Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(canvas, event)
+
+    def resize(self, one: int, two: int) -> None:
+        self.window.resize(400 + one % 1600, 300 + two % 1000)
+        self.window.body.splitter.setSizes([one % 1000 + 1, two % 600 + 1])
+
+    def use_dialog(self, one: int, two: int) -> None:
+        dialogs = self._dialogs()
+        if not dialogs:
+            return
+        dialog = dialogs[one % len(dialogs)]
+        if isinstance(dialog, QFileDialog):
+            dialog.selectFile(str(self._files[two % len(self._files)]))
+            dialog.done(QDialog.DialogCode.Accepted) if two % 3 == 0 else dialog.accept() if two % 3 else None
+        else:
+            buttons = [each for each in dialog.findChildren(QAbstractButton) if each.isEnabled() and each.isVisible()]
+            if buttons and two % 4:
+                QTest.mouseClick(buttons[two % len(buttons)], LEFT)
+            elif isinstance(dialog, QDialog):
+                dialog.reject()
+            else:
+                QTest.keyClick(dialog, Qt.Key.Key_Escape)
+
+    def save_and_open(self, one: int, two: int) -> None:
+        path = self.folder / f"kept-{one % 3}.clipseg.json"
+        if two % 3:
+            self.window.files.save(path)
+        else:
+            self.window.files.open(path)
+
+    # ---- what must hold
+
+    def check(self) -> None:
+        self._no_faults()
+        window, settings = self.window, self.store.settings
+        assert window.isVisible(), "the window has gone"
+        if not self._is_real:
+            assert self.session.settings is settings, "the session does not run with the settings that are shown"
+        assert self.keeper.value.settings == settings
+        assert LiveSettings.model_validate(settings.model_dump()) == settings
+        assert window.actions_by_name["undo"].isEnabled() == self.store.can_undo
+        assert window.actions_by_name["redo"].isEnabled() == self.store.can_redo
+        panel = window.prompts
+        assert [card._row.id for card in panel.list.rows] == [row.id for row in settings.rows]
+        for card, row in zip(panel.list.rows, settings.rows, strict=True):
+            assert card._row == row
+            assert card.field._pause.isActive() or card.field.text().strip() == row.text.strip()
+        assert len(window.findChildren(RowCard)) == len(settings.rows), "cards of rows that are gone are still there"
+        look = window.body.look
+        assert look.model.currentData() == settings.engine.model
+        assert look.device.currentData() == settings.engine.device
+        assert look.input_size.currentData() == settings.engine.size
+        assert look.fit.currentData() == settings.engine.fit
+        assert look.detail.currentData() == settings.engine.detail
+        assert look.mode.button(settings.display).isChecked()
+        assert look.effects._kinds == [effect.kind for effect in settings.effects]
+        assert len(window.messages.texts()) <= 4
+
+    def settle(self) -> None:
+        """Until what was asked for is done."""
+        for _ in range(3):
+            QCoreApplication.processEvents()
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        self._with_dialog = self._with_dialog + 1 if self._dialogs() else 0
+        if self._with_dialog > _PATIENCE or len(self._dialogs()) > _MOST_DIALOGS:
+            self._close_dialogs()
+
+    def _no_faults(self) -> None:
+        found, self._faults.found[:] = list(self._faults.found), []
+        assert not found, "\n".join(found)
+
+    # ---- finding things
+
+    def _of(self, kind: type) -> list:
+        """Widgets that a person could use now, in a fixed order."""
+        found = [each for each in self.window.findChildren(kind) if each.isVisible() and each.isEnabled()]
+        return [each for each in found if not each.visibleRegion().isEmpty()]
+
+    def _dialogs(self) -> list[QWidget]:
+        tops = QApplication.topLevelWidgets()
+        shown = [each for each in tops if each.isVisible() and each is not self.window and each.isWindow()]
+        return [
+            each for each in shown if not isinstance(each, QMenu) and each.windowType() is not Qt.WindowType.ToolTip
+        ]
+
+    def _close_dialogs(self) -> None:
+        for dialog in self._dialogs():
+            dialog.close()
+        for _ in range(3):
+            QCoreApplication.processEvents()
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+    def _next(self) -> int:
+        return next(self._numbers)
+
+    def _said(self, text: str) -> None:
+        self._faults.found.append(text)
+
+
+ACTIONS = (
+    "type_prompt", "type_prompt", "edit_prompt", "move_row", "press_button", "press_button", "press_button",
+    "press_button", "drag_slider", "drag_slider", "choose", "type_anywhere", "press_key", "press_key", "use_shortcut",
+    "use_shortcut", "undo_and_redo", "use_menu", "use_menu", "change_look", "change_look", "change_look", "take_tab",
+    "drop", "hear_message", "change_status", "change_recording", "show_picture", "draw_box", "point_at_canvas",
+    "resize", "use_dialog", "use_dialog", "save_and_open",
+)  # fmt: skip
+"""What is chosen from; more often what has more to choose from."""
+ON_A_REAL_SESSION = tuple(
+    name for name in ACTIONS if name not in ("hear_message", "change_status", "change_recording", "show_picture")
+)
+"""Without those that put words into the session's mouth."""
+
+
+def window_machine(
+    make: Callable[[Faults, list[int]], "Monkey"], actions: Sequence[str], done: Counter[str]
+) -> type[RuleBasedStateMachine]:
+    """A state machine whose every step is one of the actions on a window that ``make`` gives; done: counts them."""
+
+    class Window(RuleBasedStateMachine):
+        monkey: Monkey | None = None
+
+        @initialize(numbers=st.lists(st.integers(0, 99), min_size=3, max_size=9))
+        def begin(self, numbers: list[int]) -> None:
+            self.faults = Faults().__enter__()
+            self.monkey = make(self.faults, numbers)
+
+        @rule(action=st.sampled_from(actions), one=st.integers(0, 9999), two=st.integers(0, 9999))
+        def act(self, action: str, one: int, two: int) -> None:
+            assert self.monkey is not None
+            self.monkey.act(action, one, two)
+
+        def teardown(self) -> None:
+            if self.monkey is None:
+                return
+            try:
+                self.monkey.close()
+            finally:
+                self.faults.__exit__()
+                done.update(self.monkey.done)
+
+    return Window
+
+
+def run_machine(machine: type[RuleBasedStateMachine], examples: int, steps: int, chosen: int | None = None) -> None:
+    """Run windows of so many steps; chosen: a seed, None for the same ones each time."""
+    how = settings(
+        max_examples=examples, stateful_step_count=steps, derandomize=chosen is None, deadline=None, database=None,
+        phases=(Phase.generate, Phase.shrink) if chosen is not None else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    if chosen is not None:
+        machine = seed(chosen)(machine)
+    run_state_machine_as_test(machine, settings=how)
+
+
+class _Opener(QObject):
+    """Takes the place of the system's windows for files."""
+
+    @Slot(QUrl)
+    def open(self, url: QUrl) -> None:
+        """Nothing: there is no other window in a test."""
+
+
+def make_files(folder: Path) -> list[Path]:
+    """Files to drop and to choose: good ones, damaged ones, sessions that reach out, folders, and one that is not."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (24, 16), (200, 30, 60)).save(folder / "good.png")
+    (folder / "cut.png").write_bytes((folder / "good.png").read_bytes()[:40])
+    (folder / "empty.mp4").touch()
+    (folder / "text.txt").write_text("not a picture")
+    (folder / "other.json").write_text("{}")
+    (folder / "deep.json").write_text("[" * 5000)
+    beside = LiveSettings(effects=(CutOut(backdrop="picture", file=folder / "good.png"),))
+    save_session(folder / "beside.clipseg.json", LiveSettings(rows=(beside.new_row("mug"),), effects=beside.effects))
+    far = (PromptRow(id=2**31 - 1, text="far"), PromptRow(id=7, text="x" * 1000))
+    save_session(folder / "ids.clipseg.json", LiveSettings(rows=far))
+    outside = {"effects": [{"kind": "cutout", "backdrop": "picture", "file": "/etc/hostname"}]}
+    content = {"format": "clipseg-live session", "version": 1, "settings": outside}
+    (folder / "outside.clipseg.json").write_text(json.dumps(content))
+    names = sorted(each.name for each in folder.iterdir())
+    return [*(folder / name for name in names), folder, folder / "nowhere.mp4"]
+
+
+def paste(field: QWidget, text: str) -> None:
+    """Type a text at once; the keys of a long one would take seconds."""
+    if isinstance(field, QLineEdit):
+        field.insert(text)
+        field.textEdited.emit(field.text())
+    else:
+        QTest.keyClicks(field, text[:8].encode("ascii", "ignore").decode())
+
+
+def drag(widget: QWidget, start: QPoint, end: QPoint, button: Qt.MouseButton = LEFT) -> None:
+    QTest.mousePress(widget, button, PLAIN, start)
+    QTest.mouseMove(widget, (start + end) / 2)
+    QTest.mouseMove(widget, end)
+    if isValid(widget):
+        QTest.mouseRelease(widget, button, PLAIN, end)

@@ -1,0 +1,117 @@
+"""What tests of the panels share: a panel with rows, and hands for it."""
+
+import numpy as np
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QAction, QDragEnterEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QMenu, QWidget
+from shiboken6 import isValid
+
+from clipseg_live.core.settings.live import LiveSettings, PromptPicture
+from clipseg_live.gui.prompts.panel import PromptPanel
+from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.state.prompt_history import PromptHistory
+from clipseg_live.gui.state.settings_store import Store
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def settings_with(*texts: str) -> LiveSettings:
+    settings = LiveSettings()
+    for text in texts:
+        settings = settings.model_copy(update={"rows": (*settings.rows, settings.new_row(text))})
+    return settings
+
+
+def make_panel(qtbot, *texts: str, history: PromptHistory | None = None, size=(340, 560)) -> PromptPanel:
+    """A shown panel in an active window; ``panel.store`` is its Store."""
+    store = Store(settings_with(*texts))
+    panel = PromptPanel(store, history or PromptHistory(None))
+    panel.store = store
+    show(qtbot, panel, size)
+    return panel
+
+
+def show(qtbot, widget: QWidget, size=(340, 560)) -> None:
+    qtbot.addWidget(widget)
+    widget.resize(*size)
+    widget.show()
+    qtbot.waitExposed(widget)
+    widget.activateWindow()
+    qtbot.waitUntil(widget.isActiveWindow)
+    # inside the window, away from all rows, wherever an earlier test has left it
+    QTest.mouseMove(widget, QPoint(5, widget.height() - 5))
+
+
+def card(panel: PromptPanel, place: int) -> RowCard:
+    return panel.list.rows[place]
+
+
+def texts(panel: PromptPanel) -> list[str]:
+    return [row.text for row in panel.store.settings.rows]
+
+
+def click(qtbot, widget: QWidget) -> None:
+    qtbot.mouseClick(widget, LEFT)
+
+
+def drag(widget: QWidget, start: QPoint, *ends: QPoint, release: bool = True) -> None:
+    """Press at ``start``, go by way of ``ends``, and let go at the last; all in the widget's own pixels."""
+    QTest.mousePress(widget, LEFT, Qt.KeyboardModifier.NoModifier, start)
+    for end in ends:
+        QTest.mouseMove(widget, end)
+    if release:
+        QTest.mouseRelease(widget, LEFT, Qt.KeyboardModifier.NoModifier, ends[-1])
+
+
+def drag_row(panel: PromptPanel, place: int, y: int, release: bool = True) -> None:
+    """Drag a row by its grip to a height in the list's content."""
+    grip = card(panel, place).grip
+    start = grip.rect().center()
+    target = grip.mapFromGlobal(panel.list.widget().mapToGlobal(QPointF(20, y))).toPoint()
+    drag(grip, start, start + QPoint(0, 20), target, release=release)
+
+
+def item(menu: QMenu, text: str) -> QAction:
+    """The menu's action whose text begins so."""
+    return next(action for action in menu.actions() if action.text().startswith(text))
+
+
+def open_menu(qtbot) -> QMenu:
+    """The menu that is on the screen."""
+    qtbot.waitUntil(lambda: isinstance(QApplication.activePopupWidget(), QMenu))
+    return QApplication.activePopupWidget()
+
+
+def choose(qtbot, text: str) -> None:
+    """Choose an action of the menu on the screen with the mouse."""
+    menu = open_menu(qtbot)
+    QTest.mouseClick(menu, LEFT, Qt.KeyboardModifier.NoModifier, menu.actionGeometry(item(menu, text)).center())
+
+
+def top_level(qtbot, kind: type) -> QWidget:
+    """The window of this class that is on the screen."""
+
+    def found() -> list[QWidget]:
+        return [each for each in QApplication.topLevelWidgets() if isinstance(each, kind) and each.isVisible()]
+
+    qtbot.waitUntil(lambda: bool(found()))
+    return found()[0]
+
+
+def drag_enter(place: QPoint, content: QMimeData) -> QDragEnterEvent:
+    """What a widget hears when something is dragged onto it."""
+    rest = (Qt.DropAction.CopyAction, content, LEFT, Qt.KeyboardModifier.NoModifier)
+    try:
+        return QDragEnterEvent(QPointF(place), *rest)
+    except TypeError:  # Qt before 6.12
+        return QDragEnterEvent(place, *rest)
+
+
+def gone(qtbot, widget: QWidget) -> None:
+    """Wait until a window has closed and is no more."""
+    qtbot.waitUntil(lambda: not isValid(widget))
+
+
+def a_picture(colour=(200, 30, 60), width=8, height=6) -> PromptPicture:
+    return PromptPicture.of(np.full((height, width, 3), colour, np.uint8))

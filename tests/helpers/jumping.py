@@ -1,0 +1,143 @@
+"""Transport streams whose clock jumps, made by the ffmpeg command line: a flash and a beep mark every second."""
+
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from clipseg_live.media.sources.video_file import VideoFileSource
+from clipseg_live.media.writers.video import VideoWriter
+
+MARK = 0.08
+"""Length of a flash and of a beep, in seconds."""
+
+
+def ffmpeg(*arguments: str) -> bytes:
+    """Run the ffmpeg program and return what it prints."""
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
+
+
+class Segment(NamedTuple):
+    """A piece of MPEG-TS. clock: seconds added to its times. lead: seconds by which sound begins earlier."""
+
+    seconds: float
+    clock: float = 0
+    size: str = "64x48"
+    rate: int = 48000
+    bframes: int = 2
+    sound: tuple[str, ...] = ("aac",)
+    lead: float = 0
+
+
+def encoded(folder: Path, segments: Sequence[Segment]) -> dict[Segment, bytes]:
+    """Encode all segments with one run of the ffmpeg program, whose start costs more than a segment."""
+    inputs: list[str] = []
+    outputs: list[str] = []
+    count = 0
+    for number, (seconds, clock, size, rate, bframes, sound, lead) in enumerate(segments):
+        lit = f"lt(mod(t\\,1)\\,{MARK})"
+        picture = f"color=black:s={size}:r=25:d={seconds},drawbox=color=white:t=fill:enable='{lit}'"
+        wave = f"aevalsrc='0.5*sin(2*PI*1000*t)*{lit}':s={rate}:d={seconds}"
+        if lead > 0:
+            picture += f",trim=start={lead}"
+        if lead < 0:
+            wave += f",atrim=start={-lead}"
+        for graph in [picture, wave] if sound else [picture]:
+            inputs += ["-f", "lavfi", "-i", graph]
+            outputs += ["-map", str(count)]
+            count += 1
+        outputs += ["-c:v", "libx264", "-preset", "veryfast", "-threads", "1", "-g", "25", "-bf", str(bframes)]
+        outputs += ["-c:a", *sound] if sound else []
+        outputs += ["-output_ts_offset", str(clock)] if clock else []
+        outputs += ["-f", "mpegts", str(folder / f"part{number}.ts")]
+    ffmpeg("-copyts", *inputs, *outputs)
+    return {segment: (folder / f"part{number}.ts").read_bytes() for number, segment in enumerate(segments)}
+
+
+def export(source: Path, target: Path, start: Fraction | None = None, end: Fraction | None = None) -> list[str]:
+    """Copy frames as an export does; return its notices."""
+    (notices,) = export_all(source, [target], start, end)
+    return notices
+
+
+def export_all(
+    source: Path, targets: Sequence[Path], start: Fraction | None = None, end: Fraction | None = None
+) -> list[list[str]]:
+    """Read a source once, and copy its frames as one export to each of the targets does; return their notices."""
+    reader = VideoFileSource(source, start, end)
+    writers = [VideoWriter(target, start=start, end=end) for target in targets]
+    info = reader.open()
+    for writer in writers:
+        writer.open(info)
+    while (frame := reader.read()) is not None:
+        for writer in writers:
+            writer.write(frame)
+    for writer in writers:
+        writer.finish()
+    reader.close()
+    return [writer.notices for writer in writers]
+
+
+_LIGHT = "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file="
+_DECODED = ("-fps_mode", "passthrough", "-f", "null", "-")
+
+
+class Seen(NamedTuple):
+    """Times of all pictures, and those at which the picture turns white."""
+
+    times: list[float]
+    flashes: list[float]
+
+
+def seen_in(paths: Sequence[Path]) -> list[Seen]:
+    """Decode the pictures of all files with one run of the ffmpeg program."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [Path(folder) / str(number) for number in range(len(paths))]
+        inputs = [part for path in paths for part in ("-i", str(path))]
+        outputs = [
+            part
+            for number, path in enumerate(lines)
+            for part in ("-map", f"{number}:v", "-vf", f"{_LIGHT}{path}", *_DECODED)
+        ]
+        ffmpeg("-copyts", *inputs, *outputs)
+        return [_seen(path.read_text()) for path in lines]
+
+
+def played(path: Path) -> tuple[Seen, list[float]]:
+    """Return the pictures and the times at which the sound begins, as the ffmpeg program decodes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "light"
+        out = ffmpeg(
+            "-copyts", "-i", str(path), "-map", "0:v", "-vf", f"{_LIGHT}{lines}", *_DECODED,
+            "-map", "0:a", "-af", "aresample=8000:async=1:min_hard_comp=0.01:first_pts=0", "-ac", "1", "-f", "s16le",
+            "-",
+        )  # fmt: skip
+        seen = _seen(lines.read_text())
+    wave = np.abs(np.frombuffer(out, np.int16).astype(int))
+    loud = wave[: len(wave) // 40 * 40].reshape(-1, 40).max(axis=1) > 3000  # 5 ms
+    return seen, [float(at) * 0.005 for at in np.flatnonzero(loud) if not loud[max(at - 4, 0) : at].any()]
+
+
+def _seen(printed: str) -> Seen:
+    lines = printed.splitlines()
+    times = [float(line.partition("pts_time:")[2].split()[0]) for line in lines if "pts_time:" in line]
+    bright = [float(line.partition("YAVG=")[2]) > 126 for line in lines if "YAVG=" in line]
+    return Seen(times, [time for at, time in enumerate(times) if bright[at] and not (at and bright[at - 1])])
+
+
+def durations(path: Path) -> dict[str, tuple[float, float]]:
+    """Return the first time and the end of a file's "video" and "audio", as ffprobe tells them."""
+    command = ["ffprobe", "-v", "error", "-of", "csv=p=0"]
+    command += ["-show_entries", "packet=codec_type,pts_time,duration_time", str(path)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    times: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for kind, *values in (line.split(",")[:3] for line in out.split()):
+        time, length = (0.0 if each in ("N/A", "") else float(each) for each in values)
+        times[kind].append((time, time + length))
+    return {kind: (min(begin for begin, _ in each), max(end for _, end in each)) for kind, each in times.items()}

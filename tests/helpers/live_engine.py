@@ -1,0 +1,72 @@
+"""Engines for the inference worker's process that need no torch; the process imports them by name."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from clipseg_live.core.errors import ModelError, UsageError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
+
+Tell = Callable[[str], None]
+
+
+class FakeLiveEngine:
+    """For each prompt a map of 4×4 that says where its colour word ("red", "green", "blue") is the largest channel.
+
+    Words do things to the process: "crash" ends it, "memory" runs out of it, "slow" takes a second, "hang" takes an
+    hour. "refused" is a prompt that the model cannot take.
+    """
+
+    name, device, dtype = "fake", "cpu", "float32"
+    notices: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.side = 4
+
+    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None:
+        self.side = (size or 64) // 16
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        words = [prompt.label for prompt in prompts]
+        if "crash" in words:
+            os._exit(7)
+        if "memory" in words:
+            raise MemoryError
+        if "slow" in words or "hang" in words:
+            time.sleep(1.0 if "slow" in words else 3600.0)
+        if "refused" in words:
+            raise UsageError("The prompt is not for this model.")
+        maps = np.stack([self._map(frame, word) for word in words])
+        return Segmentation(maps, tuple(prompts), frame.shape[:2], {"vision": 1.0, "decoder": 0.5})
+
+    def _map(self, frame: Pixels, word: str) -> np.ndarray:
+        rows = np.arange(self.side) * frame.shape[0] // self.side
+        columns = np.arange(self.side) * frame.shape[1] // self.side
+        coarse = frame[rows[:, None], columns].astype(int)
+        channel = {"red": 0, "green": 1, "blue": 2}.get(word)
+        if channel is None:
+            return np.zeros((self.side, self.side), np.float32)
+        others = np.delete(coarse, channel, axis=2).max(axis=2)
+        return (coarse[..., channel] > others + 30).astype(np.float32)
+
+
+def fake(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> FakeLiveEngine:
+    """Model "missing" cannot be loaded, "slow" takes for ever, "noticed" tells something, "ends" ends the process."""
+    if settings.model == "ends":
+        os._exit(9)
+    if settings.model == "missing":
+        raise ModelError("There is no model named missing.")
+    if settings.model == "slow":
+        on_progress("Loading for ever")
+        time.sleep(3600)
+    if settings.model == "noticed":
+        on_notice("A notice.")
+    on_progress("Loading fake")
+    engine = FakeLiveEngine()
+    engine.configure(settings.size, settings.fit, settings.detail)
+    return engine

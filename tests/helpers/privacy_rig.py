@@ -1,0 +1,454 @@
+"""A live session without threads or processes around its rendering, for tests of what hiding effects let through.
+
+The session, its matting, effects, recordings and replay are the real ones. Capture and worker are scripted: a test
+decides when a frame comes, when the worker takes it, and when the answer arrives. The engine is an oracle: it knows
+where the objects of each frame are. Time only passes when a test says so.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.app.devices import save_snapshot
+from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.metrics import Meter
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.effects import is_private
+from clipseg_live.core.settings.live import (
+    LiveSettings,
+    Message,
+    Picture,
+    PromptSet,
+    Result,
+    SourceSpec,
+    SourceState,
+    SourceStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.tracks import fitted, picture_of
+from clipseg_live.runtime import render_thread, session
+from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+from tests.helpers.fakes import FakeOutput, FakeReplaySink, FakeSink, FakeTrack
+
+HEIGHT, WIDTH, CELL = 96, 128, 4
+INFO = SourceInfo("oracle", WIDTH, HEIGHT, Fraction(30), Fraction(1, 600), None)
+COLOURS = {"red circle": ((240, 5, 105), (5, 240, 105)), "blue star": ((5, 105, 240), (240, 105, 5))}
+"""Two colours of each object; nothing else has them, and their mean does not."""
+WORDS = {**{word: word for word in COLOURS}, "blue": "blue star"}
+"""Texts that find something, and the object that they find."""
+SIZE = 24
+HIDDEN_SHARE = 0.03
+"""Pixels of a wholly hidden picture that may equal the original by chance."""
+
+
+def place_of(word: str, index: int, epoch: int) -> tuple[int, int] | None:
+    """Left and top of an object in a frame; None where it is not in the picture."""
+    if (index // 20 + epoch) % 4 == 3:
+        return None
+    left = 4 + 3 * index % 28 + (64 if word == "blue star" else 0)
+    return left, 8 + (5 * index + 17 * epoch) % 56
+
+
+def objects_in(index: int, epoch: int) -> dict[str, np.ndarray]:
+    """Bool (height, width) for each object that is in the picture."""
+    found = {}
+    for word in COLOURS:
+        place = place_of(word, index, epoch)
+        if place is not None:
+            mask = np.zeros((HEIGHT, WIDTH), bool)
+            mask[place[1] : place[1] + SIZE, place[0] : place[0] + SIZE] = True
+            found[word] = mask
+    return found
+
+
+def make_frame(index: int, epoch: int) -> Frame:
+    """Objects on a background of noise that stays as it is.
+
+    An object is a chess board of 3 by 3 pixels a square: pixelating it mixes the colours, halving its size does not.
+    """
+    rng = np.random.default_rng(epoch)
+    pixels = np.repeat(rng.integers(90, 160, (HEIGHT, WIDTH, 1), np.uint8), 3, axis=2)
+    squares = np.indices((SIZE // 3, SIZE // 3)).sum(axis=0).repeat(3, 0).repeat(3, 1) % 2
+    for word, mask in objects_in(index, epoch).items():
+        pixels[mask] = np.array(COLOURS[word], np.uint8)[squares].reshape(-1, 3)
+    pixels.setflags(write=False)
+    return Frame(pixels, index, Fraction(index, 30), Fraction(1, 30), epoch)
+
+
+def oracle(index: int, epoch: int, texts: tuple[str, ...], always: bool = False) -> np.ndarray:
+    """Maps that are 1 in every cell that an object touches. always: every text finds the red circle."""
+    objects = objects_in(index, epoch)
+    maps = np.zeros((len(texts), HEIGHT // CELL, WIDTH // CELL), np.float32)
+    for number, text in enumerate(texts):
+        mask = objects.get("red circle" if always else WORDS.get(text, ""))
+        if mask is not None:
+            maps[number] = mask.reshape(HEIGHT // CELL, CELL, WIDTH // CELL, CELL).max(axis=(1, 3))
+    return maps
+
+
+def shows(pixels: Pixels, word: str) -> bool:
+    """Whether any pixel has a colour of an object."""
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    return any(bool(((red == r) & (green == g) & (blue == b)).any()) for r, g, b in COLOURS[word])
+
+
+@lru_cache(maxsize=8)  # the newest pictures are looked at after every step
+def is_hidden(picture: Picture) -> bool:
+    """Whether the whole picture is hidden."""
+    (one, two, three), (r, g, b) = np.moveaxis(picture.composed, 2, 0), np.moveaxis(picture.original, 2, 0)
+    same = float(((one == r) & (two == g) & (three == b)).mean())
+    return same <= HIDDEN_SHARE and not any(shows(picture.composed, word) for word in COLOURS)
+
+
+class ScriptedCapture:
+    """Stands for ``Capture``: frames come from the test."""
+
+    def __init__(
+        self, open_source: object, frame_filter: object, on_frame: Callable[[Frame, SourceInfo], None]
+    ) -> None:
+        self.on_frame, self.epoch, self.meter = on_frame, 1, Meter()
+        self.status = SourceStatus(SourceState.RUNNING, "oracle", WIDTH, HEIGHT, Fraction(30))
+
+    def open(self, spec: SourceSpec) -> None:
+        self.epoch += 1
+
+    def set_framing(self, framing: object) -> None: ...
+
+    def request_stop(self) -> None: ...
+
+    def join(self, deadline: float) -> tuple[str, ...]:
+        return ()
+
+
+class ScriptedWorker:
+    """Stands for ``InferenceWorker``: it takes frames and answers when the test says so."""
+
+    def __init__(
+        self, make_engine: object, settings: EngineSettings, *, on_result: Callable[[Result, Frame | None], None],
+        on_status: Callable[[WorkerStatus], None], **others: object,
+    ) -> None:  # fmt: skip
+        self.on_result, self.on_status = on_result, on_status
+        self.status = WorkerStatus()
+        self.submitted = self.taken = self.unchanged = 0
+        self.prompts, self.newest = PromptSet(), None
+        self.working: deque[tuple[Frame, PromptSet]] = deque()
+        self.always = False
+        self.eager: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        self.be(WorkerState.READY)
+
+    def be(self, state: WorkerState) -> None:
+        self.status = replace(self.status, state=state)
+        if state is not WorkerState.READY:
+            self.working.clear()
+        self.on_status(self.status)
+
+    def submit(self, frame: Frame) -> None:
+        self.newest = frame
+
+    def set_prompts(self, prompts: PromptSet) -> None:
+        self.prompts = prompts
+        if self.eager is not None:
+            self.eager()
+
+    def set_engine(self, settings: EngineSettings) -> None:
+        self.be(WorkerState.LOADING)
+
+    def take(self) -> None:
+        """Begin with the newest frame and prompts; two may be under way, as between two processes."""
+        if self.status.state is WorkerState.READY and self.newest is not None and len(self.working) < 3:
+            self.working.append((self.newest, self.prompts))
+
+    def answer(self, spoil: Callable[[np.ndarray], None] | None = None) -> tuple[Frame, PromptSet] | None:
+        """Deliver the oldest answer; None where there is none."""
+        if not self.working:
+            return None
+        frame, prompts = self.working.popleft()
+        texts = tuple(prompt.label for prompt in prompts.prompts)
+        maps = oracle(frame.index, frame.epoch, texts, self.always)
+        if spoil is not None:
+            spoil(maps)
+        maps.setflags(write=False)
+        self.on_result(Result(frame.index, frame.epoch, prompts.version, prompts.ids, maps), frame)
+        return frame, prompts
+
+    def request_stop(self) -> None: ...
+
+    def join(self, deadline: float) -> bool:
+        return True
+
+
+class Interrupted(EffectComposer):
+    """A composer during whose work something else may happen: ``interruption`` is called once, if there is one."""
+
+    interruption: Callable[[], None] | None = None
+
+    def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
+        composed = super().compose(pixels, mattes, time)
+        now, Interrupted.interruption = Interrupted.interruption, None
+        if now is not None:
+            now()
+        return composed
+
+
+class SteppedComposing(render_thread.Composing):
+    """A ``Composing`` whose thread is the test's own."""
+
+    grace = 0.0  # no other thread could give it a frame meanwhile
+
+    def start(self) -> None:
+        self._matting = self._make_matting()
+
+    def run(self) -> None:
+        while self._has_work():
+            assert self._once()
+
+
+@dataclass
+class Edit:
+    """A row as the test sees it: the text that was last in force, and when the text last changed."""
+
+    complete: str
+    changed: float
+
+
+@dataclass
+class Rig:
+    """A running session and what is expected of it. ``close`` it.
+
+    on_picture: called with each picture that is shown, after it was checked.
+    """
+
+    settings: LiveSettings
+    folder: Path
+    always: bool = False
+    on_picture: Callable[[Picture], None] = lambda picture: None
+    now: float = 1000.0
+    index: int = 0
+    pictures: list[Picture] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    tracks: list[FakeTrack] = field(default_factory=list)
+    replays: list[FakeReplaySink] = field(default_factory=list)
+    failures: list[AssertionError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session, "Capture", ScriptedCapture)
+            patch.setattr(session, "InferenceWorker", ScriptedWorker)
+            patch.setattr(session, "Composing", SteppedComposing)
+            self.session = session.Session(
+                self.settings, open_source=None, frame_filter=None, make_composer=Interrupted,
+                make_matting=MattePipeline, make_engine=None, recording_tools=self._tools(), make_camera=FakeOutput,
+                clock=lambda: self.now,
+            )  # type: ignore[arg-type]  # fmt: skip
+        self.capture: ScriptedCapture = self.session._capture  # type: ignore[assignment]
+        self.worker: ScriptedWorker = self.session._worker  # type: ignore[assignment]
+        self.composing: SteppedComposing = self.session._composing  # type: ignore[assignment]
+        self.worker.always = self.always
+        self.edits = {row.id: Edit(row.text.strip(), -1e9) for row in self.settings.rows}
+        self.answered: tuple[int, int, int] | None = None  # index, epoch and version of the newest usable answer
+        self.session.on_picture = self._shown
+        self.session.on_message = self.messages.append
+        self.session.start()
+        self.session.set_replay(RecordingSettings(replay_seconds=60))
+        self.frame()
+        self.session.start_recording(self.folder, RecordingSettings(pattern="x"))
+
+    def _tools(self) -> RecordingTools:
+        def open_track(path: Path, settings: RecordingSettings, sounding: bool) -> FakeTrack:
+            self.tracks.append(FakeTrack(path))
+            return self.tracks[-1]
+
+        def open_replay(settings: RecordingSettings) -> FakeReplaySink:
+            self.replays.append(FakeReplaySink())
+            return self.replays[-1]
+
+        return RecordingTools(
+            open_track=open_track, open_replay=open_replay,
+            open_data=lambda form, path, labels: FakeSink(name=str(path)), picture_of=picture_of, fit=fitted,
+            free_bytes=lambda folder: 10**12, finalise=lambda path, stop: "",
+        )  # fmt: skip
+
+    # Steps of a test.
+
+    def _change(self, settings: LiveSettings) -> None:
+        for row in settings.rows:
+            before = next((each for each in self.settings.rows if each.id == row.id), None)
+            if before is None:
+                self.edits[row.id] = Edit("", self.now)
+            elif before.text.strip() != row.text.strip():
+                self.edits[row.id].changed = self.now
+        changed = [self.edits[row.id].changed for row in settings.rows]
+        for row in settings.rows:  # one pause counts for all rows
+            self.edits[row.id].changed = max(changed)
+        self.edits = {row.id: self.edits[row.id] for row in settings.rows}
+        self.settings = settings
+        self.session.apply(settings)
+
+    def apply(self, settings: LiveSettings) -> None:
+        """Change the settings, as a keystroke or a click does."""
+        self._change(settings)
+        self._step()
+
+    def apply_overtaken(self, settings: LiveSettings) -> None:
+        """Change the settings; a worker that is quick answers new prompts before the settings are everywhere."""
+
+        def answer() -> None:
+            self.take()
+            while self.worker.working:
+                self.worker.answer()
+            self.composing.run()
+
+        self.worker.working.clear()
+        self.worker.eager = answer
+        try:
+            self._change(settings)
+        finally:
+            self.worker.eager = None
+        newest, is_ready = self.worker.newest, self.worker.status.state is WorkerState.READY
+        if is_ready and newest is not None and newest.epoch == self.capture.epoch:
+            self.answered = newest.index, newest.epoch, self.session._prompt_set.version
+        self._step()
+
+    def apply_during(self, settings: LiveSettings) -> None:
+        """Change the settings while a frame is rendered with the old ones."""
+        Interrupted.interruption = lambda: self._change(settings)
+        self.predict()
+        if Interrupted.interruption is not None:  # nothing was rendered
+            Interrupted.interruption = None
+            self.apply(settings)
+
+    def frame(self) -> None:
+        self.index += 1
+        self.now += 1 / 30
+        self.capture.on_frame(make_frame(self.index, self.capture.epoch), INFO)
+        self._step()
+
+    def take(self) -> None:
+        self.worker.take()
+
+    def answer(self, spoil: Callable[[np.ndarray], None] | None = None) -> None:
+        """Deliver an answer; ``spoil`` puts values into it that are not numbers."""
+        if self.worker.working:
+            frame, prompts = self.worker.working[0]
+            if spoil is None and frame.epoch == self.capture.epoch:
+                self.answered = frame.index, frame.epoch, prompts.version
+        self.worker.answer(spoil)
+        self._step()
+
+    def predict(self) -> None:
+        """A new frame and its answer."""
+        self.frame()
+        self.take()
+        while self.worker.working:
+            self.answer()
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.composing._redraw = True
+        self._step()
+
+    def open(self) -> None:
+        """Another source."""
+        self.session.open(SourceSpec(name="oracle"))
+        self._step()
+
+    def crash(self) -> None:
+        self.worker.be(WorkerState.RESTARTING)
+        self._step()
+
+    def recover(self) -> None:
+        self.worker.be(WorkerState.READY)
+        self._step()
+
+    def close(self) -> None:
+        """End the session, and check what was written."""
+        assert self.session.stop() == ()
+        shown = {id(picture.composed): picture for picture in self.pictures}
+        written = [frame for track in self.tracks for frame in track.frames]
+        assert all(id(frame.pixels) in shown for frame in written), "the recording holds a picture that was not shown"
+        for sink in self.replays:
+            hiding = [self.hiding(shown[id(frame.pixels)]) for frame in sink.frames]
+            assert hiding == sorted(hiding, reverse=True), "the replay holds pictures from before an effect hid"
+
+    # Checks.
+
+    @staticmethod
+    def hiding(picture: Picture) -> bool:
+        return picture.settings is not None and is_private(picture.settings.effects)
+
+    def _step(self) -> None:
+        self.composing.run()
+        if self.failures:
+            raise self.failures[0]
+        self._check_outputs()
+
+    def _shown(self) -> None:
+        picture = self.session.picture()
+        if picture is None:
+            return
+        self.pictures.append(picture)
+        self._settle(picture)
+        try:
+            self.check(picture)
+            self.on_picture(picture)
+        except AssertionError as error:  # the session goes on after an error of an output
+            self.failures.append(error)
+
+    def _settle(self, picture: Picture) -> None:
+        """Put edited texts in force, as the documentation says."""
+        newest = self.session._prompt_set.version
+        if self.answered is None or self.answered != (picture.index, picture.epoch, newest):
+            return
+        objects = objects_in(picture.index, picture.epoch)
+        for row in self.settings.shown():
+            edit, text = self.edits[row.id], row.text.strip()
+            found = ("red circle" if self.always else WORDS.get(text)) in objects
+            waited = self.now - edit.changed
+            if text and (waited >= 5.0 or (waited >= 1.5 and found)):
+                edit.complete = text
+
+    def check(self, picture: Picture) -> None:
+        """Fail if a picture shows what the present settings hide."""
+        if not is_private(self.settings.effects):
+            return
+        assert self.hiding(picture), "a picture from before an effect hid"
+        if is_hidden(picture):
+            return
+        shown = self.settings.shown()
+        hiding = [row for row in shown if row.style.role == "show"]
+        assert any(row.text.strip() for row in hiding), "there is nothing to look for"
+        against = {WORDS.get(row.text.strip()) for row in shown if row.style.role != "show"} - {None}
+        for row in hiding:
+            text = self.edits[row.id].complete
+            if self.always and text:
+                assert against or not shows(picture.composed, "red circle"), f"{text!r} is shown"
+            elif text in WORDS and WORDS[text] not in against:
+                assert not shows(picture.composed, WORDS[text]), f"{text!r} is shown while {row.text!r} is edited"
+
+    def _check_outputs(self) -> None:
+        """The picture that could be fetched, saved or sent to a virtual camera at this moment."""
+        if not is_private(self.settings.effects):
+            return
+        newest = self.session.picture()
+        assert newest is None or self.hiding(newest)
+        for picture in self.pictures[-3:]:
+            if self.session._may_be_shown(picture):
+                assert not is_hidden(picture) or picture.hidden is None, "the placeholder was to be sent"
+                self.check(picture)
+            if not self.hiding(picture):
+                with pytest.raises(SinkError):
+                    save_snapshot(self.folder, picture, self.settings)

@@ -1,0 +1,199 @@
+"""What a folder of results remembers, and when a result is no longer what is asked for."""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.app.batch.manifest import NAME, Entry, Record, entry_of, sizes_of
+from clipseg_live.app.export import ExportRequest
+from clipseg_live.core.annotations import AnnotationSettings
+from clipseg_live.core.errors import Failure
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings.base import EngineSettings, PromptStyle
+from clipseg_live.core.settings.effects import CutOut
+from clipseg_live.core.settings.live import Framing
+from clipseg_live.core.settings.rendering import ExportSettings, Look
+
+ENTRY = Entry(digest="1", path="/a.mp4", identity=(("a.mp4", 1, 2),), files={"a.mp4": (1, 3)})
+
+
+def test_what_is_remembered_is_there_next_time(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    record.load()
+    record.remember("a.mp4", ENTRY)
+    later = Record(tmp_path)
+    later.load()
+    assert later.entries == {"a.mp4": ENTRY}
+    later.remember("a.mp4", None)
+    record = Record(tmp_path)
+    record.load()
+    assert record.entries == {} and record.notices == []
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> None:
+    first, second = Record(tmp_path), Record(tmp_path)
+    first.load()
+    second.load()
+    first.remember("a.mp4", ENTRY)
+    second.remember("b.mp4", ENTRY)
+    first.remember("c.mp4", ENTRY)
+    found = Record(tmp_path)
+    found.load()
+    assert set(found.entries) == {"a.mp4", "b.mp4", "c.mp4"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "{}", '{"format": "clipseg-live session"}', "[" * 100_000,
+     '{"format": "clipseg-live export", "version": 1, "results": {"a": {"digest": 3}}}',
+     '{"format": "clipseg-live export", "version": "x"}', '{"format": "clipseg-live export", "more": 1}'],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_a_damaged_record_is_put_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    record = Record(tmp_path)
+    record.load()
+    assert record.entries == {}
+    assert len(record.notices) == 1 and "damaged" in record.notices[0]
+    aside = next(iter(tmp_path.iterdir()))
+    assert aside.name == ".clipseg-live-export.damaged.json" and aside.read_text() == text
+    (tmp_path / NAME).write_text("again")
+    record = Record(tmp_path)
+    record.load()
+    assert aside.read_text() == text and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> None:
+    Record(tmp_path).remember("a.mp4", ENTRY)
+    whole = (tmp_path / NAME).read_bytes()
+    chance = random.Random(5)
+    for _ in range(200):
+        changed = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+        (tmp_path / NAME).write_bytes(changed[: chance.randint(1, len(changed))])
+        record = Record(tmp_path)
+        newer = b'"version": ' in changed and changed.split(b'"version": ')[1][:1].isdigit()
+        with suppress(Failure) if newer else nullcontext():  # a digit that changed is another version's
+            record.load()
+        assert (tmp_path / NAME).exists() != any("damaged" in notice for notice in record.notices)
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(json.dumps({"format": "clipseg-live export", "version": 2, "results": []}))
+    with pytest.raises(Failure, match="newer clipseg-live"):
+        Record(tmp_path).load()
+    assert (tmp_path / NAME).exists()
+
+
+def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    record = Record(tmp_path / "gone")
+    with pytest.raises(Failure, match="the next run will not know it"):
+        record.remember("a.mp4", ENTRY)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> ExportRequest:
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    (tmp_path / "back.png").write_bytes(b"picture")
+    look = Look(effects=(CutOut(backdrop="picture", file=tmp_path / "back.png"),), styles=(PromptStyle(),))
+    return ExportRequest(
+        str(tmp_path / "a.mp4"), tmp_path / "out" / "a.mp4", (Prompt.text("a dog"),), ExportSettings(look=look)
+    )
+
+
+def with_settings(request: ExportRequest, **values: object) -> ExportRequest:
+    return replace(request, settings=request.settings.model_copy(update=values))
+
+
+def with_style(request: ExportRequest, **values: object) -> ExportRequest:
+    style = request.settings.look.styles[0].model_copy(update=values)
+    return with_settings(request, look=request.settings.look.model_copy(update={"styles": (style,)}))
+
+
+def dot(value: int) -> Prompt:
+    return Prompt.image(np.full((4, 4, 3), value, np.uint8), label="a dog")
+
+
+def write(name: str, text: bytes) -> Callable[[ExportRequest], ExportRequest]:
+    def change(request: ExportRequest) -> ExportRequest:
+        Path(request.source).with_name(name).write_bytes(text)
+        return request
+
+    return change
+
+
+def touch(request: ExportRequest) -> ExportRequest:
+    os.utime(request.source, ns=(1, 1))
+    return request
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda request: with_style(request, threshold=0.4),
+        lambda request: with_style(request, colour=(1, 2, 3)),
+        lambda request: with_settings(request, quality=71),
+        lambda request: with_settings(request, annotations=AnnotationSettings(instances="prompt")),
+        lambda request: with_settings(request, engine=EngineSettings(size=352)),
+        lambda request: replace(request, prompts=(Prompt.text("a cat"),)),
+        lambda request: replace(request, prompts=(Prompt.text("a dog", ["a photo of {}"]),)),
+        lambda request: replace(request, prompts=(dot(3),)),
+        lambda request: replace(request, framing=Framing(mirror=True)),
+        lambda request: replace(request, masks=request.output.with_suffix(".jsonl")),
+        lambda request: replace(request, output=request.output.with_suffix(".mkv")),
+        write("back.png", b"another picture"),
+        write("a.mp4", b"another video"),
+        touch,
+    ],
+)
+def test_whatever_shapes_a_result_is_known_by_it(
+    asked: ExportRequest, change: Callable[[ExportRequest], ExportRequest]
+) -> None:
+    before = entry_of(asked, "model").digest
+    assert entry_of(asked, "model").digest == before
+    assert entry_of(change(asked), "model").digest != before
+
+
+def test_the_pixels_of_a_picture_count(asked: ExportRequest) -> None:
+    digests = {entry_of(replace(asked, prompts=(dot(value),)), "model").digest for value in (3, 3, 4)}
+    assert len(digests) == 2
+
+
+def test_the_model_counts_and_not_what_it_is_called(asked: ExportRequest) -> None:
+    before = entry_of(asked, "model").digest
+    assert entry_of(asked, "another").digest != before
+    assert entry_of(with_settings(asked, engine=EngineSettings(model="elsewhere")), "model").digest == before
+
+
+def test_where_things_lie_does_not_count(asked: ExportRequest, tmp_path: Path) -> None:
+    before = entry_of(asked, "model").digest
+    elsewhere = tmp_path / "other" / "a.mp4"
+    elsewhere.parent.mkdir()
+    Path(asked.source).rename(elsewhere)
+    moved = replace(asked, source=str(elsewhere), output=tmp_path / "results" / "x.mp4")
+    assert entry_of(with_settings(moved, overwrite=True, keep_partial=True), "model").digest == before
+
+
+def test_sizes_of_what_was_written(asked: ExportRequest) -> None:
+    asked = replace(asked, masks=asked.output.with_name("masks"))
+    asked.output.parent.mkdir()
+    assert sizes_of(asked) is None
+    asked.output.write_bytes(b"1234")
+    assert sizes_of(asked) is None
+    assert asked.masks is not None
+    asked.masks.mkdir()
+    assert sizes_of(asked) is None
+    (asked.masks / "1.png").write_bytes(b"12")
+    (asked.masks / "2.png").write_bytes(b"3")
+    assert sizes_of(asked) == {"a.mp4": (1, 4), "masks": (2, 3)}

@@ -1,0 +1,72 @@
+"""The report of many exports, and where their results go, before anything heavy is loaded."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from clipseg_live.app.batch.runner import BatchReport, Ending, Outcome
+from clipseg_live.app.export import ExportRequest
+from clipseg_live.cli.export.batch import report_lines
+from clipseg_live.cli.export.options import check_places
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.settings.rendering import ExportSettings
+from clipseg_live.runtime.export import ExportResult
+
+
+def report(*outcomes: Outcome, seconds: float = 3725.0) -> BatchReport:
+    exports = tuple(
+        ExportRequest(f"in/{name}.mov", Path("out") / f"{name}.mp4", (), ExportSettings())
+        for name, _ in zip("abcde", outcomes, strict=False)
+    )
+    return BatchReport(exports, outcomes, seconds, stopped=False)
+
+
+def test_a_report_names_every_input_and_counts_what_became_of_them() -> None:
+    lines = report_lines(
+        report(
+            Outcome(Ending.DONE, result=ExportResult(1, 2.0, Fraction(0)), notices=("Sound was converted.",)),
+            Outcome(Ending.FINISHED_BEFORE),
+            Outcome(Ending.FAILED, "c.mov is empty (0 bytes): record or fetch it again."),
+            Outcome(Ending.STOPPED, "The export was stopped; nothing was kept."),
+            Outcome(Ending.NOT_BEGUN),
+        )
+    )
+    assert lines == [
+        "out/a.mp4: done, 1 frame in 2.0 s (0.5 frames a second)",
+        "  Sound was converted.",
+        "out/b.mp4: finished before",
+        "in/c.mov: failed: c.mov is empty (0 bytes): record or fetch it again.",
+        "in/d.mov: stopped: The export was stopped; nothing was kept.",
+        "in/e.mov: not begun",
+        "5 inputs: 1 done, 1 finished before, 1 failed, 1 stopped, 1 not begun; 1 frame in 1:02:05",
+    ]
+
+
+def test_a_report_of_one_input() -> None:
+    lines = report_lines(report(Outcome(Ending.FINISHED_BEFORE, notices=("A word.",)), seconds=0.4))
+    assert lines[-1] == "1 input: 1 finished before; 0 frames in 0:00"
+
+
+@pytest.mark.parametrize(
+    ("sources", "output", "into", "suffix", "jobs", "words"),
+    [
+        (["a"], "o.mp4", "out", None, 1, "give one of the two"),
+        (["a", "b"], "o.mp4", None, None, 1, "2 inputs: give --into FOLDER"),
+        (["a"], None, None, None, 1, "-o out.mp4, --into FOLDER"),
+        (["a"], "o.mp4", None, ".mkv", 1, "--suffix is for many inputs"),
+        (["a"], "o.mp4", None, None, 2, "--jobs is for many inputs"),
+    ],
+)
+def test_where_results_go_must_be_clear(
+    sources: list[str], output: str | None, into: str | None, suffix: str | None, jobs: int, words: str
+) -> None:
+    places = [None if place is None else Path(place) for place in (output, into)]
+    with pytest.raises(UsageError, match=words):
+        check_places(sources, *places, suffix, jobs, data=False)  # type: ignore[misc]
+
+
+def test_where_results_go_is_clear() -> None:
+    check_places(["a"], Path("o.mp4"), None, None, 1, data=False)
+    check_places(["a", "b"], None, Path("out"), ".mkv", 3, data=False)
+    check_places(["a"], None, None, None, 1, data=True)

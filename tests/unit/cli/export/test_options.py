@@ -1,0 +1,95 @@
+"""Options of ``export`` that are read before anything heavy is loaded."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live import UsageError
+from clipseg_live.cli.export.options import annotations_from, check_places, data_from, parse_time
+from clipseg_live.cli.export.single import clock
+from clipseg_live.core.annotations import AnnotationSettings
+from clipseg_live.core.settings.base import EngineSettings, validated
+from clipseg_live.core.settings.effects import Outline
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings
+
+
+@given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
+def test_times_are_exact(hours: int, minutes: int, seconds: int, thousandths: int) -> None:
+    expected = hours * 3600 + minutes * 60 + seconds + Fraction(thousandths, 1000)
+    assert parse_time(f"{hours}:{minutes:02d}:{seconds:02d}.{thousandths:03d}") == expected
+
+
+def test_short_forms_of_times() -> None:
+    assert parse_time("90") == 90
+    assert parse_time("1:30.5") == Fraction(181, 2)
+    assert parse_time(" 0.1 ") == Fraction(1, 10)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:2:3:4", "-1", "1:60", "1:-1", "1/3", "nan", "inf", "1::2", "1e"])
+def test_other_words_are_no_times(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
+def test_time_left_is_readable(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "name"),
+    [
+        (Outline, {"width": 99}, "width"),
+        (ExportSettings, {"quality": 101}, "quality"),
+        (MatteSettings, {"smoothing": 1.1}, "smoothing"),
+        (ExportSettings, {"codec": "divx"}, "codec"),
+        (EngineSettings, {"size": 5}, "size"),
+    ],
+)
+def test_impossible_settings_are_one_sentence(kind: type, values: dict[str, object], name: str) -> None:
+    with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
+        validated(kind, **values)
+    assert "\n" not in str(raised.value)
+
+
+def test_data_are_named_by_format_and_place() -> None:
+    assert data_from(["coco:set", "sheet:C:/found.png"], many=False) == [
+        ("coco", Path("set")), ("sheet", Path("C:/found.png"))
+    ]  # fmt: skip
+    assert [form for form, _ in data_from(["coco", "npz"], many=True)] == ["coco", "npz"]
+    for words, many, told in (
+        (["video:x"], False, "There is no data format 'video': use one of jsonl"),
+        (["coco"], False, "--data coco:PATH"),
+        (["coco:"], False, "--data coco:PATH"),
+        (["coco:x"], True, "without a place"),
+        (["coco", "coco"], True, "given twice"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            data_from(words, many=many)
+
+
+def test_annotations_have_one_default_for_all_formats() -> None:
+    assert annotations_from(segmentation=None, instances=None, split=None, seed=None) == AnnotationSettings()
+    assert AnnotationSettings() == ExportSettings().annotations == RecordingSettings().annotations
+    given = annotations_from(segmentation="rle", instances="prompt", split=0.8, seed=3)
+    assert given == AnnotationSettings(segmentation="rle", instances="prompt", split=0.8, seed=3)
+
+
+@pytest.mark.parametrize(
+    "given", [{"segmentation": "mask"}, {"instances": "all"}, {"split": 0.0}, {"split": 1.0}, {"split": float("nan")}]
+)
+def test_impossible_annotations_are_one_sentence(given: dict[str, object]) -> None:
+    (name,) = given
+    with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
+        annotations_from(**given)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_place_is_needed_unless_only_data_are_wanted() -> None:
+    check_places(["a.mp4"], None, None, None, 1, data=True)
+    with pytest.raises(UsageError, match=r"-o out\.mp4, --into FOLDER .* --data coco:FOLDER"):
+        check_places(["a.mp4"], None, None, None, 1, data=False)

@@ -1,0 +1,152 @@
+"""When a recording without a window is over, and what it says."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from clipseg_live.cli.headless import recording
+from clipseg_live.cli.headless import session as headless
+from clipseg_live.cli.headless.recording import _Recording, run_recording
+from clipseg_live.core.addresses import SourceName
+from clipseg_live.core.errors import Failure, SourceError, UsageError
+from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.settings.live import (
+    LiveSettings,
+    Message,
+    RecordingStatus,
+    SessionStatus,
+    SourceSpec,
+    SourceState,
+    SourceStatus,
+)
+from clipseg_live.core.settings.recording import RecordingSettings
+
+BREAKS = "clip.mp4 breaks off at 0:01.000: it is damaged or cut short from there on."
+
+
+class Asked:
+    """A session that notes what it is asked for; its picture has a matte."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.epoch = 1
+
+    def picture(self) -> SimpleNamespace:
+        return SimpleNamespace(mattes=Mattes(1, 1, (Matte(np.zeros((1, 1), np.uint8), ()),)), epoch=self.epoch)
+
+    def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
+        self.asked.append("record")
+
+    def seek(self, time: object) -> None:
+        self.asked.append("seek")
+
+    def play(self) -> None:
+        self.asked.append("play")
+
+
+def status(state: SourceState, seekable: bool = True, problem: str = "", active: bool = True) -> SessionStatus:
+    return SessionStatus(
+        SourceStatus(state, seekable=seekable, problem=problem), recording=RecordingStatus(active=active)
+    )
+
+
+def test_a_file_that_ended_while_the_model_loaded_is_recorded_however_long_it_takes_to_rewind(tmp_path: Path) -> None:
+    session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
+    going = [job.look(session, status(SourceState.ENDED)) for _ in range(20)]  # type: ignore[arg-type]
+    assert session.asked == ["record", "seek", "play"] and all(going)
+    assert job.look(session, status(SourceState.RUNNING))  # type: ignore[arg-type]
+    assert not job.look(session, status(SourceState.ENDED))  # type: ignore[arg-type]
+    assert job.broken == ""
+
+
+def test_a_file_that_is_over_before_anybody_looks_is_recorded(tmp_path: Path) -> None:
+    session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
+    for _ in range(2):
+        assert job.look(session, status(SourceState.ENDED))  # type: ignore[arg-type]
+    session.epoch += 1
+    assert not job.look(session, status(SourceState.ENDED))  # type: ignore[arg-type]
+
+
+def test_a_file_that_cannot_be_played_again_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
+    for _ in range(2):
+        assert job.look(session, status(SourceState.ENDED, problem="old"))  # type: ignore[arg-type]
+    monkeypatch.setattr(recording, "time", SimpleNamespace(monotonic=lambda: float("inf")))
+    with pytest.raises(SourceError, match=r"^There is no file x\.mp4\.$"):
+        job.look(session, status(SourceState.ENDED, problem="There is no file x.mp4."))  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_rewound_ends_with_its_source(tmp_path: Path) -> None:
+    session, job = Asked(), _Recording(tmp_path, RecordingSettings(), None)
+    going = [job.look(session, status(SourceState.ENDED, seekable=False)) for _ in range(3)]  # type: ignore[arg-type]
+    assert session.asked == ["record"] and going == [True, True, False]
+
+
+RECORDED = Message("recording", "Recorded r.mp4 and one more file.", "info")
+NOT_FINISHED = Message("recording", "The disk is full; what was recorded before is in r.partial.mp4.", "error")
+
+
+@pytest.mark.parametrize(
+    ("states", "messages", "fails", "sentence"),
+    [
+        ([SourceState.RUNNING, SourceState.ENDED], [RECORDED], None, ""),
+        (
+            [SourceState.RUNNING, (SourceState.ENDED, BREAKS)],
+            [RECORDED],
+            None,
+            BREAKS[:-1] + "; what came before is kept in r.mp4 and one more file.",
+        ),
+        ([SourceState.RUNNING, (SourceState.ENDED, BREAKS)], [NOT_FINISHED], None, f"{BREAKS} {NOT_FINISHED.text}"),
+        ([SourceState.RUNNING, (SourceState.ENDED, BREAKS)], [], None, BREAKS[:-1] + "; nothing was kept."),
+        ([SourceState.RUNNING], [NOT_FINISHED], None, NOT_FINISHED.text),
+        (
+            [SourceState.RUNNING],
+            [RECORDED],
+            Failure("The segmentation stopped again and again."),
+            "The segmentation stopped again and again; what came before is kept in r.mp4 and one more file.",
+        ),
+        ([], [], Failure("There is no file."), "There is no file."),
+        ([], [], None, "Nothing was recorded: it was interrupted before the first frame with masks."),
+    ],
+)
+def test_a_recording_that_is_not_whole_is_a_failure_that_names_what_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    states: list[SourceState | tuple[SourceState, str]],
+    messages: list[Message],
+    fails: Failure | None,
+    sentence: str,
+) -> None:
+    def run(settings: LiveSettings, spec: SourceSpec, job: _Recording) -> None:
+        session = Asked()
+        for state in [SourceState.PAUSED, SourceState.PAUSED, *states] if states else []:
+            given = (state, "") if isinstance(state, SourceState) else state
+            job.look(session, status(given[0], problem=given[1]))  # type: ignore[arg-type]
+        for message in messages:
+            assert not job.hear(message)
+        if fails is not None:
+            raise fails
+
+    monkeypatch.setattr(recording, "run_session", run)
+    given = LiveSettings(), SourceSpec(name=SourceName("clip.mp4")), tmp_path, RecordingSettings(), None
+    if sentence:
+        with pytest.raises(Failure) as caught:
+            run_recording(*given)
+        assert str(caught.value) == sentence and caught.value.exit_code == 1
+        assert capsys.readouterr().out == ""
+    else:
+        run_recording(*given)
+        assert capsys.readouterr().out == RECORDED.text + "\n"
+
+
+def test_wrong_usage_stays_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*arguments: object) -> None:
+        raise UsageError("There is no such source.")
+
+    monkeypatch.setattr(recording, "run_session", run)
+    with pytest.raises(UsageError):
+        run_recording(LiveSettings(), SourceSpec(name=SourceName("x")), tmp_path, RecordingSettings(), None)
+    assert headless.has_masks(Asked())  # type: ignore[arg-type]

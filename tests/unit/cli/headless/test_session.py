@@ -1,0 +1,143 @@
+"""What ends a command without a window that would otherwise wait for ever, and what it says meanwhile."""
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+import pytest
+
+from clipseg_live.app import session
+from clipseg_live.cli.headless import session
+from clipseg_live.cli.headless.recording import run_recording
+from clipseg_live.cli.headless.session import Watch
+from clipseg_live.cli.headless.source_messages import SourceTold
+from clipseg_live.cli.headless.virtual_camera import _VirtualCamera
+from clipseg_live.core.addresses import SourceName
+from clipseg_live.core.errors import Failure, SourceError
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.live import (
+    LiveSettings,
+    PromptRow,
+    SessionStatus,
+    SourceSpec,
+    SourceState,
+    SourceStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import CameraSettings
+from tests.helpers.live_engine import fake
+
+RUNNING = SourceStatus(SourceState.RUNNING)
+READY = WorkerStatus(WorkerState.READY)
+
+
+class Shown:
+    """A session with or without a frame that has masks."""
+
+    def __init__(self, masks: bool = False) -> None:
+        self.masks = masks
+
+    def picture(self) -> SimpleNamespace:
+        return SimpleNamespace(mattes=SimpleNamespace(each=(1,) if self.masks else ()))
+
+
+def check(watch: Watch, source: SourceStatus = RUNNING, worker: WorkerStatus = READY, masks: bool = False) -> None:
+    watch.check(Shown(masks), SessionStatus(source, worker))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("before", [WorkerState.STARTING, WorkerState.READY])
+def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> None:
+    watch = Watch()
+    check(watch, worker=WorkerStatus(before))
+    with pytest.raises(Failure, match=r"^again and again$"):
+        check(watch, worker=WorkerStatus(WorkerState.WAITING, problem="again and again"))
+
+
+@pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING])
+def test_a_worker_that_starts_again_is_waited_for(state: WorkerState) -> None:
+    check(Watch(), worker=WorkerStatus(state, problem="It is started again."))
+
+
+def test_prompts_and_frames_that_cannot_be_taken_are_a_failure() -> None:
+    with pytest.raises(Failure, match=r"^no room$"):
+        check(Watch(), worker=WorkerStatus(WorkerState.READY, problem="no room"))
+
+
+def test_a_source_that_never_opened_is_a_failure_and_a_lost_one_is_not() -> None:
+    failed = SourceStatus(SourceState.FAILED, problem="There is no camera.")
+    with pytest.raises(Failure, match=r"^There is no camera\.$"):
+        check(Watch(), failed)
+    watch = Watch()
+    check(watch)
+    check(watch, SourceStatus(SourceState.RECONNECTING, problem="lost"))
+
+
+def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    answered = WorkerStatus(WorkerState.READY, version=1)
+    watch, drawn = Watch(), Watch()
+    check(drawn, worker=answered, masks=True)
+    check(watch)  # the model takes its time
+    clock.now = 100.0
+    check(watch, worker=answered)
+    clock.now = 125.0
+    check(watch, worker=answered)
+    clock.now = 1000.0
+    check(watch, SourceStatus(SourceState.RECONNECTING), answered)
+    check(watch, worker=answered)
+    check(drawn, worker=answered)
+    clock.now = 1121.0
+    with pytest.raises(Failure, match="within 120 seconds"):
+        check(watch, worker=answered)
+
+
+def test_a_file_that_breaks_off_ends_the_virtual_camera() -> None:
+    job = _VirtualCamera(CameraSettings())
+    ended = SourceStatus(SourceState.ENDED)
+    assert job.look(Shown(), SessionStatus(ended))  # type: ignore[arg-type]
+    broken = SourceStatus(SourceState.ENDED, problem="clip.mp4 breaks off.")
+    with pytest.raises(SourceError, match=r"^clip\.mp4 breaks off\.$"):
+        job.look(Shown(), SessionStatus(broken))  # type: ignore[arg-type]
+
+
+def test_a_lost_source_and_its_return_are_told_once() -> None:
+    told = SourceTold()
+    lost = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="The camera is gone.")
+    again = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="There is no camera.")
+    back = SourceStatus(SourceState.RUNNING, SourceName("the camera"))
+    sentences = [told.news(status) for status in (back, lost, again, back, back, lost)]
+    assert sentences == ["", "The camera is gone. Reconnecting...", "", "the camera is back.", "", sentences[1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prompt", "model", "sentence"),
+    [
+        ("crash", "fake", "stopped again and again (it ended with code 7)"),
+        ("refused", "fake", "The prompt is not for this model."),
+        ("red", "missing", "There is no model named missing."),
+        ("red", "ends", "stopped again and again (it ended with code 9)"),
+        ("no room", "fake", "There is no room for a frame in shared memory (No space left on device)"),
+    ],
+)
+def test_a_recording_never_waits_for_a_worker_that_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, model: str, sentence: str
+) -> None:
+    def full(*arguments: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(session, "make_exact_engine", fake)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if prompt == "no room":
+        monkeypatch.setattr(os, "posix_fallocate", full)
+    settings = LiveSettings(rows=(PromptRow(id=0, text=prompt),), engine=EngineSettings(model=model))
+    spec = SourceSpec(name=SourceName("demo:"), width=64, height=48)
+    with pytest.raises(Failure) as caught:
+        run_recording(settings, spec, tmp_path / "new", RecordingSettings(), None)
+    assert sentence in str(caught.value) and caught.value.exit_code == 1
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,44 @@
+"""Only legal transitions happen."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipseg_live.core.state_machine import SESSION, SOURCE, WORKER, IllegalTransition, Machine
+
+TABLES = {"session": SESSION, "source": SOURCE, "worker": WORKER}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_state_is_in_its_table_and_can_be_reached(name: str) -> None:
+    table: Mapping[Enum, frozenset[Enum]] = TABLES[name]  # type: ignore[assignment]
+    kind = type(next(iter(table)))
+    assert set(table) == set(kind)
+    first = next(iter(table))
+    reached, border = {first}, {first}
+    while border:
+        border = {state for each in border for state in table[each]} - reached
+        reached |= border
+    assert reached == set(kind)
+
+
+@given(st.sampled_from(list(TABLES)), st.data())
+def test_what_the_table_lacks_is_refused(name: str, data: st.DataObject) -> None:
+    table = TABLES[name]
+    states = list(table)
+    before, after = data.draw(st.sampled_from(states)), data.draw(st.sampled_from(states))
+    machine = Machine(before, table)  # type: ignore[arg-type, var-annotated]
+    if after is before or after in table[before]:  # type: ignore[index]
+        machine.to(after)
+        assert machine.state is after
+    else:
+        with pytest.raises(IllegalTransition, match="cannot be followed by"):
+            machine.to(after)
+        assert machine.state is before
+
+
+def test_a_stopped_session_stays_so() -> None:
+    assert not next(targets for state, targets in SESSION.items() if state.value == "stopped")

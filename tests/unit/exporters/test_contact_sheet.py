@@ -1,0 +1,91 @@
+"""The contact sheet: which frames are on it, and what is said of them."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFont
+
+from clipseg_live.core.mattes import Label
+from clipseg_live.exporters import contact_sheet
+from clipseg_live.exporters.contact_sheet import SheetSink, clock
+from clipseg_live.exporters.fonts import font_for
+from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, write_into
+
+FULL, NONE = np.full((9, 16), 255, np.uint8), np.zeros((9, 16), np.uint8)
+
+
+def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the frames on a sheet of so many frames; the pictures themselves are drawn by ``_sheet``."""
+    info, frames, _ = findings(1, (9, 16))
+    found: list[int] = []
+    most = 0
+
+    class Watched(SheetSink):
+        def _sheet(self, shots):
+            found.extend(round(shot.time * 30) for shot in shots)
+            return Image.new("RGB", (1, 1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contact_sheet, "_thumbnail", lambda frame, mattes, numbers: np.zeros((1, 1, 3), np.uint8))
+        sink = Watched(folder / "s.png", HEADER, overwrite=True)
+        sink.open(info)
+        for number, there in enumerate(present):
+            placed = replace(frames[0], index=number, time=Fraction(number, 30))
+            sink.write(placed, mattes_of([FULL if there else NONE]), LABELS[:1])
+            most = max(most, len(sink._shots))
+        sink.finish()
+    assert most <= 2 * contact_sheet.SHOWN
+    return found
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=8))
+def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, runs) -> None:
+    present = [there for there, length in runs for _ in range(length)]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shown = shown_of(present, tmp_path_factory.mktemp("sheet"), monkeypatch)
+    candidates = [number for number, there in enumerate(present) if there]
+    assert set(shown) <= set(candidates) and shown == sorted(shown)
+    if len(candidates) <= contact_sheet.SHOWN:
+        assert shown == candidates
+    else:
+        assert len(shown) == contact_sheet.SHOWN
+        places = [candidates.index(number) for number in shown]
+        assert places[0] == 0
+        steps = np.diff([*places, len(candidates)])
+        assert steps.max() <= 3 * len(candidates) / contact_sheet.SHOWN
+
+
+def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
+    info, frames, mattes = findings(6, (90, 160))
+    write_into(SheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)
+    with Image.open(tmp_path / "s.png") as picture:
+        drawn = np.asarray(picture)
+    assert picture.info["srgb"] == 0
+    assert picture.mode == "RGB" and picture.width > picture.height / 2
+    for colour in ((255, 64, 88), (46, 134, 255), (255, 196, 0)):  # the dots of the legend
+        assert (drawn == colour).all(axis=2).any()
+    rows = (np.abs(drawn.astype(int) - (28, 29, 33)).sum(axis=2) == 0).any(axis=1)
+    assert rows.any()  # the cards under the pictures
+
+
+def test_times_are_read_by_people() -> None:
+    assert [clock(Fraction(at)) for at in ("0", "59.999", "61.5", "3725.25")] == [
+        "0:00.00", "1:00.00", "1:01.50", "1:02:05.25"
+    ]  # fmt: skip
+
+
+def test_a_font_is_found_that_lacks_least() -> None:
+    own = ImageFont.load_default(14)
+    assert font_for("plain words", 14).getname() == own.getname()
+    assert font_for("\U0010fffd\U0010fffc", 14).getname() == own.getname()  # no font has these
+    try:
+        ImageFont.truetype("DejaVuSans.ttf", 14)
+    except OSError:
+        pytest.skip("this system has no font with Greek that is known here")
+    assert font_for("γάτα", 14).getname() != own.getname()

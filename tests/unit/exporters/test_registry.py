@@ -1,0 +1,338 @@
+"""What holds for every format of data: whole or not at all, nothing overwritten; and which frames go in."""
+
+import json
+import multiprocessing
+import resource
+import signal
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.mattes import Label
+from clipseg_live.core.privacy import UNTOUCHED_DATA
+from clipseg_live.core.settings.base import DATA_FORMATS
+from clipseg_live.core.settings.recording import DATA_NAMES
+from clipseg_live.exporters.alpha_video import AlphaPictureSink, AlphaVideoSink
+from clipseg_live.exporters.animation import GifAnimation, WebpAnimation
+from clipseg_live.exporters.datasets.categories import Categories
+from clipseg_live.exporters.frame_files import AlphaSequence
+from clipseg_live.exporters.registry import Chosen, open_data_sink, open_transparent_sink
+from clipseg_live.exporters.tables import HEADER_SUFFIX
+from tests.helpers.fakes import FakeSink
+from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
+
+INFO, FRAMES, MATTES = findings()
+NAMES = {form: name.replace("{} ", "").replace("{}", "all") for form, name in DATA_NAMES.items()}
+CASES = [*NAMES.items(), ("mask-video", "each"), ("mask-video", "masks.mp4")]
+FOLDERS = [(form, name) for form, name in CASES if "." not in name]
+
+
+def made(form: str, name: str, folder: Path, overwrite: bool = False):
+    return open_data_sink(form, folder / name, HEADER, LABELS, overwrite)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names of results: a table has its header beside it."""
+    return sorted(each.name for each in folder.iterdir() if not each.name.endswith(HEADER_SUFFIX))
+
+
+def index_of(form: str) -> str:
+    return "annotations/instances_default.json" if form == "coco" else "index.json"
+
+
+def test_every_format_is_tried() -> None:
+    assert {form for form, _ in CASES} == set(DATA_FORMATS)
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_it_appears_whole_and_is_replaced_only_when_asked(form: str, name: str, tmp_path: Path) -> None:
+    sink = made(form, name, tmp_path)
+    sink.open(INFO)
+    for frame, mattes in zip(FRAMES, MATTES, strict=True):
+        sink.write(frame, mattes, LABELS)
+    assert not (tmp_path / name).exists()
+    sink.finish()
+    assert names_in(tmp_path) == [name] and sink.path == tmp_path / name and sink.notices == []
+    with pytest.raises(UsageError, match="exists already"):
+        made(form, name, tmp_path)
+    write_into(made(form, name, tmp_path, overwrite=True), INFO, FRAMES[:2], MATTES[:2])
+    assert names_in(tmp_path) == [name]
+    if (form, name) in FOLDERS:
+        assert not list((tmp_path / name).rglob(".*")), "a list was left behind"
+        (tmp_path / name / "thesis.doc").write_text("mine")
+        with pytest.raises(UsageError, match=r"holds other files \(thesis\.doc\)"):
+            made(form, name, tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_abandoned_it_leaves_nothing_or_what_is_whole(form: str, name: str, tmp_path: Path) -> None:
+    for keep in (False, True):
+        sink = made(form, name, tmp_path)
+        sink.open(INFO)
+        sink.write(FRAMES[0], MATTES[0], LABELS)
+        kept = sink.abandon(keep_partial=keep)
+        stem, dot, suffix = name.partition(".")
+        assert names_in(tmp_path) == ([f"{stem}.partial{dot}{suffix}"] if keep else [])
+    assert kept == tmp_path / f"{stem}.partial{dot}{suffix}"
+    if kept.is_dir():
+        index = kept / index_of(form)
+        assert len(json.loads(index.read_text("utf-8"))["images" if form == "coco" else "frames"]) == 1
+    sink.abandon()  # once more does no harm
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_without_a_frame_a_set_is_empty_and_a_picture_is_not_written(form: str, name: str, tmp_path: Path) -> None:
+    sink = made(form, name, tmp_path)
+    write_into(sink, INFO, [], [])
+    sets = {"jsonl", "csv", "png", "coco", "yolo", "indexed", "npz", "alpha-png", "alpha-webp"}
+    if form in sets or name == "each":
+        assert names_in(tmp_path) == [name] and sink.notices == []
+    else:
+        assert names_in(tmp_path) == []
+        assert sink.notices == [f"{name} was not written: nothing was found to put into it."]
+
+
+@pytest.mark.parametrize(("form", "name"), [*FOLDERS, ("jsonl", "m.jsonl")])
+def test_one_matte_for_each_label(form: str, name: str, tmp_path: Path) -> None:
+    sink = made(form, name, tmp_path)
+    sink.open(INFO)
+    with pytest.raises(SinkError, match=r"3 mattes do not fit .*: 2 prompts need one each"):
+        sink.write(FRAMES[0], MATTES[0], LABELS[:2])
+    sink.abandon()
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_what_is_not_open_takes_nothing(form: str, name: str, tmp_path: Path) -> None:
+    sink = made(form, name, tmp_path)
+    with pytest.raises(SinkError, match="is not open"):
+        sink.write(FRAMES[0], MATTES[0], LABELS)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5)])
+def test_any_size_and_sixteen_prompts(form: str, name: str, size: tuple[int, int], tmp_path: Path) -> None:
+    info, frames, mattes = findings(3, size, prompts=16)
+    labels = [Label(f"prompt {number}", 0.5) for number in range(16)]
+    sink = made(form, name, tmp_path)
+    write_into(sink, info, frames, mattes, labels)
+    assert names_in(tmp_path) in ([name], []) and (not sink.notices) == (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "way_out"),
+    [
+        ("jsonl", "m.txt", r"\.jsonl"),
+        ("csv", "m.jsonl", r"\.csv"),
+        ("alpha-prores", "a.mp4", r"\.mov"),
+        ("alpha-vp9", "a.mov", r"\.webm"),
+        ("animation-gif", "a.webp", r"\.gif"),
+        ("sheet", "s.jpg", r"\.png"),
+        ("mask-video", "m.doc", r"\.mkv"),
+        ("video", "m.mp4", "use one of jsonl"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_refused_with_the_way_out(
+    form: str, name: str, way_out: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=way_out):
+        made(form, name, tmp_path)
+    with pytest.raises(SinkError, match="does not exist"):
+        made("coco", "none/set", tmp_path)
+
+
+def test_names_of_transparent_outputs(tmp_path: Path) -> None:
+    kinds = {
+        "a.mov": AlphaVideoSink, "a.WEBM": AlphaVideoSink, "a.webp": WebpAnimation, "a.gif": GifAnimation,
+        "folder": AlphaSequence, "a.png": AlphaPictureSink,
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        assert type(open_transparent_sink(tmp_path / name, HEADER)) is kind
+    with pytest.raises(UsageError, match=r"name a \.mov .* or a folder"):
+        open_transparent_sink(tmp_path / "a.mp4", HEADER)
+    open_transparent_sink(tmp_path / "a.mov", HEADER, codec="prores")
+    with pytest.raises(UsageError, match=r"h264 in a\.mov cannot be transparent: leave out --codec"):
+        open_transparent_sink(tmp_path / "a.mov", HEADER, codec="h264")
+
+
+def test_a_picture_is_cut_out(tmp_path: Path) -> None:
+    info, frames, mattes = findings(1)
+    sink = open_transparent_sink(tmp_path / "a.png", HEADER)
+    write_into(sink, info, frames, mattes)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert np.array_equal(np.asarray(picture)[..., 3], union(mattes[0]))
+    with pytest.raises(UsageError, match="is a single picture"):
+        open_transparent_sink(tmp_path / "b.png", HEADER).open(INFO)
+
+
+def _fill(folders: dict[bool, str], limit: int, answers) -> None:
+    """In a child: write with each format until the disk, so to say, is full, and keep what is there or not."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    generator = np.random.default_rng(1)
+    info, frames, _ = findings(1, (90, 120))
+    noise = [replace(frames[0], pixels=generator.integers(0, 256, (90, 120, 3), dtype=np.uint8))] * 20
+    noisy = mattes_of([generator.integers(0, 256, (90, 120), dtype=np.uint8) for _ in range(3)])
+    noisy = replace(noisy, maps=generator.random((3, 200, 200), dtype=np.float32))
+    for (keep, folder), (form, name) in product(folders.items(), CASES):
+        sink = made(form, name, Path(folder))
+        told, kept = "", None
+        try:
+            write_into(sink, info, [replace(each, index=n) for n, each in enumerate(noise)], [noisy] * len(noise))
+        except SinkError as error:
+            told = str(error)
+            kept = sink.abandon(keep_partial=keep)
+        inside = sorted(each.name for each in kept.rglob("*")) if kept is not None and kept.is_dir() else []
+        answers.put((keep, form, name, told, names_in(Path(folder)), inside))
+        if kept is not None:
+            kept.rename(Path(folder).parent / f"{form}-{kept.name}")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[bool, Path], dict[tuple[bool, str, str], list]]:
+    """The folders in which a child filled the disk with each format, keeping nothing or all, and its answers."""
+    parents = {keep: tmp_path_factory.mktemp(f"keep-{keep}") for keep in (False, True)}
+    for parent in parents.values():
+        (parent / "full").mkdir()
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    child = context.Process(
+        target=_fill, args=({keep: str(parent / "full") for keep, parent in parents.items()}, 1500, answers)
+    )
+    child.start()
+    told = [answers.get(timeout=60) for _ in range(2 * len(CASES))]
+    child.join(20)
+    answers.close()
+    answers.join_thread()
+    return parents, {(keep, form, name): rest for keep, form, name, *rest in told}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_disk_that_fills_leaves_nothing_that_looks_whole(
+    filled: tuple[dict[bool, Path], dict[tuple[bool, str, str], list]], keep: bool
+) -> None:
+    parents, told = filled
+    for case in CASES:
+        words, left, inside = told[keep, *case]
+        stem, dot, suffix = case[1].partition(".")
+        assert "could not be written" in words or "grew larger" in words or "put in its place" in words, (case, words)
+        assert left in ([], [f"{stem}.partial{dot}{suffix}"] if keep else []), case
+        assert not [name for name in inside if name.startswith(".")], case
+        if case in FOLDERS and keep:
+            lists = {"frames.part", "images.part", "index.json", "instances_default.json"}
+            assert left and lists & set(inside), case
+    for path in parents[keep].rglob("*.*"):
+        if path.suffix in (".png", ".jpg", ".webp", ".gif"):
+            with Image.open(path) as picture:
+                picture.load()  # what is kept is whole
+
+
+@pytest.mark.slow
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=4), max_size=8))
+def test_prompts_keep_their_numbers(frames: list[list[str]]) -> None:
+    categories = Categories([Label("a", 0.5)])
+    known: dict[tuple[str, int], int] = {("a", 1): 1}
+    for names in frames:
+        numbers = categories.numbers([Label(name, 0.5) for name in names])
+        assert len(set(numbers)) == len(names)
+        for place, (name, number) in enumerate(zip(names, numbers, strict=True)):
+            key = name, names[: place + 1].count(name)
+            assert known.setdefault(key, number) == number
+    assert sorted(known.values()) == list(range(1, len(known) + 1))
+    assert len(set(categories.names)) == len(categories.names) == len(known)
+
+
+def test_every_third_frame_and_only_where_something_is_present() -> None:
+    info, frames, mattes = findings(10)
+    mattes[3] = replace(mattes[3], presence=(0.1, 0.2, 0.34))
+    mattes[6] = replace(mattes[6], presence=(0.1, 0.2, 0.36))
+
+    def chosen(every: int, only_present: bool) -> list[int]:
+        sink = FakeSink()
+        write_into(Chosen(sink, every, only_present, 0.35), info, frames, mattes)
+        assert (sink.opened, sink.finished) == (1, 1)
+        return [frame.index for frame in sink.frames]
+
+    assert chosen(1, False) == list(range(10))
+    assert chosen(3, False) == [0, 3, 6, 9]
+    assert chosen(1, True) == [0, 1, 2, 4, 5, 6, 7, 8]  # the last is empty, the fourth not sure enough
+    assert chosen(3, True) == [0, 6]
+    with pytest.raises(UsageError, match="--every goes from 1"):
+        Chosen(FakeSink(), 0)
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_what_cannot_be_put_in_its_place_is_kept_whole(form: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "whole"
+    folder.mkdir()
+    write_into(made(form, name, folder), INFO, FRAMES, MATTES)
+    sink = made(form, name, tmp_path)
+    sink.open(INFO)
+    for frame, mattes in zip(FRAMES, MATTES, strict=True):
+        sink.write(frame, mattes, LABELS)
+    if Path(name).suffix:
+        sink.path.write_text("mine")
+    else:
+        sink.path.mkdir()
+        (sink.path / "mine").touch()
+    with pytest.raises(SinkError) as raised:
+        sink.finish()
+    kept = sink.abandon(keep_partial=True)
+    assert kept is not None and raised.value.kept == kept and str(kept) in str(raised.value)
+    assert contents(kept) == contents(folder / name)
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["whole", name, kept.name])
+
+
+def contents(path: Path) -> dict[str, int]:
+    """Sizes of a file, or of all in a folder."""
+    if path.is_file():
+        return {"": path.stat().st_size}
+    return {each.relative_to(path).as_posix(): each.stat().st_size for each in path.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("form", ["coco", "png", "yolo"])
+def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, tmp_path: Path) -> None:
+    sink = made(form, "r", tmp_path)
+    sink.open(INFO)
+    for frame, mattes in zip(FRAMES, MATTES, strict=True):
+        sink.write(frame, mattes, LABELS)
+    (working,) = tmp_path.iterdir()
+    (working / index_of(form)).mkdir(parents=True)
+    with pytest.raises(SinkError, match="could not be written"):
+        sink.finish()
+    kept = sink.abandon(keep_partial=True)
+    assert kept == tmp_path / "r.partial"
+    lists = ("images", "annotations", "categories") if form == "coco" else ("frames",)
+    for name in lists:
+        entries = json.loads("[" + (kept / f"{name}.part").read_text("utf-8") + "]")
+        assert len(entries) >= len(FRAMES if name != "categories" else LABELS)
+
+
+def _content(path: Path) -> bytes:
+    """Of a video its frames: Matroska files have a random number."""
+    if path.suffix != ".mkv":
+        return path.read_bytes()
+    with av.open(str(path)) as container:
+        return b"".join(frame.to_ndarray().tobytes() for frame in container.decode(video=0))
+
+
+@pytest.mark.parametrize(("form", "name"), CASES)
+def test_data_with_untouched_pixels_are_known(form: str, name: str, tmp_path: Path) -> None:
+    """Two videos with the same mattes and other pixels give the same files in the other formats only."""
+    written = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        frames = [replace(frame, pixels=frame.pixels if number else 255 - frame.pixels) for frame in FRAMES]
+        write_into(made(form, name, folder), INFO, frames, MATTES)
+        written.append([_content(path) for path in sorted(folder.rglob("*")) if path.is_file()])
+    assert (written[0] != written[1]) == (form in UNTOUCHED_DATA)

@@ -1,0 +1,258 @@
+"""Sound of a microphone in step with the pictures, whatever its clock does."""
+
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.errors import SourceError
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.settings.recording import SUFFIXES
+from clipseg_live.media.audio.microphone import Block, Device, Listener, Microphone, MicrophoneTrack, list_microphones
+from clipseg_live.media.writers.recording import RecordingWriter
+from tests.helpers.fakes import FakeMicrophone
+from tests.helpers.recordings import (
+    clicks_heard_by_ffmpeg,
+    clicks_in,
+    flashes_in,
+    picture_at,
+    source,
+    times_by_ffprobe,
+    write,
+)
+
+IN_STEP = 0.04
+RATE = 2000
+BLOCK = 200
+BEGAN = 5000.0
+"""Of the clock, when a simulated recording begins."""
+
+
+class PositionsOnly:
+    """A track that keeps no sound but the places of loud samples; as ``pcm_track.PcmTrack``."""
+
+    def __init__(self) -> None:
+        self.rate, self.position, self.clicks, self.silent = RATE, 0, [], 0
+
+    def put(self, samples: np.ndarray, at: int) -> None:
+        self.silence(at)
+        samples = samples[:, self.position - at :]
+        loud = np.flatnonzero(samples[0] > 0.3)
+        at_second = (self.position + float(loud.mean())) / self.rate if len(loud) else 0.0
+        if len(loud) and not (self.clicks and at_second < self.clicks[-1] + 1):  # a click may lie in two blocks
+            self.clicks.append(at_second)
+        self.position += samples.shape[1]
+
+    def silence(self, until: int) -> None:
+        self.silent += max(0, until - self.position)
+        self.position = max(self.position, until)
+
+    def finish(self) -> None:
+        pass
+
+
+class Card:
+    """A sound card whose clock is ``off`` (1e-4 is 100 ppm too fast), that begins late and stops between two times.
+
+    It clicks every ten seconds of real time. Blocks come up to 15 ms later than they were heard.
+    """
+
+    def __init__(self, off: float = 0.0, begins: float = 0.0, stops: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.rate, self.error = RATE, ""
+        self._off, self._stops = off, stops
+        self._time = BEGAN + begins
+        self._random = np.random.default_rng(5)
+
+    def take(self, until: float, patience: float = 0.0) -> list[Block]:
+        blocks = []
+        while (end := self._time + BLOCK / (RATE * (1 + self._off))) <= until - 0.015:
+            begin, self._time = self._time, end
+            if self._stops[0] <= begin - BEGAN < self._stops[1]:
+                continue
+            samples = np.zeros((1, BLOCK), np.float32)
+            phase = (begin - BEGAN) % 10
+            if phase < 0.2 or phase > 9.8:  # near a click
+                real = np.linspace(begin, end, BLOCK, endpoint=False) - BEGAN
+                samples[0, (real % 10) < 3 / RATE] = 1.0
+            blocks.append(Block(samples, end + self._random.uniform(0, 0.015) - BLOCK / RATE))
+        return blocks
+
+    def stop(self) -> None:
+        pass
+
+
+def simulated(card: Card, seconds: float, pauses: tuple[tuple[float, float], ...] = ()) -> PositionsOnly:
+    """Ten pictures a second; ``pauses``: (when, how long), in which nothing is recorded."""
+    track = PositionsOnly()
+    heard = MicrophoneTrack(track, card, [])
+    paused, waiting = 0.0, list(pauses)
+    for number in range(round(seconds * 10)):
+        if waiting and number / 10 >= waiting[0][0]:
+            paused += waiting.pop(0)[1]
+        heard.follow(Fraction(number, 10), BEGAN + number / 10 + paused)
+    heard.finish()
+    heard.close()
+    return track
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("off", "minutes"), [(1e-4, 60), (-1e-4, 20), (5e-4, 10)])
+def test_a_card_that_is_off_stays_in_step_for_an_hour(off: float, minutes: int) -> None:
+    track = simulated(Card(off), 60 * minutes)
+    assert 6 * minutes - 1 <= len(track.clicks) <= 6 * minutes
+    beside = [click - 10 * round(click / 10) for click in track.clicks]
+    assert max(map(abs, beside)) < IN_STEP
+    assert max(map(abs, beside[12:])) < 0.02
+    assert track.silent < RATE / 5  # at both ends: what is corrected is corrected without holes
+
+
+def test_a_card_that_begins_late_and_stops_for_a_while() -> None:
+    track = simulated(Card(1e-4, begins=12.3, stops=(38.0, 55.0)), 120)
+    assert [round(click) for click in track.clicks] == [20, 30, 60, 70, 80, 90, 100, 110]
+    assert max(abs(click - round(click)) for click in track.clicks) < IN_STEP
+    assert abs(track.silent / RATE - 29.3) < 0.3 and abs(track.position / RATE - 119.9) < 0.01
+
+
+def test_what_is_heard_while_recording_pauses_is_left_out() -> None:
+    track = simulated(Card(), 100, pauses=((25.0, 23.0), (55.5, 4.0)))
+    assert [round(click) for click in track.clicks] == [0, 10, 20, 27, 37, 47, 63, 73, 83, 93]
+    expected = [0, 10, 20, 27, 37, 47, 63, 73, 83, 93]
+    assert max(abs(click - at) for click, at in zip(track.clicks, expected, strict=True)) < IN_STEP
+
+
+def test_the_oldest_are_dropped_and_counted() -> None:
+    blocks = [np.full((1, 4800), number, np.float32) for number in range(120)]  # 12 seconds
+    fake = FakeMicrophone(blocks, ends=False)
+    listener = Listener(fake)
+    assert fake.said.wait(10)
+    taken = listener.take(float("inf"))
+    assert listener.dropped == 20 and [block.samples[0, 0] for block in taken] == list(range(20, 120))
+    fake.release.set()
+    listener.stop()
+    assert fake.closed == 1 and listener.take(float("inf")) == []
+
+
+def test_when_a_block_was_heard_follows_from_those_that_came_soonest() -> None:
+    """A device hands over its store at once in the beginning, comes late now and then, and loses a second."""
+    heard = [number * 0.01 for number in range(200)] + [3 + number * 0.01 for number in range(60)]
+    fetched = [max(at, 0.12) + 0.01 + 0.008 * (number % 3) for number, at in enumerate(heard)]
+    fake = FakeMicrophone([np.full((1, 480), number, np.float32) for number in range(260)], ends=False)
+    listener = Listener(fake, clock=iter(fetched).__next__)
+    assert fake.said.wait(10)
+    starts = [block.start for block in listener.take(float("inf"))]
+    assert np.allclose(starts, heard, atol=0.001)
+    fake.release.set()
+    listener.stop()
+
+
+def test_nothing_is_taken_before_it_is_known_when_it_was_heard() -> None:
+    fake = FakeMicrophone([np.zeros((1, 480), np.float32)] * 30, ends=False)
+    listener = Listener(fake, clock=iter([0.01 * number for number in range(1, 31)]).__next__)
+    assert fake.said.wait(10)
+    assert listener.take(float("inf")) == []
+    fake.release.set()
+    listener.stop()
+    assert len(listener.take(0.095)) == 10 and len(listener.take(float("inf"))) == 20
+
+
+def written(path: Path, microphone: Microphone, codec: str, count: int = 50) -> RecordingWriter:
+    """Five thirds of a second at real pace."""
+    writer = RecordingWriter(path, codec, encoder="software", microphone=microphone)
+    writer.open(source())
+    pace, began = threading.Event(), time.monotonic()
+    for number in range(count):
+        while (now := time.monotonic()) < began + number / 30:
+            pace.wait(began + number / 30 - now)
+        writer.write(Frame(picture_at(None), number, Fraction(number, 30), captured=now))
+    writer.finish()
+    return writer
+
+
+@pytest.mark.parametrize("codec", ["h264", "ffv1"])
+def test_what_ffmpeg_captures_is_recorded(tmp_path: Path, codec: str) -> None:
+    """FFmpeg's own device of tones, at real pace, through all that a sound card goes through."""
+    path = tmp_path / f"a{SUFFIXES[codec]}"
+    tone = "aevalsrc='0.8*sin(6280*t)*lt(mod(t,0.5),0.02)':s=44100,arealtime"
+    writer = written(path, Microphone(capture=lambda: Device(tone, form="lavfi")), codec)
+    assert not writer.notices
+    clicks, again = clicks_in(path), clicks_heard_by_ffmpeg(path)
+    assert 3 <= len(clicks) <= 4 and len(again) == len(clicks)
+    assert np.allclose(np.diff(clicks), 0.5, atol=0.02) and np.allclose(clicks, again, atol=0.02)
+    stamps = times_by_ffprobe(path)["audio"]
+    assert stamps[0] < 0.03 and 1.5 < stamps[-1] < 1.67
+
+
+def test_a_flash_and_its_click_meet(tmp_path: Path) -> None:
+    """Blocks of a fake card and frames that carry the time at which both were there."""
+    path = tmp_path / "a.mp4"
+    began = time.monotonic()
+
+    class Clock:
+        now = began
+
+        def __call__(self) -> float:
+            self.now += 0.02
+            return self.now
+
+    blocks = []
+    for number in range(150):
+        block = np.zeros((1, 960), np.float32)
+        if number in (50, 100):
+            block[0, :200] = 0.9
+        blocks.append(block)
+    fake = FakeMicrophone(blocks, ends=False)
+    listener = Listener(fake, clock=Clock())
+    assert fake.said.wait(10)
+
+    class Attached(Microphone):
+        def attach(self, output, suffix, notices):
+            from clipseg_live.media.audio.pcm_track import PcmTrack
+
+            return MicrophoneTrack(PcmTrack(output, suffix, 48_000, 1), listener, notices)
+
+    frames = []
+    for number in range(90):
+        at = Fraction(number, 30)
+        pixels = np.full((48, 64, 3), 250 if at in (1, 2) else 20, np.uint8)
+        frames.append((Frame(pixels, number, at, captured=began + float(at)), None))
+    fake.release.set()
+    write(RecordingWriter(path, microphone=Attached()), source(), frames)
+    assert flashes_in(path) == [1.0, 2.0]
+    for heard in (clicks_in(path), clicks_heard_by_ffmpeg(path)):
+        assert len(heard) == 2 and np.allclose(heard, [1, 2], atol=IN_STEP)
+
+
+def test_a_microphone_that_is_missing_or_lost_does_not_end_the_recording(tmp_path: Path) -> None:
+    missing = written(tmp_path / "a.mp4", Microphone(capture=lambda: FakeMicrophone(missing=True)), "h264", 3)
+    assert missing.notices == ["The fake microphone is not there; this recording has no sound."]
+    fake = FakeMicrophone([np.zeros((1, 960), np.float32)] * 5, lost=True)
+    lost = RecordingWriter(tmp_path / "b.mp4", microphone=Microphone(capture=lambda: fake))
+    lost.open(source())
+    assert fake.said.wait(10)
+    began = time.monotonic()
+    while not lost.notices:
+        number = int((time.monotonic() - began) * 1000)
+        lost.write(Frame(picture_at(None), number, Fraction(number, 1000), captured=time.monotonic()))
+    lost.finish()
+    assert lost.notices == ["The fake microphone was lost; the recording goes on without its sound."]
+    assert fake.closed == 1
+
+
+def test_a_device_that_does_not_answer_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipseg_live.media.audio.microphone._OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("clipseg_live.media.audio.microphone._STOP_SECONDS", 0.1)
+    fake = FakeMicrophone(hangs=True)
+    writer = written(tmp_path / "a.mp4", Microphone(capture=lambda: fake), "h264", 3)
+    assert writer.notices == [
+        "The microphone does not answer: choose another, or record without its sound; this recording has no sound."
+    ]
+    fake.release.set()
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(SourceError, match="'nobody' is not there"):
+        Device("nobody", form="lavfi").open()
+    assert isinstance(list_microphones(), list)

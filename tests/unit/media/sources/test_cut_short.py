@@ -1,0 +1,76 @@
+"""Files that are cut short give every frame before that point, as many as the ffmpeg program decodes."""
+
+import shutil
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.errors import SourceBroken
+from clipseg_live.media.sources.video_file import VideoFileSource
+from tests.helpers.jumping import ffmpeg
+
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
+
+KINDS = {
+    "a.avi": ["-c:v", "mpeg4"],
+    "b.avi": ["-c:v", "mjpeg"],
+    "c.mov": ["-c:v", "libx264", "-movflags", "+faststart"],
+    "d.mp4": ["-c:v", "libx264", "-bf", "0", "-movflags", "+faststart"],
+    "e.mp4": ["-c:v", "libx264", "-movflags", "+frag_keyframe+empty_moov", "-g", "10"],
+    "f.mkv": ["-c:v", "libx264"],
+    "g.webm": ["-c:v", "libvpx-vp9", "-speed", "8"],
+    "h.ts": ["-c:v", "libx264"],
+    "i.mpg": ["-c:v", "mpeg2video"],
+    "j.flv": ["-c:v", "flv1"],
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / request.param
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=3", "-f", "lavfi", "-i", "sine=d=3:r=44100",
+        *KINDS[request.param], "-c:a", "libopus" if path.suffix == ".webm" else "libmp3lame", str(path),
+    )  # fmt: skip
+    return path
+
+
+def test_every_frame_before_the_cut_is_given(whole: Path, tmp_path: Path) -> None:
+    data = whole.read_bytes()
+    generator = np.random.default_rng(zlib.crc32(whole.name.encode()))
+    paths = []
+    for share in (*generator.uniform(0.25, 1, 5), 0.999):
+        paths.append(tmp_path / f"{len(paths)}{whole.suffix}")
+        paths[-1].write_bytes(data[: int(len(data) * share)])
+    for path, count in zip(paths, counts_by_ffmpeg(paths), strict=True):
+        assert abs(frames_of(path) - count) <= 1, (path.stat().st_size / len(data), count)
+
+
+def counts_by_ffmpeg(paths: Sequence[Path]) -> list[int]:
+    """Decode all files with one run of the ffmpeg program, whose start costs more than a file."""
+    listed = [path.with_suffix(".frames") for path in paths]
+    inputs = [part for path in paths for part in ("-i", str(path))]
+    outputs = [
+        part
+        for number, path in enumerate(listed)
+        for part in ("-map", f"{number}:v", "-fps_mode", "passthrough", "-f", "framemd5", str(path))
+    ]
+    ffmpeg(*inputs, *outputs)
+    return [sum(not line.startswith("#") for line in path.read_text().splitlines()) for path in listed]
+
+
+def frames_of(path: Path) -> int:
+    source, count = VideoFileSource(path), 0
+    source.open()
+    try:
+        while source.read() is not None:
+            count += 1
+    except SourceBroken:
+        pass
+    finally:
+        source.close()
+    assert count
+    return count

@@ -1,0 +1,203 @@
+"""The adapter of pyvirtualcam over a device of its own kind, and what is said where there is none."""
+
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clipseg_live.core.errors import Failure, SourceError, UsageError
+from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings
+from clipseg_live.media.safe_card import safe_card
+from clipseg_live.media.virtual_camera import STEPS, VirtualCamera, fitted, list_devices
+from tests.helpers.camera_backend import NAME, FakeBackend, fake_backend
+
+
+@pytest.fixture
+def backend() -> Iterator[type[FakeBackend]]:
+    with fake_backend() as kind:
+        yield kind
+
+
+def loopback(sysfs: Path, *devices: tuple[str, str, str]) -> Path:
+    """As the driver of Linux lists its devices: folder, name, format."""
+    for folder, name, held in devices:
+        (sysfs / folder).mkdir()
+        (sysfs / folder / "name").write_text(name + "\n", encoding="utf-8")
+        (sysfs / folder / "format").write_text(held, encoding="ascii")
+    (sysfs / "video3").mkdir()  # a device of another driver
+    (sysfs / "video3" / "name").write_text("vivid\n")
+    return sysfs
+
+
+def test_what_is_sent_arrives(backend: type[FakeBackend], tmp_path: Path) -> None:
+    camera = VirtualCamera(sysfs=tmp_path)
+    found = camera.open(CameraSettings(width=64, height=48, rate=29.97), None)
+    assert found == CameraFormat(64, 48, Fraction(29.97).limit_denominator(1001), NAME)
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    assert camera.fitted(picture) is picture
+    camera.send(camera.fitted(picture))
+    camera.send(camera.fitted(picture[::2, ::2]))
+    camera.close()
+    camera.close()
+    (device,) = backend.opened
+    assert device.fps == pytest.approx(29.97, abs=1e-3) and device.closed == 1
+    assert np.array_equal(device.frames[0], picture) and device.frames[1].shape == (48, 64, 3)
+
+
+def test_size_and_rate_are_the_sources_where_nothing_else_is_said(backend: type[FakeBackend], tmp_path: Path) -> None:
+    camera = VirtualCamera(sysfs=tmp_path)
+    found = camera.open(CameraSettings(device=NAME), CameraFormat(321, 180, Fraction(25)))
+    assert (found.width, found.height, found.rate) == (320, 180, 25)
+    found = camera.open(CameraSettings(rate=15), None)
+    assert (found.width, found.height, found.rate) == (1280, 720, 15)
+    camera.close()
+    assert [device.closed for device in backend.opened] == [1, 1]
+
+
+def test_the_program_at_the_other_end_has_the_first_word(backend: type[FakeBackend], tmp_path: Path) -> None:
+    devices = ("video10", "clipseg-live", ""), ("video2", "Busy", "YU12:640x480@30000/1001\n")
+    sysfs = loopback(tmp_path, *devices)
+    listed = list_devices("Linux", sysfs)
+    assert [(each.name, each.label) for each in listed] == [("/dev/video2", "Busy"), ("/dev/video10", "clipseg-live")]
+    assert listed[0].settled == CameraFormat(640, 480, Fraction(30000, 1001)) and listed[1].settled is None
+    backend.known = ("/dev/video2", "/dev/video10")
+    camera = VirtualCamera("Linux", sysfs)
+    found = camera.open(CameraSettings(), CameraFormat(1920, 1080, Fraction(60)))
+    assert found == CameraFormat(640, 480, Fraction(30000, 1001), "Busy")
+    camera.open(CameraSettings(device="clipseg-live"), CameraFormat(1920, 1080, Fraction(60)))
+    camera.close()
+    assert [(each.name, each.size[0]) for each in backend.opened] == [("/dev/video2", 640), ("/dev/video10", 1920)]
+
+
+@pytest.mark.parametrize("system", ["Linux", "Darwin", "Windows"])
+def test_without_a_driver_the_steps_for_this_system_are_told(
+    backend: type[FakeBackend], tmp_path: Path, system: str
+) -> None:
+    backend.refuses = RuntimeError("The device is not installed. Did you install it?")
+    with pytest.raises(Failure) as told:
+        VirtualCamera(system, tmp_path).open(CameraSettings(), None)
+    words = {
+        "Linux": ("sudo apt install v4l2loopback-dkms", "sudo modprobe v4l2loopback", "exclusive_caps=1", "card_label"),
+        "Darwin": ("OBS 30", "Start Virtual Camera", "allow the system extension", "Stop Virtual Camera"),
+        "Windows": ("OBS", "Unity Capture", "Install.bat"),
+    }[system]
+    assert STEPS[system] in str(told.value) and all(word in str(told.value) for word in words)
+    assert "\n" not in str(told.value)
+
+
+def test_this_machines_own_drivers_are_asked(tmp_path: Path) -> None:
+    """Without a fake: either there is no driver, or the device that is named is not there."""
+    with pytest.raises(Failure, match="There is no virtual camera"):
+        VirtualCamera(sysfs=tmp_path).open(CameraSettings(device="/dev/video98"), None)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("Could not access /dev/video2 due to missing permissions.", "usermod -aG video"),
+        ("Device /dev/video2 is not a video output device.", "end that program"),
+        ("Virtual camera device /dev/video2 could not be configured: Device or resource busy", "held at 640×480"),
+        ("Something\n else. ", r"cannot be opened \(Something else\)"),
+        ("Device /dev/video2 does not exist.", r"there are Busy \(/dev/video2\)"),
+    ],
+)
+def test_what_a_driver_refuses_is_one_sentence_with_a_way_out(
+    backend: type[FakeBackend], tmp_path: Path, said: str, sentence: str
+) -> None:
+    backend.refuses = RuntimeError(said)
+    sysfs = loopback(tmp_path, ("video2", "Busy", "YUYV:640x480@30"))
+    with pytest.raises(Failure, match=sentence) as told:
+        VirtualCamera("Linux", sysfs).open(CameraSettings(width=320, height=240), None)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("system", "said", "sentence"),
+    [
+        (
+            "Windows",
+            "virtual camera output could not be started\nNo camera registered. Did you install any?",
+            "is used by",
+        ),
+        ("Windows", "OBS Virtual Camera device not found! Did you install OBS?\nNo camera registered.", "install OBS"),
+        ("Windows", "This backend supports only the 'OBS Virtual Camera' device.", "install OBS"),
+        ("Windows", "The image is odd.", r"cannot be opened \(The image is odd\)"),
+        ("Darwin", "OBS Virtual Camera is not installed in your system.", "install OBS 30"),
+    ],
+)
+def test_other_systems_words_are_understood(
+    backend: type[FakeBackend], tmp_path: Path, system: str, said: str, sentence: str
+) -> None:
+    """What their drivers say, in part from pyvirtualcam's sources: none of them runs here."""
+    backend.refuses = RuntimeError(said)
+    with pytest.raises(Failure, match=sentence):
+        VirtualCamera(system, tmp_path).open(CameraSettings(), None)
+
+
+def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Path) -> None:
+    camera = VirtualCamera(sysfs=tmp_path)
+    camera.open(CameraSettings(width=64, height=48), None)
+    backend.breaks = OSError("No such device")
+    with pytest.raises(Failure, match=r"is gone: No such device\."):
+        camera.send(safe_card(64, 48))
+    camera.close()
+
+
+def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
+    with pytest.raises(UsageError, match=r'pip install "clipseg-live\[virtualcam\]"'):
+        VirtualCamera().open(CameraSettings(), None)
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.sampled_from(["letterbox", "fill"]),
+)
+def test_any_picture_fits_any_camera(picture: tuple[int, int], size: tuple[int, int], fit: str) -> None:
+    white = np.full((*picture, 3), 255, np.uint8)
+    made = fitted(white, size, fit)  # type: ignore[arg-type]
+    assert made.shape == (size[1], size[0], 3) and made.dtype == np.uint8 and made.flags.c_contiguous
+    lit = made[..., 0] > 0
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    assert lit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()  # the whole of it is the picture
+    if fit == "fill":
+        assert lit.all()
+    else:  # it touches two sides, and lies in the middle
+        assert len(rows) == size[1] or len(columns) == size[0]
+        assert abs(rows[0] - (size[1] - 1 - rows[-1])) <= 1 and abs(columns[0] - (size[0] - 1 - columns[-1])) <= 1
+
+
+def test_letterbox_keeps_everything_and_fill_keeps_the_middle() -> None:
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[:, :10], picture[:, 70:], picture[:, 10:70] = (255, 0, 0), (255, 0, 0), (0, 0, 255)
+    whole, middle = fitted(picture, (64, 64), "letterbox"), fitted(picture, (60, 60), "fill")
+    assert not whole[:8].any() and not whole[56:].any() and tuple(whole[32, 2]) == (255, 0, 0)
+    assert np.array_equal(middle, np.full((60, 60, 3), (0, 0, 255), np.uint8))
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (320, 180), (1280, 720), (480, 854), (7680, 64)])
+def test_the_card_is_dark_and_has_something_on_it(width: int, height: int) -> None:
+    card = safe_card(width, height)
+    assert card.shape == (height, width, 3) and not card.flags.writeable
+    assert card.mean() < 60 and np.array_equal(card, safe_card(width, height))
+    assert card.max() > 120
+
+
+def test_a_chosen_safe_picture_is_brought_to_size(backend: type[FakeBackend], tmp_path: Path) -> None:
+    path = tmp_path / "safe.png"
+    Image.new("RGB", (40, 40), (10, 200, 30)).save(path)
+    camera = VirtualCamera(sysfs=tmp_path)
+    camera.open(CameraSettings(width=64, height=40), None)
+    safe = camera.safe_picture(str(path))
+    assert safe.shape == (40, 64, 3) and tuple(safe[20, 32]) == (10, 200, 30) and not safe[:, 0].any()
+    assert np.array_equal(camera.safe_picture(""), safe_card(64, 40))
+    with pytest.raises(SourceError, match="no file"):
+        camera.safe_picture(str(tmp_path / "gone.png"))
+    camera.close()

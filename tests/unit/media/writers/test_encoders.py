@@ -1,0 +1,115 @@
+"""Which encoder is taken, and that a file can change over to a quicker one in its middle."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from clipseg_live.core.settings.base import CODECS
+from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.writers import encoders
+from clipseg_live.media.writers.encoders import (
+    HARDWARE,
+    SOFTWARE,
+    Encoder,
+    choose_encoder,
+    export_options,
+    live_options,
+    new_context,
+)
+from tests.helpers.recordings import CLOCK, source
+
+MISSING = Encoder("h264", "h264_of_nobody", "yuv420p", True)
+BROKEN = Encoder("h264", "libx264", "no_pixels", True)
+WORKING = Encoder("h264", "libx264", "nv12", True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "_working", {})
+
+
+def test_the_first_that_really_encodes_is_taken() -> None:
+    assert choose_encoder("h264", source(), candidates={"h264": (MISSING, BROKEN, WORKING)}) is WORKING
+    assert choose_encoder("h264", source(), candidates={"h264": (MISSING, BROKEN)}) is SOFTWARE["h264"]
+    assert choose_encoder("h264", source(), auto=False, candidates={"h264": (WORKING,)}) is SOFTWARE["h264"]
+    assert choose_encoder("vp9", source()) is SOFTWARE["vp9"]
+
+
+def test_each_is_tried_once_for_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    real = encoders._encodes
+    monkeypatch.setattr(encoders, "_encodes", lambda *given: tried.append(given[0]) or real(*given))
+    for _ in range(3):
+        choose_encoder("h264", source(), candidates={"h264": (MISSING, WORKING)})
+    assert tried == [MISSING, WORKING]
+    choose_encoder("h264", source(width=640, height=480), candidates={"h264": (MISSING, WORKING)})
+    assert tried == [MISSING, WORKING] * 2
+
+
+def test_what_this_machine_has_is_chosen_without_an_error() -> None:
+    for codec in CODECS:
+        chosen = choose_encoder(codec, source(width=640, height=480))
+        assert chosen.codec == codec and (chosen in HARDWARE.get(codec, ()) or chosen is SOFTWARE[codec])
+
+
+@pytest.mark.parametrize("quality", [0, 50, 100])
+@pytest.mark.parametrize("codec", CODECS)
+def test_options_are_understood_and_better_is_larger(codec: str, quality: int) -> None:
+    for options in (export_options(codec, quality, source()), *live_options(SOFTWARE[codec], quality, source())):
+        context, _ = new_context(SOFTWARE[codec], source(), CLOCK, options)
+        assert not context.options, f"left over: {context.options}"
+
+
+@pytest.mark.parametrize("codec", [codec for codec in CODECS if codec != "ffv1"])
+def test_a_higher_quality_is_larger(codec: str) -> None:
+    sizes = [_size(codec, quality) for quality in (20, 70, 95)]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_nothing_is_held_back_and_key_frames_come_when_asked_for(codec: str) -> None:
+    for options in live_options(SOFTWARE[codec], 70, source()):
+        context, convert = new_context(SOFTWARE[codec], source(), CLOCK, options)
+        keys = []
+        for number in range(12):
+            frame = convert(_noise(number))
+            frame.pts, frame.time_base = 3000 * number, CLOCK
+            if number in (0, 5):
+                frame.pict_type = av.video.frame.PictureType.I
+            packets = context.encode(frame)
+            assert [packet.pts for packet in packets] == [3000 * number], options
+            keys += [number] * packets[0].is_keyframe
+        assert keys == [0, 5] if codec not in ("ffv1", "prores") else len(keys) == 12
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_headers_are_the_same_on_each_rung(codec: str) -> None:
+    """So that even a player that reads them once, at the beginning, plays on after a change."""
+    options = live_options(SOFTWARE[codec], 70, source())
+    headers = [bytes(new_context(SOFTWARE[codec], source(), CLOCK, each)[0].extradata or b"") for each in options]
+    if codec == "h264":  # but for the comment that names all of the encoder's options
+        headers = [header[: header.find(b"\0\0\1\x06")] for header in headers]
+    assert len(headers) > 1 and len(set(headers)) == 1
+
+
+def test_a_visible_file_is_numbered_and_never_cleared(tmp_path) -> None:
+    places = [Place(tmp_path / "a.mp4", overwrite=False, visible=True) for _ in range(3)]
+    assert [place.begin().name for place in places] == ["a.recording.mp4", "a.recording-2.mp4", "a.recording-3.mp4"]
+
+
+def _noise(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def _size(codec: str, quality: int) -> int:
+    context, convert = new_context(
+        SOFTWARE[codec], source(), Fraction(1, 30), live_options(SOFTWARE[codec], quality, source())[0]
+    )
+    size = 0
+    for number in range(4):
+        frame = convert(_noise(number))
+        frame.pts, frame.time_base = number, Fraction(1, 30)
+        size += sum(packet.size for packet in context.encode(frame))
+    return size + sum(packet.size for packet in context.encode(None))

@@ -1,0 +1,115 @@
+"""The last seconds in memory: bounded, and a whole file when they are saved."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from clipseg_live.core.errors import SinkError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.settings.base import Codec
+from clipseg_live.media.writers.replay_buffer import ReplayBuffer
+from tests.helpers.clips import make_clip
+
+CLOCK = Fraction(1, 90_000)
+
+
+def info(audio: Path | None = None, width: int = 64) -> SourceInfo:
+    return SourceInfo("fake", width, 48, Fraction(30), CLOCK, audio_path=audio)
+
+
+def frame(number: int, width: int = 64) -> Frame:
+    """Grey, brighter with each second; times as uneven as those of a camera."""
+    level = number // 30 * 20 % 250
+    return Frame(np.full((48, width, 3), level, np.uint8), number, Fraction(number, 30) + Fraction(number % 3, 900))
+
+
+def fed(buffer: ReplayBuffer, seconds: int, audio: Path | None = None) -> ReplayBuffer:
+    buffer.open(info(audio))
+    for number in range(30 * seconds):
+        buffer.write(frame(number), Fraction(number, 30) if audio else None)
+    return buffer
+
+
+def times_of(path: Path) -> list[Fraction]:
+    with av.open(str(path)) as container:
+        return [each.pts * each.time_base for each in container.decode(video=0) if each.pts is not None]
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1", "ffv1"])
+def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Codec) -> None:
+    buffer = fed(ReplayBuffer(2, codec, encoder="software"), 7)
+    path = tmp_path / ("r.webm" if codec == "vp9" else "r.mp4")
+    buffer.save(path)
+    times = times_of(path)
+    assert times[0] == 0 and 2 <= times[-1] <= Fraction(35, 10)
+    source = [frame(number).time for number in range(210)]
+    first = source.index(min(source, key=lambda time: abs(time - (source[-1] - times[-1]))))
+    tolerance = Fraction(1, 900) if codec == "vp9" else Fraction(1, 40_000)
+    kept = source[first : first + len(times)]
+    assert all(abs(a - (b - source[first])) <= tolerance for a, b in zip(times, kept, strict=True))
+    buffer.close()
+
+
+def test_memory_is_bounded_and_seconds_are_told() -> None:
+    buffer = ReplayBuffer(2, encoder="software")
+    assert buffer.seconds() == 0
+    fed(buffer, 3)
+    early = len(buffer._ring.content())
+    for number in range(90, 900):
+        buffer.write(frame(number))
+    assert buffer.seconds() == 2
+    assert len(buffer._ring.content()) < 2.5 * early
+    buffer.close()
+    assert buffer.seconds() == 0
+
+
+def test_sound_goes_along(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", count=210, sound=["aac"], sound_seconds=7)
+    buffer = fed(ReplayBuffer(2, encoder="software"), 6, clip)
+    buffer.save(tmp_path / "r.mp4")
+    buffer.close()
+    with av.open(str(tmp_path / "r.mp4")) as container:
+        sound = [packet.pts * packet.time_base for packet in container.demux(audio=0) if packet.pts is not None]
+    picture = times_of(tmp_path / "r.mp4")
+    assert 0 <= sound[0] < Fraction(3, 100) and abs(sound[-1] - picture[-1]) < Fraction(7, 10)
+
+
+def test_a_faster_preset_goes_on_in_the_same_buffer(tmp_path: Path) -> None:
+    buffer = fed(ReplayBuffer(3, encoder="software"), 2)
+    assert buffer.hurry()
+    for number in range(60, 100):
+        buffer.write(frame(number))
+    buffer.save(tmp_path / "r.mp4")
+    buffer.close()
+    assert len(times_of(tmp_path / "r.mp4")) >= 85
+
+
+def test_another_size_begins_anew(tmp_path: Path) -> None:
+    buffer = fed(ReplayBuffer(5, encoder="software"), 2)
+    buffer.open(info(width=96))
+    for number in range(45):
+        buffer.write(frame(number, width=96))
+    buffer.save(tmp_path / "r.mp4")
+    buffer.close()
+    with av.open(str(tmp_path / "r.mp4")) as container:
+        assert container.streams.video[0].width == 96
+    assert len(times_of(tmp_path / "r.mp4")) <= 45
+
+
+def test_nothing_is_saved_where_nothing_is_kept_or_something_stands(tmp_path: Path) -> None:
+    buffer = ReplayBuffer(2)
+    with pytest.raises(SinkError, match="nothing to save yet"):
+        buffer.save(tmp_path / "r.mp4")
+    fed(buffer, 2)
+    (tmp_path / "r.mp4").write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        buffer.save(tmp_path / "r.mp4")
+    with pytest.raises(SinkError, match="does not exist"):
+        buffer.save(tmp_path / "none" / "r.mp4")
+    buffer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["r.mp4"]
+    with pytest.raises(SinkError, match="not kept any more"):
+        buffer.write(frame(0))

@@ -1,0 +1,62 @@
+"""What becomes of finished pictures: which of them may be kept for a replay."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.settings.effects import BlackOut
+from clipseg_live.core.settings.live import LiveSettings, Picture
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+from clipseg_live.runtime.outputs.registry import Outputs
+from tests.helpers.fakes import FakeReplaySink
+from tests.unit.runtime.outputs.test_recording import INFO, wait_for
+
+PLAIN, HIDING = LiveSettings(), LiveSettings(effects=(BlackOut(),))
+
+
+@pytest.fixture
+def sinks() -> list[FakeReplaySink]:
+    return []
+
+
+@pytest.fixture
+def outputs(sinks: list[FakeReplaySink]) -> Iterator[Outputs]:
+    def opened(settings: RecordingSettings) -> FakeReplaySink:
+        sinks.append(FakeReplaySink())
+        return sinks[-1]
+
+    unused = lambda *given: None  # noqa: E731
+    tools = RecordingTools(
+        open_track=unused, open_replay=opened, open_data=unused, picture_of=unused, fit=unused, free_bytes=unused,
+        finalise=unused,
+    )  # type: ignore[arg-type]  # fmt: skip
+    made = Outputs(tools, lambda topic, text, level: None)
+    yield made
+    made.request_stop()
+    assert made.join() == ()
+
+
+def put(outputs: Outputs, number: int, settings: LiveSettings | None, info: SourceInfo = INFO) -> None:
+    pixels = np.full((6, 8, 3), number, np.uint8)
+    time = Fraction(number, 30)
+    shown = Picture(pixels, pixels, number, 0, time, np.zeros((0, 1, 1), np.float32), settings=settings)
+    outputs.put(shown, Frame(pixels, number, time), info)
+
+
+def test_a_picture_from_before_an_effect_hid_is_not_kept(outputs: Outputs, sinks: list[FakeReplaySink]) -> None:
+    outputs.set_replay(RecordingSettings(replay_seconds=5))
+    put(outputs, 1, PLAIN)
+    wait_for(lambda: sinks and sinks[0].frames)
+    outputs.look_changed(HIDING)
+    put(outputs, 2, PLAIN)  # it was being drawn meanwhile
+    put(outputs, 3, None)
+    put(outputs, 4, HIDING)
+    wait_for(lambda: len(sinks) == 2 and sinks[1].frames and sinks[0].closed)
+    assert [frame.pixels[0, 0, 0] for frame in sinks[1].frames] == [4]
+    outputs.look_changed(PLAIN)
+    put(outputs, 5, PLAIN)
+    wait_for(lambda: len(sinks[1].frames) == 2)

@@ -1,0 +1,45 @@
+"""A switch that stops what runs, and what begins after it was thrown."""
+
+import threading
+
+import pytest
+
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.runtime.export import Export, ExportStopped
+from clipseg_live.runtime.threads import StopSwitch
+from tests.helpers.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
+
+
+def test_what_is_registered_last_is_stopped() -> None:
+    switch, called = StopSwitch(), []
+    switch.on_stop(lambda: called.append("first"))
+    switch.on_stop(lambda: called.append("second"))
+    assert not switch.thrown and called == []
+    switch.throw()
+    assert switch.thrown and called == ["second"]
+    switch.on_stop(lambda: called.append("late"))
+    assert called == ["second", "late"]
+
+
+def test_a_switch_without_anything_to_stop() -> None:
+    switch = StopSwitch()
+    switch.throw()
+    assert switch.thrown
+
+
+def test_it_ends_an_export_from_another_thread() -> None:
+    source, sink, switch = FakeSource(20, blocks_at=5), FakeSink(), StopSwitch()
+    run = Export(source, source.open(), FakeEngine(), FakeSequence(1), FakeComposer(), sink, (Prompt.text("a"),))
+    switch.on_stop(run.request_stop)
+
+    def stop() -> None:
+        source.blocked.wait(20)
+        switch.throw()
+        source.release.set()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    with pytest.raises(ExportStopped):
+        run.run()
+    stopper.join()
+    assert (sink.finished, sink.abandoned) == (0, 1)

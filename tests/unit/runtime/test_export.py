@@ -1,0 +1,266 @@
+"""The export run, with fakes at its ports: nothing is lost, reordered or left behind, whatever fails."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipseg_live.core.errors import Failure, ModelError, SinkError, SourceError
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Label
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.exporters.masks import JsonLinesMaskSink
+from clipseg_live.media.sources.video_file import VideoFileSource
+from clipseg_live.media.writers.video import VideoWriter
+from clipseg_live.runtime.export import Export, ExportStopped, Progress
+from tests.helpers.clips import read_all
+from tests.helpers.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
+
+PROMPTS = (Prompt.text("a"), Prompt.text("b"))
+LABELS = (Label("a", 0.5), Label("b", 0.5))
+
+
+def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, late: int = 0, **options: object) -> Export:
+    sequence = FakeSequence(len(PROMPTS), late)
+    return Export(source, source.open(), engine, sequence, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
+
+
+def no_thread_is_left() -> bool:
+    return not [thread for thread in threading.enumerate() if thread.name.startswith("clipseg-live")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40))
+def test_frames_in_equal_frames_out(count: int) -> None:
+    source, sink, masks = FakeSource(count), FakeSink(), FakeSink()
+    result = export(source, FakeEngine(), sink, data=[masks]).run()
+    assert result.frames == count
+    assert [frame.index for frame in sink.frames] == list(range(count))
+    assert [frame.time for frame in sink.frames] == [Fraction(n * n, 600) for n in range(count)]
+    assert [int(frame.pixels[0, 0, 0]) for frame in sink.frames] == [255 - n for n in range(count)]
+    assert [mattes.maps.shape for mattes in masks.mattes] == [(2, 2, 2)] * count
+    assert [int(frame.pixels[0, 0, 0]) for frame in masks.frames] == list(range(count))
+    assert (sink.finished, sink.abandoned, masks.finished, masks.abandoned) == (1, 0, 1, 0)
+    assert source.closed == 1
+    assert no_thread_is_left()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 30),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.one_of(st.none(), st.integers(0, 30)),
+    st.booleans(),
+)
+def test_whatever_fails_everything_is_closed_once(
+    count: int, source_at: int | None, engine_at: int | None, sink_at: int | None, keep: bool
+) -> None:
+    source = FakeSource(count, breaks_at=source_at)
+    engine = FakeEngine(fails_at=engine_at, error=ModelError("The fake model failed."))
+    sink, masks = FakeSink(fails_at=sink_at), FakeSink()
+    run = export(source, engine, sink, data=[masks], keep_partial=keep)
+    failing = [at for at in (source_at, engine_at, sink_at) if at is not None and (at < count or at == source_at)]
+    breaks = source_at is not None and source_at <= count
+    if count == 0 or breaks or any(at < count for at in failing):
+        with pytest.raises(Failure):
+            run.run()
+        assert (sink.finished, sink.abandoned, masks.abandoned) == (0, 1, 1)
+    else:
+        assert run.run().frames == count
+        assert (sink.finished, sink.abandoned) == (1, 0)
+    assert source.closed == 1
+    assert [frame.index for frame in sink.frames] == list(range(len(sink.frames)))
+    assert no_thread_is_left()
+
+
+def test_a_source_that_breaks_is_exported_as_far_as_it_goes() -> None:
+    sink = FakeSink()
+    with pytest.raises(SourceError, match=r"breaks here; 7 frames were done, to 0\.06 s, and nothing was kept"):
+        export(FakeSource(20, breaks_at=7), FakeEngine(), sink).run()
+    assert len(sink.frames) == 7
+    assert not sink.kept
+
+
+def test_what_was_done_is_kept_when_asked_for() -> None:
+    sink = FakeSink()
+    with pytest.raises(SourceError, match=r"kept in kept\.partial\.mp4"):
+        export(FakeSource(20, breaks_at=7), FakeEngine(), sink, keep_partial=True).run()
+    assert sink.kept
+
+
+def test_nothing_is_kept_of_a_file_that_could_not_be_written() -> None:
+    sink = FakeSink(fails_at=3)
+    with pytest.raises(SinkError, match="disk is full; 3 frames were done"):
+        export(FakeSource(20), FakeEngine(), sink, keep_partial=True).run()
+    assert not sink.kept
+
+
+def test_what_was_finished_before_another_file_failed_is_named() -> None:
+    sink, masks = FakeSink(fails_at_end=True), FakeSink(name="fake.jsonl")
+    with pytest.raises(SinkError, match=r"4 frames were done, to .* s, and kept in fake\.jsonl"):
+        export(FakeSource(4), FakeEngine(), sink, data=[masks]).run()
+    assert (masks.finished, masks.abandoned, sink.abandoned) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("blocked", ["a.jsonl", "a.mp4"])
+def test_a_whole_export_that_cannot_be_moved_is_kept_with_its_other_files(tmp_path: Path, blocked: str) -> None:
+    sink, data = VideoWriter(tmp_path / "a.mp4"), JsonLinesMaskSink(tmp_path / "a.jsonl", {})
+
+    def block(progress: Progress) -> None:
+        (tmp_path / blocked).mkdir(exist_ok=True)
+
+    with pytest.raises(SinkError, match=r"finished result is .*; 4 frames were done, to .* s, and kept in ") as raised:
+        export(FakeSource(4), FakeEngine(), sink, data=[data], labels=LABELS, on_progress=block).run()
+    kept = ["a.finished.jsonl", "a.partial.mp4"] if blocked == "a.jsonl" else ["a.finished.mp4", "a.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([blocked, *kept])
+    assert all(str(raised.value).count(name) == 1 for name in kept)
+    assert len(read_all(VideoFileSource(next(tmp_path.glob("a.*.mp4"))))[1]) == 4
+
+
+def test_one_frame_is_told_as_one() -> None:
+    with pytest.raises(SourceError, match="1 frame was done"):
+        export(FakeSource(9, breaks_at=1), FakeEngine(), FakeSink()).run()
+
+
+def test_a_file_that_a_thread_still_writes_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipseg_live.runtime.export.JOIN_SECONDS", 0.2)
+    source, sink = FakeSource(50), FakeSink(blocks_at=3)
+    run = export(source, FakeEngine(), sink)
+    stopper = threading.Thread(target=lambda: (sink.blocked.wait(10), run.request_stop()))
+    stopper.start()
+    with pytest.raises(Failure, match="encode did not end in time"):
+        run.run()
+    assert (sink.abandoned, source.closed) == (0, 1)
+    sink.release.set()
+    stopper.join(10)
+    for thread in threading.enumerate():
+        if thread.name.startswith("clipseg-live"):
+            thread.join(10)
+    assert no_thread_is_left()
+
+
+def test_a_source_without_frames_is_a_failure() -> None:
+    sink = FakeSink()
+    with pytest.raises(Failure, match="holds no frames"):
+        export(FakeSource(0), FakeEngine(), sink, keep_partial=True).run()
+    assert (sink.abandoned, sink.kept) == (1, False)
+
+
+class Uncertain(FakeEngine):
+    """An engine whose predictions are not finite for some frames."""
+
+    def __init__(self, *broken: int) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        found = super().segment(frame, prompts)
+        maps = np.full_like(found.probabilities, np.nan) if frame[0, 0, 0] in self.broken else found.probabilities
+        return replace(found, probabilities=maps)
+
+
+def test_frames_without_a_finite_prediction_are_counted() -> None:
+    sink = FakeSink()
+    running = export(FakeSource(4), Uncertain(1, 2), sink)
+    assert running.run().frames == 4
+    assert running.unusable == 2 and sink.finished == 1
+
+
+def test_an_export_without_any_finite_prediction_fails() -> None:
+    sink = FakeSink()
+    with pytest.raises(ModelError, match="not numbers for every frame"):
+        export(FakeSource(4), Uncertain(*range(4)), sink).run()
+    assert (sink.finished, sink.abandoned) == (0, 1)
+
+
+def test_ctrl_c_says_how_far_it_got() -> None:
+    engine = FakeEngine(fails_at=12, error=KeyboardInterrupt())
+    sink = FakeSink()
+    with pytest.raises(ExportStopped, match=r"stopped; \d+ frames were done"):
+        export(FakeSource(50), engine, sink).run()
+    assert sink.abandoned == 1
+    assert no_thread_is_left()
+
+
+def test_an_unexpected_error_stays_what_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        export(FakeSource(5), FakeEngine(fails_at=2, error=ZeroDivisionError("bug")), FakeSink()).run()
+    assert no_thread_is_left()
+
+
+@pytest.mark.parametrize("blocked", ["source", "sink"])
+def test_a_stop_beats_a_blocked_stage(blocked: str) -> None:
+    source = FakeSource(50, blocks_at=3 if blocked == "source" else None)
+    sink = FakeSink(blocks_at=3 if blocked == "sink" else None)
+    held = source if blocked == "source" else sink
+    run = export(source, FakeEngine(), sink)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run.run()
+        except ExportStopped as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert held.blocked.wait(10)
+    run.request_stop()
+    held.release.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(errors) == 1
+    assert sink.abandoned == 1
+    assert no_thread_is_left()
+
+
+def test_a_slow_sink_bounds_what_is_decoded() -> None:
+    source, sink = FakeSource(200), FakeSink(blocks_at=0)
+    run = export(source, FakeEngine(), sink)
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    assert sink.blocked.wait(10)
+    given = -1
+    while given != source.given:  # until nothing moves any more
+        given = source.given
+        thread.join(0.3)
+    assert source.given <= 2 * 4 + 4
+    sink.release.set()
+    thread.join(20)
+    assert len(sink.frames) == 200
+
+
+def test_progress_counts_up_to_all_frames() -> None:
+    seen: list[Progress] = []
+    export(FakeSource(30), FakeEngine(), FakeSink(), on_progress=seen.append).run()
+    assert [progress.frames for progress in seen] == sorted(progress.frames for progress in seen)
+    assert seen[-1].frames == seen[-1].total == 30
+    assert seen[-1].seconds_left == 0
+
+
+@pytest.mark.parametrize("late", [0, 3, 50])
+def test_mattes_may_come_later_than_their_frames(late: int) -> None:
+    video, masks = FakeSink(), FakeSink()
+    export(FakeSource(10), FakeEngine(), video, late=late, data=[masks]).run()
+    assert [frame.index for frame in video.frames] == [frame.index for frame in masks.frames] == list(range(10))
+    values = [float(mattes.maps[0, 0, 0]) for mattes in masks.mattes]
+    np.testing.assert_allclose(values, np.arange(10) / 255, atol=1e-6)
+
+
+def test_data_is_written_without_a_video_and_nothing_is_drawn() -> None:
+    source, labels = FakeSource(5), (Label("a", 0.5), Label("b", 0.25))
+    one, other = FakeSink(name="one"), FakeSink(name="other")
+    matting = FakeSequence(len(PROMPTS))
+    run = Export(source, source.open(), FakeEngine(), matting, None, None, PROMPTS, data=[one, other], labels=labels)
+    assert run.run().frames == 5
+    for sink in (one, other):
+        assert [frame.index for frame in sink.frames] == list(range(5))
+        assert sink.labels == [labels] * 5 and sink.finished == 1

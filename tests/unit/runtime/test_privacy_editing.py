@@ -1,0 +1,223 @@
+"""Privacy while a person edits: each scenario on a session with an oracle engine, in all of its outputs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS
+from clipseg_live.core.session_file import load_session, save_session
+from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings
+from clipseg_live.core.settings.presets import with_preset
+from tests.helpers.privacy_rig import Rig, is_hidden, shows
+from tests.helpers.privacy_sequences import retype, row, starting
+
+Make = Callable[..., Rig]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Make]:
+    made: list[Rig] = []
+
+    def make(settings: LiveSettings, always: bool = False) -> Rig:
+        made.append(Rig(settings, tmp_path, always))
+        made[-1].predict()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def leaves(rig: Rig) -> bool:
+    """Whether the newest picture may be sent to a virtual camera."""
+    return rig.session._may_be_shown(rig.pictures[-1])
+
+
+def late(rig: Rig) -> None:
+    rig.frame()
+    rig.take()
+    if len(rig.worker.working) == 3:
+        rig.answer()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [BlackOut(), Pixelate(cell=20.0)])
+@pytest.mark.parametrize("between", [Rig.predict, late, lambda rig: None], ids=["at once", "late", "never"])
+@pytest.mark.parametrize("always", [False, True])
+def test_no_frame_shows_anything_while_a_prompt_is_retyped(
+    rig: Make, effect: BlackOut | Pixelate, between: Callable[[Rig], None], always: bool
+) -> None:
+    one = rig(starting("red circle", effects=(effect,)), always)
+    assert not is_hidden(one.pictures[-1]) and leaves(one)
+    begun = len(one.pictures)
+    retype(one, 0, "blue star", lambda: between(one))
+    assert len(one.pictures) > begun + 15
+    assert all(is_hidden(picture) for picture in one.pictures[begun:]) and not leaves(one)
+    one.wait(SETTLE_SECONDS)
+    one.predict()
+    assert not is_hidden(one.pictures[-1]) and leaves(one)
+    assert not shows(one.pictures[-1].composed, "red circle" if always else "blue star")
+
+
+def test_a_word_that_is_left_half_typed_hides_nothing_for_seconds(rig: Make) -> None:
+    one = rig(starting("red circle"))
+    retype(one, 0, "blue s", one.predict)
+    one.wait(PATIENCE_SECONDS - 0.5)
+    one.predict()
+    assert is_hidden(one.pictures[-1]) and one.session.status().hidden is HiddenReason.EDITING
+
+
+def test_a_new_prompt_that_is_not_there_is_in_force_after_a_while(rig: Make) -> None:
+    one = rig(starting("red circle"))
+    retype(one, 0, "a dog", one.predict)
+    one.wait(PATIENCE_SECONDS)
+    one.predict()
+    assert not is_hidden(one.pictures[-1]) and shows(one.pictures[-1].composed, "red circle") and leaves(one)
+
+
+def test_a_picture_that_stands_is_drawn_again_when_an_edit_comes_into_force(rig: Make) -> None:
+    """No frame comes, and no answer: the session looks at the time by itself."""
+    one = rig(starting("red circle"))
+    settings = starting("blue star")
+    one.apply(settings)
+    one.take()
+    one.answer()
+    assert is_hidden(one.pictures[-1])
+    waits = one.composing._seconds_to_check()
+    assert waits is not None and abs(waits - SETTLE_SECONDS) < 0.1
+    one.wait(waits)
+    assert not is_hidden(one.pictures[-1])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (),
+        (row(0, ""),),
+        (row(0, "red circle").model_copy(update={"visible": False}),),
+        (row(0, "red circle", role="negative"),),
+        (row(0, "red circle", role="contrast"),),
+        (row(0, "red circle"), row(1, " ").model_copy(update={"solo": True})),
+        (row(0, "red circle"), row(1, "")),
+    ],
+    ids=["no rows", "empty", "invisible", "taken out", "contrast", "empty solo", "empty beside"],
+)
+@pytest.mark.parametrize("always", [False, True])
+def test_with_nothing_to_look_for_everything_is_hidden(rig: Make, rows: tuple, always: bool) -> None:  # type: ignore[type-arg]
+    one = rig(LiveSettings(rows=rows, effects=(Tint(), BlackOut())), always)
+    for _ in range(4):
+        one.predict()
+    assert all(is_hidden(picture) for picture in one.pictures) and not leaves(one)
+    assert one.session.status().hidden is HiddenReason.NOTHING
+    full = starting("red circle")
+    one.apply(full)
+    one.apply(full.model_copy(update={"rows": rows}))
+    one.predict()
+    assert is_hidden(one.pictures[-1]) and not leaves(one)
+
+
+def test_a_preset_chosen_before_a_prompt_is_typed_hides_everything(rig: Make) -> None:
+    one = rig(LiveSettings())
+    for _ in range(5):
+        one.predict()
+    assert not is_hidden(one.pictures[-1])
+    one.apply(with_preset(one.settings, "privacy"))
+    begun = len(one.pictures)
+    for _ in range(5):
+        one.predict()
+        assert not leaves(one)
+    assert all(is_hidden(picture) for picture in one.pictures[begun - 1 :])
+    one.apply(one.settings.model_copy(update={"rows": (row(0, ""),)}))
+    retype(one, 0, "red circle", one.predict)
+    assert is_hidden(one.pictures[-1])
+    one.wait(SETTLE_SECONDS)
+    one.predict()
+    assert not is_hidden(one.pictures[-1]) and leaves(one)
+
+
+@pytest.mark.parametrize("way", ["effect", "preset", "session file", "undo"])
+def test_the_replay_starts_anew_when_hiding_begins(rig: Make, way: str, tmp_path: Path) -> None:
+    hiding = starting("red circle")
+    plain = starting("red circle", effects=(Tint(),))
+    one = rig(hiding if way == "undo" else plain)
+    if way == "undo":
+        one.apply(plain)
+    one.predict()
+    one.predict()
+    before = one.session._outputs._replay
+    if way == "preset":
+        hiding = with_preset(plain, "privacy")
+    if way == "session file":
+        save_session(tmp_path / "a.clipseg", hiding)
+        hiding = load_session(tmp_path / "a.clipseg")
+    one.apply(hiding)
+    assert one.session._outputs._replay is not before
+    for _ in range(3):
+        one.predict()
+    one.close()  # checks what each replay holds
+    kept = [id(frame.pixels) for frame in one.replays[-1].frames]
+    assert kept and all(Rig.hiding(picture) for picture in one.pictures if id(picture.composed) in kept)
+
+
+def test_a_frame_that_is_rendered_while_hiding_begins_reaches_no_output(rig: Make) -> None:
+    one = rig(starting("red circle", effects=(Tint(),)))
+    one.apply_during(starting("red circle"))
+    assert Rig.hiding(one.pictures[-1])
+    one.predict()
+    assert not shows(one.pictures[-1].composed, "red circle")
+
+
+def test_a_new_prompt_beside_another_does_not_hide_the_picture(rig: Make) -> None:
+    one = rig(starting("red circle"))
+    rows = one.settings.rows
+    for typed in ("b", "bl", "blue", "blue star"):
+        one.apply(one.settings.model_copy(update={"rows": (*rows, row(1, typed))}))
+        one.predict()
+        assert not is_hidden(one.pictures[-1]) and not shows(one.pictures[-1].composed, "red circle")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", [(..., 0, 0), (0, 5, 7), ...])
+def test_a_prediction_that_is_not_finite_is_none(rig: Make, value: float, where: object) -> None:
+    one = rig(starting("red circle", "blue star"))
+    begun = len(one.pictures)
+    for _ in range(6):
+        one.frame()
+        one.take()
+        one.answer(lambda maps: maps.__setitem__(where, value))
+    assert len(one.pictures) == begun + 6 and all(is_hidden(picture) for picture in one.pictures[begun:])
+    assert not leaves(one)
+    assert all(np.isfinite(picture.maps).all() for picture in one.pictures)
+    assert len([message for message in one.messages if "not numbers" in message.text]) == 1
+    one.predict()
+    assert not is_hidden(one.pictures[-1]) and leaves(one)
+
+
+def test_without_a_hiding_effect_a_prediction_that_is_not_finite_leaves_the_picture(rig: Make) -> None:
+    one = rig(starting("red circle", effects=(Tint(),), mode="locked"))
+    one.frame()
+    one.take()
+    one.answer(lambda maps: maps.fill(np.nan))
+    assert not is_hidden(one.pictures[-1]) and one.pictures[-1].index == one.index
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_auto_hide_does_not_apply_to_hiding_effects(rig: Make, share: float) -> None:
+    """Each first frame of an object that appears is hidden; the rig fails where it is not."""
+    settings = starting("red circle", "blue star")
+    matte = settings.matte.model_copy(update={"auto_hide": True, "present": share})
+    one = rig(settings.model_copy(update={"matte": matte}))
+    for _ in range(100):
+        one.predict()
+    assert sum(is_hidden(picture) for picture in one.pictures) < 20
+
+
+def test_an_answer_that_comes_before_its_settings_hides_everything(rig: Make) -> None:
+    one = rig(starting("red circle"))
+    begun = len(one.pictures)
+    one.apply_overtaken(starting("blue star"))
+    assert len(one.pictures) > begun and all(is_hidden(picture) for picture in one.pictures[begun:])

@@ -1,0 +1,209 @@
+"""A virtual camera on a whole session with a real worker process: what leaves, whatever happens to the rest."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
+from clipseg_live.core.settings.live import SourceSpec, SourceState, WorkerState
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import CameraSettings
+from tests.helpers.fakes import SAFE, FakeLiveSource, FakeOutput
+from tests.unit.runtime.test_session import GREEN, Paint, Running, asking, row, running
+
+__all__ = ["running"]  # the fixture
+
+pytestmark = pytest.mark.usefixtures("quick_workers")
+RAW, HIDDEN = (200, 0, 0), (0, 0, 255)
+"""What the camera sees in its right half, and what is drawn over it."""
+Make = Callable[..., Running]
+
+
+def holds(frame: Pixels, colour: tuple[int, int, int]) -> bool:
+    return bool((frame == colour).all(axis=2).any())
+
+
+def is_safe(frame: Pixels) -> bool:
+    return bool((frame == SAFE).all())
+
+
+def wait(one: Running, camera: FakeOutput, condition: Callable[[], object]) -> None:
+    """Until something holds of what was sent; else what the session was like."""
+    with camera.changed:
+        assert camera.changed.wait_for(condition, 60.0), (one.session.status().worker, one.messages)
+
+
+def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutput:
+    before = len(one.cameras)
+    one.session.start_camera(settings or CameraSettings(width=64, height=48, rate=100))
+    limit = time.monotonic() + 15
+    while len(one.cameras) == before and time.monotonic() < limit:
+        threading.Event().wait(0.005)
+    return one.cameras[before]
+
+
+@pytest.mark.usefixtures("new_interpreters")
+@pytest.mark.slow
+def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(running: Make) -> None:
+    one = running(asking(row(0, "red"), effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))
+    camera = camera_of(one)
+    for round_ in range(2):
+        wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN) if camera.frames else False)
+        process = one.session.status().worker.process_id
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+        one.wait(lambda: one.session.status().worker.state is not WorkerState.READY)
+        down = len(camera.frames) + 1  # one may be on its way
+        wait(one, camera, lambda down=down: len(camera.frames) > down + 2)
+        assert is_safe(camera.frames[down]) and one.session.status().camera.safe
+        # an edit while it is down
+        one.session.apply(asking(row(0, "red"), row(1, f"thing {round_}"), effects=(BlackOut(),)))
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
+    one.session.stop()
+    assert is_safe(camera.frames[0]) and camera.closed >= 1
+    assert not [number for number, frame in enumerate(camera.frames) if holds(frame, RAW)]
+    assert all(is_safe(frame) or holds(frame, HIDDEN) for frame in camera.frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_privacy_effect_counts_at_once(running: Make, monkeypatch: pytest.MonkeyPatch, paused: bool) -> None:
+    """What was drawn before it is not repeated until the first hidden picture is there, however long that takes."""
+    one = running(asking(row(0, "red"), effects=(), mode="locked"), a=FakeLiveSource(live=False, count=5000, rate=100))
+    camera = camera_of(one)
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    one.session.apply(asking(row(0, "red", visible=False), effects=(), mode="locked"))
+    wait(one, camera, lambda: holds(camera.frames[-1], RAW))
+    if paused:
+        one.session.pause()
+        wait(one, camera, lambda: one.session.status().source.state is SourceState.PAUSED)
+    drawing, release, compose = threading.Event(), threading.Event(), Paint.compose
+
+    def waits(self: Paint, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
+        if is_private(self.look.effects):
+            drawing.set()
+            release.wait(15)
+        return compose(self, pixels, mattes, time)
+
+    monkeypatch.setattr(Paint, "compose", waits)
+    one.session.apply(asking(row(0, "red"), effects=(BlackOut(),)))
+    hiding = len(camera.frames) + 1  # one may be on its way
+    assert drawing.wait(15)
+    wait(one, camera, lambda: len(camera.frames) > hiding + 5)
+    assert all(is_safe(frame) for frame in camera.frames[hiding:])
+    release.set()
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
+    assert not any(holds(frame, RAW) for frame in camera.frames[hiding:])
+
+
+@pytest.mark.slow
+def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
+    one = running(
+        asking(row(0, "red"), effects=(Tint(),), engine=EngineSettings(model="slow")), a=FakeLiveSource(rate=100)
+    )
+    camera = camera_of(one)
+    one.wait(lambda: len(one.pictures) > 10)
+    wait(one, camera, lambda: len(camera.frames) > 10)
+    assert all(is_safe(frame) for frame in camera.frames) and one.session.status().camera.safe
+    one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake")))
+    one.session.restart_worker()  # the slow one would be waited for
+    wait(one, camera, lambda: holds(camera.frames[-1], GREEN))
+    assert not one.session.status().camera.safe
+
+
+@pytest.mark.slow
+def test_the_safe_picture_is_shown_while_the_source_is_away(running: Make) -> None:
+    sources = {"a": FakeLiveSource(rate=100, fails_at=60), "b": FakeLiveSource(missing=True)}
+    one = running(asking(row(0, "red")), **sources)
+    camera = camera_of(one)
+    one.wait(lambda: one.pictures and one.session.status().source.state is SourceState.RUNNING)
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    wait(one, camera, lambda: one.session.status().source.state is SourceState.RECONNECTING)
+    gone = len(camera.frames) + 1
+    wait(one, camera, lambda: len(camera.frames) > gone)
+    assert is_safe(camera.frames[gone])
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))  # it is back
+    one.session.open(SourceSpec(name="b"))
+    wait(one, camera, lambda: one.session.status().source.state is SourceState.FAILED)
+    failed = len(camera.frames) + 1
+    wait(one, camera, lambda: len(camera.frames) > failed + 3)
+    assert all(is_safe(frame) for frame in camera.frames[failed:])
+
+
+@pytest.mark.slow
+def test_a_picture_that_stands_is_shown_by_a_camera_that_begins(running: Make) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
+    one.wait_shown(HIDDEN)
+    one.session.pause()
+    one.wait(lambda: one.session.status().source.state is SourceState.PAUSED)
+    camera = camera_of(one)
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+
+
+@pytest.mark.slow
+def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    one.wait_shown(HIDDEN)
+    camera = camera_of(one, CameraSettings())
+    wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
+    status = one.session.status().camera
+    assert (status.active, status.width, status.height, status.rate) == (True, 64, 48, 100.0)
+    one.session.stop()
+    shown = [picture.composed for picture in one.pictures]
+    sent = [frame for frame in camera.frames if not is_safe(frame)]
+    assert all(any(np.array_equal(frame, picture) for picture in shown) for frame in sent[::7])
+
+
+@pytest.mark.slow
+def test_another_camera_takes_the_place_of_the_first(running: Make) -> None:
+    one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
+    first = camera_of(one)
+    wait(one, first, lambda: first.frames)
+    second = camera_of(one, CameraSettings(width=32, height=32, rate=50))
+    wait(one, second, lambda: second.frames and holds(second.frames[-1], HIDDEN))
+    assert first.closed == 1 and second.frames[0].shape == (32, 32, 3)
+    one.session.stop_camera()
+    one.wait(lambda: not one.session.status().camera.active)
+    sent = len(second.frames)
+    one.wait(lambda: len(one.pictures) > 20)
+    assert len(second.frames) == sent and second.closed == 1
+
+
+def test_a_device_that_holds_its_thread_is_left_by_name() -> None:
+    one = Running(asking(row(0, "red")), {"a": FakeLiveSource(rate=100)})
+    camera = camera_of(one)
+    camera.blocks_at = 5
+    assert camera.blocked.wait(15)
+    assert one.session.stop(1.0) == ("clipseg-live virtual camera",)
+    camera.release.set()
+    wait(one, camera, lambda: camera.closed)
+
+
+@pytest.mark.slow
+def test_nothing_untouched_leaves_while_the_first_prompt_is_typed(running: Make, tmp_path: Path) -> None:
+    """The effect is chosen before there is a prompt; each key is an edit, and a real worker answers late."""
+    one = running(asking(effects=(BlackOut(),)), a=FakeLiveSource(rate=100, flickers=True))
+    camera = camera_of(one)
+    one.session.set_replay(RecordingSettings(replay_seconds=10))
+    one.wait(lambda: len(one.pictures) > 5)
+    one.session.start_recording(tmp_path, RecordingSettings(pattern="x"))
+    for text in ("", "b", "bl", "blu", "blue", "blu", "r", "re", "red"):
+        one.session.apply(asking(row(0, text), effects=(BlackOut(),)))
+        shown = len(one.pictures)
+        one.wait(lambda shown=shown: len(one.pictures) > shown + 2)
+    wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
+    one.session.stop()
+    kept = [frame.pixels for each in (*one.sinks, *one.replays) for frame in each.frames]
+    assert kept and not any(holds(pixels, RAW) for pixels in kept)
+    assert not any(holds(picture.composed, RAW) for picture in one.pictures)
+    assert all(is_safe(frame) or holds(frame, HIDDEN) for frame in camera.frames)
