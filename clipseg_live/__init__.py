@@ -7,6 +7,8 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from clipseg_live._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from clipseg_live.app.api import draw as draw
     from clipseg_live.app.api import export as export
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from clipseg_live.core.settings.rendering import MatteSettings as MatteSettings
     from clipseg_live.media.images.reader import read_image as read_image
     from clipseg_live.model.segmenter import Segmenter as Segmenter
-
-__version__ = "0.1.0"
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # programs that use the package choose their own
 

@@ -8,7 +8,7 @@ from clipseg_live.core.system import signals
 signals.begin()  # before the imports below, which take a while
 
 from clipseg_live.cli.main import log_folder, run  # noqa: E402
-from clipseg_live.core.system import console, logs
+from clipseg_live.core.system import console, logs  # noqa: E402
 
 if sys.platform == "win32":
     # OpenCV reads it when it is imported; without it some cameras take half a minute to open (its issue 17687).

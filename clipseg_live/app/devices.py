@@ -49,7 +49,7 @@ def list_microphones() -> Sequence[str]:
 
 def recover_recordings(folder: Path) -> Sequence[Path]:
     """Recordings in a folder whose program was killed get a name of their own; those that did."""
-    from clipseg_live.media.writers.remux import recover
+    from clipseg_live.exporters.recovery import recover
 
     return recover(folder) if folder.is_dir() else ()
 

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clipseg_live import __version__
+from clipseg_live._version import __version__
 from clipseg_live.app.batch.photo_sets import Photo, open_photo_writer, with_photos
 from clipseg_live.core.annotations import SPLIT_FORMATS
 from clipseg_live.core.errors import UsageError

@@ -42,7 +42,7 @@ def _open_replay(settings: RecordingSettings) -> ReplaySink:
 
 
 def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> MaskSink:
-    from clipseg_live import __version__
+    from clipseg_live._version import __version__
     from clipseg_live.exporters.registry import open_data_sink
 
     header = {"version": __version__}

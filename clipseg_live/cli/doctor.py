@@ -126,7 +126,7 @@ def _versions() -> Versions:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from clipseg_live import __version__
+    from clipseg_live._version import __version__
 
     packages: dict[str, str | None] = {}
     for name in PACKAGES:

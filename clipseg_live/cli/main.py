@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clipseg_live import __version__
+from clipseg_live._version import __version__
 from clipseg_live.cli.bench import bench
 from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export.command import export

@@ -16,6 +16,7 @@ from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
 from clipseg_live.core.settings.effects import Outline, Tint
 from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.system.times import format_time
 from clipseg_live.exporters.alpha_video import nothing_in
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.datasets.instances import mask_of
@@ -154,7 +155,7 @@ class SheetSink:
             picture, shape = Image.fromarray(shot.picture), Image.new("L", shot.picture.shape[1::-1])
             ImageDraw.Draw(shape).rounded_rectangle((0, 0, shape.width - 1, shape.height + 8), 8, 255)
             sheet.paste(picture, (x + (wide - picture.width) // 2, y + (high - picture.height) // 2), shape)
-            _write(pen, x + 12, y + high + 10, clock(shot.time), 16, _BRIGHT, wide - 24)
+            _write(pen, x + 12, y + high + 10, format_time(shot.time, 2), 16, _BRIGHT, wide - 24)
             self._caption(pen, x + 12, y + high + 35, shot, wide - 24)
         return sheet
 
@@ -163,7 +164,7 @@ class SheetSink:
 
     def _summary(self, shown: int) -> str:
         frames = "1 frame" if self._frames == 1 else f"{self._frames:,} frames"
-        parts = [f"something was found in {self._found:,} of {frames}", f"until {clock(self._until)}"]
+        parts = [f"something was found in {self._found:,} of {frames}", f"until {format_time(self._until, 2)}"]
         if shown < self._found:
             parts.append(f"{shown} of them, evenly chosen")
         if "model" in self._header:
@@ -213,15 +214,6 @@ class _Legend:
             pen.ellipse((left + x, top + y + 5, left + x + 11, top + y + 16), fill=colour)
             after = _write(pen, left + x + 20, top + y, name, 16, _BRIGHT, 1 << 16)
             _write(pen, left + x + 28 + round(after), top + y, often, 16, _DIM, 1 << 16)
-
-
-def clock(time: Fraction) -> str:
-    """Seconds as a person reads them: ``1:02:05.25``."""
-    hundredths = round(time * 100)
-    minutes, rest = divmod(hundredths, 6000)
-    hours, minutes = divmod(minutes, 60)
-    seconds = f"{rest // 100:02d}.{rest % 100:02d}"
-    return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
 
 
 def _thumbnail(frame: Frame, mattes: Mattes, numbers: Sequence[int]) -> Pixels:

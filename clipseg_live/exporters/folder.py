@@ -287,15 +287,5 @@ def fits(path: Path, mattes: Mattes, labels: Sequence[Label]) -> None:
         raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {len(labels)} prompts need one each.")
 
 
-_LARGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
-
-
-def check_side(form: str, width: int, height: int) -> None:
-    """Refuse a picture that is too long for its format. Raises SinkError."""
-    most = _LARGEST_SIDES.get(form, max(width, height))
-    if max(width, height) > most:
-        raise SinkError(f"{width}×{height} pixels do not fit into a {form} picture, which has at most {most} a side.")
-
-
 def failure(path: Path, error: OSError) -> SinkError:
     return SinkError(f"{path} could not be written: {error.strerror or error}.")

@@ -14,9 +14,10 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings.base import PALETTE
-from clipseg_live.exporters.folder import FolderSink, check_side
+from clipseg_live.exporters.folder import FolderSink
 from clipseg_live.exporters.masks import png_of
 from clipseg_live.media.images.icc_profiles import srgb_tag
+from clipseg_live.media.images.writers import check_side
 from clipseg_live.rendering.blending import area_of, union_of
 from clipseg_live.rendering.foreground import transparent
 

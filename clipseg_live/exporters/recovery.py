@@ -1,5 +1,6 @@
-"""Finds the data of recordings whose process was killed, completes it, and gives it visible names."""
+"""Recovery of recordings whose process was killed: videos and data are completed and get visible names."""
 
+import contextlib
 import logging
 import re
 import struct
@@ -11,6 +12,7 @@ from clipseg_live.core.errors import Failure
 from clipseg_live.exporters.folder import complete_folder, cut_to_whole_lines
 from clipseg_live.exporters.tables import cut_to_whole_rows
 from clipseg_live.media.atomic_output import RECORDING, is_claimed, move_without_replacing
+from clipseg_live.media.writers.remux import FRAGMENTED, PLAIN_COPY, cut_to_whole, plays
 from clipseg_live.media.writers.video import CONTAINERS
 
 logger = logging.getLogger(__name__)
@@ -18,10 +20,52 @@ logger = logging.getLogger(__name__)
 _WHOLE = re.compile(r"(?P<name>.+)" + re.escape(RECORDING) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
 _HIDDEN = re.compile(r"\.(?P<name>.+)\.partial-[0-9a-f]{8}(?P<suffix>.*)")
 _MOST_NUMBERS = 1000
+_UNTOUCHED_SECONDS = 30.0
+_STALE_SECONDS = 3600.0
+_STILL_RECORDING = re.compile(re.escape(RECORDING) + r"(-\d+)?$")
 _STEM = 60
 """Characters of a name that hidden names of earlier versions keep."""
 
 Repair = Callable[[Path], bool]
+
+
+def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
+    """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
+
+    Data beside them is completed as far as it goes, and named alike.
+
+    A file counts as left when nobody has written to it for ``untouched`` seconds: recordings are written to, or
+    touched, every few seconds as long as they live. What holds no picture stays under its name. Nothing is replaced,
+    and nothing removed but unfinished plain copies of files that are whole. Never raises.
+    """
+    found, names = [], []
+    _clear_copies(Path(folder))
+    with contextlib.suppress(OSError):
+        for entry in sorted(Path(folder).iterdir()):
+            with contextlib.suppress(OSError, Failure):
+                name = _STILL_RECORDING.sub("", entry.stem)
+                if name == entry.stem or entry.suffix.lower() not in CONTAINERS or entry.is_symlink():
+                    continue
+                if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
+                    continue
+                names.append(name)
+                if not plays(entry):
+                    continue
+                cut_to_whole(entry)
+                found.append(renamed(entry, name, entry.suffix))
+    with contextlib.suppress(OSError):
+        found += recover_data(Path(folder), untouched, names, plays, cut_to_whole)
+    return found
+
+
+def _clear_copies(folder: Path) -> None:
+    """Plain copies that a run which ended left half made: as large as the files themselves, and hidden."""
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if PLAIN_COPY.fullmatch(entry.stem) and entry.suffix.lower() in FRAGMENTED:
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.lstat().st_mtime > _STALE_SECONDS:
+                        entry.unlink()
 
 
 def recover_data(

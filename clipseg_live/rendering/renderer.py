@@ -16,12 +16,22 @@ from clipseg_live.rendering.backdrops import Backdrops
 from clipseg_live.rendering.blending import Canvas
 
 _DRAWN: dict[type[AnyEffect], Callable[[Canvas, Any], None]] = {
-    values.Tint: annotations.tint, values.Outline: annotations.outline, values.Glow: annotations.glow, values.Labels: annotations.labels,
-    values.Heatmap: inspection.heatmap, values.Raw: inspection.raw, values.MatteView: inspection.matte_view,
-    values.Wipe: inspection.wipe, values.SideBySide: inspection.side_by_side,
-    values.Spotlight: background.spotlight, values.Blur: background.blur, values.Desaturate: background.desaturate,
-    values.Invert: background.invert, values.Pixelate: privacy.pixelate, values.BlackOut: privacy.black_out,
-}  # fmt: skip
+    values.Tint: annotations.tint,
+    values.Outline: annotations.outline,
+    values.Glow: annotations.glow,
+    values.Labels: annotations.labels,
+    values.Heatmap: inspection.heatmap,
+    values.Raw: inspection.raw,
+    values.MatteView: inspection.matte_view,
+    values.Wipe: inspection.wipe,
+    values.SideBySide: inspection.side_by_side,
+    values.Spotlight: background.spotlight,
+    values.Blur: background.blur,
+    values.Desaturate: background.desaturate,
+    values.Invert: background.invert,
+    values.Pixelate: privacy.pixelate,
+    values.BlackOut: privacy.black_out,
+}
 
 
 def use_one_thread() -> None:

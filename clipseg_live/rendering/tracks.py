@@ -1,4 +1,4 @@
-"""What the tracks of a recording show of a shot, and how a shot of another size is made to fit."""
+"""Pictures of a recording's tracks, and shots resized to the size of a file."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import Matte, Mattes
 from clipseg_live.core.settings.recording import Shot, Track
+from clipseg_live.imaging.letterbox import boxed
 
 Plane = NDArray[np.uint8]
 
@@ -47,14 +48,3 @@ def fitted(shot: Shot, width: int, height: int) -> Shot:
 
 def _frame(frame: Frame, width: int, height: int) -> Frame:
     return replace(frame, pixels=boxed(frame.pixels, width, height), file=None)  # no file holds it like this
-
-
-def boxed(picture: NDArray, width: int, height: int) -> NDArray:
-    """Return a picture or plane of any kind, (h, w) or (h, w, 3), in the middle of one of the given size."""
-    scale = min(width / picture.shape[1], height / picture.shape[0])
-    inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
-    resized = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    return cv2.copyMakeBorder(
-        resized, top, height - inner[1] - top, left, width - inner[0] - left, cv2.BORDER_CONSTANT, value=0
-    )

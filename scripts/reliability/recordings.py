@@ -19,7 +19,7 @@ from pathlib import Path
 
 from clipseg_live.core.settings.base import CODECS
 from clipseg_live.core.settings.recording import SUFFIXES
-from clipseg_live.media.writers.remux import recover
+from clipseg_live.exporters.recovery import recover
 from scripts.reliability.actor import Actor, settle
 from scripts.reliability.judging import Verdict, judge
 from tests.helpers.servers import HTTPHandler, Server, jpeg

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from clipseg_live import __version__
+from clipseg_live._version import __version__
 from clipseg_live.app.batch.naming import Held, absolute, identity_of, stamp_of
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.core.errors import Failure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from clipseg_live.cli.export.single import clock
+from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -68,7 +68,7 @@ def report_lines(report: "BatchReport") -> list[str]:
     counts = [(report.count(ending), ending.value) for ending in Ending]
     inputs = "1 input" if len(report.outcomes) == 1 else f"{len(report.outcomes)} inputs"
     what = ", ".join(f"{count} {words}" for count, words in counts if count)
-    return [*lines, f"{inputs}: {what}; {_counted(report.frames, 'frame')} in {clock(report.seconds)}"]
+    return [*lines, f"{inputs}: {what}; {_counted(report.frames, 'frame')} in {format_time(report.seconds)}"]
 
 
 def _told(request: "ExportRequest", outcome: "Outcome") -> str:
@@ -149,7 +149,7 @@ class _Bars:
 
     def progressed(self, number: int, progress: "Progress") -> None:
         task, total = self._tasks[number], progress.total
-        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        left = "" if progress.seconds_left is None else f"{format_time(progress.seconds_left)} left"
         of = "" if total is None else f" of {total}"
         count = f"{progress.frames}{of} frames, {progress.rate:.1f} a second" if progress.frames else ""
         self._bars.update(task, total=total, completed=progress.frames, count=count, left=left)
@@ -172,5 +172,5 @@ class _Bars:
         done = self._ended + sum(self._parts.values())
         worked, whole = done - self._skipped, every - self._skipped
         elapsed = time.monotonic() - self._started
-        left = f"{clock(elapsed / worked * (whole - worked))} left" if worked > 0.02 else ""
+        left = f"{format_time(elapsed / worked * (whole - worked))} left" if worked > 0.02 else ""
         self._bars.update(self._all, completed=done / every, count=f"{self._ended} of {every} files", left=left)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from clipseg_live.core.system.times import format_time
+
 if TYPE_CHECKING:
     from clipseg_live.app.export import ExportRequest
     from clipseg_live.runtime.export import Progress
@@ -64,7 +66,7 @@ def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Prog
         bar.update(task, description=stage)
 
     def on_progress(progress: "Progress") -> None:
-        left = "" if progress.seconds_left is None else f"{clock(progress.seconds_left)} left"
+        left = "" if progress.seconds_left is None else f"{format_time(progress.seconds_left)} left"
         bar.update(
             task,
             completed=progress.frames,
@@ -77,10 +79,3 @@ def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Prog
         yield on_stage, on_progress
     finally:
         bar.stop()
-
-
-def clock(seconds: float) -> str:
-    """Seconds as a person reads them: ``1:02:05``."""
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"

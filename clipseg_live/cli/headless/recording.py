@@ -5,8 +5,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipseg_live.cli.export.single import clock
 from clipseg_live.cli.headless.session import has_masks, run_session
+from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
     from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
@@ -132,7 +132,7 @@ class _Recording:
         recording = status.recording
         if recording.active or self._just_begun:
             lost = f", {recording.dropped} frames lost" if recording.dropped else ""
-            return f"Recording {clock(recording.seconds)}, {recording.size / 1e6:.0f} MB{lost}"
+            return f"Recording {format_time(recording.seconds)}, {recording.size / 1e6:.0f} MB{lost}"
         if self.begun:
             return "The recording is finished"
         loading = status.worker.state is not WorkerState.READY

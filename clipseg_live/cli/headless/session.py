@@ -6,9 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from clipseg_live.cli.export.single import clock
 from clipseg_live.cli.headless.source_messages import SourceTold
 from clipseg_live.core.system import console, signals
+from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
     from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
@@ -175,7 +175,7 @@ class _Told:
 
             rates = status.rates
             figures = f"{rates.inference:.1f} segmented, {rates.display:.0f} drawn a second"
-            line = f"{words} · {figures} · {clock(time.monotonic() - self._begun)}"
+            line = f"{words} · {figures} · {format_time(time.monotonic() - self._begun)}"
             self._line.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
         elif words != self._last:
             self._last = words

@@ -3,8 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
-from clipseg_live.cli.export.single import clock
 from clipseg_live.cli.headless.session import run_session
+from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
     from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
@@ -21,7 +21,7 @@ def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "CameraSett
     """
     begun = time.monotonic()
     sent = run_session(settings, spec, _VirtualCamera(wanted), loop=True).camera.sent
-    print(f"{sent} pictures in {clock(time.monotonic() - begun)}.", flush=True)  # noqa: T201
+    print(f"{sent} pictures in {format_time(time.monotonic() - begun)}.", flush=True)  # noqa: T201
 
 
 class _VirtualCamera:

@@ -11,9 +11,9 @@ from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import LiveSettings, Message, RecordingStatus
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.system.times import format_time
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.output.recording_options import RecordingOptions
-from clipseg_live.gui.source.playback_bar import clock
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.thread_bridge import Errand
 from clipseg_live.gui.widgets import theme
@@ -147,7 +147,7 @@ class RecordingBar(QWidget):
         self.replay_button.setVisible(self._recording().replay_seconds > 0)
         self.figures.setVisible(status.active)
         if status.active:
-            words = f"{clock(status.seconds)}  ·  {size_text(status.size)}"
+            words = f"{format_time(int(status.seconds))}  ·  {size_text(status.size)}"
             if status.part > 1:
                 words += "  ·  " + self.tr("part {0}").format(status.part)
             if status.dropped:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSlider, Q
 
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import SourceState, SourceStatus
+from clipseg_live.core.system.times import format_time
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import ElidedLabel, tool_button
 
@@ -143,8 +144,8 @@ class Transport(QFrame):
                 share = float(status.position / status.duration) if status.duration else 0.0
                 self.seek_bar.setValue(round(share * _STEPS))
         self.seek_bar.setEnabled(bool(status.duration))
-        whole = "" if status.duration is None else f" / {clock(status.duration)}"
-        self.time.setText(f"{clock(status.position)}{whole}")
+        whole = "" if status.duration is None else f" / {format_time(int(status.duration))}"
+        self.time.setText(f"{format_time(int(status.position))}{whole}")
 
     def _show_kind(self, photos: bool) -> None:
         """Show the controls of a timeline, or those of a set of photos."""
@@ -174,10 +175,3 @@ class Transport(QFrame):
         if self._status.duration:
             self._held_until = time.monotonic() + _HOLD_SECONDS
             self._session.seek(self._status.duration * Fraction(value, _STEPS))
-
-
-def clock(seconds: Fraction | float) -> str:
-    """1:02:03 or 2:03, in whole seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

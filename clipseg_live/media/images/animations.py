@@ -17,6 +17,7 @@ from PIL import Image
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.system.times import format_time
 from clipseg_live.media.colour.conversion import over_black
 from clipseg_live.media.ffmpeg.container import open_input
 from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS as VIDEO_ERRORS
@@ -47,7 +48,6 @@ from clipseg_live.media.images.reader import (
     reading,
 )
 from clipseg_live.media.images.sequences import DEFAULT_RATE
-from clipseg_live.media.sources.video_file import clock
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class AnimationSource:
         chosen = [k for k, time in enumerate(times) if time >= self._start and (self._end is None or time < self._end)]
         if not chosen:
             raise SourceError(
-                f"{self.path.name} has no frames in the range that was asked for; it ends at {clock(whole)}."
+                f"{self.path.name} has no frames in the range that was asked for; it ends at {format_time(whole, 3)}."
             )
         self._pixels = iter(frames.read(chosen[0]))
         self._shown = [(times[k], durations[k]) for k in chosen]
@@ -208,7 +208,9 @@ class AnimationSource:
             raise self._broken(cut_at)
 
     def _broken(self, time: Fraction) -> SourceError:
-        return SourceError(f"{self.path.name} breaks off at {clock(time)}: it is damaged or cut short from there on.")
+        return SourceError(
+            f"{self.path.name} breaks off at {format_time(time, 3)}: it is damaged or cut short from there on."
+        )
 
     def _frames(self) -> _Frames:
         file = self._stack.enter_context(bytes_of(self.path))

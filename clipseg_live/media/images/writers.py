@@ -8,7 +8,6 @@ from PIL import Image
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.base import Codec
-from clipseg_live.exporters.folder import check_side
 from clipseg_live.media.atomic_output import Place
 from clipseg_live.media.images.icc_profiles import srgb_tag
 from clipseg_live.media.writers.video import CONTAINERS, VideoWriter
@@ -21,6 +20,7 @@ _FORMATS = {
 }  # fmt: skip
 PICTURE_SUFFIXES = frozenset(_FORMATS)
 """Kinds of pictures that can be written."""
+_LARGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 
 
 def is_writable(path: str | Path) -> bool:
@@ -116,3 +116,10 @@ class StillWriter:
         kept = self._place.keep_partial() if keep_partial and self._count else None
         self._place.discard()
         return kept
+
+
+def check_side(form: str, width: int, height: int) -> None:
+    """Refuse a picture that is too long for its format. Raises SinkError."""
+    most = _LARGEST_SIDES.get(form, max(width, height))
+    if max(width, height) > most:
+        raise SinkError(f"{width}×{height} pixels do not fit into a {form} picture, which has at most {most} a side.")

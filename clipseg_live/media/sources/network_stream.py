@@ -18,6 +18,7 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.settings.live import RTSPTransport
 from clipseg_live.core.settings.rendering import Deinterlace
+from clipseg_live.imaging.letterbox import boxed
 from clipseg_live.media.colour.conversion import FromVideo, shown_colour
 from clipseg_live.media.colour.hdr_metadata import hdr_info
 from clipseg_live.media.colour.interlacing import Deinterlacer, field_order
@@ -32,7 +33,6 @@ from clipseg_live.media.sources.hls import Resources
 from clipseg_live.media.sources.network_addresses import check_address, safe_name
 from clipseg_live.media.sources.timestamps import TimeMap
 from clipseg_live.media.sources.video_file import orientation_of, turned
-from clipseg_live.rendering.tracks import boxed
 
 logger = logging.getLogger(__name__)
 

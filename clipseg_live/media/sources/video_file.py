@@ -15,6 +15,8 @@ from clipseg_live.core.errors import SourceBroken, SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
 from clipseg_live.core.settings.rendering import Deinterlace
 from clipseg_live.core.system.paths import check_input
+from clipseg_live.core.system.times import format_time
+from clipseg_live.imaging.letterbox import boxed
 from clipseg_live.media.colour.conversion import FromVideo, shown_colour
 from clipseg_live.media.colour.hdr import dynamic_range
 from clipseg_live.media.colour.hdr_metadata import hdr_info
@@ -24,7 +26,6 @@ from clipseg_live.media.ffmpeg.decoders import container_colour, decoder_of
 from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS, display_matrix, reading
 from clipseg_live.media.sources.time_index import clock_of_file, decoding_delay, seek_to
 from clipseg_live.media.sources.timestamps import timed_packets, timed_streams
-from clipseg_live.rendering.tracks import boxed
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class VideoFileSource:
     """The frames of a video file from ``start`` up to, not including, ``end`` (seconds of ``Frame.time``).
 
     Time is the container's own: presentation timestamp times time base. Broadcast formats (MPEG-TS, MPEG-PS),
-    whose clock has no zero of its own, count from the start of the file; where their clock jumps, the time map of
-    ``media/sources/timestamps.py`` carries it on. A frame without a timestamp follows the one before it by its duration; a
+    whose clock has no zero of its own, count from the start of the file; where their clock jumps, the time map in
+    ``timestamps.py`` carries it on. A frame without a timestamp follows the one before it by its duration; a
     timestamp that repeats or steps back is moved to one unit after the one before it, and in other formats, after a
     jump back of more than a second, the rest is carried on from there, so that time always grows. ``Frame.index``
     counts the frames that are delivered. Frames of another size than the first are fitted into it, with black bars.
@@ -186,7 +187,7 @@ class VideoFileSource:
     def _nothing_there(self) -> str:
         if self._start is None and self._end is None:
             return f"{self.path.name} has a video track without a single frame that can be read."
-        until = "" if self._reached is None else f"; it ends at {clock(self._reached)}"
+        until = "" if self._reached is None else f"; it ends at {format_time(self._reached, 3)}"
         return f"{self.path.name} has no frames in the range that was asked for{until}."
 
     def _read_range(self) -> Iterator[Frame]:
@@ -347,7 +348,7 @@ class VideoFileSource:
             return  # a file that was removed or replaced is still read to its own end
         if now.size < before.size:
             raise self._broken()
-        reached = clock(self._reached or Fraction(0))
+        reached = format_time(self._reached or Fraction(0), 3)
         raise SourceError(
             f"{self.path.name} breaks off at {reached}: something else was still writing to it; try it again later."
         )
@@ -371,7 +372,9 @@ class VideoFileSource:
     def _broken_off(self) -> str:
         if self._reached is None:
             return f"{self.path.name} cannot be decoded: it is damaged, or cut short."
-        return f"{self.path.name} breaks off at {clock(self._reached)}: it is damaged or cut short from there on."
+        return (
+            f"{self.path.name} breaks off at {format_time(self._reached, 3)}: it is damaged or cut short from there on."
+        )
 
     def _picture(self, frame: av.VideoFrame) -> tuple[Pixels, Signal | None]:
         if self._orientation is None:
@@ -383,7 +386,7 @@ class VideoFileSource:
         keep = self._hdr is not None and self._hdr.kept
         if keep and dynamic_range(self._convert.colour_of(frame)) is None:
             raise SourceError(
-                f"{self.path.name} changes from HDR to SDR at {clock(self._reached or Fraction(0))}: "
+                f"{self.path.name} changes from HDR to SDR at {format_time(self._reached or Fraction(0), 3)}: "
                 "leave out --hdr keep."
             )
         pixels, signal = self._convert.picture(frame, keep)
@@ -397,17 +400,6 @@ class VideoFileSource:
             return upright
         width, height = reversed(self._size) if _is_turned(self._orientation) else self._size
         return boxed(upright, width, height)
-
-
-def clock(time: Fraction) -> str:
-    """Seconds as a person reads them: ``0:01.250`` or ``1:02:03.000``."""
-    total = round(float(time) * 1000)
-    seconds, thousandths = divmod(abs(total), 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    sign = "-" if total < 0 else ""
-    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{sign}{front}:{seconds:02}.{thousandths:03}"
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:

@@ -1,11 +1,10 @@
-"""After a recording: files of fragments become plain ones, and files of killed runs are found again."""
+"""Remuxing of finished recordings: fragmented MP4 and MOV files become plain ones with the index in front."""
 
 import contextlib
 import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,22 +13,17 @@ from zlib import crc32
 
 import av
 
-from clipseg_live.core.errors import Failure, SourceError
-from clipseg_live.exporters.recovery import recover_data, renamed
-from clipseg_live.media.atomic_output import RECORDING, is_claimed
+from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import open_input, whole_clusters_end, whole_end
 from clipseg_live.media.ffmpeg.guarded_av import layout_name
 from clipseg_live.media.writers.video import CONTAINERS, fast_start_options
 
-_FRAGMENTED = (".mp4", ".m4v", ".mov")
+FRAGMENTED = (".mp4", ".m4v", ".mov")
 _SPARE_BYTES = 64 << 20
-_UNTOUCHED_SECONDS = 30.0
-_STALE_SECONDS = 3600.0
 _HEVC_ARRAYS = 23
 _INDEX_BYTES, _PACKET_BYTES = 32 << 10, 40
 """What the index of a file, and of each packet in it, takes at most."""
-_COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
-_STILL_RECORDING = re.compile(re.escape(RECORDING) + r"(-\d+)?$")
+PLAIN_COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
 
 
 def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) -> str:
@@ -40,7 +34,7 @@ def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) 
     why the file stayed as it was. Never raises.
     """
     path = Path(path)
-    if path.suffix.lower() not in _FRAGMENTED:
+    if path.suffix.lower() not in FRAGMENTED:
         return ""
     beside = path.with_name(f".{path.stem[:60]}.plain-{secrets.token_hex(4)}{path.suffix}")
     stays = f"{path.name} plays, but stays in fragments"
@@ -73,45 +67,6 @@ def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) 
     return ""
 
 
-def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
-    """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
-
-    Data beside them is completed as far as it goes, and named alike.
-
-    A file counts as left when nobody has written to it for ``untouched`` seconds: recordings are written to, or
-    touched, every few seconds as long as they live. What holds no picture stays under its name. Nothing is replaced,
-    and nothing removed but unfinished plain copies of files that are whole. Never raises.
-    """
-    found, names = [], []
-    _clear_copies(Path(folder))
-    with contextlib.suppress(OSError):
-        for entry in sorted(Path(folder).iterdir()):
-            with contextlib.suppress(OSError, Failure):
-                name = _STILL_RECORDING.sub("", entry.stem)
-                if name == entry.stem or entry.suffix.lower() not in CONTAINERS or entry.is_symlink():
-                    continue
-                if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
-                    continue
-                names.append(name)
-                if not plays(entry):
-                    continue
-                cut_to_whole(entry)
-                found.append(renamed(entry, name, entry.suffix))
-    with contextlib.suppress(OSError):
-        found += recover_data(Path(folder), untouched, names, plays, cut_to_whole)
-    return found
-
-
-def _clear_copies(folder: Path) -> None:
-    """Plain copies that a run which ended left half made: as large as the files themselves, and hidden."""
-    with contextlib.suppress(OSError):
-        for entry in folder.iterdir():
-            if _COPY.fullmatch(entry.stem) and entry.suffix.lower() in _FRAGMENTED:
-                with contextlib.suppress(OSError):
-                    if time.time() - entry.lstat().st_mtime > _STALE_SECONDS:
-                        entry.unlink()
-
-
 def plays(path: Path) -> bool:
     """Whether at least one picture of a file can be decoded."""
     try:
@@ -126,7 +81,7 @@ def cut_to_whole(path: Path) -> None:
     complain of. Never raises."""
     with contextlib.suppress(OSError), path.open("rb+") as file:
         size = os.fstat(file.fileno()).st_size
-        end = whole_end(file, size) if path.suffix.lower() in _FRAGMENTED else whole_clusters_end(file, size)
+        end = whole_end(file, size) if path.suffix.lower() in FRAGMENTED else whole_clusters_end(file, size)
         if 0 < end < size:
             os.truncate(file.fileno(), end)
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.live import SourceState, SourceStatus
-from clipseg_live.gui.source.playback_bar import SPEEDS, Transport, clock
+from clipseg_live.gui.source.playback_bar import SPEEDS, Transport
 from tests.helpers.gui.fake_session import FakeSession, playing, running
 
 LEFT = Qt.MouseButton.LeftButton
@@ -120,10 +120,6 @@ def test_without_a_duration_there_is_no_seeking(bar: Transport) -> None:
     bar.show_status(replace(playing(3), duration=None))
     assert not bar.seek_bar.isEnabled()
     assert bar.time.text() == "0:03"
-
-
-def test_times_are_written_in_minutes_or_hours() -> None:
-    assert [clock(seconds) for seconds in (0, 59.9, 61, 3723)] == ["0:00", "0:59", "1:01", "1:02:03"]
 
 
 def photos(photo: int = 2, problem: str = "") -> SourceStatus:

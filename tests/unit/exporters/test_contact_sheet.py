@@ -12,7 +12,7 @@ from PIL import Image, ImageFont
 
 from clipseg_live.core.mattes import Label
 from clipseg_live.exporters import contact_sheet
-from clipseg_live.exporters.contact_sheet import SheetSink, clock
+from clipseg_live.exporters.contact_sheet import SheetSink
 from clipseg_live.exporters.fonts import font_for
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, write_into
 
@@ -72,12 +72,6 @@ def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
         assert (drawn == colour).all(axis=2).any()
     rows = (np.abs(drawn.astype(int) - (28, 29, 33)).sum(axis=2) == 0).any(axis=1)
     assert rows.any()  # the cards under the pictures
-
-
-def test_times_are_read_by_people() -> None:
-    assert [clock(Fraction(at)) for at in ("0", "59.999", "61.5", "3725.25")] == [
-        "0:00.00", "1:00.00", "1:01.50", "1:02:05.25"
-    ]  # fmt: skip
 
 
 def test_a_font_is_found_that_lacks_least() -> None:

@@ -18,10 +18,10 @@ from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.core.settings.recording import DATA_NAMES, data_path
 from clipseg_live.exporters.folder import cut_to_whole_lines
 from clipseg_live.exporters.masks import JsonLinesMaskSink
+from clipseg_live.exporters.recovery import recover
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.exporters.tables import cut_to_whole_rows
 from clipseg_live.media.atomic_output import Place, is_claimed
-from clipseg_live.media.writers.remux import recover
 from tests.helpers.findings import HEADER, LABELS, findings, write_into
 from tests.helpers.killed_writer import STEM
 from tests.helpers.paths import ROOT

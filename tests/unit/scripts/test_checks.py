@@ -46,10 +46,16 @@ def test_quick_leaves_out_slow_tests(checks: ModuleType) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["tests/gui"], ["tests/unit/runtime/inference/test_change_detection.py::test_x"], ["-n", "5"], ["-n5"], ["--numprocesses=2"], ["--pdb"],
-        ["--collect-only"], ["-k", "x", "tests/e2e"],
+        ["tests/gui"],
+        ["tests/unit/core/test_metrics.py::test_x"],
+        ["-n", "5"],
+        ["-n5"],
+        ["--numprocesses=2"],
+        ["--pdb"],
+        ["--collect-only"],
+        ["-k", "x", "tests/e2e"],
     ],
-)  # fmt: skip
+)
 def test_some_tests_or_a_chosen_number_of_processes_run_as_they_are_asked_for(
     checks: ModuleType, arguments: list[str]
 ) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from clipseg_live import UsageError
 from clipseg_live.cli.export.options import annotations_from, check_places, data_from, parse_time
-from clipseg_live.cli.export.single import clock
 from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import EngineSettings, validated
 from clipseg_live.core.settings.effects import Outline
@@ -33,11 +32,6 @@ def test_short_forms_of_times() -> None:
 def test_other_words_are_no_times(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         parse_time(text)
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
-def test_time_left_is_readable(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize(

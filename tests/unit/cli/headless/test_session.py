@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from clipseg_live.app import session
+from clipseg_live.app import session as app_session
 from clipseg_live.cli.headless import session
 from clipseg_live.cli.headless.recording import run_recording
 from clipseg_live.cli.headless.session import Watch
@@ -131,7 +131,7 @@ def test_a_recording_never_waits_for_a_worker_that_cannot_work(
     def full(*arguments: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(session, "make_exact_engine", fake)
+    monkeypatch.setattr(app_session, "make_exact_engine", fake)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     if prompt == "no room":
         monkeypatch.setattr(os, "posix_fallocate", full)

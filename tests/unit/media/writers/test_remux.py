@@ -14,8 +14,9 @@ import pytest
 
 from clipseg_live.core.frame import ColourInfo
 from clipseg_live.core.settings.recording import SUFFIXES
+from clipseg_live.exporters.recovery import recover
 from clipseg_live.media.writers.recording import RecordingWriter
-from clipseg_live.media.writers.remux import cut_to_whole, make_fast_start, recover
+from clipseg_live.media.writers.remux import cut_to_whole, make_fast_start
 from tests.helpers.clips import make_clip, packets, raw_times
 from tests.helpers.recordings import (
     all_by_ffmpeg,

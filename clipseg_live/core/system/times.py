@@ -1,0 +1,20 @@
+"""Times as text."""
+
+from fractions import Fraction
+
+
+def format_time(seconds: Fraction | float, decimals: int = 0) -> str:
+    """Format seconds as ``2:03``, ``1:02:03`` or, with decimals, ``0:01.250``.
+
+    Args:
+        seconds: A finite time. Negative times begin with a minus sign.
+        decimals: Digits after the point. The time is rounded to the last of them.
+    """
+    scale = 10**decimals
+    total = round(Fraction(seconds) * scale)
+    whole, part = divmod(abs(total), scale)
+    minutes, whole = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    end = f".{part:0{decimals}}" if decimals else ""
+    return f"{'-' if total < 0 else ''}{front}:{whole:02}{end}"

@@ -1,0 +1,15 @@
+"""Letterboxing: images of one shape inside another, with black bars."""
+
+import cv2
+from numpy.typing import NDArray
+
+
+def boxed(picture: NDArray, width: int, height: int) -> NDArray:
+    """Return a picture or plane of any kind, (h, w) or (h, w, 3), in the middle of one of the given size."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
+    resized = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    return cv2.copyMakeBorder(
+        resized, top, height - inner[1] - top, left, width - inner[0] - left, cv2.BORDER_CONSTANT, value=0
+    )
