@@ -1,8 +1,8 @@
 """Rules for every test: no network, nothing left running, and the order in which tests are run.
 
 Tests in ``tests/e2e`` and ``tests/gui`` are marked by their folder, those in ``tests/e2e`` as slow, too. Mark a test
-``slow`` if it takes more than a second of one core: ``scripts/test --quick`` leaves it out. ``scripts/test`` runs the
-tests of one file in one process, so they may share fixtures.
+``slow`` if it takes more than 0.15 seconds of one core: ``scripts/test --quick`` leaves it out. ``scripts/test`` runs
+the tests of one file in one process, so they may share fixtures.
 """
 
 import atexit
@@ -36,17 +36,24 @@ _FOLDER = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and begin with the files that take long, so that none of them is the last."""
-    ranks: dict[Path, int] = {}
+    """Mark tests by their folder, and order the files for several processes.
+
+    Files with slow tests come first, so that none of them is the last. End-to-end tests mostly wait, so their files are
+    spread among those that compute.
+    """
+    waiting: dict[Path, None] = {}
+    computing: dict[Path, None] = {}
     for item in items:
         folder = item.path.relative_to(_FOLDER).parts[0]
         if folder in ("e2e", "gui"):
             item.add_marker(folder)
         if folder == "e2e":
             item.add_marker("slow")
-        rank = 0 if folder == "e2e" else 1 if item.get_closest_marker("slow") else 2
-        ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
+            waiting[item.path] = None
+        elif item.get_closest_marker("slow"):
+            computing[item.path] = None
+    places = {path: number / len(paths) for paths in (waiting, computing) for number, path in enumerate(paths)}
+    items.sort(key=lambda item: places.get(item.path, 1.0))
 
 
 @pytest.fixture(autouse=True)

@@ -66,6 +66,7 @@ def test_it_starts_with_the_first_camera_and_ends_cleanly(
     assert preferences.load(path)[0].recent == (), "nothing is remembered before it was shown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -95,6 +96,7 @@ def test_it_starts_whatever_the_last_source_is_called(
     assert session.last("open") == source and "user" not in titles[0] and "pw" not in titles[0]
 
 
+@pytest.mark.slow
 def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
@@ -120,6 +122,7 @@ def the_window() -> MainWindow:
     return next(found)
 
 
+@pytest.mark.slow
 def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices) -> None:
     source = SourceSpec(name="/films/walk.mp4")
     preferences.save(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(source,)))
@@ -127,6 +130,7 @@ def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSes
     assert session.last("open") == source and session.settings.effects == (Raw(),)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_comes_before_what_was_last(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
@@ -140,12 +144,14 @@ def test_what_is_asked_for_comes_before_what_was_last(
     assert [row.text for row in session.settings.rows] == ["mug", "hair"]
 
 
+@pytest.mark.slow
 def test_too_many_prompts_are_refused_before_a_window_is_there(path: Path, session: FakeSession) -> None:
     with pytest.raises(UsageError, match="16 prompts"):
         app.run(prompts=["x"] * 17, path=path, make_session=lambda settings: session)
     assert session.asked == []
 
 
+@pytest.mark.slow
 def test_broken_preferences_are_told_in_the_window(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
@@ -162,6 +168,7 @@ def test_broken_preferences_are_told_in_the_window(
     assert len(told) == 1 and "damaged" in told[0] and "open" not in session.names()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 def test_a_polite_kill_ends_it_as_closing_does(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
@@ -170,6 +177,7 @@ def test_a_polite_kill_ends_it_as_closing_does(
     assert session.stops >= 1 and path.exists()
 
 
+@pytest.mark.slow
 def test_a_session_that_does_not_start_is_stopped(path: Path, session: FakeSession, services: FakeServices) -> None:
     def refuse(spec: SourceSpec) -> None:
         raise UsageError("That is no source.")
@@ -180,6 +188,7 @@ def test_a_session_that_does_not_start_is_stopped(path: Path, session: FakeSessi
     assert session.stops == 1
 
 
+@pytest.mark.slow
 def test_opencv_s_plugins_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", "/somewhere/cv2/qt/plugins")
     app.application()
@@ -198,6 +207,7 @@ def test_nothing_heavy_is_imported_for_the_window() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_what_was_left_behind_is_named(path: Path, session: FakeSession, services: FakeServices) -> None:
     session.left = ("clipseg-live capture camera:0",)
     with pytest.raises(Failure, match=r"capture camera:0 did not end in time"):

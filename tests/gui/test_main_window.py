@@ -239,6 +239,7 @@ def test_without_a_picture_a_box_is_refused_with_a_message(window: MainWindow, q
     assert window.canvas.purpose is None and len(texts(window)) == 1
 
 
+@pytest.mark.slow
 def test_large_boxes_are_taken_at_a_part_of_their_pixels() -> None:
     pixels = np.arange(3000 * 4000 * 3, dtype=np.uint32).astype(np.uint8).reshape(3000, 4000, 3)
     whole = cut_out(pixels, QRectF(0, 0, 1, 1))

@@ -107,6 +107,7 @@ def test_the_canvas_says_why_everything_is_hidden(
     assert notice is None or (notice.quiet and notice.title == "The whole picture is hidden")
 
 
+@pytest.mark.slow
 def test_a_half_typed_prompt_is_not_applied_while_an_effect_hides(qtbot: QtBot) -> None:
     panel = make_panel(qtbot, "red circle")
     panel.store.update(effects=(BlackOut(),))

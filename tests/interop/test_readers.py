@@ -88,6 +88,7 @@ def test_pycocotools(write: Write, masks: Masks, segmentation: str, instances: s
         assert np.array_equal(whole, wanted)
 
 
+@pytest.mark.slow
 def test_torchvision_reference_converter(write: Write, masks: Masks) -> None:
     """As ``references/detection/coco_utils.py``: it takes polygons only."""
     content = json.loads(described(write("coco", "set")).read_text("utf-8"))
@@ -101,6 +102,7 @@ def test_torchvision_reference_converter(write: Write, masks: Masks) -> None:
     assert all(np.array_equal(whole[key], wanted) for key, wanted in masks.items())
 
 
+@pytest.mark.slow
 def test_transformers_detr(write: Write, masks: Masks) -> None:
     try:
         from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil as Processor

@@ -28,6 +28,7 @@ def secret_addresses(draw: st.DrawFn) -> tuple[str, str, str]:
     return f"{scheme}{mark}{user}:{password}@{draw(HOSTS)}{draw(PATHS)}", user, password
 
 
+@pytest.mark.slow
 @given(secret_addresses(), st.sampled_from(TEXTS))
 def test_credentials_are_never_shown(case: tuple[str, str, str], text: str) -> None:
     address, user, password = case
@@ -39,6 +40,7 @@ def test_credentials_are_never_shown(case: tuple[str, str, str], text: str) -> N
         assert password[:2] not in each and password[-2:] not in each, each
 
 
+@pytest.mark.slow
 @given(secret_addresses())
 def test_true_addresses_are_kept(case: tuple[str, str, str]) -> None:
     address = case[0]
@@ -93,6 +95,7 @@ def test_names_of_other_sources_are_shown_as_they_are(name: str) -> None:
     assert str(SourceName(name)) == name
 
 
+@pytest.mark.slow
 def test_long_texts_are_masked_quickly() -> None:
     for text in (
         "a" * 200_000,

@@ -78,6 +78,7 @@ def test_an_export_says_what_is_wrong_before_a_model_is_loaded(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_threads_can_make_mattes_and_draw_at_the_same_time() -> None:
     looks = ["spotlight+outline+glow+labels", "heatmap+labels", "cutout+desaturate", "blur+tint", "pixelate", "raw"]
     pictures = [np.random.default_rng(n).integers(0, 255, (48 + 16 * n, 64, 3), dtype=np.uint8) for n in range(6)]
@@ -163,6 +164,7 @@ def test_mattes_of_a_picture_of_another_size_are_refused(effects: str, scale: in
         draw(other, mattes, effects)
 
 
+@pytest.mark.slow
 def test_an_export_warns_of_data_that_show_what_is_hidden(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="nothing is hidden in them"):
         export(

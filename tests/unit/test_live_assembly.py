@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("quick_workers")
 HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["clipseg_live.app.session", "clipseg_live.app.devices"])
 def test_importing_the_assembly_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
@@ -71,6 +72,7 @@ def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: p
     assert len(notices) == 1
 
 
+@pytest.mark.slow
 def test_an_engine_changes_its_size_without_loading() -> None:
     told: list[str] = []
     engine = make_engine(EngineSettings(model="shapes", device="cpu"), told.append, told.append)

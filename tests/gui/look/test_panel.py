@@ -114,6 +114,7 @@ def kinds(panel) -> list[str]:
     return [effect.kind for effect in panel.store.settings.effects]
 
 
+@pytest.mark.slow
 def test_effects_are_added_moved_and_removed(qtbot, make):
     panel = make()
     assert kinds(panel) == ["tint", "outline"]

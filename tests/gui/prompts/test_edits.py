@@ -14,6 +14,7 @@ def order(settings):
     return [row.text for row in settings.rows]
 
 
+@pytest.mark.slow
 @given(st.integers(1, MOST_ROWS), st.data())
 def test_a_row_goes_into_the_gap_and_the_others_keep_their_order(count, data):
     settings = settings_with(*(str(number) for number in range(count)))

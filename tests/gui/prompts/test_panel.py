@@ -491,6 +491,7 @@ def test_a_row_that_vanishes_while_it_is_dragged_lets_go(qtbot):
     assert not panel.list._scrolling.isActive() and texts(panel) == ["b", "c"]
 
 
+@pytest.mark.slow
 def test_dragging_to_the_edge_scrolls(qtbot):
     panel = make_panel(qtbot, *"abcdefghijkl", size=(320, 400))
     bar = panel.list.verticalScrollBar()
@@ -519,6 +520,7 @@ def test_alt_with_an_arrow_moves_the_row_with_its_focus(qtbot):
 # ---- sixteen rows
 
 
+@pytest.mark.slow
 def test_a_full_list_takes_no_more(qtbot):
     panel = make_panel(qtbot, *(f"p{number}" for number in range(MOST_ROWS - 1)))
     panel.focus_new_row()
@@ -537,6 +539,7 @@ def test_a_full_list_takes_no_more(qtbot):
     assert panel.field.isEnabled() and not panel.problem.isVisible()
 
 
+@pytest.mark.slow
 def test_the_new_row_stays_in_sight_and_the_list_follows_what_is_added(qtbot):
     panel = make_panel(qtbot, *(f"p{number}" for number in range(12)), size=(340, 420))
     assert panel.new_row.geometry().bottom() <= panel.height()

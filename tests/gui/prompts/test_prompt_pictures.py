@@ -193,6 +193,7 @@ def drop(target, content: QMimeData) -> bool:
     return enter.isAccepted()
 
 
+@pytest.mark.slow
 def test_a_picture_file_is_dropped_onto_a_row_and_onto_the_new_row(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
     content = QMimeData()

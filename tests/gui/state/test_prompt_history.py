@@ -18,6 +18,7 @@ def test_newest_first_each_once_and_kept(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["prompts.json"]
 
 
+@pytest.mark.slow
 def test_it_keeps_only_so_many_and_none_that_is_very_long(tmp_path):
     history = PromptHistory(tmp_path / "prompts.json")
     history.add("x" * (LONGEST + 1))

@@ -93,6 +93,7 @@ def test_prompts_of_both_windows_are_remembered(tmp_path: Path, qapp: object) ->
     assert PromptHistory(tmp_path / "prompts.json").texts == ("dog",)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), NAMES, st.integers(0, 9), st.booleans()), max_size=20))
 def test_no_order_of_changes_and_writes_loses_one(steps: list[tuple[bool, str, int, bool]]) -> None:

@@ -123,6 +123,7 @@ def test_what_cannot_be_is_said_before_a_model_is_loaded(
     assert {each.name for each in tmp_path.iterdir()} == {"in"}
 
 
+@pytest.mark.slow
 def test_data_lie_beside_many_results_and_are_remembered(
     clips: list[str], tmp_path: Path, engine: Loaded  # noqa: F811
 ) -> None:  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from PIL import Image
 
 from clipseg_live.app.recording_tools import recording_tools
@@ -17,6 +18,7 @@ from clipseg_live.runtime.outputs.recording_segment import RecordingPart
 from tests.helpers.findings import findings
 
 
+@pytest.mark.slow
 def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
     info, frames, mattes = findings(5, (48, 64), prompts=2, rate=Fraction(30))
     _, larger, larger_mattes = findings(5, (60, 120), prompts=2, rate=Fraction(30))

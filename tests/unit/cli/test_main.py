@@ -23,6 +23,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"clipseg-live {__version__}\n"
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_for_help() -> None:
     code = (
         "import sys; from clipseg_live.cli.main import run; run(['--help']); run(['export', '--help']);"

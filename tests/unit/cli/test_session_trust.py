@@ -32,6 +32,7 @@ def test_it_is_refused_by_name(
     assert "\n" not in said.strip() and not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.slow
 def test_what_is_trusted_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

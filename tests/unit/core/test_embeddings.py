@@ -80,6 +80,7 @@ def test_large_tensors_and_arrays_are_refused(tmp_path: Path) -> None:
         Prompt.embedding(np.zeros(100_000, np.float32))
 
 
+@pytest.mark.slow
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=80).map(lambda tail: header_of((16,))[:-64] + tail)))
 def test_any_other_file_ends_in_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     for suffix in (".npy", ".safetensors"):

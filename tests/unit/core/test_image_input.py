@@ -24,6 +24,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 images = arrays(np.uint8, st.tuples(st.integers(5, 9), st.integers(5, 9), st.just(3)))
 
 
+@pytest.mark.slow
 @given(images)
 def test_forms_of_one_image(picture):
     tensor = torch.from_numpy(picture.copy())
@@ -162,6 +163,7 @@ def test_results_are_short_in_words_and_seen_in_notebooks():
         assert image.mode == "L"
 
 
+@pytest.mark.slow
 @given(images, st.booleans())
 def test_png_is_what_pillow_reads(picture, is_grey):
     pixels = picture[..., 0] if is_grey else picture

@@ -171,6 +171,7 @@ def test_the_warning_names_data_with_untouched_pixels(form: DataFormat) -> None:
     assert privacy.untouched_warning((Tint(),), untouched) is None
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 3), st.integers(0, 3), st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0]),
     st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 4)),

@@ -17,6 +17,7 @@ from clipseg_live.core.prompts import require_prompts
 phrases = st.text(min_size=1).filter(str.strip)
 
 
+@pytest.mark.slow
 @given(phrases, phrases)
 def test_equal_phrases_have_equal_keys(first: str, second: str) -> None:
     same = first.split() == second.split()
@@ -29,6 +30,7 @@ def test_space_around_a_phrase_does_not_count(phrase: str) -> None:
     assert Prompt.text(f"  {phrase}\n") == Prompt.text(phrase)
 
 
+@pytest.mark.slow
 @given(arrays(np.uint8, (3, 4, 3)), arrays(np.uint8, (3, 4, 3)))
 def test_images_are_told_apart_by_their_pixels(first: np.ndarray, second: np.ndarray) -> None:
     assert (Prompt.image(first).key == Prompt.image(second).key) is bool((first == second).all())
@@ -114,6 +116,7 @@ def test_prompts_are_short_in_words() -> None:
     assert Image.open(io.BytesIO(image._repr_png_())).size == (80, 60)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5))
 def test_weights_of_a_mix_are_brought_to_one(weights: list[float]) -> None:
     mix = Prompt.mix(*((Prompt.text(f"thing {number}"), weight) for number, weight in enumerate(weights)))

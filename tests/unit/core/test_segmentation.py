@@ -17,6 +17,7 @@ def segmentation(maps: np.ndarray, frame_size: tuple[int, int] = (30, 40)) -> Se
     return Segmentation(maps.astype(np.float32), (Prompt.text("x"),) * len(maps), frame_size)
 
 
+@pytest.mark.slow
 @given(sides, sides, sides, sides, st.integers(0, 2**32 - 1))
 def test_resizing_is_opencvs(rows: int, columns: int, height: int, width: int, seed: int) -> None:
     maps = np.random.default_rng(seed).random((2, rows, columns), np.float32)

@@ -156,6 +156,7 @@ def test_sessions_of_before_effects_were_a_list_open(tmp_path, old, effects, smo
     assert (found.effects, found.matte.smoothing, found.mode) == (effects, smoothing, "locked")
 
 
+@pytest.mark.slow
 def test_a_picture_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
     bomb = zlib.compressobj(9)
     packed = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(64)) + bomb.flush()  # 64 MB in 64 KB
@@ -209,6 +210,7 @@ def test_whatever_stands_in_a_file_it_is_read_or_refused(
         assert LiveSettings.model_validate(found.model_dump()) == found
 
 
+@pytest.mark.slow
 @given(data=st.binary(max_size=200))
 def test_whatever_bytes_there_are_they_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

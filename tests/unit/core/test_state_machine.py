@@ -25,6 +25,7 @@ def test_every_state_is_in_its_table_and_can_be_reached(name: str) -> None:
     assert reached == set(kind)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(list(TABLES)), st.data())
 def test_what_the_table_lacks_is_refused(name: str, data: st.DataObject) -> None:
     table = TABLES[name]

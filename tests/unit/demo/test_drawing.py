@@ -35,6 +35,7 @@ def test_outlines_have_area_one(shape: str) -> None:
     assert area(outline(shape)) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([*SHAPES, *DISTRACTORS]), st.integers(0, 2**32 - 1))
 def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
     contours = random_outline(shape, np.random.default_rng(seed))
@@ -42,6 +43,7 @@ def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
     assert all(np.isfinite(c).all() and c.dtype == np.float32 for c in contours)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SHAPES), st.floats(12, 60), st.floats(0, 2 * math.pi), st.floats(0, 200), st.floats(0, 120))
 def test_coverage_has_the_shapes_area_and_place(shape: str, side: float, angle: float, x: float, y: float) -> None:
@@ -72,6 +74,7 @@ def test_a_ring_has_a_hole() -> None:
     assert canvas[50, 50] == 0 and canvas.max() == 1
 
 
+@pytest.mark.slow
 @given(st.floats(-720, 720), st.floats(0, 1), st.floats(0, 1))
 def test_hsv_agrees_with_opencv(hue: float, saturation: float, value: float) -> None:
     ours = hsv(hue, saturation, value)
@@ -90,6 +93,7 @@ def test_tints_of_different_colours_stay_apart() -> None:
     assert set(TINTS) == set(TYPICAL) == set(COLOURS)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(96, 96), (64, 112), (33, 41)]), st.booleans())
 def test_pictures_tell_the_truth(seed: int, size: tuple[int, int], orderly: bool) -> None:

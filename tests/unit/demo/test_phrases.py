@@ -20,6 +20,7 @@ MEANINGS = st.builds(
 SEEDS = st.integers(0, 2**32 - 1)
 
 
+@pytest.mark.slow
 @given(MEANINGS, SEEDS, st.sampled_from([0.0, 0.3, 1.0]), st.booleans(), st.sampled_from([None, False, True]))
 def test_every_wording_keeps_its_meaning(
     meaning: Meaning, seed: int, synonyms: float, held_out: bool, plural: bool | None

@@ -47,6 +47,7 @@ def test_it_finds_colours_and_shapes(segmenter: Segmenter) -> None:
     assert np.mean(scores) > 0.5
 
 
+@pytest.mark.slow
 def test_it_finds_the_staples_of_the_demo_scene(segmenter: Segmenter) -> None:
     scene, scores = Scene(0), []
     for number in (0, 75, 150):

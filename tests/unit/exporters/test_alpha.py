@@ -81,6 +81,7 @@ def test_prores_is_the_one_with_four_planes_that_editors_know(tmp_path: Path) ->
     assert raw_times(tmp_path / "a.mov") == [each.time for each in frames]  # exact: a MOV keeps the source's clock
 
 
+@pytest.mark.slow
 def test_sound_colours_and_range_are_the_source_s(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", sound=["aac"], sound_seconds=1, count=30)
     colour = ColourInfo(range=1, matrix=9, primaries=9, transfer=14)
@@ -175,6 +176,7 @@ def test_a_mask_video_for_each_prompt(tmp_path: Path) -> None:
     assert round(late, 3) == round(frames[3].time, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 @pytest.mark.parametrize(
     ("form", "name", "decoder", "error"),

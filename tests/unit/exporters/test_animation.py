@@ -50,6 +50,7 @@ def test_every_frame_comes_back_with_its_alpha(form: str, name: str, size: tuple
         assert form == "animation-gif" or picture.info["icc_profile"] == srgb_profile()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=12), st.sampled_from(FORMS))
 def test_the_whole_is_as_long_as_it_should_be(tmp_path_factory, steps: list[int], form: tuple[str, str]) -> None:
@@ -92,6 +93,7 @@ def test_of_a_live_session_the_first_minute_is_kept(form: str, name: str, tmp_pa
     assert notice.startswith(f"{name} holds the first 60 seconds: ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 def test_ffmpeg_reads_the_gif_too(tmp_path: Path) -> None:
     info, frames, mattes = findings(6, rate=Fraction(50))

@@ -43,6 +43,7 @@ def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch)
     return found
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=8))
 def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, runs) -> None:
@@ -61,6 +62,7 @@ def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, 
         assert steps.max() <= 3 * len(candidates) / contact_sheet.SHOWN
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
     info, frames, mattes = findings(6, (90, 160))
     write_into(SheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)

@@ -41,6 +41,7 @@ def test_an_example_runs(example: str, folder: Path, monkeypatch: pytest.MonkeyP
     exec(compile(example, "docs/data.md", "exec"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 def test_the_commands_of_ffmpeg_run(folder: Path) -> None:
     (commands,) = [each for each in examples("sh") if each.startswith("ffmpeg")]

@@ -78,6 +78,7 @@ def test_names_are_kept_and_told_apart(paths: list[str], stems: list[str], files
         assert [names.file(frame_of(path), "") for path in paths] == files
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_characters="/\x00", codec="utf-8"), min_size=1), max_size=12))
 def test_any_names_become_different_possible_names(given_names: list[str]) -> None:
     names = FrameNames()

@@ -120,6 +120,7 @@ def frames_of(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_lines_are_cut_to_whole_ones_wherever_they_break_off(data: st.DataObject) -> None:
@@ -138,6 +139,7 @@ def test_lines_are_cut_to_whole_ones_wherever_they_break_off(data: st.DataObject
     assert entries == values[: len(entries)] and len(entries) >= least
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=3), min_size=1, max_size=5), st.data())
 def test_rows_are_cut_to_whole_ones_wherever_they_break_off(rows: list[list[str]], data: st.DataObject) -> None:

@@ -36,6 +36,7 @@ def test_mattes_effects_and_data_of_a_thin_frame(tmp_path, width, height):
     assert max(int(values[0]) for values in peaks.values()) - before < PER_PIXEL * width * height / 2**20 + 64
 
 
+@pytest.mark.slow
 @given(st.integers(2, 900), st.integers(2, 900))
 def test_the_grid_of_an_ordinary_frame_is_as_before(width, height):
     pixels = np.arange(width * height * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)

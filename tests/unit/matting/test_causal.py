@@ -74,6 +74,7 @@ def test_plain_mattes_are_the_map_at_its_threshold():
     np.testing.assert_array_equal(mattes.each[0].alpha == 255, resize_map(coarse(truth)[0], *SIZE) >= np.float32(0.3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [0, 6])
 def test_a_matte_moves_with_its_object_between_answers(late):
     """Six pixels a frame, one answer for all sixteen; the answer may come after the object has gone on."""
@@ -97,6 +98,7 @@ def test_a_matte_moves_with_its_object_between_answers(late):
     assert iou(still.mattes(frame, request(settings=DEFAULT.model_copy(update={"follow": False}))), truth) < 0.5
 
 
+@pytest.mark.slow
 def test_noise_of_the_model_is_steadied():
     rng, flicker = np.random.default_rng(2), {}
     frame, truth = scene(0, 200)
@@ -229,6 +231,7 @@ def test_shapes_grow_feather_clean_and_fill():
     assert ((outwards > 20) & (outwards < 235)).sum() > 2 * ((plain > 20) & (plain < 235)).sum()
 
 
+@pytest.mark.slow
 def test_cautious_mattes_keep_and_grow_what_the_model_loses():
     def run(cautious: bool) -> list[int]:
         pipeline, areas = MattePipeline(), []
@@ -265,6 +268,7 @@ def test_less_effort_still_covers_the_object(effort):
     assert iou(pipeline.mattes(frame, request(effort=effort)), truth) > 0.85
 
 
+@pytest.mark.slow
 def test_lookahead_outvotes_a_missing_answer_and_follows_motion():
     made, done, truths = LookaheadMattes(request()), [], []
     for index in range(14):
@@ -276,6 +280,7 @@ def test_lookahead_outvotes_a_missing_answer_and_follows_motion():
     assert all(iou(mattes, truth) > 0.85 for (_, mattes), truth in zip(done[1:], truths[1:], strict=True))
 
 
+@pytest.mark.slow
 def test_lookahead_does_not_look_over_a_cut():
     made, done = LookaheadMattes(request()), []
     for index in range(8):
@@ -290,6 +295,7 @@ def test_lookahead_does_not_look_over_a_cut():
     assert min(areas[:4]) > 0.05 and max(areas[4:]) == 0
 
 
+@pytest.mark.slow
 def test_causal_mattes_are_those_of_a_live_session_in_locked_mode():
     pipeline, made = MattePipeline(), CausalMattes(request())
     for index in range(5):

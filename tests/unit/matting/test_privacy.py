@@ -148,6 +148,7 @@ def test_prompts_that_only_take_something_out_hide_everything(effect: BlackOut |
         assert (drawn == frame.pixels).all(axis=2).mean() < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=["live", "causal", "lookahead"])
 @FAST
 @given(MATTES, st.integers(1, 3), st.integers(0, 40), st.integers(0, 40), st.booleans())

@@ -56,6 +56,7 @@ matte_settings = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(scenes(), matte_settings)
 @hypothesis_settings(deadline=None)
 def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene, chosen):
@@ -69,6 +70,7 @@ def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene
     assert np.array_equal(maps, before)
 
 
+@pytest.mark.slow
 @given(scenes(roles=("show",)))
 def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
     maps, styles, ids = scene
@@ -94,6 +96,7 @@ def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only
     assert np.array_equal(passes(found, styles, shown)[clear], wins[clear])
 
 
+@pytest.mark.slow
 @given(scenes(roles=("show",)), st.randoms(use_true_random=False))
 @hypothesis_settings(deadline=None)
 def test_the_order_of_exclusive_prompts_does_not_matter(scene, random):
@@ -186,6 +189,7 @@ def test_a_rival_that_a_negative_prompt_took_out_does_not_win():
     assert found[0, 0, 0] == np.float32(0.7)
 
 
+@pytest.mark.slow
 @given(inner, inner, inner)
 def test_a_prompt_passes_only_where_it_beats_its_contrast(value, alternative, threshold):
     if abs(value - alternative) < 1e-3 or abs(value - threshold) < 1e-3:
@@ -212,6 +216,7 @@ def test_a_missing_style_is_an_error():
         combine(pixels(0.5, 0.5), styles_of(0.5), [0, 1], INDEPENDENT)
 
 
+@pytest.mark.slow
 @given(probability, st.integers(1, 40), st.integers(1, 40))
 def test_the_presence_of_an_even_map_is_its_value(value, height, width):
     found = presence_of(np.full((2, height, width), value, np.float32))
@@ -258,6 +263,7 @@ def test_between_the_two_levels_what_was_stays():
     assert all(shown) and not any(hidden)
 
 
+@pytest.mark.slow
 @given(st.lists(probability, min_size=1, max_size=8), st.floats(0, 5), st.floats(0, 1))
 def test_smoothed_presence_stays_between_the_values_seen_and_without_a_level_all_is_shown(values, seconds, present):
     smoothed, flags = run_presence(values, seconds, present)

@@ -33,6 +33,7 @@ cubes = arrays(np.float32, (3, 4, 2), elements=probability)
 strengths = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @given(cubes, cubes, *[st.floats(0, 1)] * 3, strengths, st.floats(0, 5))
 def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure, calm, strength, seconds):
     copies = past.copy(), answer.copy()
@@ -42,12 +43,14 @@ def test_belief_stays_between_the_past_and_the_answer(past, answer, trust, sure,
     assert np.array_equal(past, copies[0]) and np.array_equal(answer, copies[1])
 
 
+@pytest.mark.slow
 @given(cubes, cubes)
 def test_without_strength_or_a_past_the_answer_is_believed(past, answer):
     assert told(belief_of(past), answer, strength=0).maps is answer
     assert told(None, answer).maps is answer
 
 
+@pytest.mark.slow
 @given(cubes, strengths)
 def test_an_unchanging_scene_is_never_changed(maps, strength):
     belief = belief_of(maps)
@@ -56,6 +59,7 @@ def test_an_unchanging_scene_is_never_changed(maps, strength):
     np.testing.assert_array_equal(belief.maps, maps)
 
 
+@pytest.mark.slow
 @given(cubes, cubes, st.floats(0, 0.99), strengths)
 def test_what_has_moved_far_is_believed_sooner(past, answer, calm, strength):
     def away(calm: float) -> np.ndarray:
@@ -76,6 +80,7 @@ def test_only_an_edited_prompt_begins_anew():
     assert (found[..., 1] == np.float32(0.3)).all() and (found[..., 0] < 0.2).all()
 
 
+@pytest.mark.slow
 @given(st.floats(0.05, 1), st.integers(2, 30))
 def test_the_past_fades_at_the_same_speed_whatever_the_rate(strength, parts):
     past, answer = np.zeros((1, 1, 1), np.float32), np.full((1, 1, 1), 0.3, np.float32)
@@ -162,6 +167,7 @@ def test_empty_pictures():
     assert is_cut(black, black[:16])
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(arrays(np.uint8, (32, 32, 3)))
 def test_a_picture_is_never_cut_from_itself(picture):

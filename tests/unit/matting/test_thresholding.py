@@ -26,6 +26,7 @@ def checked(probability: np.ndarray, threshold: float, height: int, width: int) 
     return alpha, boxes
 
 
+@pytest.mark.slow
 @MANY
 @given(
     st.integers(1, 12), st.integers(1, 12), st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1),

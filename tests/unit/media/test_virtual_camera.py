@@ -155,6 +155,7 @@ def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch
         VirtualCamera().open(CameraSettings(), None)
 
 
+@pytest.mark.slow
 @given(
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
     st.tuples(st.integers(1, 60), st.integers(1, 60)),

@@ -9,6 +9,7 @@ from clipseg_live.model.benchmark import PHRASES, benchmark
 from tests.helpers.tolerances import SAME_MAPS
 
 
+@pytest.mark.slow
 def test_rows_compare_the_same_masks(tiny_folder: Path) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64)
     before = segmenter.vision_passes

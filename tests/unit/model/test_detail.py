@@ -79,6 +79,7 @@ def test_nothing_to_zoom_into() -> None:
     assert detail.zoom_part(cells((2, 5, 2, 5), (28, 31, 28, 31))) is None, "too far apart"
 
 
+@pytest.mark.slow
 @given(st.integers(0, 29), st.integers(0, 29), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
 def test_a_zoomed_part_holds_what_is_small_with_room_about_it(
     top: int, left: int, height: int, width: int, prompts: int
@@ -200,6 +201,7 @@ def test_tiles_cost_a_pass_each_and_nothing_on_an_edit(tiny_folder: Path, large:
     np.testing.assert_allclose(edited.probabilities[:2], found.probabilities, atol=SAME_MAPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "aspect"])
 def test_parts_are_seen_as_pictures_of_their_own(
     tiny_folder: Path, large: np.ndarray, fit: str, monkeypatch: pytest.MonkeyPatch
@@ -229,6 +231,7 @@ def test_zoom_costs_at_most_one_more_pass(
     assert segmenter.vision_passes == 3
 
 
+@pytest.mark.slow
 def test_detail_is_off_unless_asked_for_and_can_be_changed_without_loading(
     tiny: Segmenter, tiny_folder: Path, large: np.ndarray
 ) -> None:

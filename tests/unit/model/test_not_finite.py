@@ -54,6 +54,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_folder: Path, tmp_path: Pa
     assert place in str(caught.value) and caught.value.exit_code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_they_are_refused_in_every_precision_and_format(
@@ -146,6 +147,7 @@ def test_an_embedding_that_is_not_finite_is_not_returned(tiny_folder: Path, tmp_
     assert segmenter.prompt_cache.size == 0
 
 
+@pytest.mark.slow
 def test_float16_that_overflows_is_left_for_float32(tiny_folder: Path, tmp_path: Path, picture: np.ndarray) -> None:
     def large(state: dict[str, Tensor]) -> None:  # the reduction's layer norm takes the factor out again
         state["decoder.film_mul.weight"].mul_(1e6)
@@ -157,6 +159,7 @@ def test_float16_that_overflows_is_left_for_float32(tiny_folder: Path, tmp_path:
     assert np.isfinite(segmenter.segment(picture, TEXTS).probabilities).all()
 
 
+@pytest.mark.slow
 def test_low_precision_that_fails_later_names_its_remedy(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

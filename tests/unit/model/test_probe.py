@@ -97,6 +97,7 @@ def test_precision_is_the_difference_of_the_two_segmenters(tiny_folder: Path) ->
     assert found.milliseconds is not None and found.milliseconds > 0 and found.float32_milliseconds > 0
 
 
+@pytest.mark.slow
 def test_a_precision_that_the_engine_refuses_is_told(tiny_folder: Path) -> None:
     full, stayed = (Segmenter.load(str(tiny_folder), device="cpu", dtype="float32") for _ in range(2))
     stayed._precision_notices = ("bfloat16 changes this model's masks visibly.",)

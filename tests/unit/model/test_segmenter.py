@@ -27,6 +27,7 @@ def test_maps_have_the_decoders_grid_and_the_frames_geometry(tiny: Segmenter, pi
     assert not found.probabilities.flags.writeable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fit", "shape"), [("stretch", (64, 64)), ("letterbox", (48, 64)), ("aspect", (48, 64))])
 def test_fits(tiny_folder: Path, picture: np.ndarray, fit: str, shape: tuple[int, int]) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
@@ -115,6 +116,7 @@ def test_out_of_memory_with_one_prompt_says_what_to_do(
         tiny.segment(picture, TEXTS)
 
 
+@pytest.mark.slow
 def test_low_precision_is_used_where_it_gives_the_same_masks(tiny_folder: Path, picture: np.ndarray) -> None:
     exact = Segmenter.load(str(tiny_folder), device="cpu").segment(picture, TEXTS).probabilities
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
@@ -125,6 +127,7 @@ def test_low_precision_is_used_where_it_gives_the_same_masks(tiny_folder: Path, 
     assert np.abs(segmenter.segment(picture, TEXTS).probabilities - exact).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_low_precision_that_changes_masks_is_left_with_a_notice(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +144,7 @@ def test_low_precision_that_changes_masks_is_left_with_a_notice(
     assert "float32 is used" in segmenter.notices[0]
 
 
+@pytest.mark.slow
 def test_low_precision_without_its_operations_is_left_with_a_notice(
     tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

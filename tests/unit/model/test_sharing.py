@@ -103,6 +103,7 @@ def test_settings_do_not_change_inside_a_call(tiny: Segmenter, monkeypatch: pyte
     assert tiny.size == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detail", ["off", "tiles"])
 def test_each_thread_gets_its_own_result(tiny_folder: Path, detail: str) -> None:
     own = Segmenter.load(str(tiny_folder), device="cpu", size=64)

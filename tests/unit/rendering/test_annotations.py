@@ -85,6 +85,7 @@ def test_a_tint_is_the_plain_mixture(size, kind, seed, opacity):
     np.testing.assert_array_equal(found[alpha == 0], picture[alpha == 0])
 
 
+@pytest.mark.slow
 @MANY
 @given(SIZES, st.sampled_from(KINDS), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 2.0, 4.0, 7.0, 12.0, 25.0]))
 def test_an_outline_is_the_plain_line(size, kind, seed, percent):

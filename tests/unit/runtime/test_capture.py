@@ -189,6 +189,7 @@ def test_mirroring_a_paused_picture_shows_it_again(watched: Callable[..., Watche
     assert one.frames[-1].index == first.index and one.frames[-1].epoch > first.epoch
 
 
+@pytest.mark.slow
 def test_an_unplugged_source_is_opened_again(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(rate=200, fails_at=5))
     one.open("a")
@@ -200,6 +201,7 @@ def test_an_unplugged_source_is_opened_again(watched: Callable[..., Watched]) ->
     assert one.frames[-1].epoch > one.frames[0].epoch, "numbers and times begin anew"
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_not_there_is_tried_again(watched: Callable[..., Watched]) -> None:
     one = watched(a=FakeLiveSource(missing=True))
     one.open("a")
@@ -253,6 +255,7 @@ def test_changing_sources_closes_the_old_one_first(watched: Callable[..., Watche
     assert not [frame for frame in one.frames if frame.epoch == epoch and frame.pixels[0, -1, 0] != 200]
 
 
+@pytest.mark.slow
 def test_a_source_that_never_answers_is_told_and_left_behind(watched: Callable[..., Watched]) -> None:
     one = watched({"open_seconds": 0.1}, a=FakeLiveSource(blocks_open=True), b=FakeLiveSource(rate=200))
     one.open("a")
@@ -282,6 +285,7 @@ def test_a_camera_that_stops_in_the_middle_counts_as_lost(watched: Callable[...,
     assert one.capture.status.state is SourceState.RUNNING
 
 
+@pytest.mark.slow
 @given(st.text("ab[]@:%/?# é", max_size=12).map(lambda text: f"Zq{text}9K"))
 @hypothesis_settings(max_examples=25, deadline=None)
 def test_no_status_log_record_or_thread_name_holds_a_password(password: str) -> None:

@@ -36,6 +36,7 @@ def no_thread_is_left() -> bool:
     return not [thread for thread in threading.enumerate() if thread.name.startswith("clipseg-live")]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40))
 def test_frames_in_equal_frames_out(count: int) -> None:
@@ -52,6 +53,7 @@ def test_frames_in_equal_frames_out(count: int) -> None:
     assert no_thread_is_left()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 30),
@@ -222,6 +224,7 @@ def test_a_stop_beats_a_blocked_stage(blocked: str) -> None:
     assert no_thread_is_left()
 
 
+@pytest.mark.slow
 def test_a_slow_sink_bounds_what_is_decoded() -> None:
     source, sink = FakeSource(200), FakeSink(blocks_at=0)
     run = export(source, FakeEngine(), sink)

@@ -62,6 +62,7 @@ def test_no_frame_shows_anything_while_a_prompt_is_retyped(
     assert not shows(one.pictures[-1].composed, "red circle" if always else "blue star")
 
 
+@pytest.mark.slow
 def test_a_word_that_is_left_half_typed_hides_nothing_for_seconds(rig: Make) -> None:
     one = rig(starting("red circle"))
     retype(one, 0, "blue s", one.predict)
@@ -70,6 +71,7 @@ def test_a_word_that_is_left_half_typed_hides_nothing_for_seconds(rig: Make) -> 
     assert is_hidden(one.pictures[-1]) and one.session.status().hidden is HiddenReason.EDITING
 
 
+@pytest.mark.slow
 def test_a_new_prompt_that_is_not_there_is_in_force_after_a_while(rig: Make) -> None:
     one = rig(starting("red circle"))
     retype(one, 0, "a dog", one.predict)
@@ -119,6 +121,7 @@ def test_with_nothing_to_look_for_everything_is_hidden(rig: Make, rows: tuple, a
     assert is_hidden(one.pictures[-1]) and not leaves(one)
 
 
+@pytest.mark.slow
 def test_a_preset_chosen_before_a_prompt_is_typed_hides_everything(rig: Make) -> None:
     one = rig(LiveSettings())
     for _ in range(5):

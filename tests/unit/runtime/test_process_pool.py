@@ -124,6 +124,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_members_end_with_a_parent_that_was_killed_and_clean_up_first(tmp_path: Path) -> None:
     paths = [tmp_path / "a", tmp_path / "b"]
     program = tmp_path / "program.py"

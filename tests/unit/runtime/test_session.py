@@ -167,6 +167,7 @@ def asking(*rows: PromptRow, **values: object) -> LiveSettings:
     return LiveSettings(rows=rows, **values)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("new_interpreters")
 def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Callable[..., Running]) -> None:
     one = running(asking(row(3, "red")), a=FakeLiveSource(rate=100))
@@ -226,6 +227,7 @@ def test_a_paused_picture_is_drawn_again_after_an_edit(running: Callable[..., Ru
     one.wait_shown((0, 0, 255))
 
 
+@pytest.mark.slow
 def test_locked_shows_only_frames_with_their_own_mask(running: Callable[..., Running]) -> None:
     one = running(asking(row(0, "red"), row(1, "slow"), mode="locked"), a=FakeLiveSource(rate=100, flickers=True))
     one.wait(lambda: sum(picture.own for picture in one.pictures) >= 3)
@@ -237,6 +239,7 @@ def test_locked_shows_only_frames_with_their_own_mask(running: Callable[..., Run
     assert indices == sorted(set(indices)) and indices[2] - indices[0] > 40, "the frames between are left out"
 
 
+@pytest.mark.slow
 def test_answers_of_another_epoch_are_never_shown(running: Callable[..., Running]) -> None:
     one = running(
         asking(row(0, "red"), row(1, "slow")),
@@ -327,6 +330,7 @@ def test_another_model_is_loaded_while_it_runs(running: Callable[..., Running]) 
     one.wait_shown(GREEN)
 
 
+@pytest.mark.slow
 def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_path: Path) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(live=False, count=400, rate=100))
     one.wait_shown((0, 0, 255))
@@ -473,6 +477,7 @@ def test_it_ends_in_two_seconds_from_every_state(running: Callable[..., Running]
     assert one.session.status().worker.state is wanted
 
 
+@pytest.mark.slow
 def test_a_thread_held_by_a_device_is_left_by_name() -> None:
     source = FakeLiveSource(blocks_open=True)
     one = Running(asking(), {"a": source})

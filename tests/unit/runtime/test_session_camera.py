@@ -179,6 +179,7 @@ def test_another_camera_takes_the_place_of_the_first(running: Make) -> None:
     assert len(second.frames) == sent and second.closed == 1
 
 
+@pytest.mark.slow
 def test_a_device_that_holds_its_thread_is_left_by_name() -> None:
     one = Running(asking(row(0, "red")), {"a": FakeLiveSource(rate=100)})
     camera = camera_of(one)

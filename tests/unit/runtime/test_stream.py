@@ -73,6 +73,7 @@ def test_prompts_are_edited_while_it_runs() -> None:
             found.prompts = ()
 
 
+@pytest.mark.slow
 def test_it_goes_on_when_a_source_is_back() -> None:
     states: list[SourceState] = []
 
@@ -201,6 +202,7 @@ def test_a_generator_over_a_stream_releases_it_when_closed() -> None:
     assert is_released(source)
 
 
+@pytest.mark.slow
 def test_a_stream_in_a_reference_cycle_is_released_by_the_garbage_collector() -> None:
     source = FakeLiveSource(rate=500)
 

@@ -47,6 +47,7 @@ def test_it_prints_a_row_for_each_precision_and_count(
         assert (row["largest_from_float32"] == 0) is (row["dtype"] == "float32")
 
 
+@pytest.mark.slow
 def test_a_precision_without_a_prediction_is_told_in_its_row(
     program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_delay_is_of_the_truth_that_a_matte_is_most_like():
     assert [delay(disc(100 - 6 * ago, 60), truths) for ago in range(6)] == list(range(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ["pasted", "panned"])
 def test_a_photograph_moves_as_its_truth_says(make):
     import quality_clips as clips

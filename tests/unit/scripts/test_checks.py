@@ -123,6 +123,7 @@ def blocks(lines: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a script stands in for Python")
 @pytest.mark.parametrize("failing", [(), ("pytest",), ("mypy",), ("ruff", "import rules")])
 def test_each_check_is_shown_in_one_piece_and_failures_are_named(python: Path, failing: tuple[str, ...]) -> None:

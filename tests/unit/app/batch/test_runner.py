@@ -335,6 +335,7 @@ def test_a_damaged_record_is_told_of_and_nothing_lost(clips: list[str], tmp_path
     assert endings(report) == [F, D] and "exists already" in report.outcomes[0].sentence
 
 
+@pytest.mark.slow
 def test_a_member_of_the_crew_exports_with_the_real_model(
     clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from clipseg_live.core.settings.rendering import ExportSettings
 levels = st.integers(0, 255)
 
 
+@pytest.mark.slow
 @given(levels, levels, levels)
 def test_hexadecimal_colours(red: int, green: int, blue: int) -> None:
     text = f"{red:02x}{green:02x}{blue:02X}"

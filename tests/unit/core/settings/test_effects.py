@@ -21,12 +21,14 @@ from clipseg_live.core.settings.presets import PRESETS, with_preset
 effects = st.lists(st.sampled_from([kind() for kind in KINDS.values()]), max_size=16)
 
 
+@pytest.mark.slow
 @given(effects)
 def test_a_list_is_written_by_its_names(chosen):
     if chosen:
         assert parse_effects("+".join(effect.kind for effect in chosen)) == tuple(chosen)
 
 
+@pytest.mark.slow
 @given(effects)
 def test_privacy_is_drawn_first_and_the_rest_stays_in_order(chosen):
     ordered = in_order(chosen)

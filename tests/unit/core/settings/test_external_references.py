@@ -48,6 +48,7 @@ def written(folder: Path, settings: LiveSettings, name: str = "s.json") -> Path:
 parts = st.sampled_from(["..", ".", "deep", "out", "mine", "minefield", SECRET, "link.png", "inner.png", "~", "none"])
 
 
+@pytest.mark.slow
 @given(parts=st.lists(parts, min_size=1, max_size=7), absolute=st.booleans())
 def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts: list[str], absolute: bool) -> None:
     path = Path(*parts)
@@ -64,6 +65,7 @@ def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts
         assert place is not None and os.path.commonpath((home, place)) != str(home)
 
 
+@pytest.mark.slow
 @given(name=st.text(min_size=1, max_size=12))
 def test_any_name_at_all_is_judged(home: Path, name: str) -> None:
     place = leads_out(Path(name), home)

@@ -20,6 +20,7 @@ def test_names_are_filled_in() -> None:
     assert file_stem("{prompts}", WHEN, []) == "no prompt"
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60), st.lists(st.text(max_size=80), max_size=4), st.text(max_size=40))
 def test_any_name_can_stand_in_a_folder(
     tmp_path_factory: pytest.TempPathFactory, text: str, prompts: list[str], source: str

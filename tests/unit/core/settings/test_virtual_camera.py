@@ -32,6 +32,7 @@ def picture(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(LOOKS), st.sampled_from(LOOKS), st.booleans(), st.booleans(), st.integers(1, 4), st.integers(1, 4),
     st.sampled_from(WorkerState), st.sampled_from(SourceState),

@@ -30,6 +30,7 @@ def python(
     )  # type: ignore[call-overload,no-any-return]  # fmt: skip
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("closed", [[1], [2], [1, 2], [0, 1, 2], [0]])
 def test_a_closed_output_is_none_and_its_number_goes_to_no_file(closed: list[int], tmp_path: Path) -> None:

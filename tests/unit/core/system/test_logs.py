@@ -204,6 +204,7 @@ def _child(connection: "multiprocessing.connection.Connection", crash: bool) -> 
     connection.close()
 
 
+@pytest.mark.slow
 def test_records_and_crashes_of_a_child_process_reach_the_log(folder: Path) -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_child, args=(theirs, True), name="child")

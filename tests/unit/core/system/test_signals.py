@@ -100,6 +100,7 @@ def test_at_the_start_a_signal_ends_the_process_with_one_sentence(number: int) -
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "clipseg-live: Stopped.\n")
 
 
+@pytest.mark.slow
 def test_nohup_is_respected() -> None:
     kinds = "interrupts.end_at_once(3)", "context = interrupts.raising(); context.__enter__()"
     for kind in (*kinds, "context = interrupts.noted(); context.__enter__()"):
@@ -127,6 +128,7 @@ def test_processes_that_are_started_are_not_interrupted_with_their_parent() -> N
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(NUMBERS)
 
 
+@pytest.mark.slow
 def test_a_worker_process_ignores_signals_from_the_import_of_the_main_module_on(tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(

@@ -113,6 +113,7 @@ def test_coco_polygons_are_exact_in_pycocotools(wanted: np.ndarray) -> None:
         assert np.array_equal(truncated.astype(bool), drawn), "not exact for readers that truncate"
 
 
+@pytest.mark.slow
 def test_polygons_of_large_smooth_masks_are_exact_and_their_size_is_known() -> None:
     """Agreement as documented: pycocotools exact; supervision rounds COCO's vertices, and gains pixels at borders."""
     overlaps = []
@@ -190,6 +191,7 @@ def test_polygons_are_exact_with_holes_and_islands(wanted: np.ndarray) -> None:
         assert any(np.array_equal(one.astype(bool), part) for part in parts)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(MASKS)
 def test_one_polygon_of_a_whole_prompt_covers_it_and_thin_bridges(wanted: np.ndarray) -> None:
@@ -288,6 +290,7 @@ def test_indexed_masks_hold_the_topmost_prompt(tmp_path: Path) -> None:
     assert len({tuple(colour) for colour in indexed_palette()}) == 256
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(MASKS, min_size=1, max_size=6), st.data())
 def test_any_masks_come_back_from_indexed_pictures(tmp_path_factory, masks: list[np.ndarray], data) -> None:

@@ -171,6 +171,7 @@ def written(path: Path, microphone: Microphone, codec: str, count: int = 50) -> 
     return writer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
 def test_what_ffmpeg_captures_is_recorded(tmp_path: Path, codec: str) -> None:
     """FFmpeg's own device of tones, at real pace, through all that a sound card goes through."""
@@ -185,6 +186,7 @@ def test_what_ffmpeg_captures_is_recorded(tmp_path: Path, codec: str) -> None:
     assert stamps[0] < 0.03 and 1.5 < stamps[-1] < 1.67
 
 
+@pytest.mark.slow
 def test_a_flash_and_its_click_meet(tmp_path: Path) -> None:
     """Blocks of a fake card and frames that carry the time at which both were there."""
     path = tmp_path / "a.mp4"

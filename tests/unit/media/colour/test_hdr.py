@@ -53,6 +53,7 @@ def test_a_phone_video_looks_like_the_sdr_scene(scene):
     assert info.colour == ColourInfo(1, 1, 1, 1) and frame.signal is None
 
 
+@pytest.mark.slow
 def test_masks_of_a_phone_video_are_those_of_the_sdr_scene(scene):
     prompts = [Prompt.text(text) for text in ("red circle", "blue star", "yellow heart")]
     segmenter = Segmenter.load("shapes", device="cpu")
@@ -63,6 +64,7 @@ def test_masks_of_a_phone_video_are_those_of_the_sdr_scene(scene):
         assert one.sum() > 500 and (one & other).sum() / (one | other).sum() >= 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "pixel_format", "codec", "name", "full_range", "most"),
     [
@@ -83,6 +85,7 @@ def test_a_scene_comes_back_from_each_kind(tmp_path, scene, kind, pixel_format, 
     assert colour_difference(frame.pixels, scene).mean() < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mov", "a.mkv"])
 def test_tags_of_the_container_alone_are_enough(tmp_path, scene, tagged, name):
     bare = "hevc_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
@@ -92,6 +95,7 @@ def test_tags_of_the_container_alone_are_enough(tmp_path, scene, tagged, name):
     assert colour_difference(frame.pixels, scene).mean() < 1.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.ts", "a.mov", "a.hevc"])
 def test_tags_of_the_frames_alone_are_enough(tmp_path, scene, tagged, name):
     run("-i", tagged["hlg"], "-c", "copy", *(["-movflags", "-write_colr"] if name == "a.mov" else []),
@@ -156,6 +160,7 @@ def test_from_linear_undoes_to_linear(transfer, level):
     assert abs(back[0] - level) < 1e-6
 
 
+@pytest.mark.slow
 @given(peak=st.floats(1, 8), values=st.lists(st.floats(0, 8), min_size=2, max_size=20))
 def test_compression_is_monotonic_and_ends_at_white(peak, values):
     ordered = np.sort(np.array(values))

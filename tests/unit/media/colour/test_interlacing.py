@@ -75,6 +75,7 @@ def by_ffmpeg(path):
     return [np.fromfile(raw, np.uint8).reshape(-1, HEIGHT, WIDTH, 3) for raw in raws]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["tff", "bff"])
 @pytest.mark.parametrize("name", CODERS)
 def test_interlaced_video_is_deinterlaced(tmp_path, name, order):
@@ -97,6 +98,7 @@ def live_frames(name, **options):
         source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "stream"])
 def test_live_sources_are_deinterlaced_unless_that_is_switched_off(tmp_path, kind):
     path = interlaced(tmp_path / "a.ts")
@@ -114,6 +116,7 @@ def test_a_source_that_an_older_version_saved_is_deinterlaced():
     assert SourceSpec.model_validate_json('{"name": "a.mp4", "insecure": false}').deinterlace == "auto"
 
 
+@pytest.mark.slow
 def test_raw_dv_has_the_rate_of_its_frames(tmp_path):
     path = tmp_path / "a.dv"
     run("-f", "lavfi", "-i", "testsrc2=size=720x576:rate=25", "-frames:v", 3, "-pix_fmt", "yuv420p", path)
@@ -196,6 +199,7 @@ def samples(plane):
     return rows[: plane.height, : plane.width]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), [("o.mp4", "h264"), ("o.mov", "prores"), ("o.mkv", "ffv1")])
 @pytest.mark.parametrize("order", ["tff", "bff"])
 def test_with_off_the_flags_stay(tmp_path, name, codec, order):

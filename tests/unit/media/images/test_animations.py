@@ -122,6 +122,7 @@ def test_an_avif_sequence(tmp_path):
         assert np.abs(over_black(drawn(number)) - frame.pixels).mean() < 8
 
 
+@pytest.mark.slow
 def test_sequences_with_a_cover_image_are_read_from_their_track(tmp_path):
     """FFmpeg lists the cover image of such files as a stream beside the track."""
     path = save(tmp_path / "a.avif", durations=100)

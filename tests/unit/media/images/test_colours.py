@@ -67,6 +67,7 @@ def test_a_display_p3_image_is_converted(p3_in_srgb):
     assert difference(untagged(P3), p3_in_srgb) > 10, "without its profile"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.tif", "a.avif", "a.heic", "a.jp2.png"])
 def test_profiles_of_all_formats(tmp_path, name, profile, p3_in_srgb):
     pytest.importorskip("pillow_heif").register_heif_opener()

@@ -95,6 +95,7 @@ def test_it_is_turned_once(tmp_path, name, orientation):
     assert seen.shape == wanted.shape and difference(seen, wanted) < 3
 
 
+@pytest.mark.slow
 def test_ten_bits(tmp_path):
     deep = (BIG.astype(np.uint16) * 257).tobytes()
     image = pillow_heif.from_bytes(mode="RGB;16", size=(256, 192), data=deep)
@@ -103,6 +104,7 @@ def test_ten_bits(tmp_path):
     assert difference(read_image(tmp_path / "deep.heic"), BIG) < 3
 
 
+@pytest.mark.slow
 def test_transparency_lies_over_black(tmp_path):
     rgba = np.dstack([BIG, np.full(BIG.shape[:2], 255, np.uint8)])
     rgba[:96, :, 3] = 0
@@ -111,6 +113,7 @@ def test_transparency_lies_over_black(tmp_path):
     assert seen[:90].max() <= 3 and difference(seen[100:], BIG[100:]) < 3
 
 
+@pytest.mark.slow
 def test_coded_colours_are_converted(tmp_path):
     """Display P3 without an ICC profile, as nclx code points alone."""
     wanted = in_srgb(BIG, P3_XY, srgb_light)

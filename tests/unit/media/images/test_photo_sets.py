@@ -84,6 +84,7 @@ def test_what_has_no_pictures_is_one_sentence(tmp_path: Path) -> None:
 NAME = st.text(st.sampled_from("aB01²٣ é-_"), min_size=1, max_size=8)
 
 
+@pytest.mark.slow
 @given(st.lists(st.builds("{}.png".format, NAME), unique=True, max_size=12), st.integers(0, 10**30))
 def test_natural_order_is_an_order(found: list[str], number: int) -> None:
     paths = [Path("x", name) for name in found]

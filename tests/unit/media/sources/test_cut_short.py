@@ -38,6 +38,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+@pytest.mark.slow
 def test_every_frame_before_the_cut_is_given(whole: Path, tmp_path: Path) -> None:
     data = whole.read_bytes()
     generator = np.random.default_rng(zlib.crc32(whole.name.encode()))

@@ -35,6 +35,7 @@ def cut(pixels, box):
     return pixels[y : y + height, x : x + width]
 
 
+@pytest.mark.slow
 @given(st.data(), SIZES, SIZES, TURNS, st.booleans())
 def test_cut_then_turned_then_mirrored(data, height, width, turn, mirror):
     pixels = drawn(height, width)
@@ -45,6 +46,7 @@ def test_cut_then_turned_then_mirrored(data, height, width, turn, mirror):
     assert framed.flags.c_contiguous and framed.dtype == np.uint8
 
 
+@pytest.mark.slow
 @given(st.data(), SIZES, SIZES, TURNS, st.booleans(), st.booleans())
 def test_a_box_on_the_framed_picture_frames_what_it_holds(data, height, width, turn, mirror, is_cut):
     pixels = drawn(height, width)
@@ -63,6 +65,7 @@ INSIDE = st.tuples(*[st.floats(0, 1)] * 4).filter(
 )
 
 
+@pytest.mark.slow
 @given(REAL, REAL, REAL, REAL, st.none() | INSIDE, TURNS, st.booleans(), SIZES, SIZES)
 def test_whatever_is_drawn_can_be_framed(x, y, width, height, crop, turn, mirror, rows, columns):
     within = to_source(x, y, width, height, Framing(crop=crop, turn=turn, mirror=mirror))

@@ -41,6 +41,7 @@ def pages(**held: bytes) -> type[HTTPHandler]:
     return type("Pages", (HTTPHandler,), {"pages": named})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "handler"), [("https", HTTPHandler), ("rtsps", RTSPHandler)])
 @pytest.mark.parametrize(
     ("certificate", "reason"),
@@ -125,6 +126,7 @@ def test_rtsp_over_tcp_and_udp(handler: type[RTSPHandler], transport: str, works
                 opened(address, rtsp_transport=transport)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text("ab1[]@:%/?#= é猫\"'", max_size=10), st.sampled_from(["http", "https", "rtsp", "rtsps", "rtmp"]))
 def test_no_error_or_log_record_of_a_stream_holds_its_password(

@@ -68,6 +68,7 @@ def test_mjpeg_that_is_cut_and_comes_back():
         source.close()
 
 
+@pytest.mark.slow
 def test_rtsp_that_is_cut_and_comes_back():
     with Server(RTSPHandler) as server:
         source = StreamSource(at(server, "stream", "rtsp"))
@@ -127,6 +128,7 @@ def hls(tmp_path: Path, count: int, ended: bool) -> dict[str, tuple[str, bytes]]
     return {"all_m3u8": ("application/vnd.apple.mpegurl", text.encode()), "one_ts": ("video/mp2t", path.read_bytes())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", [True, False], ids=["whole", "live"])
 def test_hls_plays_at_its_own_pace(tmp_path, ended):
     clock = StillClock()
@@ -177,6 +179,7 @@ def test_a_change_of_size_is_told():
         source.close()
 
 
+@pytest.mark.slow
 def test_silence_has_a_limit():
     with Server(SilentHandler) as server:
         for scheme in ("http", "rtsp", "rtmp"):
@@ -187,6 +190,7 @@ def test_silence_has_a_limit():
             assert time.monotonic() - began < 8
 
 
+@pytest.mark.slow
 def test_a_stream_that_falls_silent_is_told():
     class Falling(HTTPHandler):
         def _mjpeg(self) -> None:

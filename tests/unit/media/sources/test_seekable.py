@@ -66,6 +66,7 @@ def test_a_seek_gives_what_reading_on_gives(tmp_path, monkeypatch, suffix, uneve
     source.close()
 
 
+@pytest.mark.slow
 def test_steps_back_over_the_whole_file(tmp_path):
     path = make_clip(tmp_path / "b.mkv", count=60, time_base=Fraction(1, 1000), stamps=wobbly(60), options=REORDERED)
     frames = read_all(VideoFileSource(path))[1]
@@ -120,6 +121,7 @@ class Counting:
             self.next = 10**9
 
 
+@pytest.mark.slow
 def test_a_scene_without_end_is_sought_in_the_same_way():
     def scene(start: Fraction | None) -> DemoSource:
         return DemoSource(3, 64, 48, start=start or Fraction(0))
@@ -202,6 +204,7 @@ def test_a_file_that_breaks_can_be_played_again_up_to_there():
     source.close()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_says_so(tmp_path):
     path = make_clip(tmp_path / "gone.mp4", count=90)
     source = open_playback(path)

@@ -137,6 +137,7 @@ def test_downloads_with_jumps_and_lost_packets(
     assert all(float(after - before) < 0.09 for before, after in pairwise(times) if after - before < 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["advertisement with its own clock", "segments under a second", "overlap of 30 ms"])
 def test_a_range_is_the_same_part_of_the_whole(make: Parts, tmp_path: Path, case: str) -> None:
     source = tmp_path / "in.ts"

@@ -195,6 +195,7 @@ def test_a_file_cut_short_gives_its_good_frames_and_then_says_where(tmp_path, na
     source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", [("libx264", "-bf", "0"), ("mpeg4", "-bf", "2"), ("mjpeg",)])
 def test_an_avi_begins_with_its_first_frame(tmp_path, codec):
     path = tmp_path / "a.avi"

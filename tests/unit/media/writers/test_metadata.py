@@ -167,6 +167,7 @@ def test_a_range_shifts_and_cuts_them(ranged: dict[str, tuple[Path, list[str], s
     assert tags["timecode"] == "01:02:04:04"
 
 
+@pytest.mark.slow
 def test_a_timecode_of_matroska_is_kept(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-c:v", "libx264", "-timecode", "01:02:03:04", str(source))
@@ -176,6 +177,7 @@ def test_a_timecode_of_matroska_is_kept(tmp_path: Path) -> None:
         assert probe(path)["streams"][0]["tags"].get("timecode" if target == ".mp4" else "TIMECODE") == "01:02:03:04"
 
 
+@pytest.mark.slow
 def test_a_data_track_beside_chapters_is_told(tmp_path: Path) -> None:
     film, data, source = make(tmp_path, ".mov", "mov_text"), tmp_path / "positions", tmp_path / "positions.mov"
     data.write_bytes(bytes(range(200)))
@@ -186,6 +188,7 @@ def test_a_data_track_beside_chapters_is_told(tmp_path: Path) -> None:
     assert export(source, tmp_path / "out.mkv") == ["Not kept from positions.mov in .mkv: data track 1."]
 
 
+@pytest.mark.slow
 def test_titles_of_tracks_survive_mp4(tmp_path: Path) -> None:
     first, second = tmp_path / "first.mp4", tmp_path / "second.mkv"
     export(make(tmp_path, ".mkv", "srt"), first)
@@ -194,6 +197,7 @@ def test_titles_of_tracks_survive_mp4(tmp_path: Path) -> None:
     assert [each["tags"].get("title") for each in tracks] == ["Ton", None, None, "Full"]
 
 
+@pytest.mark.slow
 def test_what_is_dropped_is_told_in_one_sentence(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     cover = tmp_path / "cover.png"

@@ -54,6 +54,7 @@ def recorded(path: Path, codec: str, given: list[Frame] | None = None, **options
     return writer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_uneven_times_and_pictures_come_back(tmp_path: Path, codec: str) -> None:
     path = tmp_path / f"a{SUFFIXES[codec]}"
@@ -209,6 +210,7 @@ def test_sound_that_runs_on_is_copied_bit_by_bit(tmp_path: Path) -> None:
     assert all(packets[0][stamp] == data for stamp, data in packets[1].items())
 
 
+@pytest.mark.slow
 def test_a_standing_picture_or_another_speed_is_silent(tmp_path: Path) -> None:
     clip, path = clicking_clip(tmp_path / "clip.mp4", "aac"), tmp_path / "a.mp4"
     still = [(frame, Fraction(1, 2)) for frame, _ in played((60, None))]
@@ -262,6 +264,7 @@ def test_key_frames_come_every_second_whatever_the_rate(tmp_path: Path) -> None:
     assert len(keys) >= 4 and max(after - before for before, after in pairwise(keys)) <= 1.001
 
 
+@pytest.mark.slow
 def test_a_failing_hardware_encoder_is_followed_by_the_software(tmp_path: Path, monkeypatch) -> None:
     """There is none here: libx264 stands in for one, and fails once the way drivers do."""
     real, calls = LiveEncoder._packets, []

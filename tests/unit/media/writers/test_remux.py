@@ -83,6 +83,7 @@ def test_without_room_the_file_stays_and_it_is_said(tmp_path: Path, monkeypatch:
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_it_can_be_given_up_at_any_time(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.mp4")
     before = path.read_bytes()
@@ -210,6 +211,7 @@ def test_plain_copies_that_were_left_half_made_are_cleared(tmp_path: Path) -> No
     assert not old.exists() and young.exists() and all(path.exists() for path in others)
 
 
+@pytest.mark.slow
 def test_the_index_has_room_however_uneven_the_packets_are(tmp_path: Path) -> None:
     path = tmp_path / "a.mov"
     options = {"movflags": "+empty_moov+default_base_moof+frag_discont", "frag_duration": "300000"}

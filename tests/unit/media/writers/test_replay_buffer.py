@@ -53,6 +53,7 @@ def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Code
     buffer.close()
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_and_seconds_are_told() -> None:
     buffer = ReplayBuffer(2, encoder="software")
     assert buffer.seconds() == 0
@@ -66,6 +67,7 @@ def test_memory_is_bounded_and_seconds_are_told() -> None:
     assert buffer.seconds() == 0
 
 
+@pytest.mark.slow
 def test_sound_goes_along(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", count=210, sound=["aac"], sound_seconds=7)
     buffer = fed(ReplayBuffer(2, encoder="software"), 6, clip)

@@ -49,6 +49,7 @@ def write(writer, frames, info):
     writer.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [48, 720])
 @pytest.mark.parametrize(
     ("name", "codec"),
@@ -86,6 +87,7 @@ def test_the_prores_frame_header_has_the_tags(tmp_path):
     assert tuple(packet[8 + 14 : 8 + 17]) == (1, 1, 1)  # primaries, transfer, matrix (SMPTE RDD 36)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mp4", "h264"), ("a.mkv", "h265"), ("a.webm", "vp9"), ("a.mov", "prores")]
 )
@@ -96,6 +98,7 @@ def test_recordings_are_tagged(tmp_path, name, codec):
     assert stream == frame == ("tv", "smpte170m", "bt709", "bt709")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), [("a.mov", "prores"), ("a.webm", "vp9")])
 def test_transparent_videos_are_tagged(tmp_path, name, codec):
     sink, label = AlphaVideoSink(tmp_path / name, codec), (Label("it", 0.5),)
@@ -135,6 +138,7 @@ def test_a_few_frames_of_h265_are_written(tmp_path, name, count):
         assert times == [Fraction(number, 25) for number in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("range_", [1, 2])
 @pytest.mark.parametrize("matrix", [1, 6])
 @pytest.mark.parametrize("codec", ["ffv1", "h264"])

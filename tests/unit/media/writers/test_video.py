@@ -118,6 +118,7 @@ def test_sound_is_copied_or_converted_and_said(tmp_path, source, sound, target, 
         assert len(writer.notices) == 2 and "converted to" in writer.notices[0]
 
 
+@pytest.mark.slow
 def test_a_range_cuts_the_sound_and_keeps_it_in_step(tmp_path):
     path = make_clip(tmp_path / "i.mp4", sound=["aac"], count=60, sound_seconds=2)
     start, end = Fraction(1, 2), Fraction(3, 2)
@@ -192,6 +193,7 @@ def test_folders_that_cannot_hold_it(tmp_path):
         VideoWriter(tmp_path / "file" / "o.mp4")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named(tmp_path):
     program = """
 import resource, signal, sys, numpy as np

@@ -157,6 +157,7 @@ def test_maps_equal_those_of_transformers(
     np.testing.assert_allclose(our_maps(folder, square), expected, rtol=0, atol=SAME_MAPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"do_normalize": False}, {"do_rescale": False}, {"rescale_factor": 1 / 127.5}])
 def test_switches_of_the_image_processor_are_obeyed(
     network: CLIPSegForImageSegmentation,
@@ -174,6 +175,7 @@ def test_switches_of_the_image_processor_are_obeyed(
     np.testing.assert_allclose(our_maps(folder, dark), reference_maps(folder, dark), rtol=0, atol=SAME_MAPS)
 
 
+@pytest.mark.slow
 def test_safetensors_come_before_other_formats(
     network: CLIPSegForImageSegmentation, processor: CLIPSegProcessor, tmp_path: Path
 ) -> None:
@@ -253,6 +255,7 @@ ALPHABET = (
 TEXTS = st.lists(WORDS | st.text(st.sampled_from(ALPHABET), max_size=6), max_size=6)
 
 
+@pytest.mark.slow
 @given(TEXTS.map(" ".join))
 def test_both_kinds_of_tokenizer_files_give_the_same_ids(
     tokenizers: tuple[CLIPTokenizer, CLIPTokenizer, ReferenceTokenizer], text: str
@@ -430,6 +433,7 @@ def test_a_damaged_processor_is_named(
 SMALL = {"config.json", "processor_config.json", "tokenizer.json", *WEIGHTS[:1]}
 
 
+@pytest.mark.slow
 @given(st.sets(st.sampled_from(sorted({*SMALL, *WEIGHTS, "preprocessor_config.json", "vocab.json", "merges.txt"}))))
 def test_a_model_is_complete_with_one_file_of_each_kind(names: set[str]) -> None:
     has_tokenizer = "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names

@@ -55,6 +55,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 # --- what is downloaded ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_what_is_needed_is_downloaded_once(server: HubServer, cache: Path) -> None:
     server.files |= {"pytorch_model.bin": b"large", "tf_model.h5": b"large", "flax_model.msgpack": b"large"}
     server.files["onnx.json"] = b"{}"
@@ -83,6 +84,7 @@ def test_a_repository_with_shards(server: HubServer, network: CLIPSegForImageSeg
     Segmenter.load(files, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_repository_with_pytorch_weights_and_a_new_tokenizer(server: HubServer, tmp_path: Path) -> None:
     from transformers import CLIPTokenizer
 
@@ -97,6 +99,7 @@ def test_a_repository_with_pytorch_weights_and_a_new_tokenizer(server: HubServer
     assert {"pytorch_model.bin", "tokenizer.json"} <= set(server.downloaded())
 
 
+@pytest.mark.slow
 def test_a_model_that_lacks_a_file_is_completed(server: HubServer) -> None:
     path = loading.find("rd16").folder / "vocab.json"
     path.unlink()
@@ -105,6 +108,7 @@ def test_a_model_that_lacks_a_file_is_completed(server: HubServer) -> None:
     assert loading.find("rd16").folder == path.parent and path.is_file()
 
 
+@pytest.mark.slow
 def test_a_broken_connection_is_resumed(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
     server.break_after = 120_000
@@ -112,6 +116,7 @@ def test_a_broken_connection_is_resumed(server: HubServer, monkeypatch: pytest.M
     assert server.ranges == ["bytes=100000-"]
 
 
+@pytest.mark.slow
 def test_complete_files_are_not_downloaded_again(server: HubServer) -> None:
     weights = loading.find("rd16").weights
     weights.resolve().unlink()
@@ -121,6 +126,7 @@ def test_complete_files_are_not_downloaded_again(server: HubServer) -> None:
     assert server.downloaded() == ["model.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.json"])
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:-1] + b"?", lambda _: b""])
 def test_damaged_files_are_found_and_downloaded_again(
@@ -135,12 +141,14 @@ def test_damaged_files_are_found_and_downloaded_again(
     assert path.read_bytes() == server.files[name]
 
 
+@pytest.mark.slow
 def test_files_that_always_arrive_damaged_are_reported(server: HubServer) -> None:
     server.spoil = lambda name, content: content[:-1] + b"?" if name == "vocab.json" else content
     with pytest.raises(ModelError, match=r"vocab\.json of .* arrives damaged"):
         loading.fetch("rd16")
 
 
+@pytest.mark.slow
 def test_force_downloads_everything_again(server: HubServer) -> None:
     loading.fetch("rd16")
     server.requests.clear()
@@ -158,6 +166,7 @@ def test_a_repository_that_lacks_a_file_is_refused(server: HubServer, missing: s
 # --- removal --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exactly_one_model_is_removed(server: HubServer, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     loading.fetch("rd16")
     home = hub.repository_folder(REPOSITORY)

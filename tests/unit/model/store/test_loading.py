@@ -78,6 +78,7 @@ def test_weights_that_lack_a_layer_are_refused(folder: Path) -> None:
         Segmenter.load(str(folder))
 
 
+@pytest.mark.slow
 def test_pytorch_weights_are_read_without_running_code(folder: Path, picture) -> None:  # type: ignore[no-untyped-def]
     expected = Segmenter.load(str(folder), device="cpu").segment(picture, [Prompt.text("x")])
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")

@@ -26,6 +26,7 @@ def test_a_cameras_noise_is_no_change(deviation: float, size: tuple[int, int]) -
     assert is_unchanged(sample(noisy(pixels, deviation, 1)), sample(noisy(pixels, deviation, 2)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 463), st.integers(0, 623), st.integers(0, 15), st.integers(0, 15))
 def test_a_small_thing_that_appears_anywhere_is_a_change(top: int, left: int, more: int, wider: int) -> None:

@@ -138,6 +138,7 @@ def test_an_edit_is_answered_for_the_frame_that_is_there(watched: Callable[..., 
     assert one.results[-1][0].maps.shape[0] == 0
 
 
+@pytest.mark.slow
 def test_the_newest_frame_wins(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "slow", "red")
@@ -275,6 +276,7 @@ def test_it_can_be_stopped_while_it_starts_and_loads(watched: Callable[..., Watc
         one.wait_state(WorkerState.LOADING)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("model", ["fake", "slow"])
 def test_nothing_outlives_an_application_that_was_killed(model: str) -> None:
@@ -313,6 +315,7 @@ def is_there(process: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_an_edit_is_answered_before_the_next_frame(watched: Callable[..., Watched]) -> None:
     one = watched()
     one.ask(1, "slow")
@@ -324,6 +327,7 @@ def test_an_edit_is_answered_before_the_next_frame(watched: Callable[..., Watche
     assert [(result.index, result.version) for result, _ in one.results[:3]] == [(0, 1), (0, 2), (1, 2)]
 
 
+@pytest.mark.slow
 def test_frames_are_copied_only_when_the_process_is_free(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -457,6 +461,7 @@ def test_failures_of_slow_starts_count_however_long_they_take(
     assert "code 9" in one.worker.status.problem
 
 
+@pytest.mark.slow
 def test_a_process_that_stops_answering_but_lives_is_replaced(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,6 +497,7 @@ def test_a_signal_is_named(watched: Callable[..., Watched], number: signal.Signa
     one.wait(lambda: any(f"signal {int(number)} ({number.name})" in status.problem for status in one.statuses))
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_after_an_edit_is_replaced(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -504,6 +510,7 @@ def test_a_process_that_hangs_after_an_edit_is_replaced(
     one.wait(lambda: any("did not answer within" in status.problem for status in one.statuses))
 
 
+@pytest.mark.slow
 def test_a_load_without_progress_is_a_failure(watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     one = watched()
     one.wait(lambda: one.worker.status.state is WorkerState.READY)

@@ -66,6 +66,7 @@ def test_a_view_keeps_the_memory_after_its_block_was_closed() -> None:
     assert view.sum() == 300
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=9))
 def test_a_frame_that_is_read_stays_while_the_next_is_written(sizes: list[tuple[int, int]]) -> None:
     ours = FrameSlots.create(9 * 9 * 3)

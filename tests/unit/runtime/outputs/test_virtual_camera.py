@@ -94,6 +94,7 @@ def test_what_may_not_be_shown_is_not_even_repeated(running: Callable[..., Camer
     one.output.wait(lambda: one.last() == SAFE[0])
 
 
+@pytest.mark.slow
 def test_it_sends_at_its_rate(running: Callable[..., Camera]) -> None:
     one = running(settings=CameraSettings(width=64, height=48, rate=50))
     one.output.wait(lambda: one.output.frames)
