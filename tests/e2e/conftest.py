@@ -23,9 +23,9 @@ from tests.e2e import preloaded
 
 SIZE = (256, 192)
 QUICK_ENGINE = """
-from clipseg_live.assemble import live
+from clipseg_live.app import session
 from tests.helpers.live_engine import fake
-live.make_engine = live.make_exact_engine = fake
+session.make_engine = session.make_exact_engine = fake
 """
 """A patch for tests of new interpreters: their worker processes do not import torch, which takes seconds."""
 

@@ -46,7 +46,7 @@ class Server:
         self._adopt = ctypes.CDLL(None).prctl
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            call = f"from tests import quick_workers; quick_workers.serve({theirs.fileno()})"
+            call = f"from tests.helpers import quick_workers; quick_workers.serve({theirs.fileno()})"
             program = f"import sys; sys.path[:] = {sys.path!r}; {call}"
             self._process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()])
 

@@ -16,14 +16,14 @@ from tests.helpers.paths import ROOT
 PROGRAM = """
 import sys
 from pathlib import Path
-from clipseg_live.assemble import batch
+from clipseg_live.app.batch import runner
 from clipseg_live.app.batch.plan import plan_batch
-from clipseg_live.model import loading
+from clipseg_live.model.store import loading
 from tests.unit.app.batch.test_runner import Heard, Loaded, template
 
-batch.find_model = lambda settings: loading.find("shapes")
-batch.load_engine = lambda files, settings, prompts: Loaded()
-report = batch.run_batch(plan_batch(sys.argv[2:], Path(sys.argv[1]), template(), masks="jsonl"), Heard())
+runner.find_model = lambda settings: loading.find("shapes")
+runner.load_engine = lambda files, settings, prompts: Loaded()
+report = runner.run_batch(plan_batch(sys.argv[2:], Path(sys.argv[1]), template(), masks="jsonl"), Heard())
 print(*(outcome.ending.value + outcome.sentence for outcome in report.outcomes), sep=";")
 """
 

@@ -12,7 +12,7 @@ from clipseg_live.core.system import console
 from tests.helpers.paths import ROOT
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are passed on as POSIX does")
-SETUP = "import sys, os\nfrom clipseg_live.core import output\noutput.protect()\n"
+SETUP = "import sys, os\nfrom clipseg_live.core.system import console\nconsole.protect()\n"
 TEXT = "caf\u00e9 \u732b \U0001f408 \u2588\u2501 \udcff"
 
 
@@ -39,7 +39,7 @@ def test_a_closed_output_is_none_and_its_number_goes_to_no_file(closed: list[int
         f"file = open({str(path)!r}, 'w')\n"
         "print('out'); print('err', file=sys.stderr); os.write(1, b'native'); os.write(2, b'native')\n"
         "file.write('mine'); file.close()\n"
-        "sys.exit(0 if file and not output.is_closed() else 7)"
+        "sys.exit(0 if file and not console.is_closed() else 7)"
     )
     with python(code, closed=closed) as process:
         process.communicate(timeout=60)
@@ -53,9 +53,9 @@ def test_a_reader_that_went_away_is_noticed_without_an_error(name: str, variable
     other = "stderr" if name == "stdout" else "stdout"
     code = (
         "sys.stdin.readline()\n"
-        f"known = output.is_closed()\n"
+        f"known = console.is_closed()\n"
         f"for _ in range(100): print('x' * 5000, file=sys.{name}, flush=True)\n"
-        f"print(known, output.is_closed(), output.failure(), file=sys.{other})"
+        f"print(known, console.is_closed(), console.failure(), file=sys.{other})"
     )
     with python(code, variables, stdin=subprocess.PIPE) as process:
         getattr(process, name).close()
@@ -84,7 +84,7 @@ def test_the_c_locale_can_print_everything() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
 def test_a_full_disk_is_told_apart_from_a_closed_pipe() -> None:
-    code = "print('x', flush=True); print(output.failure().strerror, output.is_closed(), file=sys.stderr)"
+    code = "print('x', flush=True); print(console.failure().strerror, console.is_closed(), file=sys.stderr)"
     with open("/dev/full", "w") as full, python(code, stdout=full) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0 and err == b"No space left on device False\n"

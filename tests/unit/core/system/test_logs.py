@@ -269,7 +269,7 @@ def test_paths_in_messages_are_masked(folder: Path, message: str, kept: str) -> 
 def test_a_record_that_is_logged_while_a_message_is_sent_does_not_block() -> None:
     code = """
 import logging, threading
-from clipseg_live.core import logs
+from clipseg_live.core.system import logs
 
 sending, sent = threading.Lock(), []
 

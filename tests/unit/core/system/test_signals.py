@@ -25,7 +25,7 @@ def send(number: int) -> None:
 
 def python(code: str, **options: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", f"import os, signal\nfrom clipseg_live.core import interrupts\n{code}"],
+        [sys.executable, "-c", f"import os, signal\nfrom clipseg_live.core.system import signals\n{code}"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, **options,
     )  # type: ignore[call-overload,no-any-return]  # fmt: skip
 
@@ -96,14 +96,14 @@ def test_other_threads_have_no_handlers_and_no_errors() -> None:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_at_the_start_a_signal_ends_the_process_with_one_sentence(number: int) -> None:
-    done = python(f"interrupts.begin()\nos.kill(os.getpid(), {int(number)})\nprint('still there')")
+    done = python(f"signals.begin()\nos.kill(os.getpid(), {int(number)})\nprint('still there')")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "clipseg-live: Stopped.\n")
 
 
 @pytest.mark.slow
 def test_nohup_is_respected() -> None:
-    kinds = "interrupts.end_at_once(3)", "context = interrupts.raising(); context.__enter__()"
-    for kind in (*kinds, "context = interrupts.noted(); context.__enter__()"):
+    kinds = "signals.end_at_once(3)", "context = signals.raising(); context.__enter__()"
+    for kind in (*kinds, "context = signals.noted(); context.__enter__()"):
         done = python(
             f"{kind}\nos.kill(os.getpid(), signal.SIGHUP)\nprint('still there')",
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
@@ -113,7 +113,7 @@ def test_nohup_is_respected() -> None:
 
 def test_a_caught_interrupt_in_executed_code_does_not_end_the_process_later() -> None:
     done = python(
-        "try:\n    with interrupts.raising():\n"
+        "try:\n    with signals.raising():\n"
         "        exec('os.kill(os.getpid(), signal.SIGINT)\\nfor _ in range(100): pass')\n"
         "except KeyboardInterrupt:\n    print('caught')"
     )
@@ -134,9 +134,9 @@ def test_a_worker_process_ignores_signals_from_the_import_of_the_main_module_on(
     script.write_text(
         "import multiprocessing, signal\n"
         "from clipseg_live import __main__\n"
-        "from clipseg_live.core import interrupts\n"
+        "from clipseg_live.core.system import signals\n"
         "def child():\n"
-        "    print(all(signal.getsignal(number) == signal.SIG_IGN for number in interrupts.SIGNALS), flush=True)\n"
+        "    print(all(signal.getsignal(number) == signal.SIG_IGN for number in signals.SIGNALS), flush=True)\n"
         "if __name__ == '__main__':\n"
         "    process = multiprocessing.get_context('spawn').Process(target=child)\n"
         "    process.start()\n"
