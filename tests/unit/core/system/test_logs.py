@@ -176,7 +176,7 @@ def test_two_processes_share_a_file_while_it_rotates(tmp_path: Path) -> None:
     code = """
 import logging, sys
 from pathlib import Path
-from clipseg_live.core import log_format, logs
+from clipseg_live.core.system import log_format, logs
 
 logs._FILE_BYTES //= 3
 with logs.installed(Path(sys.argv[1])):
