@@ -28,12 +28,12 @@ from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import PromptStyle, prompt_styles
 from clipseg_live.core.settings.effects import AnyEffect, Outline, Tint
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.demo.scenes import Scene, SceneSettings
 from clipseg_live.imaging.resize import resize_map
-from clipseg_live.matting.alpha import hard
+from clipseg_live.matting.alpha import binary_mattes
 from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
 PROMPTS = (1, 4, 16)
@@ -87,7 +87,7 @@ class Whole:
         self._styles = styles(len(maps))
         self._request = MatteRequest(numbers, numbers, self._styles)
         self._pipeline = MattePipeline()
-        self._composer = EffectComposer(Look(effects=EFFECTS, styles=self._styles))
+        self._composer = EffectRenderer(RenderSettings(effects=EFFECTS, styles=self._styles))
 
     def measured(self, rounds: int, clock: Clock) -> dict[str, list[float]]:
         """Seconds of each stage."""
@@ -130,7 +130,10 @@ def print_beside_supervision(rounds: int, clock: Clock) -> None:
 
 def ours(picture: Pixels, maps: Maps) -> dict[str, Callable[[], object]]:
     """Our effects on hard masks, ready-made and from the maps."""
-    composer, ready = EffectComposer(Look(effects=EFFECTS, styles=styles(len(maps)))), hard_masks(picture, maps)
+    composer, ready = (
+        EffectRenderer(RenderSettings(effects=EFFECTS, styles=styles(len(maps)))),
+        hard_masks(picture, maps),
+    )
     return {
         "ours, masks ready-made": lambda: composer.compose(picture, ready),
         "ours, from the maps": lambda: composer.compose(picture, hard_masks(picture, maps)),
@@ -139,7 +142,7 @@ def ours(picture: Pixels, maps: Maps) -> dict[str, Callable[[], object]]:
 
 def hard_masks(picture: Pixels, maps: Maps) -> Mattes:
     height, width = picture.shape[:2]
-    return Mattes(height, width, tuple(hard(maps, styles(len(maps)), height, width)), maps)
+    return Mattes(height, width, tuple(binary_mattes(maps, styles(len(maps)), height, width)), maps)
 
 
 @lru_cache(maxsize=4)

@@ -193,7 +193,7 @@ class Child:
             QTimer.singleShot(0, lambda: self._follow(self._script()))
 
         app.MainWindow.__init__ = built  # type: ignore[method-assign]
-        app.run(settings=settings, source=self.clip)
+        app.run_window(settings=settings, source=self.clip)
         print(json.dumps(self.answer))
 
     def _follow(self, script: Iterator[float]) -> None:

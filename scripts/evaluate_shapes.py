@@ -22,8 +22,8 @@ from shapes_data import Question, ask, ask_by_image
 
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.demo.phrases import words
-from clipseg_live.demo.pictures import Picture, Thing, draw
-from clipseg_live.demo.scenes import PRESETS, Scene
+from clipseg_live.demo.pictures import DrawnImage, Thing, draw_image
+from clipseg_live.demo.scenes import SCENE_PRESETS, Scene
 from clipseg_live.model.segmenter import Segmenter
 
 SIZES = ((360, 640), (480, 480), (480, 640), (640, 360), (224, 224))
@@ -36,15 +36,15 @@ CSS = {
 }  # fmt: skip
 
 
-def drawn(rng: np.random.Generator, number: int) -> Picture:
+def drawn(rng: np.random.Generator, number: int) -> DrawnImage:
     height, width = SIZES[number % len(SIZES)]
-    return draw(rng, height, width, smallest=0.002)
+    return draw_image(rng, height, width, smallest=0.002)
 
 
-def demo(rng: np.random.Generator, number: int) -> Picture:
-    names = list(PRESETS)
+def demo(rng: np.random.Generator, number: int) -> DrawnImage:
+    names = list(SCENE_PRESETS)
     height, width = SIZES[number % len(SIZES)]
-    scene = Scene(int(rng.integers(10**6)), width, height, settings=PRESETS[names[number % len(names)]])
+    scene = Scene(int(rng.integers(10**6)), width, height, settings=SCENE_PRESETS[names[number % len(names)]])
     frame = int(rng.integers(5000))
     truth = scene.truth(frame)
     owner, things = np.zeros((height, width), dtype=np.uint8), []
@@ -52,10 +52,10 @@ def demo(rng: np.random.Generator, number: int) -> Picture:
         if one.mask.mean() >= 0.002:
             things.append(Thing(one.colour, one.shape, float(one.mask.mean()), (0.0, 0.0, 0.0)))
             owner[one.mask] = len(things)
-    return Picture(scene.picture(frame), owner, tuple(things))
+    return DrawnImage(scene.picture(frame), owner, tuple(things))
 
 
-def pillow(rng: np.random.Generator, number: int) -> Picture:
+def pillow(rng: np.random.Generator, number: int) -> DrawnImage:
     """Up to seven shapes at four times the size, reduced; labels as they are painted."""
     height, width = SIZES[number % len(SIZES)]
     image, owner = _pillow_background(rng, height * 4, width * 4), Image.new("L", (width * 4, height * 4))
@@ -82,7 +82,7 @@ def pillow(rng: np.random.Generator, number: int) -> Picture:
     marks = np.asarray(owner.resize((width, height), Image.Resampling.NEAREST))
     shares = [float((marks == k + 1).mean()) for k in range(len(looks))]
     things = tuple(Thing(c, s, share, (0.0, 0.0, 0.0)) for (c, s), share in zip(looks, shares, strict=True))
-    return Picture(pixels.copy(), marks.copy(), things)
+    return DrawnImage(pixels.copy(), marks.copy(), things)
 
 
 def _pillow_background(rng: np.random.Generator, height: int, width: int) -> Image.Image:
@@ -130,7 +130,7 @@ def _pillow_shape(
         canvas.polygon([(x - 0.88 * r, y), (x, y - 0.3 * r), (x + 0.88 * r, y), (x, y + r)], fill=ink)
 
 
-KINDS: dict[str, Callable[[np.random.Generator, int], Picture]] = {"drawn": drawn, "demo": demo, "pillow": pillow}
+KINDS: dict[str, Callable[[np.random.Generator, int], DrawnImage]] = {"drawn": drawn, "demo": demo, "pillow": pillow}
 PLAIN = (
     "colour", "shape", "colour+shape", "size", "everything", "background",
     "absent colour", "absent shape", "absent colour+shape", "absent size", "unrelated",
@@ -138,7 +138,7 @@ PLAIN = (
 REWORDED = {"synonyms": {"synonyms": 1.0}, "plurals": {"plural": True}, "new wording": {"held_out": True}}
 
 
-def questions(picture: Picture, rng: np.random.Generator) -> list[tuple[str, Question, Prompt]]:
+def questions(picture: DrawnImage, rng: np.random.Generator) -> list[tuple[str, Question, Prompt]]:
     """One question of every category that the picture allows, each with its prompt."""
     found: list[tuple[str, Question, Prompt]] = []
     for category in PLAIN:

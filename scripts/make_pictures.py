@@ -39,11 +39,11 @@ from clipseg_live.core.settings.effects import (
     Wipe,
 )
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.demo.scenes import Scene
 from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.media.safe_card import safe_card
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.media.safe_card import placeholder_card
+from clipseg_live.rendering.renderer import EffectRenderer
 
 PHRASES = ("red circle", "blue star", "yellow heart")
 COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
@@ -74,8 +74,8 @@ def main() -> None:
     (folder / "effects").mkdir(exist_ok=True)
     for kind, effect in KINDS.items():
         before = (Tint(), Outline()) if effect in (Wipe, SideBySide) else ()
-        look = Look(effects=(*before, effect()), styles=styles, names=PHRASES)
-        drawn = EffectComposer(look).compose(picture, mattes)
+        look = RenderSettings(effects=(*before, effect()), styles=styles, names=PHRASES)
+        drawn = EffectRenderer(look).compose(picture, mattes)
         small = Image.fromarray(drawn).resize((480, 270), Image.Resampling.LANCZOS)
         small.save(folder / "effects" / f"{kind}.webp", quality=80, method=6)
     save(drawn_as(picture, mattes, styles, (Spotlight(), Outline(), Glow(), Labels())), folder / "demo.png")
@@ -87,7 +87,7 @@ def main() -> None:
     rows, columns = np.nonzero(scene.truth(MOMENT).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
-    Image.fromarray(safe_card(640, 360)).save(folder / "safe-card.webp", quality=80, method=6)
+    Image.fromarray(placeholder_card(640, 360)).save(folder / "safe-card.webp", quality=80, method=6)
     WindowPictures(folder).make()
 
 
@@ -104,7 +104,7 @@ def mattes_of(scene: Scene, maps: Maps) -> Mattes:
 def drawn_as(
     picture: Pixels, mattes: Mattes, styles: tuple[PromptStyle, ...], effects: tuple[AnyEffect, ...]
 ) -> Pixels:
-    return EffectComposer(Look(effects=effects, styles=styles, names=PHRASES)).compose(picture, mattes)
+    return EffectRenderer(RenderSettings(effects=effects, styles=styles, names=PHRASES)).compose(picture, mattes)
 
 
 class WindowPictures:
@@ -133,7 +133,7 @@ class WindowPictures:
         app.MainWindow.__init__ = built  # type: ignore[method-assign]
         with tempfile.TemporaryDirectory() as config:
             self.recordings = Path(config) / "recordings"
-            app.run(settings=demo_settings(), source="demo:", path=Path(config) / "preferences.json")
+            app.run_window(settings=demo_settings(), source="demo:", path=Path(config) / "preferences.json")
         first, *rest = self.frames
         path = self.folder / "edit.webp"
         first.save(path, save_all=True, append_images=rest, duration=FRAME_MILLISECONDS, loop=0, quality=60, method=6)

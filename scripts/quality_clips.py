@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
-from clipseg_live.demo.drawing import Outline, coverage, outline, place
-from clipseg_live.demo.scenes import PRESETS, Matrix, Scene, SceneSettings
+from clipseg_live.demo.drawing import ShapeOutline, coverage, place_outline, shape_outline
+from clipseg_live.demo.scenes import SCENE_PRESETS, Matrix, Scene, SceneSettings
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30
 TUNING_SEEDS = (101, 102, 103)
@@ -27,10 +27,16 @@ STILL_BEFORE = 20
 """Frames of rest before the sudden motion."""
 
 DRAWN: Mapping[str, SceneSettings] = {
-    "still": PRESETS["still"], "slow": PRESETS["calm"], "fast": PRESETS["fast"], "shake": PRESETS["shake"],
-    "occlusion": PRESETS["occlusion"], "cuts": SceneSettings(cut_every=0.7), "small": PRESETS["small"],
-    "noise": PRESETS["noise"], "sudden": PRESETS["fast"],
-}  # fmt: skip
+    "still": SCENE_PRESETS["still"],
+    "slow": SCENE_PRESETS["calm"],
+    "fast": SCENE_PRESETS["fast"],
+    "shake": SCENE_PRESETS["shake"],
+    "occlusion": SCENE_PRESETS["occlusion"],
+    "cuts": SceneSettings(cut_every=0.7),
+    "small": SCENE_PRESETS["small"],
+    "noise": SCENE_PRESETS["noise"],
+    "sudden": SCENE_PRESETS["fast"],
+}
 JUDGED = slice(-4, -2)
 """The objects of a scene that are asked for: the red circle and the blue star, which other objects pass over."""
 PHRASES = ("red circle", "blue star")
@@ -72,16 +78,16 @@ def drawn(name: str, seed: int, frames: int) -> Iterator[Shot]:
 # ---- photographs
 
 
-def _ellipse(x: float, y: float, across: float, down: float) -> Outline:
+def _ellipse(x: float, y: float, across: float, down: float) -> ShapeOutline:
     angles = np.linspace(0, 2 * math.pi, 72, endpoint=False)
     return (np.stack([x + across * np.cos(angles), y + down * np.sin(angles)], axis=1).astype(np.float32),)
 
 
-def _polygon(*points: tuple[float, float]) -> Outline:
+def _polygon(*points: tuple[float, float]) -> ShapeOutline:
     return (np.array(points, np.float32),)
 
 
-OUTLINES: Mapping[str, Outline] = {
+OUTLINES: Mapping[str, ShapeOutline] = {
     "astronaut.png": _polygon(
         (149, 44), (182, 22), (227, 17), (271, 39), (282, 88), (265, 116), (252, 122), (245, 166), (276, 193),
         (285, 232), (315, 249), (332, 276), (340, 321), (310, 332), (282, 365), (265, 398), (263, 480),
@@ -152,9 +158,9 @@ def _square(matrix: Matrix) -> Matrix:
     return np.vstack([matrix, (0.0, 0.0, 1.0)])
 
 
-def _matte(shape: Outline, placed: Matrix) -> NDArray[np.float32]:
+def _matte(shape: ShapeOutline, placed: Matrix) -> NDArray[np.float32]:
     matte = np.zeros((HEIGHT, WIDTH), np.float32)
-    found = coverage(place(shape, placed[:, :2], placed[0, 2], placed[1, 2]), HEIGHT, WIDTH)
+    found = coverage(place_outline(shape, placed[:, :2], placed[0, 2], placed[1, 2]), HEIGHT, WIDTH)
     if found is not None:
         matte[found[0], found[1]] = found[2]
     return matte
@@ -179,7 +185,7 @@ def pasted(name: str, frames: int, tuning: bool = False) -> Iterator[Shot]:
     tuning: other pairs, along other outlines, than those that are reported."""
     place_of = PHOTOGRAPHS.index(name)
     behind = PHOTOGRAPHS[(place_of + (4 if tuning else 3)) % len(PHOTOGRAPHS)]
-    shape = outline(("heart", "star", "circle", "cross", "diamond")[(place_of + 2 * tuning) % 5])
+    shape = shape_outline(("heart", "star", "circle", "cross", "diamond")[(place_of + 2 * tuning) % 5])
     before: tuple[Matrix, Matrix] | None = None
     texture = _photograph(name)
     middle = texture.shape[1] / 2, texture.shape[0] / 2

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 from clipseg_live.demo.phrases import Meaning, words
-from clipseg_live.demo.pictures import Picture, Thing, draw, wanted
+from clipseg_live.demo.pictures import DrawnImage, Thing, draw_image, wanted
 
 PRESENT = ("colour", "shape", "colour+shape", "size", "everything", "background")
 ABSENT = ("absent colour", "absent shape", "absent colour+shape", "absent size", "unrelated")
@@ -44,10 +44,10 @@ def meaning_for(category: str, things: Sequence[Thing], rng: np.random.Generator
     named = [thing for thing in things if thing.shape is not None]
     colours, shapes = {t.colour for t in things}, {t.shape for t in named}
     if category == "absent colour":
-        missing = [c for c in COLOURS if c not in colours]
+        missing = [c for c in NAMED_COLOURS if c not in colours]
         return Meaning(colour=_one(missing, rng)) if missing else None
     if category == "absent shape":
-        missing = [s for s in SHAPES if s not in shapes]
+        missing = [s for s in SHAPE_NAMES if s not in shapes]
         return Meaning(shape=_one(missing, rng)) if missing else None
     if category == "absent colour+shape":
         return _absent_pair(things, sorted(colours), sorted(filter(None, shapes)), rng)
@@ -71,8 +71,8 @@ def _absent_pair(
     present = {(t.colour, t.shape) for t in things}
     for _ in range(8):
         near_miss = rng.random() < 0.8
-        colour = str(rng.choice(colours if near_miss and colours else COLOURS))
-        shape = str(rng.choice(shapes if near_miss and shapes and rng.random() < 0.5 else SHAPES))
+        colour = str(rng.choice(colours if near_miss and colours else NAMED_COLOURS))
+        shape = str(rng.choice(shapes if near_miss and shapes and rng.random() < 0.5 else SHAPE_NAMES))
         if (colour, shape) not in present:
             return Meaning(colour=colour, shape=shape)
     return None
@@ -83,7 +83,7 @@ def _one(values: list[str], rng: np.random.Generator) -> str:
 
 
 def ask(
-    picture: Picture, category: str, rng: np.random.Generator, *, held_out: bool = False, synonyms: float = 0.3
+    picture: DrawnImage, category: str, rng: np.random.Generator, *, held_out: bool = False, synonyms: float = 0.3
 ) -> Question | None:
     """A question of ``category`` about the picture, or None where it has none to ask."""
     for _ in range(6):
@@ -96,7 +96,7 @@ def ask(
     return None
 
 
-def ask_by_image(picture: Picture, rng: np.random.Generator, size: int) -> Question | None:
+def ask_by_image(picture: DrawnImage, rng: np.random.Generator, size: int) -> Question | None:
     """A question whose prompt is a picture of a colour and shape: mostly one that the picture holds, cut out of it or
     drawn anew, as an object of its own."""
     named = [(i, t) for i, t in enumerate(picture.things) if t.shape is not None]
@@ -121,7 +121,7 @@ def ask_by_image(picture: Picture, rng: np.random.Generator, size: int) -> Quest
         # A small scene of the wanted object, as large as a photograph of one thing would show it.
         least = 0.02 if rng.random() < 0.7 else 0.15
         for _ in range(12):
-            donor = draw(rng, size, size, smallest=least, largest=0.4, wish=(meaning.colour, meaning.shape))
+            donor = draw_image(rng, size, size, smallest=least, largest=0.4, wish=(meaning.colour, meaning.shape))
             if donor.things and (donor.things[0].colour, donor.things[0].shape) == (meaning.colour, meaning.shape):
                 break
         else:
@@ -133,7 +133,7 @@ def ask_by_image(picture: Picture, rng: np.random.Generator, size: int) -> Quest
     return Question("image" if any(answer) else "absent image", phrase, meaning, tuple(answer), prompt)
 
 
-def prepare(picture: Picture, index: int, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+def prepare(picture: DrawnImage, index: int, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     """An object as an image prompt: by its mask or box (cropped, dimmed and blurred outside), or a plain crop."""
     inside = picture.owner == index + 1
     kind = rng.random()

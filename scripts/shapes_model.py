@@ -16,7 +16,7 @@ from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokeniz
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clipseg_live.demo import phrases
-from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 
 SIZE, PATCH = 224, 16
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,12 +50,12 @@ def corpus(count: int = 20000) -> list[str]:
     """Phrases of the language, from which the tokenizer learns its merges."""
     rng = np.random.default_rng(0)
     sizes = (None, None, "small", "large", "smallest", "biggest")
-    found = [*phrases.EVERYTHING, *phrases.BACKGROUND] * 20
+    found = [*phrases.EVERYTHING, *phrases.BACKGROUND_WORDS] * 20
     for _ in range(count):
         meaning = phrases.Meaning(
             "objects" if rng.random() < 0.75 else "nothing",
-            str(rng.choice(COLOURS)) if rng.random() < 0.7 else None,
-            str(rng.choice(SHAPES)) if rng.random() < 0.7 else None,
+            str(rng.choice(NAMED_COLOURS)) if rng.random() < 0.7 else None,
+            str(rng.choice(SHAPE_NAMES)) if rng.random() < 0.7 else None,
             sizes[int(rng.integers(len(sizes)))],  # type: ignore[arg-type]
         )
         found.append(phrases.words(meaning, rng, synonyms=0.6))

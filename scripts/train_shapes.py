@@ -41,9 +41,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import draw, draw_grid
+from clipseg_live.demo.pictures import draw_grid, draw_image
 
 LONGEST = 24
 """Tokens a phrase may have in training; the language's longest has fewer."""
@@ -83,7 +83,7 @@ IMAGE_SHARE = 0.4
 
 KINDS = ("objects", "everything", "background", "nothing")
 SIZES = ("small", "large", "smallest", "biggest")
-HINTS = {"colour": len(COLOURS) + 2, "shape": len(SHAPES) + 2, "size": len(SIZES) + 1, "kind": len(KINDS)}
+HINTS = {"colour": len(NAMED_COLOURS) + 2, "shape": len(SHAPE_NAMES) + 2, "size": len(SIZES) + 1, "kind": len(KINDS)}
 """Classes of each hint; of a colour or shape, 0 is none (the background) and 1 any that has no name."""
 
 
@@ -121,8 +121,8 @@ class Hints(nn.Module):
 def classes_of(meaning: Meaning) -> tuple[int, int, int, int]:
     """A meaning as class numbers in the order of HINTS."""
     return (
-        COLOURS.index(meaning.colour) + 2 if meaning.colour else 1,
-        SHAPES.index(meaning.shape) + 2 if meaning.shape else 1,
+        NAMED_COLOURS.index(meaning.colour) + 2 if meaning.colour else 1,
+        SHAPE_NAMES.index(meaning.shape) + 2 if meaning.shape else 1,
         SIZES.index(meaning.size) + 1 if meaning.size else 0,
         KINDS.index(meaning.kind),
     )
@@ -158,7 +158,7 @@ class Batches(IterableDataset[dict[str, Tensor]]):
                 variety = min(1.0, step / (0.8 * STAGES[0].until * self._steps))
                 picture = draw_grid(rng, height, width, variety=variety)
             else:
-                picture = draw(rng, height, width, smallest=stage.smallest, largest=stage.largest)
+                picture = draw_image(rng, height, width, smallest=stage.smallest, largest=stage.largest)
             pixels.append(picture.pixels)
             owners.append(picture.owner)
             for number, thing in enumerate(picture.things, start=1):
@@ -252,7 +252,7 @@ def measure(model: Any, tokenizer: Any, size: int, count: int, device: torch.dev
     found: dict[str, list[float]] = defaultdict(list)
     model.eval()
     for _ in range(count):
-        picture = draw(rng, size, size)
+        picture = draw_image(rng, size, size)
         asked = [q for name in MIXTURE if (q := ask(picture, name, rng)) is not None]
         asked += [q for _ in range(1) if (q := ask_by_image(picture, rng, size)) is not None]
         answers = np.zeros((1, len(asked), MOST_THINGS), dtype=bool)

@@ -16,17 +16,17 @@ from clipseg_live.core.prompts import PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation, is_usable
 from clipseg_live.core.settings.base import DataFormat, EngineSettings, PromptStyle, prompt_styles, validated
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, AnyEffect, parse_effects
-from clipseg_live.core.settings.rendering import ExportSettings, Look, MatteSettings
+from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from clipseg_live.core.system.quoting import shorten
-from clipseg_live.demo.source import PREFIX
+from clipseg_live.demo.source import DEMO_PREFIX
 from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime.export import ExportResult, Progress
 
 logger = logging.getLogger(__name__)
 
-Rate = int | float | Fraction
-Effects = str | Sequence[AnyEffect]
+FrameRate = int | float | Fraction
+EffectsLike = str | Sequence[AnyEffect]
 """As on the command line ("spotlight+labels"), or as values of ``core.effects``."""
 
 
@@ -42,7 +42,7 @@ def make_mattes(
 
     pixels: the picture that ``found`` is of, in any form that ``Segmenter.segment`` takes. threshold: 0..1, of all
     prompts, instead of their own. styles: threshold, role and shape of each prompt by its place.
-    Effects that hide something cover a little more than the other effects; the result holds what both need.
+    EffectsLike that hide something cover a little more than the other effects; the result holds what both need.
     Maps with values that are not numbers give empty mattes; effects that hide something then hide the whole picture.
     Raises UsageError where picture and maps, or styles and prompts, do not belong together.
     """
@@ -65,7 +65,7 @@ def make_mattes(
 def draw(
     pixels: ImageLike,
     mattes: Mattes,
-    effects: Effects = DEFAULT_EFFECTS,
+    effects: EffectsLike = DEFAULT_EFFECTS,
     *,
     names: Sequence[str] = (),
     styles: Sequence[PromptStyle] = (),
@@ -83,8 +83,8 @@ def draw(
         raise UsageError(
             f"The mattes are of a picture of {mattes.width}×{mattes.height} pixels; this one has {columns}×{rows}."
         )
-    look = Look(effects=_listed(effects), styles=_styled(len(mattes.each), styles), names=tuple(names))
-    composer = EffectComposer(look)
+    look = RenderSettings(effects=_listed(effects), styles=_styled(len(mattes.each), styles), names=tuple(names))
+    composer = EffectRenderer(look)
     try:
         return composer.compose(pixels, mattes)
     finally:
@@ -97,12 +97,12 @@ def export(
     output: str | Path | None = None,
     settings: ExportSettings | None = None,
     *,
-    effects: Effects | None = None,
+    effects: EffectsLike | None = None,
     threshold: float | None = None,
     styles: Sequence[PromptStyle] = (),
     data: Mapping[DataFormat, str | Path] | None = None,
     model: str | None = None,
-    sequence: Rate | None = None,
+    sequence: FrameRate | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> ExportResult:
     """Segment a video, a picture or a folder of pictures into a file, data, or both, as ``clipseg-live export`` does.
@@ -127,7 +127,7 @@ def export(
     if effects is not None:
         look["effects"] = _listed(effects)
     engine = chosen.engine
-    if model is not None or (settings is None and str(source).startswith(PREFIX)):
+    if model is not None or (settings is None and str(source).startswith(DEMO_PREFIX)):
         engine = validated(EngineSettings, **{**engine.model_dump(), "model": model or "shapes"})
     if sequence is not None:
         chosen = validated(ExportSettings, **{**dict(chosen), "sequence": sequence})
@@ -140,7 +140,7 @@ def export(
     return finished.result
 
 
-def _listed(effects: Effects) -> tuple[AnyEffect, ...]:
+def _listed(effects: EffectsLike) -> tuple[AnyEffect, ...]:
     return parse_effects(effects) if isinstance(effects, str) else tuple(effects)
 
 

@@ -9,28 +9,28 @@ from pathlib import Path
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
-from clipseg_live.core.settings.live import Framing, LiveSettings, Picture
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFrame
 
-Crop = tuple[float, float, float, float]
+CropBox = tuple[float, float, float, float]
 _LONGEST_STEM = 120
 """Bytes of a photo's name in the name of a snapshot."""
 
 
 def list_cameras() -> Sequence[tuple[str, str]]:
     """("camera:NUMBER", its name) of each. Takes up to seconds. Raises SourceError."""
-    from clipseg_live.media.sources.camera import list_cameras as found
+    from clipseg_live.media.sources.camera import find_cameras as found
 
     return [(f"camera:{camera.index}", camera.name or f"camera {camera.index}") for camera in found()]
 
 
-def models() -> Sequence[tuple[str, str]]:
+def available_models() -> Sequence[tuple[str, str]]:
     """(name for the settings, words for people) of the models that have a name."""
     from clipseg_live.model.store.loading import KNOWN_MODELS
 
     return [(name, known.summary) for name, known in KNOWN_MODELS.items()]
 
 
-def devices() -> Sequence[str]:
+def available_devices() -> Sequence[str]:
     """What may be there on this system; whether it is, the worker finds out."""
     return ("auto", "cpu", "mps") if sys.platform == "darwin" else ("auto", "cpu", "cuda")
 
@@ -42,26 +42,26 @@ def has_screen() -> bool:
 
 def list_microphones() -> Sequence[str]:
     """Names for the settings of recordings. Takes up to seconds."""
-    from clipseg_live.media.audio.microphone import list_microphones as found
+    from clipseg_live.media.audio.microphone import find_microphones as found
 
     return found()
 
 
 def recover_recordings(folder: Path) -> Sequence[Path]:
     """Recordings in a folder whose program was killed get a name of their own; those that did."""
-    from clipseg_live.exporters.recovery import recover
+    from clipseg_live.exporters.recovery import recover_interrupted
 
-    return recover(folder) if folder.is_dir() else ()
+    return recover_interrupted(folder) if folder.is_dir() else ()
 
 
-def crop_of(box: Crop, framing: Framing) -> Crop:
+def crop_of(box: CropBox, framing: FrameTransform) -> CropBox:
     """A box on the framed picture as a crop of the source (``video.framing.to_source``)."""
     from clipseg_live.media.sources.framing import to_source
 
     return to_source(*box, framing)
 
 
-def save_snapshot(folder: Path, picture: Picture, settings: LiveSettings) -> Sequence[Path]:
+def save_snapshot(folder: Path, picture: ViewFrame, settings: LiveSettings) -> Sequence[Path]:
     """Write a picture as PNG, and the matte (grey, 0 to 255) of each prompt that is drawn, at the picture's size.
 
     The files begin with the name of the photo, if it is one, and the date and time; the folder is made where it is

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
-def make_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> LiveEngine:
+def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice: ReportProgress) -> LiveEngine:
     """Load the engine of a window.
 
     If the default model is missing and cannot be downloaded, load the small built-in one and give a notice.
@@ -49,7 +49,7 @@ def make_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) ->
     return _load(files, settings, on_progress)
 
 
-def make_exact_engine(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> LiveEngine:
+def make_exact_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice: ReportProgress) -> LiveEngine:
     """Load the engine with the requested model and no other. Arguments and errors are those of ``make_engine``."""
     _prepare(settings)
     return _load(_find(settings, on_progress), settings, on_progress)
@@ -64,13 +64,13 @@ def _prepare(settings: EngineSettings) -> None:
     check_options(settings.device, settings.dtype, settings.fit)
 
 
-def _find(settings: EngineSettings, on_progress: Tell) -> "ModelFiles":
+def _find(settings: EngineSettings, on_progress: ReportProgress) -> "ModelFiles":
     from clipseg_live.model.store import loading
 
-    return loading.find(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
+    return loading.find_model_files(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
 
 
-def _load(files: "ModelFiles", settings: EngineSettings, on_progress: Tell) -> LiveEngine:
+def _load(files: "ModelFiles", settings: EngineSettings, on_progress: ReportProgress) -> LiveEngine:
     from clipseg_live.model.driver import DriverSegmenter
 
     on_progress(f"Loading {files.name}")

@@ -21,22 +21,22 @@ from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.protocols import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.segmentation import UNUSABLE
 from clipseg_live.core.settings.base import DataFormat, EngineSettings
-from clipseg_live.core.settings.live import Framing
-from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings, Look
+from clipseg_live.core.settings.live import FrameTransform
+from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings, RenderSettings
 from clipseg_live.core.system.paths import is_pattern, searches
 from clipseg_live.core.system.settings_log import loggable
-from clipseg_live.demo.source import PREFIX, DemoSource
+from clipseg_live.demo.source import DEMO_PREFIX, DemoSource
 from clipseg_live.exporters.masks import open_mask_sink
-from clipseg_live.exporters.registry import Chosen, open_data_sink, open_transparent_sink
+from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
 from clipseg_live.matting.lookahead import CausalMattes, IndependentMattes, LookaheadMattes
 from clipseg_live.media.images.photo_sets import Listing, PhotoSetSource
 from clipseg_live.media.images.photo_writer import PhotoWriter
-from clipseg_live.media.images.writers import StillWriter, VideoWriter, open_sink
+from clipseg_live.media.images.writers import ImageWriter, VideoWriter, open_sink
 from clipseg_live.media.sources.framed_source import FramedSource
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.model.store import loading
 from clipseg_live.rendering.hdr import HDRBlend
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime.export import Export, ExportResult, Progress
 from clipseg_live.runtime.threads import StopSwitch
 
@@ -66,7 +66,7 @@ class ExportRequest:
     prompts: tuple[Prompt, ...]
     settings: ExportSettings
     masks: Path | None = None
-    framing: Framing = field(default_factory=Framing)
+    framing: FrameTransform = field(default_factory=FrameTransform)
     data: tuple[tuple[DataFormat, Path], ...] = ()
     photos: tuple[Photo, ...] = ()
     notices: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ def find_model(settings: EngineSettings) -> loading.ModelFiles:
     from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
 
     check_options(settings.device, settings.dtype, settings.fit)
-    return loading.find(settings.model)
+    return loading.find_model_files(settings.model)
 
 
 def load_engine(files: loading.ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
@@ -139,7 +139,7 @@ def run_export(
     prompts = check_settings(request)
     request = with_photos(request)
     source = _source_of(request)
-    if request.framing != Framing():
+    if request.framing != FrameTransform():
         source = FramedSource(source, request.framing)
     _refuse_own_input(request)
     sink = _sink_of(request)
@@ -157,7 +157,7 @@ def run_export(
         on_stage(f"Exporting to {request.result.name}")
         composer = None
         if sink is not None:
-            composer = stack.enter_context(closing(EffectComposer(drawn_of(settings.look))))
+            composer = stack.enter_context(closing(EffectRenderer(drawn_of(settings.look))))
         export = Export(
             source,
             info,
@@ -230,7 +230,7 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
     return prompts
 
 
-def drawn_of(look: Look) -> Look:
+def drawn_of(look: RenderSettings) -> RenderSettings:
     """The part of a look that is drawn: without prompts that only work on others."""
     drawn = [at for at, style in enumerate(look.styles) if style.role == "show"]
     names = tuple(look.names[at] for at in drawn) if look.names else ()
@@ -266,7 +266,7 @@ def _source_of(request: ExportRequest) -> FrameSource:
     )
 
 
-def _sink_of(request: ExportRequest) -> VideoWriter | StillWriter | PhotoWriter | None:
+def _sink_of(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter | None:
     """Where the composed picture goes; None where it goes nowhere."""
     settings = request.settings
     if request.photos:
@@ -300,7 +300,9 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
             open_data_sink(form, path, header, labels, settings.overwrite, annotations=settings.annotations, **shaped)
         )
     if settings.every > 1 or settings.only_present:
-        chosen = [Chosen(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen]
+        chosen = [
+            SelectedFrames(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen
+        ]
     return whole + chosen
 
 
@@ -332,7 +334,7 @@ def open_named_source(
     sequence: frames per second, if the pictures of a folder or pattern are a film.
     deinterlace, keep_hdr: as for ``VideoFileSource``.
     """
-    if not name.startswith(PREFIX):
+    if not name.startswith(DEMO_PREFIX):
         return open_source(name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr)
     if sequence is not None:
         raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {name} is not: leave it out.")

@@ -8,7 +8,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
 from clipseg_live.core.settings.base import DataFormat
-from clipseg_live.core.settings.recording import RecordingSettings, Shot, Track
+from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, Track
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 
 
@@ -49,19 +49,19 @@ def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: 
     return open_data_sink(form, path, header, labels, live=True, annotations=settings.annotations)
 
 
-def _picture_of(track: Track, shot: Shot) -> Pixels:
-    from clipseg_live.rendering.tracks import picture_of
+def _picture_of(track: Track, shot: RenderedFrame) -> Pixels:
+    from clipseg_live.rendering.tracks import track_pixels
 
-    return picture_of(track, shot)
+    return track_pixels(track, shot)
 
 
-def _fit(shot: Shot, width: int, height: int) -> Shot:
-    from clipseg_live.rendering.tracks import fitted
+def _fit(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
+    from clipseg_live.rendering.tracks import fit_frame
 
-    return fitted(shot, width, height)
+    return fit_frame(shot, width, height)
 
 
 def _finalise(path: Path, stop: Callable[[], bool]) -> str:
-    from clipseg_live.media.writers.remux import make_fast_start
+    from clipseg_live.media.writers.remux import remux_to_faststart
 
-    return make_fast_start(path, stop)
+    return remux_to_faststart(path, stop)

@@ -5,12 +5,12 @@ from fractions import Fraction
 from clipseg_live.app.engine import make_engine, make_exact_engine
 from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.protocols import Composer, FrameSource, LiveSource, Matting, PictureOutput
-from clipseg_live.core.settings.live import Framing, LiveSettings, SourceSpec
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.protocols import FrameSource, LiveSource, Matting, Renderer, VirtualCameraDevice
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
+from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.runtime.session import Session
 
-DEMO = "demo:"
+DEMO_SOURCE = "demo:"
 
 
 def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Session:
@@ -23,9 +23,9 @@ def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Sessio
     """
     return Session(
         settings,
-        open_source=open_live_source,
+        open_source=open_session_source,
         frame_filter=framed,
-        make_composer=make_composer,
+        make_composer=make_renderer,
         make_matting=make_matting,
         make_engine=make_exact_engine if exact_model else make_engine,
         recording_tools=recording_tools(),
@@ -40,11 +40,11 @@ def _import_opencv() -> None:
     import clipseg_live.imaging.resize  # noqa: F401
 
 
-def open_live_source(spec: SourceSpec) -> LiveSource:
+def open_session_source(spec: SourceSpec) -> LiveSource:
     """The source of this name, not yet opened. Raises UsageError for a name that means nothing."""
-    if spec.name.startswith(DEMO):
+    if spec.name.startswith(DEMO_SOURCE):
         return _demo(spec)
-    from clipseg_live.media.sources.live_sources import open_live_source as open_other
+    from clipseg_live.media.sources.live_sources import open_live as open_other
 
     return open_other(spec)
 
@@ -63,7 +63,7 @@ def _demo(spec: SourceSpec) -> LiveSource:
     return PlaybackSource(make)
 
 
-def framed(pixels: Pixels, framing: Framing) -> Pixels:
+def framed(pixels: Pixels, framing: FrameTransform) -> Pixels:
     """The picture cut, turned and mirrored."""
     from clipseg_live.media.sources.framing import apply_framing
 
@@ -77,15 +77,15 @@ def make_matting() -> Matting:
     return MattePipeline()
 
 
-def make_composer(look: Look) -> Composer:
+def make_renderer(look: RenderSettings) -> Renderer:
     """OpenCV works in one thread from now on: for single frames its helpers mostly wait, and wait spinning."""
-    from clipseg_live.rendering.renderer import EffectComposer, use_one_thread
+    from clipseg_live.rendering.renderer import EffectRenderer, use_one_thread
 
     use_one_thread()
-    return EffectComposer(look)
+    return EffectRenderer(look)
 
 
-def make_camera() -> PictureOutput:
+def make_camera() -> VirtualCameraDevice:
     """A virtual camera, not open yet."""
     from clipseg_live.media.virtual_camera import VirtualCamera
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.app.session import DEMO, framed, make_matting, open_live_source
+from clipseg_live.app.session import DEMO_SOURCE, framed, make_matting, open_session_source
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.privacy import is_cautious
 from clipseg_live.core.prompts import PromptLike, require_prompts
@@ -38,10 +38,10 @@ def stream(
     spec = source if isinstance(source, SourceSpec) else SourceSpec(name=SourceName(str(source)))
     if sequence is not None:
         spec = validated(SourceSpec, **{**dict(spec), "sequence": sequence})
-    open_live_source(spec)  # a name that means nothing is told before a model is loaded
+    open_session_source(spec)  # a name that means nothing is told before a model is loaded
     chosen = settings or LiveSettings(matte=PLAIN_MATTES)
     engine = chosen.engine
-    if model is not None or (settings is None and spec.name.startswith(DEMO)):
+    if model is not None or (settings is None and spec.name.startswith(DEMO_SOURCE)):
         engine = EngineSettings(**{**engine.model_dump(), "model": model or "shapes"})
     own = [prompt for row in chosen.shown() if (prompt := row.prompt) is not None]
     given = not (isinstance(prompts, Sequence) and len(prompts) == 0)
@@ -52,7 +52,7 @@ def stream(
         spec,
         asked,
         segmenter,
-        open_live_source,
+        open_session_source,
         framed,
         make_matting(),
         matte=chosen.matte,

@@ -165,7 +165,7 @@ def _caches() -> tuple[Folder, ...]:
 def _devices() -> "Devices":
     from clipseg_live.model import probe
 
-    return probe.devices()
+    return probe.find_devices()
 
 
 def _speed(devices: "Devices | Problem") -> "MatrixSpeed":
@@ -178,9 +178,11 @@ def _precision(device: str) -> "tuple[Precision, ...] | Problem":
     from clipseg_live.model import probe
     from clipseg_live.model.store import catalogue, loading
 
-    shapes = next((entry for entry in catalogue.catalogue() if entry.name == loading.SHAPES), None)
+    shapes = next((entry for entry in catalogue.catalogue() if entry.name == loading.SHAPES_MODEL), None)
     if shapes is None or not shapes.whole:
-        return Problem(f"The model {loading.SHAPES} is not in this installation, so precisions were not compared.")
+        return Problem(
+            f"The model {loading.SHAPES_MODEL} is not in this installation, so precisions were not compared."
+        )
     return probe.precisions(device)
 
 

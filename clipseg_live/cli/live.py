@@ -9,13 +9,13 @@ import typer
 
 from clipseg_live.cli.options import (
     MODEL,
-    Deinterlace,
+    DeinterlaceOption,
     Insecure,
     Prompts,
-    Rate,
+    RateOption,
     RtspTransport,
     Sequence,
-    Session,
+    SessionOption,
     TrustSession,
     sequence_rate,
     source_spec,
@@ -39,7 +39,7 @@ def live(
         ),
     ] = None,
     prompt: Prompts = None,
-    session: Session = None,
+    session: SessionOption = None,
     trust_session: TrustSession = False,
     model: Annotated[
         str | None,
@@ -58,8 +58,8 @@ def live(
         ),
     ] = False,
     sequence: Sequence = False,
-    rate: Rate = None,
-    deinterlace: Deinterlace = "auto",
+    rate: RateOption = None,
+    deinterlace: DeinterlaceOption = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -104,13 +104,13 @@ def _open_window(
             "There is no display to open a window on: use clipseg-live watch SOURCE -p TEXT for data, or "
             "clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
         )
-    from clipseg_live.gui.app import run
+    from clipseg_live.gui.app import run_window
     from clipseg_live.gui.state.preferences import preferences_path
 
     path = preferences_path()
     if demo:  # a look at the demo changes nothing of what comes back otherwise
         path = path.with_name("demo.json")
-    return run(settings=settings, source=asked, prompts=tuple(prompt or ()), model=model, path=path)
+    return run_window(settings=settings, source=asked, prompts=tuple(prompt or ()), model=model, path=path)
 
 
 def demo_settings() -> "LiveSettings":

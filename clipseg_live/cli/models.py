@@ -52,7 +52,7 @@ def fetch(
 
     from clipseg_live.model.store import loading
 
-    fetched = loading.fetch(name, force=force)
+    fetched = loading.fetch_model(name, force=force)
     for damaged in fetched.repaired:
         typer.echo(f"{damaged} was damaged and has been downloaded again.", err=True)
     typer.echo(f"{fetched.files.name} is complete: {decimal(fetched.bytes)} in {fetched.files.folder}")
@@ -77,7 +77,7 @@ def remove(
         if not typer.confirm(f"Delete {found.model.name} ({decimal(found.bytes)}) from {found.folder}?"):
             typer.echo("Nothing was deleted.")
             return
-    loading.remove(found)
+    loading.remove_model(found)
     typer.echo(f"{found.model.name} was removed, {decimal(found.bytes)} are free again.")
 
 

@@ -24,11 +24,11 @@ MATTES = "How masks are made"
 MODEL = "The model"
 PART = "Which part of the input"
 VIRTUAL = "The virtual camera"
-RECORDING = "The recording"
+RECORDING_GROUP = "The recording"
 NETWORK = "Streams from the network"
 OTHER = "Other options"
 
-GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING, MODEL, NETWORK, OTHER)
+GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING_GROUP, MODEL, NETWORK, OTHER)
 """The order in which they are shown; an option without ``rich_help_panel`` is one of the last."""
 
 ONCE = "once for all prompts, or once for each in their order"
@@ -71,7 +71,7 @@ Insecure = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
-Deinterlace = Annotated[
+DeinterlaceOption = Annotated[
     str,
     typer.Option(
         metavar="auto|off",
@@ -87,7 +87,7 @@ Sequence = Annotated[
         rich_help_panel=PART,
     ),
 ]
-Rate = Annotated[
+RateOption = Annotated[
     str | None,
     typer.Option(
         "--rate",
@@ -101,7 +101,7 @@ Prompts = Annotated[
     list[str] | None,
     typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; repeat for more.", rich_help_panel=PROMPTS),
 ]
-Session = Annotated[
+SessionOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
@@ -126,7 +126,7 @@ Thresholds = Annotated[
         rich_help_panel=MATTES,
     ),
 ]
-Effect = Annotated[
+EffectOption = Annotated[
     str | None,
     typer.Option(
         metavar="EFFECTS",
@@ -144,7 +144,7 @@ Preset = Annotated[
         rich_help_panel=LOOK,
     ),
 ]
-Segmentation = Annotated[
+SegmentationOption = Annotated[
     str | None,
     typer.Option(
         metavar="FORM",

@@ -9,20 +9,20 @@ from clipseg_live.cli.export.options import annotations_from
 from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     DATA,
-    RECORDING,
+    RECORDING_GROUP,
     RESULT,
-    Deinterlace,
-    Effect,
+    DeinterlaceOption,
+    EffectOption,
     Insecure,
     Instances,
     Model,
     Preset,
     Prompts,
-    Rate,
+    RateOption,
     RtspTransport,
-    Segmentation,
+    SegmentationOption,
     Sequence,
-    Session,
+    SessionOption,
     Source,
     Thresholds,
     TrustSession,
@@ -43,9 +43,9 @@ def record(
         ),
     ] = Path("."),
     prompt: Prompts = None,
-    effect: Effect = None,
+    effect: EffectOption = None,
     preset: Preset = None,
-    session: Session = None,
+    session: SessionOption = None,
     trust_session: TrustSession = False,
     model: Model = None,
     threshold: Thresholds = None,
@@ -64,7 +64,7 @@ def record(
             metavar="TRACK",
             help="composed (as shown), camera (untouched) or mattes (white on black); repeat for more.",
             show_default="composed",
-            rich_help_panel=RECORDING,
+            rich_help_panel=RECORDING_GROUP,
         ),
     ] = None,
     data: Annotated[
@@ -76,21 +76,21 @@ def record(
     codec: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="h264, h265, av1, vp9, prores, or ffv1 (lossless).", rich_help_panel=RECORDING
+            metavar="NAME", help="h264, h265, av1, vp9, prores, or ffv1 (lossless).", rich_help_panel=RECORDING_GROUP
         ),
     ] = "h264",
     encoder: Annotated[
         str,
         typer.Option(
-            metavar="KIND", help="auto (the machine's own where it works) or software.", rich_help_panel=RECORDING
+            metavar="KIND", help="auto (the machine's own where it works) or software.", rich_help_panel=RECORDING_GROUP
         ),
     ] = "auto",
     quality: Annotated[
-        int, typer.Option(metavar="0..100", help="From smallest to best.", rich_help_panel=RECORDING)
+        int, typer.Option(metavar="0..100", help="From smallest to best.", rich_help_panel=RECORDING_GROUP)
     ] = 70,
     sound: Annotated[
         str,
-        typer.Option(metavar="FROM", help="source (of a file), microphone, or off.", rich_help_panel=RECORDING),
+        typer.Option(metavar="FROM", help="source (of a file), microphone, or off.", rich_help_panel=RECORDING_GROUP),
     ] = "source",
     microphone: Annotated[
         str | None,
@@ -98,34 +98,34 @@ def record(
             metavar="NAME",
             help="Which one, with --sound microphone.",
             show_default="the system's",
-            rich_help_panel=RECORDING,
+            rich_help_panel=RECORDING_GROUP,
         ),
     ] = None,
     part_minutes: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", help="Begin a new part every so often.", rich_help_panel=RECORDING),
+        typer.Option(metavar="MINUTES", help="Begin a new part every so often.", rich_help_panel=RECORDING_GROUP),
     ] = None,
     part_size: Annotated[
         float | None,
-        typer.Option(metavar="MB", help="Begin a new part at this size.", rich_help_panel=RECORDING),
+        typer.Option(metavar="MB", help="Begin a new part at this size.", rich_help_panel=RECORDING_GROUP),
     ] = None,
     on_change: Annotated[
         str,
         typer.Option(
             metavar="POLICY",
             help="A picture of another size: letterbox (fitted in with black bars) or part (a new one).",
-            rich_help_panel=RECORDING,
+            rich_help_panel=RECORDING_GROUP,
         ),
     ] = "letterbox",
     seconds: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End after so much.", rich_help_panel=RECORDING)
+        float | None, typer.Option(metavar="SECONDS", help="End after so much.", rich_help_panel=RECORDING_GROUP)
     ] = None,
-    segmentation: Segmentation = None,
+    segmentation: SegmentationOption = None,
     instances: Instances = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
     sequence: Sequence = False,
-    rate: Rate = None,
-    deinterlace: Deinterlace = "auto",
+    rate: RateOption = None,
+    deinterlace: DeinterlaceOption = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:

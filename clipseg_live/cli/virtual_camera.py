@@ -9,15 +9,15 @@ from clipseg_live.cli.export.options import only_given
 from clipseg_live.cli.live_settings import live_settings_from
 from clipseg_live.cli.options import (
     VIRTUAL,
-    Deinterlace,
-    Effect,
+    DeinterlaceOption,
+    EffectOption,
     Insecure,
     Model,
     Preset,
     Prompts,
     RtspTransport,
     Sequence,
-    Session,
+    SessionOption,
     Source,
     Thresholds,
     TrustSession,
@@ -29,9 +29,9 @@ from clipseg_live.cli.options import (
 def camera(
     source: Source,
     prompt: Prompts = None,
-    effect: Effect = None,
+    effect: EffectOption = None,
     preset: Preset = None,
-    session: Session = None,
+    session: SessionOption = None,
     trust_session: TrustSession = False,
     model: Model = None,
     threshold: Thresholds = None,
@@ -90,7 +90,7 @@ def camera(
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
     sequence: Sequence = False,
-    deinterlace: Deinterlace = "auto",
+    deinterlace: DeinterlaceOption = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -99,14 +99,16 @@ def camera(
     from clipseg_live.cli.headless.virtual_camera import run_camera
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.settings.base import validated
-    from clipseg_live.core.settings.virtual_camera import CameraSettings
+    from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 
     film = sequence_rate(sequence, rate if sequence else None)
     spec = source_spec(source, rtsp_transport, insecure, film, deinterlace=deinterlace, film=True)
     if (width is None) != (height is None):
         raise UsageError("A size has two sides: give --width and --height, or neither.")
     size = only_given(width=width, height=height, rate=rate)
-    wanted = validated(CameraSettings, device=device, fit=fit, safe=str(safe) if safe is not None else "", **size)
+    wanted = validated(
+        VirtualCameraSettings, device=device, fit=fit, safe=str(safe) if safe is not None else "", **size
+    )
     if safe is not None:
         check_safe_picture(safe)
     settings = live_settings_from(

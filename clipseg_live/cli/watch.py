@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.headless.source_messages import SourceTold
+from clipseg_live.cli.headless.source_messages import SourceMessages
 from clipseg_live.cli.options import (
     MATTES,
-    Deinterlace,
+    DeinterlaceOption,
     Insecure,
     Model,
     Prompts,
-    Rate,
+    RateOption,
     RtspTransport,
     Sequence,
-    Session,
+    SessionOption,
     Source,
     TrustSession,
     sequence_rate,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def watch(
     source: Source,
     prompt: Prompts = None,
-    session: Session = None,
+    session: SessionOption = None,
     trust_session: TrustSession = False,
     model: Model = None,
     threshold: Annotated[
@@ -46,8 +46,8 @@ def watch(
     ] = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="End after so many frames.")] = None,
     sequence: Sequence = False,
-    rate: Rate = None,
-    deinterlace: Deinterlace = "auto",
+    rate: RateOption = None,
+    deinterlace: DeinterlaceOption = "auto",
     rtsp_transport: RtspTransport = "auto",
     insecure: Insecure = False,
 ) -> None:
@@ -70,16 +70,16 @@ def watch(
                 print(item.problem, file=sys.stderr)  # noqa: T201
             problem = item.problem or problem
             _print(item)
-            if number == frames or console.is_closed() or console.failure():
+            if number == frames or console.is_closed() or console.output_failure():
                 break
-    broken = console.failure()
+    broken = console.output_failure()
     if broken is not None:
         raise Failure(f"The results could not be written: {broken.strerror or broken}.")
     if told.photos:
         raise typer.Exit(1)
 
 
-def describe(item: "StreamFrame") -> list[dict[str, object]]:
+def describe_frame(item: "StreamFrame") -> list[dict[str, object]]:
     """One entry for each prompt that is drawn: frame, file (of a photo), time (seconds), prompt, present,
     presence (0 to 1), probability (the largest, 0 to 1), area (share of the picture, 0 to 1) and box ([x, y, width,
     height] in pixels, null where there is nothing)."""
@@ -112,7 +112,7 @@ def describe(item: "StreamFrame") -> list[dict[str, object]]:
 
 def _print(item: "StreamFrame") -> None:
     escaped = console.ascii_only(sys.stdout)
-    for entry in describe(item):
+    for entry in describe_frame(item):
         sys.stdout.write(json.dumps(entry, ensure_ascii=escaped) + "\n")
     sys.stdout.flush()
 
@@ -121,7 +121,7 @@ class _Told:
     """Writes to standard error when the source is lost, and when it is back."""
 
     def __init__(self) -> None:
-        self._told = SourceTold()
+        self._told = SourceMessages()
 
     @property
     def photos(self) -> int:

@@ -15,7 +15,7 @@ SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
 """Schemes of addresses that can be opened."""
 SECURE_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
 """Usual ports of the schemes whose servers have a certificate."""
-HIDDEN = "…"
+HIDDEN_PART = "…"
 REVEAL = {"reveal": True}
 """Serialization context (``model_dump(context=REVEAL)``) with which JSON holds true names."""
 
@@ -163,8 +163,8 @@ def redact(text: str) -> str:
 
 def _redact_line(line: str) -> str:
     pieces = [_redact_first(piece) for piece in _NEXT_ADDRESS.split(line)]
-    line = _BARE_IN_TEXT.sub(HIDDEN, "".join(pieces))
-    return _SECRET_VALUE.sub(rf"\1{HIDDEN}", line)
+    line = _BARE_IN_TEXT.sub(HIDDEN_PART, "".join(pieces))
+    return _SECRET_VALUE.sub(rf"\1{HIDDEN_PART}", line)
 
 
 def _redact_first(piece: str) -> str:
@@ -187,12 +187,12 @@ def _safe_rest(rest: str) -> str:
     authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]
     if "@" in beyond:  # a password may hold an unescaped "/", "?" or "#"
-        return HIDDEN
+        return HIDDEN_PART
     host = authority.rpartition("@")[2]
     if not _HOST.fullmatch(host):  # a port that is no number may be a password
-        host = HIDDEN
+        host = HIDDEN_PART
     path = _QUERY.split(beyond, maxsplit=1)[0]
-    return host + "/".join(HIDDEN if _SECRET_PART.search(part) else part for part in path.split("/"))
+    return host + "/".join(HIDDEN_PART if _SECRET_PART.search(part) else part for part in path.split("/"))
 
 
 def _serialized(name: SourceName, info: "SerializationInfo") -> str:

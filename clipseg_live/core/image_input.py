@@ -178,6 +178,6 @@ def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def stem_of(image: object) -> str:
+def image_name(image: object) -> str:
     """Return the name of an image file without its suffix; "image" for what is no path."""
     return Path(image).stem if isinstance(image, (str, PathLike)) else "image"

@@ -19,7 +19,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.effects import AnyEffect, is_private
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture, PromptPicture, PromptRow
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, PromptImage, PromptRow, ViewFrame
 
 SETTLE_SECONDS = 1.5
 """An edited prompt must be left unchanged for this time before a prediction that finds it puts it in force."""
@@ -30,7 +30,7 @@ UNTOUCHED_DATA: tuple[DataFormat, ...] = (
 )  # fmt: skip
 """Data formats that hold the source's own pixels, without any effect."""
 
-Content = tuple[str, PromptPicture | None, float]
+Content = tuple[str, PromptImage | None, float]
 """Everything that determines what a row looks for."""
 
 
@@ -137,7 +137,7 @@ def reason_to_hide(settings: LiveSettings, edits: PromptEdits, own: bool) -> Hid
     return None if own else HiddenReason.WAITING
 
 
-def was_drawn_hiding(picture: Picture, settings: LiveSettings) -> bool:
+def was_drawn_hiding(picture: ViewFrame, settings: LiveSettings) -> bool:
     """Return whether a picture may be shown, recorded, kept, saved or copied while these settings apply.
 
     A picture that was rendered without a hiding effect may not, once there is one.
@@ -147,7 +147,7 @@ def was_drawn_hiding(picture: Picture, settings: LiveSettings) -> bool:
     return picture.settings is not None and is_private(picture.settings.effects)
 
 
-def may_leave(picture: Picture, settings: LiveSettings, version: int) -> bool:
+def may_leave(picture: ViewFrame, settings: LiveSettings, version: int) -> bool:
     """Return whether a picture may be sent to others.
 
     With a hiding effect it must have been rendered with one, from its own prediction, for the prompts and roles that

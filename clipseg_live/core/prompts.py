@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
-from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_image, stem_of
+from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, image_name, is_image
 from clipseg_live.core.system.paths import check_input
 from clipseg_live.core.system.png import png
 from clipseg_live.core.system.quoting import one_line, shorten
@@ -29,7 +29,7 @@ _LARGEST_VALUE = 10_000.0
 _MOST_VALUES = 65_536
 """Longest embedding. CLIPSeg's have 512 values."""
 
-Box = tuple[int, int, int, int]
+ImageBox = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
 
@@ -67,7 +67,7 @@ class Prompt:
     def image(
         pixels: ImageLike,
         *,
-        box: Box | None = None,
+        box: ImageBox | None = None,
         mask: NDArray[np.bool_] | None = None,
         label: str | None = None,
         channels: Channels = "rgb",
@@ -79,7 +79,7 @@ class Prompt:
         the paper found best: cropped around the object, and dimmed and blurred outside it.
         Raises UsageError for another shape or type, or a box or mask that holds nothing of the picture.
         """
-        name = stem_of(pixels) if label is None else label
+        name = image_name(pixels) if label is None else label
         return ImagePrompt(as_pixels(pixels, channels), box, mask, name)
 
     @staticmethod
@@ -126,10 +126,12 @@ class TextPrompt(Prompt):
 @dataclass(frozen=True, eq=False, repr=False)
 class ImagePrompt(Prompt):
     pixels: NDArray[np.uint8] = field(init=False)
-    box: Box | None = None
+    box: ImageBox | None = None
     mask: NDArray[np.bool_] | None = None
 
-    def __init__(self, pixels: NDArray[np.uint8], box: Box | None, mask: NDArray[np.bool_] | None, label: str) -> None:
+    def __init__(
+        self, pixels: NDArray[np.uint8], box: ImageBox | None, mask: NDArray[np.bool_] | None, label: str
+    ) -> None:
         pixels = _frozen(as_pixels(pixels))
         if box is not None and mask is not None:
             raise UsageError("An image prompt takes a box or a mask, not both.")
@@ -258,7 +260,7 @@ def _frozen(array: NDArray) -> NDArray:  # type: ignore[type-arg]
     return array
 
 
-def _clip_box(box: Box, height: int, width: int) -> Box:
+def _clip_box(box: ImageBox, height: int, width: int) -> ImageBox:
     if len(box) != 4:
         raise UsageError(f"A box is (x, y, width, height), not {box!r}.")
     x, y, w, h = (int(value) for value in box)

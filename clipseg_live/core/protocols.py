@@ -12,10 +12,10 @@ from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings.live import LiveSettings, Message, Picture, SessionStatus, SourceSpec
+from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec, ViewFrame
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
 
 Maps = NDArray[np.float32]
 """Probability maps: float32, shape (prompts, height, width), each value in 0..1."""
@@ -75,10 +75,10 @@ class RecordingSink(FrameSink, Protocol):
         """Encode the frames to come more quickly, at the cost of size; False where it cannot be quicker."""
 
 
-class PictureOutput(Protocol):
+class VirtualCameraDevice(Protocol):
     """Where composed pictures go as they come: a virtual camera. For one thread at a time."""
 
-    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+    def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
         """Open the device; its name and what it takes. source: of the pictures to come, where it is known. Raises
         UsageError or Failure, with the steps that help."""
 
@@ -168,7 +168,7 @@ class MatteSequence(Protocol):
     def finish(self) -> Iterator[tuple[Frame, Mattes]]: ...
 
 
-class Composer(Protocol):
+class Renderer(Protocol):
     """Draws the look of a session: the same input gives the same pixels, whatever was drawn before."""
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
@@ -216,7 +216,7 @@ class LiveSession(Protocol):
     def open(self, spec: SourceSpec) -> None:
         """Change over to a source; the old one is closed."""
 
-    def picture(self) -> Picture | None:
+    def picture(self) -> ViewFrame | None:
         """The newest picture, None before the first of this source."""
 
     def status(self) -> SessionStatus: ...
@@ -247,7 +247,7 @@ class LiveSession(Protocol):
     def stop_recording(self) -> None:
         """Finish the files; ``on_message`` tells (topic "recording") when they are in their places."""
 
-    def start_camera(self, settings: CameraSettings) -> None:
+    def start_camera(self, settings: VirtualCameraSettings) -> None:
         """Show what is composed as a virtual camera, in the place of the one that may run; ``status`` and
         ``on_message`` (topic "virtual camera") tell what becomes of it."""
 

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from clipseg_live.core.addresses import redact
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.settings import external_references
-from clipseg_live.core.settings.external_references import Outside
+from clipseg_live.core.settings.external_references import ExternalReference
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.system.paths import check_input, check_replaceable
 
-FORMAT = "clipseg-live session"
-SUFFIX = ".clipseg.json"
+SESSION_FORMAT = "clipseg-live session"
+SESSION_SUFFIX = ".clipseg.json"
 _VERSION = 1
 _LARGEST = 256 << 20
 _LONGEST = 200
@@ -30,7 +30,7 @@ class OpenedSession:
 
     settings: LiveSettings
     within: LiveSettings
-    outside: tuple[Outside, ...]
+    outside: tuple[ExternalReference, ...]
 
 
 def is_session_name(name: str) -> bool:
@@ -43,7 +43,7 @@ def save_session(path: Path, settings: LiveSettings) -> None:
     Failure, and UsageError for a link or a device."""
     check_replaceable(path)
     saved = external_references.portable(settings, path.parent).model_dump(mode="json")
-    content = {"format": FORMAT, "version": _VERSION, "settings": saved}
+    content = {"format": SESSION_FORMAT, "version": _VERSION, "settings": saved}
     partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
     try:
         partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -62,8 +62,8 @@ def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
     opened = open_session(path)
     if opened.outside and not trusted:
         raise UsageError(
-            f"The session {path} wants to use {in_words(opened.outside)}, outside its own folder: look whether that is "
-            "right, and give --trust-session to allow it."
+            f"The session {path} wants to use {list_references(opened.outside)}, outside its own folder: "
+            "look whether that is right, and give --trust-session to allow it."
         )
     return opened.settings
 
@@ -71,21 +71,21 @@ def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
 def open_session(path: Path) -> OpenedSession:
     """What a session file holds, told apart by whether it stays in its folder. Raises Failure, in one sentence."""
     settings, folder = _read(path), path.parent
-    found = external_references.outside(settings, folder)
-    whole = external_references.beside(settings, folder)
+    found = external_references.external_references(settings, folder)
+    whole = external_references.resolve_paths(settings, folder)
     return OpenedSession(
         whole,
-        external_references.beside(external_references.within(settings, folder), folder) if found else whole,
+        external_references.resolve_paths(external_references.sandboxed(settings, folder), folder) if found else whole,
         found,
     )
 
 
-def outside_of(path: Path, settings: LiveSettings) -> tuple[Outside, ...]:
+def references_of(path: Path, settings: LiveSettings) -> tuple[ExternalReference, ...]:
     """What a session file at ``path`` with these settings would have to ask for."""
-    return external_references.outside(external_references.portable(settings, path.parent), path.parent)
+    return external_references.external_references(external_references.portable(settings, path.parent), path.parent)
 
 
-def in_words(found: tuple[Outside, ...]) -> str:
+def list_references(found: tuple[ExternalReference, ...]) -> str:
     """Each by its name, for a sentence."""
     names = [f"the {each.kind} {redact(each.name)}" for each in found]
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
@@ -103,7 +103,7 @@ def _read(path: Path) -> LiveSettings:
         raise Failure(f"The session file {path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise Failure(f"{path} is not a session file: it does not hold JSON.") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != SESSION_FORMAT:
         raise Failure(f"{path} is not a session file of clipseg-live.")
     if content.get("version") != _VERSION:
         raise Failure(f"{path} was saved by a newer clipseg-live: update this one to open it.")

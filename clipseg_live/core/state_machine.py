@@ -22,7 +22,7 @@ class IllegalTransition(RuntimeError):
     """A part went from one state to another that cannot follow."""
 
 
-class Machine(Generic[State]):
+class StateMachine(Generic[State]):
     """A state that only changes along ``legal`` transitions; staying where it is always is legal."""
 
     def __init__(self, first: State, legal: Mapping[State, frozenset[State]]) -> None:

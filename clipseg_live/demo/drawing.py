@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float32]
 """A closed contour: float32 (points, 2), x to the right and y down."""
-Outline = tuple[Points, ...]
+ShapeOutline = tuple[Points, ...]
 """Contours of one shape, filled by the even-odd rule: a second one inside the first is a hole."""
 Colour = tuple[float, float, float]
 """Red, green, blue, each in 0..1."""
 
-COLOURS = (
+NAMED_COLOURS = (
     "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown", "white", "grey", "black",
 )  # fmt: skip
-SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
+SHAPE_NAMES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
 DISTRACTORS = ("bar", "pentagon", "crescent", "arrow", "blob", "semicircle", "trapezium", "zigzag")
 """Outlines that have a colour but none of the shapes' names."""
 
@@ -138,10 +138,10 @@ def _rectangle(width: float, height: float) -> Points:
     return np.array([(-w, -h), (w, -h), (w, h), (-w, h)], dtype=np.float32)
 
 
-def outline(shape: str) -> Outline:
+def shape_outline(shape: str) -> ShapeOutline:
     """The plain form of a shape, upright, of area 1 around the origin. KeyError for an unknown one."""
     circle = _polar(np.linspace(0, 2 * math.pi, 64, endpoint=False), 1.0)
-    plain: dict[str, Outline] = {
+    plain: dict[str, ShapeOutline] = {
         "circle": (circle,),
         "square": (_rectangle(1, 1),),
         "triangle": (_regular(3),),
@@ -154,12 +154,12 @@ def outline(shape: str) -> Outline:
     return _normalised(plain[shape])
 
 
-def random_outline(shape: str, rng: np.random.Generator) -> Outline:
+def random_outline(shape: str, rng: np.random.Generator) -> ShapeOutline:
     """One of the many forms that people call ``shape`` (or one of the DISTRACTORS), turned at random where that
     leaves it its name; area 1 around the origin."""
     turn = rng.uniform(0, 2 * math.pi)
     squeeze = (1.0, 1.0)
-    contours: Outline
+    contours: ShapeOutline
     if shape == "circle":
         contours = (_polar(np.linspace(0, 2 * math.pi, 48, endpoint=False), 1.0),)
         squeeze = (rng.uniform(0.87, 1.0), 1.0)
@@ -239,7 +239,7 @@ def _rotation(angle: float) -> NDArray[np.float32]:
     return np.array([(c, -s), (s, c)], dtype=np.float32)
 
 
-def _normalised(contours: Outline) -> Outline:
+def _normalised(contours: ShapeOutline) -> ShapeOutline:
     """Area 1, first contour's centroid at the origin."""
     moments = cv2.moments(contours[0])
     centre = np.array([moments["m10"], moments["m01"]], dtype=np.float32) / np.float32(moments["m00"])
@@ -247,13 +247,13 @@ def _normalised(contours: Outline) -> Outline:
     return tuple(((c - centre) / math.sqrt(area)).astype(np.float32) for c in contours)
 
 
-def place(contours: Outline, matrix: NDArray[Any], x: float, y: float) -> Outline:
+def place_outline(contours: ShapeOutline, matrix: NDArray[Any], x: float, y: float) -> ShapeOutline:
     """Contours after a linear map (2, 2) and a shift to (x, y) in pixels."""
     shift = np.array([x, y], dtype=np.float32)
     return tuple((c @ np.asarray(matrix, dtype=np.float32).T + shift).astype(np.float32) for c in contours)
 
 
-def coverage(contours: Outline, height: int, width: int) -> tuple[slice, slice, NDArray[np.float32]] | None:
+def coverage(contours: ShapeOutline, height: int, width: int) -> tuple[slice, slice, NDArray[np.float32]] | None:
     """Antialiased coverage of a shape in a picture of (height, width).
 
     Returns its rows, its columns and float32 coverage 0..1 of that part (8×8 samples a pixel, 4×4 for large

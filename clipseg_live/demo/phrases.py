@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 
-Size = Literal["small", "large", "smallest", "biggest"]
-Kind = Literal["objects", "everything", "background", "nothing"]
+SizeWord = Literal["small", "large", "smallest", "biggest"]
+MeaningKind = Literal["objects", "everything", "background", "nothing"]
 
 SMALL, LARGE, RIVAL = 0.012, 0.04, 1.4
 
@@ -22,10 +22,10 @@ SMALL, LARGE, RIVAL = 0.012, 0.04, 1.4
 class Meaning:
     """What a phrase asks for: all objects of a colour, shape and size (None: any), or one of the other kinds."""
 
-    kind: Kind = "objects"
+    kind: MeaningKind = "objects"
     colour: str | None = None
     shape: str | None = None
-    size: Size | None = None
+    size: SizeWord | None = None
 
 
 COLOUR_WORDS: dict[str, tuple[str, ...]] = {
@@ -64,7 +64,15 @@ EVERYTHING = (
     "everything", "all shapes", "all objects", "all the shapes", "every object", "every shape", "anything",
     "all things", "shapes", "objects", "the objects", "all of them", "the foreground", "foreground",
 )  # fmt: skip
-BACKGROUND = ("background", "the background", "empty space", "the backdrop", "backdrop", "what is behind", "no object")
+BACKGROUND_WORDS = (
+    "background",
+    "the background",
+    "empty space",
+    "the backdrop",
+    "backdrop",
+    "what is behind",
+    "no object",
+)
 
 SINGULAR = (
     "{}", "{}", "{}", "{}", "a {}", "the {}", "one {}", "a photo of a {}", "a picture of a {}", "an image of the {}",
@@ -131,7 +139,7 @@ def words(
     if meaning.kind == "everything":
         return _pick(EVERYTHING, rng)
     if meaning.kind == "background":
-        return _pick(BACKGROUND, rng)
+        return _pick(BACKGROUND_WORDS, rng)
     if meaning.kind == "nothing":
         return unrelated(rng, held_out=held_out)
     alone = meaning.colour and not (meaning.shape or meaning.size or held_out or plural)
@@ -196,7 +204,7 @@ def unrelated(rng: np.random.Generator, *, held_out: bool = False) -> str:
     if kind > 0.93:
         noun = f"{noun} {_pick(UNRELATED, rng)}"
     if rng.random() < 0.2:
-        noun = f"{_pick(COLOURS, rng)} {noun}"
+        noun = f"{_pick(NAMED_COLOURS, rng)} {noun}"
     if rng.random() < 0.1:
         noun = f"{noun}s"
     if rng.random() < 0.2:
@@ -240,7 +248,7 @@ def parse(phrase: str) -> Meaning:
     text = " ".join(tokens)
     if text in EVERYTHING:
         return Meaning("everything")
-    if text in BACKGROUND:
+    if text in BACKGROUND_WORDS:
         return Meaning("background")
     fields: dict[str, str] = {}
     thing = False
@@ -264,4 +272,4 @@ def parse(phrase: str) -> Meaning:
     return Meaning("objects", fields.get("colour"), fields.get("shape"), fields.get("size"))  # type: ignore[arg-type]
 
 
-assert set(COLOUR_WORDS) == set(COLOURS) and set(SHAPE_WORDS) == set(SHAPES)
+assert set(COLOUR_WORDS) == set(NAMED_COLOURS) and set(SHAPE_WORDS) == set(SHAPE_NAMES)

@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.demo.drawing import (
-    COLOURS,
     DISTRACTORS,
-    SHAPES,
+    NAMED_COLOURS,
+    SHAPE_NAMES,
     Colour,
-    Outline,
+    ShapeOutline,
     coverage,
     hsv,
     lightness_distance,
-    outline,
-    place,
+    place_outline,
     random_outline,
     random_tint,
+    shape_outline,
 )
 from clipseg_live.demo.phrases import LARGE, RIVAL, SMALL, Meaning
 
-Canvas = NDArray[np.float32]
+DrawingBoard = NDArray[np.float32]
 
 ASPECTS = (1.0, 1.0, 1.0, 4 / 3, 16 / 9, 3 / 4, 9 / 16)
 """Width over height of the scene before it is stretched to the picture, as a square network input does."""
@@ -45,7 +45,7 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class DrawnImage:
     """pixels: uint8 (height, width, 3) RGB. owner: uint8 (height, width), 0 for the background, k for things[k - 1]
     where it is what one sees."""
 
@@ -80,7 +80,7 @@ def wanted(things: Sequence[Thing], meaning: Meaning) -> list[bool] | None:
     return [False, *match]
 
 
-def draw(
+def draw_image(
     rng: np.random.Generator,
     height: int,
     width: int,
@@ -89,7 +89,7 @@ def draw(
     largest: float = 0.25,
     wish: tuple[str, str | None] | None = None,
     plain: bool = False,
-) -> Picture:
+) -> DrawnImage:
     """A random picture. smallest, largest: bounds of the objects' visible share of it.
 
     wish: colour and shape of the first object. plain: without noise, blur, changes of light or compression.
@@ -116,7 +116,7 @@ def draw(
     return _told(pixels, owner, looks)
 
 
-def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: float = 1.0) -> Picture:
+def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: float = 1.0) -> DrawnImage:
     """An orderly picture of four to sixteen objects side by side, from which shapes are learnt soonest.
 
     variety: 0..1, how often forms, surfaces, background and light are other than plain.
@@ -136,10 +136,12 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
             if tint is None:
                 continue
             plain = shape is not None and rng.random() >= max(variety, 0.3)
-            form = outline(shape) if plain and shape else random_outline(shape or str(rng.choice(DISTRACTORS)), rng)
+            form = (
+                shape_outline(shape) if plain and shape else random_outline(shape or str(rng.choice(DISTRACTORS)), rng)
+            )
             x, y = (column + 0.5 + rng.uniform(-0.15, 0.15)) / side, (row + 0.5 + rng.uniform(-0.15, 0.15)) / side
             scale = rng.uniform(0.42, 0.72) * math.sqrt(height * width) / side
-            found = coverage(place(form, np.eye(2) * scale, x * width, y * height), height, width)
+            found = coverage(place_outline(form, np.eye(2) * scale, x * width, y * height), height, width)
             if found is None:
                 continue
             rows, columns, alpha = found
@@ -153,19 +155,21 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
     return _told(pixels, owner, looks)
 
 
-def _told(pixels: NDArray[np.uint8], owner: NDArray[np.uint8], looks: list[tuple[str, str | None, Colour]]) -> Picture:
+def _told(
+    pixels: NDArray[np.uint8], owner: NDArray[np.uint8], looks: list[tuple[str, str | None, Colour]]
+) -> DrawnImage:
     """The picture with its things' visible shares; what ended wholly hidden is no thing of it."""
     counts = np.bincount(owner.ravel(), minlength=len(looks) + 1)
     seen = [k for k in range(len(looks)) if counts[k + 1]]
     order = np.zeros(len(looks) + 1, dtype=np.uint8)
     order[[k + 1 for k in seen]] = np.arange(1, len(seen) + 1)
     things = tuple(Thing(*looks[k][:2], float(counts[k + 1] / owner.size), looks[k][2]) for k in seen)
-    return Picture(pixels, order[owner], things)
+    return DrawnImage(pixels, order[owner], things)
 
 
 def _kind(rng: np.random.Generator, looks: list[tuple[str, str | None, Colour]]) -> tuple[str, str | None]:
     """Colour and shape of a further object, often sharing one with an earlier object so that both matter."""
-    colour, shape = str(rng.choice(COLOURS)), str(rng.choice(SHAPES)) if rng.random() < 0.85 else None
+    colour, shape = str(rng.choice(NAMED_COLOURS)), str(rng.choice(SHAPE_NAMES)) if rng.random() < 0.85 else None
     if looks and rng.random() < 0.45:
         earlier = looks[int(rng.integers(len(looks)))]
         if rng.random() < 0.5:
@@ -185,9 +189,9 @@ def _visible_tint(rng: np.random.Generator, colour: str, palette: list[Colour]) 
 
 def _add(
     rng: np.random.Generator,
-    canvas: Canvas,
+    canvas: DrawingBoard,
     owner: NDArray[np.uint8],
-    form: Outline,
+    form: ShapeOutline,
     tint: Colour,
     share: float,
     aspect: float,
@@ -202,7 +206,7 @@ def _add(
     stretch = math.sqrt(width / height / aspect)
     matrix = np.diag([side * stretch, side / stretch])
     for _ in range(5):
-        contours = place(form, matrix, rng.uniform(0.03, 0.97) * width, rng.uniform(0.03, 0.97) * height)
+        contours = place_outline(form, matrix, rng.uniform(0.03, 0.97) * width, rng.uniform(0.03, 0.97) * height)
         found = coverage(contours, height, width)
         if found is None:
             continue
@@ -231,7 +235,7 @@ def _add(
     return False
 
 
-def _paint(rng: np.random.Generator, tint: Colour, height: int, width: int, style: float) -> Canvas:
+def _paint(rng: np.random.Generator, tint: Colour, height: int, width: int, style: float) -> DrawingBoard:
     """An object's surface (height, width, 3): flat, shaded, or lightly textured in its own tint."""
     base = np.array(tint, dtype=np.float32)
     kind = rng.random() if style > 0.35 else 0.0
@@ -250,14 +254,20 @@ def _paint(rng: np.random.Generator, tint: Colour, height: int, width: int, styl
     else:
         grains = rng.standard_normal((max(2, height // 4), max(2, width // 4)), dtype=np.float32)
         field = cv2.resize(grains, (width, height), interpolation=cv2.INTER_LINEAR)
-    paint: Canvas = base * (1 + strength * field)[:, :, None]
+    paint: DrawingBoard = base * (1 + strength * field)[:, :, None]
     if max(tint) < 0.2:
         paint = base + 0.2 * strength * field[:, :, None]
     return np.clip(paint, 0, 1)
 
 
 def _stroke(
-    rng: np.random.Generator, paint: Canvas, contours: Outline, top: int, left: int, tint: Colour, side: float
+    rng: np.random.Generator,
+    paint: DrawingBoard,
+    contours: ShapeOutline,
+    top: int,
+    left: int,
+    tint: Colour,
+    side: float,
 ) -> None:
     """A thin edge inside the object: darker, lighter, black or white; it counts as the object."""
     factor = rng.choice((0.55, 0.75, 1.3))
@@ -270,7 +280,7 @@ def _stroke(
 
 
 def _cast_shadow(
-    canvas: Canvas, rows: slice, columns: slice, alpha: NDArray[np.float32], strength: float, side: float
+    canvas: DrawingBoard, rows: slice, columns: slice, alpha: NDArray[np.float32], strength: float, side: float
 ) -> None:
     height, width = canvas.shape[:2]
     shift = max(1, round(side * 0.09))
@@ -295,7 +305,7 @@ def _background_tint(rng: np.random.Generator) -> Colour:
     return hsv(rng.uniform(0, 360), rng.uniform(0.3, 1), rng.uniform(0.2, 1))
 
 
-def _background(rng: np.random.Generator, height: int, width: int) -> tuple[Canvas, list[Colour]]:
+def _background(rng: np.random.Generator, height: int, width: int) -> tuple[DrawingBoard, list[Colour]]:
     """A background and the tints it is made of."""
     first = _background_tint(rng)
     kind = rng.random()
@@ -359,7 +369,7 @@ def _pattern(rng: np.random.Generator, x: NDArray[np.float32], y: NDArray[np.flo
     return np.clip(field * 6 + 0.5, 0, 1)
 
 
-def _photographed(rng: np.random.Generator, canvas: Canvas) -> NDArray[np.uint8]:
+def _photographed(rng: np.random.Generator, canvas: DrawingBoard) -> NDArray[np.uint8]:
     """The drawn scene as a camera might hand it over: light, cast, blur, noise, compression; each only sometimes."""
     if rng.random() < 0.2:
         height, width = canvas.shape[:2]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.demo.drawing import Colour, Outline, coverage, outline, place
+from clipseg_live.demo.drawing import Colour, ShapeOutline, coverage, place_outline, shape_outline
 from clipseg_live.demo.phrases import Meaning, parse
 from clipseg_live.demo.pictures import Thing, wanted
 
@@ -73,7 +73,7 @@ class SceneSettings:
     cut_every: float | None = None
 
 
-PRESETS: Mapping[str, SceneSettings] = {
+SCENE_PRESETS: Mapping[str, SceneSettings] = {
     "calm": SceneSettings(),
     "still": SceneSettings(speed=0.0, drift=0.0, light=0.0),
     "fast": SceneSettings(speed=5.0),
@@ -91,7 +91,7 @@ class _Actor:
 
     colour: str
     shape: str
-    form: Outline
+    form: ShapeOutline
     side: float
     home: tuple[float, float]
     reach: tuple[float, float]
@@ -269,9 +269,9 @@ class Scene:
         c, s = side * math.cos(angle), side * math.sin(angle)
         return np.array([(c, -s, x * self.width), (s, c, y * self.height)])
 
-    def _placed(self, actor: _Actor, seconds: float, camera: Matrix) -> Outline:
+    def _placed(self, actor: _Actor, seconds: float, camera: Matrix) -> ShapeOutline:
         whole = camera @ _square(self._pose(actor, seconds))
-        return place(actor.form, whole[:, :2], whole[0, 2], whole[1, 2])
+        return place_outline(actor.form, whole[:, :2], whole[0, 2], whole[1, 2])
 
     @cached_property
     def _margin(self) -> int:
@@ -378,7 +378,7 @@ def _actor(
     return _Actor(
         colour,
         shape,
-        outline(shape),
+        shape_outline(shape),
         float(rng.uniform(0.125, 0.175)) * settings.scale,
         (0.5 + pull * (x - 0.5), 0.5 + pull * (y - 0.5)),
         (float(rng.uniform(0.3, 0.55)) * width, float(rng.uniform(0.18, 0.36)) * height),

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.demo.scenes import PRESETS, Scene, SceneSettings
+from clipseg_live.demo.scenes import SCENE_PRESETS, Scene, SceneSettings
 
-PREFIX = "demo:"
+DEMO_PREFIX = "demo:"
 
 
 class DemoSource:
@@ -47,18 +47,18 @@ class DemoSource:
         start: Fraction = Fraction(0),
     ) -> "DemoSource":
         """The source of a name: ``demo:``, ``demo:SEED``, ``demo:PRESET`` or ``demo:PRESET:SEED``, presets being the
-        keys of ``PRESETS``. Raises UsageError for any other name."""
+        keys of ``SCENE_PRESETS``. Raises UsageError for any other name."""
         head, _, rest = name.partition(":")
         preset, _, number = rest.rpartition(":") if ":" in rest else ("", "", rest)
-        if not preset and number in PRESETS:
+        if not preset and number in SCENE_PRESETS:
             preset, number = number, ""
-        known = head == PREFIX[:-1] and preset in ("", *PRESETS)
+        known = head == DEMO_PREFIX[:-1] and preset in ("", *SCENE_PRESETS)
         if not known or not (number == "" or (number.isascii() and number.isdigit() and len(number) < 19)):
             raise UsageError(
                 f"{name!r} is not a demo scene: write demo:, demo:7 for another one, or demo:NAME with one of "
-                f"{', '.join(PRESETS)}."
+                f"{', '.join(SCENE_PRESETS)}."
             )
-        settings = replace(PRESETS[preset]) if preset else None
+        settings = replace(SCENE_PRESETS[preset]) if preset else None
         return cls(int(number or 0), width, height, rate, duration, settings, start)
 
     @property
@@ -72,7 +72,7 @@ class DemoSource:
         self._next = self._first
         scene = self.scene
         return SourceInfo(
-            name=f"{PREFIX}{scene.seed}",
+            name=f"{DEMO_PREFIX}{scene.seed}",
             width=scene.width,
             height=scene.height,
             rate=scene.rate,

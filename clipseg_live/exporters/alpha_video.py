@@ -10,14 +10,14 @@ from typing import ClassVar, Literal
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
-from clipseg_live.media.images.writers import StillWriter
+from clipseg_live.media.images.writers import ImageWriter
 from clipseg_live.media.writers.video import VideoWriter
 from clipseg_live.rendering.blending import union_of
 from clipseg_live.rendering.foreground import transparent
 
 AlphaCodec = Literal["prores", "vp9"]
 
-KEY_EVERY = "120"
+ALPHA_KEYFRAME_INTERVAL = "120"
 """Frames from one that can be jumped to, to the next."""
 _SUFFIXES: dict[AlphaCodec, str] = {"prores": ".mov", "vp9": ".webm"}
 
@@ -25,7 +25,7 @@ _SUFFIXES: dict[AlphaCodec, str] = {"prores": ".mov", "vp9": ".webm"}
 class WriterSink(ABC):
     """Makes one picture of each frame with its mattes, and passes it to a writer."""
 
-    def __init__(self, writer: VideoWriter | StillWriter) -> None:
+    def __init__(self, writer: VideoWriter | ImageWriter) -> None:
         self._writer = writer
         self._count = 0
 
@@ -102,8 +102,8 @@ class AlphaPictureSink(_AlphaSink):
     """The one frame of a source as a PNG with straight alpha."""
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
-        """Raises as ``StillWriter``."""
-        super().__init__(StillWriter(path, overwrite=overwrite))
+        """Raises as ``ImageWriter``."""
+        super().__init__(ImageWriter(path, overwrite=overwrite))
 
 
 def nothing_in(path: Path) -> str:
@@ -137,4 +137,4 @@ class _Vp9(_AlphaWriter):
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         encoder, _, options = super()._encoding(info)
         # Alternate references know no alpha; a live session's writer asks for no key frames by itself.
-        return encoder, "yuva420p", {**options, "auto-alt-ref": "0", "g": KEY_EVERY}
+        return encoder, "yuva420p", {**options, "auto-alt-ref": "0", "g": ALPHA_KEYFRAME_INTERVAL}

@@ -18,16 +18,16 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.exporters.alpha_video import nothing_in, require_film
-from clipseg_live.exporters.folder import failure
+from clipseg_live.exporters.folder import write_error
 from clipseg_live.exporters.frame_files import saved
-from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_profile
 from clipseg_live.rendering.blending import union_of
 from clipseg_live.rendering.foreground import transparent
 
 RGBA = NDArray[np.uint8]
 
-LONGEST = Fraction(60)
+LONGEST_ANIMATION = Fraction(60)
 """Seconds; such files have no sound, no index and little compression in time."""
 LARGEST_SIDE = 640
 _USUAL_DURATION = Fraction(1, 25)
@@ -60,17 +60,17 @@ class AnimationSink(ABC):
         """Raises UsageError for a path that exists, SinkError for a folder that does not."""
         self.path = Path(path)
         self.notices: list[str] = []
-        self._place = Place(path, overwrite, visible=live)
+        self._place = AtomicOutput(path, overwrite, visible=live)
         self._place.check()
         self._file: BinaryIO | None = None
 
     def open(self, info: SourceInfo) -> None:
         """Start the file beside its place. Raises UsageError for a source that is too long, SinkError."""
         require_film(self.path, info)
-        if info.duration is not None and info.duration > LONGEST:
+        if info.duration is not None and info.duration > LONGEST_ANIMATION:
             raise UsageError(
-                f"{info.name} lasts {float(info.duration):.0f} s, and {self.path.name} holds at most {LONGEST}: "
-                f"{self.instead}."
+                f"{info.name} lasts {float(info.duration):.0f} s, and {self.path.name} holds at most "
+                f"{LONGEST_ANIMATION}: {self.instead}."
             )
         scale = min(1.0, LARGEST_SIDE / max(info.width, info.height))
         self._size = max(round(info.width * scale), 1), max(round(info.height * scale), 1)
@@ -83,7 +83,7 @@ class AnimationSink(ABC):
             self._file = working.open("wb")
             self._begin(self._file, *self._size)
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         """Add a frame with its mattes. Raises SinkError."""
@@ -91,10 +91,10 @@ class AnimationSink(ABC):
         if self._zero is None:
             self._zero = frame.time
         time = frame.time - self._zero
-        if self._is_full or time >= LONGEST:
+        if self._is_full or time >= LONGEST_ANIMATION:
             if not self._is_full:
-                self.notices.append(f"{self.path.name} holds the first {LONGEST} seconds: {self.instead}.")
-            self._is_full, self._until = True, round(LONGEST * self.units)
+                self.notices.append(f"{self.path.name} holds the first {LONGEST_ANIMATION} seconds: {self.instead}.")
+            self._is_full, self._until = True, round(LONGEST_ANIMATION * self.units)
             return
         begins = round(time * self.units)
         self._until = max(round((time + (frame.duration or _USUAL_DURATION)) * self.units), begins + self.least)
@@ -165,7 +165,7 @@ class AnimationSink(ABC):
             self._add(file, part, until - part.begins)
             file.flush()
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def _complete(self) -> None:
         file = self._opened()
@@ -175,7 +175,7 @@ class AnimationSink(ABC):
             self._end(file)
             file.close()
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
         self._file = None
 
     def _opened(self) -> BinaryIO:

@@ -15,16 +15,16 @@ from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
 from clipseg_live.core.settings.effects import Outline, Tint
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.core.system.times import format_time
 from clipseg_live.exporters.alpha_video import nothing_in
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.datasets.instances import mask_of
-from clipseg_live.exporters.folder import failure
+from clipseg_live.exporters.folder import write_error
 from clipseg_live.exporters.fonts import font_for
-from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_tag
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 
 SHOWN = 24
 """Pictures on a sheet, at most."""
@@ -45,7 +45,7 @@ class _Shot:
     found: tuple[tuple[int, float], ...]
 
 
-class SheetSink:
+class ContactSheetSink:
     """A PNG with up to 24 frames in which something was found, evenly chosen, each with its time and prompts.
 
     Of a long recording every second, then every fourth (and so on) of such frames is kept: memory does not grow.
@@ -63,7 +63,7 @@ class SheetSink:
         self.path = Path(path)
         self.notices: list[str] = []
         self._header, self._labels = dict(header), tuple(labels)
-        self._place = Place(path, overwrite, visible=live)
+        self._place = AtomicOutput(path, overwrite, visible=live)
         self._place.check()
         self._working: Path | None = None
 
@@ -131,7 +131,7 @@ class SheetSink:
             with working.open("wb") as file:
                 sheet.save(file, "PNG", optimize=True, **srgb_tag("PNG"))
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def _sheet(self, shots: Sequence[_Shot]) -> Image.Image:
         wide, high = max(shot.picture.shape[1] for shot in shots), max(shot.picture.shape[0] for shot in shots)
@@ -225,7 +225,7 @@ def _thumbnail(frame: Frame, mattes: Mattes, numbers: Sequence[int]) -> Pixels:
     each = tuple(Matte(_smaller(matte.alpha, size), whole) for matte in mattes.each)
     styles = tuple(PromptStyle(colour=_colour(number), opacity=0.45) for number in numbers)
     small = Mattes(size[1], size[0], each, mattes.maps, mattes.presence)
-    return EffectComposer(Look(effects=_EFFECTS, styles=styles)).compose(pixels, small)
+    return EffectRenderer(RenderSettings(effects=_EFFECTS, styles=styles)).compose(pixels, small)
 
 
 def _smaller(picture: Any, size: tuple[int, int]) -> Any:

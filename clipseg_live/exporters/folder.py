@@ -15,7 +15,7 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.naming import FrameNames
-from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.atomic_output import AtomicOutput
 
 OUTLINE = ".outline"
 """Hidden file in a folder that is being written: index, lists and head of its JSON file."""
@@ -59,7 +59,7 @@ class FolderSink(ABC):
         self._first_labels = tuple(labels)
         self._categories = Categories(labels)
         self._live = live
-        self._place = Place(folder, overwrite, folder=True, ours=self.ours, visible=live, listed=self._listed_in)
+        self._place = AtomicOutput(folder, overwrite, folder=True, ours=self.ours, visible=live, listed=self._listed_in)
         self._place.check()
         self._names = FrameNames()
         self._working: Path | None = None
@@ -83,7 +83,7 @@ class FolderSink(ABC):
             self._outlined = -1
             self._outline()
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         """Add a frame with its mattes, one for each label. Raises SinkError."""
@@ -96,7 +96,7 @@ class FolderSink(ABC):
                 for file in self._lists.values():
                     file.flush()
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def finish(self) -> None:
         """Write the index and move the folder to its place. Raises SinkError."""
@@ -186,7 +186,7 @@ class FolderSink(ABC):
                 file.close()
             _write_index(folder, self.index, self._head(), self.lists)
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
         self._whole = True
 
     def _keep_lists(self, folder: Path) -> None:
@@ -287,5 +287,5 @@ def fits(path: Path, mattes: Mattes, labels: Sequence[Label]) -> None:
         raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {len(labels)} prompts need one each.")
 
 
-def failure(path: Path, error: OSError) -> SinkError:
+def write_error(path: Path, error: OSError) -> SinkError:
     return SinkError(f"{path} could not be written: {error.strerror or error}.")

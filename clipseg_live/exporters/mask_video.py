@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
-from clipseg_live.exporters.alpha_video import KEY_EVERY, WriterSink, require_film
+from clipseg_live.exporters.alpha_video import ALPHA_KEYFRAME_INTERVAL, WriterSink, require_film
 from clipseg_live.exporters.folder import FolderSink, slug
 from clipseg_live.media.colour.conversion import BT709, FULL_RANGE, tagged
 from clipseg_live.media.writers.video import CONTAINERS, VideoWriter
@@ -153,7 +153,7 @@ class _GreyWriter(VideoWriter):
         if self.codec == "ffv1":
             options.pop("slices", None)  # a picture of one pixel has no four
             return encoder, "gray", options
-        return encoder, pixel_format, {**options, "g": KEY_EVERY}
+        return encoder, pixel_format, {**options, "g": ALPHA_KEYFRAME_INTERVAL}
 
     def _tags(self, info: SourceInfo) -> ColourInfo:
         return _TAGS

@@ -11,25 +11,25 @@ from pathlib import Path
 from clipseg_live.core.errors import Failure
 from clipseg_live.exporters.folder import complete_folder, cut_to_whole_lines
 from clipseg_live.exporters.tables import cut_to_whole_rows
-from clipseg_live.media.atomic_output import RECORDING, is_claimed, move_without_replacing
-from clipseg_live.media.writers.remux import FRAGMENTED, PLAIN_COPY, cut_to_whole, plays
+from clipseg_live.media.atomic_output import RECORDING_MARK, is_claimed, move_without_replacing
+from clipseg_live.media.writers.remux import FRAGMENTED, PLAIN_COPY, is_playable, truncate_to_last_fragment
 from clipseg_live.media.writers.video import CONTAINERS
 
 logger = logging.getLogger(__name__)
 
-_WHOLE = re.compile(r"(?P<name>.+)" + re.escape(RECORDING) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
+_WHOLE = re.compile(r"(?P<name>.+)" + re.escape(RECORDING_MARK) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
 _HIDDEN = re.compile(r"\.(?P<name>.+)\.partial-[0-9a-f]{8}(?P<suffix>.*)")
 _MOST_NUMBERS = 1000
 _UNTOUCHED_SECONDS = 30.0
 _STALE_SECONDS = 3600.0
-_STILL_RECORDING = re.compile(re.escape(RECORDING) + r"(-\d+)?$")
+_STILL_RECORDING = re.compile(re.escape(RECORDING_MARK) + r"(-\d+)?$")
 _STEM = 60
 """Characters of a name that hidden names of earlier versions keep."""
 
 Repair = Callable[[Path], bool]
 
 
-def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
+def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
     """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
 
     Data beside them is completed as far as it goes, and named alike.
@@ -49,12 +49,12 @@ def recover(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[P
                 if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
                     continue
                 names.append(name)
-                if not plays(entry):
+                if not is_playable(entry):
                     continue
-                cut_to_whole(entry)
+                truncate_to_last_fragment(entry)
                 found.append(renamed(entry, name, entry.suffix))
     with contextlib.suppress(OSError):
-        found += recover_data(Path(folder), untouched, names, plays, cut_to_whole)
+        found += recover_data(Path(folder), untouched, names, is_playable, truncate_to_last_fragment)
     return found
 
 
@@ -69,7 +69,7 @@ def _clear_copies(folder: Path) -> None:
 
 
 def recover_data(
-    folder: Path, untouched: float, recordings: list[str], plays: Repair, cut: Callable[[Path], None]
+    folder: Path, untouched: float, recordings: list[str], is_playable: Repair, cut: Callable[[Path], None]
 ) -> list[Path]:
     """Complete the data of killed recordings in a folder, and name it ``NAME (recovered).SUFFIX``.
 
@@ -91,8 +91,8 @@ def recover_data(
             if _seconds_untouched(entry) < untouched or is_claimed(entry):
                 continue
             if entry.is_dir():
-                _complete(entry, plays, cut)
-            elif not _mend(entry, plays, cut):
+                _complete(entry, is_playable, cut)
+            elif not _mend(entry, is_playable, cut):
                 continue
             found.append(renamed(entry, *named))
         except (OSError, Failure):
@@ -145,7 +145,7 @@ def _within(entry: Path) -> Iterator[Path]:
     return entry.iterdir() if entry.is_dir() else iter(())
 
 
-def _mend(entry: Path, plays: Repair, cut: Callable[[Path], None]) -> bool:
+def _mend(entry: Path, is_playable: Repair, cut: Callable[[Path], None]) -> bool:
     """Complete a file; False if nothing in it can be used."""
     if not entry.stat().st_size:
         entry.unlink()
@@ -153,17 +153,22 @@ def _mend(entry: Path, plays: Repair, cut: Callable[[Path], None]) -> bool:
     suffix = entry.suffix.lower()
     if suffix not in CONTAINERS:
         return _MENDING[suffix](entry)
-    if not plays(entry):
+    if not is_playable(entry):
         return False
     cut(entry)
     return True
 
 
-def _complete(folder: Path, plays: Repair, cut: Callable[[Path], None]) -> None:
+def _complete(folder: Path, is_playable: Repair, cut: Callable[[Path], None]) -> None:
     """Complete a folder: the videos in it, and its JSON file."""
     for entry in sorted(folder.iterdir()):
         match = _WHOLE.fullmatch(entry.name) or _HIDDEN.fullmatch(entry.name)
-        if match is not None and entry.is_file() and (match["suffix"] or "").lower() in CONTAINERS and plays(entry):
+        if (
+            match is not None
+            and entry.is_file()
+            and (match["suffix"] or "").lower() in CONTAINERS
+            and is_playable(entry)
+        ):
             cut(entry)
             move_without_replacing(entry, folder / f"{match['name']}{match['suffix']}")
     complete_folder(folder)

@@ -13,7 +13,7 @@ from clipseg_live.core.protocols import MaskSink
 from clipseg_live.core.settings.base import Codec, DataFormat
 from clipseg_live.exporters.alpha_video import AlphaCodec, AlphaPictureSink, AlphaVideoSink
 from clipseg_live.exporters.animation import GifAnimation, WebpAnimation
-from clipseg_live.exporters.contact_sheet import SheetSink
+from clipseg_live.exporters.contact_sheet import ContactSheetSink
 from clipseg_live.exporters.datasets.coco import CocoSink
 from clipseg_live.exporters.datasets.yolo import YoloSink
 from clipseg_live.exporters.frame_files import AlphaSequence, IndexedSink, MapsSink
@@ -76,7 +76,7 @@ def open_data_sink(
         case "animation-webp" | "animation-gif":
             return (WebpAnimation if form == "animation-webp" else GifAnimation)(path, overwrite, live)
         case "sheet":
-            return SheetSink(path, header, labels, overwrite, live)
+            return ContactSheetSink(path, header, labels, overwrite, live)
         case "mask-video" if suffix and not path.is_dir():
             return MaskVideoSink(path, overwrite, start, end, live)
         case "mask-video":
@@ -119,7 +119,7 @@ def open_transparent_sink(
     return open_data_sink(_BY_SUFFIX[suffix], path, header, labels, overwrite, quality=quality, start=start, end=end)
 
 
-class Chosen:
+class SelectedFrames:
     """Passes a choice of the frames on to another sink.
 
     every: only every N-th frame, from the first. only_present: only frames where the mask of a prompt is not empty and

@@ -14,9 +14,9 @@ from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
-from clipseg_live.exporters.folder import failure, fits, to_json
+from clipseg_live.exporters.folder import fits, to_json, write_error
 from clipseg_live.exporters.naming import FrameNames
-from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.atomic_output import AtomicOutput
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class TableSink(ABC):
         self.path = Path(path)
         self.notices: list[str] = []
         self._header, self._live, self._rule = dict(header), live, rule
-        self._place = Place(path, overwrite, visible=live)
+        self._place = AtomicOutput(path, overwrite, visible=live)
         self._place.check()
         self._file: TextIO | None = None
         self._names = FrameNames()
@@ -77,7 +77,7 @@ class TableSink(ABC):
             self._file = working.open("w", encoding="utf-8", newline="", buffering=1 if self._live else -1)
             self._put(self._before)
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
         """Add a frame with its mattes, one for each label. Raises SinkError."""
@@ -89,7 +89,7 @@ class TableSink(ABC):
             for line in self._lines(file, frame, mattes, labels):
                 self._put(line)
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def finish(self) -> None:
         """Complete the file and move it to its place. Raises SinkError."""
@@ -98,7 +98,7 @@ class TableSink(ABC):
         try:
             self._file.close()
         except OSError as error:
-            raise failure(self.path, error) from error
+            raise write_error(self.path, error) from error
         self._place.commit()
         self._file = None
         if self._header and not self._live:
@@ -129,7 +129,7 @@ class TableSink(ABC):
 
     def _write_header(self) -> None:
         path = self.path.with_name(self.path.name + HEADER_SUFFIX)
-        place = Place(path, overwrite=True)
+        place = AtomicOutput(path, overwrite=True)
         try:
             place.begin().write_text(to_json(self._header, indent=1) + "\n", encoding="utf-8")
             place.commit()

@@ -40,7 +40,7 @@ class Startable(LiveSession, Protocol):
 MakeSession = Callable[[LiveSettings], Startable]
 
 
-def run(
+def run_window(
     *,
     settings: LiveSettings | None = None,
     source: str | SourceSpec | None = None,
@@ -74,7 +74,7 @@ def _run(
     if request.is_set:
         return 0
     path = path or preferences.preferences_path()
-    kept, problem = preferences.load(path)
+    kept, problem = preferences.load_preferences(path)
     settings = beginning(settings or kept.settings, prompts, model)
     session = (make_session or _real_session)(settings)
     bridge = Bridge(session)
@@ -91,7 +91,7 @@ def _run(
                 logger.exception("The last source could not be opened")
                 spec, problem = None, f"The last source could not be opened: {error}"
         store = Store(settings)
-        keeper = preferences.Keeper(path, kept, lambda text: bridge_message(session, text))
+        keeper = preferences.PreferencesStore(path, kept, lambda text: bridge_message(session, text))
         window = MainWindow(session, bridge, store, keeper, services or real_services(), panels_for(path.parent))
         if spec is not None:
             window.show_source(spec)
@@ -160,7 +160,9 @@ def panels_for(folder: Path) -> MakePanels:
         from clipseg_live.gui.state.prompt_history import PromptHistory
 
         history = PromptHistory(folder / "prompts.json")
-        return PromptPanel(store, history), LookPanel(store, models=devices.models(), devices=devices.devices())
+        return PromptPanel(store, history), LookPanel(
+            store, models=devices.available_models(), devices=devices.available_devices()
+        )
 
     return make
 

@@ -15,7 +15,7 @@ _INSTEAD = (
     "use clipseg-live watch SOURCE -p TEXT for data, or clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
 )
 
-Handler = Callable[[QtMsgType, QMessageLogContext, str], None]
+MessageHandler = Callable[[QtMsgType, QMessageLogContext, str], None]
 
 
 def make_application(arguments: Sequence[str]) -> QApplication:
@@ -35,7 +35,7 @@ def make_application(arguments: Sequence[str]) -> QApplication:
             logging.shutdown()
             os._exit(1)
 
-    before: Handler | None = qInstallMessageHandler(handle)
+    before: MessageHandler | None = qInstallMessageHandler(handle)
     try:
         return QApplication(list(arguments))
     finally:

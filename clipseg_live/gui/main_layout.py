@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QTabWidget, QToolB
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.gui.canvas.canvas import Canvas
-from clipseg_live.gui.canvas.toasts import Messages
+from clipseg_live.gui.canvas.toasts import Toasts
 from clipseg_live.gui.output.recording_bar import RecordingBar
-from clipseg_live.gui.output.virtual_camera_bar import CameraBar
+from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
 from clipseg_live.gui.source.menu import FramingMenu, SourceMenu
-from clipseg_live.gui.source.playback_bar import Transport
+from clipseg_live.gui.source.playback_bar import PlaybackBar
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.session_files import SessionFiles
 from clipseg_live.gui.state.settings_store import Store
@@ -43,8 +43,8 @@ class WindowBody(QWidget):
     ) -> None:
         super().__init__()
         self.canvas = Canvas()
-        self.messages = Messages(self.canvas)
-        self.transport = Transport(session)
+        self.messages = Toasts(self.canvas)
+        self.transport = PlaybackBar(session)
         self.stats = StatsPanel()
         self.stats.hide()
         self.status_line = StatusLine()
@@ -53,7 +53,7 @@ class WindowBody(QWidget):
         self.recording_bar = RecordingBar(
             session, self.canvas, services, lambda: store.settings, lambda: files.folder, lambda: files.recording, self
         )
-        self.camera_bar = CameraBar(session, services, lambda: files.camera, self)
+        self.camera_bar = VirtualCameraBar(session, services, lambda: files.camera, self)
         self.panel_button = tool_button("panel", self.tr("Show or hide the panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -25,12 +25,12 @@ from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
 from clipseg_live.gui.canvas.canvas import dropped_paths
 from clipseg_live.gui.main_layout import MakePanels, WindowBody
-from clipseg_live.gui.output.controller import TakingAway
-from clipseg_live.gui.picture_tools import DrawingOn
+from clipseg_live.gui.output.controller import OutputController
+from clipseg_live.gui.picture_tools import PictureTools
 from clipseg_live.gui.source.camera_dialog import CameraDialog
-from clipseg_live.gui.source.menu import DEMO
+from clipseg_live.gui.source.menu import DEMO_ENTRY
 from clipseg_live.gui.source.playback_bar import SKIP_SECONDS
-from clipseg_live.gui.state.preferences import Keeper, packed, unpacked
+from clipseg_live.gui.state.preferences import PreferencesStore, decode_bytes, encode_bytes
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.session_files import SessionFiles
 from clipseg_live.gui.state.settings_store import Store
@@ -47,7 +47,13 @@ class MainWindow(QMainWindow):
     """Shows a session; ``shut_down`` (also by closing) stops it and keeps what comes back at the next start."""
 
     def __init__(
-        self, session: LiveSession, bridge: Bridge, store: Store, keeper: Keeper, services: Services, panels: MakePanels
+        self,
+        session: LiveSession,
+        bridge: Bridge,
+        store: Store,
+        keeper: PreferencesStore,
+        services: Services,
+        panels: MakePanels,
     ) -> None:
         super().__init__()
         self._session, self._bridge, self._store, self._keeper = session, bridge, store, keeper
@@ -67,13 +73,13 @@ class MainWindow(QMainWindow):
         )
         self.setCentralWidget(body)
         self.setAcceptDrops(True)
-        self.drawing_on = DrawingOn(body, store, services)
-        self.taking_away = TakingAway(session, keeper, body.recording_bar, body.camera_bar, self.files, services)
+        self.drawing_on = PictureTools(body, store, services)
+        self.taking_away = OutputController(session, keeper, body.recording_bar, body.camera_bar, self.files, services)
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
-        self.restoreGeometry(QByteArray(unpacked(keeper.value.geometry)))
-        body.splitter.restoreState(QByteArray(unpacked(keeper.value.panels)))
+        self.restoreGeometry(QByteArray(decode_bytes(keeper.value.geometry)))
+        body.splitter.restoreState(QByteArray(decode_bytes(keeper.value.panels)))
         self.canvas.setFocus()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
@@ -111,7 +117,10 @@ class MainWindow(QMainWindow):
     def _show_source_state(self, status: SessionStatus) -> None:
         title = self.source_menu.title() or status.source.name
         self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
-        has_picture, is_demo = self.canvas.picture is not None, self._spec is not None and self._spec.name == DEMO.name
+        has_picture, is_demo = (
+            self.canvas.picture is not None,
+            self._spec is not None and self._spec.name == DEMO_ENTRY.name,
+        )
         source = status.source
         if source.state is SourceState.CLOSED and self._spec is not None:  # asked for, but not begun yet
             source = replace(source, state=SourceState.OPENING)
@@ -148,8 +157,8 @@ class MainWindow(QMainWindow):
         self._timer.stop()
         self._bridge.let_go()
         self._keeper.update(
-            geometry=packed(bytes(self.saveGeometry().data())),
-            panels=packed(bytes(self.body.splitter.saveState().data())),
+            geometry=encode_bytes(bytes(self.saveGeometry().data())),
+            panels=encode_bytes(bytes(self.body.splitter.saveState().data())),
             settings=self._store.settings,
         )
         self._keeper.write()
@@ -286,8 +295,8 @@ class MainWindow(QMainWindow):
     def _notice_action(self, name: str) -> None:
         if name == overlay_notice.RETRY and self._spec is not None:
             self.open_source(self._spec)
-        elif name == overlay_notice.DEMO:
-            self.open_source(DEMO)
+        elif name == overlay_notice.DEMO_ACTION:
+            self.open_source(DEMO_ENTRY)
         elif name == overlay_notice.OPEN_FILE:
             self.source_menu.ask_file()
 

@@ -4,7 +4,7 @@ from PySide6.QtCore import QObject, QRectF, Signal
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.effects import Wipe, is_private
-from clipseg_live.core.settings.live import Message, PromptPicture
+from clipseg_live.core.settings.live import Message, PromptImage
 from clipseg_live.gui.main_layout import WindowBody
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
@@ -13,7 +13,7 @@ _CROP = "crop"
 _LARGEST_PROMPT = 1024
 
 
-class DrawingOn(QObject):
+class PictureTools(QObject):
     """Turns boxes and the wipe's line into settings. said: a Message for the person."""
 
     said = Signal(object)
@@ -53,7 +53,7 @@ class DrawingOn(QObject):
             self._store.update(framing=framing.model_copy(update={"crop": crop}))
         elif isinstance(purpose, tuple) and picture is not None:
             self._body.go_to(0)
-            self._body.prompts.set_picture(purpose[1], cut_out(picture.original, box))
+            self._body.prompts.set_picture(purpose[1], crop_prompt_image(picture.original, box))
 
     def _move_wipe(self, at: float) -> None:
         effects = self._store.settings.effects
@@ -62,7 +62,7 @@ class DrawingOn(QObject):
             self._store.update("wipe", effects=(*effects[:place], Wipe(at=at), *effects[place + 1 :]))
 
 
-def cut_out(pixels: Pixels, box: QRectF) -> PromptPicture:
+def crop_prompt_image(pixels: Pixels, box: QRectF) -> PromptImage:
     """What a box (shares of the picture) holds, at least one pixel, as a prompt; large ones at a part of their pixels.
 
     pixels: uint8 (height, width, 3).
@@ -72,4 +72,4 @@ def cut_out(pixels: Pixels, box: QRectF) -> PromptPicture:
     right, bottom = max(round(box.right() * width), left + 1), max(round(box.bottom() * height), top + 1)
     part = pixels[top:bottom, left:right]
     step = -(-max(part.shape[:2]) // _LARGEST_PROMPT)
-    return PromptPicture.of(part[::step, ::step])
+    return PromptImage.of(part[::step, ::step])

@@ -4,7 +4,7 @@ import cv2
 from numpy.typing import NDArray
 
 
-def boxed(picture: NDArray, width: int, height: int) -> NDArray:
+def letterbox(picture: NDArray, width: int, height: int) -> NDArray:
     """Return a picture or plane of any kind, (h, w) or (h, w, 3), in the middle of one of the given size."""
     scale = min(width / picture.shape[1], height / picture.shape[0])
     inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)

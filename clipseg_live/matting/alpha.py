@@ -12,8 +12,8 @@ from clipseg_live.core.mattes import Box, Matte, MatteRequest, Mattes, disjoint
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.matting import guided_filter
-from clipseg_live.matting.thresholding import passing
-from clipseg_live.matting.working_grid import Small
+from clipseg_live.matting.thresholding import threshold_map
+from clipseg_live.matting.working_grid import DownscaledFrame
 
 _HYSTERESIS = 0.1
 """How far the threshold gives way, at full steadiness, to what was there before."""
@@ -31,7 +31,7 @@ Planes = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PresenceFlags:
     """How a prompt stands: its smoothed presence, whether it is drawn by it, and whether the last answer was less sure
     than those before."""
 
@@ -40,15 +40,23 @@ class Standing:
     unsure: bool = False
 
     @classmethod
-    def of(cls, presence: float, shown: bool, newest: float) -> "Standing":
+    def of(cls, presence: float, shown: bool, newest: float) -> "PresenceFlags":
         """With the presence that the last answer alone has."""
         return cls(presence, shown, newest < _UNSURE * presence)
 
 
-def fit(
-    maps: Planes, styles: Sequence[PromptStyle], small: Small, trust: NDArray[np.float32], before: Planes | None,
-    pixels: Pixels, request: MatteRequest, standings: Sequence[Standing], own: bool, newest: Planes | None = None,
-) -> tuple[Mattes, Planes | None]:  # fmt: skip
+def build_mattes(
+    maps: Planes,
+    styles: Sequence[PromptStyle],
+    small: DownscaledFrame,
+    trust: NDArray[np.float32],
+    before: Planes | None,
+    pixels: Pixels,
+    request: MatteRequest,
+    standings: Sequence[PresenceFlags],
+    own: bool,
+    newest: Planes | None = None,
+) -> tuple[Mattes, Planes | None]:
     """The mattes of a frame, and what they cover on the working grid.
 
     maps: float32 (prompts, h, w), one for each prompt that is drawn, as are ``styles`` and ``standings``. trust:
@@ -61,9 +69,9 @@ def fit(
     covers = None
     seen = np.maximum(maps, newest) if request.cautious and newest is not None else maps
     if not request.settings.refine or (request.effort == "least" and not request.cautious):
-        each = hard(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
+        each = binary_mattes(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
     else:
-        shaper = guided_filter.Shaper(small.picture, trust, close=request.effort == "full")
+        shaper = guided_filter.MaskRefiner(small.picture, trust, close=request.effort == "full")
         levels = _thresholds(styles, before, request)
         if not request.cautious:
             seen = seen * (_UNTRUSTED + (1 - _UNTRUSTED) * trust)
@@ -71,20 +79,22 @@ def fit(
         if request.cautious and before is not None:
             covers = _kept(covers, before, standings)
         covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
-        each = [frozen(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
+        each = [read_only(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
         if request.cautious and newest is not None:
-            found = hard(newest, styles, *pixels.shape[:2], cautious=True)
+            found = binary_mattes(newest, styles, *pixels.shape[:2], cautious=True)
             each = [_union(matte, other) for matte, other in zip(each, found, strict=True)]
     each = [_moved_border(matte, style.shape) for matte, style in zip(each, styles, strict=True)]
     if request.settings.auto_hide and not request.cautious:
-        each = [matte if one.shown else nothing(*pixels.shape[:2]) for matte, one in zip(each, standings, strict=True)]
+        each = [
+            matte if one.shown else empty_matte(*pixels.shape[:2]) for matte, one in zip(each, standings, strict=True)
+        ]
     presence = tuple(one.presence for one in standings)
     return Mattes(pixels.shape[0], pixels.shape[1], tuple(each), maps, presence, own), covers
 
 
 def _union(matte: Matte, other: Matte) -> Matte:
     """Return what either matte covers: the guided filter and the smallest part may drop small predictions."""
-    return frozen(np.maximum(matte.alpha, other.alpha), disjoint([*matte.boxes, *other.boxes]))
+    return read_only(np.maximum(matte.alpha, other.alpha), disjoint([*matte.boxes, *other.boxes]))
 
 
 def kinds_of(request: MatteRequest) -> tuple[MatteRequest, ...]:
@@ -93,26 +103,29 @@ def kinds_of(request: MatteRequest) -> tuple[MatteRequest, ...]:
     return tuple(replace(request, cautious=kind) for kind in kinds)
 
 
-def joined(found: Mapping[bool, Mattes]) -> Mattes:
+def join_mattes(found: Mapping[bool, Mattes]) -> Mattes:
     """Return the mattes of a frame from those of each kind, by caution."""
     if len(found) == 1:
         return next(iter(found.values()))
     return replace(found[False], cautious=found[True].each)
 
 
-def hard(maps: Maps, styles: Sequence[PromptStyle], height: int, width: int, *, cautious: bool = False) -> list[Matte]:
+def binary_mattes(
+    maps: Maps, styles: Sequence[PromptStyle], height: int, width: int, *, cautious: bool = False
+) -> list[Matte]:
     """What reaches the threshold, wholly; the rest not at all. maps: float32 (prompts, h, w) on any grid."""
     return [
-        frozen(*passing(each, _level(style, cautious), height, width)) for each, style in zip(maps, styles, strict=True)
+        read_only(*threshold_map(each, _level(style, cautious), height, width))
+        for each, style in zip(maps, styles, strict=True)
     ]
 
 
-def nothing(height: int, width: int) -> Matte:
+def empty_matte(height: int, width: int) -> Matte:
     """The matte of what is not there."""
-    return frozen(np.zeros((height, width), np.uint8), ())
+    return read_only(np.zeros((height, width), np.uint8), ())
 
 
-def frozen(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
+def read_only(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
     alpha.setflags(write=False)
     return Matte(alpha, tuple(boxes))
 
@@ -132,7 +145,7 @@ def _level(style: PromptStyle, cautious: bool) -> np.float32:
     return np.float32(style.threshold * (_CAUTIOUS if cautious else 1.0))
 
 
-def _kept(covers: Planes, before: Planes, standings: Sequence[Standing]) -> Planes:
+def _kept(covers: Planes, before: Planes, standings: Sequence[PresenceFlags]) -> Planes:
     """With what was covered before, grown, for prompts that the model has become unsure of."""
     window = np.ones((2 * _KEPT_GROWTH + 1,) * 2, np.uint8)
     return np.stack(
@@ -181,7 +194,7 @@ def _moved_border(matte: Matte, shape: MatteShape) -> Matte:
     for left, top, right, bottom in boxes:
         area = slice(top, bottom), slice(left, right)
         alpha[area] = _feathered(_grown(matte.alpha[area], grow), feather)
-    return frozen(alpha, boxes)
+    return read_only(alpha, boxes)
 
 
 def _grown(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:

@@ -12,11 +12,11 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.alpha import Planes, Standing, fit, hard, joined, kinds_of
-from clipseg_live.matting.optical_flow import FlowEstimator, Step, alike, carried
-from clipseg_live.matting.prompt_interaction import PresenceState, combine, presence_of, update_presence
-from clipseg_live.matting.temporal_filter import Belief, believe
-from clipseg_live.matting.working_grid import Small
+from clipseg_live.matting.alpha import Planes, PresenceFlags, binary_mattes, build_mattes, join_mattes, kinds_of
+from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, colour_consistency, warp
+from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
+from clipseg_live.matting.temporal_filter import FilterState, update_filter
+from clipseg_live.matting.working_grid import DownscaledFrame
 
 _LONGEST_WAY = 90
 """Frames that the way back is kept for: answers that are older come too late."""
@@ -29,7 +29,7 @@ _STILL = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class MapAnswer:
     """What the model found in a frame. maps: float32 (prompts, h, w), 0..1, read-only. keys: what tells the prompts
     apart, one for each map."""
 
@@ -61,7 +61,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class State:
+class MattingState:
     """All that is remembered when frame ``index`` of an epoch is shown.
 
     ways: the step back from each of the last frames to the one before it, on half the working grid, with the frames'
@@ -75,16 +75,16 @@ class State:
     index: int
     epoch: int
     time: Fraction
-    small: Small
-    ways: tuple[tuple[int, Fraction, Step], ...]
-    way: Step
+    small: DownscaledFrame
+    ways: tuple[tuple[int, Fraction, BackwardFlow], ...]
+    way: BackwardFlow
     trust: NDArray[np.float32]
     seen: NDArray[np.float32] | None = None
-    answer: Answer | None = None
+    answer: MapAnswer | None = None
     answered: Fraction | None = None
-    belief: Belief | None = None
+    belief: FilterState | None = None
     presence: PresenceState = field(default_factory=PresenceState)
-    standings: Mapping[Hashable, Standing] = field(default_factory=dict)
+    standings: Mapping[Hashable, PresenceFlags] = field(default_factory=dict)
     news: float | None = None
     before: Mapping[bool, Coverage] = field(default_factory=dict)
     covers: Mapping[bool, Coverage] = field(default_factory=dict)
@@ -99,12 +99,12 @@ class MattePipeline:
 
     def __init__(self) -> None:
         self._flow = FlowEstimator()
-        self._state: State | None = None
-        self._waiting: Answer | None = None
+        self._state: MattingState | None = None
+        self._waiting: MapAnswer | None = None
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
         """An answer for frame ``index``. maps: float32 (prompts, h, w), 0..1, on any grid that covers the frame."""
-        self._waiting = Answer(maps, tuple(keys), index, epoch)
+        self._waiting = MapAnswer(maps, tuple(keys), index, epoch)
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
         """Go on to a frame, or stay with it, and take in the answer that waits."""
@@ -115,7 +115,7 @@ class MattePipeline:
         self._state = state = self._moved(frame, settings)
         if waiting is not None and fits:
             self._waiting = None
-            self._state = told(state, waiting, settings)
+            self._state = with_prediction(state, waiting, settings)
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         """Of the frame that is shown; empty before an answer. The keys are some of the last answer's."""
@@ -131,20 +131,20 @@ class MattePipeline:
             return Mattes(height, width, own=own)
         places = [answer.keys.index(key) for key in request.keys]
         if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
-            maps, chosen = combine(answer.maps[places], request.styles, request.ids, settings)
+            maps, chosen = resolve_overlaps(answer.maps[places], request.styles, request.ids, settings)
             stood = self._stood([request.keys[place] for place in chosen], maps, settings)
             styles = [request.styles[place] for place in chosen]
             presence = tuple(one.presence for one in stood)
             plain: dict[bool, Mattes] = {}
             for kind in kinds_of(request):
-                each = hard(maps, styles, height, width, cautious=bool(kind.cautious))
+                each = binary_mattes(maps, styles, height, width, cautious=bool(kind.cautious))
                 plain[bool(kind.cautious)] = Mattes(height, width, tuple(each), maps, presence, own)
-            return joined(plain)
+            return join_mattes(plain)
         assert state.belief is not None
-        maps = np.ascontiguousarray(np.moveaxis(carried(state.belief.maps[..., places], state.way.back), 2, 0))
+        maps = np.ascontiguousarray(np.moveaxis(warp(state.belief.maps[..., places], state.way.back), 2, 0))
         maps.setflags(write=False)
         trust = _trusted(state)
-        maps, chosen = combine(maps, request.styles, request.ids, settings)
+        maps, chosen = resolve_overlaps(maps, request.styles, request.ids, settings)
         keys = tuple(request.keys[place] for place in chosen)
         stood = self._stood(keys, maps, settings)
         styles = [request.styles[place] for place in chosen]
@@ -154,22 +154,22 @@ class MattePipeline:
         for kind in kinds_of(request):
             cautious = bool(kind.cautious)
             before = state.before[cautious].planes_of(keys) if cautious in state.before else None
-            found[cautious], planes = fit(
+            found[cautious], planes = build_mattes(
                 maps, styles, state.small, trust, before, frame.pixels, kind, stood, own, newest
             )
             if planes is not None:
                 covers[cautious] = Coverage(keys, planes)
         self._state = replace(self._state or state, covers=covers)
-        return joined(found)
+        return join_mattes(found)
 
     @staticmethod
-    def _newest(state: State, request: MatteRequest, places: Sequence[int]) -> Planes:
+    def _newest(state: MattingState, request: MatteRequest, places: Sequence[int]) -> Planes:
         """Return what the answer alone says of the drawn prompts, on the working grid."""
         assert state.answer is not None
         maps = np.moveaxis(state.small.on_grid(state.answer.maps[list(places)]), 2, 0)
-        return combine(np.ascontiguousarray(maps), request.styles, request.ids, request.settings)[0]
+        return resolve_overlaps(np.ascontiguousarray(maps), request.styles, request.ids, request.settings)[0]
 
-    def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[Standing]:
+    def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[PresenceFlags]:
         """How prompts stand, by what is left of their maps beside the others; the last answer is counted once."""
         state = self._state
         assert state is not None and state.answer is not None
@@ -179,20 +179,20 @@ class MattePipeline:
             places = [state.answer.keys.index(key) for key in keys]
             alone = presence_of(state.answer.maps[places, :: 2 * _SPARSE, :: 2 * _SPARSE])
             found = zip(keys, values, drawn, alone, strict=True)
-            standings = {key: Standing.of(float(value), shown, float(now)) for key, value, shown, now in found}
+            standings = {key: PresenceFlags.of(float(value), shown, float(now)) for key, value, shown, now in found}
             state = self._state = replace(state, presence=presence, standings=standings, news=None)
-        return [state.standings.get(key, Standing()) for key in keys]
+        return [state.standings.get(key, PresenceFlags()) for key in keys]
 
     def _shows(self, frame: Frame) -> bool:
         """Tell if the frame is the one that is shown already."""
         state = self._state
         return state is not None and (state.index, state.epoch) == (frame.index, frame.epoch)
 
-    def _moved(self, frame: Frame, settings: MatteSettings) -> State:
+    def _moved(self, frame: Frame, settings: MatteSettings) -> MattingState:
         past = self._state
         if past is not None and self._shows(frame):
             return past
-        small = Small.of(frame.pixels)
+        small = DownscaledFrame.of(frame.pixels)
         if past is None or past.epoch != frame.epoch or frame.index < past.index or past.small.size != small.size:
             return _begun(frame, small)
         if small.follows_cut(past.small):
@@ -201,12 +201,12 @@ class MattePipeline:
         step = (
             self._flow.step(past.small.grey, small.grey)
             if follows
-            else Step.still(small.grey.shape[0], small.grey.shape[1])
+            else BackwardFlow.still(small.grey.shape[0], small.grey.shape[1])
         )
         before = past.covers or past.before
         if follows:
             before = {
-                kind: replace(each, planes=np.stack([carried(plane, step.back) for plane in each.planes]))
+                kind: replace(each, planes=np.stack([warp(plane, step.back) for plane in each.planes]))
                 for kind, each in before.items()
             }
         return replace(
@@ -221,14 +221,14 @@ class MattePipeline:
         )
 
 
-def _begun(frame: Frame, small: Small) -> State:
+def _begun(frame: Frame, small: DownscaledFrame) -> MattingState:
     """A first frame, or one after a cut."""
-    still = Step.still(small.grey.shape[0], small.grey.shape[1])
+    still = BackwardFlow.still(small.grey.shape[0], small.grey.shape[1])
     ways = ((frame.index, frame.time, _halved(still)),)
-    return State(frame.index, frame.epoch, frame.time, small, ways, still, still.trust)
+    return MattingState(frame.index, frame.epoch, frame.time, small, ways, still, still.trust)
 
 
-def told(state: State, answer: Answer, settings: MatteSettings) -> State:
+def with_prediction(state: MattingState, answer: MapAnswer, settings: MatteSettings) -> MattingState:
     """The state after an answer for its frame, or for one of the last; the same one for an answer that is too old."""
     if answer.index < state.ways[0][0]:
         return state
@@ -239,15 +239,15 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
     height, width = state.small.grey.shape
     sure = np.ones((height, width), np.float32)
     if back is not None:
-        maps, sure = carried(maps, back.back), back.trust
+        maps, sure = warp(maps, back.back), back.trust
     trust = _trusted(state)
     past = state.belief
     if past is not None:
-        maps_and_support = carried(np.dstack([past.maps, past.support]), state.way.back)
+        maps_and_support = warp(np.dstack([past.maps, past.support]), state.way.back)
         count = len(past.keys)
         past = replace(past, maps=maps_and_support[..., :count], support=np.floor(maps_and_support[..., count:] + 0.5))
     seconds = float(answered - state.answered) if state.answered is not None else 0.0
-    belief = believe(past, answer.keys, maps, trust, sure, state.way.calm(_FAR), settings.smoothing, seconds)
+    belief = update_filter(past, answer.keys, maps, trust, sure, state.way.calm(_FAR), settings.smoothing, seconds)
     return replace(
         state,
         answer=answer,
@@ -255,20 +255,20 @@ def told(state: State, answer: Answer, settings: MatteSettings) -> State:
         belief=belief,
         news=seconds,
         trust=sure if past is None else np.maximum(sure, trust),
-        way=Step.still(height, width),
+        way=BackwardFlow.still(height, width),
         seen=state.small.picture,
     )
 
 
-def _trusted(state: State) -> NDArray[np.float32]:
+def _trusted(state: MattingState) -> NDArray[np.float32]:
     """Where what is believed still holds in the frame that is shown: float32 (h, w), 0..1."""
-    trust = carried(state.trust, state.way.back) * state.way.trust
-    return trust if state.seen is None else trust * alike(state.seen, state.small.picture, state.way.back)
+    trust = warp(state.trust, state.way.back) * state.way.trust
+    return trust if state.seen is None else trust * colour_consistency(state.seen, state.small.picture, state.way.back)
 
 
-def _way_to(state: State, index: int) -> tuple[Step | None, Fraction]:
+def _way_to(state: MattingState, index: int) -> tuple[BackwardFlow | None, Fraction]:
     """The way back to frame ``index``, or the next earlier one that was shown, and its time; None for no way at all."""
-    back: Step | None = None
+    back: BackwardFlow | None = None
     for at, time, way in reversed(state.ways):
         if at <= index:
             return (None if back is None else _resized(back, *state.small.grey.shape)), time
@@ -276,16 +276,16 @@ def _way_to(state: State, index: int) -> tuple[Step | None, Fraction]:
     raise ValueError(f"Frame {index} was before the first that is remembered.")
 
 
-def _halved(step: Step) -> Step:
+def _halved(step: BackwardFlow) -> BackwardFlow:
     height, width = step.trust.shape
     return _resized(step, max(height // 2, 1), max(width // 2, 1))
 
 
-def _resized(step: Step, height: int, width: int) -> Step:
+def _resized(step: BackwardFlow, height: int, width: int) -> BackwardFlow:
     """A step on another grid over the same frame."""
     columns, rows = step.back.shape[1], step.back.shape[0]
     how = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
     scale = np.array([width / columns, height / rows], np.float32)
     back = (cv2.resize(step.back, (width, height), interpolation=how) + np.float32(0.5)) * scale - np.float32(0.5)
     trust = cv2.resize(step.trust, (width, height), interpolation=how)
-    return Step(np.asarray(back, np.float32), np.asarray(trust, np.float32).reshape(height, width))
+    return BackwardFlow(np.asarray(back, np.float32), np.asarray(trust, np.float32).reshape(height, width))

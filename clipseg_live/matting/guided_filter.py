@@ -19,8 +19,8 @@ from clipseg_live.imaging.buffers import SCRATCH
 Plane = NDArray[np.float32]
 """float32 (h, w) on the working grid."""
 
-Area = tuple[slice, slice]
-_WHOLE: Area = (slice(None), slice(None))
+Slices = tuple[slice, slice]
+_WHOLE: Slices = (slice(None), slice(None))
 _TOKENS = 22
 """The model's grid has this many tokens a side: a border in a map is as wide as one of them."""
 _COARSE, _CLOSE = 6e-4, 1e-4
@@ -42,7 +42,7 @@ _MIDDLE = 1.25
 """What is explained is blurred outwards more than inwards: the border lies that much above the threshold's share."""
 
 
-class Guide:
+class GuidedFilter:
     """The colours around each pixel, for any number of maps.
 
     picture: float32 (h, w, 3), 0..1. radius: pixels. flat: a variance of colour that counts as none.
@@ -68,7 +68,7 @@ class Guide:
             each *= scale
         self._inverse = (irr, irg, irb), (irg, igg, igb), (irb, igb, ibb)
 
-    def coefficients(self, plane: Plane, area: Area = _WHOLE) -> NDArray[np.float32]:
+    def coefficients(self, plane: Plane, area: Slices = _WHOLE) -> NDArray[np.float32]:
         """float32 (h, w, 4): near a pixel the map is the first three times the colour, plus the last.
 
         plane: float32 (h, w), a map, or its part in an area outside of which, and at whose border over twice the
@@ -87,7 +87,7 @@ class Guide:
         share = np.asarray(self._blur(explained) / (variance + np.float32(_LEVEL)), np.float32)
         return self._merged(slopes, mean, _WHOLE), share
 
-    def _slopes(self, plane: Plane, mean: Plane, area: Area) -> tuple[list[Plane], list[Plane]]:
+    def _slopes(self, plane: Plane, mean: Plane, area: Slices) -> tuple[list[Plane], list[Plane]]:
         """How the map rises with each colour, and their covariances with it."""
         covariances = [
             self._average(colour[area] * plane, area) - at[area] * mean
@@ -101,13 +101,13 @@ class Guide:
             slopes.append(slope)
         return slopes, covariances
 
-    def _merged(self, slopes: list[Plane], mean: Plane, area: Area) -> NDArray[np.float32]:
+    def _merged(self, slopes: list[Plane], mean: Plane, area: Slices) -> NDArray[np.float32]:
         rest = mean
         for slope, at in zip(slopes, self._means, strict=True):
             rest = rest - slope * at[area]
         return np.asarray(cv2.merge([self._blur(each) for each in (*slopes, rest)]), np.float32)
 
-    def _average(self, plane: Any, area: Area = _WHOLE) -> Plane:
+    def _average(self, plane: Any, area: Slices = _WHOLE) -> Plane:
         if self._weights is None or self._share is None:
             return self._blur(plane)
         return np.asarray(self._blur(plane * self._weights[area]) * self._share[area], np.float32)
@@ -117,13 +117,13 @@ class Guide:
         return np.asarray(blurred, np.float32).reshape(plane.shape)
 
 
-def applied(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> Plane:
+def apply_coefficients(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> Plane:
     """What coefficients, float32 (h, w, 4), make of a picture of the same size."""
     mixed = cv2.multiply(coefficients, cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA))
     return np.asarray(cv2.transform(mixed, np.ones((1, 4), np.float32)), np.float32).reshape(picture.shape[:2])
 
 
-class Shaper:
+class MaskRefiner:
     """Finds what maps cover in one picture, float32 (h, w, 3), 0..1.
 
     trust: float32 (h, w), where maps are to be believed; elsewhere the colours decide. close: whether borders are
@@ -136,14 +136,14 @@ class Shaper:
         self._half = max(width // 2, 1), max(height // 2, 1)
         self._token = max(round(max(self._half) / _TOKENS), 1)
         self._small = _resized(picture, self._half)
-        self._far = Guide(self._small, self._token, _COARSE, _resized(trust, self._half))
-        self._near = Guide(picture, _NEAR, _CLOSE) if close else None
+        self._far = GuidedFilter(self._small, self._token, _COARSE, _resized(trust, self._half))
+        self._near = GuidedFilter(picture, _NEAR, _CLOSE) if close else None
 
     def covers(self, plane: Plane, threshold: "Plane | np.float32") -> Plane:
         """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
         half = _resized(plane, self._half)
         coefficients, explained = self._far.explained(half)
-        low = applied(coefficients, self._small)
+        low = apply_coefficients(coefficients, self._small)
         # what colours do not explain, as where they are the same on both sides, stays as the map has it
         known = np.clip((explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
         unexplained = (1 - known) * (half - low)
@@ -153,9 +153,9 @@ class Shaper:
         box = _box_around(passes > 0, 1, 1)
         if box is not None:
             left, top, right, bottom = box
-            area = area_of((2 * left, 2 * top, 2 * right, 2 * bottom))
+            area = slices_of((2 * left, 2 * top, 2 * right, 2 * bottom))
             border, contrast, passes = (_doubled(each, box) for each in (border, contrast, passes))
-            steep = applied(_doubled(coefficients, box), self._picture[area]) + _doubled(unexplained, box)
+            steep = apply_coefficients(_doubled(coefficients, box), self._picture[area]) + _doubled(unexplained, box)
             steep = (steep - border) / contrast
             steep *= np.float32(_STEEP)
             steep += np.float32(0.5)
@@ -177,26 +177,26 @@ class Shaper:
         border = np.minimum(level, least + np.float32(_MIDDLE) * level * contrast)
         return np.asarray(border, np.float32), contrast, np.asarray(passes, np.float32)
 
-    def placed(self, covers: Plane) -> "Refined":
+    def placed(self, covers: Plane) -> "RefinedMatte":
         """The border of what is covered, where it lies in the picture."""
         box = _box_around(covers > 0, 2 * _NEAR + 1, _TILE)
         if box is None:
-            return Refined(np.zeros((0, 0, 4), np.float32), self._picture[:0, :0], 0, 0)
-        area = area_of(box)
+            return RefinedMatte(np.zeros((0, 0, 4), np.float32), self._picture[:0, :0], 0, 0)
+        area = slices_of(box)
         part = covers[area]
         if self._near is None:
             flat = np.zeros_like(part)
             coefficients = np.asarray(cv2.merge([flat, flat, flat, part]), np.float32)
         else:
             coefficients = self._near.coefficients(part, area)
-        return Refined(coefficients, self._picture[area], box[0], box[1])
+        return RefinedMatte(coefficients, self._picture[area], box[0], box[1])
 
 
-class Refined:
+class RefinedMatte:
     """One matte, ready to be brought to full size.
 
-    coefficients: float32 (h, w, 4) of ``Guide``, for a part of the working grid that begins at ``left`` and ``top``,
-    which are whole tiles. picture: float32 (h, w, 3), the frame there.
+    coefficients: float32 (h, w, 4) of ``GuidedFilter``, for a part of the working grid that begins at ``left`` and
+    ``top``, which are whole tiles. picture: float32 (h, w, 3), the frame there.
     """
 
     def __init__(self, coefficients: NDArray[np.float32], picture: NDArray[np.float32], left: int, top: int) -> None:
@@ -204,7 +204,9 @@ class Refined:
         self._full = self._border = np.zeros((0, 0), np.bool_)
         if not coefficients.size:
             return
-        least, most = _extremes((applied(coefficients, picture) - np.float32(0.5)) * np.float32(_CRISP) + 0.5)
+        least, most = _extremes(
+            (apply_coefficients(coefficients, picture) - np.float32(0.5)) * np.float32(_CRISP) + 0.5
+        )
         self._full = least > 0.996
         self._border = (most > 0.004) & ~self._full
 
@@ -224,7 +226,7 @@ class Refined:
         for top, bottom, left, right in _runs(self._border):
             for start in range(left, right, step):
                 self._fill(here, pixels[y0:, x0:], factor, top, bottom, start, min(start + step, right))
-        found = boxes_of(self._border | self._full)
+        found = mask_boxes(self._border | self._full)
         boxes = [
             (x0 + x * side, y0 + y * side, min(x0 + r * side, width), min(y0 + b * side, height))
             for x, y, r, b in found
@@ -255,7 +257,7 @@ class Refined:
         )  # fmt: skip
 
 
-def _enlarged(part: NDArray[np.float32], factor: int, area: Area) -> NDArray[np.float32]:
+def _enlarged(part: NDArray[np.float32], factor: int, area: Slices) -> NDArray[np.float32]:
     """Return an area of a part of the grid that is enlarged by a factor, bilinear."""
     size = part.shape[1] * factor, part.shape[0] * factor
     wanted = (area[0].stop - area[0].start) * (area[1].stop - area[1].start)
@@ -271,7 +273,7 @@ def _enlarged(part: NDArray[np.float32], factor: int, area: Area) -> NDArray[np.
     return np.asarray(cv2.resize(np.ascontiguousarray(wide), (wide.shape[1], size[1])), np.float32)[area[0]]
 
 
-def area_of(box: Box) -> Area:
+def slices_of(box: Box) -> Slices:
     return slice(box[1], box[3]), slice(box[0], box[2])
 
 
@@ -299,7 +301,7 @@ def _doubled(plane: Any, box: Box) -> Plane:
     return large[y : y + 2 * (bottom - top), x : x + 2 * (right - left)]
 
 
-def boxes_of(marked: NDArray[np.bool_]) -> list[Box]:
+def mask_boxes(marked: NDArray[np.bool_]) -> list[Box]:
     """Boxes around the cells that lie together; one for all where there are many."""
     cells = marked.view(np.uint8)
     count, _, statistics, _ = cv2.connectedComponentsWithStats(cells)

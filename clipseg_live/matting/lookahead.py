@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
 from clipseg_live.core.protocols import Maps, MatteSequence
-from clipseg_live.matting.alpha import Planes, Standing, fit, joined, kinds_of
+from clipseg_live.matting.alpha import Planes, PresenceFlags, build_mattes, join_mattes, kinds_of
 from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.matting.optical_flow import FlowEstimator, Step, carried
-from clipseg_live.matting.prompt_interaction import PresenceState, combine, presence_of, update_presence
-from clipseg_live.matting.working_grid import Small
+from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, warp
+from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
+from clipseg_live.matting.working_grid import DownscaledFrame
 
 _REACH = 8
 """Frames on each side that count at full steadiness."""
@@ -65,10 +65,10 @@ class _Item:
     on: the way from that to this one. Both are None where a cut lies between."""
 
     frame: Frame
-    small: Small
+    small: DownscaledFrame
     maps: NDArray[np.float32] | None
-    back: Step | None
-    on: Step | None
+    back: BackwardFlow | None
+    on: BackwardFlow | None
 
 
 class LookaheadMattes:
@@ -86,7 +86,7 @@ class LookaheadMattes:
 
     def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
         """Take a frame and its maps, None for no prediction; give what is done."""
-        small = Small.of(frame.pixels)
+        small = DownscaledFrame.of(frame.pixels)
         back = on = None
         last = self._items[-1] if self._items else None
         goes_on = last is not None and last.small.size == small.size and last.frame.epoch == frame.epoch
@@ -125,20 +125,20 @@ class LookaheadMattes:
         for kind in kinds_of(request):
             cautious, before = bool(kind.cautious), None
             if item.back is not None and cautious in last:
-                before = np.stack([carried(plane, item.back.back) for plane in last[cautious]])
-            found[cautious], covers = fit(
+                before = np.stack([warp(plane, item.back.back) for plane in last[cautious]])
+            found[cautious], covers = build_mattes(
                 maps, styles, item.small, trust, before, item.frame.pixels, kind, standings, item.maps is not None,
                 newest,
             )  # fmt: skip
             if covers is not None:
                 self._covers[cautious] = covers
-        return joined(found)
+        return join_mattes(found)
 
     def _combined(self, maps: NDArray[np.float32]) -> tuple[Planes, tuple[int, ...]]:
         """Maps, float32 (h, w, prompts), as those of the drawn prompts, and the drawn prompts' positions."""
         planes = np.ascontiguousarray(np.moveaxis(maps, 2, 0))
         planes.setflags(write=False)
-        return combine(planes, self._request.styles, self._request.ids, self._request.settings)
+        return resolve_overlaps(planes, self._request.styles, self._request.ids, self._request.settings)
 
     def _averaged(self, place: int) -> NDArray[np.float32] | None:
         """The maps of an item and of those around it, where they can be followed: float32 (h, w, prompts). None where
@@ -151,7 +151,7 @@ class LookaheadMattes:
             samples.append(own)
             weights.append(np.ones(own.shape[:2], np.float32))
         for step in (-1, 1):
-            way: Step | None = None
+            way: BackwardFlow | None = None
             for distance in range(1, self._reach + 1):
                 there = place + step * distance
                 if not 0 <= there < len(items):
@@ -163,7 +163,7 @@ class LookaheadMattes:
                 theirs = items[there].maps
                 if theirs is None:
                     continue
-                samples.append(carried(theirs, way.back))
+                samples.append(warp(theirs, way.back))
                 weights.append(way.trust * np.float32(np.exp(-0.5 * (2 * distance / self._reach) ** 2)))
         if len(samples) == 1 and own is not None:
             return own
@@ -177,7 +177,7 @@ class LookaheadMattes:
         found: NDArray[np.float32] = (values * likely).sum(axis=0) / likely.sum(axis=0)
         return found
 
-    def _standings(self, place: int, maps: Planes, keys: Sequence[Hashable]) -> list[Standing]:
+    def _standings(self, place: int, maps: Planes, keys: Sequence[Hashable]) -> list[PresenceFlags]:
         items = self._items
         newest = presence_of(maps)
         seconds = float(items[place].frame.time - items[place - 1].frame.time) if place else 0.0
@@ -185,6 +185,6 @@ class LookaheadMattes:
             self._presence = PresenceState()
         self._presence, values, drawn = update_presence(self._presence, keys, newest, seconds, self._request.settings)
         return [
-            Standing.of(float(value), shown, float(now))
+            PresenceFlags.of(float(value), shown, float(now))
             for value, shown, now in zip(values, drawn, newest, strict=True)
         ]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+FlowField = NDArray[np.float32]
 """For each pixel where it was: float32 (height, width, 2), x and y in pixels."""
 
 _LEAST_SIDE = 64
@@ -22,35 +22,35 @@ _LIGHT_STEP = 24.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class BackwardFlow:
     """The way from one frame back to an earlier one.
 
     back: float32 (h, w, 2), where each pixel of the later frame was. trust: float32 (h, w), 0..1, how sure that is; 0
     for what was not visible in the earlier one.
     """
 
-    back: Field
+    back: FlowField
     trust: NDArray[np.float32]
 
     @classmethod
-    def still(cls, height: int, width: int) -> "Step":
+    def still(cls, height: int, width: int) -> "BackwardFlow":
         """Nothing moves."""
-        return cls(grid(height, width), np.ones((height, width), np.float32))
+        return cls(pixel_grid(height, width), np.ones((height, width), np.float32))
 
     @classmethod
-    def nowhere(cls, height: int, width: int) -> "Step":
+    def nowhere(cls, height: int, width: int) -> "BackwardFlow":
         """Nothing is known, as at a cut."""
-        return cls(grid(height, width), np.zeros((height, width), np.float32))
+        return cls(pixel_grid(height, width), np.zeros((height, width), np.float32))
 
     def calm(self, half: float) -> NDArray[np.float32]:
         """float32 (h, w), 1 where the way is no way at all, 0.5 where it is ``half`` pixels long, towards 0 beyond."""
-        here = grid(*self.trust.shape)
+        here = pixel_grid(*self.trust.shape)
         return np.asarray(half / (half + _length(self.back - here)), np.float32)
 
-    def after(self, earlier: "Step") -> "Step":
+    def after(self, earlier: "BackwardFlow") -> "BackwardFlow":
         """This way, and on along the earlier one."""
-        back = carried(earlier.back, self.back)
-        return Step(back, self.trust * carried(earlier.trust, self.back))
+        back = warp(earlier.back, self.back)
+        return BackwardFlow(back, self.trust * warp(earlier.trust, self.back))
 
 
 class FlowEstimator:
@@ -60,7 +60,7 @@ class FlowEstimator:
         self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def step(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Step:
+    def step(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> BackwardFlow:
         """The way back from ``after`` to ``before``, grey uint8 (h, w) both.
 
         It is trusted where forward and backward flow agree (Sundaram et al., ECCV 2010), lie within the picture, and
@@ -68,12 +68,12 @@ class FlowEstimator:
         """
         return self._steps(before, after, forth=False)[0]
 
-    def steps(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[Step, Step]:
+    def steps(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[BackwardFlow, BackwardFlow]:
         """The way back from ``after`` to ``before``, and the way on from ``before`` to ``after``."""
         back, on = self._steps(before, after, forth=True)
         return back, on
 
-    def _steps(self, before: Any, after: Any, forth: bool) -> list[Step]:
+    def _steps(self, before: Any, after: Any, forth: bool) -> list[BackwardFlow]:
         height, width = after.shape
         size = max(width, _LEAST_SIDE), max(height, _LEAST_SIDE)
         if size != (width, height):
@@ -88,7 +88,7 @@ class FlowEstimator:
             scale = np.array([width / size[0], height / size[1]], np.float32)
             half = np.float32(0.5)  # places are counted from the centre of the first pixel
             found = [
-                Step(
+                BackwardFlow(
                     (_resized(each.back, (width, height)) + half) * scale - half,
                     _resized(each.trust, (width, height)),
                 )
@@ -96,18 +96,22 @@ class FlowEstimator:
             ]
         return found
 
-    def _flow(self, estimator: cv2.DISOpticalFlow, here: Any, there: Any) -> Field:
+    def _flow(self, estimator: cv2.DISOpticalFlow, here: Any, there: Any) -> FlowField:
         start = np.zeros((*here.shape, 2), np.float32)
         return np.asarray(estimator.calc(here, there, start), np.float32)
 
 
-def _step(there: Any, here: Any, flow: Field, counter: Field) -> Step:
+def _step(there: Any, here: Any, flow: FlowField, counter: FlowField) -> BackwardFlow:
     """The way from ``here`` to ``there`` along ``flow``; ``counter`` leads back."""
-    places = grid(*here.shape) + flow
-    return Step(places, _trust(flow, carried(counter, places), places) * _same_light(there, here, places))
+    places = pixel_grid(*here.shape) + flow
+    return BackwardFlow(
+        places,
+        _forward_backward_consistency(flow, warp(counter, places), places)
+        * _photometric_consistency(there, here, places),
+    )
 
 
-def alike(before: NDArray[np.float32], now: NDArray[np.float32], back: Field) -> NDArray[np.float32]:
+def colour_consistency(before: NDArray[np.float32], now: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
     """float32 (h, w), 1 where the way leads to the same colour, 0 where to quite another: over many steps small errors
     add up that no single step shows. What changes in the whole picture is light. before, now: pictures, float32
     (h, w, 3), 0..1."""
@@ -118,7 +122,7 @@ def alike(before: NDArray[np.float32], now: NDArray[np.float32], back: Field) ->
     return np.asarray(np.clip(2 - most / np.float32(_COLOUR_STEP), 0, 1), np.float32)
 
 
-def carried(values: NDArray[np.float32], back: Field) -> NDArray[np.float32]:
+def warp(values: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
     """What was where the field points: float32 (h, w) or (h, w, n), of the field's height and width."""
     if not values.size:
         return np.zeros((*back.shape[:2], *values.shape[2:]), np.float32)
@@ -127,7 +131,7 @@ def carried(values: NDArray[np.float32], back: Field) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=8)
-def grid(height: int, width: int) -> Field:
+def pixel_grid(height: int, width: int) -> FlowField:
     """Every pixel's own place; read-only."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     places = np.stack([x, y], axis=-1)
@@ -135,7 +139,7 @@ def grid(height: int, width: int) -> Field:
     return places
 
 
-def _trust(backward: Field, forward: Field, back: Field) -> NDArray[np.float32]:
+def _forward_backward_consistency(backward: FlowField, forward: FlowField, back: FlowField) -> NDArray[np.float32]:
     """1 where the way there and back ends where it began, falling to 0 over the same distance again."""
     missed = _length(backward + forward)
     allowed = _AGREES[0] + _AGREES[1] * (_length(backward) + _length(forward))
@@ -146,12 +150,12 @@ def _trust(backward: Field, forward: Field, back: Field) -> NDArray[np.float32]:
     return trust
 
 
-def _same_light(before: Any, after: Any, back: Field) -> NDArray[np.float32]:
+def _photometric_consistency(before: Any, after: Any, back: FlowField) -> NDArray[np.float32]:
     change = cv2.blur(cv2.absdiff(_fetched(before, back), after), (3, 3))
     return np.clip(2 - np.asarray(change, np.float32) / np.float32(_LIGHT_STEP), 0, 1)
 
 
-def _fetched(values: Any, back: Field) -> Any:
+def _fetched(values: Any, back: FlowField) -> Any:
     return cv2.remap(values, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
 
@@ -159,5 +163,5 @@ def _resized(values: Any, size: tuple[int, int]) -> Any:
     return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
 
 
-def _length(vectors: Field) -> NDArray[np.float32]:
+def _length(vectors: FlowField) -> NDArray[np.float32]:
     return np.asarray(cv2.magnitude(vectors[..., 0], vectors[..., 1]), np.float32)

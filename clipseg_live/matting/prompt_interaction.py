@@ -32,7 +32,7 @@ HIDE_SHARE = 0.75
 """A prompt that is shown is hidden where its presence falls under this share of the level at which it was shown."""
 
 
-def combine(
+def resolve_overlaps(
     maps: Maps, styles: Sequence[PromptStyle], ids: Sequence[int], settings: MatteSettings
 ) -> tuple[Maps, tuple[int, ...]]:
     """What is left of each shown prompt beside the others, and which prompts those are.

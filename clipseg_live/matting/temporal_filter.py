@@ -24,7 +24,7 @@ _FLAT_STEP = 40.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Belief:
+class FilterState:
     """What is held of each prompt after the answers so far, all in the coordinates of one frame.
 
     keys: what tells the prompts apart. maps: float32 (h, w, prompts), 0..1. support: float32, the same shape, how many
@@ -36,17 +36,23 @@ class Belief:
     support: NDArray[np.float32]
 
 
-def gain_of(strength: float, seconds: float) -> float:
+def filter_gain(strength: float, seconds: float) -> float:
     """How much of an answer counts that comes ``seconds`` after the one before: an exponential average over
     ``strength`` (0 off, to 1) squared times ``_LONGEST`` seconds, whatever the rate of answers."""
     memory = strength * strength * _LONGEST
     return 1.0 if memory <= 0 else 1.0 - math.exp(-max(seconds, 1e-3) / memory)
 
 
-def believe(
-    past: Belief | None, keys: Sequence[Hashable], answer: Maps, trust: NDArray[np.float32], sure: NDArray[np.float32],
-    calm: NDArray[np.float32], strength: float, seconds: float,
-) -> Belief:  # fmt: skip
+def update_filter(
+    past: FilterState | None,
+    keys: Sequence[Hashable],
+    answer: Maps,
+    trust: NDArray[np.float32],
+    sure: NDArray[np.float32],
+    calm: NDArray[np.float32],
+    strength: float,
+    seconds: float,
+) -> FilterState:
     """Take an answer in: steady where the picture goes on as it was, at once where it and the answer have both changed.
 
     past: in the same frame's coordinates as ``answer``, float32 (h, w, prompts); None, or without a prompt's key, for
@@ -59,7 +65,7 @@ def believe(
     """
     keys = tuple(keys)
     if past is None or strength <= 0 or past.maps.shape[:2] != answer.shape[:2]:
-        return Belief(keys, answer, np.ones_like(answer))
+        return FilterState(keys, answer, np.ones_like(answer))
     places = [past.keys.index(key) if key in past.keys else -1 for key in keys]
     known = np.array([place >= 0 for place in places])
     before = np.where(known, past.maps[..., places], answer) if past.keys else answer
@@ -67,14 +73,14 @@ def believe(
     difference = answer - before
     size = np.abs(difference)
     moved = (1 - trust)[..., None]
-    gain = np.float32(gain_of(strength, seconds))
+    gain = np.float32(filter_gain(strength, seconds))
     changed = 1 - (trust * calm)[..., None]
     share = gain + (1 - gain) * changed * np.clip(size / np.float32(_CHANGE), 0, 1)
     unlikely = size > _UNLIKELY
     share = np.where(unlikely & (support >= _SUPPORTED) & (moved < 0.5), np.float32(_HELD) * share, share)
     share = np.where(known, share * sure[..., None], 1)
     support = np.where(unlikely, 0, np.minimum(support + 1, _SUPPORTED))
-    return Belief(keys, np.clip(before + share * difference, 0, 1).astype(np.float32), support.astype(np.float32))
+    return FilterState(keys, np.clip(before + share * difference, 0, 1).astype(np.float32), support.astype(np.float32))
 
 
 def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:

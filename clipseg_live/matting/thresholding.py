@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.mattes import Box
 from clipseg_live.imaging.resize import positions, resized_strips
-from clipseg_live.matting.guided_filter import boxes_of
+from clipseg_live.matting.guided_filter import mask_boxes
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -29,12 +29,12 @@ _MANY = 0.4
 """Share of pixels on a border above which it is quicker to interpolate all."""
 
 
-def passing(probability: Plane, threshold: np.float32, height: int, width: int) -> tuple[Bytes, list[Box]]:
+def threshold_map(probability: Plane, threshold: np.float32, height: int, width: int) -> tuple[Bytes, list[Box]]:
     """Where a map, float32 (h, w) of 0..1, reaches a threshold: uint8 (height, width), 255 there and 0 elsewhere, and
     disjoint boxes around it."""
     if probability.shape == (height, width):
         alpha = (probability >= threshold) * _FULL
-        return alpha, _tight(alpha, boxes_of(alpha > 0))
+        return alpha, _tight(alpha, mask_boxes(alpha > 0))
     cells = probability
     for axis in (0, 1):
         if probability.shape[axis] == 1:  # so that each cell has a next one
@@ -76,7 +76,7 @@ def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
     squares = np.maximum(some, all_four * _FULL)  # a mark is a border's 1
     # what lies together is found in a smaller picture
     coarse = np.asarray(cv2.dilate(squares, _WINDOW, anchor=(0, 0)), np.uint8).reshape(squares.shape)[::_STEP, ::_STEP]
-    for x, y, right, bottom in boxes_of(coarse > 0):
+    for x, y, right, bottom in mask_boxes(coarse > 0):
         part = squares[y * _STEP : bottom * _STEP, x * _STEP : right * _STEP]
         placed = left + x * _STEP, top + y * _STEP
         yield (*placed, placed[0] + part.shape[1], placed[1] + part.shape[0]), part

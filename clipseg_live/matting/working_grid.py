@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import Maps
-from clipseg_live.matting.optical_flow import carried
+from clipseg_live.matting.optical_flow import warp
 from clipseg_live.matting.temporal_filter import THUMBNAIL, is_cut
 
-SIDE = 320
+GRID_SIDE = 320
 """The longer side of the working grid, at most."""
 _MOST_PADDING = 2
 """Pixels of the padded frame for each pixel of the frame, above which a frame is reduced in two steps."""
@@ -21,7 +21,7 @@ _SUDDEN = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Small:
+class DownscaledFrame:
     """A frame on the working grid.
 
     size: the frame's height and width. factor: how many frame pixels one of the grid's is wide and high; the grid has
@@ -35,10 +35,10 @@ class Small:
     picture: NDArray[np.float32]
 
     @classmethod
-    def of(cls, pixels: Pixels) -> "Small":
+    def of(cls, pixels: Pixels) -> "DownscaledFrame":
         """Of a frame, uint8 (height, width, 3)."""
         height, width = pixels.shape[:2]
-        factor = -(-max(height, width) // SIDE)
+        factor = -(-max(height, width) // GRID_SIDE)
         down, across = -height % (2 * factor), -width % (2 * factor)  # the grid can be halved
         size = (width + across) // factor, (height + down) // factor
         if (height + down) * (width + across) > _MOST_PADDING * height * width:
@@ -51,18 +51,18 @@ class Small:
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8).reshape(size[1], size[0])
         return cls((height, width), factor, grey, small.astype(np.float32) * np.float32(1 / 255))
 
-    def change(self, before: "Small") -> float:
+    def change(self, before: "DownscaledFrame") -> float:
         """Mean change of light since another frame of the same size, in levels."""
         return float(cv2.absdiff(self.grey, before.grey).mean())
 
-    def follows_cut(self, before: "Small") -> bool:
+    def follows_cut(self, before: "DownscaledFrame") -> bool:
         """Whether something new begins here."""
         return self.change(before) > _SUDDEN and is_cut(_thumbnail(before.picture), _thumbnail(self.picture))
 
     def on_grid(self, maps: Maps) -> NDArray[np.float32]:
         """Maps over the frame, float32 (prompts, rows, columns), as float32 (h, w, prompts) on the grid, bilinear."""
         places = _places(maps.shape[1], maps.shape[2], self.size, self.factor, self.grey.shape)
-        return carried(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), places)
+        return warp(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), places)
 
 
 @lru_cache(maxsize=8)

@@ -29,7 +29,7 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EX
 _STALE_SECONDS = 24 * 3600.0
 _MOST_NUMBERS = 1000
 _LONGEST_STEM = 200
-RECORDING = ".recording"
+RECORDING_MARK = ".recording"
 """Before the suffix of a file that is being recorded."""
 _LITTER = re.compile(
     r"\.ds_store|\._.*|\.localized|\.directory|thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|icon\r",
@@ -92,7 +92,7 @@ def is_claimed(path: Path) -> bool:
     return False
 
 
-def _claim(owner: "Place", path: Path) -> Callable[[], object]:
+def _claim(owner: "AtomicOutput", path: Path) -> Callable[[], object]:
     """Lock an unfinished file or folder until the result is called, its owner is collected, or the process ends."""
     if fcntl is None:
         return _nothing
@@ -105,7 +105,7 @@ def _claim(owner: "Place", path: Path) -> Callable[[], object]:
 def _nothing() -> None: ...
 
 
-class Place:
+class AtomicOutput:
     """Where a file (or, with ``folder``, a folder of files) is to stand.
 
     ours: for a folder, a pattern of the paths within it that may be thrown away with ``overwrite``; a folder that
@@ -260,7 +260,7 @@ class Place:
         stem = name.encode()[:_LONGEST_STEM].decode(errors="ignore")
         for number in range(1, _MOST_NUMBERS):
             extra = "" if number == 1 else f"-{number}"
-            working = self.path.parent / f"{stem}{RECORDING}{extra}{suffix}"
+            working = self.path.parent / f"{stem}{RECORDING_MARK}{extra}{suffix}"
             with contextlib.suppress(FileExistsError):
                 working.mkdir() if self._folder else working.touch(exist_ok=False)
                 return working

@@ -7,21 +7,21 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import RGB
 
 TITLE = "One moment…"
-LINE = "The picture is back shortly."
+CARD_TEXT = "The picture is back shortly."
 _MIDDLE, _EDGE = (30, 34, 42), (13, 14, 17)
 _TEXT, _QUIET, _ACCENT = (236, 238, 240), (150, 158, 168), (108, 178, 255)
 _FINE = 4
 """Round shapes are drawn so many times larger, and made smaller."""
 
 
-def safe_card(width: int, height: int) -> Pixels:
+def placeholder_card(width: int, height: int) -> Pixels:
     """uint8 (height, width, 3), read-only."""
     card = Image.fromarray(_ground(width, height))
     unit = min(width, height, width * 0.75) / 100
     middle, centre = width / 2, height / 2
     _dots(card, middle, centre - 11 * unit, unit)
     _text(card, TITLE, middle, centre + 1.5 * unit, 7.2 * unit, _TEXT)
-    _text(card, LINE, middle, centre + 10.5 * unit, 3.1 * unit, _QUIET)
+    _text(card, CARD_TEXT, middle, centre + 10.5 * unit, 3.1 * unit, _QUIET)
     pixels = np.array(card)
     pixels.setflags(write=False)
     return pixels

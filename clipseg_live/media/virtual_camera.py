@@ -16,9 +16,14 @@ import numpy as np
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.settings.virtual_camera import CameraFit, CameraFormat, CameraSettings, chosen_format
+from clipseg_live.core.settings.virtual_camera import (
+    CameraFit,
+    VirtualCameraFormat,
+    VirtualCameraSettings,
+    chosen_format,
+)
 from clipseg_live.media.images.reader import read_image
-from clipseg_live.media.safe_card import safe_card
+from clipseg_live.media.safe_card import placeholder_card
 
 logger = logging.getLogger(__name__)
 
@@ -44,35 +49,35 @@ _SYSFS = Path("/sys/devices/virtual/video4linux")
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class VirtualCameraEntry:
     """A virtual camera. name: for settings; label: as other programs list it. settled: what the program at its other
     end holds it at, where there is one and it tells."""
 
     name: str
     label: str
-    settled: CameraFormat | None = None
+    settled: VirtualCameraFormat | None = None
 
 
-def list_devices(system: str = "", sysfs: Path = _SYSFS) -> Sequence[Device]:
+def list_devices(system: str = "", sysfs: Path = _SYSFS) -> Sequence[VirtualCameraEntry]:
     """The virtual cameras that there are (Linux), or that there may be (macOS, Windows: only opening one tells)."""
     system = system or platform.system()
     if system != "Linux":
-        return [Device(name, name) for name in ((OBS,) if system == "Darwin" else (OBS, UNITY))]
+        return [VirtualCameraEntry(name, name) for name in ((OBS,) if system == "Darwin" else (OBS, UNITY))]
     found = []
     for folder in sorted(sysfs.glob("video*"), key=lambda path: int(re.sub(r"\D", "", path.name) or 0)):
         with suppress(OSError):  # only this driver's devices tell a format
             settled = _settled((folder / "format").read_text(encoding="ascii", errors="replace"))
             label = (folder / "name").read_text(encoding="utf-8", errors="replace").strip()
-            found.append(Device(f"/dev/{folder.name}", label or folder.name, settled))
+            found.append(VirtualCameraEntry(f"/dev/{folder.name}", label or folder.name, settled))
     return found
 
 
-def _settled(text: str) -> CameraFormat | None:
+def _settled(text: str) -> VirtualCameraFormat | None:
     """Of "YU12:1280x720@30" or "YU12:1280x720@30000/1001"; None for an empty one: nobody holds the device."""
     match = re.search(r":(\d+)x(\d+)@(\d+)(?:/(\d+))?", text)
     if match is None or not int(match[3]) or not int(match[4] or 1):
         return None
-    return CameraFormat(int(match[1]), int(match[2]), Fraction(int(match[3]), int(match[4] or 1)))
+    return VirtualCameraFormat(int(match[1]), int(match[2]), Fraction(int(match[3]), int(match[4] or 1)))
 
 
 class VirtualCamera:
@@ -84,16 +89,16 @@ class VirtualCamera:
         self._size = (0, 0)
         self._fit: CameraFit = "letterbox"
 
-    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+    def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
         """Open the device. Raises UsageError where the package is missing, Failure where no device can be opened."""
         self.close()
         package = _package()
         devices = list_devices(self._system, self._sysfs) if self._system == "Linux" else ()
         named = [each for each in devices if settings.device in (each.name, each.label)]
         if settings.device:
-            candidates = named or [Device(settings.device, settings.device)]
+            candidates = named or [VirtualCameraEntry(settings.device, settings.device)]
         else:
-            candidates = list(devices) or [Device("", "")]
+            candidates = list(devices) or [VirtualCameraEntry("", "")]
         problem: ClipsegLiveError | None = None
         for device in candidates:
             wanted = chosen_format(settings, device.settled, source)
@@ -113,11 +118,11 @@ class VirtualCamera:
 
     def fitted(self, pixels: Pixels) -> Pixels:
         """uint8 (height, width, 3) at the device's size; the same array where it has that size."""
-        return fitted(pixels, self._size, self._fit)
+        return fit_pixels(pixels, self._size, self._fit)
 
     def safe_picture(self, path: str) -> Pixels:
         """The picture file, or the drawn card for "", at the device's size. Raises SourceError."""
-        return self.fitted(read_image(path)) if path else safe_card(*self._size)
+        return self.fitted(read_image(path)) if path else placeholder_card(*self._size)
 
     def send(self, pixels: Pixels) -> None:
         """Show a picture of the device's size. Raises Failure."""
@@ -134,12 +139,14 @@ class VirtualCamera:
             except Exception:  # drivers raise anything
                 logger.warning("A virtual camera could not be closed", exc_info=True)
 
-    def _name(self, devices: Sequence[Device]) -> str:
+    def _name(self, devices: Sequence[VirtualCameraEntry]) -> str:
         """As other programs list it."""
         name = str(self._camera.device)
         return next((each.label for each in devices if each.name == name), name)
 
-    def _in_words(self, error: Exception, device: Device, devices: Sequence[Device]) -> ClipsegLiveError:
+    def _in_words(
+        self, error: Exception, device: VirtualCameraEntry, devices: Sequence[VirtualCameraEntry]
+    ) -> ClipsegLiveError:
         said = _said(error)
         name = device.label or "that was found first"
         if _BUSY.search(said):
@@ -187,7 +194,7 @@ def _said(error: Exception) -> str:
     return (" ".join(words.split()).rstrip(".") or type(error).__name__)[:300]
 
 
-def fitted(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
+def fit_pixels(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
     """A picture at (width, height), scaled once: whole between black bars, or filling it without its edges.
 
     uint8 (height, width, 3), C-contiguous; the same array where it is that already.

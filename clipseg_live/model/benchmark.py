@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt, TextPrompt
-from clipseg_live.model.preprocess import as_tensor, place, resize
+from clipseg_live.model.preprocess import as_tensor, place_frame, resize
 from clipseg_live.model.segmenter import Segmenter
 
 PHRASES = (
@@ -112,7 +112,7 @@ class _Reference:
 
 def _pixel_values(segmenter: Segmenter, frame: Pixels) -> Tensor:
     network = segmenter.network
-    placement = place(*frame.shape[:2], size=segmenter.size, patch=network.patch, fit="stretch")
+    placement = place_frame(*frame.shape[:2], size=segmenter.size, patch=network.patch, fit="stretch")
     picture = resize(as_tensor(frame).to(network.device), placement, segmenter.preprocessing)
     return segmenter.preprocessing.normalise(picture, network.dtype)
 

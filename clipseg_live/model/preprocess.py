@@ -122,7 +122,7 @@ class Placement:
         return maps[:, top : top + height, left : left + width]
 
 
-def place(height: int, width: int, *, size: int, patch: int, fit: Fit) -> Placement:
+def place_frame(height: int, width: int, *, size: int, patch: int, fit: Fit) -> Placement:
     """Fit a frame of (height, width) to an input of about size² pixels.
 
     stretch: the square, whatever the frame's shape. letterbox: the whole frame in the square, at its own shape.

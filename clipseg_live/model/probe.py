@@ -112,7 +112,7 @@ class MatrixSpeed:
     all_cores: float | None
 
 
-def devices() -> Devices:
+def find_devices() -> Devices:
     """The processor and the GPUs, as PyTorch sees them."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     import torch
@@ -173,7 +173,7 @@ def nvidia_gpus(folder: Path = _NVIDIA) -> tuple[str, ...]:
     return tuple(line.strip() for line in answer.splitlines() if line.strip())
 
 
-def precisions(device: str = "auto", model: str = loading.SHAPES) -> tuple[Precision, ...]:
+def precisions(device: str = "auto", model: str = loading.SHAPES_MODEL) -> tuple[Precision, ...]:
     """The low precisions of a device beside float32: bfloat16, and float16 on a GPU.
 
     Raises ModelError where the model is not there, UsageError for a device that is not there.
@@ -257,11 +257,11 @@ def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, .
         "in float32 here"
     )
     if low is None or low.largest is None or low.milliseconds is None:
-        yield f"{told}; what it changes in the masks was not measured (the model {loading.SHAPES} is needed)."
+        yield f"{told}; what it changes in the masks was not measured (the model {loading.SHAPES_MODEL} is needed)."
         return
     yield (
-        f"{told}; a whole frame of the model {loading.SHAPES} ran {low.float32_milliseconds / low.milliseconds:.1f} "
-        f"times as fast, with probabilities that differ by {low.largest:.2g} at most."
+        f"{told}; a whole frame of the model {loading.SHAPES_MODEL} ran "
+        f"{low.float32_milliseconds / low.milliseconds:.1f} times as fast, with probabilities that differ by {low.largest:.2g} at most."
     )
 
 

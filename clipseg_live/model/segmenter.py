@@ -21,7 +21,7 @@ from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, FITS, Detail
 from clipseg_live.model import detail as details
 from clipseg_live.model import devices
 from clipseg_live.model.clipseg import ClipSeg, Features
-from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, place, resize
+from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, place_frame, resize
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
 from clipseg_live.model.store import loading
 
@@ -95,9 +95,9 @@ class Segmenter:
         Raises UsageError for a value that cannot be, ModelError where the model is missing, damaged or too large.
         """
         check_options(device, dtype, fit, detail)  # before a download of hundreds of megabytes
-        files = loading.find(model) if isinstance(model, str) else model
+        files = loading.find_model_files(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
-            loaded = loading.load(files)
+            loaded = loading.load_network(files)
             try:
                 segmenter = cls(loaded, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
                 segmenter._try_out()
@@ -243,7 +243,7 @@ class Segmenter:
         """The maps of the whole picture with those of its parts merged in."""
         height, width = picture.shape[2:]
 
-        def look(number: int, part: details.Part) -> Tensor:
+        def look(number: int, part: details.FramePart) -> Tensor:
             rows, columns = part.slices(height, width)
             return self._look(number, picture[:, :, rows, columns], conditional, lambda stage: None)
 
@@ -257,7 +257,7 @@ class Segmenter:
         number: 0 for the whole frame, else a part's: what the network saw there last is kept by it.
         """
         height, width = picture.shape[2:]
-        placement = place(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
+        placement = place_frame(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
         features = self._see(number, picture, placement, mark)
         maps = self._decode(features, conditional, placement)
         mark("decoder")

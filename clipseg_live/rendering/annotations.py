@@ -10,21 +10,30 @@ from clipseg_live.core.mattes import Box, Matte
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.effects import Glow, Labels, Outline, Tint
 from clipseg_live.imaging.buffers import SCRATCH
-from clipseg_live.rendering.blending import Bytes, Canvas, area_of, cover, grown, lay, mix, stamp
+from clipseg_live.rendering.blending import (
+    Bytes,
+    EffectCanvas,
+    area_of,
+    blend_evenly,
+    blend_over,
+    cover_with,
+    draw_text,
+    grown,
+)
 from clipseg_live.rendering.distance_field import blurred, distances, filled, shrinkage
-from clipseg_live.rendering.tiles import TILE, Size, Tiles
+from clipseg_live.rendering.tiles import TILE, Tiles, TileSize
 
 _HALO = 1.9
 _FONT_PERCENT = 2.6
 
 
-def tint(canvas: Canvas, effect: Tint) -> None:
+def draw_tints(canvas: EffectCanvas, effect: Tint) -> None:
     for matte, style in canvas.each():
         for drawn, alpha in canvas.parts(matte, 0, TILE):
-            cover(drawn, alpha, style.colour, style.opacity)
+            cover_with(drawn, alpha, style.colour, style.opacity)
 
 
-def outline(canvas: Canvas, effect: Outline) -> None:
+def draw_outlines(canvas: EffectCanvas, effect: Outline) -> None:
     width = max(round(canvas.length(effect.width)), 1)
     scale = shrinkage(width)
     tile = max(round(TILE[0] / scale), 1) * scale, max(round(TILE[1] / scale), 1) * scale
@@ -34,7 +43,7 @@ def outline(canvas: Canvas, effect: Outline) -> None:
             _draw_line(drawn, alpha, width, tile, keep, add)
 
 
-def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: Size, keep: Bytes, add: Bytes) -> None:
+def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: TileSize, keep: Bytes, add: Bytes) -> None:
     """A line along the border of a matte, in place. Only the tiles that it runs through are worked on."""
     mask = SCRATCH.take("mask", alpha.shape)
     cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY, dst=mask)
@@ -42,7 +51,7 @@ def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: Size, keep: Bytes, 
     seen = np.flatnonzero(keep != 255)
     for tiles in Tiles.marked(field.marks(int(seen[0]), int(seen[-1])), tile, field.scale).chunks():
         part = tiles.taken(drawn)
-        mix(part, filled(tiles.taken(field.values), tiles.taken(mask)), keep, add)
+        blend_evenly(part, filled(tiles.taken(field.values), tiles.taken(mask)), keep, add)
         tiles.put(part, drawn)
 
 
@@ -59,7 +68,7 @@ def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[Bytes, Bytes]
     return (255 * (1 - alphas)).round().astype(np.uint8), add.round().astype(np.uint8).reshape(256, 1, 3)
 
 
-def glow(canvas: Canvas, effect: Glow) -> None:
+def draw_glow(canvas: EffectCanvas, effect: Glow) -> None:
     reach = max(canvas.length(effect.reach), 1.0)
     shrink = max(1, int(reach // 6))
     for matte, style in canvas.each():
@@ -71,10 +80,10 @@ def glow(canvas: Canvas, effect: Glow) -> None:
             soft = cv2.GaussianBlur(small, (0, 0), reach / 2 / shrink, borderType=cv2.BORDER_REPLICATE)
             field = cv2.resize(soft, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(alpha.shape)
             outside = cv2.multiply(field, cv2.bitwise_not(alpha), scale=2 * effect.strength / 255)
-            lay(canvas.picture[area], style.colour, np.asarray(outside, np.uint8).reshape(alpha.shape))
+            blend_over(canvas.picture[area], style.colour, np.asarray(outside, np.uint8).reshape(alpha.shape))
 
 
-def labels(canvas: Canvas, effect: Labels) -> None:
+def draw_labels(canvas: EffectCanvas, effect: Labels) -> None:
     size = max(round(canvas.length(_FONT_PERCENT)), 9)
     taken: list[Box] = []
     for number, (matte, style) in enumerate(canvas.each()):
@@ -92,7 +101,7 @@ def labels(canvas: Canvas, effect: Labels) -> None:
         while y + 2 * height < canvas.size[0] and any(_overlap((x, y, x + width, y + height), each) for each in taken):
             y += height + 2
         taken.append((x, y, x + width, y + height))
-        stamp(canvas, chip, alpha, x, y)
+        draw_text(canvas, chip, alpha, x, y)
 
 
 def _overlap(one: Box, other: Box) -> bool:

@@ -36,12 +36,12 @@ class Backdrops:
         if effect.file is None:
             raise UsageError(f"A cut-out on a {effect.backdrop} needs a file: choose one.")
         if effect.backdrop == "video":
-            return cover(self._video(effect.file).at(time), size)
+            return cover_size(self._video(effect.file).at(time), size)
         key = effect.file, size
         if key not in self._fitted:
             if effect.file not in self._pictures:
                 self._pictures[effect.file] = read_image(effect.file)
-            self._fitted = {key: cover(self._pictures[effect.file], size)}
+            self._fitted = {key: cover_size(self._pictures[effect.file], size)}
         return self._fitted[key]
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class _Loop:
         return self._source.read()
 
 
-def cover(picture: Pixels, size: tuple[int, int]) -> Pixels:
+def cover_size(picture: Pixels, size: tuple[int, int]) -> Pixels:
     """The picture scaled to fill (height, width), its middle kept."""
     height, width = size
     scale = max(height / picture.shape[0], width / picture.shape[1])

@@ -6,53 +6,53 @@ import numpy as np
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.effects import Blur, CutOut, Desaturate, Invert, Spotlight
 from clipseg_live.rendering.backdrops import Backdrops
-from clipseg_live.rendering.blending import Bytes, Canvas, area_of, lay
-from clipseg_live.rendering.foreground import cut_out
+from clipseg_live.rendering.blending import Bytes, EffectCanvas, area_of, blend_over
+from clipseg_live.rendering.foreground import cut_out_foreground
 
 _LENS_SIDE = 180
 """What is out of focus is blurred at a size whose shorter side is about this many pixels."""
 
 
-def spotlight(canvas: Canvas, effect: Spotlight) -> None:
+def draw_spotlight(canvas: EffectCanvas, effect: Spotlight) -> None:
     dimmed = np.asarray(cv2.convertScaleAbs(canvas.picture, alpha=1 - effect.dim), np.uint8)
     _behind(canvas, dimmed.reshape(canvas.picture.shape))
 
 
-def desaturate(canvas: Canvas, effect: Desaturate) -> None:
+def draw_desaturated(canvas: EffectCanvas, effect: Desaturate) -> None:
     grey = cv2.cvtColor(cv2.cvtColor(canvas.picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     pale = cv2.addWeighted(grey, effect.amount, canvas.picture, 1 - effect.amount, 0)
     _behind(canvas, np.asarray(pale, np.uint8).reshape(canvas.picture.shape))
 
 
-def invert(canvas: Canvas, effect: Invert) -> None:
+def draw_inverted(canvas: EffectCanvas, effect: Invert) -> None:
     for area in map(area_of, canvas.union.boxes):
         drawn = canvas.picture[area]
-        lay(drawn, np.bitwise_not(drawn), canvas.union.alpha[area])
+        blend_over(drawn, np.bitwise_not(drawn), canvas.union.alpha[area])
 
 
-def blur(canvas: Canvas, effect: Blur) -> None:
+def draw_blurred(canvas: EffectCanvas, effect: Blur) -> None:
     alpha = canvas.union.alpha
     hidden = effect.what == "object"
     soft = _out_of_focus(canvas.picture, alpha if hidden else np.bitwise_not(alpha), canvas.length(effect.amount))
     if hidden:
         for area in map(area_of, canvas.union.boxes):
-            lay(canvas.picture[area], soft[area], alpha[area])
+            blend_over(canvas.picture[area], soft[area], alpha[area])
     else:
         _behind(canvas, soft)
 
 
-def cutout(canvas: Canvas, effect: CutOut, backdrops: Backdrops) -> None:
+def draw_cutout(canvas: EffectCanvas, effect: CutOut, backdrops: Backdrops) -> None:
     backdrop = backdrops.of(effect, canvas.size, canvas.time)
     drawn = backdrop.copy()
     for area in map(area_of, canvas.union.boxes):
-        cut_out(canvas.picture[area], canvas.union.alpha[area], drawn[area])
+        cut_out_foreground(canvas.picture[area], canvas.union.alpha[area], drawn[area])
     canvas.picture = drawn
 
 
-def _behind(canvas: Canvas, ground: Pixels) -> None:
+def _behind(canvas: EffectCanvas, ground: Pixels) -> None:
     """What is inside any matte in front of ``ground``, which becomes the picture."""
     for area in map(area_of, canvas.union.boxes):
-        lay(ground[area], canvas.picture[area], canvas.union.alpha[area])
+        blend_over(ground[area], canvas.picture[area], canvas.union.alpha[area])
     canvas.picture = ground
 
 

@@ -14,7 +14,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Box, Matte, Mattes, disjoint
 from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
 from clipseg_live.imaging.buffers import SCRATCH
-from clipseg_live.rendering.tiles import TILE, Size, Tiles
+from clipseg_live.rendering.tiles import TILE, Tiles, TileSize
 
 Bytes = NDArray[np.uint8]
 Area = tuple[slice, slice]
@@ -26,7 +26,7 @@ _FLAT_STRIP = 1 << 15
 
 
 @dataclass(slots=False)
-class Canvas:
+class EffectCanvas:
     """One frame being drawn.
 
     picture: uint8 (height, width, 3), drawn so far; effects write into it or put another one in its place. original:
@@ -56,7 +56,7 @@ class Canvas:
             spare = PromptStyle(colour=PALETTE[number % len(PALETTE)])
             yield matte, self.styles[number] if number < len(self.styles) else spare
 
-    def parts(self, matte: Matte, margin: int, tile: Size) -> Iterator[tuple[Pixels, Bytes]]:
+    def parts(self, matte: Matte, margin: int, tile: TileSize) -> Iterator[tuple[Pixels, Bytes]]:
         """The picture, to be drawn into, and the matte beside it wherever the matte is, with a margin.
 
         Both are whole tiles high and wide; what they hold beyond the frame goes on as the frame ends.
@@ -103,7 +103,7 @@ def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
     return max(left - margin, 0), max(top - margin, 0), min(right + margin, size[1]), min(bottom + margin, size[0])
 
 
-def _on_tiles(box: Box, margin: int, size: tuple[int, int], tile: Size) -> Box:
+def _on_tiles(box: Box, margin: int, size: tuple[int, int], tile: TileSize) -> Box:
     """The box with a margin, on whole tiles as far as a picture of (height, width) has them."""
     left, top, right, bottom = grown(box, margin, size)
     high, wide = tile
@@ -115,7 +115,7 @@ def _extended(plane: Bytes, down: int, across: int) -> Any:
     return cv2.copyMakeBorder(plane, 0, down, 0, across, cv2.BORDER_REPLICATE)
 
 
-def cover(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
+def cover_with(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
     """Lay a colour over ``drawn`` in place, as far as alpha, uint8 (h, w), and an opacity say. Whole tiles."""
     inside = SCRATCH.take("inside", alpha.shape)
     cv2.threshold(alpha, 254, 255, cv2.THRESH_BINARY, dst=inside)
@@ -126,11 +126,11 @@ def cover(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
     keep, add = _soft_tables(colour, opacity)
     for tiles in Tiles.marked(inside, TILE).chunks():
         part = tiles.taken(drawn)
-        mix(part, tiles.taken(alpha), keep, add)
+        blend_evenly(part, tiles.taken(alpha), keep, add)
         tiles.put(part, drawn)
 
 
-def mix(drawn: Pixels, field: Bytes, keep: Bytes, add: Bytes) -> None:
+def blend_evenly(drawn: Pixels, field: Bytes, keep: Bytes, add: Bytes) -> None:
     """``drawn * keep / 255 + add``, in place. keep: uint8 (256,), and add: uint8 (256, 1, 3), for each value of a
     field, uint8 (h, w)."""
     share = cv2.cvtColor(cv2.LUT(field, keep), cv2.COLOR_GRAY2RGB)
@@ -157,7 +157,7 @@ def _cover_evenly(drawn: Pixels, inside: Bytes, colour: RGB, opacity: float) -> 
 
 @lru_cache(maxsize=64)
 def _soft_tables(colour: RGB, opacity: float) -> tuple[Bytes, Bytes]:
-    """Of ``mix``, for each alpha; where that is 255 nothing changes."""
+    """Of ``blend_evenly``, for each alpha; where that is 255 nothing changes."""
     share = np.arange(256)[:, None] / 255 * opacity
     share[255] = 0
     add = (share * np.array(colour, float)).round().astype(np.uint8).reshape(256, 1, 3)
@@ -172,24 +172,24 @@ def _paint(colour: RGB, count: int) -> Bytes:
     return paint
 
 
-def lay(drawn: Pixels, above: Bytes | RGB, share: Bytes) -> None:
+def blend_over(drawn: Pixels, above: Bytes | RGB, share: Bytes) -> None:
     """Lay ``above``, a picture or one colour, over ``drawn`` in place; share: uint8 (h, w), how much of it covers."""
     height = max(1, _STRIP // max(share.shape[1], 1))
     for top in range(0, len(share), height):
         rows = slice(top, top + height)
         part = share[rows]
-        cover = SCRATCH.take("cover", (*part.shape, 3))
-        rest = SCRATCH.take("rest", cover.shape)
-        cv2.cvtColor(part, cv2.COLOR_GRAY2RGB, dst=cover)
-        cv2.bitwise_not(cover, dst=rest)
+        cover_with = SCRATCH.take("cover", (*part.shape, 3))
+        rest = SCRATCH.take("rest", cover_with.shape)
+        cv2.cvtColor(part, cv2.COLOR_GRAY2RGB, dst=cover_with)
+        cv2.bitwise_not(cover_with, dst=rest)
         cv2.multiply(drawn[rows], rest, dst=rest, scale=1 / 255)
         if isinstance(above, tuple):
-            colour = SCRATCH.take("colour", cover.shape)
+            colour = SCRATCH.take("colour", cover_with.shape)
             cv2.applyColorMap(part, _ramp(above), dst=colour)
             cv2.add(rest, colour, dst=drawn[rows])
         else:
-            cv2.multiply(above[rows], cover, dst=cover, scale=1 / 255)
-            cv2.add(rest, cover, dst=drawn[rows])
+            cv2.multiply(above[rows], cover_with, dst=cover_with, scale=1 / 255)
+            cv2.add(rest, cover_with, dst=drawn[rows])
 
 
 @lru_cache(maxsize=64)
@@ -199,12 +199,12 @@ def _ramp(colour: RGB) -> Bytes:
     return (levels + 0.5).astype(np.uint8).reshape(256, 1, 3)
 
 
-def stamp(canvas: Canvas, chip: Pixels, alpha: Bytes, x: int, y: int) -> None:
+def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: Bytes, x: int, y: int) -> None:
     """Lay a small picture at a place, as far as it lies within the frame."""
     drawn = canvas.picture[y : y + alpha.shape[0], x : x + alpha.shape[1]]
     height, width = drawn.shape[:2]
     if height and width:
-        lay(drawn, chip[:height, :width], np.ascontiguousarray(alpha[:height, :width]))
+        blend_over(drawn, chip[:height, :width], np.ascontiguousarray(alpha[:height, :width]))
 
 
 def scaled(alpha: Any, opacity: float) -> Bytes:

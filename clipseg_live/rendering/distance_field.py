@@ -24,7 +24,7 @@ _WINDOW = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class DistanceField:
     """A blurred mask, uint8 (h, w), valid until the next one is made in this thread, and what it was made from.
 
     scale: what it was computed smaller by. small, covered: the field and the mask on that smaller grid, uint8.
@@ -51,7 +51,7 @@ class Field:
         return other
 
 
-def blurred(mask: Bytes, deviation: int) -> Field:
+def blurred(mask: Bytes, deviation: int) -> DistanceField:
     """The field of a mask, uint8 of 0 and 255, for a deviation in pixels. The mask is as many pixels high and wide as
     ``shrinkage`` of the deviation divides.
 
@@ -60,7 +60,7 @@ def blurred(mask: Bytes, deviation: int) -> Field:
     scale = shrinkage(deviation)
     if scale == 1:
         values = _smooth(mask, float(deviation))
-        return Field(values, 1, values, mask)
+        return DistanceField(values, 1, values, mask)
     size = mask.shape[1] // scale, mask.shape[0] // scale
     covered = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8).reshape(size[::-1])
     # Shrinking and growing blur as well: by the variance of a box, and of a tent.
@@ -68,7 +68,7 @@ def blurred(mask: Bytes, deviation: int) -> Field:
     small = _smooth(covered, rest**0.5 / scale)
     values = SCRATCH.take("field", mask.shape)
     cv2.resize(small, mask.shape[::-1], dst=values, interpolation=cv2.INTER_LINEAR)
-    return Field(values, scale, small, covered)
+    return DistanceField(values, scale, small, covered)
 
 
 def filled(field: Bytes, mask: Bytes) -> Bytes:

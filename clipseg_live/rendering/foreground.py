@@ -31,7 +31,7 @@ _BLEED = 4
 """How many pixels the object's colours go on outside of a transparent picture."""
 
 
-def cut_out(picture: Pixels, alpha: NDArray[np.uint8], drawn: Pixels) -> None:
+def cut_out_foreground(picture: Pixels, alpha: NDArray[np.uint8], drawn: Pixels) -> None:
     """Lay the picture over ``drawn`` in place, as far as alpha, uint8 (h, w), says."""
     solid = alpha == 255
     np.copyto(drawn, picture, where=solid[..., None])

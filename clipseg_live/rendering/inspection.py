@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from clipseg_live.core.settings.effects import Heatmap, MatteView, Raw, SideBySide, Wipe
 from clipseg_live.imaging.resize import resized_strips
-from clipseg_live.rendering.blending import Bytes, Canvas, lay, stamp
+from clipseg_live.rendering.blending import Bytes, EffectCanvas, blend_over, draw_text
 
 _FLOOR = 0.35
 _SCALE_PERCENT = 2.4
 
 
-def heatmap(canvas: Canvas, effect: Heatmap) -> None:
+def draw_heatmap(canvas: EffectCanvas, effect: Heatmap) -> None:
     maps, (height, width) = canvas.mattes.maps, canvas.size
     if not len(maps):
         return
@@ -23,14 +23,14 @@ def heatmap(canvas: Canvas, effect: Heatmap) -> None:
     for rows, strip in resized_strips(strongest, height, width, slice(0, height), slice(0, width)):
         field = np.asarray(cv2.convertScaleAbs(strip, alpha=255.0), np.uint8).reshape(strip.shape)
         heat, share = cv2.applyColorMap(field, colours), cv2.LUT(field, shares)
-        lay(canvas.picture[rows], np.asarray(heat, np.uint8), np.asarray(share, np.uint8))
+        blend_over(canvas.picture[rows], np.asarray(heat, np.uint8), np.asarray(share, np.uint8))
     if effect.scale:
         legend, alpha = _legend(max(round(canvas.length(_SCALE_PERCENT)), 8))
         margin = alpha.shape[0] // 3
-        stamp(canvas, legend, alpha, margin, max(height - alpha.shape[0] - margin, 0))
+        draw_text(canvas, legend, alpha, margin, max(height - alpha.shape[0] - margin, 0))
 
 
-def raw(canvas: Canvas, effect: Raw) -> None:
+def draw_raw_maps(canvas: EffectCanvas, effect: Raw) -> None:
     maps, (height, width) = canvas.mattes.maps, canvas.size
     if not len(maps):
         return
@@ -41,11 +41,11 @@ def raw(canvas: Canvas, effect: Raw) -> None:
     canvas.picture = np.asarray(shown, np.uint8).reshape(height, width, 3)
 
 
-def matte_view(canvas: Canvas, effect: MatteView) -> None:
+def draw_mattes(canvas: EffectCanvas, effect: MatteView) -> None:
     canvas.picture = np.asarray(cv2.cvtColor(canvas.union.alpha, cv2.COLOR_GRAY2RGB), np.uint8).reshape(*canvas.size, 3)
 
 
-def wipe(canvas: Canvas, effect: Wipe) -> None:
+def draw_wipe(canvas: EffectCanvas, effect: Wipe) -> None:
     width = canvas.size[1]
     line = min(max(round(effect.at * width), 0), width)
     canvas.picture[:, :line] = canvas.original[:, :line]
@@ -53,7 +53,7 @@ def wipe(canvas: Canvas, effect: Wipe) -> None:
     canvas.picture[:, max(line - half, 0) : line + half + 1] = 255
 
 
-def side_by_side(canvas: Canvas, effect: SideBySide) -> None:
+def draw_side_by_side(canvas: EffectCanvas, effect: SideBySide) -> None:
     height, width = canvas.size
     both = np.zeros_like(canvas.picture)
     half, high = width // 2, max(height // 2, 1)

@@ -7,10 +7,10 @@ import numpy as np
 
 from clipseg_live.core.privacy import hides_whole
 from clipseg_live.core.settings.effects import BlackOut, Pixelate
-from clipseg_live.rendering.blending import Bytes, Canvas, union_of
+from clipseg_live.rendering.blending import Bytes, EffectCanvas, union_of
 
 
-def pixelate(canvas: Canvas, effect: Pixelate) -> None:
+def draw_pixelated(canvas: EffectCanvas, effect: Pixelate) -> None:
     height, width = canvas.size
     cell = max(round(canvas.length(effect.cell)), 2)
     rows, columns = -(-height // cell), -(-width // cell)
@@ -29,7 +29,7 @@ def pixelate(canvas: Canvas, effect: Pixelate) -> None:
     np.copyto(canvas.picture, large.reshape(rows * cell, columns * cell, 3)[:height, :width], where=mask[..., None] > 0)
 
 
-def black_out(canvas: Canvas, effect: BlackOut) -> None:
+def draw_blacked_out(canvas: EffectCanvas, effect: BlackOut) -> None:
     hidden = _hidden(canvas, effect.grow)
     if hidden is None:
         canvas.picture[:] = effect.colour
@@ -37,7 +37,7 @@ def black_out(canvas: Canvas, effect: BlackOut) -> None:
         canvas.picture[hidden > 0] = effect.colour
 
 
-def _hidden(canvas: Canvas, grow: float) -> Bytes | None:
+def _hidden(canvas: EffectCanvas, grow: float) -> Bytes | None:
     """Return where something must be hidden, uint8 (height, width), not 0 there; None for the whole frame."""
     if hides_whole(canvas.mattes, len(canvas.styles)):
         return None

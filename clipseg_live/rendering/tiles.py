@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 _CHUNK = 512
 """Tiles that are worked on together: what is between stays in the processor's cache."""
 
-Size = tuple[int, int]
+TileSize = tuple[int, int]
 """Height and width in pixels."""
 
-TILE: Size = (8, 16)
+TILE: TileSize = (8, 16)
 """Of the usual frame sizes, both are divisors."""
 
 
@@ -29,10 +29,10 @@ class Tiles:
 
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
-    size: Size
+    size: TileSize
 
     @classmethod
-    def marked(cls, marks: NDArray[np.uint8], size: Size, scale: int = 1) -> "Tiles":
+    def marked(cls, marks: NDArray[np.uint8], size: TileSize, scale: int = 1) -> "Tiles":
         """Those that hold a mark. marks: uint8 (h, w), 255 or 0, one for ``scale`` pixels each way."""
         high, wide = size[0] // scale, size[1] // scale
         grid = marks.shape[1] // wide, marks.shape[0] // high

@@ -8,22 +8,24 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import Matte, Mattes
-from clipseg_live.core.settings.recording import Shot, Track
-from clipseg_live.imaging.letterbox import boxed
+from clipseg_live.core.settings.recording import RenderedFrame, Track
+from clipseg_live.imaging.letterbox import letterbox
 
 Plane = NDArray[np.uint8]
 
 
-def picture_of(track: Track, shot: Shot) -> Pixels:
+def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
     """uint8 (height, width, 3) of a track; mattes are white on black, the largest of all prompts at each pixel."""
     if track == "composed":
         return shot.composed.pixels
     if track == "camera":
         return shot.original.pixels
-    return np.asarray(cv2.cvtColor(union(shot.mattes, shot.composed.height, shot.composed.width), cv2.COLOR_GRAY2RGB))
+    return np.asarray(
+        cv2.cvtColor(union_alpha(shot.mattes, shot.composed.height, shot.composed.width), cv2.COLOR_GRAY2RGB)
+    )
 
 
-def union(mattes: Mattes | None, height: int, width: int) -> Plane:
+def union_alpha(mattes: Mattes | None, height: int, width: int) -> Plane:
     """uint8 (height, width): the largest alpha of all mattes at each pixel; 0 without any."""
     whole = np.zeros((height, width), np.uint8)
     for matte in mattes.each if mattes is not None else ():
@@ -33,12 +35,12 @@ def union(mattes: Mattes | None, height: int, width: int) -> Plane:
     return whole
 
 
-def fitted(shot: Shot, width: int, height: int) -> Shot:
+def fit_frame(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
     """The shot at another size: as large as it fits, in the middle, with black bars (empty ones in mattes)."""
     mattes = shot.mattes
     if mattes is not None:
-        each = tuple(Matte(boxed(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
-        maps = tuple(boxed(part, width, height) for part in mattes.maps)
+        each = tuple(Matte(letterbox(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
+        maps = tuple(letterbox(part, width, height) for part in mattes.maps)
         mattes = replace(mattes, height=height, width=width, each=each, maps=np.stack(maps) if maps else mattes.maps)
     composed = _frame(shot.composed, width, height)
     same = shot.original.pixels is shot.composed.pixels
@@ -47,4 +49,4 @@ def fitted(shot: Shot, width: int, height: int) -> Shot:
 
 
 def _frame(frame: Frame, width: int, height: int) -> Frame:
-    return replace(frame, pixels=boxed(frame.pixels, width, height), file=None)  # no file holds it like this
+    return replace(frame, pixels=letterbox(frame.pixels, width, height), file=None)  # no file holds it like this

@@ -13,8 +13,8 @@ from clipseg_live.core.errors import PhotoError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.metrics import Meter
 from clipseg_live.core.protocols import LiveSource
-from clipseg_live.core.settings.live import Framing, SourceSpec, SourceState, SourceStatus
-from clipseg_live.runtime.source_report import SourceReport, in_words
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState, SourceStatus
+from clipseg_live.runtime.source_report import SourceReport, describe_read_failure
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _INSTANT = Fraction(1, 1_000_000)
 _RELEASE_SECONDS = 2.0
 
 OpenSource = Callable[[SourceSpec], LiveSource]
-FrameFilter = Callable[[Pixels, Framing], Pixels]
+FrameFilter = Callable[[Pixels, FrameTransform], Pixels]
 OnFrame = Callable[[Frame, SourceInfo], None]
 
 
@@ -60,7 +60,7 @@ class Capture:
         self._open_source, self._filter, self._on_frame = open_source, frame_filter, on_frame
         self._on_status, self._photos_wait = on_status, photos_wait
         self._limits = open_seconds, read_seconds
-        self._framing = Framing()
+        self._framing = FrameTransform()
         self._loop, self._speed = False, 1.0
         self._lock = threading.Lock()
         self._epoch = 0
@@ -118,7 +118,7 @@ class Capture:
         self._command(lambda reader: reader.rebase())
         self._on_status()
 
-    def set_framing(self, framing: Framing) -> None:
+    def set_framing(self, framing: FrameTransform) -> None:
         """Cut, turn or mirror from now on; a paused picture is shown again."""
         if framing != self._framing:
             self._framing = framing
@@ -311,7 +311,7 @@ class _Reader:
                 except Exception as error:  # libraries behind sources raise anything
                     logger.warning("The source broke off", exc_info=True)
                     self._close()
-                    self._break(in_words(error, self._spec.name))
+                    self._break(describe_read_failure(error, self._spec.name))
                     self._wait_to_retry(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
         self._close()
@@ -322,7 +322,7 @@ class _Reader:
             return self._owner._open_source(self._spec)
         except Exception as error:
             logger.warning("The source could not be made", exc_info=True)
-            self._break(in_words(error, self._spec.name))
+            self._break(describe_read_failure(error, self._spec.name))
             self._wait(lambda: False, None)
             raise Stopped from error
 

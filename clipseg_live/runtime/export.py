@@ -11,9 +11,9 @@ from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, Phot
 from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.protocols import Composer, Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence
+from clipseg_live.core.protocols import Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence, Renderer
 from clipseg_live.core.segmentation import is_usable
-from clipseg_live.runtime.threads import Cancelled, Channel, Worker
+from clipseg_live.runtime.threads import Cancelled, Channel, StoppableThread
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ JOIN_SECONDS = 10.0
 """How long a stage may take to end once it was told to."""
 
 
-HDRBlend = Callable[[Frame, Pixels, Callable[[Pixels], Pixels]], Signal]
+BlendHDR = Callable[[Frame, Pixels, Callable[[Pixels], Pixels]], Signal]
 """Returns the HDR signal of a frame: from the frame, its drawn pixels, and what draws the same over other pixels."""
 
 
@@ -64,7 +64,7 @@ class ExportResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Segmented:
+class _Predicted:
     """maps: None where the engine gave nothing that can be used."""
 
     frame: Frame
@@ -93,13 +93,13 @@ class Export:
         info: SourceInfo,
         engine: Engine,
         matting: MatteSequence,
-        composer: Composer | None,
+        composer: Renderer | None,
         sink: FrameSink | None,
         prompts: Sequence[Prompt],
         *,
         data: Sequence[MaskSink] = (),
         labels: Sequence[Label] = (),
-        blend: HDRBlend | None = None,
+        blend: BlendHDR | None = None,
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -112,9 +112,9 @@ class Export:
         self._on_progress = on_progress
         queued = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
         self._decoded: Channel[Frame] = Channel(queued)
-        self._segmented: Channel[_Segmented] = Channel(queued)
-        self._reader = Worker("clipseg-live decode", self._read, self._decoded.finish)
-        self._writer = Worker("clipseg-live encode", self._write, self._cancel)
+        self._segmented: Channel[_Predicted] = Channel(queued)
+        self._reader = StoppableThread("clipseg-live decode", self._read, self._decoded.finish)
+        self._writer = StoppableThread("clipseg-live encode", self._write, self._cancel)
         self._stopped = False
         self.unusable = 0
         self.problems: list[str] = []
@@ -217,7 +217,7 @@ class Export:
                 if not self.unusable:
                     logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
                 self.unusable += 1
-            self._segmented.put(_Segmented(frame, maps if usable else None))
+            self._segmented.put(_Predicted(frame, maps if usable else None))
             self._report()
 
     def _write(self) -> None:
@@ -234,7 +234,7 @@ class Export:
             self._written += 1
             self._reached = frame.time
 
-    def _composed(self, composer: Composer, frame: Frame, mattes: Mattes) -> Frame:
+    def _composed(self, composer: Renderer, frame: Frame, mattes: Mattes) -> Frame:
         moment = Fraction(0) if frame.independent else frame.time
 
         def draw(pixels: Pixels) -> Pixels:

@@ -29,16 +29,16 @@ STOP_SECONDS = 15.0
 _EXIT_SECONDS = 2.0
 _KILL_SECONDS = 5.0
 
-Tell = Callable[[Any], None]
+SendProgress = Callable[[Any], None]
 """Passes a word about the job to the parent's ``on_word``."""
-Work = Callable[[Any, Tell, StopSwitch], Any]
+Work = Callable[[Any, SendProgress, StopSwitch], Any]
 """Does a job and returns its outcome, which crosses to the parent. It looks to the switch for being stopped."""
 Prepare = Callable[[Any, int], Work]
 """Makes a member ready, from an argument and the number of members. It is imported by name in the other process."""
 
 
-class Watch(Protocol):
-    """What the parent hears, in the thread of ``work_off``. number: the job's place in the list."""
+class PoolListener(Protocol):
+    """What the parent hears, in the thread of ``run_jobs``. number: the job's place in the list."""
 
     def begun(self, number: int) -> None: ...
 
@@ -50,13 +50,13 @@ class Watch(Protocol):
         """The member died over it. reason: words such as "it was ended by signal 9"."""
 
 
-def work_off(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: Watch) -> None:
+def run_jobs(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: PoolListener) -> None:
     """Do all jobs in at most ``size`` processes; returns when every one is done or lost.
 
     On KeyboardInterrupt the members are told to stop, what they say of that is heard, and it is raised again. Raises
     UsageError or Failure where no member could be prepared. No process is left, whatever happens.
     """
-    crew = _Crew(size, prepare, argument, jobs, watch)
+    crew = _ProcessPool(size, prepare, argument, jobs, watch)
     try:
         crew.run()
     except KeyboardInterrupt:
@@ -66,12 +66,12 @@ def work_off(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], wa
         crew.end()
 
 
-class _Crew:
-    def __init__(self, size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: Watch) -> None:
+class _ProcessPool:
+    def __init__(self, size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: PoolListener) -> None:
         self._prepare, self._argument, self._watch = prepare, argument, watch
         self._waiting = deque(enumerate(jobs))
         self._size = min(size, len(jobs))
-        self._members: list[_Member] = []
+        self._members: list[_PoolWorker] = []
         self._unable: ClipsegLiveError | None = None
 
     def run(self) -> None:
@@ -100,13 +100,13 @@ class _Crew:
 
     def _start(self) -> None:
         try:
-            self._members.append(_Member(self._prepare, self._argument, self._size))
+            self._members.append(_PoolWorker(self._prepare, self._argument, self._size))
         except (OSError, RuntimeError) as error:  # the other members do its work
             logger.exception("A process for exports could not be started")
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             self._unable = Failure(f"A process that was to export could not be started: {reason}.")
 
-    def _dismiss(self, member: "_Member") -> None:
+    def _dismiss(self, member: "_PoolWorker") -> None:
         self._members.remove(member)
         member.end()
 
@@ -115,7 +115,7 @@ class _Crew:
         for ready in wait(list(by_connection), seconds):
             self._hear(by_connection[ready])  # type: ignore[index]
 
-    def _hear(self, member: "_Member") -> None:
+    def _hear(self, member: "_PoolWorker") -> None:
         try:
             kind, *values = member.connection.recv()
         except (EOFError, OSError):
@@ -137,7 +137,7 @@ class _Crew:
             self._unable = UsageError(sentence) if exit_code == UsageError.exit_code else Failure(sentence)
             self._dismiss(member)
 
-    def _give(self, member: "_Member") -> None:
+    def _give(self, member: "_PoolWorker") -> None:
         if not self._waiting:
             self._dismiss(member)
             return
@@ -147,7 +147,7 @@ class _Crew:
         member.has_job = True
         member.send("job", job)
 
-    def _lose(self, member: "_Member") -> None:
+    def _lose(self, member: "_PoolWorker") -> None:
         reason = member.exit_reason()
         logger.error("An export process was lost: %s", reason)
         self._dismiss(member)
@@ -159,14 +159,14 @@ class _Crew:
             self._unable = Failure(f"A process that was to export could not be started: {reason}.")
 
 
-class _Member:
+class _PoolWorker:
     """One process, as the parent sees it. job: the number of what it works on, once it ``has_job``."""
 
     def __init__(self, prepare: Prepare, argument: Any, size: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=run_member, args=(theirs, prepare, argument, size), name="clipseg-live export", daemon=True
+            target=run_pool_worker, args=(theirs, prepare, argument, size), name="clipseg-live export", daemon=True
         )
         self.job: int | None = None
         self.ready = self.has_job = False
@@ -193,7 +193,7 @@ class _Member:
         self.connection.close()
 
 
-def run_member(connection: Connection, prepare: Prepare, argument: Any, size: int) -> None:
+def run_pool_worker(connection: Connection, prepare: Prepare, argument: Any, size: int) -> None:
     """The process's main function."""
     signals.ignore()  # the parent hears the signals, and tells its members to stop
     console.protect()

@@ -14,21 +14,21 @@ from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import Effort, Label, MatteRequest, Mattes
 from clipseg_live.core.metrics import Budget, Meter, Spread, StageTimings
-from clipseg_live.core.protocols import Composer, Maps, Matting
+from clipseg_live.core.protocols import Maps, Matting, Renderer
 from clipseg_live.core.segmentation import UNUSABLE, is_usable
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture, PromptRow, Result
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Prediction, PromptRow, ViewFrame
+from clipseg_live.core.settings.rendering import RenderSettings
 
 logger = logging.getLogger(__name__)
 
 _NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
 
-MakeComposer = Callable[[Look], Composer]
-OnPicture = Callable[[Picture, Frame], None]
+MakeRenderer = Callable[[RenderSettings], Renderer]
+OnPicture = Callable[[ViewFrame, Frame], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class TimedPrediction:
     """The newest maps, one for each of ``ids`` and ``keys``, and the frame and the version of prompts they were for."""
 
     maps: Maps = field(default_factory=lambda: _NO_MAPS)
@@ -39,7 +39,7 @@ class Answer:
     version: int = 0
 
 
-class Composing:
+class RenderThread:
     """Draws at the rate of the source. Frames and answers may come from any thread; its policy for both is that the
     newest wins, and frames that were never drawn are counted.
 
@@ -56,7 +56,7 @@ class Composing:
 
     def __init__(
         self,
-        make_composer: MakeComposer,
+        make_composer: MakeRenderer,
         make_matting: Callable[[], Matting],
         settings: LiveSettings,
         on_picture: OnPicture,
@@ -76,13 +76,13 @@ class Composing:
         self._answering = self._replaced = False
         self._frame: Frame | None = None
         self._drawn: Frame | None = None
-        self._result: tuple[Result, Frame | None, tuple[Hashable, ...]] | None = None
+        self._result: tuple[Prediction, Frame | None, tuple[Hashable, ...]] | None = None
         self._redraw = False
         self._stop = False
-        self._answer = Answer()
+        self._answer = TimedPrediction()
         self._own: Frame | None = None
-        self._composer: tuple[Look, Composer] | None = None
-        self._areas: tuple[Answer, tuple[float, ...], tuple[float, ...]] | None = None
+        self._composer: tuple[RenderSettings, Renderer] | None = None
+        self._areas: tuple[TimedPrediction, tuple[float, ...], tuple[float, ...]] | None = None
         self._budget = Budget()
         self.dropped = 0
         self.displayed, self.answered = Meter(), Meter()
@@ -108,7 +108,7 @@ class Composing:
             self._frame = frame
             self._changed.notify_all()
 
-    def put_result(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
+    def put_result(self, result: Prediction, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
         """An answer, the frame that it is for, and what tells its prompts apart."""
         with self._changed:
             self._result = result, frame, keys
@@ -166,7 +166,7 @@ class Composing:
         try:
             self._compose_newest(settings, version, frame, result, redraw, locked)
         except Exception as error:  # the next frame starts from a clean state
-            logger.exception("Composing a frame failed")
+            logger.exception("RenderThread a frame failed")
             self._on_error(error)
             self._drop_mattes()
             self._drop_composer()
@@ -175,7 +175,7 @@ class Composing:
     def _drop_mattes(self) -> None:
         """Start mattes anew with the next prediction."""
         self._matting = self._make_matting()
-        self._answer = Answer()
+        self._answer = TimedPrediction()
 
     def _drop_composer(self) -> None:
         if self._composer is not None:
@@ -199,7 +199,7 @@ class Composing:
         settings: LiveSettings,
         version: int,
         frame: Frame | None,
-        result: tuple[Result, Frame | None, tuple[Hashable, ...]] | None,
+        result: tuple[Prediction, Frame | None, tuple[Hashable, ...]] | None,
         redraw: bool,
         locked: bool,
     ) -> None:
@@ -221,7 +221,7 @@ class Composing:
         self.timings.add(stages)
         self._on_picture(picture, replace(shown, pixels=picture.composed))
 
-    def _take_in(self, result: Result, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
+    def _take_in(self, result: Prediction, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
         if not result.unchanged:
             self.answered.tick()
         self._own = frame
@@ -232,12 +232,12 @@ class Composing:
             self._unusable = True
             return
         self._unusable = False
-        self._answer = Answer(result.maps, result.ids, keys, result.index, result.epoch, result.version)
+        self._answer = TimedPrediction(result.maps, result.ids, keys, result.index, result.epoch, result.version)
         self._matting.take(result.maps, keys, result.index, result.epoch)
 
-    def _compose(self, settings: LiveSettings, version: int, frame: Frame, stages: dict[str, float]) -> Picture:
+    def _compose(self, settings: LiveSettings, version: int, frame: Frame, stages: dict[str, float]) -> ViewFrame:
         """The frame with the mattes of the rows that are shown, of the newest answer of its epoch."""
-        answer = self._answer if self._answer.epoch == frame.epoch else Answer()
+        answer = self._answer if self._answer.epoch == frame.epoch else TimedPrediction()
         rows = [row for row in settings.shown() if row.id in answer.ids]
         start, begun = time.perf_counter(), time.thread_time()
         try:
@@ -264,7 +264,7 @@ class Composing:
             # the thread's own time: to wait for a processor takes no less with simpler edges
             number = frame.index if settings.display == "smooth" else None
             self._budget.spent(time.thread_time() - begun, frame.captured, number)
-        return Picture(
+        return ViewFrame(
             composed=composed,
             original=frame.pixels,
             index=frame.index,
@@ -285,7 +285,7 @@ class Composing:
         )
 
     def _with_policy(
-        self, settings: LiveSettings, version: int, frame: Frame, answer: Answer, shares: tuple[float, ...],
+        self, settings: LiveSettings, version: int, frame: Frame, answer: TimedPrediction, shares: tuple[float, ...],
         mattes: Mattes,
     ) -> Mattes:  # fmt: skip
         """Mark the mattes as not the frame's own where hiding effects must hide the whole frame."""
@@ -301,7 +301,7 @@ class Composing:
         self._hidden = privacy.reason_to_hide(settings, edits, own and not replaced)
         return replace(mattes, own=own and self._hidden is None)
 
-    def _mattes(self, settings: LiveSettings, frame: Frame, answer: Answer, rows: list[PromptRow]) -> Mattes:
+    def _mattes(self, settings: LiveSettings, frame: Frame, answer: TimedPrediction, rows: list[PromptRow]) -> Mattes:
         keys = dict(zip(answer.ids, answer.keys, strict=True))
         request = MatteRequest(
             keys=tuple(keys[row.id] for row in rows),
@@ -313,7 +313,7 @@ class Composing:
         )
         return self._matting.mattes(frame, request)
 
-    def _draw(self, look: Look, frame: Frame, mattes: Mattes) -> Pixels:
+    def _draw(self, look: RenderSettings, frame: Frame, mattes: Mattes) -> Pixels:
         """Draw the effects. If one fails, return the frame without them, or a black one if it had to be hidden."""
         try:
             moment = Fraction(0) if frame.independent else frame.time
@@ -326,13 +326,13 @@ class Composing:
         composed.setflags(write=False)
         return composed
 
-    def _composer_of(self, look: Look) -> Composer:
+    def _composer_of(self, look: RenderSettings) -> Renderer:
         if self._composer is None or self._composer[0] != look:
             self._drop_composer()
             self._composer = look, self._make_composer(look)
         return self._composer[1]
 
-    def _shares(self, settings: LiveSettings, answer: Answer) -> tuple[float, ...]:
+    def _shares(self, settings: LiveSettings, answer: TimedPrediction) -> tuple[float, ...]:
         """For each map, how much of the picture reaches its row's threshold; computed when one of them has changed."""
         thresholds = {row.id: row.style.threshold for row in settings.rows}
         levels = tuple(thresholds.get(row_id, 1.0) for row_id in answer.ids)
@@ -345,7 +345,7 @@ class Composing:
         return self._areas[2]
 
 
-def _labels(look: Look) -> tuple[Label, ...]:
+def _labels(look: RenderSettings) -> tuple[Label, ...]:
     return tuple(Label(name, style.threshold) for name, style in zip(look.names, look.styles, strict=True))
 
 

@@ -11,32 +11,32 @@ from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.protocols import Matting, PictureOutput
+from clipseg_live.core.protocols import Matting, VirtualCameraDevice
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
 from clipseg_live.core.settings.live import (
     LiveSettings,
     Message,
-    Picture,
+    Prediction,
     PromptSet,
     Rates,
-    Result,
     SessionStatus,
     SourceSpec,
+    ViewFrame,
     WorkerState,
     WorkerStatus,
 )
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import USUAL_RATE, CameraFormat, CameraSettings
-from clipseg_live.core.state_machine import SESSION, Machine, SessionState
+from clipseg_live.core.settings.virtual_camera import DEFAULT_CAMERA_RATE, VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.state_machine import SESSION, SessionState, StateMachine
 from clipseg_live.core.system.settings_log import SettingsLog
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
-from clipseg_live.runtime.inference.client import InferenceWorker
+from clipseg_live.runtime.inference.client import InferenceClient
 from clipseg_live.runtime.inference.server import MakeEngine
-from clipseg_live.runtime.outputs.privacy_gate import may_be_shown
+from clipseg_live.runtime.outputs.privacy_gate import may_publish
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
-from clipseg_live.runtime.outputs.registry import Outputs
-from clipseg_live.runtime.outputs.virtual_camera import VirtualCameras
-from clipseg_live.runtime.render_thread import Composing, MakeComposer, keys_of
+from clipseg_live.runtime.outputs.registry import RecordingOutputs
+from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraManager
+from clipseg_live.runtime.render_thread import MakeRenderer, RenderThread, keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +57,11 @@ class Session:
         *,
         open_source: OpenSource,
         frame_filter: FrameFilter,
-        make_composer: MakeComposer,
+        make_composer: MakeRenderer,
         make_matting: Callable[[], Matting],
         make_engine: MakeEngine,
         recording_tools: RecordingTools,
-        make_camera: Callable[[], PictureOutput],
+        make_camera: Callable[[], VirtualCameraDevice],
         before_worker: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,23 +69,23 @@ class Session:
         self.on_message: Callable[[Message], None] = lambda message: None
         self._settings = settings
         self._settings_log = SettingsLog(logger)
-        self._machine = Machine(SessionState.NEW, SESSION)
+        self._machine = StateMachine(SessionState.NEW, SESSION)
         self._lock = threading.Lock()
         self._prompts: dict[Hashable, Prompt | None] = {}
         self._prompt_set = self._prompts_of(settings, 1)
         self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
-        self._picture: Picture | None = None
+        self._picture: ViewFrame | None = None
         self._info: SourceInfo | None = None
         self._told_worker = self._told_compose = ""
         self._abandoned: tuple[str, ...] = ()
         self._measured: tuple[float, Rates] = (0.0, Rates())
-        self._outputs = Outputs(recording_tools, self._say)
+        self._outputs = RecordingOutputs(recording_tools, self._say)
         self._outputs.look_changed(settings)
-        self._camera = VirtualCameras(
+        self._camera = VirtualCameraManager(
             make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
         )
         self._capture = Capture(open_source, frame_filter, self._take_frame)
-        self._worker = InferenceWorker(
+        self._worker = InferenceClient(
             make_engine,
             settings.engine,
             on_result=self._take_result,
@@ -93,7 +93,7 @@ class Session:
             on_notice=lambda sentence: self._say("engine", sentence, "warning"),
             before_start=before_worker,
         )
-        self._composing = Composing(
+        self._composing = RenderThread(
             make_composer, make_matting, settings, self._take_picture, self._compose_failed, clock=clock
         )
 
@@ -129,7 +129,7 @@ class Session:
             self._camera.forget()
             self._capture.open(spec)
 
-    def picture(self) -> Picture | None:
+    def picture(self) -> ViewFrame | None:
         """Return the newest picture; None if there is none, or none that may be shown with the present effects."""
         picture = self._picture
         return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
@@ -208,7 +208,7 @@ class Session:
     def stop_recording(self) -> None:
         self._outputs.stop_recording()
 
-    def start_camera(self, settings: CameraSettings) -> None:
+    def start_camera(self, settings: VirtualCameraSettings) -> None:
         """Show what is composed as a virtual camera from now on, in the place of the one that may run."""
         with self._lock:  # not after it was stopped
             if self._machine.state is SessionState.RUNNING:
@@ -274,13 +274,13 @@ class Session:
         self._composing.put_frame(frame)
         self._worker.submit(frame)
 
-    def _take_result(self, result: Result, frame: Frame | None) -> None:
+    def _take_result(self, result: Prediction, frame: Frame | None) -> None:
         if result.epoch != self._capture.epoch:
             return
         keys = self._keys.get(result.version, {})
         self._composing.put_result(result, frame, tuple(keys.get(row_id, row_id) for row_id in result.ids))
 
-    def _take_picture(self, picture: Picture, composed: Frame) -> None:
+    def _take_picture(self, picture: ViewFrame, composed: Frame) -> None:
         if picture.epoch != self._capture.epoch or not was_drawn_hiding(picture, self._settings):
             return
         self._picture = picture
@@ -293,18 +293,18 @@ class Session:
         self._camera.put(picture)
         self.on_picture()
 
-    def _may_be_shown(self, picture: Picture) -> bool:
+    def _may_be_shown(self, picture: ViewFrame) -> bool:
         """To others, through a virtual camera, at this moment."""
         with self._lock:
             settings, version = self._settings, self._prompt_set.version
-        return may_be_shown(picture, settings, version, self._worker.status.state, self._capture.status.state)
+        return may_publish(picture, settings, version, self._worker.status.state, self._capture.status.state)
 
-    def _camera_source(self) -> CameraFormat | None:
+    def _camera_source(self) -> VirtualCameraFormat | None:
         picture, info = self._picture, self._info
         if picture is None or info is None:
             return None
         height, width = picture.composed.shape[:2]
-        return CameraFormat(width, height, info.rate or USUAL_RATE)
+        return VirtualCameraFormat(width, height, info.rate or DEFAULT_CAMERA_RATE)
 
     def _compose_failed(self, error: Exception) -> None:
         if isinstance(error, ClipsegLiveError):

@@ -10,7 +10,7 @@ from clipseg_live.core.addresses import SourceName, redact
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.settings.live import SourceState, SourceStatus
-from clipseg_live.core.state_machine import SOURCE, Machine
+from clipseg_live.core.state_machine import SOURCE, StateMachine
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class SourceReport:
 
     def __init__(self, name: SourceName, on_change: Callable[[], None]) -> None:
         """Args: on_change: called in the reading thread after each change but that of the position."""
-        self._machine = Machine(SourceState.CLOSED, SOURCE)
+        self._machine = StateMachine(SourceState.CLOSED, SOURCE)
         self._on_change = on_change
         self._inside: tuple[str, float, float] | None = None
         self.status = SourceStatus(name=str(name))
@@ -76,7 +76,7 @@ class SourceReport:
             )
 
 
-def in_words(error: Exception, name: SourceName) -> str:
+def describe_read_failure(error: Exception, name: SourceName) -> str:
     """Return a sentence about an error of a source."""
     if isinstance(error, ClipsegLiveError):
         return str(error)

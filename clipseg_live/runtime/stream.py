@@ -13,7 +13,7 @@ from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.protocols import Engine, Maps, Matting
 from clipseg_live.core.segmentation import UNUSABLE, is_usable
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.live import Framing, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState, SourceStatus
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
 
@@ -49,7 +49,7 @@ class StreamFrame:
         return self.frame._repr_png_()
 
 
-class _Feed:
+class _FrameReader:
     """The capture of a stream, with its newest frame. It does not hold the stream, so that a stream which nobody holds
     any more is collected and closes its feed."""
 
@@ -135,7 +135,7 @@ class Stream:
         matte: MatteSettings = PLAIN_MATTES,
         cautious: bool | None = None,
         styles: Sequence[PromptStyle] = (),
-        framing: Framing | None = None,
+        framing: FrameTransform | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
     ) -> None:
         self._lock = threading.Lock()  # several threads can read: each frame goes to one of them
@@ -144,7 +144,7 @@ class Stream:
         self._matte, self._cautious, self._styles = matte, cautious, tuple(styles)
         self.on_status = on_status
         self._unusable = False
-        self._feed = _Feed(self, open_source, frame_filter)
+        self._feed = _FrameReader(self, open_source, frame_filter)
         self._release = weakref.finalize(self, self._feed.close)
         if framing is not None:
             self._feed.capture.set_framing(framing)

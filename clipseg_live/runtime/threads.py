@@ -62,7 +62,7 @@ class Channel(Generic[Item]):
             yield item
 
 
-class Worker:
+class StoppableThread:
     """A thread that runs ``work`` once and keeps the error it ended with; Cancelled is no error."""
 
     def __init__(self, name: str, work: Callable[[], None], on_error: Callable[[], None]) -> None:

@@ -270,10 +270,10 @@ def play(path: Path, random: Random) -> tuple[str, str]:
     """Read a file as the window does, going here and there."""
     from clipseg_live.core.errors import ClipsegLiveError
     from clipseg_live.core.settings.live import SourceSpec
-    from clipseg_live.media.sources.live_sources import open_live_source
+    from clipseg_live.media.sources.live_sources import open_live
 
     try:
-        source = open_live_source(SourceSpec(name=str(path)))
+        source = open_live(SourceSpec(name=str(path)))
         try:
             source.open()
             for _ in range(_SEEKS):

@@ -107,14 +107,14 @@ def read_settings(path: Path) -> str:
     """Likewise for the settings of the window."""
     from clipseg_live.gui.state import preferences
 
-    kept, said = preferences.load(path)
+    kept, said = preferences.load_preferences(path)
     aside = path.with_name(path.name + ".broken")
     if said:
         assert "\n" not in said and aside.is_file() and not path.exists(), "what is damaged was not set aside"
         aside.unlink()
         return "refused"
-    assert preferences.save(path, kept) == ""
-    assert preferences.load(path) == (kept, ""), "it does not come back"
+    assert preferences.save_preferences(path, kept) == ""
+    assert preferences.load_preferences(path) == (kept, ""), "it does not come back"
     return "read"
 
 
@@ -122,11 +122,11 @@ def good_files(folder: Path) -> dict[str, bytes]:
     """One of each kind with everything in it."""
     from clipseg_live.core.session_file import save_session
     from clipseg_live.core.settings.effects import KINDS, CutOut
-    from clipseg_live.core.settings.external_references import Outside
-    from clipseg_live.core.settings.live import Framing, LiveSettings, PromptPicture, PromptRow, SourceSpec
+    from clipseg_live.core.settings.external_references import ExternalReference
+    from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptImage, PromptRow, SourceSpec
     from clipseg_live.gui.state import preferences
 
-    picture = PromptPicture.of(np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3))
+    picture = PromptImage.of(np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3))
     rows = (
         PromptRow(id=0, text="a red mug"),
         PromptRow(id=1, picture=picture),
@@ -136,13 +136,17 @@ def good_files(folder: Path) -> dict[str, bytes]:
         *[kind() for kind in KINDS.values() if kind is not CutOut][:14],
         CutOut(backdrop="picture", file=folder / "x.png"),
     )
-    settings = LiveSettings(rows=rows, effects=effects, framing=Framing(crop=(0.1, 0.2, 0.5, 0.5), turn=90))
+    settings = LiveSettings(rows=rows, effects=effects, framing=FrameTransform(crop=(0.1, 0.2, 0.5, 0.5), turn=90))
     save_session(folder / "good.json", settings)
     kept = preferences.Preferences(
-        settings=settings, geometry="AAAA", panels="AAAA", folder=str(folder), allowed=(Outside("model", "x"),),
+        settings=settings,
+        geometry="AAAA",
+        panels="AAAA",
+        folder=str(folder),
+        allowed=(ExternalReference("model", "x"),),
         recent=(SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 3.0),)),),
-    )  # fmt: skip
-    assert preferences.save(folder / "kept.json", kept) == ""
+    )
+    assert preferences.save_preferences(folder / "kept.json", kept) == ""
     return {"session": (folder / "good.json").read_bytes(), "settings": (folder / "kept.json").read_bytes()}
 
 

@@ -67,9 +67,9 @@ def _session(settings: LiveSettings, engine: str) -> Session:
 
     return Session(
         settings,
-        open_source=live.open_live_source,
+        open_source=live.open_session_source,
         frame_filter=live.framed,
-        make_composer=live.make_composer,
+        make_composer=live.make_renderer,
         make_matting=live.make_matting,
         make_engine=fake,
         recording_tools=recording_tools(),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from clipseg_live.core.settings.base import CODECS
 from clipseg_live.core.settings.recording import SUFFIXES
-from clipseg_live.exporters.recovery import recover
+from clipseg_live.exporters.recovery import recover_interrupted
 from scripts.reliability.actor import Actor, settle
 from scripts.reliability.judging import Verdict, judge
 from tests.helpers.servers import HTTPHandler, Server, jpeg
@@ -91,7 +91,7 @@ def killed(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         row.count(problems, lost)
         for path in place.iterdir():
             os.utime(path, (1, 1))
-        found = recover(place)
+        found = recover_interrupted(place)
         whole = len(found) == playable and not any(judge(path).problems for path in found)
         again.count([] if whole else [f"{codec}: {found}"])
         shutil.rmtree(place)

@@ -107,7 +107,7 @@ def simulated(folder: Path, hours: float, rate: int) -> None:
         LiveSettings(rows=(PromptRow(id=0, text="red"),), engine=EngineSettings(model="fake")),
         open_source=lambda spec: camera,
         frame_filter=live.framed,
-        make_composer=live.make_composer,
+        make_composer=live.make_renderer,
         make_matting=live.make_matting,
         make_engine=fake,
         recording_tools=recording_tools(),

@@ -18,7 +18,7 @@ REPOSITORY = "CIDAS/clipseg-rd16"
 @pytest.fixture(scope="module")
 def server() -> Iterator[HubServer]:
     """The small built-in model in place of the published one."""
-    with serving(HubServer(REPOSITORY, files_of(loading.find("shapes").folder))) as running:
+    with serving(HubServer(REPOSITORY, files_of(loading.find_model_files("shapes").folder))) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clipseg_live.app.recording_tools import recording_tools
-from clipseg_live.app.session import framed, make_camera, make_composer, make_matting, open_live_source
+from clipseg_live.app.session import framed, make_camera, make_matting, make_renderer, open_session_source
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec, SourceState
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.media.sources.video_file import VideoFileSource
@@ -28,9 +28,9 @@ def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path)
     settings = LiveSettings(rows=(PromptRow(id=0, text="red"),))
     session = Session(
         settings,
-        open_source=open_live_source,
+        open_source=open_session_source,
         frame_filter=framed,
-        make_composer=make_composer,
+        make_composer=make_renderer,
         make_matting=make_matting,
         make_engine=fake,
         recording_tools=recording_tools(),

@@ -12,7 +12,7 @@ import pytest
 from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Tint
-from clipseg_live.core.settings.live import Framing, LiveSettings, PromptRow
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptRow
 from tests.e2e.conftest import Finished, frames_of, start, write_clip
 
 Run = Callable[..., Finished]
@@ -89,7 +89,7 @@ def test_a_session_file_drives_the_export(clipseg_live: Run, tmp_path: Path) -> 
     )
     settings = LiveSettings(rows=rows, effects=(Tint(),), engine=SHAPES)
     save_session(tmp_path / "s.json", settings)
-    save_session(tmp_path / "turned.json", settings.model_copy(update={"framing": Framing(turn=90)}))
+    save_session(tmp_path / "turned.json", settings.model_copy(update={"framing": FrameTransform(turn=90)}))
     by_session = clipseg_live("export", clip, "--session", "s.json", "-o", "s.mkv", "--codec", "ffv1")
     by_options = clipseg_live(
         "export", clip, "-p", "red circle", "--colour", "#00ff00", "--threshold", "0.4", "--opacity", "0.8",

@@ -13,9 +13,9 @@ from PySide6.QtCore import QStandardPaths, Signal
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.settings.live import LiveSettings, PromptPicture
+from clipseg_live.core.settings.live import LiveSettings, PromptImage
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.state.preferences import Keeper, Preferences
+from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
@@ -32,14 +32,14 @@ class FakePanel(QWidget):
         super().__init__()
         self.shares: dict[int, float] = {}
         self.presence: dict[int, float] = {}
-        self.pictures: list[tuple[int | None, PromptPicture]] = []
+        self.pictures: list[tuple[int | None, PromptImage]] = []
         self.new_rows = 0
         self.first_rows = 0
 
     def show_shares(self, shares: dict[int, float], presence: dict[int, float]) -> None:
         self.shares, self.presence = shares, presence
 
-    def set_picture(self, row_id: int | None, picture: PromptPicture) -> None:
+    def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
         self.pictures.append((row_id, picture))
 
     def focus_new_row(self) -> None:
@@ -110,7 +110,9 @@ def make_window(
         settings: LiveSettings | None = None, kept: Preferences | None = None, size: tuple[int, int] = (1280, 800)
     ) -> MainWindow:
         store = Store(settings or LiveSettings())
-        keeper = Keeper(tmp_path / "preferences.json", kept or Preferences(folder=str(tmp_path)), lambda text: None)
+        keeper = PreferencesStore(
+            tmp_path / "preferences.json", kept or Preferences(folder=str(tmp_path)), lambda text: None
+        )
         panels = (FakePanel(), QWidget())
         window = MainWindow(session, Bridge(session), store, keeper, services.real, lambda _: panels)
         window.store = store

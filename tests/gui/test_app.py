@@ -49,7 +49,7 @@ def run(path: Path, session: FakeSession, services: FakeServices, end: object = 
         session.settings = settings
         return session
 
-    return app.run(make_session=make, services=services.real, path=path, **values)  # type: ignore[arg-type]
+    return app.run_window(make_session=make, services=services.real, path=path, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_it_starts_with_the_first_camera_and_ends_cleanly(
     assert run(path, session, services) == 0
     assert session.names()[:2] == ["start", "open"] and session.last("open") == SourceSpec(name="camera:0")
     assert session.stops >= 1
-    assert preferences.load(path)[0].recent == (), "nothing is remembered before it was shown"
+    assert preferences.load_preferences(path)[0].recent == (), "nothing is remembered before it was shown"
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_it_starts_whatever_the_last_source_is_called(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices, name: str
 ) -> None:
     source = SourceSpec(name=name)
-    preferences.save(path, Preferences(recent=(source,)))
+    preferences.save_preferences(path, Preferences(recent=(source,)))
     titles: list[str] = []
 
     def look() -> None:
@@ -104,7 +104,7 @@ def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
         raise UsageError(f"{spec.name} is no source.")
 
     session.open = refuse  # type: ignore[method-assign]
-    preferences.save(path, Preferences(recent=(SourceSpec(name="rtsp://ann:secret@host/x"),)))
+    preferences.save_preferences(path, Preferences(recent=(SourceSpec(name="rtsp://ann:secret@host/x"),)))
     told: list[str] = []
 
     def look() -> None:
@@ -125,7 +125,7 @@ def the_window() -> MainWindow:
 @pytest.mark.slow
 def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices) -> None:
     source = SourceSpec(name="/films/walk.mp4")
-    preferences.save(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(source,)))
+    preferences.save_preferences(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(source,)))
     run(path, session, services)
     assert session.last("open") == source and session.settings.effects == (Raw(),)
 
@@ -134,7 +134,9 @@ def test_it_starts_with_what_was_last(qtbot: QtBot, path: Path, session: FakeSes
 def test_what_is_asked_for_comes_before_what_was_last(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
-    preferences.save(path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(SourceSpec(name="demo:3"),)))
+    preferences.save_preferences(
+        path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(SourceSpec(name="demo:3"),))
+    )
     run(
         path, session, services, settings=LiveSettings(effects=(Blur(),)), source="demo:5", prompts=("mug", "hair"),
         model="shapes",
@@ -147,7 +149,7 @@ def test_what_is_asked_for_comes_before_what_was_last(
 @pytest.mark.slow
 def test_too_many_prompts_are_refused_before_a_window_is_there(path: Path, session: FakeSession) -> None:
     with pytest.raises(UsageError, match="16 prompts"):
-        app.run(prompts=["x"] * 17, path=path, make_session=lambda settings: session)
+        app.run_window(prompts=["x"] * 17, path=path, make_session=lambda settings: session)
     assert session.asked == []
 
 
@@ -184,7 +186,7 @@ def test_a_session_that_does_not_start_is_stopped(path: Path, session: FakeSessi
 
     session.open = refuse  # type: ignore[method-assign]
     with pytest.raises(UsageError, match="no source"):
-        app.run(path=path, make_session=lambda settings: session, services=services.real)
+        app.run_window(path=path, make_session=lambda settings: session, services=services.real)
     assert session.stops == 1
 
 

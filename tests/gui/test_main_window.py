@@ -27,7 +27,7 @@ from pytestqt.qtbot import QtBot
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.effects import Blur, Heatmap, Raw
 from clipseg_live.core.settings.live import (
-    Framing,
+    FrameTransform,
     LiveSettings,
     Message,
     RecordingStatus,
@@ -43,7 +43,7 @@ from clipseg_live.gui import main_window
 from clipseg_live.gui.actions import TABLE, ShortcutsDialog
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.output.recording_options import RecordingOptions
-from clipseg_live.gui.picture_tools import cut_out
+from clipseg_live.gui.picture_tools import crop_prompt_image
 from clipseg_live.gui.source.camera_dialog import CameraDialog
 from clipseg_live.gui.source.menu import AddressDialog
 from clipseg_live.gui.state import preferences
@@ -222,14 +222,14 @@ def test_a_region_is_cropped_through_the_store(
     window: MainWindow, session: FakeSession, services: FakeServices, qtbot: QtBot
 ) -> None:
     with_picture(window, session, qtbot)
-    before = Framing(mirror=True)
+    before = FrameTransform(mirror=True)
     window.store.update(framing=before)
     window.framing_menu.crop_action.trigger()
     area = window.canvas.picture_rect().toRect()
     drag(qtbot, window.canvas, area.topLeft(), area.center())
     ((box, framing),) = services.crops
     assert framing == before and box == pytest.approx((0, 0, 0.5, 0.5), abs=0.01)
-    assert session.settings.framing == Framing(mirror=True, crop=box)
+    assert session.settings.framing == FrameTransform(mirror=True, crop=box)
     key(qtbot, window, "uncrop")
     assert session.settings.framing == before
 
@@ -242,11 +242,11 @@ def test_without_a_picture_a_box_is_refused_with_a_message(window: MainWindow, q
 @pytest.mark.slow
 def test_large_boxes_are_taken_at_a_part_of_their_pixels() -> None:
     pixels = np.arange(3000 * 4000 * 3, dtype=np.uint32).astype(np.uint8).reshape(3000, 4000, 3)
-    whole = cut_out(pixels, QRectF(0, 0, 1, 1))
+    whole = crop_prompt_image(pixels, QRectF(0, 0, 1, 1))
     assert max(whole.width, whole.height) <= 1024 and whole.width / whole.height == pytest.approx(4 / 3, abs=0.01)
-    part = cut_out(pixels, QRectF(0.5, 0.5, 0.1, 0.1))
+    part = crop_prompt_image(pixels, QRectF(0.5, 0.5, 0.1, 0.1))
     assert np.array_equal(part.pixels, pixels[1500:1800, 2000:2400])
-    tiny = cut_out(pixels, QRectF(1.0, 1.0, 0.0, 0.0))
+    tiny = crop_prompt_image(pixels, QRectF(1.0, 1.0, 0.0, 0.0))
     assert (tiny.width, tiny.height) == (1, 1)
 
 
@@ -349,7 +349,7 @@ def test_keys_of_the_source(window: MainWindow, session: FakeSession, qtbot: QtB
     assert session.last("open") == SourceSpec(name="demo:")
     key(qtbot, window, "mirror")
     key(qtbot, window, "turn")
-    assert session.settings.framing == Framing(mirror=True, turn=270)
+    assert session.settings.framing == FrameTransform(mirror=True, turn=270)
     key(qtbot, window, "open_file")
     dialog_of(QFileDialog).close()  # type: ignore[attr-defined]
     key(qtbot, window, "open_address")
@@ -583,7 +583,7 @@ def test_closing_stops_the_session_once_and_keeps_everything(
     key(qtbot, window, "quit")
     window.shut_down()
     assert session.stops == 1 and not window.isVisible()
-    kept, problem = preferences.load(tmp_path / "preferences.json")
+    kept, problem = preferences.load_preferences(tmp_path / "preferences.json")
     assert problem == "" and kept.settings.effects == (Blur(),)
     assert kept.recent == (SourceSpec(name="/films/walk.mp4"),)
     assert kept.geometry and kept.panels
@@ -596,7 +596,7 @@ def test_the_window_comes_back_where_it_was(make_window: Make, tmp_path: Path) -
     first.body.splitter.setSizes([600, 400])
     sizes = first.body.splitter.sizes()
     first.close()
-    kept, _ = preferences.load(tmp_path / "preferences.json")
+    kept, _ = preferences.load_preferences(tmp_path / "preferences.json")
     second = make_window(kept=kept, size=(1000, 640))
     assert second.body.splitter.sizes() == sizes
 

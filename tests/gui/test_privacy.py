@@ -11,7 +11,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, ViewFrame
 from clipseg_live.core.settings.presets import with_preset
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
@@ -67,10 +67,10 @@ def test_the_canvas_never_shows_copies_or_compares_with_what_is_hidden(
         rig.close()
 
 
-def drawn_with(settings_: LiveSettings) -> Picture:
+def drawn_with(settings_: LiveSettings) -> ViewFrame:
     plain = picture(width=64, height=36)
-    values = {name: getattr(plain, name) for name in Picture.__dataclass_fields__}
-    return Picture(**{**values, "settings": settings_})
+    values = {name: getattr(plain, name) for name in ViewFrame.__dataclass_fields__}
+    return ViewFrame(**{**values, "settings": settings_})
 
 
 def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_saved(

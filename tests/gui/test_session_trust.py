@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings
 from clipseg_live.core.settings.effects import CutOut, Tint
-from clipseg_live.core.settings.external_references import Outside
+from clipseg_live.core.settings.external_references import ExternalReference
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.state import preferences
@@ -21,7 +21,7 @@ ELSEWHERE = Path("/elsewhere/sea.png")
 REACHING = LiveSettings(
     effects=(Tint(), CutOut(backdrop="picture", file=ELSEWHERE)), engine=EngineSettings(model="a/model")
 )
-ASKED = (Outside("file", str(ELSEWHERE)), Outside("model", "a/model"))
+ASKED = (ExternalReference("file", str(ELSEWHERE)), ExternalReference("model", "a/model"))
 
 
 @pytest.fixture
@@ -98,8 +98,12 @@ def test_a_file_beside_is_not_asked_about(window: MainWindow, session: FakeSessi
 
 
 def test_what_is_allowed_is_kept_and_does_not_grow_for_ever(tmp_path: Path) -> None:
-    kept = Preferences().allowing(ASKED).allowing([Outside("file", f"/{n}.png") for n in range(MOST_ALLOWED - 1)])
+    kept = (
+        Preferences()
+        .allowing(ASKED)
+        .allowing([ExternalReference("file", f"/{n}.png") for n in range(MOST_ALLOWED - 1)])
+    )
     kept = kept.allowing(ASKED[1:])
     assert len(kept.allowed) == MOST_ALLOWED and kept.allowed[0] == ASKED[1] and ASKED[0] not in kept.allowed
-    preferences.save(tmp_path / "p.json", kept)
-    assert preferences.load(tmp_path / "p.json") == (kept, "")
+    preferences.save_preferences(tmp_path / "p.json", kept)
+    assert preferences.load_preferences(tmp_path / "p.json") == (kept, "")

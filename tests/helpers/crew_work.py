@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipseg_live.core.errors import Failure, UsageError
-from clipseg_live.runtime.process_pool import Tell, Work
+from clipseg_live.runtime.process_pool import SendProgress, Work
 from clipseg_live.runtime.threads import StopSwitch
 
 
@@ -26,7 +26,7 @@ def prepare(argument: Any, size: int) -> Work:
     if argument == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def work(job: Any, tell: Tell, stop: StopSwitch) -> Any:
+    def work(job: Any, tell: SendProgress, stop: StopSwitch) -> Any:
         kind, value = job
         if kind == "tell":
             tell(value)
@@ -41,7 +41,7 @@ def prepare(argument: Any, size: int) -> Work:
     return work
 
 
-def _wait(path: Path, tell: Tell, stop: StopSwitch) -> Any:
+def _wait(path: Path, tell: SendProgress, stop: StopSwitch) -> Any:
     stopped = threading.Event()
     path.write_text(str(os.getpid()))
     stop.on_stop(stopped.set)

@@ -15,7 +15,7 @@ from clipseg_live.core.protocols import Maps
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings, chosen_format
+from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, chosen_format
 
 
 class FakeSource:
@@ -251,17 +251,17 @@ class FakeOutput:
         self.blocked, self.release = threading.Event(), threading.Event()
         self.changed = threading.Condition()
         self.frames: list[Pixels] = []
-        self.opened: list[tuple[CameraSettings, CameraFormat | None]] = []
+        self.opened: list[tuple[VirtualCameraSettings, VirtualCameraFormat | None]] = []
         self.fitted_pictures = self.closed = 0
-        self.format: CameraFormat | None = None
+        self.format: VirtualCameraFormat | None = None
 
-    def open(self, settings: CameraSettings, source: CameraFormat | None) -> CameraFormat:
+    def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
         self.opened.append((settings, source))
         if self.missing:
             self.missing -= 1
             raise Failure("There is no fake camera: install it.")
         found = chosen_format(settings, None, source)
-        self.format = CameraFormat(found.width, found.height, found.rate, "Fake Camera")
+        self.format = VirtualCameraFormat(found.width, found.height, found.rate, "Fake Camera")
         return self.format
 
     def fitted(self, pixels: Pixels) -> Pixels:

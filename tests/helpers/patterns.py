@@ -5,8 +5,8 @@ import numpy as np
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Matte
-from clipseg_live.matting.alpha import frozen
-from clipseg_live.matting.guided_filter import boxes_of
+from clipseg_live.matting.alpha import read_only
+from clipseg_live.matting.guided_filter import mask_boxes
 
 
 def texture(height: int, width: int, seed: int) -> Pixels:
@@ -43,4 +43,4 @@ def coarse(matte: np.ndarray, tokens: int = 22) -> np.ndarray:
 
 def matte_of(alpha: np.ndarray) -> Matte:
     """uint8 (height, width) as a matte, with boxes around its parts, or one around all where there are many."""
-    return frozen(alpha, boxes_of(alpha > 0))
+    return read_only(alpha, mask_boxes(alpha > 0))

@@ -25,19 +25,19 @@ from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import (
     LiveSettings,
     Message,
-    Picture,
+    Prediction,
     PromptSet,
-    Result,
     SourceSpec,
     SourceState,
     SourceStatus,
+    ViewFrame,
     WorkerState,
     WorkerStatus,
 )
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.rendering.renderer import EffectComposer
-from clipseg_live.rendering.tracks import fitted, picture_of
+from clipseg_live.rendering.renderer import EffectRenderer
+from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime import render_thread, session
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from tests.helpers.fakes import FakeOutput, FakeReplaySink, FakeSink, FakeTrack
@@ -105,7 +105,7 @@ def shows(pixels: Pixels, word: str) -> bool:
 
 
 @lru_cache(maxsize=8)  # the newest pictures are looked at after every step
-def is_hidden(picture: Picture) -> bool:
+def is_hidden(picture: ViewFrame) -> bool:
     """Whether the whole picture is hidden."""
     (one, two, three), (r, g, b) = np.moveaxis(picture.composed, 2, 0), np.moveaxis(picture.original, 2, 0)
     same = float(((one == r) & (two == g) & (three == b)).mean())
@@ -136,7 +136,7 @@ class ScriptedWorker:
     """Stands for ``InferenceWorker``: it takes frames and answers when the test says so."""
 
     def __init__(
-        self, make_engine: object, settings: EngineSettings, *, on_result: Callable[[Result, Frame | None], None],
+        self, make_engine: object, settings: EngineSettings, *, on_result: Callable[[Prediction, Frame | None], None],
         on_status: Callable[[WorkerStatus], None], **others: object,
     ) -> None:  # fmt: skip
         self.on_result, self.on_status = on_result, on_status
@@ -182,7 +182,7 @@ class ScriptedWorker:
         if spoil is not None:
             spoil(maps)
         maps.setflags(write=False)
-        self.on_result(Result(frame.index, frame.epoch, prompts.version, prompts.ids, maps), frame)
+        self.on_result(Prediction(frame.index, frame.epoch, prompts.version, prompts.ids, maps), frame)
         return frame, prompts
 
     def request_stop(self) -> None: ...
@@ -191,7 +191,7 @@ class ScriptedWorker:
         return True
 
 
-class Interrupted(EffectComposer):
+class Interrupted(EffectRenderer):
     """A composer during whose work something else may happen: ``interruption`` is called once, if there is one."""
 
     interruption: Callable[[], None] | None = None
@@ -204,7 +204,7 @@ class Interrupted(EffectComposer):
         return composed
 
 
-class SteppedComposing(render_thread.Composing):
+class SteppedComposing(render_thread.RenderThread):
     """A ``Composing`` whose thread is the test's own."""
 
     grace = 0.0  # no other thread could give it a frame meanwhile
@@ -235,10 +235,10 @@ class Rig:
     settings: LiveSettings
     folder: Path
     always: bool = False
-    on_picture: Callable[[Picture], None] = lambda picture: None
+    on_picture: Callable[[ViewFrame], None] = lambda picture: None
     now: float = 1000.0
     index: int = 0
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[ViewFrame] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     tracks: list[FakeTrack] = field(default_factory=list)
     replays: list[FakeReplaySink] = field(default_factory=list)
@@ -278,7 +278,7 @@ class Rig:
 
         return RecordingTools(
             open_track=open_track, open_replay=open_replay,
-            open_data=lambda form, path, labels: FakeSink(name=str(path)), picture_of=picture_of, fit=fitted,
+            open_data=lambda form, path, labels: FakeSink(name=str(path)), picture_of=track_pixels, fit=fit_frame,
             free_bytes=lambda folder: 10**12, finalise=lambda path, stop: "",
         )  # fmt: skip
 
@@ -387,7 +387,7 @@ class Rig:
     # Checks.
 
     @staticmethod
-    def hiding(picture: Picture) -> bool:
+    def hiding(picture: ViewFrame) -> bool:
         return picture.settings is not None and is_private(picture.settings.effects)
 
     def _step(self) -> None:
@@ -408,7 +408,7 @@ class Rig:
         except AssertionError as error:  # the session goes on after an error of an output
             self.failures.append(error)
 
-    def _settle(self, picture: Picture) -> None:
+    def _settle(self, picture: ViewFrame) -> None:
         """Put edited texts in force, as the documentation says."""
         newest = self.session._prompt_set.version
         if self.answered is None or self.answered != (picture.index, picture.epoch, newest):
@@ -421,7 +421,7 @@ class Rig:
             if text and (waited >= 5.0 or (waited >= 1.5 and found)):
                 edit.complete = text
 
-    def check(self, picture: Picture) -> None:
+    def check(self, picture: ViewFrame) -> None:
         """Fail if a picture shows what the present settings hide."""
         if not is_private(self.settings.effects):
             return

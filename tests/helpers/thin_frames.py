@@ -11,10 +11,10 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.effects import KINDS, Effect
-from clipseg_live.core.settings.rendering import Look, MatteSettings
+from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.matting.lookahead import CausalMattes
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 
 DATA = ("jsonl:m.jsonl", "png:png", "indexed:indexed", "npz:npz", "alpha-png:alpha",
         "sheet:sheet.png")  # fmt: skip
@@ -58,7 +58,7 @@ def main(width: int, height: int, folder: Path) -> None:
     style = PromptStyle()
     for name, kind in KINDS.items():
         effect: Effect = kind()
-        composer = EffectComposer(Look(effects=(effect,), styles=(style,), names=("a",)))
+        composer = EffectRenderer(RenderSettings(effects=(effect,), styles=(style,), names=("a",)))
         composer.compose(pixels, mattes, frame.time)
         composer.close()
         tell(name)

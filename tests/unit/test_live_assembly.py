@@ -14,14 +14,14 @@ from PIL import Image
 from clipseg_live.app import devices
 from clipseg_live.app.engine import make_engine, make_exact_engine
 from clipseg_live.app.recording_tools import recording_tools
-from clipseg_live.app.session import framed, make_camera, make_composer, make_matting, open_live_source
+from clipseg_live.app.session import framed, make_camera, make_matting, make_renderer, open_session_source
 from clipseg_live.core.errors import ModelError, SinkError, UsageError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Glow, Outline, Tint
-from clipseg_live.core.settings.live import LiveSettings, Picture, PromptRow, SourceSpec
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec, ViewFrame
 from clipseg_live.matting.lookahead import CausalMattes
 from clipseg_live.runtime.session import Session
 from tests.helpers.live_engine import fake
@@ -39,7 +39,7 @@ def test_importing_the_assembly_loads_nothing_heavy(module: str) -> None:
 
 
 def test_the_demo_can_be_sought() -> None:
-    source = open_live_source(SourceSpec(name="demo:3", width=64, height=36, rate=10))
+    source = open_session_source(SourceSpec(name="demo:3", width=64, height=36, rate=10))
     info = source.open()
     assert (info.width, info.height, source.live) == (64, 36, False)
     first = source.read()
@@ -51,7 +51,7 @@ def test_the_demo_can_be_sought() -> None:
     assert again is not None and np.array_equal(again.pixels, first.pixels)
     source.close()
     with pytest.raises(UsageError, match="not a demo scene"):
-        open_live_source(SourceSpec(name="demo:nothing"))
+        open_session_source(SourceSpec(name="demo:nothing"))
 
 
 def test_without_the_default_model_the_small_one_runs_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,14 +86,14 @@ def test_an_engine_changes_its_size_without_loading() -> None:
         engine.configure(100, "stretch", "off")
 
 
-def picture(**values: object) -> Picture:
+def picture(**values: object) -> ViewFrame:
     pixels = np.full((6, 8, 3), 9, np.uint8)
     maps = np.zeros((2, 3, 4), np.float32)
     maps[0, :, 2:] = 1
     alpha = np.repeat(np.array([[0, 0, 0, 0, 90, 255, 255, 255]], np.uint8), 6, axis=0)
     mattes = Mattes(6, 8, (Matte(alpha, ((4, 0, 8, 6),)),), maps[:1], (1.0,))
     given = {"maps": maps, "ids": (4, 7), "mattes": mattes, "drawn": (4,), **values}
-    return Picture(pixels, pixels, 0, 0, Fraction(0), **given)  # type: ignore[arg-type]
+    return ViewFrame(pixels, pixels, 0, 0, Fraction(0), **given)  # type: ignore[arg-type]
 
 
 def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
     rows = (PromptRow(id=5, text="red"), PromptRow(id=2, text="green"))
     settings = LiveSettings(rows=rows, mode="locked", effects=(Tint(), Glow(), Outline()))
     session = Session(
-        settings, open_source=open_live_source, frame_filter=framed, make_composer=make_composer,
+        settings, open_source=open_session_source, frame_filter=framed, make_composer=make_renderer,
         make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(), make_camera=make_camera,
     )  # fmt: skip
     shown, enough = [], threading.Event()
@@ -141,7 +141,7 @@ def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
     assert session.stop() == ()
     styles = tuple(row.style for row in rows)
     exported = CausalMattes(MatteRequest((0, 1), (5, 2), styles, settings.matte))
-    composer = make_composer(settings.look(rows))
+    composer = make_renderer(settings.look(rows))
     for picture in shown:
         frame = Frame(picture.original, picture.index, picture.time, epoch=picture.epoch)
         ((_, mattes),) = exported.feed(frame, picture.maps)
@@ -163,7 +163,7 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
     (tmp_path / "notes.txt").write_text("")
     settings = LiveSettings(rows=(PromptRow(id=5, text="red"),), mode=mode, effects=(Tint(), Outline()))
     session = Session(
-        settings, open_source=open_live_source, frame_filter=framed, make_composer=make_composer,
+        settings, open_source=open_session_source, frame_filter=framed, make_composer=make_renderer,
         make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(), make_camera=make_camera,
     )  # fmt: skip
     changed, said = threading.Condition(), []
@@ -172,7 +172,7 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
         with changed:
             changed.notify_all()
 
-    def seen(name: str, rows: int) -> Picture:
+    def seen(name: str, rows: int) -> ViewFrame:
         """Wait for a photo with the masks of the present prompts."""
 
         def ready() -> bool:
@@ -185,14 +185,14 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
         assert picture is not None
         return picture
 
-    def check(picture: Picture, settings: LiveSettings) -> None:
+    def check(picture: ViewFrame, settings: LiveSettings) -> None:
         rows = settings.rows
         request = MatteRequest(
             tuple(range(len(rows))), tuple(row.id for row in rows), tuple(row.style for row in rows), settings.matte
         )
         alone = Frame(picture.original, 0, Fraction(0))
         ((_, mattes),) = CausalMattes(request).feed(alone, picture.maps)
-        composer = make_composer(settings.look(rows))
+        composer = make_renderer(settings.look(rows))
         np.testing.assert_array_equal(composer.compose(alone.pixels, mattes), picture.composed)
         composer.close()
 

@@ -19,48 +19,48 @@ from clipseg_live.core.settings.base import Frozen
 from clipseg_live.media.atomic_output import is_litter
 
 NAME = ".clipseg-live-export.json"
-FORMAT = "clipseg-live export"
+MANIFEST_FORMAT = "clipseg-live export"
 _VERSION = 1
 _LARGEST = 64 << 20
 
-Size = tuple[int, int]
+FileSize = tuple[int, int]
 """Number of files, and bytes of all of them."""
 
 
-class Entry(Frozen):
+class ManifestEntry(Frozen):
     """One result. digest: of all that it was made of. path, identity: its source's. files: what was written, by name,
     with its size; None from when it was begun, with nothing standing in that place, until all was finished."""
 
     digest: str
     path: str
     identity: tuple[tuple[str, int, int], ...]
-    files: dict[str, Size | None] = Field(default_factory=dict)
+    files: dict[str, FileSize | None] = Field(default_factory=dict)
 
     @property
     def is_begun(self) -> bool:
         """Whether it was not seen to be finished."""
         return None in self.files.values()
 
-    def begun(self, request: ExportRequest) -> "Entry":
+    def begun(self, request: ExportRequest) -> "ManifestEntry":
         return self.model_copy(update={"files": {path.name: None for path in written_by(request)}})
 
-    def finished(self, request: ExportRequest) -> "Entry":
+    def finished(self, request: ExportRequest) -> "ManifestEntry":
         return self.model_copy(update={"files": sizes_of(request) or {}})
 
 
 class _Content(Frozen):
-    format: str = FORMAT
+    format: str = MANIFEST_FORMAT
     version: int = _VERSION
-    results: dict[str, Entry] = Field(default_factory=dict)
+    results: dict[str, ManifestEntry] = Field(default_factory=dict)
 
 
-class Record:
+class Manifest:
     """The results of a folder, by their file names, in a hidden file there."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self.notices: list[str] = []
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ManifestEntry] = {}
 
     def load(self) -> None:
         """Read what earlier runs remembered; a damaged file is put aside, and a notice says so. Raises Failure for one
@@ -69,7 +69,7 @@ class Record:
             if self.path.stat().st_size > _LARGEST:
                 raise ValueError("too large")
             content = json.loads(self.path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
+            if not isinstance(content, dict) or content.get("format") != MANIFEST_FORMAT:
                 raise ValueError("another format")
             version = content.get("version")
             if isinstance(version, int) and version > _VERSION:
@@ -87,15 +87,15 @@ class Record:
     def held(self) -> dict[str, Held]:
         return {name: Held(entry.path, entry.identity) for name, entry in self.entries.items()}
 
-    def remember(self, name: str, entry: Entry | None) -> None:
+    def remember(self, name: str, entry: ManifestEntry | None) -> None:
         """Keep an entry (None: forget it), beside those that another run has added meanwhile. Raises Failure."""
         self.remember_all({name: entry})
 
-    def remember_all(self, changes: Mapping[str, Entry | None]) -> None:
+    def remember_all(self, changes: Mapping[str, ManifestEntry | None]) -> None:
         """Keep or forget several entries at once. Raises Failure."""
         if not changes:
             return
-        others = Record(self.path.parent)
+        others = Manifest(self.path.parent)
         try:
             others.load()
         except Failure:
@@ -137,17 +137,17 @@ class Record:
         )
 
 
-def entry_of(request: ExportRequest, model_digest: str) -> Entry:
+def entry_of(request: ExportRequest, model_digest: str) -> ManifestEntry:
     """What is about to be made of a source. Raises OSError or SourceError where that is not there."""
     if request.photos:
         identity = tuple(_identity(photo.file) or (photo.file.name, 0, 0) for photo in request.photos)
         path = request.source
     else:
         identity, path = identity_of(request.source), absolute(request.source)
-    return Entry(digest=_digest(request, identity, model_digest), path=path, identity=identity)
+    return ManifestEntry(digest=_digest(request, identity, model_digest), path=path, identity=identity)
 
 
-def judged(request: ExportRequest, entry: Entry, held: Entry | None) -> tuple[bool | None, str]:
+def judged(request: ExportRequest, entry: ManifestEntry, held: ManifestEntry | None) -> tuple[bool | None, str]:
     """Return what an earlier run has decided: True where the export is finished, False where it must not be replaced
     (with the reason), None where there is something to do."""
     if held is None or request.result.name not in standing(request):
@@ -168,7 +168,7 @@ def standing(request: ExportRequest) -> set[str]:
     return {path.name for path in written_by(request) if os.path.lexists(path)}
 
 
-def is_left_over(request: ExportRequest, held: Entry) -> bool:
+def is_left_over(request: ExportRequest, held: ManifestEntry) -> bool:
     """Tell if all that stands there is of an export that was ended while it put its files in their places: the result
     itself comes last."""
     names = standing(request)
@@ -213,7 +213,7 @@ def written_by(request: ExportRequest) -> list[Path]:
     return list(request.outputs)
 
 
-def sizes_of(request: ExportRequest) -> dict[str, Size] | None:
+def sizes_of(request: ExportRequest) -> dict[str, FileSize] | None:
     """What an export has made, by name; None where something of it is not there."""
     found: dict[str, Any] = {}
     data = [path for _, path in request.data]

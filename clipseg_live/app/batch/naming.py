@@ -11,11 +11,11 @@ from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.system.paths import is_pattern, searches
-from clipseg_live.demo.source import PREFIX
+from clipseg_live.demo.source import DEMO_PREFIX
 from clipseg_live.media.images.animations import kind_of
-from clipseg_live.media.sources.registry import files_of, videos_of
+from clipseg_live.media.sources.registry import list_images, list_videos
 
-SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
+VIDEO_SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
 """Of results where none is asked for: of videos, of single pictures, and of all that are transparent."""
 
 
@@ -43,7 +43,7 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
     for name in inputs:
         found = _one_by_one(name, notices)
         for each in found:
-            place = each if each.startswith(PREFIX) else os.path.realpath(each)
+            place = each if each.startswith(DEMO_PREFIX) else os.path.realpath(each)
             if place in names:
                 notices.append(f"{each} is named twice and done once.")
             else:
@@ -52,16 +52,16 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
 
 
 def _one_by_one(name: str, notices: list[str]) -> list[str]:
-    if name.startswith(PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
+    if name.startswith(DEMO_PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
         return [name]
     try:
-        videos = videos_of(name)
+        videos = list_videos(name)
     except SourceError:
         return [name]
     if not videos:
         return [name]
     try:
-        pictures = files_of(name)
+        pictures = list_images(name)
     except SourceError:
         pictures = []
     if pictures:
@@ -75,9 +75,9 @@ def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
 
     Raises SourceError for a folder or pattern without pictures, OSError for a file that is not there.
     """
-    if name.startswith(PREFIX):
+    if name.startswith(DEMO_PREFIX):
         return ((name, 0, 0),)
-    return tuple(map(stamp_of, files_of(name)))
+    return tuple(map(stamp_of, list_images(name)))
 
 
 def stamp_of(file: Path) -> tuple[str, int, int]:
@@ -88,13 +88,13 @@ def stamp_of(file: Path) -> tuple[str, int, int]:
 
 def absolute(name: str) -> str:
     """Where a source lies, written in one way."""
-    return name if name.startswith(PREFIX) else os.path.realpath(name)
+    return name if name.startswith(DEMO_PREFIX) else os.path.realpath(name)
 
 
-def stem_of(name: str) -> str:
+def result_stem(name: str) -> str:
     """What a source is called, without its suffix: of a pattern, what is left without its signs."""
-    if name.startswith(PREFIX):
-        return "-".join(part for part in ("demo", name.removeprefix(PREFIX)) if part)
+    if name.startswith(DEMO_PREFIX):
+        return "-".join(part for part in ("demo", name.removeprefix(DEMO_PREFIX)) if part)
     path = Path(os.path.abspath(name))
     if os.path.isdir(path):
         return path.name or "videos"
@@ -108,9 +108,9 @@ def suffix_of(name: str, suffix: str | None) -> str:
     """Suffix of the result of a source that is not one of several photos."""
     if suffix is not None:
         return suffix
-    if name.startswith(PREFIX) or os.path.isdir(name) or is_pattern(name):
-        return SUFFIX
-    return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else SUFFIX
+    if name.startswith(DEMO_PREFIX) or os.path.isdir(name) or is_pattern(name):
+        return VIDEO_SUFFIX
+    return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else VIDEO_SUFFIX
 
 
 def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> list[str]:
@@ -126,7 +126,7 @@ def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, He
     groups: dict[str, list[int]] = {}
     for number, source in enumerate(sources):
         if number not in names:
-            groups.setdefault(_folded(stem_of(source) + ends[number]), []).append(number)
+            groups.setdefault(_folded(result_stem(source) + ends[number]), []).append(number)
     for group in groups.values():
         members = [(sources[number], ends[number]) for number in group]
         for number, stem in zip(group, _told_apart(members, taken), strict=True):
@@ -166,23 +166,23 @@ def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str
     """A stem for each source and suffix; the first way of naming in which all are different, or the plainest."""
 
     def folder(name: str) -> str:
-        return "" if name.startswith(PREFIX) else Path(os.path.abspath(name)).parent.name
+        return "" if name.startswith(DEMO_PREFIX) else Path(os.path.abspath(name)).parent.name
 
     def kind(name: str) -> str:
-        return "" if name.startswith(PREFIX) else Path(name).suffix.lstrip(".")
+        return "" if name.startswith(DEMO_PREFIX) else Path(name).suffix.lstrip(".")
 
     ways: tuple[Callable[[str], tuple[str, ...]], ...] = (
-        lambda name: (stem_of(name),),
-        lambda name: (folder(name), stem_of(name)),
-        lambda name: (stem_of(name), kind(name)),
-        lambda name: (folder(name), stem_of(name), kind(name)),
+        lambda name: (result_stem(name),),
+        lambda name: (folder(name), result_stem(name)),
+        lambda name: (result_stem(name), kind(name)),
+        lambda name: (folder(name), result_stem(name), kind(name)),
     )
     for way in ways:
         stems = ["-".join(part for part in way(name) if part) for name, _ in sources]
         whole = [_folded(stem + end) for stem, (_, end) in zip(stems, sources, strict=True)]
         if len(set(whole)) == len(whole) and not taken.intersection(whole):
             return stems
-    return [stem_of(name) for name, _ in sources]
+    return [result_stem(name) for name, _ in sources]
 
 
 def _folded(name: str) -> str:
@@ -193,7 +193,7 @@ def _folded(name: str) -> str:
 def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
     """Raises UsageError where results would be, or would next time be taken for, inputs."""
     for name in inputs:
-        if not name.startswith(PREFIX) and searches(name, into):
+        if not name.startswith(DEMO_PREFIX) and searches(name, into):
             raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
     places = {absolute(source) for source in sources}
     for name in names:

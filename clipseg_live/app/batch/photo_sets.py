@@ -7,15 +7,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipseg_live.app.batch.naming import PICTURE_SUFFIX, result_names, stem_of
+from clipseg_live.app.batch.naming import PICTURE_SUFFIX, result_names, result_stem
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.system.paths import is_folder_or_pattern
-from clipseg_live.demo.source import PREFIX
+from clipseg_live.demo.source import DEMO_PREFIX
 from clipseg_live.media.images.animations import kind_of
 from clipseg_live.media.images.photo_sets import list_photos
 from clipseg_live.media.images.photo_writer import PhotoWriter
-from clipseg_live.media.images.writers import PICTURE_SUFFIXES, is_writable
+from clipseg_live.media.images.writers import IMAGE_WRITER_SUFFIXES, is_writable
 from clipseg_live.media.sources.registry import refuse_range_of_photos
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class PhotoSet:
 
 def is_photos(name: str, sequence: Fraction | None) -> bool:
     """Tell if an input is a photo, or a folder or pattern that is a set of photos."""
-    if name.startswith(PREFIX):
+    if name.startswith(DEMO_PREFIX):
         return False
     if is_folder_or_pattern(name):
         return sequence is None
@@ -86,7 +86,7 @@ def gather(inputs: Sequence[str]) -> PhotoSet:
 
 def _name_of(inputs: Sequence[str], files: Sequence[Path]) -> str:
     if len(inputs) == 1:
-        return stem_of(inputs[0])
+        return result_stem(inputs[0])
     folders = {os.path.dirname(os.path.abspath(file)) for file in files}
     return (os.path.basename(folders.pop()) if len(folders) == 1 else "") or _NAME
 
@@ -111,8 +111,8 @@ def with_photos(request: "ExportRequest", inputs: Sequence[str] = (), suffix: st
         return request  # a single picture, which is written to a single file
     if suffix is not None and not suffix.startswith("."):
         suffix = f".{suffix}"
-    if suffix is not None and suffix.lower() not in PICTURE_SUFFIXES:
-        raise UsageError(f"{suffix} is not a kind of picture: use one of {', '.join(sorted(PICTURE_SUFFIXES))}.")
+    if suffix is not None and suffix.lower() not in IMAGE_WRITER_SUFFIXES:
+        raise UsageError(f"{suffix} is not a kind of picture: use one of {', '.join(sorted(IMAGE_WRITER_SUFFIXES))}.")
     found = gather(names)
     check_photos(request, found)
     pictures = [""] * len(found.files)
@@ -128,7 +128,7 @@ def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
     settings, output = request.settings, request.output
     count = "1 photo" if len(photos.files) == 1 else f"{len(photos.files)} separate photos"
     if output is not None and not os.path.isdir(output):
-        if output.suffix.lower() in PICTURE_SUFFIXES:
+        if output.suffix.lower() in IMAGE_WRITER_SUFFIXES:
             raise UsageError(f"{photos.name} is {count}: name a folder for their pictures, such as -o {output.stem}.")
         if is_writable(output) or (settings.alpha and output.suffix):
             raise UsageError(
@@ -153,7 +153,7 @@ def picture_suffix(file: Path, suffix: str | None = None) -> str:
     """Return the suffix of a photo's composed picture: its own where it can be written."""
     if suffix is not None:
         return suffix
-    return file.suffix if file.suffix.lower() in PICTURE_SUFFIXES else PICTURE_SUFFIX
+    return file.suffix if file.suffix.lower() in IMAGE_WRITER_SUFFIXES else PICTURE_SUFFIX
 
 
 def open_photo_writer(request: "ExportRequest") -> PhotoWriter | None:

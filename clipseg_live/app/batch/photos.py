@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clipseg_live.app.batch.manifest import Entry, entry_of, is_left_over, judged, standing
+from clipseg_live.app.batch.manifest import ManifestEntry, entry_of, is_left_over, judged, standing
 from clipseg_live.app.export import ExportRequest
 
 
@@ -23,8 +23,8 @@ class PhotoPart:
     """
 
     request: ExportRequest
-    entry: Entry
-    held: Entry | None
+    entry: ManifestEntry
+    held: ManifestEntry | None
     finished: bool | None
     reason: str
     before: int | None
@@ -61,7 +61,7 @@ class PhotoPlan:
     def problems(self) -> tuple[str, ...]:
         return tuple(part.reason for part in self.parts if part.finished is False)
 
-    def finished_before(self) -> dict[str, Entry | None]:
+    def finished_before(self) -> dict[str, ManifestEntry | None]:
         """Return entries of what a killed run had finished without noting it."""
         return {
             part.name: part.entry.finished(part.request)
@@ -69,14 +69,14 @@ class PhotoPlan:
             if part.finished and part.held is not None and part.held.is_begun
         }
 
-    def begun(self) -> dict[str, Entry | None]:
+    def begun(self) -> dict[str, ManifestEntry | None]:
         """Return entries of what is about to be done. Pictures and data appear whole, so what stands there later is
         of this run."""
         return {part.name: part.entry.begun(part.request) for part in self._waiting() if part.is_free}
 
-    def ended(self, whole: bool) -> dict[str, Entry | None]:
+    def ended(self, whole: bool) -> dict[str, ManifestEntry | None]:
         """Return the entries after a run; None for what was not done. whole: the run has finished its data."""
-        found: dict[str, Entry | None] = {}
+        found: dict[str, ManifestEntry | None] = {}
         for part in self._waiting():
             is_data = part.request.photos != ()
             if whole if is_data else part.is_written:
@@ -89,7 +89,7 @@ class PhotoPlan:
         return [part for part in self.parts if part.finished is None]
 
 
-def plan_photos(request: ExportRequest, model_digest: str, held: Mapping[str, Entry]) -> PhotoPlan:
+def plan_photos(request: ExportRequest, model_digest: str, held: Mapping[str, ManifestEntry]) -> PhotoPlan:
     """Find out what is left to do of a set of photos.
 
     Args:
@@ -102,7 +102,7 @@ def plan_photos(request: ExportRequest, model_digest: str, held: Mapping[str, En
         try:
             entry = entry_of(each, model_digest)
         except OSError:  # the photo has vanished, which the export itself reports
-            entry = Entry(digest="", path=each.source, identity=())
+            entry = ManifestEntry(digest="", path=each.source, identity=())
         known = held.get(each.result.name)
         finished, reason = judged(each, entry, known)
         is_foreign = standing(each) and not (known is not None and is_left_over(each, known))

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from clipseg_live.app.batch.manifest import Record
+from clipseg_live.app.batch.manifest import Manifest
 from clipseg_live.app.batch.naming import (
-    SUFFIX,
     TRANSPARENT_SUFFIX,
+    VIDEO_SUFFIX,
     Held,
     refuse_folder_of_inputs,
     result_names,
@@ -23,8 +23,8 @@ from clipseg_live.core.settings.recording import DATA_NAMES
 from clipseg_live.core.settings.rendering import ExportSettings
 from clipseg_live.core.system.paths import is_folder_or_pattern
 from clipseg_live.exporters.registry import open_transparent_sink
-from clipseg_live.media.images.writers import PICTURE_SUFFIXES, open_sink
-from clipseg_live.media.sources.registry import files_of
+from clipseg_live.media.images.writers import IMAGE_WRITER_SUFFIXES, open_sink
+from clipseg_live.media.sources.registry import list_images
 
 MaskKind = Literal["jsonl", "png"]
 
@@ -70,7 +70,7 @@ def plan_batch(
     check_settings(replace(template, data=tuple((form, into) for form in data)))
     named = sources_of(inputs)
     _make(into)
-    record = Record(into)
+    record = Manifest(into)
     record.load()
     exports, notices = _planned(named.names, into, template, suffix, masks, data, record.held())
     refuse_folder_of_inputs(inputs, [*named.names, *_files(exports)], into, _names(exports))
@@ -94,14 +94,14 @@ def _planned(
     of_set = set(photos)
     others = [name for name in sources if name not in of_set]
     found = gather(photos) if photos else PhotoSet("", ())
-    of_photos = suffix if suffix is not None and suffix.lower() in PICTURE_SUFFIXES else None
+    of_photos = suffix if suffix is not None and suffix.lower() in IMAGE_WRITER_SUFFIXES else None
     if suffix is not None and of_photos is None and not others:
         raise UsageError(f"Photos cannot be {suffix}: leave out --suffix, or add --sequence to make a film of them.")
     of_others = None if of_photos is not None and photos else suffix
     if settings.alpha and of_others is None:
         of_others = TRANSPARENT_SUFFIX
     if others:  # one sentence for all, instead of one for each
-        _check_suffix(into / f".clipseg-live{of_others or SUFFIX}", settings)
+        _check_suffix(into / f".clipseg-live{of_others or VIDEO_SUFFIX}", settings)
     pictures = [] if settings.alpha else [str(file) for file in found.files]
     ends = [picture_suffix(Path(name), of_photos) for name in pictures]
     names = result_names(
@@ -137,7 +137,7 @@ def _planned(
 def _can_be_listed(name: str) -> bool:
     """Tell if a folder or pattern has photos; one that has none fails by itself."""
     try:
-        return bool(files_of(name))
+        return bool(list_images(name))
     except SourceError:
         return False
 

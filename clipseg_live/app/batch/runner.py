@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from clipseg_live.app.batch.manifest import Entry, Record, entry_of, is_left_over, judged, standing
+from clipseg_live.app.batch.manifest import Manifest, ManifestEntry, entry_of, is_left_over, judged, standing
 from clipseg_live.app.batch.photos import PhotoPlan, plan_photos
 from clipseg_live.app.batch.plan import BatchRequest
 from clipseg_live.app.export import (
@@ -100,8 +100,8 @@ class _Batch:
     def __init__(self, batch: BatchRequest, watch: BatchWatch) -> None:
         self._batch, self._watch = batch, watch
         self._exports = list(batch.exports)
-        self._record = Record(batch.into)
-        self._entries: dict[int, Entry] = {}
+        self._record = Manifest(batch.into)
+        self._entries: dict[int, ManifestEntry] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._photos: dict[int, PhotoPlan] = {}
         self._begun: set[int] = set()
@@ -115,7 +115,7 @@ class _Batch:
             self._notices.update(dict.fromkeys(self._record.notices))
             settings = self._batch.exports[0].settings.engine
             try:
-                files = loading.find(settings.model, download=False)
+                files = loading.find_model_files(settings.model, download=False)
             except ModelError:
                 files = find_model(settings)
             waiting = self._sort_out(files.digest())
@@ -125,7 +125,7 @@ class _Batch:
                 self._run_here(waiting)
         except KeyboardInterrupt:
             stopped = True
-        except UnusableEngine as error:
+        except EngineLoadError as error:
             raise error.reason from error
         outcomes = tuple(self._outcome(number) for number in range(len(self._batch.exports)))
         return BatchReport(
@@ -171,10 +171,10 @@ class _Batch:
         return True
 
     def _run_here(self, waiting: Sequence[int]) -> None:
-        engine = _Once(self._exports[waiting[0]], self._watch.stage)
+        engine = _LazyEngine(self._exports[waiting[0]], self._watch.stage)
         for number in waiting:
             self.begun(number)
-            outcome = attempt(self._exports[number], engine, partial(self._watch.progressed, number))
+            outcome = run_export_safely(self._exports[number], engine, partial(self._watch.progressed, number))
             self._notices.update(dict.fromkeys(engine.notices))
             self._finish(number, outcome)
             if outcome.ending is Ending.STOPPED:
@@ -188,7 +188,7 @@ class _Batch:
             for request in exports
         ]
         try:
-            process_pool.work_off(self._batch.jobs, prepare, exports[0], places, _CrewWatch(self, waiting))
+            process_pool.run_jobs(self._batch.jobs, prepare_process, exports[0], places, _PoolProgress(self, waiting))
         except ClipsegLiveError as error:
             if not self._begun:
                 raise
@@ -238,10 +238,10 @@ class _Batch:
         self._outcomes[number] = outcome
         self._watch.ended(number, outcome)
 
-    def _remember(self, request: ExportRequest, entry: Entry | None) -> None:
+    def _remember(self, request: ExportRequest, entry: ManifestEntry | None) -> None:
         self._note({request.result.name: entry})
 
-    def _note(self, changes: Mapping[str, Entry | None]) -> None:
+    def _note(self, changes: Mapping[str, ManifestEntry | None]) -> None:
         try:
             self._record.remember_all(changes)
         except Failure as error:
@@ -254,7 +254,7 @@ class _Batch:
         return Outcome(ending)
 
 
-class UnusableEngine(Exception):
+class EngineLoadError(Exception):
     """The engine that all exports need cannot be loaded. reason: the error to be shown."""
 
     def __init__(self, reason: ClipsegLiveError) -> None:
@@ -262,7 +262,7 @@ class UnusableEngine(Exception):
         self.reason = reason
 
 
-class _Once:
+class _LazyEngine:
     """Loads the engine of an export when it is first called for, with its prompts encoded."""
 
     def __init__(self, request: ExportRequest, on_stage: Callable[[str], None] = lambda words: None) -> None:
@@ -274,7 +274,7 @@ class _Once:
         return () if self._engine is None else self._engine.notices
 
     def __call__(self) -> ReadyEngine:
-        """Raises UnusableEngine."""
+        """Raises EngineLoadError."""
         if self._engine is None:
             settings = self._request.settings.engine
             try:
@@ -282,22 +282,22 @@ class _Once:
                 self._on_stage(f"Loading {files.name}")
                 self._engine = load_engine(files, settings, self._request.prompts)
             except ClipsegLiveError as error:
-                raise UnusableEngine(error) from error
+                raise EngineLoadError(error) from error
             self._on_stage("Exporting")
         return self._engine
 
 
-def attempt(
+def run_export_safely(
     request: ExportRequest,
-    engine: "_Once",
+    engine: "_LazyEngine",
     on_progress: Callable[[Progress], None],
     stop: StopSwitch | None = None,
 ) -> Outcome:
     """One export, whatever comes of it. Raises KeyboardInterrupt where Ctrl-C came before its first frame, and
-    UnusableEngine, which concerns all."""
+    EngineLoadError, which concerns all."""
     try:
         finished = run_export(request, engine=engine, stop=stop, on_progress=on_progress)
-    except UnusableEngine:
+    except EngineLoadError:
         raise
     except ExportStopped as error:
         return Outcome(Ending.STOPPED, str(error))
@@ -318,31 +318,31 @@ def attempt(
     return Outcome(ending, result=finished.result, notices=(*notices, *problems))
 
 
-def prepare(template: ExportRequest, size: int) -> process_pool.Work:
+def prepare_process(template: ExportRequest, size: int) -> process_pool.Work:
     """A member of the crew, in its own process: the model is loaded and the prompts are encoded once."""
     from clipseg_live.model.devices import share_cores
 
     share_cores(size)
-    engine = _Once(template)
+    engine = _LazyEngine(template)
     try:
         engine()
-    except UnusableEngine as error:
+    except EngineLoadError as error:
         raise error.reason from error
 
-    def work(places: tuple[Any, ...], tell: process_pool.Tell, stop: StopSwitch) -> Any:
+    def work(places: tuple[Any, ...], tell: process_pool.SendProgress, stop: StopSwitch) -> Any:
         source, output, masks, data, photos, overwrite = places
         settings = template.settings.model_copy(update={"overwrite": overwrite})
         request = replace(
             template, source=source, output=output, masks=masks, data=data, photos=photos, settings=settings
         )
-        outcome = attempt(request, engine, _Seldom(tell), stop)
+        outcome = run_export_safely(request, engine, _ThrottledProgress(tell), stop)
         return outcome, engine.notices
 
     return work
 
 
-class _Seldom:
-    def __init__(self, tell: process_pool.Tell) -> None:
+class _ThrottledProgress:
+    def __init__(self, tell: process_pool.SendProgress) -> None:
         self._tell, self._last = tell, 0.0
 
     def __call__(self, progress: Progress) -> None:
@@ -352,7 +352,7 @@ class _Seldom:
             self._tell(progress)
 
 
-class _CrewWatch:
+class _PoolProgress:
     """Hears the crew for a batch. numbers: the exports that are the crew's jobs."""
 
     def __init__(self, batch: _Batch, numbers: Sequence[int]) -> None:

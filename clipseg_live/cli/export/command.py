@@ -28,15 +28,15 @@ from clipseg_live.cli.options import (
     PART,
     PROMPTS,
     RESULT,
-    Effect,
+    EffectOption,
     Instances,
     Model,
     Preset,
     Prompts,
-    Rate,
-    Segmentation,
+    RateOption,
+    SegmentationOption,
     Sequence,
-    Session,
+    SessionOption,
     Thresholds,
     TrustSession,
     refuse_session,
@@ -118,7 +118,7 @@ def export(
             metavar="TEXT", help="The others count only where they beat it; repeat for more.", rich_help_panel=PROMPTS
         ),
     ] = None,
-    session: Session = None,
+    session: SessionOption = None,
     trust_session: TrustSession = False,
     model: Model = None,
     device: Annotated[
@@ -182,7 +182,7 @@ def export(
             rich_help_panel=LOOK,
         ),
     ] = None,
-    effect: Effect = None,
+    effect: EffectOption = None,
     preset: Preset = None,
     smoothing: Annotated[
         float | None,
@@ -291,7 +291,7 @@ def export(
         str | None, typer.Option("--to", metavar="TIME", help="End before (seconds or h:mm:ss).", rich_help_panel=PART)
     ] = None,
     sequence: Sequence = False,
-    rate: Rate = None,
+    rate: RateOption = None,
     codec: Annotated[
         str | None,
         typer.Option(
@@ -359,7 +359,7 @@ def export(
             "--only-present", help="Masks and data only of frames where a prompt is present.", rich_help_panel=DATA
         ),
     ] = False,
-    segmentation: Segmentation = None,
+    segmentation: SegmentationOption = None,
     instances: Instances = None,
     split: Annotated[
         float | None,

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from clipseg_live.core.annotations import AnnotationSettings
     from clipseg_live.core.prompts import Prompt
     from clipseg_live.core.settings.base import DataFormat, EngineSettings
-    from clipseg_live.core.settings.live import Framing
-    from clipseg_live.core.settings.rendering import Look, MatteSettings
+    from clipseg_live.core.settings.live import FrameTransform
+    from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 
 
 def check_places(
@@ -87,12 +87,12 @@ def only_given(**options: Any) -> dict[str, Any]:
 def look_from(
     names: list[str], threshold: list[float] | None, colour: list[str] | None, opacity: float | None,
     effect: str | None, preset: str | None, shapes: dict[str, list[float]], negative: int, contrast: int,
-) -> "Look":  # fmt: skip
+) -> "RenderSettings":  # fmt: skip
     """The look of named prompts, and of so many negative and contrast ones after them. Raises UsageError."""
     from clipseg_live.core.settings.base import MatteShape, PromptStyle, parse_colour, prompt_styles, validated
     from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, parse_effects
     from clipseg_live.core.settings.presets import find_preset
-    from clipseg_live.core.settings.rendering import Look
+    from clipseg_live.core.settings.rendering import RenderSettings
 
     styles = prompt_styles(
         len(names),
@@ -108,7 +108,7 @@ def look_from(
     effects = find_preset(preset)[0] if preset is not None else DEFAULT_EFFECTS
     effects = parse_effects(effect) if effect is not None else effects
     spare = [""] * len(others)
-    return validated(Look, effects=effects, styles=(*styles, *others), names=(*names, *spare))
+    return validated(RenderSettings, effects=effects, styles=(*styles, *others), names=(*names, *spare))
 
 
 def _nth(options: dict[str, list[float]], number: int, count: int) -> dict[str, float]:
@@ -142,7 +142,7 @@ def engine_from(values: dict[str, Any]) -> "EngineSettings":
 
 def from_session(
     path: Path, engine: dict[str, Any], mattes: dict[str, Any], *, trusted: bool = False
-) -> "tuple[tuple[Prompt, ...], Look, Framing, EngineSettings, MatteSettings]":
+) -> "tuple[tuple[Prompt, ...], RenderSettings, FrameTransform, EngineSettings, MatteSettings]":
     """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it.
 
     trusted: it may read what lies outside its folder. Raises the errors of ``load_session``, and UsageError where it

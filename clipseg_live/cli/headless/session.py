@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from clipseg_live.cli.headless.source_messages import SourceTold
+from clipseg_live.cli.headless.source_messages import SourceMessages
 from clipseg_live.core.system import console, signals
 from clipseg_live.core.system.times import format_time
 
@@ -50,10 +50,10 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
         Failure: The source or the model cannot be used, the worker failed too often, the job failed, or a thread did
             not end.
     """
-    from clipseg_live.app.session import make_session, open_live_source
+    from clipseg_live.app.session import make_session, open_session_source
     from clipseg_live.core.errors import Failure
 
-    open_live_source(spec)  # a name that means nothing is told at once
+    open_session_source(spec)  # a name that means nothing is told at once
     begun = time.monotonic()
     said: queue.SimpleQueue[Message] = queue.SimpleQueue()
     with signals.raising():
@@ -66,8 +66,8 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
             session.open(spec)
             job.begin(session)
             with told:
-                watch = Watch()
-                source = SourceTold()
+                watch = ResponseWatch()
+                source = SourceMessages()
                 going = True
                 while going:
                     messages = [said.get() for _ in range(said.qsize())]
@@ -93,7 +93,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
     return session.status()
 
 
-class Watch:
+class ResponseWatch:
     """Ends a command that would wait for ever, since nobody can restart or change anything.
 
     A source that was open may be lost and come back. The worker is restarted a few times by itself.

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from clipseg_live.core.settings.live import SourceStatus
 
 
-class SourceTold:
+class SourceMessages:
     """Turns statuses of a source into sentences, one for each loss and one for each return."""
 
     def __init__(self) -> None:

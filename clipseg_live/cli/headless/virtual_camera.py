@@ -8,11 +8,11 @@ from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
     from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
-    from clipseg_live.core.settings.virtual_camera import CameraSettings
+    from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
     from clipseg_live.runtime.session import Session
 
 
-def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "CameraSettings") -> None:
+def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "VirtualCameraSettings") -> None:
     """Run until Ctrl-C or SIGTERM. Files begin again at their end.
 
     Raises:
@@ -25,7 +25,7 @@ def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "CameraSett
 
 
 class _VirtualCamera:
-    def __init__(self, wanted: "CameraSettings") -> None:
+    def __init__(self, wanted: "VirtualCameraSettings") -> None:
         self._wanted = wanted
 
     def begin(self, session: "Session") -> None:
@@ -45,10 +45,10 @@ class _VirtualCamera:
         return True
 
     def describe(self, status: "SessionStatus") -> str:
-        return describe(status)
+        return describe_camera(status)
 
 
-def describe(status: "SessionStatus") -> str:
+def describe_camera(status: "SessionStatus") -> str:
     """What the virtual camera shows, and why, in one line."""
     camera = status.camera
     if not camera.device:

@@ -41,9 +41,9 @@ DETAILS: tuple[Detail, ...] = get_args(Detail)
 CODECS: tuple[Codec, ...] = get_args(Codec)
 DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Level = Annotated[int, Field(ge=0, le=255)]
-RGB = tuple[Level, Level, Level]
+UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
+Probability = Annotated[int, Field(ge=0, le=255)]
+RGB = tuple[Probability, Probability, Probability]
 
 GREEN_SCREEN: RGB = (0, 177, 64)
 
@@ -81,7 +81,7 @@ SequenceRate = Annotated[Fraction, BeforeValidator(_exact_rate), Field(gt=0, le=
 DEFAULT_SEQUENCE_RATE = Fraction(25)
 
 Percent = Annotated[float, Field(ge=-10.0, le=10.0)]
-Part = Annotated[float, Field(ge=0.0, le=25.0)]
+AreaPercent = Annotated[float, Field(ge=0.0, le=25.0)]
 
 
 class MatteShape(Frozen):
@@ -94,8 +94,8 @@ class MatteShape(Frozen):
 
     grow: Percent = 0.0
     feather: Percent = 0.0
-    smallest: Part = 0.02
-    fill: Part = 0.0
+    smallest: AreaPercent = 0.02
+    fill: AreaPercent = 0.0
 
 
 class PromptStyle(Frozen):
@@ -107,8 +107,8 @@ class PromptStyle(Frozen):
     """
 
     colour: RGB = PALETTE[0]
-    threshold: Share = 0.5
-    opacity: Share = 0.55
+    threshold: UnitInterval = 0.5
+    opacity: UnitInterval = 0.55
     shape: MatteShape = MatteShape()
     role: Role = "show"
     against: tuple[int, ...] = ()

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.settings.base import GREEN_SCREEN, RGB, Frozen, Share, parse_colour, validated
+from clipseg_live.core.settings.base import GREEN_SCREEN, RGB, Frozen, UnitInterval, parse_colour, validated
 
 Length = Annotated[float, Field(gt=0.0, le=25.0)]
 Side = Literal["background", "object"]
@@ -36,14 +36,14 @@ class Glow(Frozen):
 
     kind: Literal["glow"] = "glow"
     reach: Length = 3.0
-    strength: Share = 0.8
+    strength: UnitInterval = 0.8
 
 
 class Heatmap(Frozen):
     """The picture coloured by the largest probability of any prompt. scale: a legend from 0 to 1 in a corner."""
 
     kind: Literal["heatmap"] = "heatmap"
-    opacity: Share = 0.55
+    opacity: UnitInterval = 0.55
     scale: bool = True
 
 
@@ -63,7 +63,7 @@ class Spotlight(Frozen):
     """What is outside all mattes darkened. dim: 0 (not at all) to 1 (black)."""
 
     kind: Literal["spotlight"] = "spotlight"
-    dim: Share = 0.7
+    dim: UnitInterval = 0.7
 
 
 class Blur(Frozen):
@@ -78,7 +78,7 @@ class Desaturate(Frozen):
     """What is outside all mattes loses its colours. amount: 0 (not at all) to 1 (grey)."""
 
     kind: Literal["desaturate"] = "desaturate"
-    amount: Share = 1.0
+    amount: UnitInterval = 1.0
 
 
 class Invert(Frozen):
@@ -127,7 +127,7 @@ class Wipe(Frozen):
     effects stay on both sides."""
 
     kind: Literal["wipe"] = "wipe"
-    at: Share = 0.5
+    at: UnitInterval = 0.5
 
 
 class SideBySide(Frozen):

@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class ExternalReference:
     """Something that a session wants read and that lies outside its folder.
 
     name: the file's path or the model's name, as a person may read it: without characters that are not shown.
@@ -36,36 +36,36 @@ class Outside:
     name: str
 
 
-def beside(settings: LiveSettings, folder: Path) -> LiveSettings:
+def resolve_paths(settings: LiveSettings, folder: Path) -> LiveSettings:
     """The settings with every path made absolute; what is relative is beside the session file, in ``folder``."""
     here = os.path.abspath(folder)
     return _mapped(settings, lambda path: Path(os.path.normpath(os.path.join(here, path))))
 
 
-def outside(settings: LiveSettings, folder: Path) -> tuple[Outside, ...]:
+def external_references(settings: LiveSettings, folder: Path) -> tuple[ExternalReference, ...]:
     """What the settings name that lies outside ``folder``, each once, by where it lies."""
-    found: dict[Outside, None] = {}
+    found: dict[ExternalReference, None] = {}
 
     def note(path: Path) -> Path:
-        if (place := leads_out(path, folder)) is not None:
-            found[Outside("file", _readable(place))] = None
+        if (place := escapes_folder(path, folder)) is not None:
+            found[ExternalReference("file", _readable(place))] = None
         return path
 
     _mapped(settings, note)
     if settings.engine.model not in NAMED_MODELS:
-        found[Outside("model", _readable(settings.engine.model))] = None
+        found[ExternalReference("model", _readable(settings.engine.model))] = None
     return tuple(found)
 
 
-def within(settings: LiveSettings, folder: Path) -> LiveSettings:
+def sandboxed(settings: LiveSettings, folder: Path) -> LiveSettings:
     """The settings without what lies outside ``folder``: a backdrop becomes a checkerboard, a model the default."""
-    kept = _mapped(settings, lambda path: path if leads_out(path, folder) is None else None)
+    kept = _mapped(settings, lambda path: path if escapes_folder(path, folder) is None else None)
     if kept.engine.model in NAMED_MODELS:
         return kept
     return kept.model_copy(update={"engine": kept.engine.model_copy(update={"model": DEFAULT_MODEL})})
 
 
-def leads_out(path: Path, folder: Path) -> str | None:
+def escapes_folder(path: Path, folder: Path) -> str | None:
     """Where a path of a session file, relative to ``folder``, leads to, if that is outside it; None if it stays.
 
     Links are followed. What leaves the folder by its very name is not touched: the look alone could tell another

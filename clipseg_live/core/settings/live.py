@@ -17,10 +17,10 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Effort, Label, Mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings.base import PALETTE, EngineSettings, Frozen, PromptStyle, SequenceRate, Share
+from clipseg_live.core.settings.base import PALETTE, EngineSettings, Frozen, PromptStyle, SequenceRate, UnitInterval
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects, is_private
-from clipseg_live.core.settings.rendering import Deinterlace, Look, MatteSettings
-from clipseg_live.core.settings.virtual_camera import CameraStatus
+from clipseg_live.core.settings.rendering import Deinterlace, MatteSettings, RenderSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraStatus
 
 MOST_ROWS = 16
 """Prompts that a live session takes."""
@@ -59,7 +59,7 @@ def _unpacked(value: object, told: ValidationInfo) -> object:
 Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
 
 
-class PromptPicture(Frozen):
+class PromptImage(Frozen):
     """A picture as part of a prompt. data: RGB bytes, row by row; in JSON zlib-compressed and in base 64."""
 
     width: Annotated[int, Field(ge=1, le=4096)]
@@ -67,13 +67,13 @@ class PromptPicture(Frozen):
     data: Bytes
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "PromptPicture":
+    def _is_whole(self) -> "PromptImage":
         if len(self.data) != 3 * self.width * self.height:
             raise ValueError(f"{len(self.data)} bytes are no picture of {self.width}×{self.height} pixels")
         return self
 
     @classmethod
-    def of(cls, pixels: Pixels) -> "PromptPicture":
+    def of(cls, pixels: Pixels) -> "PromptImage":
         """From uint8 (height, width, 3), RGB."""
         height, width = pixels.shape[:2]
         return cls(width=width, height=height, data=np.ascontiguousarray(pixels).tobytes())
@@ -94,8 +94,8 @@ class PromptRow(Frozen):
 
     id: Annotated[int, Field(ge=0, le=_LARGEST_ID)]
     text: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
-    picture: PromptPicture | None = None
-    share: Share = 0.5
+    picture: PromptImage | None = None
+    share: UnitInterval = 0.5
     style: PromptStyle = PromptStyle()
     visible: bool = True
     solo: bool = False
@@ -114,7 +114,7 @@ class PromptRow(Frozen):
         return Prompt.mix((image, self.share), (Prompt.text(text), 1.0 - self.share), label=text)
 
 
-class Framing(Frozen):
+class FrameTransform(Frozen):
     """What is done to every frame of a source before anything else: first cut, then turned, then mirrored.
 
     crop: x, y, width, height as shares (0 to 1) of the source's picture. turn: degrees clockwise.
@@ -122,10 +122,10 @@ class Framing(Frozen):
 
     mirror: bool = False
     turn: Turn = 0
-    crop: tuple[Share, Share, Share, Share] | None = None
+    crop: tuple[UnitInterval, UnitInterval, UnitInterval, UnitInterval] | None = None
 
     @model_validator(mode="after")
-    def _holds_something(self) -> "Framing":
+    def _holds_something(self) -> "FrameTransform":
         if self.crop is not None:
             x, y, width, height = self.crop
             if width <= 0 or height <= 0 or x + width > 1 + 1e-9 or y + height > 1 + 1e-9:
@@ -144,7 +144,7 @@ class LiveSettings(Frozen):
     matte: MatteSettings = MatteSettings()
     mode: DisplayMode = "smooth"
     engine: EngineSettings = EngineSettings()
-    framing: Framing = Framing()
+    framing: FrameTransform = FrameTransform()
 
     @model_validator(mode="before")
     @classmethod
@@ -167,15 +167,15 @@ class LiveSettings(Frozen):
         alone = any(row.solo for row in self.rows)
         return tuple(row for row in self.rows if (row.solo if alone else row.visible))
 
-    def look(self, rows: tuple[PromptRow, ...]) -> Look:
+    def look(self, rows: tuple[PromptRow, ...]) -> RenderSettings:
         """How these rows are drawn."""
-        return Look(
+        return RenderSettings(
             effects=self.effects,
             styles=tuple(row.style for row in rows),
             names=tuple(row.text.strip() or "image" for row in rows),
         )
 
-    def new_row(self, text: str = "", picture: PromptPicture | None = None) -> PromptRow:
+    def new_row(self, text: str = "", picture: PromptImage | None = None) -> PromptRow:
         """A row with a fresh id and the next colour that no row has. Raises UsageError when the list is full, and for
         too long a text."""
         if len(self.rows) >= MOST_ROWS:
@@ -242,7 +242,7 @@ class PromptSet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class Prediction:
     """The engine's answer for one frame.
 
     maps: float32 (prompts, h, w), 0..1, on the decoder's grid, read-only. ids: of the rows, in the maps' order.
@@ -293,7 +293,7 @@ class HiddenReason(StrEnum):
     WAITING = "waiting"
 
 
-Level = Literal["info", "warning", "error"]
+MessageLevel = Literal["info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ class Message:
 
     topic: str
     text: str
-    level: Level = "info"
+    level: MessageLevel = "info"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", redact(self.text))
@@ -404,14 +404,14 @@ class SessionStatus:
     source: SourceStatus = SourceStatus()
     worker: WorkerStatus = WorkerStatus()
     recording: RecordingStatus = RecordingStatus()
-    camera: CameraStatus = field(default_factory=CameraStatus)
+    camera: VirtualCameraStatus = field(default_factory=VirtualCameraStatus)
     rates: Rates = Rates()
     effort: Effort = "full"
     hidden: HiddenReason | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class ViewFrame:
     """What is on the screen.
 
     composed: uint8 (height, width, 3), what is shown. original: the frame without any overlay, same shape.

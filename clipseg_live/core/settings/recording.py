@@ -88,7 +88,7 @@ class RecordingSettings(Frozen):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class RenderedFrame:
     """One picture on its way into files: composed as it is shown, the frame it was drawn on, and its mattes.
 
     original: the frame without any overlay, with the same index, time, epoch and moment of capture. labels: of the

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
-from clipseg_live.core.settings.base import Codec, EngineSettings, Frozen, PromptStyle, SequenceRate, Share
+from clipseg_live.core.settings.base import Codec, EngineSettings, Frozen, PromptStyle, SequenceRate, UnitInterval
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects
 
 TimeMode = Literal["causal", "lookahead"]
@@ -29,20 +29,20 @@ class MatteSettings(Frozen):
     auto_hide: a prompt whose presence stays under ``present`` is not drawn.
     """
 
-    smoothing: Share = 0.5
+    smoothing: UnitInterval = 0.5
     follow: bool = True
     refine: bool = True
     together: Together = "independent"
-    none_level: Share = 0.35
+    none_level: UnitInterval = 0.35
     auto_hide: bool = False
-    present: Share = 0.35
+    present: UnitInterval = 0.35
 
 
 PLAIN_MATTES = MatteSettings(smoothing=0.0, follow=False, refine=False)
 """The model's own maps, frame by frame."""
 
 
-class Look(Frozen):
+class RenderSettings(Frozen):
     """How a session looks: effects in the order in which they are drawn, and one style and name per prompt."""
 
     effects: Effects = DEFAULT_EFFECTS
@@ -66,7 +66,7 @@ class ExportSettings(Frozen):
     """
 
     engine: EngineSettings = EngineSettings()
-    look: Look = Look()
+    look: RenderSettings = RenderSettings()
     matte: MatteSettings = MatteSettings()
     time: TimeMode = "lookahead"
     start: Fraction | None = None

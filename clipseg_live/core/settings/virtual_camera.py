@@ -11,13 +11,13 @@ from clipseg_live.core.settings.base import Frozen
 CameraFit = Literal["letterbox", "fill"]
 
 USUAL_SIZE = 1280, 720
-USUAL_RATE = Fraction(30)
+DEFAULT_CAMERA_RATE = Fraction(30)
 FASTEST = 120
 
-Side = Annotated[int, Field(ge=32, le=7680, multiple_of=2)]
+FrameSide = Annotated[int, Field(ge=32, le=7680, multiple_of=2)]
 
 
-class CameraSettings(Frozen):
+class VirtualCameraSettings(Frozen):
     """Which virtual camera, and what it shows.
 
     device: as this system calls it, or its name; "" takes the first that is there. width, height: of its pictures, both
@@ -28,21 +28,21 @@ class CameraSettings(Frozen):
     """
 
     device: Annotated[str, Field(max_length=200)] = ""
-    width: Side | None = None
-    height: Side | None = None
+    width: FrameSide | None = None
+    height: FrameSide | None = None
     rate: Annotated[float, Field(ge=1, le=FASTEST)] | None = None
     fit: CameraFit = "letterbox"
     safe: str = ""
 
     @model_validator(mode="after")
-    def _has_two_sides(self) -> "CameraSettings":
+    def _has_two_sides(self) -> "VirtualCameraSettings":
         if (self.width is None) != (self.height is None):
             raise ValueError("a size has a width and a height: give both, or neither")
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class CameraFormat:
+class VirtualCameraFormat:
     """A size in pixels and a rate: of a source's pictures, or of a virtual camera, whose name is ``device`` then."""
 
     width: int
@@ -52,7 +52,7 @@ class CameraFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraStatus:
+class VirtualCameraStatus:
     """A virtual camera as it is now.
 
     active: it is switched on. device, width, height, rate: once it is open; "" and 0 before, and while it is tried
@@ -72,8 +72,10 @@ class CameraStatus:
 
 
 def chosen_format(
-    settings: CameraSettings, settled: CameraFormat | None = None, source: CameraFormat | None = None
-) -> CameraFormat:
+    settings: VirtualCameraSettings,
+    settled: VirtualCameraFormat | None = None,
+    source: VirtualCameraFormat | None = None,
+) -> VirtualCameraFormat:
     """Size and rate of a virtual camera.
 
     settled: what the program at the other end has settled on; source: of the pictures that come. Its sides are even.
@@ -82,8 +84,8 @@ def chosen_format(
     width, height = (known.width, known.height) if known is not None else USUAL_SIZE
     if settings.width is not None and settings.height is not None:
         width, height = settings.width, settings.height
-    rate = known.rate if known is not None else USUAL_RATE
+    rate = known.rate if known is not None else DEFAULT_CAMERA_RATE
     if settings.rate is not None:
         rate = Fraction(settings.rate).limit_denominator(1001)
     rate = min(max(rate, Fraction(1)), Fraction(FASTEST))
-    return CameraFormat(max(width // 2 * 2, 32), max(height // 2 * 2, 32), rate, settings.device)
+    return VirtualCameraFormat(max(width // 2 * 2, 32), max(height // 2 * 2, 32), rate, settings.device)

@@ -18,7 +18,7 @@ def protect() -> None:
 
     - A descriptor that is closed (``>&-``) is opened on the null device: otherwise the next file takes its number, and
       what is printed ends up in that file.
-    - A write that fails is remembered (``failure``), and everything after it goes to the null device.
+    - A write that fails is remembered (``output_failure``), and everything after it goes to the null device.
     - Characters that the encoding lacks are written as escapes.
     """
     for number in _STANDARD:
@@ -30,7 +30,7 @@ def protect() -> None:
     sys.stderr = _protected(sys.stderr, 2)
 
 
-def failure() -> OSError | None:
+def output_failure() -> OSError | None:
     """Return the error of the first write to standard output that failed, None if it was only closed by its reader."""
     error = _errors.get(1)
     return None if error is None or _is_closing(error) else error

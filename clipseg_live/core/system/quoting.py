@@ -2,7 +2,7 @@
 
 import unicodedata
 
-LINE = 60
+LINE_COLUMNS = 60
 """Characters of a quotation in a message, at most."""
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -10,12 +10,12 @@ _KEPT = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
 """Parts of emoji."""
 
 
-def shorten(text: str, width: int = LINE) -> str:
+def shorten(text: str, width: int = LINE_COLUMNS) -> str:
     """Quote a text in double quotes on one line, as ``one_line`` puts it."""
     return f'"{one_line(text, width)}"'
 
 
-def one_line(text: str, width: int = LINE) -> str:
+def one_line(text: str, width: int = LINE_COLUMNS) -> str:
     """Put a text on one line.
 
     White space becomes single spaces, control characters and those without a shape are replaced, and what is longer

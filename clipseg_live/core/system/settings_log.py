@@ -10,7 +10,7 @@ from clipseg_live.core.system import logs
 
 INTERVAL_SECONDS = 1.0
 """Changes are logged at most this often: a dragged slider gives sixty a second."""
-HIDDEN = "…"
+HIDDEN_VALUE = "…"
 _PRIVATE = frozenset({"text", "names", "picture", "file", "name", "folder", "path"})
 _UNREADABLE = frozenset({"picture"})
 
@@ -52,9 +52,9 @@ def loggable(settings: BaseModel) -> dict[str, Any]:
 
 def _loggable(name: str, value: object, details: bool) -> object:
     if name in _UNREADABLE or (name in _PRIVATE and not details):
-        return value if value in (None, "", ()) else HIDDEN
+        return value if value in (None, "", ()) else HIDDEN_VALUE
     if name == "model" and isinstance(value, str) and not details and ("/" in value or "\\" in value):
-        return value if value.startswith("CIDAS/") else HIDDEN
+        return value if value.startswith("CIDAS/") else HIDDEN_VALUE
     if isinstance(value, BaseModel):
         return {key: _loggable(key, getattr(value, key), details) for key in type(value).model_fields}
     if isinstance(value, tuple | list):

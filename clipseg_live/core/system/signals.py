@@ -29,7 +29,7 @@ _OF_CHILDREN = "--multiprocessing-fork"
 """Argument of the processes that ``multiprocessing`` starts; their parent's name is set only after this import."""
 _STOPPED = "clipseg-live: Stopped.\n"
 
-Handler = Callable[[int, FrameType | None], Any]
+SignalHandler = Callable[[int, FrameType | None], Any]
 
 
 def begin() -> None:
@@ -169,7 +169,7 @@ def _heard() -> list[signal.Signals]:
 
 
 @contextmanager
-def _handled(handler: Handler) -> Iterator[None]:
+def _handled(handler: SignalHandler) -> Iterator[None]:
     """Install a handler for all signals, and the earlier ones again at the end. Other threads have no handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield

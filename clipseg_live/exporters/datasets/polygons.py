@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.int32]
+PolygonPoints = NDArray[np.int32]
 """Pixels of a border: int32 (n, 2), x and y."""
 Vertices = NDArray[np.float64]
 """Vertices of a polygon: float64 (n, 2), x and y; the pixel at x, y covers x to x + 1 and y to y + 1."""
@@ -79,7 +79,7 @@ def _come_nearer(
         apart[some[closer]], nearest[some[closer]] = values[closer], added[least[closer]]
 
 
-def _lines(mask: NDArray[np.uint8], outline: Callable[[Points], Vertices]) -> list[Vertices]:
+def _lines(mask: NDArray[np.uint8], outline: Callable[[PolygonPoints], Vertices]) -> list[Vertices]:
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if tree is None:
         return []
@@ -113,7 +113,7 @@ def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]
     return joined
 
 
-def _outline(chain: Points) -> Vertices:
+def _outline(chain: PolygonPoints) -> Vertices:
     """Move the pixels of a border outwards, towards the sides at which the mask ends.
 
     A pixel with one such side has one vertex. A pixel with several has one for each corner between them.
@@ -126,7 +126,7 @@ def _outline(chain: Points) -> Vertices:
     return np.asarray(placed[_COUNTED[before, after]], np.float64)
 
 
-def _direction(step: Points) -> NDArray[np.intp]:
+def _direction(step: PolygonPoints) -> NDArray[np.intp]:
     return _NUMBERS[step[:, 1] + 1, step[:, 0] + 1]
 
 

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.settings.effects import Wipe, is_private
-from clipseg_live.core.settings.live import LiveSettings, Picture
+from clipseg_live.core.settings.live import LiveSettings, ViewFrame
 from clipseg_live.gui.canvas import painting
 from clipseg_live.gui.canvas.box_tool import ARROWS, nudged
 from clipseg_live.gui.canvas.painting import Notice, Reading
@@ -40,7 +40,7 @@ _WHOLE = QRectF(0, 0, 1, 1)
 
 
 class Canvas(QWidget):
-    """Shows a ``Picture``, fitted. The wheel zooms about the pointer, a drag moves, two clicks ask for full screen.
+    """Shows a ``ViewFrame``, fitted. The wheel zooms about the pointer, a drag moves, two clicks ask for full screen.
 
     While B is held, the untouched picture is shown, unless an effect hides something. A wipe's line can be dragged.
     While a box is drawn: a drag, or the arrows (with Shift the size) and Enter; Esc or another button gives up.
@@ -59,13 +59,13 @@ class Canvas(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName(self.tr("Picture"))
+        self.setAccessibleName(self.tr("ViewFrame"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAcceptDrops(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(320, 200)
-        self._picture: Picture | None = None
+        self._picture: ViewFrame | None = None
         self._image: QImage | None = None
         self._settings = LiveSettings()
         self._zoom = 1.0
@@ -84,7 +84,7 @@ class Canvas(QWidget):
         return QSize(960, 540)
 
     @property
-    def picture(self) -> Picture | None:
+    def picture(self) -> ViewFrame | None:
         return self._picture
 
     @property
@@ -100,7 +100,7 @@ class Canvas(QWidget):
     def notice(self) -> Notice | None:
         return self._notice
 
-    def show_picture(self, picture: Picture | None) -> None:
+    def show_picture(self, picture: ViewFrame | None) -> None:
         """Paint this one from now on."""
         if picture is None:
             self._picture = self._image = None
@@ -235,7 +235,7 @@ class Canvas(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         bounds = QRectF(self.rect())
-        painter.fillRect(self.rect(), QColor(theme.BACKGROUND))
+        painter.fillRect(self.rect(), QColor(theme.BACKGROUND_COLOUR))
         notice = self._notice
         if self._image is not None:
             target = self.picture_rect()

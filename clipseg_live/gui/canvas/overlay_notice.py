@@ -6,7 +6,7 @@ from clipseg_live.core.settings.live import HiddenReason, SourceState, SourceSta
 from clipseg_live.gui.canvas.painting import Notice
 from clipseg_live.gui.widgets import theme
 
-RETRY, DEMO, OPEN_FILE = "retry", "demo", "open_file"
+RETRY, DEMO_ACTION, OPEN_FILE = "retry", "demo", "open_file"
 
 
 def _tr(text: str) -> str:
@@ -16,7 +16,7 @@ def _tr(text: str) -> str:
 def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: bool) -> Notice | None:
     """title: what the person calls the source. has_picture: whether a last picture can stay on the canvas."""
     state = status.state
-    demo = () if is_demo else ((DEMO, _tr("Show the demo scene")),)
+    demo = () if is_demo else ((DEMO_ACTION, _tr("Show the demo scene")),)
     if state is SourceState.CLOSED:
         text = _tr("Open a camera, a video or an address, or drop a file here.")
         return Notice(_tr("No source is open"), text, (*demo, (OPEN_FILE, _tr("Open a file…"))))

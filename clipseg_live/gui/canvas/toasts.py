@@ -1,4 +1,4 @@
-"""Messages: one calm card for each topic over the foot of the picture; they never take the focus."""
+"""Toasts: one calm card for each topic over the foot of the picture; they never take the focus."""
 
 import logging
 
@@ -17,7 +17,7 @@ _WIDEST = 460
 _MOST = 4
 
 
-class Messages(QWidget):
+class Toasts(QWidget):
     """A stack of cards in the lower left of ``over``, the newest below.
 
     A newer message of a topic replaces the older one, an empty text takes it back. What only informs goes by itself,
@@ -30,7 +30,7 @@ class Messages(QWidget):
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
         self._over = over
-        self.setAccessibleName(self.tr("Messages"))
+        self.setAccessibleName(self.tr("Toasts"))
         self._cards: dict[str, _Card] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)

@@ -13,7 +13,7 @@ from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import IconButton, small_label
 
-MOST = 16
+MOST_EFFECTS = 16
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Mark", ("tint", "outline", "glow", "labels")),
     ("Change the picture", ("spotlight", "desaturate", "blur", "invert", "cutout")),
@@ -26,7 +26,7 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("EffectList", text)
 
 
-def title_of(kind: str) -> str:
+def effect_title(kind: str) -> str:
     """What a person reads for an effect."""
     names = {
         "matte": _tr("Matte"), "cutout": _tr("Cut-out"), "sidebyside": _tr("Side by side"), "raw": _tr("Probabilities"),
@@ -35,7 +35,7 @@ def title_of(kind: str) -> str:
     return names.get(kind, kind.capitalize())
 
 
-def help_of(kind: str) -> str:
+def effect_help(kind: str) -> str:
     """What an effect does, in one sentence."""
     sentences = {
         "tint": _tr("Fills each matte with its prompt's colour."),
@@ -101,7 +101,7 @@ class EffectList(QWidget):
         for name, kinds in _GROUPS:
             menu.addSection(_tr(name))
             for kind in kinds:
-                menu.addAction(title_of(kind), partial(self.add, kind)).setStatusTip(help_of(kind))
+                menu.addAction(effect_title(kind), partial(self.add, kind)).setStatusTip(effect_help(kind))
         return menu
 
     def _preset_menu(self) -> QMenu:
@@ -113,7 +113,7 @@ class EffectList(QWidget):
     def add(self, kind: str) -> None:
         """Put an effect at the end of the list, and show its options."""
         effects = self._store.settings.effects
-        if len(effects) < MOST:
+        if len(effects) < MOST_EFFECTS:
             self._open = len(effects)
             self._edit((*effects, KINDS[kind]()))
 
@@ -162,7 +162,7 @@ class EffectList(QWidget):
         private = any(isinstance(effect, PRIVATE) for effect in effects)
         self._hint.setText(_tr("Hiding comes first, and hides all while the model is unsure.") if private else "")
         self._hint.setVisible(private)
-        self.add_button.setEnabled(len(effects) < MOST)
+        self.add_button.setEnabled(len(effects) < MOST_EFFECTS)
 
     def _build(self) -> None:
         while (item := self._rows.takeAt(0)) is not None:
@@ -180,8 +180,8 @@ class EffectList(QWidget):
                 self._rows.addWidget(self._options)
 
     def _row(self, place: int, effect: AnyEffect) -> QWidget:
-        row, title = QWidget(self), title_of(effect.kind)
-        row.setStatusTip(help_of(effect.kind))
+        row, title = QWidget(self), effect_title(effect.kind)
+        row.setStatusTip(effect_help(effect.kind))
         line = QHBoxLayout(row)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(2)

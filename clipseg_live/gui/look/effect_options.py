@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QWi
 
 from clipseg_live.core.settings.effects import AnyEffect
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Choice, Segments
+from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.slider_field import SliderField
 
 _LONGEST = 10.0
 _LEAST = 0.05
@@ -82,24 +82,24 @@ class EffectOptions(QWidget):
             return chooser
         return self._file(name)
 
-    def _slide(self, name: str, title: str, field: Any) -> SlideField:
+    def _slide(self, name: str, title: str, field: Any) -> SliderField:
         most = next((each.le for each in field.metadata if getattr(each, "le", None) is not None), 1.0)
         least = _LEAST if any(getattr(each, "gt", None) is not None for each in field.metadata) else 0.0
-        slide = SlideField(title, bare=True, default=field.default, top=min(most, _LONGEST), parent=self)
+        slide = SliderField(title, bare=True, default=field.default, top=min(most, _LONGEST), parent=self)
         slide.setFixedHeight(theme.CONTROL)
         slide.edited.connect(lambda value: self._on_edit({name: max(value, least)}, True))
         slide.released.connect(self._on_done)
         self._shows[name] = slide.show_value
         return slide
 
-    def _segments(self, name: str, title: str, choices: list[tuple[Any, str]]) -> Segments:
-        segments = Segments(title, choices, self)
+    def _segments(self, name: str, title: str, choices: list[tuple[Any, str]]) -> SegmentedControl:
+        segments = SegmentedControl(title, choices, self)
         segments.picked.connect(lambda value: self._edit(name, value))
         self._shows[name] = segments.show_value
         return segments
 
-    def _choice(self, name: str, title: str, choices: list[tuple[Any, str]]) -> Choice:
-        choice = Choice(title, self)
+    def _choice(self, name: str, title: str, choices: list[tuple[Any, str]]) -> ChoiceBox:
+        choice = ChoiceBox(title, self)
         choice.offer(choices)
         choice.picked.connect(lambda value: self._edit(name, value))
         self._shows[name] = choice.show_value

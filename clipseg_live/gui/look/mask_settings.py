@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Segments
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.buttons import SegmentedControl
+from clipseg_live.gui.widgets.slider_field import SliderField
 
 
 class MatteSection(QWidget):
@@ -58,16 +58,16 @@ class MatteSection(QWidget):
         """Everything as it was at first."""
         self._store.update(matte=MatteSettings())
 
-    def _slide(self, title: str, name: str) -> SlideField:
+    def _slide(self, title: str, name: str) -> SliderField:
         default = MatteSettings.model_fields[name].default
-        slide = SlideField(title, bare=True, default=default, parent=self)
+        slide = SliderField(title, bare=True, default=default, parent=self)
         slide.setFixedHeight(theme.CONTROL)
         slide.edited.connect(lambda value: self._edit(name, value, f"matte {name}"))
         slide.released.connect(self._store.end_merge)
         return slide
 
-    def _segments(self, title: str, name: str, choices: Sequence[tuple[object, str]]) -> Segments:
-        segments = Segments(title, choices, self)
+    def _segments(self, title: str, name: str, choices: Sequence[tuple[object, str]]) -> SegmentedControl:
+        segments = SegmentedControl(title, choices, self)
         segments.setAccessibleName(title)
         segments.picked.connect(lambda value: self._edit(name, value))
         return segments

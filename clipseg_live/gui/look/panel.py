@@ -13,9 +13,9 @@ from clipseg_live.gui.look.effect_list import EffectList
 from clipseg_live.gui.look.mask_settings import MatteSection
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Choice, IconButton, Segments, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, panel_sheet, small_label
 
-SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
+MODEL_SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
 """Pixels of the model's input, multiples of its 16-pixel patch; None is the model's own."""
 
 _FOLDER = object()
@@ -74,23 +74,23 @@ class LookPanel(QScrollArea):
 
     def _make_display(self) -> None:
         names = {"smooth": self.tr("Smooth"), "locked": self.tr("Locked")}
-        self.mode = Segments(self.tr("Display"), [(mode, names[mode]) for mode in DISPLAY_MODES], self._body)
+        self.mode = SegmentedControl(self.tr("Display"), [(mode, names[mode]) for mode in DISPLAY_MODES], self._body)
         self.mode_hint = small_label("", self._body)
 
     def _make_engine(self) -> None:
-        self.model = Choice(self.tr("Model"), self._body)
-        self.device = Choice(self.tr("Device"), self._body)
-        self.input_size = Choice(self.tr("Inference size"), self._body)
+        self.model = ChoiceBox(self.tr("Model"), self._body)
+        self.device = ChoiceBox(self.tr("Device"), self._body)
+        self.input_size = ChoiceBox(self.tr("Inference size"), self._body)
         names = {
             "stretch": self.tr("Stretch"),
             "letterbox": self.tr("Letterbox"),
             "aspect": self.tr("Keep aspect"),
         }
-        self.fit = Choice(self.tr("Fit"), self._body)
+        self.fit = ChoiceBox(self.tr("Fit"), self._body)
         self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
         self.fit_hint = small_label("", self._body)
         details = {"off": self.tr("Off"), "zoom": self.tr("Zoom on small objects"), "tiles": self.tr("Tiles (slow)")}
-        self.detail = Choice(self.tr("Detail"), self._body)
+        self.detail = ChoiceBox(self.tr("Detail"), self._body)
         self.detail.offer([(detail, details.get(detail, detail)) for detail in DETAILS])
         self.detail.setToolTip(self.tr("Zoom costs up to one more pass; tiles are for exports of large frames."))
 
@@ -182,7 +182,7 @@ class LookPanel(QScrollArea):
         devices = [*self._devices, *([engine.device] if engine.device not in self._devices else [])]
         self.device.offer([(device, names.get(device, device)) for device in devices])
         self.device.show_value(engine.device)
-        sizes = [*SIZES, *([engine.size] if engine.size not in SIZES else [])]
+        sizes = [*MODEL_SIZES, *([engine.size] if engine.size not in MODEL_SIZES else [])]
         self.input_size.offer([(size, self._written_size(size)) for size in sizes])
         self.input_size.show_value(engine.size)
         self.fit.show_value(engine.fit)

@@ -9,16 +9,16 @@ from PySide6.QtCore import QObject, Signal
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.settings.live import Message
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import CameraSettings
-from clipseg_live.gui.output.recording_bar import TOPIC, RecordingBar
-from clipseg_live.gui.output.virtual_camera_bar import CameraBar
-from clipseg_live.gui.state.preferences import Keeper
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.gui.output.recording_bar import RECORDING_TOPIC, RecordingBar
+from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
+from clipseg_live.gui.state.preferences import PreferencesStore
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.session_files import SessionFiles
-from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.state.thread_bridge import BackgroundTask
 
 
-class TakingAway(QObject):
+class OutputController(QObject):
     """Keeps the settings of recordings and of the virtual camera, hands them to the session, and looks once for
     recordings that broke off.
 
@@ -30,9 +30,9 @@ class TakingAway(QObject):
     def __init__(
         self,
         session: LiveSession,
-        keeper: Keeper,
+        keeper: PreferencesStore,
         bar: RecordingBar,
-        camera_bar: CameraBar,
+        camera_bar: VirtualCameraBar,
         files: SessionFiles,
         services: Services,
     ) -> None:
@@ -43,7 +43,7 @@ class TakingAway(QObject):
         session.set_replay(keeper.value.recording)
         camera_bar.changed.connect(self._change_camera)
         folder = bar.recordings_folder()
-        self._errand = Errand(lambda: services.recover_recordings(folder), self)
+        self._errand = BackgroundTask(lambda: services.recover_recordings(folder), self)
         self._errand.answered.connect(self._recovered)
         self._errand.start()
 
@@ -54,7 +54,7 @@ class TakingAway(QObject):
         if any(getattr(before, name) != getattr(settings, name) for name in kept):
             self._session.set_replay(settings)
 
-    def _change_camera(self, settings: CameraSettings) -> None:
+    def _change_camera(self, settings: VirtualCameraSettings) -> None:
         """What is running goes on with other settings."""
         self._keeper.update(camera=settings)
         if self._session.status().camera.active:
@@ -64,4 +64,4 @@ class TakingAway(QObject):
         if paths:
             names = ", ".join(path.name for path in paths)
             words = self.tr("A recording that broke off was kept: {0} in {1}.").format(names, paths[0].parent)
-            self.said.emit(Message(TOPIC, words))
+            self.said.emit(Message(RECORDING_TOPIC, words))

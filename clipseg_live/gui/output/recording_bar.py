@@ -15,12 +15,12 @@ from clipseg_live.core.system.times import format_time
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.output.recording_options import RecordingOptions
 from clipseg_live.gui.state.services import Services
-from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import corner_under
 from clipseg_live.gui.widgets.controls import tool_button
 
-TOPIC = "recording"
+RECORDING_TOPIC = "recording"
 SNAPSHOT_TOPIC = "snapshot"
 
 
@@ -49,7 +49,7 @@ class RecordingBar(QWidget):
         self._session, self._canvas, self._services = session, canvas, services
         self._settings, self._folder, self._recording = settings, folder, recording
         self._active = self._paused = False
-        self._errand: Errand | None = None
+        self._errand: BackgroundTask | None = None
         self.last_folder: Path | None = None
         self.figures = QLabel()
         theme.set_kind(self.figures, "figure")
@@ -88,7 +88,7 @@ class RecordingBar(QWidget):
             return
         folder = self.recordings_folder()
         if self._do(folder, lambda: self._session.start_recording(folder, self._recording())):
-            self._say(TOPIC, "")
+            self._say(RECORDING_TOPIC, "")
 
     def toggle_pause(self) -> None:
         """Leave out what comes until this is called again."""
@@ -100,7 +100,9 @@ class RecordingBar(QWidget):
     def save_replay(self) -> None:
         """Save what was shown in the last seconds."""
         if not self._recording().replay_seconds:
-            self._say(TOPIC, self.tr("Instant replay is off: turn it on in the recording options first."), "warning")
+            self._say(
+                RECORDING_TOPIC, self.tr("Instant replay is off: turn it on in the recording options first."), "warning"
+            )
             return
         folder = self.recordings_folder()
         self._do(folder, lambda: self._session.save_replay(folder))
@@ -126,7 +128,7 @@ class RecordingBar(QWidget):
             return
         folder = self._place(QStandardPaths.StandardLocation.PicturesLocation)
         save = self._services.save_snapshot
-        self._errand = Errand(lambda: save(folder, picture, settings), self)
+        self._errand = BackgroundTask(lambda: save(folder, picture, settings), self)
         self._errand.answered.connect(self._saved)
         self._errand.failed.connect(self._not_saved)
         self._errand.start()
@@ -188,9 +190,9 @@ class RecordingBar(QWidget):
             folder.mkdir(parents=True, exist_ok=True)
             work()
         except ClipsegLiveError as error:
-            self._say(TOPIC, str(error), "error")
+            self._say(RECORDING_TOPIC, str(error), "error")
         except OSError as error:
-            self._say(TOPIC, f"Nothing can be recorded in {folder}: {error.strerror or error}.", "error")
+            self._say(RECORDING_TOPIC, f"Nothing can be recorded in {folder}: {error.strerror or error}.", "error")
         else:
             self.last_folder = folder
             return True

@@ -18,12 +18,12 @@ from PySide6.QtWidgets import (
 
 from clipseg_live.core.settings.base import DATA_FORMATS, DataFormat
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Choice, Segments, panel_sheet, small_label
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, panel_sheet, small_label
+from clipseg_live.gui.widgets.slider_field import SliderField
 
-WIDTH = 420
+RECORDING_PANEL_WIDTH = 420
 PARTS: tuple[tuple[float | None, int | None], ...] = (
     (None, None), (300.0, None), (900.0, None), (3600.0, None), (None, 1_000_000_000), (None, 4_000_000_000),
 )  # fmt: skip
@@ -50,11 +50,11 @@ class RecordingOptions(QFrame):
         theme.set_kind(self, "card")
         self.setStyleSheet(panel_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
         self.setAccessibleName(self.tr("Recording options"))
-        self.setFixedWidth(WIDTH)
+        self.setFixedWidth(RECORDING_PANEL_WIDTH)
         self._make_controls(folder)
         self._lay_out()
         self._microphones: Sequence[str] = ()
-        self._errand = Errand(list_microphones, self)
+        self._errand = BackgroundTask(list_microphones, self)
         self._errand.answered.connect(self._offer_microphones)
         self._errand.failed.connect(lambda _: None)  # the system's own microphone is still offered
         self._errand.start()
@@ -95,19 +95,19 @@ class RecordingOptions(QFrame):
         ])  # fmt: skip
         encoders: list[tuple[object, str]] = [("auto", self.tr("The machine's own")), ("software", self.tr("Software"))]
         self.encoder = self._segments(self.tr("Encoder"), encoders, "encoder")
-        self.quality = SlideField(
+        self.quality = SliderField(
             self.tr("Quality"), bare=True, default=70, low=0, top=100, write="{:.0f}".format, parent=self
         )
         self.quality.setFixedHeight(theme.CONTROL)
         self.quality.edited.connect(lambda value: self._edit(quality=round(value)))
-        self.sound = Choice(self.tr("Sound"), self)
+        self.sound = ChoiceBox(self.tr("Sound"), self)
         self.sound.picked.connect(lambda value: self._edit(sound=value[0], microphone=value[1]))
         self.pattern = QLineEdit(self)
         self.pattern.setAccessibleName(self.tr("Names of files"))
         self.pattern.setToolTip(self.tr("{date}, {time}, {prompts} and {source} are filled in."))
         self.pattern.editingFinished.connect(self._take_pattern)
         self.problem = small_label("", self)
-        self.parts = Choice(self.tr("New part"), self)
+        self.parts = ChoiceBox(self.tr("New part"), self)
         lengths = (
             self.tr("Never"), self.tr("Every 5 minutes"), self.tr("Every 15 minutes"), self.tr("Every hour"),
             self.tr("Every 1 GB"), self.tr("Every 4 GB"),
@@ -127,13 +127,13 @@ class RecordingOptions(QFrame):
         self.folder.setToolTip(folder)
         self.folder.clicked.connect(self._ask_folder)
 
-    def _choice(self, name: str, field: str) -> Choice:
-        choice = Choice(name, self)
+    def _choice(self, name: str, field: str) -> ChoiceBox:
+        choice = ChoiceBox(name, self)
         choice.picked.connect(lambda value: self._edit(**{field: value}))
         return choice
 
-    def _segments(self, name: str, choices: list[tuple[object, str]], field: str) -> Segments:
-        segments = Segments(name, choices, self)
+    def _segments(self, name: str, choices: list[tuple[object, str]], field: str) -> SegmentedControl:
+        segments = SegmentedControl(name, choices, self)
         segments.picked.connect(lambda value: self._edit(**{field: value}))
         return segments
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from clipseg_live.core.protocols import LiveSession
-from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
-from clipseg_live.gui.output.virtual_camera_options import CameraOptions, details
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
+from clipseg_live.gui.output.virtual_camera_options import VirtualCameraOptions, details
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import corner_under
@@ -17,8 +17,8 @@ WORDS_FROM = 900
 """Pixels of a window's width from which on the button has words beside its icon."""
 
 
-class CameraBar(QWidget):
-    """settings: of the virtual camera. changed: other CameraSettings."""
+class VirtualCameraBar(QWidget):
+    """settings: of the virtual camera. changed: other VirtualCameraSettings."""
 
     changed = Signal(object)
 
@@ -26,13 +26,13 @@ class CameraBar(QWidget):
         self,
         session: LiveSession,
         services: Services,
-        settings: Callable[[], CameraSettings],
+        settings: Callable[[], VirtualCameraSettings],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._session, self._services, self._settings = session, services, settings
-        self._status, self._has_room = CameraStatus(), True
-        self.options: CameraOptions | None = None
+        self._status, self._has_room = VirtualCameraStatus(), True
+        self.options: VirtualCameraOptions | None = None
         self.button = tool_button("broadcast", self.tr("Virtual camera"), checkable=True)
         self.button.setIconSize(QSize(theme.ICON + 2, theme.ICON + 2))
         self.button.clicked.connect(self.toggle)
@@ -53,9 +53,9 @@ class CameraBar(QWidget):
             self._session.start_camera(self._settings())
         self.show_status(self._session.status().camera)
 
-    def open_options(self) -> CameraOptions:
+    def open_options(self) -> VirtualCameraOptions:
         """Open which camera it is, and what it shows."""
-        options = self.options = CameraOptions(self._settings(), self._services.list_virtual_cameras, self)
+        options = self.options = VirtualCameraOptions(self._settings(), self._services.list_virtual_cameras, self)
         options.changed.connect(self.changed)
         options.toggled.connect(self.toggle)
         options.safe_asked.connect(self.ask_safe_picture)
@@ -75,7 +75,7 @@ class CameraBar(QWidget):
         dialog.fileSelected.connect(lambda path: self.changed.emit(self._settings().model_copy(update={"safe": path})))
         dialog.open()
 
-    def show_status(self, status: CameraStatus) -> None:
+    def show_status(self, status: VirtualCameraStatus) -> None:
         """Whether it is on, what it shows, and what is wrong with it."""
         has_room = self.window().width() >= WORDS_FROM
         if (status, has_room) != (self._status, self._has_room):

@@ -7,28 +7,28 @@ from pydantic import ValidationError
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
-from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
+from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Choice, IconButton, Segments, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, panel_sheet, small_label
 
-WIDTH = 400
-SIZES = ((640, 360), (640, 480), (960, 540), (1280, 720), (1920, 1080))
-RATES = (15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
+CAMERA_PANEL_WIDTH = 400
+CAMERA_SIZES = ((640, 360), (640, 480), (960, 540), (1280, 720), (1920, 1080))
+CAMERA_RATES = (15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 ListCameras = Callable[[], Sequence[tuple[str, str]]]
 
 
-class CameraOptions(QFrame):
+class VirtualCameraOptions(QFrame):
     """Shows settings, and tells of others; closes with Escape, and with a click elsewhere.
 
-    changed: CameraSettings. safe_asked: the person wants to choose a safe picture. toggled: to start or stop it.
+    changed: VirtualCameraSettings. safe_asked: the person wants to choose a safe picture. toggled: to start or stop it.
     """
 
     changed = Signal(object)
     safe_asked = Signal()
     toggled = Signal()
 
-    def __init__(self, settings: CameraSettings, list_cameras: ListCameras, parent: QWidget) -> None:
+    def __init__(self, settings: VirtualCameraSettings, list_cameras: ListCameras, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self._settings = settings
         self._cameras: Sequence[tuple[str, str]] = ()
@@ -36,17 +36,17 @@ class CameraOptions(QFrame):
         theme.set_kind(self, "card")
         self.setStyleSheet(panel_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
         self.setAccessibleName(self.tr("Virtual camera"))
-        self.setFixedWidth(WIDTH)
+        self.setFixedWidth(CAMERA_PANEL_WIDTH)
         self._make_controls()
         self._lay_out()
-        self._errand = Errand(list_cameras, self)
+        self._errand = BackgroundTask(list_cameras, self)
         self._errand.answered.connect(self._offer_cameras)
         self._errand.failed.connect(lambda _: None)  # the first that is there is still offered
         self._errand.start()
         self._show()
         self.switch.setFocus()
 
-    def show_status(self, status: CameraStatus) -> None:
+    def show_status(self, status: VirtualCameraStatus) -> None:
         """Whether it is on, what it shows, and what is wrong with it."""
         theme.set_kind(self.switch, "" if status.active else "primary")
         stop, start = self.tr("Stop the virtual camera"), self.tr("Start the virtual camera")
@@ -57,21 +57,21 @@ class CameraOptions(QFrame):
         theme.set_kind(self.state, "problem" if status.problem else "muted")
         self.state.setText(status.problem.replace("; ", ";\n") or words)  # a line for each step
         self.state.setVisible(bool(self.state.text()))
-        self.setFixedHeight(self._grid.totalHeightForWidth(WIDTH))
+        self.setFixedHeight(self._grid.totalHeightForWidth(CAMERA_PANEL_WIDTH))
 
     # ---- what it is made of
 
     def _make_controls(self) -> None:
-        self.device = Choice(self.tr("Camera"), self)
+        self.device = ChoiceBox(self.tr("Camera"), self)
         self.device.picked.connect(lambda value: self._edit(device=value))
-        self.size_choice = Choice(self.tr("Size"), self)
+        self.size_choice = ChoiceBox(self.tr("Size"), self)
         self.size_choice.setToolTip(self.tr("Automatic: as the other program asks for it, else as the source has it."))
         self.size_choice.picked.connect(lambda value: self._edit(width=value[0], height=value[1]))
-        self.rate = Choice(self.tr("Rate"), self)
+        self.rate = ChoiceBox(self.tr("Rate"), self)
         self.rate.setToolTip(self.size_choice.toolTip())
         self.rate.picked.connect(lambda value: self._edit(rate=value))
         fits = [("letterbox", self.tr("Black bars")), ("fill", self.tr("Fill it"))]
-        self.fit = Segments(self.tr("Other shapes"), fits, self)
+        self.fit = SegmentedControl(self.tr("Other shapes"), fits, self)
         self.fit.setToolTip(self.tr("Where the picture's shape is another than the camera's."))
         self.fit.picked.connect(lambda value: self._edit(fit=value))
         self.safe = QPushButton(self)
@@ -133,14 +133,14 @@ class CameraOptions(QFrame):
         self.device.offer(cameras)
         self.device.show_value(settings.device)
         itself = self.tr("Automatic")
-        sizes: list[tuple[object, str]] = [((None, None), itself), *((size, _size(*size)) for size in SIZES)]
+        sizes: list[tuple[object, str]] = [((None, None), itself), *((size, _size(*size)) for size in CAMERA_SIZES)]
         size = settings.width, settings.height
         if size not in [value for value, _ in sizes]:
             sizes.append((size, _size(settings.width or 0, settings.height or 0)))
         self.size_choice.offer(sizes)
         self.size_choice.show_value(size)
-        rates: list[tuple[object, str]] = [(None, itself), *((rate, self._rate(rate)) for rate in RATES)]
-        if settings.rate is not None and settings.rate not in RATES:
+        rates: list[tuple[object, str]] = [(None, itself), *((rate, self._rate(rate)) for rate in CAMERA_RATES)]
+        if settings.rate is not None and settings.rate not in CAMERA_RATES:
             rates.append((settings.rate, self._rate(settings.rate)))
         self.rate.offer(rates)
         self.rate.show_value(settings.rate)
@@ -166,14 +166,14 @@ class CameraOptions(QFrame):
 
     def _edit(self, **values: object) -> None:
         try:
-            self._settings = CameraSettings.model_validate({**self._settings.model_dump(), **values})
+            self._settings = VirtualCameraSettings.model_validate({**self._settings.model_dump(), **values})
         except ValidationError:  # only what is possible is offered
             return
         self.changed.emit(self._settings)
         self._show()
 
 
-def details(widget: QWidget, status: CameraStatus) -> str:
+def details(widget: QWidget, status: VirtualCameraStatus) -> str:
     """Which camera is on, and how; "" for none."""
     if not status.device:
         return ""

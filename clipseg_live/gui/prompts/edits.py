@@ -1,6 +1,6 @@
 """Edits of the prompt list, as settings made from settings."""
 
-from clipseg_live.core.settings.live import LiveSettings, PromptPicture, PromptRow
+from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
 
 
 def row_of(settings: LiveSettings, row_id: int) -> PromptRow | None:
@@ -13,7 +13,7 @@ def place_of(settings: LiveSettings, row_id: int) -> int | None:
     return next((place for place, row in enumerate(settings.rows) if row.id == row_id), None)
 
 
-def with_new_row(settings: LiveSettings, text: str = "", picture: PromptPicture | None = None) -> LiveSettings:
+def with_new_row(settings: LiveSettings, text: str = "", picture: PromptImage | None = None) -> LiveSettings:
     """With a row more at the end. Raises UsageError when the list is full."""
     return _with_rows(settings, (*settings.rows, settings.new_row(text, picture)))
 

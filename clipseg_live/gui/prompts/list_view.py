@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.prompts.row import PromptRowWidget
 from clipseg_live.gui.widgets import theme
 
 _GAP = 6
@@ -25,8 +25,8 @@ class RowList(QScrollArea):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._rows: list[RowCard] = []
-        self._dragged: RowCard | None = None
+        self._rows: list[PromptRowWidget] = []
+        self._dragged: PromptRowWidget | None = None
         self._pointer = QPointF()
         self._follow: QWidget | None = None
         self._content = QWidget()
@@ -50,7 +50,7 @@ class RowList(QScrollArea):
         self.verticalScrollBar().rangeChanged.connect(self._catch_up)
 
     @property
-    def rows(self) -> tuple[RowCard, ...]:
+    def rows(self) -> tuple[PromptRowWidget, ...]:
         """In their order."""
         return tuple(self._rows)
 
@@ -58,7 +58,7 @@ class RowList(QScrollArea):
     def drop_line(self) -> QWidget:
         return self._line
 
-    def show_rows(self, rows: Sequence[RowCard]) -> None:
+    def show_rows(self, rows: Sequence[PromptRowWidget]) -> None:
         """Show these in this order; rows that are there stay the same widgets, and keep the focus."""
         for row in self._rows:
             if row not in rows:

@@ -9,10 +9,10 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
-from clipseg_live.core.settings.live import MOST_ROWS, PromptPicture
+from clipseg_live.core.settings.live import MOST_ROWS, PromptImage
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.list_view import RowList
-from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.prompts.row import PromptRowWidget
 from clipseg_live.gui.prompts.row_widgets import PictureFrame
 from clipseg_live.gui.prompts.text_field import PromptField
 from clipseg_live.gui.prompts.thumbnails import clipboard_picture, file_patterns, read_picture
@@ -34,7 +34,7 @@ class PromptPanel(QWidget):
     def __init__(self, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._store, self._history = store, history
-        self._cards: dict[int, RowCard] = {}
+        self._cards: dict[int, PromptRowWidget] = {}
         self._shares: Mapping[int, float] = {}
         self.setStyleSheet(panel_sheet())
         self.setMinimumWidth(300)
@@ -73,7 +73,7 @@ class PromptPanel(QWidget):
         for row_id, card in self._cards.items():
             card.show_share(self._shares.get(row_id), presence.get(row_id))
 
-    def set_picture(self, row_id: int | None, picture: PromptPicture) -> None:
+    def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
         """Make a picture part of a row; None: of a new one. Nothing happens for a row that is gone."""
         if row_id is None:
             self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, picture=picture)))
@@ -197,10 +197,10 @@ class PromptPanel(QWidget):
         if had_focus and not room:
             self._focus_place(count)
 
-    def _make_card(self, row_id: int) -> RowCard:
+    def _make_card(self, row_id: int) -> PromptRowWidget:
         row = edits.row_of(self._store.settings, row_id)
         assert row is not None
-        card = RowCard(row, self._store, self._history, self.list.widget())
+        card = PromptRowWidget(row, self._store, self._history, self.list.widget())
         card.duplicate_asked.connect(self._duplicate)
         card.remove_asked.connect(self._remove)
         card.move_asked.connect(self._move)
@@ -211,12 +211,12 @@ class PromptPanel(QWidget):
         card.show_share(self._shares.get(row_id))
         return card
 
-    def _drop_card(self, card: RowCard) -> None:
+    def _drop_card(self, card: PromptRowWidget) -> None:
         self._history.add(card.field.text())
         card.hide()
         card.deleteLater()
 
-    def _order_tabs(self, ordered: list[RowCard]) -> None:
+    def _order_tabs(self, ordered: list[PromptRowWidget]) -> None:
         stops = [stop for card in ordered for stop in card.tab_stops()]
         stops = [self.undo, self.redo, self.more, *stops, self.add, self.field, self.picture]
         for before, after in pairwise(stops):
@@ -224,7 +224,7 @@ class PromptPanel(QWidget):
 
     # ---- the focus
 
-    def _focused_card(self) -> RowCard | None:
+    def _focused_card(self) -> PromptRowWidget | None:
         return next((card for card in self._cards.values() if card.has_focus()), None)
 
     def _focused_place(self) -> int | None:

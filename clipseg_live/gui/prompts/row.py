@@ -10,7 +10,7 @@ from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.row_options import RowOptions
-from clipseg_live.gui.prompts.row_widgets import Grip, PictureFrame, Thumbnail
+from clipseg_live.gui.prompts.row_widgets import DragHandle, PictureFrame, PromptThumbnail
 from clipseg_live.gui.prompts.text_field import PromptField
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
@@ -18,7 +18,7 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import ValueLabel
 from clipseg_live.gui.widgets.buttons import IconButton, corner_under, hex_of, open_menu_under
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.slider_field import SliderField
 
 _WORD = 1500
 """Milliseconds without a key after which typing is a new step of undo."""
@@ -26,7 +26,7 @@ _WORD = 1500
 _ALT_SHIFT = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier
 
 
-class RowCard(PictureFrame):
+class PromptRowWidget(PictureFrame):
     """Shows one PromptRow of the Store and asks the Store for changes of it.
 
     Asked of the panel, each with the row's id: ``duplicate_asked``, ``remove_asked``, ``move_asked`` (and by how many
@@ -60,9 +60,9 @@ class RowCard(PictureFrame):
     # ---- what it is made of
 
     def _make_controls(self) -> None:
-        self.grip = Grip(self.tr("Drag to reorder"), self)
+        self.grip = DragHandle(self.tr("Drag to reorder"), self)
         self.swatch = ColourChooser(self.tr("Colour"), parent=self)
-        self.thumbnail = Thumbnail(self.tr("Picture of the prompt"), self)
+        self.thumbnail = PromptThumbnail(self.tr("Picture of the prompt"), self)
         self.field = PromptField(self._history.model, self)
         self.field.setAccessibleName(self.tr("Prompt"))
         self.badge = QLabel(self)
@@ -71,7 +71,7 @@ class RowCard(PictureFrame):
         self.solo = IconButton("solo", self.tr("Show this one alone"), checked_icon="solo", parent=self)
         self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self)
         self.more = IconButton("more", self.tr("More"), parent=self)
-        self.threshold = SlideField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
+        self.threshold = SliderField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
         self.threshold.setToolTip(self.tr("What reaches this probability is part of the mask"))
         self.share = ValueLabel(self.tr("Share of the picture that passes"), self)
         theme.set_kind(self.share, "figure")
@@ -79,9 +79,9 @@ class RowCard(PictureFrame):
         self.share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.share.setFixedWidth(self.share.fontMetrics().horizontalAdvance("100 %") + 2)
         self.share.setToolTip(self.tr("Share of the picture that reaches the threshold"))
-        self.mix = SlideField(self.tr("Picture"), glyph="image", write=_per_cent, parent=self)
+        self.mix = SliderField(self.tr("Picture"), glyph="image", write=_per_cent, parent=self)
         self.mix.setToolTip(self.tr("How much of the prompt is the picture; the rest is the text"))
-        self.opacity = SlideField(
+        self.opacity = SliderField(
             self.tr("Opacity"), glyph="half", default=PromptStyle().opacity, write=_per_cent, parent=self
         )
         self.opacity.setToolTip(self.tr("Opacity"))

@@ -8,10 +8,10 @@ from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Choice, Segments, panel_sheet, small_label
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, panel_sheet, small_label
+from clipseg_live.gui.widgets.slider_field import SliderField
 
-WIDTH = 320
+ROW_PANEL_WIDTH = 320
 _REACH = 5.0
 """Percent of the picture's shorter side that the sliders for lengths go to, either way."""
 _AREA = 2.0
@@ -30,7 +30,7 @@ class RowOptions(QFrame):
         theme.set_kind(self, "card")
         self.setStyleSheet(panel_sheet())
         self.setAccessibleName(self.tr("Role and edges"))
-        self.setFixedWidth(WIDTH)
+        self.setFixedWidth(ROW_PANEL_WIDTH)
         self._make_controls()
         self._lay_out()
         store.changed.connect(self._show)
@@ -41,10 +41,10 @@ class RowOptions(QFrame):
 
     def _make_controls(self) -> None:
         roles = [("show", self.tr("Show")), ("negative", self.tr("Take out")), ("contrast", self.tr("Contrast"))]
-        self.role = Segments(self.tr("Role"), roles, self)
+        self.role = SegmentedControl(self.tr("Role"), roles, self)
         self.role.picked.connect(lambda role: self._edit(role=role))
         self.role_hint = small_label("", self)
-        self.against = Choice(self.tr("Works on"), self)
+        self.against = ChoiceBox(self.tr("Works on"), self)
         self.against.picked.connect(self._set_against)
         self.grow = self._slide(self.tr("Grow"), "grow", -_REACH, _REACH)
         self.feather = self._slide(self.tr("Feather"), "feather", -_REACH, _REACH)
@@ -54,9 +54,9 @@ class RowOptions(QFrame):
         self.reset.setAccessibleName(self.tr("Role and edges as at first"))
         self.reset.clicked.connect(lambda: self._edit(role="show", against=(), shape=MatteShape()))
 
-    def _slide(self, title: str, name: str, low: float, top: float) -> SlideField:
+    def _slide(self, title: str, name: str, low: float, top: float) -> SliderField:
         default = MatteShape.model_fields[name].default
-        slide = SlideField(title, bare=True, default=default, low=low, top=top, write="{:g} %".format, parent=self)
+        slide = SliderField(title, bare=True, default=default, low=low, top=top, write="{:g} %".format, parent=self)
         slide.setFixedHeight(theme.CONTROL)
         slide.edited.connect(lambda value: self._edit_shape(name, value))
         slide.released.connect(self._store.end_merge)

@@ -14,7 +14,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QWidget
 
-from clipseg_live.core.settings.live import PromptPicture
+from clipseg_live.core.settings.live import PromptImage
 from clipseg_live.gui.prompts.thumbnails import holds_picture, preview_html, square_of
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import FIELD
@@ -49,7 +49,7 @@ class PictureFrame(QFrame):
         self.style().polish(self)
 
 
-class Grip(QWidget):
+class DragHandle(QWidget):
     """Where a row is taken hold of. Positions are the pointer's, on the screen."""
 
     lifted = Signal()
@@ -116,7 +116,7 @@ class Grip(QWidget):
         painter.end()
 
 
-class Thumbnail(QAbstractButton):
+class PromptThumbnail(QAbstractButton):
     """The picture of a prompt, small; its tool tip shows more of it."""
 
     _SIDE = 24
@@ -127,10 +127,10 @@ class Thumbnail(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(name)
-        self._picture: PromptPicture | None = None
+        self._picture: PromptImage | None = None
         self._image = QImage()
 
-    def show_picture(self, picture: PromptPicture | None) -> None:
+    def show_picture(self, picture: PromptImage | None) -> None:
         if picture is self._picture:
             return
         self._picture = picture

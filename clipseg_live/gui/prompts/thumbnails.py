@@ -7,7 +7,7 @@ from PySide6.QtCore import QBuffer, QCoreApplication, QIODevice, QMimeData, QSiz
 from PySide6.QtGui import QColor, QColorSpace, QImage, QPainter
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.settings.live import PromptPicture
+from clipseg_live.core.settings.live import PromptImage
 
 LONGEST_SIDE = 768
 """Pixels; a model looks at less than half of it."""
@@ -18,7 +18,7 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("thumbnails", text)
 
 
-def picture_of(image: QImage) -> PromptPicture:
+def prompt_image(image: QImage) -> PromptImage:
     """An image as a picture in sRGB: transparent parts over black, at most LONGEST_SIDE pixels on its longer side.
 
     Raises UsageError for an image that is empty.
@@ -39,17 +39,17 @@ def picture_of(image: QImage) -> PromptPicture:
         image = opaque
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     lines = np.frombuffer(image.constBits(), np.uint8, image.sizeInBytes()).reshape(image.height(), -1)
-    return PromptPicture.of(lines[:, : 3 * image.width()].reshape(image.height(), image.width(), 3))
+    return PromptImage.of(lines[:, : 3 * image.width()].reshape(image.height(), image.width(), 3))
 
 
-def read_picture(path: Path) -> PromptPicture:
+def read_picture(path: Path) -> PromptImage:
     """Read a picture from a file, as frames are read. Raises SourceError."""
     from clipseg_live.media.images.reader import read_image
 
-    return PromptPicture.of(read_image(path, longest=LONGEST_SIDE))
+    return PromptImage.of(read_image(path, longest=LONGEST_SIDE))
 
 
-def clipboard_picture(content: QMimeData | None) -> PromptPicture:
+def clipboard_picture(content: QMimeData | None) -> PromptImage:
     """The picture that the clipboard (or a drop) holds, as pixels or as a file.
 
     Raises UsageError or Failure, in one sentence.
@@ -57,7 +57,7 @@ def clipboard_picture(content: QMimeData | None) -> PromptPicture:
     if content is not None and content.hasImage():
         image = content.imageData()
         if isinstance(image, QImage) and not image.isNull():
-            return picture_of(image)
+            return prompt_image(image)
     if content is not None and content.hasUrls():
         files = [Path(url.toLocalFile()) for url in content.urls() if url.isLocalFile()]
         if files:
@@ -73,12 +73,12 @@ def holds_picture(content: QMimeData) -> bool:
     return any(url.isLocalFile() and Path(url.toLocalFile()).suffix.lower() in endings for url in content.urls())
 
 
-def image_of(picture: PromptPicture) -> QImage:
+def image_of(picture: PromptImage) -> QImage:
     """The picture for the screen; its own copy of the pixels."""
     return QImage(picture.data, picture.width, picture.height, 3 * picture.width, QImage.Format.Format_RGB888).copy()
 
 
-def square_of(picture: PromptPicture, side: int) -> QImage:
+def square_of(picture: PromptImage, side: int) -> QImage:
     """The middle of a picture as a square of ``side`` pixels."""
     image = image_of(picture)
     least = min(image.width(), image.height())
@@ -86,7 +86,7 @@ def square_of(picture: PromptPicture, side: int) -> QImage:
     return middle.scaled(side, side, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
 
 
-def preview_html(picture: PromptPicture) -> str:
+def preview_html(picture: PromptImage) -> str:
     """The picture, small, as rich text for a tool tip."""
     image = image_of(picture)
     if max(image.width(), image.height()) > _PREVIEW:

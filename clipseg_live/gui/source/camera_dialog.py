@@ -6,8 +6,8 @@ from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLab
 from clipseg_live.core.settings.live import SourceSpec, SourceStatus
 from clipseg_live.gui.widgets import theme
 
-SIZES = ((640, 480), (800, 600), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
-RATES = (10.0, 15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
+REQUESTED_SIZES = ((640, 480), (800, 600), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
+REQUESTED_RATES = (10.0, 15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 FORMATS = ("MJPG", "YUYV", "NV12", "H264")
 _SPANS = {"focus": 255, "gain": 255, "exposure": 2047}
 """How far a control goes where its value does not say more; cameras tell no ranges."""
@@ -33,9 +33,9 @@ class CameraDialog(QDialog):
         self._form.setContentsMargins(*[2 * theme.UNIT] * 4)
         self._form.setSpacing(theme.UNIT)
         self.size_box = self._box(
-            self.tr("Resolution"), [(f"{width} × {height}", (width, height)) for width, height in SIZES]
+            self.tr("Resolution"), [(f"{width} × {height}", (width, height)) for width, height in REQUESTED_SIZES]
         )
-        self.rate_box = self._box(self.tr("Rate"), [(f"{rate:g} / s", rate) for rate in RATES])
+        self.rate_box = self._box(self.tr("Rate"), [(f"{rate:g} / s", rate) for rate in REQUESTED_RATES])
         self.format_box = self._box(self.tr("Format"), [(name, name) for name in FORMATS])
         self.note = QLabel(self.tr("This camera offers no exposure, focus or gain."))
         theme.set_kind(self.note, "muted")

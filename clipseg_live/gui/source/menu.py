@@ -19,20 +19,20 @@ from PySide6.QtWidgets import (
 )
 
 from clipseg_live.core.addresses import SECURE_PORTS, SourceName, address_problem
-from clipseg_live.core.settings.live import Framing, SourceSpec
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.gui.source.screen_picker import ScreenPicker
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
-from clipseg_live.gui.state.thread_bridge import Errand
+from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
 
-DEMO = SourceSpec(name=SourceName("demo:"))
+DEMO_ENTRY = SourceSpec(name=SourceName("demo:"))
 _MOST_TITLE = 32
 _MENU_GOES = 200
 """Milliseconds after which a menu that closes is off the screen."""
 
 
-def title_of(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
+def source_title(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
     """What a person calls this source; an address without its user, password and query."""
     known, name = dict(cameras), str(spec.name)
     if name in known:
@@ -66,7 +66,7 @@ class SourceMenu(QToolButton):
         self._cameras: Sequence[tuple[str, str]] = ()
         self._looked = False
         self.picker: ScreenPicker | None = None
-        self._errand = Errand(services.list_cameras, self)
+        self._errand = BackgroundTask(services.list_cameras, self)
         self._errand.answered.connect(self._found)
         self._errand.failed.connect(self._not_found)
         self.setIcon(theme.icon("video"))
@@ -90,7 +90,7 @@ class SourceMenu(QToolButton):
         self.setToolTip(title)
 
     def title(self) -> str:
-        return title_of(self._spec, self._cameras) if self._spec is not None else ""
+        return source_title(self._spec, self._cameras) if self._spec is not None else ""
 
     def ask_file(self) -> None:
         """Let the person choose a video or picture."""
@@ -123,7 +123,7 @@ class SourceMenu(QToolButton):
         dialog.open()
 
     def choose_demo(self) -> None:
-        self.chosen.emit(DEMO)
+        self.chosen.emit(DEMO_ENTRY)
 
     def ask_region(self) -> None:
         """Let the person draw a part of the screen."""
@@ -172,12 +172,12 @@ class SourceMenu(QToolButton):
             # once the menu has gone, or it would be on the picture to draw on
             wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
             menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), wait)
-        self._add(menu, "demo", self.tr("Demo scene"), DEMO)
+        self._add(menu, "demo", self.tr("Demo scene"), DEMO_ENTRY)
         recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
         if recent:
             menu.addSeparator()
         for spec in recent:
-            self._add(menu, "recent", title_of(spec), spec)
+            self._add(menu, "recent", source_title(spec), spec)
 
     def _add(self, menu: QMenu, icon: str, title: str, spec: SourceSpec) -> None:
         action = menu.addAction(theme.icon(icon), title.replace("&", "&&"), lambda: self.chosen.emit(spec))
@@ -269,12 +269,12 @@ class FramingMenu(QToolButton):
     def uncrop(self) -> None:
         self._set(self._store.settings.framing.model_copy(update={"crop": None}))
 
-    def _set(self, framing: Framing) -> None:
+    def _set(self, framing: FrameTransform) -> None:
         self._store.update(framing=framing)
 
     def _show(self) -> None:
         framing = self._store.settings.framing
         self.mirror_action.setIcon(theme.icon("check", theme.ACCENT) if framing.mirror else theme.icon("mirror"))
         self.whole_action.setEnabled(framing.crop is not None)
-        changed = framing != Framing()
+        changed = framing != FrameTransform()
         self.setIcon(theme.icon("crop", theme.ACCENT if changed else theme.TEXT))

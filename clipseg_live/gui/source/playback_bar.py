@@ -34,7 +34,7 @@ class SeekBar(QSlider):
         super().mousePressEvent(event)
 
 
-class Transport(QFrame):
+class PlaybackBar(QFrame):
     """Shows a ``SourceStatus`` and steers the session; hidden for sources without a timeline.
 
     A set of photos has no timeline: it shows the number of the photo and the name of its file instead.

@@ -14,10 +14,10 @@ SMALLEST = 16
 """Pixels of the screen that a part is at least wide and high."""
 _STEP = 16.0
 
-Region = tuple[int, int, int, int]
+PickedArea = tuple[int, int, int, int]
 
 
-def region_of(box: QRectF, origin: QPoint, ratio: float) -> Region:
+def region_of(box: QRectF, origin: QPoint, ratio: float) -> PickedArea:
     """Left, top, width and height in the desktop's own pixels of a box in a screen's logical pixels.
 
     origin: of the screen on the desktop; Qt gives it in the desktop's own pixels. ratio: the screen's own pixels per
@@ -57,7 +57,7 @@ class ScreenPicker(QObject):
             if cover is not chosen:
                 cover.clear()
 
-    def _take(self, region: Region) -> None:
+    def _take(self, region: PickedArea) -> None:
         self._end()
         self.picked.emit(*region)
 
@@ -102,7 +102,7 @@ class _Cover(QWidget):
         """Pixels that a screen's picture has for each logical one; macOS counts logical ones there too."""
         return 1.0 if sys.platform == "darwin" else self.devicePixelRatioF()
 
-    def region(self) -> Region | None:
+    def region(self) -> PickedArea | None:
         """What is drawn, None while that is too small."""
         if self.box is None:
             return None

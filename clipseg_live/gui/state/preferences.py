@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from PySide6.QtCore import QObject, QTimer
 
 from clipseg_live.core.addresses import REVEAL
-from clipseg_live.core.settings.external_references import Outside
+from clipseg_live.core.settings.external_references import ExternalReference
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import CameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.gui.state.shared_file import locked, merge
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class Preferences(BaseModel):
     panels: str = ""
     folder: str = ""
     recording: RecordingSettings = Field(default_factory=RecordingSettings)
-    camera: CameraSettings = Field(default_factory=CameraSettings)
-    allowed: tuple[Outside, ...] = ()
+    camera: VirtualCameraSettings = Field(default_factory=VirtualCameraSettings)
+    allowed: tuple[ExternalReference, ...] = ()
 
     def with_source(self, spec: SourceSpec) -> "Preferences":
         """With this source as the newest. A name that no JSON can hold is left out."""
@@ -56,7 +56,7 @@ class Preferences(BaseModel):
         others = tuple(each for each in self.recent if (each.name, each.more) != (spec.name, spec.more))
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
 
-    def allowing(self, found: Sequence[Outside]) -> "Preferences":
+    def allowing(self, found: Sequence[ExternalReference]) -> "Preferences":
         """With this allowed from now on."""
         others = tuple(each for each in self.allowed if each not in found)
         return self.model_copy(update={"allowed": (*found, *others)[:MOST_ALLOWED]})
@@ -72,7 +72,7 @@ def preferences_path() -> Path:
     return user_config_path("clipseg-live", appauthor=False) / _FILE
 
 
-def load(path: Path) -> tuple[Preferences, str]:
+def load_preferences(path: Path) -> tuple[Preferences, str]:
     """The preferences, and a sentence for the person where the file was no good; it is set aside then."""
     try:
         return Preferences.model_validate_json(path.read_bytes()), ""
@@ -88,7 +88,7 @@ def load(path: Path) -> tuple[Preferences, str]:
         return Preferences(), f"The settings were damaged: the window begins with its defaults, the old are in {aside}."
 
 
-def save(path: Path, preferences: Preferences) -> str:
+def save_preferences(path: Path, preferences: Preferences) -> str:
     """Write them beside ``path``, for this user alone, and move them there; a sentence where that failed, else ""."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text = json.dumps(preferences.model_dump(mode="json", context=REVEAL), ensure_ascii=False)
@@ -105,7 +105,7 @@ def save(path: Path, preferences: Preferences) -> str:
     return ""
 
 
-class Keeper(QObject):
+class PreferencesStore(QObject):
     """Holds the preferences of a running window and writes them a moment after the last change. Changes that other
     windows have made to the same file are kept.
 
@@ -138,7 +138,7 @@ class Keeper(QObject):
         self._timer.stop()
         if self.value is not self._written:
             with locked(self._path):
-                problem = save(self._path, self._on_top_of_file())
+                problem = save_preferences(self._path, self._on_top_of_file())
             if problem:
                 self._failed(problem)
             else:
@@ -161,12 +161,12 @@ class Keeper(QObject):
         return merged.model_copy(update=most)
 
 
-def packed(data: bytes) -> str:
+def encode_bytes(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def unpacked(text: str) -> bytes:
-    """The bytes of ``packed``; none for a text that it cannot have made."""
+def decode_bytes(text: str) -> bytes:
+    """The bytes of ``encode_bytes``; none for a text that it cannot have made."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

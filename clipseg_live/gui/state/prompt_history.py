@@ -13,9 +13,9 @@ from clipseg_live.gui.state.shared_file import locked
 
 logger = logging.getLogger(__name__)
 
-MOST = 200
+MOST_PROMPTS = 200
 """Prompts that are remembered."""
-LONGEST = 500
+LONGEST_PROMPT = 500
 """Characters of a prompt that is remembered."""
 _LARGEST_FILE = 4 << 20
 
@@ -39,7 +39,7 @@ class PromptHistory:
     def add(self, text: str) -> None:
         """Put a text in front; white space is made even. One that is empty or very long is not remembered."""
         text = " ".join(text.split())
-        if not text or len(text) > LONGEST or self.texts[:1] == (text,):
+        if not text or len(text) > LONGEST_PROMPT or self.texts[:1] == (text,):
             return
         self._change(text)
 
@@ -63,7 +63,7 @@ class PromptHistory:
 
 
 def _with(text: str, others: Sequence[str]) -> list[str]:
-    return [text, *(each for each in others if each.casefold() != text.casefold())][:MOST] if text else []
+    return [text, *(each for each in others if each.casefold() != text.casefold())][:MOST_PROMPTS] if text else []
 
 
 def _read(path: Path) -> list[str] | None:
@@ -76,8 +76,8 @@ def _read(path: Path) -> list[str] | None:
         return None
     if not isinstance(content, list):
         return None
-    texts = (text for text in content if isinstance(text, str) and text.strip() and len(text) <= LONGEST)
-    return list(dict.fromkeys(texts))[:MOST]
+    texts = (text for text in content if isinstance(text, str) and text.strip() and len(text) <= LONGEST_PROMPT)
+    return list(dict.fromkeys(texts))[:MOST_PROMPTS]
 
 
 def _write(path: Path, texts: list[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipseg_live.core.settings.live import Framing, LiveSettings, Picture
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFrame
 
 Crop = tuple[float, float, float, float]
 
@@ -23,8 +23,8 @@ class Services:
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
-    save_snapshot: Callable[[Path, Picture, LiveSettings], Sequence[Path]]
-    crop_of: Callable[[Crop, Framing], Crop]
+    save_snapshot: Callable[[Path, ViewFrame, LiveSettings], Sequence[Path]]
+    crop_of: Callable[[Crop, FrameTransform], Crop]
     has_screen: Callable[[], bool]
     list_microphones: Callable[[], Sequence[str]]
     recover_recordings: Callable[[Path], Sequence[Path]]

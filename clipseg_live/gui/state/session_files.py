@@ -6,14 +6,21 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
-from clipseg_live.core.session_file import SUFFIX, OpenedSession, in_words, open_session, outside_of, save_session
+from clipseg_live.core.session_file import (
+    SESSION_SUFFIX,
+    OpenedSession,
+    list_references,
+    open_session,
+    references_of,
+    save_session,
+)
 from clipseg_live.core.settings.live import LiveSettings, Message
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import CameraSettings
-from clipseg_live.gui.state.preferences import Keeper
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.gui.state.preferences import PreferencesStore
 from clipseg_live.gui.state.settings_store import Store
 
-TOPIC = "session"
+SESSION_TOPIC = "session"
 
 
 class SessionFiles(QObject):
@@ -21,7 +28,7 @@ class SessionFiles(QObject):
 
     said = Signal(object)
 
-    def __init__(self, store: Store, keeper: Keeper, window: QWidget) -> None:
+    def __init__(self, store: Store, keeper: PreferencesStore, window: QWidget) -> None:
         super().__init__(window)
         self._store, self._keeper, self._window = store, keeper, window
 
@@ -37,23 +44,23 @@ class SessionFiles(QObject):
         return self._keeper.value.recording
 
     @property
-    def camera(self) -> CameraSettings:
+    def camera(self) -> VirtualCameraSettings:
         """The virtual camera."""
         return self._keeper.value.camera
 
     def ask_open(self) -> None:
         dialog = self._dialog(self.tr("Open a session"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([self.tr("Sessions") + f" (*{SUFFIX} *.json)", self.tr("All files") + " (*)"])
+        dialog.setNameFilters([self.tr("Sessions") + f" (*{SESSION_SUFFIX} *.json)", self.tr("All files") + " (*)"])
         dialog.fileSelected.connect(lambda path: self.open(Path(path)))
         dialog.open()
 
     def ask_save(self) -> None:
         dialog = self._dialog(self.tr("Save the session as"))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter(self.tr("Sessions") + f" (*{SUFFIX})")
-        dialog.setDefaultSuffix(SUFFIX.lstrip("."))
-        dialog.selectFile(f"session{SUFFIX}")
+        dialog.setNameFilter(self.tr("Sessions") + f" (*{SESSION_SUFFIX})")
+        dialog.setDefaultSuffix(SESSION_SUFFIX.lstrip("."))
+        dialog.selectFile(f"session{SESSION_SUFFIX}")
         dialog.fileSelected.connect(lambda path: self.save(Path(path)))
         dialog.open()
 
@@ -86,7 +93,7 @@ class SessionFiles(QObject):
         except ClipsegLiveError as error:
             self._say(str(error), "error")
             return
-        self._keeper.change(self._keeper.value.allowing(outside_of(path, settings)))
+        self._keeper.change(self._keeper.value.allowing(references_of(path, settings)))
         self._say(self.tr("Saved the session as {0}.").format(path))
 
     def _take(self, path: Path, settings: LiveSettings) -> None:
@@ -102,7 +109,7 @@ class SessionFiles(QObject):
         question.setWindowTitle(self.tr("Open a session"))
         question.setText(
             self.tr("The session {0} wants to use {1}, outside its own folder.").format(
-                path.name, in_words(opened.outside)
+                path.name, list_references(opened.outside)
             )
         )
         question.setInformativeText(self.tr("Allow it if you know where the session comes from."))
@@ -127,4 +134,4 @@ class SessionFiles(QObject):
         return dialog
 
     def _say(self, text: str, level: str = "info") -> None:
-        self.said.emit(Message(TOPIC, text, level))  # type: ignore[arg-type]
+        self.said.emit(Message(SESSION_TOPIC, text, level))  # type: ignore[arg-type]

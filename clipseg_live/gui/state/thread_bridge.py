@@ -73,7 +73,7 @@ class Bridge(QObject):
         self._message_queued.emit()
 
 
-class Errand(QObject):
+class BackgroundTask(QObject):
     """Something slow, done in a thread of its own, whose outcome comes back in Qt's thread.
 
     answered: what ``work`` returned. failed: a sentence for the person. One of the two comes, once for each ``start``;
@@ -120,7 +120,7 @@ class Errand(QObject):
             self.answered.emit(answer)
 
 
-class _Post(QObject):
+class _ResultDispatcher(QObject):
     """Brings outcomes of errands into Qt's thread.
 
     It lasts until the process ends: a signal that a thread emits on what Qt's thread is just destroying, as an errand
@@ -132,10 +132,10 @@ class _Post(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._lock, self._closed = threading.Lock(), False
-        self._outcomes: deque[tuple[Errand, object, str | None]] = deque()
+        self._outcomes: deque[tuple[BackgroundTask, object, str | None]] = deque()
         self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
-    def send(self, errand: Errand, answer: object, problem: str | None) -> None:
+    def send(self, errand: BackgroundTask, answer: object, problem: str | None) -> None:
         with self._lock:
             if not self._closed:
                 self._outcomes.append((errand, answer, problem))
@@ -155,8 +155,8 @@ class _Post(QObject):
 
 
 @lru_cache(maxsize=1)
-def _post() -> _Post:
+def _post() -> _ResultDispatcher:
     """Made in Qt's thread, with the first errand."""
-    post = _Post()
+    post = _ResultDispatcher()
     atexit.register(post.close)
     return post

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QPushButton, QWidget
 from clipseg_live.gui.widgets import theme
 
 SECONDS = 30.0
-COLOURS = ("#6cb2ff", "#4fd29a", "#ffbd4a", "#c79bff", "#ff8a65", "#5cc8d8", "#f083b5", "#a4abb4")
+STAGE_COLOURS = ("#6cb2ff", "#4fd29a", "#ffbd4a", "#c79bff", "#ff8a65", "#5cc8d8", "#f083b5", "#a4abb4")
 _HEIGHT = 168
 _LEGEND = 200
 _LEAST = 0.05
@@ -68,7 +68,7 @@ class StatsPanel(QFrame):
     def _paint_axes(self, painter: QPainter, plot: QRectF, top: float) -> None:
         for share in (0.0, 0.5, 1.0):
             y = plot.bottom() - share * plot.height()
-            painter.setPen(QPen(QColor(theme.LINE), 1))
+            painter.setPen(QPen(QColor(theme.LINE_COLOUR), 1))
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
             painter.setPen(QColor(theme.MUTED))
             beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -80,7 +80,7 @@ class StatsPanel(QFrame):
         painter.drawText(above, Qt.AlignmentFlag.AlignLeft, self.tr("milliseconds by stage"))
 
     def _paint_stage(self, painter: QPainter, plot: QRectF, top: float, number: int, name: str) -> None:
-        colour = QColor(COLOURS[number % len(COLOURS)])
+        colour = QColor(STAGE_COLOURS[number % len(STAGE_COLOURS)])
         points = [
             QPointF(plot.right() - ago / SECONDS * plot.width(), plot.bottom() - row[name] / top * plot.height())
             for ago, row in self._rows

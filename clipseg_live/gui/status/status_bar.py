@@ -18,7 +18,7 @@ _BUSY = (WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING)
 _WITHOUT_PICTURE = (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED)
 
 
-class Figures(QLabel):
+class ElidedStats(QLabel):
     """Parts of a line, the most important first; those for which there is no room are left out."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class StatusLine(QFrame):
         self.restart_button = QPushButton(self.tr("Restart"))
         self.restart_button.setAccessibleName(self.tr("Restart the segmentation"))
         self.restart_button.clicked.connect(self.restart)
-        self.figures = Figures()
+        self.figures = ElidedStats()
         self.figures.setAccessibleName(self.tr("Rates and delay"))
         self.details_button = tool_button("chart", self.tr("Statistics"), checkable=True)
         self.details_button.toggled.connect(self.details)

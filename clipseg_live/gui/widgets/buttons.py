@@ -35,7 +35,7 @@ _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 def panel_sheet() -> str:
     """What panels add to the window's style sheet."""
     return f"""
-    QFrame[kind="row"] {{ background: {theme.RAISED}; border: 1px solid {theme.LINE}; border-radius: 8px; }}
+    QFrame[kind="row"] {{ background: {theme.RAISED}; border: 1px solid {theme.LINE_COLOUR}; border-radius: 8px; }}
     QFrame[kind="row"][lively="true"] {{ border-color: {theme.EDGE}; }}
     QFrame[kind="row"][lifted="true"] {{ background: {theme.SURFACE}; border: 1px dashed {theme.ACCENT}; }}
     QToolButton[kind="mini"] {{
@@ -43,7 +43,7 @@ def panel_sheet() -> str:
         padding: 0; min-width: {FIELD - 2}px; max-width: {FIELD - 2}px; min-height: {FIELD - 2}px;
     }}
     QToolButton[kind="mini"]:hover {{ background: {theme.PRESSED}; }}
-    QToolButton[kind="mini"]:pressed {{ background: {theme.LINE}; }}
+    QToolButton[kind="mini"]:pressed {{ background: {theme.LINE_COLOUR}; }}
     QToolButton[kind="mini"]:checked {{ background: transparent; }}
     QToolButton[kind="mini"]:checked:hover {{ background: {theme.PRESSED}; }}
     QToolButton[kind="mini"]:focus {{ border-color: {theme.ACCENT}; }}
@@ -55,7 +55,7 @@ def panel_sheet() -> str:
         placeholder-text-color: {theme.MUTED};
     }}
     QLineEdit[kind="flat"]:hover {{ border-color: {theme.EDGE}; }}
-    QLineEdit[kind="flat"]:focus {{ background: {theme.BACKGROUND}; border-color: {theme.ACCENT}; }}
+    QLineEdit[kind="flat"]:focus {{ background: {theme.BACKGROUND_COLOUR}; border-color: {theme.ACCENT}; }}
     QLineEdit[kind="flat"]:disabled {{ placeholder-text-color: {theme.FAINT}; border-color: transparent; }}
     QLineEdit[kind="flat"][quiet="true"] {{ color: {theme.MUTED}; }}
     QPushButton[kind="segment"] {{
@@ -184,7 +184,7 @@ class ColourButton(QAbstractButton):
         painter.end()
 
 
-class Choice(QComboBox):
+class ChoiceBox(QComboBox):
     """One of several values. picked: the person has chosen one, even the one that was chosen already."""
 
     picked = Signal(object)
@@ -219,7 +219,7 @@ class Choice(QComboBox):
         event.ignore()
 
 
-class Segments(QWidget):
+class SegmentedControl(QWidget):
     """One of a few values, all of them in sight."""
 
     picked = Signal(object)

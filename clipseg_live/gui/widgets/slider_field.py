@@ -25,7 +25,7 @@ _BAR = 3
 _GLYPH = 12
 
 
-class SlideField(QSlider):
+class SliderField(QSlider):
     """A value from ``low`` to ``top`` in hundredths: a field with its name and figure, filled as far as it goes.
 
     short, or glyph ("half", or the name of an icon): in place of the name where there is no room for it.
@@ -166,13 +166,13 @@ class SlideField(QSlider):
         frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
         outline = QPainterPath()
         outline.addRoundedRect(frame, 5, 5)
-        painter.fillPath(outline, theme.qcolour(theme.BACKGROUND))
+        painter.fillPath(outline, theme.qcolour(theme.BACKGROUND_COLOUR))
         painter.save()
         painter.setClipPath(outline)
         self._paint_value(painter)
         painter.restore()
         active = self.isEnabled() and (self.hasFocus() or self.isSliderDown())
-        edge = theme.LINE if not self.isEnabled() else theme.FAINT if self._hovered else theme.EDGE
+        edge = theme.LINE_COLOUR if not self.isEnabled() else theme.FAINT if self._hovered else theme.EDGE
         edge = theme.ACCENT if active else edge
         painter.setPen(theme.qcolour(edge))
         painter.drawPath(outline)

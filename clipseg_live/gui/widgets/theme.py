@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from clipseg_live.gui.widgets import icons, resources
 
-BACKGROUND = "#0f1012"
+BACKGROUND_COLOUR = "#0f1012"
 """Behind the picture."""
 SURFACE = "#17181b"
 """Bars and panels."""
@@ -21,7 +21,7 @@ RAISED = "#202226"
 """Cards, fields and buttons on a surface."""
 HOVER = "#2a2d32"
 PRESSED = "#33373d"
-LINE = "#2b2e33"
+LINE_COLOUR = "#2b2e33"
 """Between surfaces."""
 EDGE = "#7b818b"
 """Around fields and buttons; at least 3:1 on every surface."""
@@ -117,12 +117,28 @@ def figure_font(size: int = SMALL_SIZE) -> QFont:
 def palette() -> QPalette:
     role = QPalette.ColorRole
     colours = {
-        role.Window: SURFACE, role.WindowText: TEXT, role.Base: RAISED, role.AlternateBase: SURFACE,
-        role.Text: TEXT, role.PlaceholderText: MUTED, role.Button: RAISED, role.ButtonText: TEXT,
-        role.BrightText: TEXT, role.ToolTipBase: HOVER, role.ToolTipText: TEXT, role.Highlight: ACCENT,
-        role.HighlightedText: ON_ACCENT, role.Accent: ACCENT, role.Link: ACCENT, role.LinkVisited: ACCENT,
-        role.Light: EDGE, role.Midlight: HOVER, role.Mid: LINE, role.Dark: BACKGROUND, role.Shadow: "#000000",
-    }  # fmt: skip
+        role.Window: SURFACE,
+        role.WindowText: TEXT,
+        role.Base: RAISED,
+        role.AlternateBase: SURFACE,
+        role.Text: TEXT,
+        role.PlaceholderText: MUTED,
+        role.Button: RAISED,
+        role.ButtonText: TEXT,
+        role.BrightText: TEXT,
+        role.ToolTipBase: HOVER,
+        role.ToolTipText: TEXT,
+        role.Highlight: ACCENT,
+        role.HighlightedText: ON_ACCENT,
+        role.Accent: ACCENT,
+        role.Link: ACCENT,
+        role.LinkVisited: ACCENT,
+        role.Light: EDGE,
+        role.Midlight: HOVER,
+        role.Mid: LINE_COLOUR,
+        role.Dark: BACKGROUND_COLOUR,
+        role.Shadow: "#000000",
+    }
     made = QPalette()
     for each, colour in colours.items():
         made.setColor(each, QColor(colour))

@@ -45,14 +45,14 @@ _LATE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class SampleBlock:
     """Sound in one piece. start: ``time.monotonic()`` of its first sample."""
 
     samples: Samples
     start: float
 
 
-class Capture(Protocol):
+class SoundCapture(Protocol):
     """A sound device. Made without touching it; used by one thread."""
 
     rate: int
@@ -67,7 +67,7 @@ class Capture(Protocol):
     def close(self) -> None: ...
 
 
-def list_microphones() -> list[str]:
+def find_microphones() -> list[str]:
     """Names that ``Microphone`` takes, the system's own choice first; empty where there are none, or the system does
     not tell."""
     _show_alsa_its_files()
@@ -90,7 +90,7 @@ def _show_alsa_its_files() -> None:
         os.environ.setdefault("ALSA_PLUGIN_DIR", folder)
 
 
-class Device:
+class SoundDevice:
     """A microphone of this machine, or (form) of another input that FFmpeg knows by that name."""
 
     def __init__(self, name: str = "", form: str = _FORMAT) -> None:
@@ -133,7 +133,7 @@ class Device:
         if self._form == "avfoundation":
             return f":{self._name or 'default'}"
         if self._form == "dshow":
-            return f"audio={self._name or next(iter(list_microphones()), '')}"
+            return f"audio={self._name or next(iter(find_microphones()), '')}"
         return self._name or "default"
 
     def _opened(self) -> av.container.InputContainer:
@@ -161,11 +161,11 @@ class Device:
 class Microphone:
     """Captures while it is attached to a recording. One recording at a time.
 
-    name: of ``list_microphones``, "" for the system's own. capture: makes what is captured from.
+    name: of ``find_microphones``, "" for the system's own. capture: makes what is captured from.
     """
 
-    def __init__(self, name: str = "", capture: Callable[[], Capture] | None = None) -> None:
-        self._make = (lambda: Device(name)) if capture is None else capture
+    def __init__(self, name: str = "", capture: Callable[[], SoundCapture] | None = None) -> None:
+        self._make = (lambda: SoundDevice(name)) if capture is None else capture
 
     def attach(self, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> "MicrophoneTrack":
         """Add its track to a file that is not begun yet, and start listening. Raises SourceError."""
@@ -179,7 +179,7 @@ class Microphone:
         return MicrophoneTrack(track, listener, notices)
 
 
-class _Unbroken:
+class _ContinuousClock:
     """Sound without a gap. Blocks are fetched late, some later than others, never early: when a sample was heard
     follows from the block of the last seconds that came soonest."""
 
@@ -214,17 +214,17 @@ class Listener:
     dropped: blocks that were thrown away. error: the sentence where the device was lost.
     """
 
-    def __init__(self, capture: Capture, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, capture: SoundCapture, clock: Callable[[], float] = time.monotonic) -> None:
         """capture: not open yet: its thread opens and closes it, for both may take as long as the device likes."""
         self._capture, self._clock = capture, clock
-        self._blocks: deque[tuple[Samples, _Unbroken, int]] = deque()
+        self._blocks: deque[tuple[Samples, _ContinuousClock, int]] = deque()
         self._waiting = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._open = threading.Event()
         self._was_open = self._ended = False
         self.rate, self.channels = capture.rate, capture.channels
-        self._newest_sound = _Unbroken(self.rate)
+        self._newest_sound = _ContinuousClock(self.rate)
         self.dropped = 0
         self.error = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live microphone", daemon=True)
@@ -237,14 +237,14 @@ class Listener:
         if not self._was_open:
             raise SourceError(self.error)
 
-    def take(self, until: float, patience: float = 0.0) -> list[Block]:
+    def take(self, until: float, patience: float = 0.0) -> list[SampleBlock]:
         """Blocks that began by a time of the clock, oldest first; in the beginning they wait until it is known when.
 
         patience: seconds to wait at most for what was heard by then but is not fetched yet.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._heard_until() >= until, patience)
-            taken: list[Block] = []
+            taken: list[SampleBlock] = []
             while self._blocks:
                 samples, sound, position = self._blocks[0]
                 start = sound.origin + position / self.rate
@@ -253,7 +253,7 @@ class Listener:
                     break
                 self._blocks.popleft()
                 self._waiting -= samples.shape[1]
-                taken.append(Block(samples, start))
+                taken.append(SampleBlock(samples, start))
             return taken
 
     def _heard_until(self) -> float:
@@ -269,7 +269,7 @@ class Listener:
         try:
             self._capture.open()
             self.rate, self.channels = self._capture.rate, self._capture.channels
-            self._newest_sound = _Unbroken(self.rate)
+            self._newest_sound = _ContinuousClock(self.rate)
             self._was_open = True
             self._open.set()
             while not self._stopping.is_set():
@@ -295,7 +295,7 @@ class Listener:
     def _put(self, samples: Samples, now: float) -> None:
         with self._changed:
             if not self._newest_sound.goes_on(samples.shape[1], now):
-                self._newest_sound = _Unbroken(self.rate)
+                self._newest_sound = _ContinuousClock(self.rate)
                 self._newest_sound.goes_on(samples.shape[1], now)
             self._blocks.append((samples, self._newest_sound, self._newest_sound.count - samples.shape[1]))
             self._waiting += samples.shape[1]
@@ -348,7 +348,7 @@ class MicrophoneTrack:
     def close(self) -> None:
         self._listener.stop()
 
-    def _place(self, block: Block, limit: Fraction | None = None) -> None:
+    def _place(self, block: SampleBlock, limit: Fraction | None = None) -> None:
         assert self._offset is not None
         rate, samples = self._track.rate, self._converted(block.samples)
         at = (block.start + self._offset) * rate

@@ -12,9 +12,9 @@ from av.codec.context import Flags as CodecFlags
 
 from clipseg_live.media.audio.codecs import can_copy, coding_of
 from clipseg_live.media.audio.pcm_track import Samples
-from clipseg_live.media.audio.tracks import ConvertedTrack, Sound, Track
+from clipseg_live.media.audio.tracks import AudioTrack, AudioTracks, ConvertedTrack
 from clipseg_live.media.ffmpeg.guarded_av import SoundLayout, frame_of, sound_layout
-from clipseg_live.media.ffmpeg.muxing import Spacing, needs_spacing
+from clipseg_live.media.ffmpeg.muxing import DurationFixingMuxer, needs_spacing
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _HEADER_IN_PACKETS = ("ac3", "eac3")
 _HEADER_BESIDE = ("aac", "opus", "flac", "vorbis")
 
 
-class LiveSound(Sound):
+class SyncedAudio(AudioTracks):
     """Follows the pictures: where they jump, sound is taken from the new place; where they stand, or run at another
     speed, there is silence. A jump is believed at the second picture that agrees with it.
 
@@ -66,7 +66,7 @@ class LiveSound(Sound):
         for index in list(self._tracks):
             self._guarded(index, None)
 
-    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> Track:
+    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> AudioTrack:
         codec = coding_of(stream)
         layout = sound_layout(stream, self._path)
         lacks = self._is_mixed(stream) or (codec in _HEADER_IN_PACKETS and suffix != ".mkv")
@@ -93,7 +93,7 @@ class LiveSound(Sound):
 
     def _hush(self, until: Fraction) -> None:
         for track in self._tracks.values():
-            assert isinstance(track, _Joined)
+            assert isinstance(track, _ResumableTrack)
             track.hush(until)
 
     def _take(self, packet: av.Packet) -> None:
@@ -103,7 +103,7 @@ class LiveSound(Sound):
         super()._take(packet)
 
 
-class _Joined(Track):
+class _ResumableTrack(AudioTrack):
     """A track that goes on after a jump."""
 
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
@@ -115,12 +115,12 @@ class _Joined(Track):
         """Silence up to a time of the file."""
 
 
-class _Copied(_Joined):
+class _Copied(_ResumableTrack):
     def __init__(
         self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str, layout: SoundLayout
     ) -> None:
         self.stream = output.add_stream_from_template(source)
-        self._spacing = Spacing(output, needs_spacing(suffix))
+        self._spacing = DurationFixingMuxer(output, needs_spacing(suffix))
         self._silent = _silent_packet(source, layout)
         self._next = Fraction(0)  # where the track goes on, seconds of the file
         self._begun = False
@@ -175,7 +175,7 @@ class _Copied(_Joined):
         return round(self._stamped / base) if self._begun else -1
 
 
-class _Converted(ConvertedTrack, _Joined):
+class _Converted(ConvertedTrack, _ResumableTrack):
     def __init__(
         self,
         source: av.AudioStream,

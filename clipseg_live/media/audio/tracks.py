@@ -16,7 +16,7 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.media.audio.codecs import can_copy, coding_of, converted_layout
 from clipseg_live.media.audio.pcm_track import PcmTrack, Samples
 from clipseg_live.media.ffmpeg.container import clock_zero, open_input
-from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS, SoundLayout, samples_of, sound_layout
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, SoundLayout, samples_of, sound_layout
 from clipseg_live.media.sources.time_index import TimeIndex, clock_of_file, seek_to
 from clipseg_live.media.sources.timestamps import TimeMap, may_jump, timed_packets, timed_streams
 from clipseg_live.media.writers.metadata import keep_track
@@ -30,7 +30,7 @@ _CUT_PACKETS = 2
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
 
 
-class Sound:
+class AudioTracks:
     """Feeds the sound of ``path`` into ``output``, up to whatever time the pictures have reached.
 
     The output's streams are added here, before its header is written. ``notices`` grows by a sentence for each
@@ -40,7 +40,7 @@ class Sound:
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
         self._path, self._name, self._notices = path, path.name, notices
-        self._tracks: dict[int, Track] = {}
+        self._tracks: dict[int, AudioTrack] = {}
         self._input: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._ahead: av.Packet | None = None
@@ -56,7 +56,7 @@ class Sound:
         for number, stream in enumerate(self._input.streams.audio, start=1):
             try:
                 track = self._track(stream, output, suffix)
-            except READ_ERRORS as error:
+            except MEDIA_READ_ERRORS as error:
                 logger.warning("A sound track was left out", exc_info=True)
                 notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
                 continue
@@ -76,7 +76,7 @@ class Sound:
         """Return True if a stream changes its parameters, so that one header cannot describe all its packets."""
         return self._index is not None and stream.index in self._index.mixed_sound
 
-    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "Track":
+    def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "AudioTrack":
         """One track for a stream. Raises ValueError and av.FFmpegError for a stream that cannot be kept."""
         codec = coding_of(stream)
         layout = sound_layout(stream, self._path)
@@ -100,7 +100,7 @@ class Sound:
         """Read on from a time of the source, or (without a usable index) from an earlier one."""
         assert self._input is not None
         if self._times is None:
-            with contextlib.suppress(*READ_ERRORS):
+            with contextlib.suppress(*MEDIA_READ_ERRORS):
                 self._input.seek(int((start + self._zero) * av.time_base))
         else:
             self._times, self._index = clock_of_file(self._path, self._input, indexed=True)
@@ -153,7 +153,7 @@ class Sound:
     def _next(self) -> av.Packet | None:
         try:
             return next(self._packets, None)
-        except READ_ERRORS:
+        except MEDIA_READ_ERRORS:
             logger.warning("The sound of a file could not be read further", exc_info=True)
             self._packets = iter(())
             self._notices.append(f"The sound of {self._name} is damaged: the rest of it was left out.")
@@ -167,7 +167,7 @@ class Sound:
     def _guarded(self, index: int, packet: av.Packet | None) -> None:
         try:
             self._tracks[index].take(packet)
-        except READ_ERRORS as error:
+        except MEDIA_READ_ERRORS as error:
             if getattr(error, "errno", None) in _DISK_ERRORS:
                 raise
             logger.warning("A sound track broke off", exc_info=True)
@@ -180,7 +180,7 @@ def _reason(error: Exception) -> str:
     return str(error).rstrip(".") if plain else "it is damaged or of a kind that cannot be kept"
 
 
-class Track(ABC):
+class AudioTrack(ABC):
     """One track: takes packets of the source in their order, None at the end.
 
     codec: by which the source is coded. target: what it is converted to, "" where packets are copied. lost: packets
@@ -211,7 +211,7 @@ class Track(ABC):
     def take(self, packet: av.Packet | None) -> None: ...
 
 
-class _Copied(Track):
+class _Copied(AudioTrack):
     """Packets as they are. Their times are those of the source: equal ones (TrueHD in milliseconds) stay equal."""
 
     def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> None:
@@ -266,7 +266,7 @@ def _codec_delay(stream: av.AudioStream) -> Fraction:
     return Fraction(int.from_bytes(header[10:12], "little"), 48_000)
 
 
-class ConvertedTrack(Track):
+class ConvertedTrack(AudioTrack):
     """Decoded, and encoded as ``PcmTrack``; the source may change its sample rate and channels."""
 
     def __init__(

@@ -17,7 +17,7 @@ from clipseg_live.media.colour.hdr import BT709, BT2020, SRGB, UNSPECIFIED, ToSD
 from clipseg_live.media.colour.interlacing import fields_of, weave_frames, weave_rows
 from clipseg_live.media.colour.planes import FULL_RANGE, can_convert, can_write, full_range_frame, is_full_range, rgb_of
 
-RGB = 0
+RGB_FORMAT = 0
 BT601 = 6
 LIMITED_RANGE = 1
 _HD_LINES = 720
@@ -102,7 +102,7 @@ class FromVideo:
         if not frame.color_range and colour.range:
             frame.color_range = colour.range
         if frame.format.is_rgb:
-            return RGB
+            return RGB_FORMAT
         matrix = assumed_matrix(colour.matrix, frame.height)
         frame.colorspace = matrix
         return matrix
@@ -197,9 +197,9 @@ def written_colour(colour: ColourInfo, is_rgb: bool, height: int) -> ColourInfo:
     primaries = BT709 if colour.primaries in (0, UNSPECIFIED) else colour.primaries
     transfer = BT709 if colour.transfer in (0, UNSPECIFIED) else colour.transfer
     if is_rgb:
-        return ColourInfo(FULL_RANGE, RGB, primaries, transfer)
+        return ColourInfo(FULL_RANGE, RGB_FORMAT, primaries, transfer)
     # Samples of an RGB source are full range; what is written from them in YUV is not.
-    is_full = colour.range == FULL_RANGE and colour.matrix != RGB
+    is_full = colour.range == FULL_RANGE and colour.matrix != RGB_FORMAT
     matrix = assumed_matrix(colour.matrix, height)
     return ColourInfo(FULL_RANGE if is_full else LIMITED_RANGE, matrix, primaries, transfer)
 

@@ -11,7 +11,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from clipseg_live.core.frame import ColourInfo, HDRInfo, MasteringDisplay
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.colour.hdr import dynamic_range
-from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _ints(frame: av.VideoFrame, kind: SideDataType) -> list[int]:
     try:
         data = cast(Any, frame.side_data).get(kind)
         raw = b"" if data is None else bytes(data)
-    except READ_ERRORS:
+    except MEDIA_READ_ERRORS:
         logger.warning("The side data of a frame could not be read", exc_info=True)
         return []
     return np.frombuffer(raw[: len(raw) // 4 * 4], np.int32).tolist()

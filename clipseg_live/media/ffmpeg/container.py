@@ -10,7 +10,7 @@ from av.format import Flags as FormatFlags
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.system.paths import check_input
-from clipseg_live.media.ffmpeg.guarded_av import has_flag, reading
+from clipseg_live.media.ffmpeg.guarded_av import has_flag, media_errors
 from clipseg_live.media.ffmpeg.whitelist import file_options, is_playlist
 from clipseg_live.media.images import heif
 
@@ -48,7 +48,7 @@ def open_input(path: Path) -> av.container.InputContainer:
         raise SourceError(
             f"{name} is a playlist, which only names where pictures are: open what it names, or its own address."
         )
-    with reading(f"{name} is not a video, or it is cut short: nothing in it can be played."):
+    with media_errors(f"{name} is not a video, or it is cut short: nothing in it can be played."):
         # "file:" keeps a name with a colon from being taken for a protocol.
         container = av.open(f"file:{path}", mode="r", metadata_errors="replace", container_options=file_options())
     if container.format.name in TEXT_FORMATS:

@@ -33,7 +33,7 @@ from clipseg_live.core.errors import ClipsegLiveError, SourceError
 
 logger = logging.getLogger(__name__)
 
-READ_ERRORS = (
+MEDIA_READ_ERRORS = (
     av.FFmpegError, OSError, ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, AttributeError,
     AssertionError, MemoryError,
 )  # fmt: skip
@@ -73,13 +73,13 @@ cast(Any, SideDataType)._missing_ = classmethod(_unknown_side_data)
 
 
 @contextmanager
-def reading(sentence: str) -> Iterator[None]:
+def media_errors(sentence: str) -> Iterator[None]:
     """Turn every error of PyAV in the block into a SourceError with this sentence; log its cause."""
     try:
         yield
     except ClipsegLiveError:
         raise
-    except READ_ERRORS as error:
+    except MEDIA_READ_ERRORS as error:
         logger.warning("PyAV could not read a media file", exc_info=True)
         raise SourceError(sentence) from error
 
@@ -89,7 +89,7 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     try:
         data = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)  # its type is not declared
         raw = b"" if data is None else bytes(data)
-    except READ_ERRORS:
+    except MEDIA_READ_ERRORS:
         logger.warning("The side data of a frame could not be read", exc_info=True)
         return _rotation_matrix(frame)
     if len(raw) < _DISPLAY_MATRIX_BYTES:

@@ -2,7 +2,7 @@
 
 A hostile server can make FFmpeg allocate gigabytes within one call: a part of a stream that never ends, or a playlist
 that names itself. PyAV lets FFmpeg ask now and then whether the call is to be interrupted, and answers by the clock.
-``MemoryBound`` gives it a clock that has run out when the process has grown too much.
+``MemoryLimit`` gives it a clock that has run out when the process has grown too much.
 """
 
 import math
@@ -21,7 +21,7 @@ _BUSY_CHECKS = 150
 _EVERY_SECONDS = 0.02
 
 
-class MemoryBound:
+class MemoryLimit:
     """Calls of PyAV in ``with`` are interrupted when the process grows by more than ``most`` bytes.
 
     exceeded: whether that has happened. One call at a time; used in the thread of the call.
@@ -33,7 +33,7 @@ class MemoryBound:
         self._next = 0.0
         self.exceeded = False
 
-    def __enter__(self) -> "MemoryBound":
+    def __enter__(self) -> "MemoryLimit":
         self._before, self._checks, self._next = resident_bytes(), 0, 0.0
         self.exceeded = False
         _inside.bound = self
@@ -54,7 +54,7 @@ class MemoryBound:
 
 
 class _Inside(threading.local):
-    bound: MemoryBound | None = None
+    bound: MemoryLimit | None = None
 
 
 class _Clock:

@@ -3,7 +3,7 @@
 import av
 
 
-class Spacing:
+class DurationFixingMuxer:
     """Muxes the packets of one stream, each one step late, when it is known how long it lasts.
 
     FFmpeg's muxer puts the first packet of a fragment where the one before ended by its own account, not where its time

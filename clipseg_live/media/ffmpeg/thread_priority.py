@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def kept_priority() -> Iterator[None]:
+def keep_priority() -> Iterator[None]:
     """Undo real-time scheduling that starts in the body. Open encoders within it.
 
     libsvtav1 makes the calling thread and its own threads real-time if root runs it. They, and every thread that is

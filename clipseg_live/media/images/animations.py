@@ -20,15 +20,15 @@ from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.system.times import format_time
 from clipseg_live.media.colour.conversion import over_black
 from clipseg_live.media.ffmpeg.container import open_input
-from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS as VIDEO_ERRORS
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS as VIDEO_ERRORS
 from clipseg_live.media.images import heif
 from clipseg_live.media.images.headers import (
     GIF,
     PNG,
     TIFF,
+    FramePart,
+    FrameParts,
     GifParts,
-    Part,
-    Parts,
     PngParts,
     shown_for,
     webp_durations,
@@ -36,22 +36,22 @@ from clipseg_live.media.images.headers import (
 )
 from clipseg_live.media.images.icc_profiles import profile_of
 from clipseg_live.media.images.reader import (
+    IMAGE_READ_ERRORS,
     IMAGE_SUFFIXES,
-    READ_ERRORS,
     OpenedImage,
     bytes_of,
     check_size,
     eight_bits,
+    image_errors,
+    open_image,
     open_in,
-    opened,
     pixels_of,
-    reading,
 )
-from clipseg_live.media.images.sequences import DEFAULT_RATE
+from clipseg_live.media.images.sequences import DEFAULT_IMAGE_RATE
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["still", "animation", "video"]
+ImageKind = Literal["still", "animation", "video"]
 
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 254, 255
 _REDUCED_OR_MASK = 0b101
@@ -59,12 +59,12 @@ _FINEST = 1_000_000
 """Units a second for times whose exact unit would be finer."""
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> ImageKind:
     """Return what a file holds: one image, an animation, or a video.
 
     The content decides; for formats that are not recognised and files that cannot be read, the suffix does.
     """
-    by_suffix: Kind = "still" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
+    by_suffix: ImageKind = "still" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
     if not os.path.isfile(path):  # to open a named pipe could wait for ever
         return by_suffix
     try:
@@ -83,9 +83,9 @@ def kind_of(path: Path) -> Kind:
                 return "animation" if found.kind == "avif" else "video"
         # Photos of some cameras are TIFF files with an image of their own kind, so the suffix has to agree.
         if head.startswith(TIFF) and by_suffix == "still":
-            with opened(path) as (image, _):
+            with open_image(path) as (image, _):
                 return "animation" if len(_pages(image)) > 1 else "still"
-    except (*READ_ERRORS, SourceError):
+    except (*IMAGE_READ_ERRORS, SourceError):
         logger.debug("The kind of a file cannot be told", exc_info=True)
     return by_suffix
 
@@ -118,7 +118,7 @@ class AnimationSource:
         path: str | Path,
         start: Fraction | None = None,
         end: Fraction | None = None,
-        rate: Fraction = DEFAULT_RATE,
+        rate: Fraction = DEFAULT_IMAGE_RATE,
     ) -> None:
         if start is not None and start < 0:
             raise UsageError(f"A start of {float(start):g} s is not possible: the animation begins at 0.")
@@ -138,7 +138,7 @@ class AnimationSource:
         """Open the file and read its first frame. Raises SourceError."""
         self.close()
         try:
-            with reading(self.path):
+            with image_errors(self.path):
                 frames = self._frames()
                 return self._begin(frames)
         except BaseException:
@@ -194,7 +194,7 @@ class AnimationSource:
 
     def _advance(self, time: Fraction) -> Pixels:
         try:
-            with reading(self.path):
+            with image_errors(self.path):
                 return next(self._pixels)
         except (SourceError, StopIteration) as error:
             logger.warning("An animation breaks off", exc_info=True)
@@ -232,7 +232,7 @@ class AnimationSource:
         durations = webp_durations(file) if image.format == "WEBP" else _track_durations(self.path)
         if len(numbers) > len(durations):
             logger.warning("%d of %d frames have no duration", len(numbers) - len(durations), len(numbers))
-            durations += [1 / DEFAULT_RATE] * (len(numbers) - len(durations))
+            durations += [1 / DEFAULT_IMAGE_RATE] * (len(numbers) - len(durations))
         return _PillowFrames(
             self.path.name,
             opened_image,
@@ -273,7 +273,7 @@ class _ComposedFrames:
 
     independent = False
 
-    def __init__(self, name: str, parts: Parts, opened_image: OpenedImage | None = None) -> None:
+    def __init__(self, name: str, parts: FrameParts, opened_image: OpenedImage | None = None) -> None:
         check_size(name, parts.width, parts.height)
         self._name, self._parts = name, parts
         self._opened = opened_image
@@ -295,7 +295,7 @@ class _ComposedFrames:
             elif part.clears:
                 area[:] = 0
 
-    def _draw(self, part: Part, area: NDArray[np.uint8]) -> None:
+    def _draw(self, part: FramePart, area: NDArray[np.uint8]) -> None:
         check_size(self._name, part.width, part.height)
         height, width = area.shape[:2]
         with Image.open(io.BytesIO(self._parts.image(part)), formats=("GIF", "PNG")) as image:
@@ -353,7 +353,7 @@ def _track_durations(path: Path) -> list[Fraction]:
             for packet in container.demux(stream):
                 if packet.size and packet.time_base:
                     durations.append(Fraction(packet.duration or 0) * packet.time_base)
-    except (*VIDEO_ERRORS, *READ_ERRORS):
+    except (*VIDEO_ERRORS, *IMAGE_READ_ERRORS):
         logger.warning("The times of an animation cannot be read", exc_info=True)
     return [duration or shown_for(duration) for duration in durations]
 

@@ -103,7 +103,7 @@ def _chunk_of_webp(file: BinaryIO, position: int) -> tuple[bytes, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FramePart:
     """The part of the canvas that one frame of a GIF or an APNG file draws.
 
     Attributes:
@@ -128,7 +128,7 @@ class Part:
     transparent: int | None = None
 
 
-class Parts(ABC):
+class FrameParts(ABC):
     """The parts of a GIF or an APNG file, each of which can be had as an image file of its own.
 
     Attributes:
@@ -139,15 +139,15 @@ class Parts(ABC):
 
     width: int
     height: int
-    each: list[Part]
+    each: list[FramePart]
     is_cut_short: bool
 
     @abstractmethod
-    def image(self, part: Part) -> bytes:
+    def image(self, part: FramePart) -> bytes:
         """Return the image of a part as a file of the same format."""
 
 
-class PngParts(Parts):
+class PngParts(FrameParts):
     """The parts of an animated PNG file (third edition of the specification); none for a still image."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -182,9 +182,9 @@ class PngParts(Parts):
             return
         _, width, height, left, top, over, under, disposal, blend = struct.unpack(">5I2H2B", control)
         duration = shown_for(Fraction(over, under or 100))
-        self.each.append(Part(left, top, width, height, duration, blend == 0, disposal == 1, disposal == 2))
+        self.each.append(FramePart(left, top, width, height, duration, blend == 0, disposal == 1, disposal == 2))
 
-    def image(self, part: Part) -> bytes:
+    def image(self, part: FramePart) -> bytes:
         """Return the image of a part as a PNG file."""
         header = struct.pack(">II", part.width, part.height) + self._header[8:]
         data = b"".join(self._read(position, length) for position, length in part.data)
@@ -199,7 +199,7 @@ def _png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-class GifParts(Parts):
+class GifParts(FrameParts):
     """The parts of a GIF file.
 
     Args:
@@ -245,7 +245,7 @@ class GifParts(Parts):
                 packed, hundredths, transparent = struct.unpack("<BHB", self._control)
                 disposal = packed >> 2 & 7
                 self.each.append(
-                    Part(
+                    FramePart(
                         left, top, width, height, shown_for(Fraction(hundredths, 100)),
                         clears=disposal == 2, restores=disposal == 3, data=((start, self._file.tell() - start),),
                         transparent=transparent if packed & 1 else None,
@@ -255,7 +255,7 @@ class GifParts(Parts):
                 return
         self.is_cut_short = True
 
-    def image(self, part: Part) -> bytes:
+    def image(self, part: FramePart) -> bytes:
         """Return the image of a part as a GIF file, without its transparency."""
         position, length = part.data[0]
         self._file.seek(position)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO, Literal, NamedTuple
 
-Kind = Literal["avif", "heic"]
+HeifKind = Literal["avif", "heic"]
 INSTALL = "pip install pillow-heif"
 
 _AVIF = frozenset({b"avif", b"avis"})
@@ -19,7 +19,7 @@ class HeifFile(NamedTuple):
     """kind: by the brands. is_sequence: its images are a track with times, as in a video. is_cut_short: its end is
     missing, which libheif does not report."""
 
-    kind: Kind
+    kind: HeifKind
     is_sequence: bool
     is_cut_short: bool
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.media.images.writers import StillWriter
+from clipseg_live.media.images.writers import ImageWriter
 
 
 class PhotoWriter:
@@ -62,7 +62,7 @@ class PhotoWriter:
         name = None if frame.file is None else self._names.get(frame.file)
         if name is None:
             return
-        picture = StillWriter(self.path / name, quality=self._quality, overwrite=self._overwrite)
+        picture = ImageWriter(self.path / name, quality=self._quality, overwrite=self._overwrite)
         try:
             picture.open(self._info)
             picture.write(frame)
@@ -99,7 +99,7 @@ class PhotoWriter:
                     else f"{first} and {len(standing) - 1} more exist already: use --overwrite to replace them."
                 )
             for name in standing:
-                StillWriter(self.path / name, overwrite=True)  # a folder or link of this name cannot be replaced
+                ImageWriter(self.path / name, overwrite=True)  # a folder or link of this name cannot be replaced
         elif os.path.lexists(self.path):
             raise UsageError(f"{self.path} is a file: name a folder.")
         elif not os.path.isdir(self.path.absolute().parent):

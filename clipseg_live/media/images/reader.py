@@ -37,7 +37,7 @@ _MOST_PIXELS = 178_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "GIF", "ICO")
 
 # Pillow's decoders raise these for damaged data.
-READ_ERRORS = (
+IMAGE_READ_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError,
     struct.error, zlib.error,
 )  # fmt: skip
@@ -62,14 +62,14 @@ def read_image(source: str | PathLike[str] | bytes | Image.Image, *, longest: in
         SourceError: The file is missing, empty, damaged, no image, over 178 megapixels, or HEIC without pillow-heif.
     """
     if isinstance(source, Image.Image):
-        with reading(b""):
+        with image_errors(b""):
             check_size("The image", *source.size)
             return pixels_of(source, profile_of(source.info), longest)
     if source == "" or (isinstance(source, str) and "\0" in source):
         raise UsageError(f"{shorten(source)} is not the name of an image file.")
     if not isinstance(source, (str, PathLike, bytes)):
         raise UsageError(f"{type(source).__name__} is not an image file: give a path, bytes or a PIL image.")
-    with opened(source if isinstance(source, bytes) else Path(source)) as (image, profile):
+    with open_image(source if isinstance(source, bytes) else Path(source)) as (image, profile):
         if longest is not None:
             image.draft(None, (longest, longest))  # a JPEG is decoded at a smaller size, which saves time and memory
         return pixels_of(image, profile, longest)
@@ -83,14 +83,14 @@ class OpenedImage(NamedTuple):
 
 
 @contextmanager
-def opened(source: str | Path | bytes) -> Iterator[OpenedImage]:
-    """Open an image file with Pillow. The errors of the context's body are translated as by ``reading``."""
-    with reading(source), ExitStack() as stack:
+def open_image(source: str | Path | bytes) -> Iterator[OpenedImage]:
+    """Open an image file with Pillow. The errors of the context's body are translated as by ``image_errors``."""
+    with image_errors(source), ExitStack() as stack:
         yield open_in(stack, source)
 
 
 def open_in(stack: ExitStack, source: str | Path | bytes) -> OpenedImage:
-    """Open an image file with Pillow until ``stack`` is closed. To be called within ``reading``."""
+    """Open an image file with Pillow until ``stack`` is closed. To be called within ``image_errors``."""
     name = _name_of(source)
     file = stack.enter_context(bytes_of(source))
     image = stack.enter_context(Image.open(file, formats=_formats(file, name)))
@@ -99,7 +99,7 @@ def open_in(stack: ExitStack, source: str | Path | bytes) -> OpenedImage:
 
 
 @contextmanager
-def reading(source: str | Path | bytes) -> Iterator[None]:
+def image_errors(source: str | Path | bytes) -> Iterator[None]:
     """Translate errors of reading an image file into SourceError, and suppress Pillow's warnings."""
     name = _name_of(source)
     try:
@@ -115,14 +115,14 @@ def reading(source: str | Path | bytes) -> Iterator[None]:
         raise SourceError(f"{source!s} may not be read: change its permissions.") from error
     except UnidentifiedImageError as error:
         raise SourceError(f"{name} is not a picture that can be read.") from error
-    except READ_ERRORS as error:
+    except IMAGE_READ_ERRORS as error:
         logger.warning("An image could not be read", exc_info=True)
         raise SourceError(f"{name} cannot be read: the picture is damaged or cut short.") from error
 
 
 @contextmanager
 def bytes_of(source: str | Path | bytes) -> Iterator[BinaryIO]:
-    """Open what holds an image, for reading. To be called within ``reading``, which translates the errors."""
+    """Open what holds an image, for reading. To be called within ``image_errors``, which translates the errors."""
     if isinstance(source, bytes):
         if not source:
             raise SourceError("The image is empty: it holds not a single byte.")
@@ -201,7 +201,7 @@ def pixels_of(image: Image.Image, profile: bytes | None = None, longest: int | N
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except READ_ERRORS:
+    except IMAGE_READ_ERRORS:
         logger.warning("The EXIF data of an image are ignored: they are damaged", exc_info=True)
         return image
 

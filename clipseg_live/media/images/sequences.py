@@ -8,10 +8,10 @@ from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.media.images.reader import read_image
 
-DEFAULT_RATE = Fraction(25)
+DEFAULT_IMAGE_RATE = Fraction(25)
 
 
-class StillSource:
+class ImageSource:
     """One picture as a source of one frame at time 0."""
 
     def __init__(self, path: str | Path) -> None:
@@ -27,7 +27,7 @@ class StillSource:
             width=self._frame.width,
             height=self._frame.height,
             rate=None,
-            time_base=1 / DEFAULT_RATE,
+            time_base=1 / DEFAULT_IMAGE_RATE,
             frame_count=1,
             independent=True,
         )
@@ -42,7 +42,7 @@ class StillSource:
         self._frame = None
 
 
-class SequenceSource:
+class ImageSequenceSource:
     """Picture files, in the order given, as frames at a constant ``rate`` (frames per second).
 
     ``start`` and ``end`` in seconds choose the pictures with start ≤ time < end, where picture k has the time
@@ -52,7 +52,7 @@ class SequenceSource:
     def __init__(
         self,
         paths: Sequence[str | Path],
-        rate: Fraction = DEFAULT_RATE,
+        rate: Fraction = DEFAULT_IMAGE_RATE,
         start: Fraction | None = None,
         end: Fraction | None = None,
         name: str | None = None,

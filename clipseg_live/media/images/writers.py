@@ -8,17 +8,17 @@ from PIL import Image
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.base import Codec
-from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_tag
 from clipseg_live.media.writers.video import CONTAINERS, VideoWriter
 
-__all__ = ["PICTURE_SUFFIXES", "StillWriter", "VideoWriter", "open_sink"]
+__all__ = ["IMAGE_WRITER_SUFFIXES", "ImageWriter", "VideoWriter", "open_sink"]
 
 _FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF",
     ".tiff": "TIFF",
 }  # fmt: skip
-PICTURE_SUFFIXES = frozenset(_FORMATS)
+IMAGE_WRITER_SUFFIXES = frozenset(_FORMATS)
 """Kinds of pictures that can be written."""
 _LARGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 
@@ -36,7 +36,7 @@ def open_sink(
     overwrite: bool = False,
     start: Fraction | None = None,
     end: Fraction | None = None,
-) -> "VideoWriter | StillWriter":
+) -> "VideoWriter | ImageWriter":
     """The sink that ``path`` means, not yet opened: a picture for a picture's suffix, otherwise a video.
 
     Raises UsageError for a suffix that cannot be written, a codec that the container cannot hold, or a file that
@@ -46,28 +46,28 @@ def open_sink(
     if suffix in _FORMATS:
         if codec is not None:
             raise UsageError(f"{Path(path).name} is a picture, which has no codec: leave out --codec.")
-        return StillWriter(path, quality=quality, overwrite=overwrite)
+        return ImageWriter(path, quality=quality, overwrite=overwrite)
     if suffix not in CONTAINERS:
         known = ", ".join((*CONTAINERS, *_FORMATS))
         raise UsageError(f"{Path(path).name} has no suffix that can be written: use one of {known}.")
     return VideoWriter(path, codec, quality, overwrite, start, end)
 
 
-class StillWriter:
+class ImageWriter:
     """Writes the one frame of a source as a picture. ``quality`` (0 to 100) is for JPEG; WebP is lossless.
 
     padded and notices are there for the likeness with ``VideoWriter``: always False and empty.
     """
 
     def __init__(self, path: str | Path, quality: int = 70, overwrite: bool = False) -> None:
-        """Raises UsageError for a file that exists or a suffix that is no picture's, SinkError as ``Place``."""
+        """Raises UsageError for a file that exists or a suffix that is no picture's, SinkError as ``AtomicOutput``."""
         self.path = Path(path)
         if self.path.suffix.lower() not in _FORMATS:
             raise UsageError(f"{self.path.name} has no suffix of a picture: use one of {', '.join(_FORMATS)}.")
         if not 0 <= quality <= 100:
             raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
         self._quality = quality
-        self._place = Place(path, overwrite)
+        self._place = AtomicOutput(path, overwrite)
         self._place.check()
         self.padded = False
         self.notices: list[str] = []

@@ -39,7 +39,7 @@ _FORGIVEN_READS = 3
 _FORGIVEN_SECONDS = 1.0
 
 
-class Capture(Protocol):
+class VideoCapture(Protocol):
     """What is used of ``cv2.VideoCapture``."""
 
     def open(self, index: int, apiPreference: int, /) -> bool: ...
@@ -51,10 +51,10 @@ class Capture(Protocol):
     def release(self) -> None: ...
 
 
-ListCameras = Callable[[], Sequence[FoundCamera]]
+FindCameras = Callable[[], Sequence[FoundCamera]]
 
 
-def list_cameras(seconds: float = probe.CAMERA_SECONDS) -> tuple[FoundCamera, ...]:
+def find_cameras(seconds: float = probe.CAMERA_SECONDS) -> tuple[FoundCamera, ...]:
     """The cameras of this machine, asked for in a process of its own. Raises SourceError where that gives no answer
     within ``seconds``."""
     try:
@@ -101,8 +101,8 @@ class CameraSource:
         fourcc: str | None = None,
         controls: Sequence[tuple[str, float]] = (),
         *,
-        capture: Callable[[], Capture] = cv2.VideoCapture,
-        cameras: ListCameras = list_cameras,
+        capture: Callable[[], VideoCapture] = cv2.VideoCapture,
+        cameras: FindCameras = find_cameras,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(camera, int) and camera < 0:
@@ -112,7 +112,7 @@ class CameraSource:
         self._camera, self._size, self._rate, self._fourcc = camera, (width, height), rate, fourcc
         self._wanted = dict(controls)
         self._make, self._cameras, self._clock = capture, cameras, clock
-        self._capture: Capture | None = None
+        self._capture: VideoCapture | None = None
         self._first: Pixels | None = None
         self._offered: tuple[str, ...] = ()
         self._found_as: dict[int, float] = {}
@@ -192,7 +192,7 @@ class CameraSource:
         self._name = found.name
         return found.index
 
-    def _opened(self, index: int) -> tuple[Capture, Pixels]:
+    def _opened(self, index: int) -> tuple[VideoCapture, Pixels]:
         """The camera and its first picture, in the first of the formats to try that gives one."""
         there = False
         for backend in _BACKENDS:
@@ -223,7 +223,7 @@ class CameraSource:
             wanted = _COMPRESSED
         return (None,) if wanted is None else (wanted, None)
 
-    def _ask(self, capture: Capture, fourcc: str | None) -> None:
+    def _ask(self, capture: VideoCapture, fourcc: str | None) -> None:
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         code = None if fourcc is None else float(cv2.VideoWriter.fourcc(*fourcc))
         # The format comes first: cameras take large sizes and high rates only in some formats.
@@ -237,7 +237,7 @@ class CameraSource:
         if self._rate is not None:
             capture.set(cv2.CAP_PROP_FPS, self._rate)
 
-    def _grabbed(self, capture: Capture) -> tuple[Pixels, float]:
+    def _grabbed(self, capture: VideoCapture) -> tuple[Pixels, float]:
         """A picture and when it came. A few failures in a row are forgiven: one bad picture is no lost camera."""
         began = self._clock()
         for _ in range(_FORGIVEN_READS):

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.protocols import FrameSource
-from clipseg_live.core.settings.live import Framing
+from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.media.sources.framing import apply_framing, framed_size
 
 
 class FramedSource:
     """Another source's frames (a ``FrameSource``), framed; its size is that of the framed pictures."""
 
-    def __init__(self, source: FrameSource, framing: Framing) -> None:
+    def __init__(self, source: FrameSource, framing: FrameTransform) -> None:
         self._source, self._framing = source, framing
 
     def open(self) -> SourceInfo:

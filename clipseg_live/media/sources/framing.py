@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Pixels, Signal
-from clipseg_live.core.settings.live import Framing
+from clipseg_live.core.settings.live import FrameTransform
 
-Picture = TypeVar("Picture", Pixels, Signal)
+AnyPixels = TypeVar("AnyPixels", Pixels, Signal)
 Crop = tuple[float, float, float, float]
 """x, y, width, height as shares (0 to 1) of a picture."""
 
@@ -17,7 +17,7 @@ _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_
 _SMALLEST = 1e-6
 
 
-def apply_framing(pixels: Picture, framing: Framing) -> Picture:
+def apply_framing(pixels: AnyPixels, framing: FrameTransform) -> AnyPixels:
     """Cut, then turned, then mirrored.
 
     pixels: uint8 or uint16 (height, width, 3); left untouched. The result is C-contiguous, of at least one pixel; it is
@@ -38,7 +38,7 @@ def apply_framing(pixels: Picture, framing: Framing) -> Picture:
     return framed if framed is pixels else np.ascontiguousarray(framed)
 
 
-def framed_size(width: int, height: int, framing: Framing) -> tuple[int, int]:
+def framed_size(width: int, height: int, framing: FrameTransform) -> tuple[int, int]:
     """Return the width and height that a picture of this size has once it is framed."""
     if framing.crop is not None:
         x, y, share_x, share_y = framing.crop
@@ -48,7 +48,7 @@ def framed_size(width: int, height: int, framing: Framing) -> tuple[int, int]:
     return (height, width) if framing.turn in (90, 270) else (width, height)
 
 
-def to_source(x: float, y: float, width: float, height: float, framing: Framing) -> Crop:
+def to_source(x: float, y: float, width: float, height: float, framing: FrameTransform) -> Crop:
     """A box on the framed picture as a crop of the source's picture.
 
     x, y, width, height: shares (0 to 1) of the framed picture, clipped to it. The result takes the place of

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.core.addresses import HIDDEN
+from clipseg_live.core.addresses import HIDDEN_PART
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.protocols import FrameSource, LiveSource
 from clipseg_live.core.settings.live import SourceSpec
@@ -24,7 +24,7 @@ _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one i
 _MEANT = "a camera (camera:0), a file, a folder, an address (rtsp://, http://), screen: or demo:"
 
 
-def open_live_source(spec: SourceSpec) -> LiveSource:
+def open_live(spec: SourceSpec) -> LiveSource:
     """The source that ``spec.name`` means, not yet opened.
 
     ``camera:NUMBER`` or ``camera:NAME``; an address; ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``; anything else is
@@ -38,7 +38,7 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
     lowered = name.lower()
     if lowered.startswith(CAMERA_PREFIX):
         return _camera(name[len(CAMERA_PREFIX) :].strip(), spec)
-    if lowered.startswith(screen.PREFIX):
+    if lowered.startswith(screen.SCREEN_PREFIX):
         return ScreenSource.named(lowered, spec.rate)
     if "://" in name and not Path(name).exists():
         return StreamSource(
@@ -46,7 +46,7 @@ def open_live_source(spec: SourceSpec) -> LiveSource:
         )
     prefix = _PREFIX.match(name)
     if prefix and not Path(name).exists() and not Path(name).suffix:
-        shown = HIDDEN if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
+        shown = HIDDEN_PART if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
         raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
     if spec.more:
         listing = photos_among([each.reveal() for each in (spec.name, *spec.more)])

@@ -18,7 +18,7 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.settings.live import RTSPTransport
 from clipseg_live.core.settings.rendering import Deinterlace
-from clipseg_live.imaging.letterbox import boxed
+from clipseg_live.imaging.letterbox import letterbox
 from clipseg_live.media.colour.conversion import FromVideo, shown_colour
 from clipseg_live.media.colour.hdr_metadata import hdr_info
 from clipseg_live.media.colour.interlacing import Deinterlacer, field_order
@@ -26,7 +26,7 @@ from clipseg_live.media.ffmpeg.certificates import certificate_problem, tls_opti
 from clipseg_live.media.ffmpeg.container import TEXT_FORMATS
 from clipseg_live.media.ffmpeg.decoders import container_colour, decoder_of
 from clipseg_live.media.ffmpeg.guarded_av import has_flag
-from clipseg_live.media.ffmpeg.memory_limit import MemoryBound
+from clipseg_live.media.ffmpeg.memory_limit import MemoryLimit
 from clipseg_live.media.ffmpeg.whitelist import network_options, without_format
 from clipseg_live.media.sources import hls
 from clipseg_live.media.sources.hls import Resources
@@ -36,8 +36,8 @@ from clipseg_live.media.sources.video_file import orientation_of, turned
 
 logger = logging.getLogger(__name__)
 
-OPEN_SECONDS = 10.0
-READ_SECONDS = 10.0
+STREAM_OPEN_SECONDS = 10.0
+STREAM_READ_SECONDS = 10.0
 
 _CLOCK_TICK = Fraction(1, 1_000_000)
 _JUMP = Fraction(10)
@@ -80,8 +80,8 @@ class StreamSource:
     def __init__(
         self,
         address: str,
-        open_seconds: float = OPEN_SECONDS,
-        read_seconds: float = READ_SECONDS,
+        open_seconds: float = STREAM_OPEN_SECONDS,
+        read_seconds: float = STREAM_READ_SECONDS,
         *,
         rtsp_transport: RTSPTransport = "auto",
         insecure: bool = False,
@@ -96,7 +96,7 @@ class StreamSource:
         self._limits = open_seconds, read_seconds
         self._transport, self._insecure = rtsp_transport, insecure
         self._deinterlace = deinterlace
-        self._bound = MemoryBound()
+        self._bound = MemoryLimit()
         self._deadline = 0.0
         self._clock, self._wait = clock, wait or threading.Event().wait
         self._container: av.container.InputContainer | None = None
@@ -141,7 +141,7 @@ class StreamSource:
         told = (stream.average_rate or stream.guessed_rate) if stamped else None
         rate = Fraction(told) if told else None
         tick = (stream.time_base if stamped else None) or _CLOCK_TICK
-        self._timeline = Timeline(tick, rate, self._clock()) if stamped else None
+        self._timeline = StreamClock(tick, rate, self._clock()) if stamped else None
         self._paced = stamped and (duration is not None or container.format.name in _SEGMENTED)
         self._due: tuple[float, Fraction] | None = None
         self._duration = duration
@@ -181,7 +181,7 @@ class StreamSource:
         pixels: Pixels = turned(self._convert(picture), self._orientation)
         if changed:  # an advertisement, say; opening it again would begin from the start
             width, height = reversed(self._size) if self._orientation[0] == 0 else self._size
-            pixels = boxed(pixels, width, height)
+            pixels = letterbox(pixels, width, height)
         duration = None
         if self._timeline is None:
             elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
@@ -360,7 +360,7 @@ class StreamSource:
         return f"{name} cannot be reached: check the address and the network."
 
 
-class Timeline:
+class StreamClock:
     """Timestamps of a live stream made into times that begin at 0 and always grow.
 
     A picture without a timestamp comes as long after the one before it as the clock says. tick: the unit of the

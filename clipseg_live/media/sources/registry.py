@@ -11,10 +11,10 @@ from clipseg_live.core.system.paths import check_input, is_folder_or_pattern
 from clipseg_live.media.images.animations import AnimationSource, kind_of
 from clipseg_live.media.images.photo_sets import PhotoSetSource, globbed, list_photos, natural_order
 from clipseg_live.media.images.reader import IMAGE_SUFFIXES
-from clipseg_live.media.images.sequences import SequenceSource, StillSource
+from clipseg_live.media.images.sequences import ImageSequenceSource, ImageSource
 from clipseg_live.media.sources.video_file import VideoFileSource
 
-__all__ = ["PhotoSetSource", "SequenceSource", "StillSource", "VideoFileSource", "open_source"]
+__all__ = ["ImageSequenceSource", "ImageSource", "PhotoSetSource", "VideoFileSource", "open_source"]
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",
@@ -54,7 +54,9 @@ def open_source(
     if is_folder_or_pattern(name):
         listing = list_photos(path)
         if sequence is not None:
-            return SequenceSource(listing.files, sequence, start, end, name=listing.title, notices=(listing.notice,))
+            return ImageSequenceSource(
+                listing.files, sequence, start, end, name=listing.title, notices=(listing.notice,)
+            )
         refuse_range_of_photos(start, end)
         return PhotoSetSource(lambda: listing)
     if sequence is not None:
@@ -64,7 +66,7 @@ def open_source(
     if kind == "animation":
         return AnimationSource(path, start, end)
     if kind == "still":
-        return StillSource(path)
+        return ImageSource(path)
     return VideoFileSource(path, start, end, deinterlace=deinterlace, keep_hdr=keep_hdr)
 
 
@@ -76,7 +78,7 @@ def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None
         )
 
 
-def files_of(name: str | Path) -> list[Path]:
+def list_images(name: str | Path) -> list[Path]:
     """Return the files that the source of this name reads: its pictures, in their order, or the one file itself.
 
     Raises SourceError for a folder or pattern without pictures.
@@ -84,7 +86,7 @@ def files_of(name: str | Path) -> list[Path]:
     return list(list_photos(name).files) if is_folder_or_pattern(name) else [Path(name)]
 
 
-def videos_of(name: str | Path) -> list[Path]:
+def list_videos(name: str | Path) -> list[Path]:
     """The videos in a folder, or those that fit a pattern, in natural order; hidden files are left out.
 
     They are known by their suffix; a pattern that ends in a suffix of its own, such as ``*.dv``, means every file

@@ -14,9 +14,9 @@ import numpy as np
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 
-PREFIX = "screen:"
-DEFAULT_RATE = 30.0
-Region = tuple[int, int, int, int]
+SCREEN_PREFIX = "screen:"
+DEFAULT_SCREEN_RATE = 30.0
+ScreenArea = tuple[int, int, int, int]
 
 _TICK = Fraction(1, 1_000_000)
 
@@ -34,7 +34,7 @@ class ScreenSource:
 
     def __init__(
         self,
-        region: Region | None = None,
+        region: ScreenArea | None = None,
         rate: float | None = None,
         *,
         grabber: Callable[[], Any] | None = None,
@@ -43,7 +43,7 @@ class ScreenSource:
     ) -> None:
         if region is not None and (region[2] < 1 or region[3] < 1):
             raise UsageError(f"A part of the screen of {region[2]}×{region[3]} pixels holds nothing.")
-        rate = DEFAULT_RATE if rate is None else rate
+        rate = DEFAULT_SCREEN_RATE if rate is None else rate
         if not math.isfinite(rate) or rate < 1:  # a slower one could not be stopped in time
             raise UsageError(f"A rate of {rate:g} pictures of the screen a second is not possible: 1 is the least.")
         self._region, self._rate = region, rate
@@ -54,7 +54,7 @@ class ScreenSource:
     @classmethod
     def named(cls, name: str, rate: float | None = None) -> "ScreenSource":
         """The source of ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``. Raises UsageError for any other name."""
-        rest = name.removeprefix(PREFIX).strip()
+        rest = name.removeprefix(SCREEN_PREFIX).strip()
         if not rest:
             return cls(None, rate)
         try:

@@ -14,7 +14,7 @@ import av
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import open_input, status_of
-from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS, sound_layout
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, sound_layout
 from clipseg_live.media.sources.timestamps import Keyframe, TimeIndex, TimeMap, map_of, may_jump, timed_streams
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def seek_to(container: av.container.InputContainer, index: TimeIndex, time: Frac
     place = max((each.position for each in index.keyframes if each.time <= time), default=0)
     try:
         container.seek(place, unsupported_byte_offset=True)
-    except READ_ERRORS:
+    except MEDIA_READ_ERRORS:
         logger.warning("A file could not be searched by position", exc_info=True)
         return False
     return True
@@ -79,7 +79,7 @@ def decoding_delay(path: Path, number: int) -> Fraction:
             for packet in container.demux(container.streams[number]):
                 if packet.pts is not None and packet.dts is not None:
                     return (packet.pts - packet.dts) * packet.time_base
-    except (SourceError, *READ_ERRORS):
+    except (SourceError, *MEDIA_READ_ERRORS):
         logger.warning("The first packet of a file could not be read", exc_info=True)
     return Fraction(0)
 
@@ -117,7 +117,7 @@ def _index(path: Path, container: av.container.InputContainer, times: TimeMap) -
                     frames += 1
                     if each.is_keyframe and each.pos is not None and each.pos >= 0:
                         keyframes.append(Keyframe(time, each.pos))
-    except READ_ERRORS:
+    except MEDIA_READ_ERRORS:
         logger.warning("A file could not be indexed to its end", exc_info=True)
     times.flush()
     segments = tuple((each.position, each.shift or 0, each.low, each.high) for each in times.segments)
@@ -131,7 +131,7 @@ class _SoundKinds:
         self.mixed: set[int] = set()
         self._decoded: set[int] = set()
         for stream in container.streams.audio:
-            with contextlib.suppress(*READ_ERRORS):
+            with contextlib.suppress(*MEDIA_READ_ERRORS):
                 sound_layout(stream, path)
                 self._decoded.add(stream.index)
         self._kinds: dict[int, tuple[int, int]] = {}
@@ -147,7 +147,7 @@ class _SoundKinds:
         count = self._counts[number] = self._counts.get(number, -1) + 1
         if count > 2 and count % _PROBED_EVERY:
             return
-        with contextlib.suppress(*READ_ERRORS):
+        with contextlib.suppress(*MEDIA_READ_ERRORS):
             for frame in packet.decode():
                 assert isinstance(frame, av.AudioFrame)
                 kind = frame.sample_rate, frame.layout.nb_channels

@@ -16,21 +16,21 @@ from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
 from clipseg_live.core.settings.rendering import Deinterlace
 from clipseg_live.core.system.paths import check_input
 from clipseg_live.core.system.times import format_time
-from clipseg_live.imaging.letterbox import boxed
+from clipseg_live.imaging.letterbox import letterbox
 from clipseg_live.media.colour.conversion import FromVideo, shown_colour
 from clipseg_live.media.colour.hdr import dynamic_range
 from clipseg_live.media.colour.hdr_metadata import hdr_info
 from clipseg_live.media.colour.interlacing import Deinterlacer, field_order, order_of
 from clipseg_live.media.ffmpeg.container import clock_zero, has_running_clock, is_cut_short, open_input, status_of
 from clipseg_live.media.ffmpeg.decoders import container_colour, decoder_of
-from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS, display_matrix, reading
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, display_matrix, media_errors
 from clipseg_live.media.sources.time_index import clock_of_file, decoding_delay, seek_to
 from clipseg_live.media.sources.timestamps import timed_packets, timed_streams
 
 logger = logging.getLogger(__name__)
 
 Orientation = tuple[int, int, int, int]
-Picture = TypeVar("Picture", Pixels, Signal)
+FramePixels = TypeVar("FramePixels", Pixels, Signal)
 UPRIGHT: Orientation = (1, 0, 0, 1)
 _SEEK_MARGINS = (Fraction(0), Fraction(2), Fraction(15))
 _CLOCK_JUMP = Fraction(1)
@@ -86,7 +86,7 @@ class VideoFileSource:
         self._status = status_of(self.path)
         self._orientation: Orientation | None = None
         self._reached: Fraction | None = None
-        with reading(self._broken_off()):
+        with media_errors(self._broken_off()):
             self._open_stream()
             self._frames = self._read_range()
             self._first = next(self._frames, None)
@@ -101,7 +101,7 @@ class VideoFileSource:
         if self._first is not None:
             frame, self._first = self._first, None
             return frame
-        with reading(self._broken_off()):
+        with media_errors(self._broken_off()):
             return next(self._frames, None)
 
     def close(self) -> None:
@@ -259,7 +259,7 @@ class VideoFileSource:
             self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
             if self._decoder is not self._stream.codec_context and self._decoder.is_open:
                 self._decoder.flush_buffers()
-        except READ_ERRORS:
+        except MEDIA_READ_ERRORS:
             logger.warning("A video file could not be searched", exc_info=True)
             return False
         return True
@@ -334,7 +334,7 @@ class VideoFileSource:
                     yield frame
         except av.error.EOFError:
             pass
-        except READ_ERRORS as error:
+        except MEDIA_READ_ERRORS as error:
             logger.warning("A video file could not be decoded", exc_info=True)
             raise self._broken() from error
         if self._cut_short:
@@ -360,7 +360,7 @@ class VideoFileSource:
                 if frame.is_corrupt:
                     return
                 yield frame
-        except READ_ERRORS:
+        except MEDIA_READ_ERRORS:
             logger.warning("The decoder of a video file could not be drained", exc_info=True)
 
     def _broken(self) -> SourceError:
@@ -392,14 +392,14 @@ class VideoFileSource:
         pixels, signal = self._convert.picture(frame, keep)
         return self._upright(pixels, frame), None if signal is None else self._upright(signal, frame)
 
-    def _upright(self, picture: Picture, frame: av.VideoFrame) -> Picture:
+    def _upright(self, picture: FramePixels, frame: av.VideoFrame) -> FramePixels:
         """Return a picture turned, and fitted into the size of the first one."""
         assert self._orientation is not None
         upright = turned(picture, self._orientation)
         if (frame.width, frame.height) == self._size:
             return upright
         width, height = reversed(self._size) if _is_turned(self._orientation) else self._size
-        return boxed(upright, width, height)
+        return letterbox(upright, width, height)
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
@@ -418,7 +418,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return found if exact and quarter else UPRIGHT
 
 
-def turned(pixels: Picture, orientation: Orientation) -> Picture:
+def turned(pixels: FramePixels, orientation: Orientation) -> FramePixels:
     """The picture as the orientation shows it; the very same array where it is upright already."""
     a, b, c, d = orientation
     if (a, d) == (1, 1):

@@ -9,22 +9,22 @@ from av.video.frame import PictureType
 from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.writers.encoders import (
+    DEFAULT_VIDEO_RATE,
     HEVC_TAG,
-    USUAL_RATE,
     Encoder,
     even,
     live_options,
     new_context,
     padded,
-    prepare,
+    prepare_encoder,
 )
 
-KEY_EVERY = Fraction(1)
+KEYFRAME_SECONDS = Fraction(1)
 """Seconds."""
 _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 
 
-class LiveEncoder:
+class AdaptiveEncoder:
     """One stream of a file that grows. Its encoder can be changed for a faster one in the middle; packets go on in the
     same stream, each key frame with its own headers.
 
@@ -38,14 +38,14 @@ class LiveEncoder:
         self._quality, self._info, self._clock = quality, info, clock
         self._ladder = live_options(encoder, quality, info)
         self._rung = 0
-        stream = container.add_stream(encoder.name, rate=info.rate or USUAL_RATE, options=self._ladder[0])
+        stream = container.add_stream(encoder.name, rate=info.rate or DEFAULT_VIDEO_RATE, options=self._ladder[0])
         assert isinstance(stream, av.VideoStream)
         self.stream = stream
         self._context = stream.codec_context
         tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1", height=info.height)
         self._whole = padded(encoder, info)
         self.padded = self._whole != info
-        prepare(self._context, self._whole, clock, encoder.pixel_format, tags)
+        prepare_encoder(self._context, self._whole, clock, encoder.pixel_format, tags)
         self._convert = ToVideo(encoder.pixel_format, tags)
         if encoder.codec == "h265" and container.format.name in ("mp4", "mov"):
             self._context.codec_tag = HEVC_TAG
@@ -58,7 +58,7 @@ class LiveEncoder:
         picture = self._convert(even(pixels) if self.padded else pixels)
         picture.pts, picture.time_base, picture.duration = stamp, self._clock, duration
         step = 0 if self._last is None else stamp - self._last
-        if self._key is None or (stamp + step - self._key) * self._clock > KEY_EVERY:
+        if self._key is None or (stamp + step - self._key) * self._clock > KEYFRAME_SECONDS:
             picture.pict_type = PictureType.I
             key: int | None = stamp
         else:

@@ -18,12 +18,12 @@ from clipseg_live.core.frame import ColourInfo, FieldOrder, HDRInfo, SourceInfo
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.hdr_metadata import encoder_options
-from clipseg_live.media.ffmpeg.thread_priority import kept_priority
+from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 
 os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 writes to the terminal itself: only its errors
 
 Options = dict[str, str]
-USUAL_RATE = Fraction(25)
+DEFAULT_VIDEO_RATE = Fraction(25)
 LARGEST_H264 = 16384
 HEVC_TAG = "hvc1"
 """The name of H.265 in MP4 and MOV that Apple's players know."""
@@ -125,17 +125,17 @@ def new_context(
     """An encoder by itself, opened, and what makes its frames. Raises av.FFmpegError and ValueError."""
     context = av.CodecContext.create(encoder.name, "w")
     assert isinstance(context, av.VideoCodecContext)
-    context.framerate = info.rate or USUAL_RATE
+    context.framerate = info.rate or DEFAULT_VIDEO_RATE
     context.flags |= int(CodecFlags.global_header)
     context.options = dict(options)
     tags = written_colour(info.colour, is_rgb=encoder.codec == "ffv1", height=info.height)
-    prepare(context, info, clock, encoder.pixel_format, tags)
-    with kept_priority():
+    prepare_encoder(context, info, clock, encoder.pixel_format, tags)
+    with keep_priority():
         context.open()
     return context, ToVideo(encoder.pixel_format, tags)
 
 
-def prepare(
+def prepare_encoder(
     context: av.VideoCodecContext, info: SourceInfo, clock: Fraction, pixel_format: str, tags: ColourInfo
 ) -> None:
     """Tell a context that is not open yet of size, clock, colours and pixel aspect.
@@ -309,5 +309,5 @@ def _hardware_options(encoder: Encoder, quality: int, info: SourceInfo) -> Optio
 
 def _bits(quality: int, info: SourceInfo) -> int:
     """Bits a second, for what knows no constant quality: 0.03 to 0.2 a pixel."""
-    rate = float(info.rate or USUAL_RATE)
+    rate = float(info.rate or DEFAULT_VIDEO_RATE)
     return round(info.width * info.height * rate * (0.03 + 0.0017 * quality))

@@ -19,7 +19,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import clock_zero, open_input
-from clipseg_live.media.ffmpeg.guarded_av import READ_ERRORS
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS
 from clipseg_live.media.sources.timestamps import may_jump
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ _ASS_HEADER = (
 )
 
 
-class Extras:
+class MetadataCopier:
     """Copies them from ``path`` into ``output``, whose header is not written yet.
 
     video: the stream of the output. rate: of its frames. start, end: the range of the export, in seconds.
@@ -98,7 +98,7 @@ class Extras:
         for stream in container.streams:
             try:
                 self._keep_stream(stream, may_jump(container))
-            except READ_ERRORS:
+            except MEDIA_READ_ERRORS:
                 logger.warning("A track could not be kept", exc_info=True)
                 self._dropped.append(_name_of(stream))
         if self._dropped:
@@ -116,7 +116,7 @@ class Extras:
             packet, self._ahead = self._ahead, None
             try:
                 packet = packet or next(self._packets, None)
-            except READ_ERRORS:
+            except MEDIA_READ_ERRORS:
                 logger.warning("Subtitles could not be read further", exc_info=True)
                 packet = None
             if packet is None:

@@ -13,23 +13,23 @@ from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.recording import Encoding
-from clipseg_live.media.atomic_output import Place, write_failure
+from clipseg_live.media.atomic_output import AtomicOutput, write_failure
 from clipseg_live.media.audio.microphone import Microphone, MicrophoneTrack
-from clipseg_live.media.audio.synced_tracks import LiveSound
-from clipseg_live.media.ffmpeg.muxing import Spacing, needs_spacing
-from clipseg_live.media.ffmpeg.thread_priority import kept_priority
-from clipseg_live.media.writers.adaptive_encoder import LiveEncoder
+from clipseg_live.media.audio.synced_tracks import SyncedAudio
+from clipseg_live.media.ffmpeg.muxing import DurationFixingMuxer, needs_spacing
+from clipseg_live.media.ffmpeg.thread_priority import keep_priority
+from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
 from clipseg_live.media.writers.encoders import (
+    DEFAULT_VIDEO_RATE,
     HARDWARE,
     LARGEST_H264,
     SOFTWARE,
-    USUAL_RATE,
     Candidates,
     Encoder,
     choose_encoder,
     clock_of,
 )
-from clipseg_live.media.writers.remux import cut_to_whole, plays
+from clipseg_live.media.writers.remux import is_playable, truncate_to_last_fragment
 from clipseg_live.media.writers.video import CONTAINERS, choose_codec, fragment_options
 
 _MILLISECOND = Fraction(1, 1000)
@@ -66,12 +66,12 @@ class RecordingWriter:
             raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
         self._quality, self._auto, self._candidates = quality, encoder == "auto", candidates
         self._microphone = microphone
-        self._place = Place(path, overwrite=False, visible=True)
+        self._place = AtomicOutput(path, overwrite=False, visible=True)
         self._place.check()
         self.encoder = ""
         self.notices: list[str] = []
         self._container: av.container.OutputContainer | None = None
-        self._sound: LiveSound | None = None
+        self._sound: SyncedAudio | None = None
         self._heard: MicrophoneTrack | None = None
         self._sync: _Sync | None = None
         self._count = 0
@@ -123,7 +123,7 @@ class RecordingWriter:
         stamp = round(frame.time / self._clock)
         if self._last is not None and stamp <= self._last:
             stamp = self._last + 1
-        duration = frame.duration or 1 / (info.rate or USUAL_RATE)
+        duration = frame.duration or 1 / (info.rate or DEFAULT_VIDEO_RATE)
         ticks = max(round(duration / self._clock), 1)
         try:
             if self._hurry and self._last is not None:
@@ -169,8 +169,8 @@ class RecordingWriter:
         working = self._place.working
         if working is None:
             return None
-        if keep_partial and self._count and plays(working):
-            cut_to_whole(working)
+        if keep_partial and self._count and is_playable(working):
+            truncate_to_last_fragment(working)
             return self._place.keep_partial() or working
         self._place.discard()
         return None
@@ -179,16 +179,16 @@ class RecordingWriter:
         suffix = self.path.suffix.lower()
         form = CONTAINERS[suffix].format
         self._container = av.open(f"file:{working}", "w", format=form, container_options=fragment_options(form))
-        self._video = LiveEncoder(self._container, encoder, self._quality, self._info, self._clock)
-        self._spacing = Spacing(self._container, needs_spacing(suffix))
+        self._video = AdaptiveEncoder(self._container, encoder, self._quality, self._info, self._clock)
+        self._spacing = DurationFixingMuxer(self._container, needs_spacing(suffix))
         if with_sound and self._microphone is not None:
             try:
                 self._heard = self._microphone.attach(self._container, suffix, self.notices)
             except SourceError as error:
                 self.notices.append(f"{str(error).rstrip('.')}; this recording has no sound.")
         elif with_sound and self._info.audio_path is not None:
-            self._sound = LiveSound(self._info.audio_path, self._container, suffix, self.notices)
-        with kept_priority():
+            self._sound = SyncedAudio(self._info.audio_path, self._container, suffix, self.notices)
+        with keep_priority():
             self._container.start_encoding()
         self.encoder = encoder.name
 

@@ -26,7 +26,7 @@ _INDEX_BYTES, _PACKET_BYTES = 32 << 10, 40
 PLAIN_COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
 
 
-def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) -> str:
+def remux_to_faststart(path: str | Path, stop: Callable[[], bool] = lambda: False) -> str:
     """Make a finished MP4 or MOV of fragments into a plain one with its index in front: the same packets, times and
     tags. It is written beside it, compared, and takes its place at once; whatever goes wrong, the file stays as it is.
 
@@ -67,7 +67,7 @@ def make_fast_start(path: str | Path, stop: Callable[[], bool] = lambda: False) 
     return ""
 
 
-def plays(path: Path) -> bool:
+def is_playable(path: Path) -> bool:
     """Whether at least one picture of a file can be decoded."""
     try:
         with open_input(path) as container:
@@ -76,7 +76,7 @@ def plays(path: Path) -> bool:
         return False
 
 
-def cut_to_whole(path: Path) -> None:
+def truncate_to_last_fragment(path: Path) -> None:
     """Take off what broke off at the end of a file of fragments (MP4, MOV) or clusters (Matroska), which decoders
     complain of. Never raises."""
     with contextlib.suppress(OSError), path.open("rb+") as file:

@@ -13,11 +13,11 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.recording import Encoding
-from clipseg_live.media.atomic_output import Place, write_failure
-from clipseg_live.media.audio.synced_tracks import LiveSound
-from clipseg_live.media.ffmpeg.thread_priority import kept_priority
-from clipseg_live.media.writers.adaptive_encoder import LiveEncoder
-from clipseg_live.media.writers.encoders import USUAL_RATE, choose_encoder, clock_of
+from clipseg_live.media.atomic_output import AtomicOutput, write_failure
+from clipseg_live.media.audio.synced_tracks import SyncedAudio
+from clipseg_live.media.ffmpeg.thread_priority import keep_priority
+from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
+from clipseg_live.media.writers.encoders import DEFAULT_VIDEO_RATE, choose_encoder, clock_of
 from clipseg_live.media.writers.video import CONTAINERS
 
 _OPTIONS = {
@@ -40,7 +40,7 @@ class ReplayBuffer:
         self._auto, self._quality = encoder == "auto", quality
         self._container: av.container.OutputContainer | None = None
         self._ring = _Ring()
-        self._sound: LiveSound | None = None
+        self._sound: SyncedAudio | None = None
         self._last: int | None = None
         self._hurry = False
 
@@ -51,10 +51,10 @@ class ReplayBuffer:
         encoder = choose_encoder(self._codec, info, auto=self._auto)
         try:
             self._container = av.open(self._ring, "w", format="mp4", container_options=_OPTIONS)
-            self._video = LiveEncoder(self._container, encoder, self._quality, info, self._clock)
+            self._video = AdaptiveEncoder(self._container, encoder, self._quality, info, self._clock)
             if info.audio_path is not None:
-                self._sound = LiveSound(info.audio_path, self._container, ".mp4", [])
-            with kept_priority():
+                self._sound = SyncedAudio(info.audio_path, self._container, ".mp4", [])
+            with keep_priority():
                 self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as error:
             self.close()
@@ -67,7 +67,7 @@ class ReplayBuffer:
         stamp = round(frame.time / self._clock)
         if self._last is not None and stamp <= self._last:
             stamp = self._last + 1
-        duration = frame.duration or 1 / (self._info.rate or USUAL_RATE)
+        duration = frame.duration or 1 / (self._info.rate or DEFAULT_VIDEO_RATE)
         try:
             if self._hurry and self._last is not None:
                 self._container.mux(self._video.hurry())
@@ -95,7 +95,7 @@ class ReplayBuffer:
     def save(self, path: Path) -> None:
         """Write the last seconds as a whole file, from the last key frame before them. Raises SinkError; UsageError
         where something stands at ``path``."""
-        place = Place(path, overwrite=False)
+        place = AtomicOutput(path, overwrite=False)
         working = place.begin()
         form = CONTAINERS[path.suffix.lower()].format if path.suffix.lower() in CONTAINERS else "mp4"
         try:

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, HDRInfo, SourceInfo
 from clipseg_live.core.settings.base import Codec
-from clipseg_live.media.atomic_output import Place, write_failure
-from clipseg_live.media.audio.tracks import Sound
+from clipseg_live.media.atomic_output import AtomicOutput, write_failure
+from clipseg_live.media.audio.tracks import AudioTracks
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.hdr_metadata import loss_of_metadata
 from clipseg_live.media.colour.interlacing import FIELD_NUMBERS, FieldFlags
-from clipseg_live.media.ffmpeg.thread_priority import kept_priority
+from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.encoders import (
+    DEFAULT_VIDEO_RATE,
     HEVC_TAG,
     LARGEST_H264,
     SOFTWARE,
-    USUAL_RATE,
     check_interlaced,
     clock_of,
     even,
@@ -33,9 +33,9 @@ from clipseg_live.media.writers.encoders import (
     interlaced_options,
     live_options,
     padded,
-    prepare,
+    prepare_encoder,
 )
-from clipseg_live.media.writers.metadata import Extras
+from clipseg_live.media.writers.metadata import MetadataCopier
 
 FRAGMENT = Fraction(3, 10)
 """Seconds that a growing file lacks at most, beside what the encoder holds."""
@@ -115,13 +115,13 @@ class VideoWriter:
         if not 0 <= quality <= 100:
             raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
         self._quality, self._start, self._end, self._live = quality, start, end, live
-        self._place = Place(path, overwrite, visible=live)
+        self._place = AtomicOutput(path, overwrite, visible=live)
         self._place.check()
         self.padded = False
         self.notices: list[str] = []
         self._container: av.container.OutputContainer | None = None
-        self._sound: Sound | None = None
-        self._extras: Extras | None = None
+        self._sound: AudioTracks | None = None
+        self._extras: MetadataCopier | None = None
         self._hdr: HDRInfo | None = None
         self._flag_fields: FieldFlags | None = None
         self._count = 0
@@ -188,7 +188,7 @@ class VideoWriter:
         if self._last is not None and stamp <= self._last:
             stamp = self._last + 1
         self._last = stamp
-        duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / USUAL_RATE)
+        duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / DEFAULT_VIDEO_RATE)
         try:
             pixels: NDArray[Any] = frame.pixels if self._hdr is None or frame.signal is None else frame.signal
             picture = self._convert(even(pixels) if self.padded else pixels)
@@ -240,7 +240,9 @@ class VideoWriter:
         encoder, pixel_format, encoding = self._encoding(info)
         if info.fields is not None:
             encoding = interlaced_options(self.codec, encoding, info.fields)
-        stream = cast(av.VideoStream, container.add_stream(encoder, rate=info.rate or USUAL_RATE, options=encoding))
+        stream = cast(
+            av.VideoStream, container.add_stream(encoder, rate=info.rate or DEFAULT_VIDEO_RATE, options=encoding)
+        )
         context = stream.codec_context
         if info.fields is not None:
             context.field_order = FIELD_NUMBERS[info.fields]
@@ -248,7 +250,7 @@ class VideoWriter:
         whole = padded(SOFTWARE[self.codec], info)
         self.padded = whole != info
         tags = self._tags(info)
-        prepare(context, whole, self._clock, pixel_format, tags)
+        prepare_encoder(context, whole, self._clock, pixel_format, tags)
         stream.time_base = self._clock
         if self.codec == "h265" and CONTAINERS[suffix].format in ("mp4", "mov"):
             context.codec_tag = HEVC_TAG
@@ -256,13 +258,13 @@ class VideoWriter:
         stream.metadata.update(self._metadata)
         self._stream = stream
         if with_sound and info.audio_path is not None:
-            self._sound = Sound(info.audio_path, container, suffix, self.notices)
+            self._sound = AudioTracks(info.audio_path, container, suffix, self.notices)
         if info.media_path is not None and not self._live:
-            self._extras = Extras(
+            self._extras = MetadataCopier(
                 info.media_path, container, stream, suffix, self.notices,
                 rate=info.rate, start=self._start, end=self._end,
             )  # fmt: skip
-        with kept_priority():
+        with keep_priority():
             container.start_encoding()
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:

@@ -39,7 +39,7 @@ def _entry(model: loading.KnownModel) -> CatalogueEntry:
     problem: str | None = None
     if path is not None:
         try:
-            files = loading.find(model.name, download=False)
+            files = loading.find_model_files(model.name, download=False)
             path = files.folder
             check_weights(files.shards, loading.remedy(model))
         except (ClipsegLiveError, OSError) as error:

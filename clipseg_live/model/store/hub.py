@@ -51,7 +51,7 @@ def cached_folder(repository: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def fetch(repository: str, on_progress: Callable[[str], None] | None = None, *, force: bool = False) -> Path:
+def download(repository: str, on_progress: Callable[[str], None] | None = None, *, force: bool = False) -> Path:
     """Download the files of a model that are needed and not in the cache yet.
 
     Args:
@@ -94,7 +94,7 @@ def repair(repository: str, folder: Path, on_progress: Callable[[str], None] | N
         with _explained(repository):
             for name in damaged:
                 _discard(folder / name)
-        fetch(repository, on_progress)
+        download(repository, on_progress)
         still = _damaged(repository, folder)
         if still:
             raise ModelError(
@@ -104,7 +104,7 @@ def repair(repository: str, folder: Path, on_progress: Callable[[str], None] | N
     return damaged
 
 
-def remove(repository: str) -> None:
+def delete_repository(repository: str) -> None:
     """Delete a repository from the hub's cache, with all its revisions.
 
     Raises:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHAPES = "shapes"
+SHAPES_MODEL = "shapes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ KNOWN_MODELS: dict[str, KnownModel] = {
             ("rd16",),
         ),
         KnownModel(
-            SHAPES,
+            SHAPES_MODEL,
             "small, shipped with the program: coloured shapes on drawn scenes only, for demos and tests",
             None,
         ),
@@ -97,7 +97,9 @@ def built_in_folder(model: KnownModel) -> Path:
     return Path(__file__).parents[2] / "demo" / model.name
 
 
-def find(name: str, *, download: bool = True, on_progress: Callable[[str], None] | None = None) -> ModelFiles:
+def find_model_files(
+    name: str, *, download: bool = True, on_progress: Callable[[str], None] | None = None
+) -> ModelFiles:
     """Find a model by name, alias or folder; download a known one if it is not in the hub's cache.
 
     Args:
@@ -146,7 +148,7 @@ def _find_on_hub(
             f"The model {model.name} is not on this machine: fetch it with clipseg-live models fetch "
             f"{model.short_name}."
         )
-    return check_folder(hub.fetch(repository, on_progress), model.name, remedy(model))
+    return check_folder(hub.download(repository, on_progress), model.name, remedy(model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class Fetched:
     repaired: tuple[str, ...]
 
 
-def fetch(name: str, *, force: bool = False) -> Fetched:
+def fetch_model(name: str, *, force: bool = False) -> Fetched:
     """Download what is missing of a named model, and verify every file against the hub's checksums.
 
     Raises:
@@ -173,9 +175,9 @@ def fetch(name: str, *, force: bool = False) -> Fetched:
     """
     model = _named(name, "fetched")
     if model.repository is None:
-        files = find(model.name)
+        files = find_model_files(model.name)
         return Fetched(files, hub.folder_bytes(files.folder), ())
-    folder = hub.fetch(model.repository, force=force)
+    folder = hub.download(model.repository, force=force)
     repaired = hub.repair(model.repository, folder)
     files = check_folder(folder, model.name, remedy(model))
     return Fetched(files, hub.folder_bytes(hub.repository_folder(model.repository)), repaired)
@@ -191,7 +193,7 @@ class Removable:
 
 
 def find_removable(name: str) -> Removable:
-    """Find what ``remove`` would delete.
+    """Find what ``remove_model`` would delete.
 
     Raises:
         UsageError: The name is a folder, the built-in model, or not the name of a model.
@@ -206,10 +208,10 @@ def find_removable(name: str) -> Removable:
     return Removable(model, folder, hub.folder_bytes(folder))
 
 
-def remove(found: Removable) -> None:
+def remove_model(found: Removable) -> None:
     """Delete a downloaded model. Raises ModelError if its files cannot be deleted."""
     if found.model.repository is not None:
-        hub.remove(found.model.repository)
+        hub.delete_repository(found.model.repository)
 
 
 def _named(name: str, done: str) -> KnownModel:
@@ -226,7 +228,7 @@ def _short_names() -> str:
     return ", ".join(model.short_name for model in KNOWN_MODELS.values())
 
 
-def load(files: ModelFiles) -> LoadedModel:
+def load_network(files: ModelFiles) -> LoadedModel:
     """Read the weights into transformers' own network. Raises ModelError for damaged or unfitting files."""
     from transformers import CLIPSegConfig, CLIPTokenizer
 

@@ -9,10 +9,10 @@ _CELL = 8
 _MEAN = 0.6
 _LARGEST = 4.0
 
-Sample = NDArray[np.float32]
+BlockMeans = NDArray[np.float32]
 
 
-def sample(pixels: Pixels) -> Sample:
+def block_means(pixels: Pixels) -> BlockMeans:
     """Means over cells of 8 by 8 samples, two pixels apart (one in a small picture): float32 (rows, columns, 3).
 
     A change of 60 levels in a spot of 16 by 16 pixels moves a cell by some 15 levels; noise is averaged away.
@@ -23,11 +23,11 @@ def sample(pixels: Pixels) -> Sample:
     starts_down, starts_across = _starts(height), _starts(width)
     sums = np.add.reduceat(np.add.reduceat(coarse, starts_down, axis=0, dtype=np.uint32), starts_across, axis=1)
     counts = np.diff(np.append(starts_down, height))[:, None] * np.diff(np.append(starts_across, width))[None]
-    means: Sample = (sums / counts[..., None]).astype(np.float32)
+    means: BlockMeans = (sums / counts[..., None]).astype(np.float32)
     return means
 
 
-def is_unchanged(before: Sample, now: Sample) -> bool:
+def is_static(before: BlockMeans, now: BlockMeans) -> bool:
     """Whether two samples differ by less than a camera's noise, on average and in every cell."""
     if before.shape != now.shape:
         return False

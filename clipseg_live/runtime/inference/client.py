@@ -19,11 +19,11 @@ import numpy as np
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import EngineSettings
-from clipseg_live.core.settings.live import PromptSet, Result, WorkerState, WorkerStatus
-from clipseg_live.core.state_machine import WORKER, Machine
+from clipseg_live.core.settings.live import Prediction, PromptSet, WorkerState, WorkerStatus
+from clipseg_live.core.state_machine import WORKER, StateMachine
 from clipseg_live.core.system import logs
 from clipseg_live.runtime.inference import server
-from clipseg_live.runtime.inference.worker_handle import WorkerRun
+from clipseg_live.runtime.inference.worker_handle import WorkerHandle
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +42,10 @@ _START_PAUSE = 0.5
 """Seconds, times the number of failures, before a process that could not be started is started again."""
 _NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
 
-OnResult = Callable[[Result, Frame | None], None]
+OnResult = Callable[[Prediction, Frame | None], None]
 
 
-class InferenceWorker:
+class InferenceClient:
     """Runs an engine in a process of its own. Every method may be called from any thread and returns at once, but for
     ``join``.
 
@@ -71,7 +71,7 @@ class InferenceWorker:
         self._on_result, self._on_status, self._on_notice = on_result, on_status, on_notice
         self._silence, self._start_silence = silence, start_silence
         self._lock = threading.Lock()
-        self._machine = Machine(WorkerState.STOPPED, WORKER)
+        self._machine = StateMachine(WorkerState.STOPPED, WORKER)
         self._status = WorkerStatus()
         self._telling = threading.RLock()
         self._trouble = ""
@@ -80,7 +80,7 @@ class InferenceWorker:
         self._newest: Frame | None = None
         self._failures: deque[float] = deque()
         self._stopping = False
-        self._run: WorkerRun | None = None
+        self._run: WorkerHandle | None = None
         self._nudge_out, self._nudge_in = multiprocessing.Pipe(duplex=False)
         self._restart = threading.Event()
         self._maps: Maps = _NO_MAPS
@@ -105,7 +105,7 @@ class InferenceWorker:
             self.submitted += 1
             self._hand_over(run)
 
-    def _hand_over(self, run: WorkerRun) -> None:
+    def _hand_over(self, run: WorkerHandle) -> None:
         """Give the newest frame to a process that has asked for one."""
         with self._lock:
             newest = self._newest
@@ -178,10 +178,10 @@ class InferenceWorker:
         """Run one process to its end, and return the reason for the end: "" after a request of the user."""
         self._restart.clear()
         self._has_answered = False
-        run: WorkerRun | None = None
+        run: WorkerHandle | None = None
         try:
             self._before_start()
-            run = WorkerRun(self._make_engine, self._settings)
+            run = WorkerHandle(self._make_engine, self._settings)
             with self._lock:
                 self._run = run
                 prompts = self._prompts
@@ -200,7 +200,7 @@ class InferenceWorker:
             if run is not None:
                 run.end()
 
-    def _listen(self, run: WorkerRun) -> str:
+    def _listen(self, run: WorkerHandle) -> str:
         heard = progressed = time.monotonic()
         while True:
             limit = self._silence if self._status.state is WorkerState.READY else self._start_silence
@@ -233,7 +233,7 @@ class InferenceWorker:
         logger.debug("The reason: %s", reason)
         return reason
 
-    def _hear(self, run: WorkerRun, kind: str, values: list[Any]) -> None:
+    def _hear(self, run: WorkerHandle, kind: str, values: list[Any]) -> None:
         if kind == "want":
             run.wanting = True
             self._hand_over(run)
@@ -246,7 +246,7 @@ class InferenceWorker:
         elif kind == "unchanged":
             self.unchanged += 1
             index, epoch, version = values
-            self._answer(Result(index, epoch, version, run.ids, self._maps, unchanged=True), run)
+            self._answer(Prediction(index, epoch, version, run.ids, self._maps, unchanged=True), run)
         elif kind == "need":
             run.make_maps(values[0])
         elif kind == "loading":
@@ -271,20 +271,27 @@ class InferenceWorker:
             index, epoch, version, problem = values
             self._change(version=version)
             self._set_trouble(problem)
-            empty = Result(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
+            empty = Prediction(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
             self._safely(self._on_result, empty, run.answered(index, epoch))
 
     def _take_result(
-        self, run: WorkerRun, index: int, epoch: int, version: int, ids: tuple[int, ...], shape: tuple[int, int, int],
-        milliseconds: dict[str, float], notices: tuple[str, ...],
-    ) -> None:  # fmt: skip
+        self,
+        run: WorkerHandle,
+        index: int,
+        epoch: int,
+        version: int,
+        ids: tuple[int, ...],
+        shape: tuple[int, int, int],
+        milliseconds: dict[str, float],
+        notices: tuple[str, ...],
+    ) -> None:
         self._maps = run.copy_maps(shape) if ids else _NO_MAPS
         run.ids = ids
         self._change(version=version)
         self._pass_on(notices)
-        self._answer(Result(index, epoch, version, ids, self._maps, milliseconds=milliseconds), run)
+        self._answer(Prediction(index, epoch, version, ids, self._maps, milliseconds=milliseconds), run)
 
-    def _answer(self, result: Result, run: WorkerRun) -> None:
+    def _answer(self, result: Prediction, run: WorkerHandle) -> None:
         self._has_answered = True
         if self._trouble:
             self._set_trouble("")

@@ -21,8 +21,8 @@ from clipseg_live.core.protocols import Engine
 from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
 from clipseg_live.core.settings.live import PromptSet
 from clipseg_live.core.system import console, logs, signals
-from clipseg_live.runtime.inference.change_detection import Sample, is_unchanged, sample
-from clipseg_live.runtime.inference.shared_memory import Block, FrameSlots
+from clipseg_live.runtime.inference.change_detection import BlockMeans, block_means, is_static
+from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ def run(connection: Connection, make_engine: MakeEngine, settings: EngineSetting
     console.protect()
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
-    _Worker(connection, make_engine, settings).run()
+    _InferenceServer(connection, make_engine, settings).run()
 
 
-class _Worker:
+class _InferenceServer:
     def __init__(self, connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
         self._connection = connection
         self._make_engine = make_engine
@@ -72,16 +72,16 @@ class _Worker:
         self._wanted_engine: EngineSettings | None = settings
         self._wanted_prompts = PromptSet()
         self._offered: tuple[int, int, int, int, int] | None = None
-        self._new_slots: Block | None = None
-        self._new_maps: Block | None = None
+        self._new_slots: SharedBlock | None = None
+        self._new_maps: SharedBlock | None = None
         self._maps_are_free = True
         # Owned by the main thread.
         self._engine: LiveEngine | None = None
         self._loaded: EngineSettings | None = None
-        self._slots: FrameSlots | None = None
-        self._maps: Block | None = None
+        self._slots: FrameTripleBuffer | None = None
+        self._maps: SharedBlock | None = None
         self._frame: tuple[Pixels, int, int] | None = None
-        self._seen: tuple[Sample, int] | None = None
+        self._seen: tuple[BlockMeans, int] | None = None
         self._answered: int | None = None
         self._has_asked = False
 
@@ -131,7 +131,7 @@ class _Worker:
             self._frame = None  # a view of the old memory
             if self._slots is not None:
                 self._slots.close()
-            self._slots = FrameSlots(slots)
+            self._slots = FrameTripleBuffer(slots)
         if offered is None or self._slots is None:
             return False
         slot, height, width, index, epoch = offered
@@ -151,8 +151,8 @@ class _Worker:
         pixels, index, epoch = self._frame
         self._send("took", index, epoch, is_new)
         start = time.perf_counter()
-        look = sample(pixels) if is_new or self._seen is None else self._seen[0]
-        same = self._seen is not None and self._seen[1] == epoch and is_unchanged(self._seen[0], look)
+        look = block_means(pixels) if is_new or self._seen is None else self._seen[0]
+        same = self._seen is not None and self._seen[1] == epoch and is_static(self._seen[0], look)
         gate = (time.perf_counter() - start) * 1000
         if is_new and same and self._answered == prompts.version:
             self._send("unchanged", index, epoch, prompts.version)
@@ -223,16 +223,16 @@ class _Worker:
         except (EOFError, OSError):
             os._exit(0)  # the application is gone
 
-    def _block(self, size: int) -> Block:
+    def _block(self, size: int) -> SharedBlock:
         """Receive memory. End the process where it cannot be mapped."""
         try:
-            return Block.receive(self._connection, size)
+            return SharedBlock.receive(self._connection, size)
         except OSError as error:
             logger.exception("A shared block of %d bytes cannot be mapped", size)
             self._send("failed", f"its shared memory cannot be opened: {error.strerror or error}")
             os._exit(1)
 
-    def _take_in(self, kind: str, values: Sequence[Any], block: Block | None) -> None:
+    def _take_in(self, kind: str, values: Sequence[Any], block: SharedBlock | None) -> None:
         if kind == "frame":
             slot, height, width, index, epoch = values
             self._offered = slot, height, width, index, epoch

@@ -30,7 +30,7 @@ SLOTS = 2
 _ZEROS = bytes(1 << 20)
 
 
-class Block:
+class SharedBlock:
     """Memory that two processes can map. Create it in one, ``send`` it, and ``receive`` it in the other.
 
     Use the methods from one thread at a time. ``close`` may be called more than once.
@@ -42,7 +42,7 @@ class Block:
         self._handle = handle
 
     @classmethod
-    def create(cls, size: int) -> "Block":
+    def create(cls, size: int) -> "SharedBlock":
         """Reserve memory of ``size`` bytes.
 
         Raises:
@@ -67,7 +67,7 @@ class Block:
             socket.send_fds(line, [b"\0"], [self._handle.fileno()])
 
     @classmethod
-    def receive(cls, connection: Connection, size: int) -> "Block":
+    def receive(cls, connection: Connection, size: int) -> "SharedBlock":
         """Map a block of ``size`` bytes that the other process sends.
 
         Raises:
@@ -99,23 +99,23 @@ class Block:
             self._handle.close()
 
 
-class FrameSlots:
+class FrameTripleBuffer:
     """Room for two frames in one block, written by the application and read by the worker.
 
     Write a frame only when the worker has asked for one: it then uses no other slot than the one written last.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: SharedBlock) -> None:
         self._block = block
         self._written = 0
 
     @classmethod
-    def create(cls, capacity: int) -> "FrameSlots":
+    def create(cls, capacity: int) -> "FrameTripleBuffer":
         """Make room for frames of at most ``capacity`` bytes. Raises OSError where there is none."""
-        return cls(Block.create(SLOTS * capacity))
+        return cls(SharedBlock.create(SLOTS * capacity))
 
     @property
-    def block(self) -> Block:
+    def block(self) -> SharedBlock:
         """Return the memory that holds the frames."""
         return self._block
 

@@ -13,7 +13,7 @@ from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.system import signals
 from clipseg_live.runtime.inference import server
-from clipseg_live.runtime.inference.shared_memory import Block, FrameSlots
+from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
 from clipseg_live.runtime.process_exit import end_process, exit_reason
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _ROOM_SECONDS = 1.0
 """Time until memory for frames is requested again after there was no room."""
 
 
-class WorkerRun:
+class WorkerHandle:
     """A worker process from its start to its end. ``end`` releases everything.
 
     A thread sends the messages: only this thread waits if the process does not read.
@@ -49,12 +49,12 @@ class WorkerRun:
         self.handed: Frame | None = None
         self.taken_at: float | None = None
         self.ids: tuple[int, ...] = ()
-        self._slots: FrameSlots | None = None
-        self._maps: Block | None = None
+        self._slots: FrameTripleBuffer | None = None
+        self._maps: SharedBlock | None = None
         self._too_large: tuple[int, float] | None = None
         self._taken: Frame | None = None
         self._writing = threading.Lock()
-        self._outbox: dict[str, tuple[tuple[object, ...], Block | None]] = {}
+        self._outbox: dict[str, tuple[tuple[object, ...], SharedBlock | None]] = {}
         self._changed = threading.Condition()
         self._ended = False
         self._sender = threading.Thread(target=self._send, name="clipseg-live worker sender", daemon=True)
@@ -71,7 +71,7 @@ class WorkerRun:
         finally:
             theirs.close()
 
-    def post(self, kind: str, *values: object, block: Block | None = None) -> None:
+    def post(self, kind: str, *values: object, block: SharedBlock | None = None) -> None:
         """Send a message soon. It replaces an older one of its kind that was not sent yet."""
         with self._changed:
             self._outbox[kind] = values, block
@@ -113,7 +113,7 @@ class WorkerRun:
         old, self._maps = self._maps, None
         if old is not None:
             old.close()
-        self._maps = Block.create(size)
+        self._maps = SharedBlock.create(size)
         self.post("maps", size, block=self._maps)
 
     def copy_maps(self, shape: tuple[int, int, int]) -> Maps:
@@ -157,7 +157,7 @@ class WorkerRun:
         if old is not None:
             old.close()
         self._too_large = capacity, time.monotonic() + _ROOM_SECONDS
-        self._slots = FrameSlots.create(capacity)
+        self._slots = FrameTripleBuffer.create(capacity)
         self._too_large = None
         self.post("slots", self._slots.block.size, block=self._slots.block)
 

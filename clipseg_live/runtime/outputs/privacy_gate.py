@@ -1,13 +1,13 @@
 """The choice between a picture and the safe picture for a virtual camera."""
 
 from clipseg_live.core.privacy import may_leave
-from clipseg_live.core.settings.live import LiveSettings, Picture, SourceState, WorkerState
+from clipseg_live.core.settings.live import LiveSettings, SourceState, ViewFrame, WorkerState
 
 _SHOWING = (SourceState.RUNNING, SourceState.PAUSED, SourceState.ENDED)
 
 
-def may_be_shown(
-    picture: Picture, settings: LiveSettings, version: int, worker: WorkerState, source: SourceState
+def may_publish(
+    picture: ViewFrame, settings: LiveSettings, version: int, worker: WorkerState, source: SourceState
 ) -> bool:
     """Return whether a composed picture may be shown to others at this moment.
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.settings.live import RecordingStatus
-from clipseg_live.core.settings.recording import RecordingSettings, Shot, all_paths, file_stem
-from clipseg_live.runtime.outputs.recording_segment import RecordingPart, RecordingTools, in_words
-from clipseg_live.runtime.outputs.timeline import Timeline
+from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, all_paths, file_stem
+from clipseg_live.runtime.outputs.recording_segment import RecordingSegment, RecordingTools, describe_failure
+from clipseg_live.runtime.outputs.timeline import RecordingTimeline
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BYTES = 256 << 20
+RECORDING_QUEUE_BYTES = 256 << 20
 """Of shots that wait to be written; what comes on top is dropped, and counted."""
 BEHIND_SECONDS = 1.0
 """How late the encoder may be before it is told to be quicker."""
@@ -53,7 +53,7 @@ class Where:
 class Queued:
     """breaks: what came before it was left out, because the recording was paused."""
 
-    shot: Shot
+    shot: RenderedFrame
     info: SourceInfo
     breaks: bool = False
 
@@ -152,10 +152,10 @@ class Recording:
         self._where, self._tools = where, tools
         self._on_message, self._on_end = on_message, on_end
         self._limits = limits or DiskLimits()
-        self._queue = ShotQueue(QUEUE_BYTES)
-        self._timeline = Timeline()
+        self._queue = ShotQueue(RECORDING_QUEUE_BYTES)
+        self._timeline = RecordingTimeline()
         self._stem = file_stem(settings.pattern, datetime.now(), where.prompts, where.source)
-        self._part: RecordingPart | None = None
+        self._part: RecordingSegment | None = None
         self._parts = 0
         self._done: list[Path] = []
         self._bytes_before = 0
@@ -173,7 +173,7 @@ class Recording:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, shot: Shot, info: SourceInfo) -> None:
+    def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
         """Queue a shot, or leave it out while paused; never waits."""
         if self._paused:
             return
@@ -205,11 +205,11 @@ class Recording:
         except Exception as error:
             logger.exception("The recording ended with an error")
             if self._part is None or not self._part.tracks:
-                errors.append(in_words("The recording", error))
+                errors.append(describe_failure("The recording", error))
             else:
                 errors += self._finish_part()
                 if not errors:  # nothing broke but the disk's room or the part's own rules
-                    errors.append(in_words("The recording", error))
+                    errors.append(describe_failure("The recording", error))
         else:
             errors += self._finish_part()
             if not self._done and not errors:
@@ -249,7 +249,7 @@ class Recording:
         )
         self._keep_up(self._part)
 
-    def _is_over(self, part: RecordingPart, shot: Shot, at: Fraction) -> bool:
+    def _is_over(self, part: RecordingSegment, shot: RenderedFrame, at: Fraction) -> bool:
         """Whether the shot belongs into a new part."""
         settings = self.settings
         if settings.on_change == "part" and part.size != (shot.composed.width, shot.composed.height):
@@ -258,13 +258,13 @@ class Recording:
             return True
         return settings.part_bytes is not None and part.bytes >= settings.part_bytes
 
-    def _begin(self, info: SourceInfo) -> RecordingPart:
+    def _begin(self, info: SourceInfo) -> RecordingSegment:
         """A part under a name that nothing has yet."""
         self._parts += 1
         plain = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
         stems = (plain if number == 1 else f"{plain} ({number})" for number in count(1))
         stem = next(stem for stem in stems if not self._is_taken(stem))
-        return RecordingPart(self._where.folder, stem, self.settings, self._tools, info)
+        return RecordingSegment(self._where.folder, stem, self.settings, self._tools, info)
 
     def _is_taken(self, stem: str) -> bool:
         paths = all_paths(self._where.folder, stem, self.settings)
@@ -285,7 +285,7 @@ class Recording:
         self.tracks += [path for path in done if path in tracks or path.suffix == ".mov"]
         return errors
 
-    def _keep_up(self, part: RecordingPart) -> None:
+    def _keep_up(self, part: RecordingSegment) -> None:
         """Be quicker where shots wait for too long; where that cannot be, the queue drops."""
         now = time.monotonic()
         if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._hurried + _HURRY_EVERY:
@@ -319,7 +319,7 @@ class Recording:
             raise SinkError(f"The disk with {folder} is nearly full, so the recording ends here: make room for more.")
         return free
 
-    def _needed(self, shot: Shot) -> Shot:
+    def _needed(self, shot: RenderedFrame) -> RenderedFrame:
         """The shot without what is not recorded, so that it need not be kept."""
         settings = self.settings
         data = bool(settings.data)
@@ -328,7 +328,7 @@ class Recording:
         )  # fmt: skip
         return replace(shot, original=original, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
 
-    def _tell(self, part: RecordingPart) -> None:
+    def _tell(self, part: RecordingSegment) -> None:
         for sentence in part.notices():
             self._say(sentence)
 
@@ -343,7 +343,7 @@ def working_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.recording{path.suffix}")
 
 
-def _bytes_of(shot: Shot) -> int:
+def _bytes_of(shot: RenderedFrame) -> int:
     pixels = [shot.composed.pixels]
     if shot.original.pixels is not shot.composed.pixels:
         pixels.append(shot.original.pixels)

@@ -13,7 +13,7 @@ from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
 from clipseg_live.core.settings.base import DataFormat
-from clipseg_live.core.settings.recording import RecordingSettings, Shot, Track, data_path, track_path
+from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, Track, data_path, track_path
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ class RecordingTools:
     open_track: Callable[[Path, RecordingSettings, bool], RecordingSink]
     open_replay: Callable[[RecordingSettings], ReplaySink]
     open_data: Callable[[DataFormat, Path, Sequence[Label], RecordingSettings], MaskSink]
-    picture_of: Callable[[Track, Shot], Pixels]
-    fit: Callable[[Shot, int, int], Shot]
+    picture_of: Callable[[Track, RenderedFrame], Pixels]
+    fit: Callable[[RenderedFrame, int, int], RenderedFrame]
     free_bytes: Callable[[Path], int]
     finalise: Callable[[Path, Callable[[], bool]], str]
 
 
-class RecordingPart:
+class RecordingSegment:
     """Files that are begun together and finished together. Nothing may stand at their paths.
 
     info: of the source; the files take the size of the first shot.
@@ -75,7 +75,7 @@ class RecordingPart:
         """Written so far, to the tracks."""
         return sum(_size(sink.working) for _, sink in self.tracks)
 
-    def write(self, shot: Shot, at: Fraction, info: SourceInfo) -> None:
+    def write(self, shot: RenderedFrame, at: Fraction, info: SourceInfo) -> None:
         """Add a shot at a time of the recording, in seconds. info: of its source, whose sound is heard only where the
         part began with the same one's. Raises the errors of the tracks; data that cannot be written are given up, and
         told by ``notices``."""
@@ -146,7 +146,7 @@ class RecordingPart:
             found += [sentence for sentence in sink.notices if sentence not in found]
         return found
 
-    def _open(self, shot: Shot) -> None:
+    def _open(self, shot: RenderedFrame) -> None:
         width, height = shot.composed.width, shot.composed.height
         sounding = next((track for track in self._settings.tracks if track != "mattes"), None)
         plain = replace(
@@ -181,13 +181,13 @@ class RecordingPart:
         return [*(sink for _, sink in self.tracks), *self._data]
 
     def _given_up(self, sink: RecordingSink | MaskSink, error: Exception) -> ClipsegLiveError:
-        words = str(in_words(f"The recording {self.path.name}", error)).rstrip(".")
+        words = str(describe_failure(f"The recording {self.path.name}", error)).rstrip(".")
         kept = sink.abandon(keep_partial=True)
         is_told = isinstance(error, SinkError) and error.kept is not None
         return Failure(f"{words}." if kept is None or is_told else f"{words}; what was recorded before is in {kept}.")
 
 
-def in_words(what: str, error: Exception) -> ClipsegLiveError:
+def describe_failure(what: str, error: Exception) -> ClipsegLiveError:
     """An error for a person: itself, or the sentence that something broke off where it is none of ours."""
     if isinstance(error, ClipsegLiveError):
         return error

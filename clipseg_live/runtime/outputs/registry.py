@@ -11,8 +11,8 @@ from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.privacy import untouched_warning, was_drawn_hiding
 from clipseg_live.core.settings.effects import is_private
-from clipseg_live.core.settings.live import LiveSettings, Picture, RecordingStatus
-from clipseg_live.core.settings.recording import RecordingSettings, Shot
+from clipseg_live.core.settings.live import LiveSettings, RecordingStatus, ViewFrame
+from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame
 from clipseg_live.core.system.settings_log import loggable
 from clipseg_live.runtime.outputs.recording import Recording, Where
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 Say = Callable[[str, str, str], None]
 """Topic, sentence and level of a message."""
 
-TOPIC = "recording"
+OUTPUTS_TOPIC = "recording"
 _FILE_SECONDS = 30.0
 """A recording is worth waiting for at the end."""
 _FINALISE_SECONDS = 5.0
 """What is in its place already may stay as it is."""
 
 
-class Outputs:
+class RecordingOutputs:
     """Owned by a session. Every method may be called from any thread and returns at once, but for ``join``."""
 
     def __init__(self, tools: RecordingTools, say: Say) -> None:
@@ -50,7 +50,7 @@ class Outputs:
         status = recording.status if recording is not None else RecordingStatus()
         return status if replay is None else replace(status, replay=replay.seconds)
 
-    def put(self, picture: Picture, composed: Frame, info: SourceInfo) -> None:
+    def put(self, picture: ViewFrame, composed: Frame, info: SourceInfo) -> None:
         """Record and keep a picture that is shown, unless it was drawn before an effect began to hide something.
 
         Called in the compose thread.
@@ -61,7 +61,7 @@ class Outputs:
             info: of the source.
         """
         original = replace(composed, pixels=picture.original)
-        shot = Shot(composed, original, picture.mattes, picture.labels)
+        shot = RenderedFrame(composed, original, picture.mattes, picture.labels)
         with self._lock:  # the settings must not change between the check and the output
             if not was_drawn_hiding(picture, self._live):
                 return
@@ -82,7 +82,7 @@ class Outputs:
                 _where(folder, live, source),
                 settings,
                 self._tools,
-                on_message=lambda sentence: self._say(TOPIC, sentence, "warning"),
+                on_message=lambda sentence: self._say(OUTPUTS_TOPIC, sentence, "warning"),
                 on_end=lambda done, errors: self._ended(recording, done, errors),
             )
             self._recording = self._newest = recording
@@ -108,7 +108,7 @@ class Outputs:
     def _warn_of_untouched(self) -> None:
         recording = self._recording
         if recording is not None and (words := untouched_warning(self._live.effects, recording.settings.untouched)):
-            self._say(TOPIC, words, "warning")
+            self._say(OUTPUTS_TOPIC, words, "warning")
 
     def pause_recording(self) -> None:
         if self._recording is not None:
@@ -187,20 +187,20 @@ class Outputs:
                 thread.start()
         if errors:
             also = f" Finished: {', '.join(map(str, done))}." if done else ""
-            self._say(TOPIC, " ".join(str(error) for error in errors) + also, "error")
+            self._say(OUTPUTS_TOPIC, " ".join(str(error) for error in errors) + also, "error")
         else:
-            self._say(TOPIC, f"Recorded {done[0]}{_more(len(done) - 1)}.", "info")
+            self._say(OUTPUTS_TOPIC, f"Recorded {done[0]}{_more(len(done) - 1)}.", "info")
 
     def _replay_saved(self, path: Path | None, error: ClipsegLiveError | None) -> None:
         if error is not None:
-            self._say(TOPIC, str(error), "error")
+            self._say(OUTPUTS_TOPIC, str(error), "error")
         else:
-            self._say(TOPIC, f"Saved the last seconds as {path}.", "info")
+            self._say(OUTPUTS_TOPIC, f"Saved the last seconds as {path}.", "info")
 
     def _finalise(self, paths: Sequence[Path]) -> None:
         for path in paths:
             if not self._give_up.is_set() and (sentence := self._tools.finalise(path, self._give_up.is_set)):
-                self._say(TOPIC, sentence, "warning")
+                self._say(OUTPUTS_TOPIC, sentence, "warning")
 
 
 def _where(folder: Path, live: LiveSettings, source: str) -> Where:

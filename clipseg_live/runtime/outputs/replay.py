@@ -14,14 +14,14 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.protocols import ReplaySink
-from clipseg_live.core.settings.recording import SUFFIXES, RecordingSettings, Shot, file_stem
+from clipseg_live.core.settings.recording import SUFFIXES, RecordingSettings, RenderedFrame, file_stem
 from clipseg_live.runtime.outputs.recording import BEHIND_SECONDS, Queued, ShotQueue, Where
-from clipseg_live.runtime.outputs.recording_segment import RecordingTools, in_words
-from clipseg_live.runtime.outputs.timeline import Timeline
+from clipseg_live.runtime.outputs.recording_segment import RecordingTools, describe_failure
+from clipseg_live.runtime.outputs.timeline import RecordingTimeline
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BYTES = 128 << 20
+REPLAY_QUEUE_BYTES = 128 << 20
 _HURRY_EVERY = 2.0
 _RETRY_EVERY = 10.0
 _CLOCK = Fraction(1, 90_000)
@@ -42,8 +42,8 @@ class Replay:
     ) -> None:
         self.settings, self._tools, self._on_saved = settings, tools, on_saved
         self._sink: ReplaySink  # made in the thread, for that loads libraries
-        self._queue = ShotQueue(QUEUE_BYTES)
-        self._timeline = Timeline()
+        self._queue = ShotQueue(REPLAY_QUEUE_BYTES)
+        self._timeline = RecordingTimeline()
         self._size: tuple[int, int] | None = None
         self._audio: Path | None = None
         self._begun = Fraction(0)
@@ -65,7 +65,7 @@ class Replay:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, shot: Shot, info: SourceInfo) -> None:
+    def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
         """Queue a shot; never waits. What does not fit is left out."""
         bare = replace(shot, original=replace(shot.original, pixels=shot.composed.pixels), mattes=None)
         self._queue.put(Queued(bare, info))
@@ -135,7 +135,7 @@ class Replay:
 
     def _forget(self, error: Exception) -> None:
         """Nothing is kept until it begins anew; the same words are told once, and when something is to be saved."""
-        self._problem, self._seconds = in_words("The replay", error), 0.0
+        self._problem, self._seconds = describe_failure("The replay", error), 0.0
         self._retry_at = time.monotonic() + _RETRY_EVERY
         if str(self._problem) != self._told:
             self._told = str(self._problem)
@@ -152,7 +152,7 @@ class Replay:
                 self._sink.save(path)
             except Exception as error:
                 logger.exception("Saving the replay failed")
-                self._on_saved(None, in_words("Saving the last seconds", error))
+                self._on_saved(None, describe_failure("Saving the last seconds", error))
             else:
                 self._on_saved(path, None)
 

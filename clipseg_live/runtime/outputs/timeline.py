@@ -7,7 +7,7 @@ LONGEST_GAP = Fraction(2)
 _USUAL_STEP = Fraction(1, 30)
 
 
-class Timeline:
+class RecordingTimeline:
     """Places frames in a recording, from 0 at the first; places always grow."""
 
     def __init__(self) -> None:

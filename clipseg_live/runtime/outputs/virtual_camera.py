@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.protocols import PictureOutput
-from clipseg_live.core.settings.live import Message, Picture
-from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings, CameraStatus
+from clipseg_live.core.protocols import VirtualCameraDevice
+from clipseg_live.core.settings.live import Message, ViewFrame
+from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, VirtualCameraStatus
 
 logger = logging.getLogger(__name__)
 
-TOPIC = "virtual camera"
+CAMERA_TOPIC = "virtual camera"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a camera that could not be opened, or is gone, is tried again: twice as long each time."""
 _SOURCE_SECONDS = 2.0
@@ -22,7 +22,7 @@ _SOURCE_SECONDS = 2.0
 _GIVE_BACK_SECONDS = 5.0
 
 
-class CameraOutput:
+class VirtualCameraThread:
     """One virtual camera from start to stop, in a thread of its own. Its policy is that the newest picture wins.
 
     make_output: one that is not open yet, for each time that it is tried. source: what the pictures to come are like,
@@ -36,13 +36,13 @@ class CameraOutput:
 
     def __init__(
         self,
-        make_output: Callable[[], PictureOutput],
-        settings: CameraSettings,
+        make_output: Callable[[], VirtualCameraDevice],
+        settings: VirtualCameraSettings,
         *,
-        source: Callable[[], CameraFormat | None],
-        may_show: Callable[[Picture], bool],
+        source: Callable[[], VirtualCameraFormat | None],
+        may_show: Callable[[ViewFrame], bool],
         say: Callable[[Message], None],
-        after: "CameraOutput | None" = None,
+        after: "VirtualCameraThread | None" = None,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self.settings = settings
@@ -51,19 +51,19 @@ class CameraOutput:
         self._first_pause = self._pause = first_pause
         self._changed = threading.Condition()
         self._stop = False
-        self._newest: Picture | None = None
-        self._status = CameraStatus(active=True, safe=True)
+        self._newest: ViewFrame | None = None
+        self._status = VirtualCameraStatus(active=True, safe=True)
         self._told = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live virtual camera", daemon=True)
 
     @property
-    def status(self) -> CameraStatus:
+    def status(self) -> VirtualCameraStatus:
         return self._status
 
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ViewFrame) -> None:
         """The newest picture; never waits."""
         with self._changed:
             self._newest = picture
@@ -114,9 +114,9 @@ class CameraOutput:
             except Exception:
                 logger.warning("The virtual camera could not be closed", exc_info=True)
 
-    def _send(self, output: PictureOutput, found: CameraFormat, safe: Pixels) -> None:
+    def _send(self, output: VirtualCameraDevice, found: VirtualCameraFormat, safe: Pixels) -> None:
         due, step = time.monotonic(), float(1 / found.rate)
-        drawn: Picture | None = None
+        drawn: ViewFrame | None = None
         pixels = safe
         while not self._stopped_within(due - time.monotonic()):
             picture = self._newest
@@ -131,10 +131,10 @@ class CameraOutput:
                 due += late * step
                 self._status = replace(self._status, late=self._status.late + late)
 
-    def _sent(self, found: CameraFormat, is_safe: bool) -> None:
+    def _sent(self, found: VirtualCameraFormat, is_safe: bool) -> None:
         self._pause = self._first_pause
         status = self._status
-        self._status = CameraStatus(
+        self._status = VirtualCameraStatus(
             active=True, device=found.device, width=found.width, height=found.height, rate=float(found.rate),
             safe=is_safe, sent=status.sent + 1, late=status.late,
         )  # fmt: skip
@@ -143,7 +143,7 @@ class CameraOutput:
     def _take_back(self) -> None:
         if self._told:
             self._told = ""
-            self._say(Message(TOPIC, ""))
+            self._say(Message(CAMERA_TOPIC, ""))
 
     def _failed(self, error: Exception) -> None:
         words = str(error)
@@ -151,12 +151,12 @@ class CameraOutput:
             said = " ".join(words.split())[:160]
             words = f"The virtual camera broke off ({type(error).__name__}: {said}); it is tried again."
         status = self._status
-        self._status = CameraStatus(active=True, safe=True, sent=status.sent, late=status.late, problem=words)
+        self._status = VirtualCameraStatus(active=True, safe=True, sent=status.sent, late=status.late, problem=words)
         if words != self._told:
             self._told = words
-            self._say(Message(TOPIC, words, "error"))
+            self._say(Message(CAMERA_TOPIC, words, "error"))
 
-    def _known_source(self) -> CameraFormat | None:
+    def _known_source(self) -> VirtualCameraFormat | None:
         """The source's format; not waited for where it does not matter."""
         settings = self.settings
         if settings.width is None or settings.rate is None:
@@ -165,7 +165,7 @@ class CameraOutput:
                 pass
         return self._source()
 
-    def _safe_picture(self, output: PictureOutput) -> Pixels:
+    def _safe_picture(self, output: VirtualCameraDevice) -> Pixels:
         try:
             return output.safe_picture(self.settings.safe)
         except ClipsegLiveError as error:
@@ -180,35 +180,35 @@ class CameraOutput:
             return self._stop
 
 
-class VirtualCameras:
+class VirtualCameraManager:
     """Owned by a session: at most one virtual camera at a time. Methods return at once, but for ``join``.
 
-    make_output: one that is not open yet. The rest is as for ``CameraOutput``.
+    make_output: one that is not open yet. The rest is as for ``VirtualCameraThread``.
     """
 
     def __init__(
         self,
-        make_output: Callable[[], PictureOutput],
-        source: Callable[[], CameraFormat | None],
-        may_show: Callable[[Picture], bool],
+        make_output: Callable[[], VirtualCameraDevice],
+        source: Callable[[], VirtualCameraFormat | None],
+        may_show: Callable[[ViewFrame], bool],
         say: Callable[[Message], None],
     ) -> None:
         self._make_output, self._source, self._may_show, self._say = make_output, source, may_show, say
         self._lock = threading.Lock()
-        self._camera: CameraOutput | None = None
+        self._camera: VirtualCameraThread | None = None
 
     @property
-    def status(self) -> CameraStatus:
+    def status(self) -> VirtualCameraStatus:
         camera = self._camera
-        return camera.status if camera is not None else CameraStatus()
+        return camera.status if camera is not None else VirtualCameraStatus()
 
-    def start(self, settings: CameraSettings) -> None:
+    def start(self, settings: VirtualCameraSettings) -> None:
         """In the place of the one that may run."""
         with self._lock:
             before = self._camera
             if before is not None:
                 before.request_stop()
-            self._camera = CameraOutput(
+            self._camera = VirtualCameraThread(
                 self._make_output, settings, source=self._source, may_show=self._may_show, say=self._say, after=before
             )
             self._camera.start()
@@ -218,7 +218,7 @@ class VirtualCameras:
             if self._camera is not None:
                 self._camera.request_stop()
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ViewFrame) -> None:
         camera = self._camera
         if camera is not None and camera.status.active:
             camera.put(picture)

@@ -72,7 +72,7 @@ def test_the_picture_is_fitted_with_its_aspect_and_painted_as_it_is(canvas: Canv
     assert canvas.picture_rect() == QRectF(0, 60, 640, 360)
     assert colour(canvas, 100, 240) == (100, 100, 100)
     assert colour(canvas, 500, 240) == (200, 200, 200)
-    assert colour(canvas, 320, 30) == QColor(theme.BACKGROUND).getRgb()[:3]
+    assert colour(canvas, 320, 30) == QColor(theme.BACKGROUND_COLOUR).getRgb()[:3]
 
 
 def test_a_newer_picture_takes_the_place_of_the_older(canvas: Canvas) -> None:
@@ -94,7 +94,7 @@ def test_without_a_picture_there_is_only_the_background(canvas: Canvas) -> None:
     canvas.show_picture(picture())
     canvas.show_picture(None)
     assert canvas.image() is None
-    assert colour(canvas, 320, 240) == QColor(theme.BACKGROUND).getRgb()[:3]
+    assert colour(canvas, 320, 240) == QColor(theme.BACKGROUND_COLOUR).getRgb()[:3]
 
 
 def test_the_wheel_zooms_about_the_pointer(canvas: Canvas) -> None:

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.effects import BlackOut, Tint, Wipe
-from clipseg_live.core.settings.live import LiveSettings, Picture
+from clipseg_live.core.settings.live import LiveSettings, ViewFrame
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
 from tests.helpers.gui.fake_session import picture
@@ -25,13 +25,13 @@ def canvas(qtbot: QtBot) -> Canvas:
     return made
 
 
-def drawn() -> Picture:
+def drawn() -> ViewFrame:
     """Black as it was, white as it is drawn."""
     plain = picture(width=64, height=36)
-    made = {name: getattr(plain, name) for name in Picture.__dataclass_fields__}
+    made = {name: getattr(plain, name) for name in ViewFrame.__dataclass_fields__}
     made["original"] = np.zeros((36, 64, 3), np.uint8)
     made["composed"] = np.full((36, 64, 3), 255, np.uint8)
-    return Picture(**made)
+    return ViewFrame(**made)
 
 
 def light(canvas: Canvas) -> int:

@@ -1,4 +1,4 @@
-"""Messages over the picture."""
+"""Toasts over the picture."""
 
 import pytest
 from PySide6.QtCore import Qt
@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.live import Message
 from clipseg_live.gui.canvas import toasts as module
-from clipseg_live.gui.canvas.toasts import Messages
+from clipseg_live.gui.canvas.toasts import Toasts
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def over(qtbot: QtBot) -> QWidget:
 
 
 def test_one_message_for_each_topic_the_newer_replaces_the_older(over: QWidget) -> None:
-    shown = Messages(over)
+    shown = Toasts(over)
     shown.show_message(Message("worker", "It stopped.", "warning"))
     shown.show_message(Message("disk", "It is full.", "error"))
     shown.show_message(Message("worker", "It runs again.", "warning"))
@@ -37,7 +37,7 @@ def test_information_goes_by_itself_and_errors_stay(
     over: QWidget, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "INFO_SECONDS", 0.03)
-    shown = Messages(over)
+    shown = Toasts(over)
     shown.show_message(Message("a", "Saved.", "info"))
     shown.show_message(Message("b", "Careful.", "warning"))
     shown.show_message(Message("c", "It failed.", "error"))
@@ -47,14 +47,14 @@ def test_information_goes_by_itself_and_errors_stay(
 
 
 def test_a_message_is_closed_by_its_button(over: QWidget, qtbot: QtBot) -> None:
-    shown = Messages(over)
+    shown = Toasts(over)
     shown.show_message(Message("c", "It failed.", "error"))
     qtbot.mouseClick(shown.findChild(QToolButton), Qt.MouseButton.LeftButton)
     assert shown.texts() == []
 
 
 def test_a_message_may_have_a_button_of_its_own(over: QWidget, qtbot: QtBot) -> None:
-    shown = Messages(over)
+    shown = Toasts(over)
     shown.show_message(Message("worker", "It stopped."), action="Restart")
     with qtbot.waitSignal(shown.action, timeout=1000) as pressed:
         qtbot.mouseClick(shown.findChild(QPushButton), Qt.MouseButton.LeftButton)
@@ -67,7 +67,7 @@ def test_messages_never_take_the_focus(over: QWidget, qtbot: QtBot) -> None:
     field.show()
     over.activateWindow()
     field.setFocus()
-    shown = Messages(over)
+    shown = Toasts(over)
     qtbot.keyClicks(field, "a ")
     for level in ("info", "warning", "error"):
         shown.show_message(Message(level, "Something happened.", level))  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ def test_messages_never_take_the_focus(over: QWidget, qtbot: QtBot) -> None:
 
 
 def test_they_lie_in_the_lower_left_and_follow_the_size(over: QWidget) -> None:
-    shown = Messages(over)
+    shown = Toasts(over)
     shown.show_message(Message("a", "Short.", "error"))
     assert shown.geometry().left() == 16 and shown.geometry().bottom() == 500 - 16 - 1
     shown.show_message(Message("b", "A long sentence that does not fit into one line. " * 4, "error"))
@@ -86,7 +86,7 @@ def test_they_lie_in_the_lower_left_and_follow_the_size(over: QWidget) -> None:
 
 
 def test_of_too_many_the_oldest_goes(over: QWidget) -> None:
-    shown = Messages(over)
+    shown = Toasts(over)
     for number in range(6):
         shown.show_message(Message(str(number), f"Number {number}.", "error"))
     assert shown.texts() == [f"Number {number}." for number in (2, 3, 4, 5)]

@@ -9,13 +9,13 @@ from clipseg_live.core.settings.effects import KINDS, CutOut, Glow, Pixelate, Ti
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import PRESETS
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.gui.look.effect_list import title_of
+from clipseg_live.gui.look.effect_list import effect_title
 from clipseg_live.gui.look.effect_options import EffectOptions
-from clipseg_live.gui.look.panel import SIZES, LookPanel
+from clipseg_live.gui.look.panel import MODEL_SIZES, LookPanel
 from clipseg_live.gui.state.settings_store import Store
-from clipseg_live.gui.widgets.buttons import Choice
+from clipseg_live.gui.widgets.buttons import ChoiceBox
 from clipseg_live.gui.widgets.colour_picker import ColourChooser, ColourPopup
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.helpers.gui.panel_tools import LEFT, click, drag, gone, show, top_level
 
 MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
@@ -93,7 +93,7 @@ def test_a_list_by_keys(qtbot, make):
 def test_every_fit_is_offered_and_every_size_fits_the_patch(make):
     panel = make()
     assert [panel.fit.itemData(place) for place in range(panel.fit.count())] == list(FITS)
-    assert all(size is None or size % 16 == 0 for size in SIZES)
+    assert all(size is None or size % 16 == 0 for size in MODEL_SIZES)
 
 
 def named(qtbot, panel, name: str) -> QToolButton:
@@ -120,7 +120,7 @@ def test_effects_are_added_moved_and_removed(qtbot, make):
     assert kinds(panel) == ["tint", "outline"]
     offered = [action.text() for action in panel.effects.add_button.menu().actions() if not action.isSeparator()]
     assert len(offered) == len(KINDS) and len(set(offered)) == len(offered)
-    next(each for each in panel.effects.add_button.menu().actions() if each.text() == title_of("glow")).trigger()
+    next(each for each in panel.effects.add_button.menu().actions() if each.text() == effect_title("glow")).trigger()
     assert kinds(panel) == ["tint", "outline", "glow"]
     click(qtbot, named(qtbot, panel, "Draw Glow earlier"))
     assert kinds(panel) == ["tint", "glow", "outline"]
@@ -138,16 +138,16 @@ def test_effects_are_added_moved_and_removed(qtbot, make):
 
 def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
     panel = make(effects=(Tint(), Glow()))
-    assert not panel.effects.findChildren(SlideField)
+    assert not panel.effects.findChildren(SliderField)
     click(qtbot, named(qtbot, panel, "Options of Glow"))
     qtbot.waitUntil(lambda: panel.effects.findChild(EffectOptions).isVisible())
-    slide = next(each for each in panel.effects.findChildren(SlideField) if each.accessibleName() == "Strength")
+    slide = next(each for each in panel.effects.findChildren(SliderField) if each.accessibleName() == "Strength")
     drag(slide, QPoint(slide.place_of(0.8), 10), QPoint(slide.place_of(0.6), 10), QPoint(slide.place_of(0.4), 10))
     assert panel.store.settings.effects[1].strength == pytest.approx(0.4, abs=0.02)
     panel.store.undo()
     assert panel.store.settings.effects == (Tint(), Glow()) and slide.value() == 80
     click(qtbot, named(qtbot, panel, "Options of Glow"))
-    assert not [each for each in panel.effects.findChildren(SlideField) if each.isVisible()]
+    assert not [each for each in panel.effects.findChildren(SliderField) if each.isVisible()]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -155,7 +155,7 @@ def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
     panel = make(size=(340, 900), effects=(KINDS[kind](),))
     fields = [name for name in KINDS[kind].model_fields if name != "kind"]
     if fields:
-        click(qtbot, named(qtbot, panel, f"Options of {title_of(kind)}"))
+        click(qtbot, named(qtbot, panel, f"Options of {effect_title(kind)}"))
         options = panel.effects.findChild(EffectOptions)
         assert options is not None and set(options._shows) == set(fields)
     assert not panel.store.can_undo
@@ -165,7 +165,7 @@ def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
     panel = make(size=(340, 900), effects=(CutOut(),))
     click(qtbot, named(qtbot, panel, "Options of Cut-out"))
     options = panel.effects.findChild(EffectOptions)
-    pick(qtbot, options.findChild(Choice), "Colour")
+    pick(qtbot, options.findChild(ChoiceBox), "Colour")
     assert panel.store.settings.effects[0].backdrop == "colour"
     click(qtbot, options.findChild(ColourChooser))
     click(qtbot, top_level(qtbot, ColourPopup).buttons[1])

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.gui.output.recording_options import RecordingOptions
-from clipseg_live.gui.widgets.buttons import Choice
+from clipseg_live.gui.widgets.buttons import ChoiceBox
 
 LEFT = Qt.MouseButton.LeftButton
 Make = Callable[..., RecordingOptions]
@@ -38,7 +38,7 @@ def make(qtbot: QtBot, told: list[RecordingSettings]) -> Make:
     return opened
 
 
-def choose(qtbot: QtBot, choice: Choice, text: str) -> None:
+def choose(qtbot: QtBot, choice: ChoiceBox, text: str) -> None:
     """With the keys, as a person does."""
     choice.setFocus()
     for _ in range(choice.count()):

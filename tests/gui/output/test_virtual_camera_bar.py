@@ -8,11 +8,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.output.virtual_camera_bar import CameraBar
-from clipseg_live.gui.output.virtual_camera_options import CameraOptions
-from clipseg_live.gui.state.preferences import Preferences, load
+from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
+from clipseg_live.gui.output.virtual_camera_options import VirtualCameraOptions
+from clipseg_live.gui.state.preferences import Preferences, load_preferences
 from clipseg_live.gui.widgets import theme
 from tests.gui.conftest import FakeServices
 from tests.gui.test_main_window import key
@@ -20,16 +20,16 @@ from tests.helpers.gui.fake_session import FakeSession
 from tests.helpers.gui.panel_tools import gone
 
 LEFT = Qt.MouseButton.LeftButton
-ON = CameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, sent=9)
-SAFE = CameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, safe=True, late=3)
-AWAY = CameraStatus(active=True, safe=True, problem="There is none: do this; do that.")
+ON = VirtualCameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, sent=9)
+SAFE = VirtualCameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, safe=True, late=3)
+AWAY = VirtualCameraStatus(active=True, safe=True, problem="There is none: do this; do that.")
 
 
-def bar_of(window: MainWindow) -> CameraBar:
+def bar_of(window: MainWindow) -> VirtualCameraBar:
     return window.body.camera_bar
 
 
-def opened(window: MainWindow, qtbot: QtBot) -> CameraOptions:
+def opened(window: MainWindow, qtbot: QtBot) -> VirtualCameraOptions:
     """The options, once the cameras are offered."""
     qtbot.mouseClick(bar_of(window).options_button, LEFT)
     options = bar_of(window).options
@@ -54,7 +54,7 @@ def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: Fak
     assert bar.button.accessibleName() == "Start the virtual camera" and not bar.button.isChecked()
     assert bar.button.accessibleDescription() == "Off" and bar.button.text() == ""
     qtbot.mouseClick(bar.button, LEFT)
-    assert session.last("start_camera") == CameraSettings()
+    assert session.last("start_camera") == VirtualCameraSettings()
     assert bar.button.isChecked() and bar.button.accessibleName() == "Stop the virtual camera"
     qtbot.mouseClick(bar.button, LEFT)
     assert session.names()[-1] == "stop_camera" and not bar.button.isChecked()
@@ -63,14 +63,14 @@ def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: Fak
 @pytest.mark.parametrize(
     ("status", "words", "colour", "tip"),
     [
-        (CameraStatus(active=True), "Opens", theme.ACCENT, ""),
+        (VirtualCameraStatus(active=True), "Opens", theme.ACCENT, ""),
         (ON, "On", theme.GOOD, "clipseg-live, 1280 × 720, 30 a second"),
         (SAFE, "Safe picture", theme.WARNING, "3 moments late"),
         (AWAY, "Not there", theme.DANGER, "There is none: do this; do that."),
     ],
 )
 def test_its_state_is_seen(
-    window: MainWindow, session: FakeSession, status: CameraStatus, words: str, colour: str, tip: str
+    window: MainWindow, session: FakeSession, status: VirtualCameraStatus, words: str, colour: str, tip: str
 ) -> None:
     session.be(camera=status)
     window.refresh()
@@ -105,7 +105,7 @@ def test_options_are_kept_and_given_to_the_session(
     pick(qtbot, options.size_choice, "640 × 480")
     pick(qtbot, options.rate, "25 a second")
     qtbot.mouseClick(options.fit.button("fill"), LEFT)
-    wanted = CameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
+    wanted = VirtualCameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
     assert window.keeper.value.camera == wanted and "start_camera" not in session.names()
     qtbot.mouseClick(options.switch, LEFT)
     assert session.last("start_camera") == wanted
@@ -114,12 +114,12 @@ def test_options_are_kept_and_given_to_the_session(
     assert session.last("start_camera") == wanted.model_copy(update={"width": None, "height": None})
     options.close()
     window.shut_down()
-    kept, problem = load(tmp_path / "preferences.json")
+    kept, problem = load_preferences(tmp_path / "preferences.json")
     assert (kept.camera.device, kept.camera.width, kept.camera.rate, problem) == ("/dev/video9", None, 25, "")
 
 
 def test_what_is_not_offered_is_shown(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
-    kept = CameraSettings(device="Old Camera", width=800, height=600, rate=12)
+    kept = VirtualCameraSettings(device="Old Camera", width=800, height=600, rate=12)
     window = make_window(kept=Preferences(camera=kept))
     options = opened(window, qtbot)
     shown = options.device.currentText(), options.size_choice.currentText(), options.rate.currentText()

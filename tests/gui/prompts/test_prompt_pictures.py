@@ -11,8 +11,8 @@ from clipseg_live.gui.prompts.thumbnails import (
     LONGEST_SIDE,
     clipboard_picture,
     image_of,
-    picture_of,
     preview_html,
+    prompt_image,
     read_picture,
     square_of,
 )
@@ -232,24 +232,24 @@ def test_an_image_comes_back_as_it_was():
     for y in range(7):
         for x in range(5):
             image.setPixelColor(x, y, QColor(*(int(value) for value in pixels[y, x])))
-    picture = picture_of(image)
+    picture = prompt_image(image)
     assert np.array_equal(picture.pixels, pixels)
     assert image_of(picture).convertToFormat(QImage.Format.Format_RGB32) == image
 
 
 def test_a_large_image_is_made_smaller_in_its_shape(tmp_path):
-    picture = picture_of(an_image(1536, 400))
+    picture = prompt_image(an_image(1536, 400))
     assert (picture.width, picture.height) == (LONGEST_SIDE, 200)
     picture = read_picture(a_file(tmp_path, "tall.jpg", an_image(500, 2000)))
     assert (picture.width, picture.height) == (192, LONGEST_SIDE)
-    assert (picture_of(an_image(5000, 1)).width, picture_of(an_image(5000, 1)).height) == (LONGEST_SIDE, 1)
+    assert (prompt_image(an_image(5000, 1)).width, prompt_image(an_image(5000, 1)).height) == (LONGEST_SIDE, 1)
 
 
 def test_transparent_parts_lie_over_black():
     image = QImage(2, 1, QImage.Format.Format_ARGB32)
     image.setPixelColor(0, 0, QColor(255, 255, 255, 0))
     image.setPixelColor(1, 0, QColor(200, 100, 0, 128))
-    left, right = picture_of(image).pixels[0].astype(int)
+    left, right = prompt_image(image).pixels[0].astype(int)
     assert tuple(left) == (0, 0, 0)
     assert np.abs(right - (100, 50, 0)).max() <= 2
 
@@ -279,7 +279,7 @@ def test_what_cannot_be_a_picture_is_one_sentence(tmp_path):
     with pytest.raises(Failure, match=r"cut\.png is not a picture that can be read\."):
         read_picture(tmp_path / "cut.png")
     with pytest.raises(UsageError, match="no picture in this"):
-        picture_of(QImage())
+        prompt_image(QImage())
     with pytest.raises(UsageError, match="no picture in the clipboard"):
         clipboard_picture(None)
 
@@ -295,18 +295,18 @@ def test_profiles_are_converted_in_files_and_in_the_clipboard():
     wanted = read_image(P3)
     from_file = read_picture(P3)
     assert np.array_equal(from_file.pixels, wanted)
-    from_clipboard = picture_of(QImage(str(P3)))
+    from_clipboard = prompt_image(QImage(str(P3)))
     assert np.abs(from_clipboard.pixels.astype(int) - wanted).mean() < 1
 
 
 def test_a_square_is_the_middle_and_a_preview_is_small():
     pixels = np.zeros((10, 30, 3), np.uint8)
     pixels[:, 10:20] = (0, 255, 0)
-    picture = picture_of(QImage(pixels.tobytes(), 30, 10, 90, QImage.Format.Format_RGB888))
+    picture = prompt_image(QImage(pixels.tobytes(), 30, 10, 90, QImage.Format.Format_RGB888))
     square = square_of(picture, 24)
     assert (square.width(), square.height()) == (24, 24)
     assert square.pixelColor(1, 12).green() > 250 and square.pixelColor(22, 12).green() > 250
-    assert 'width="192" height="96"' in preview_html(picture_of(an_image(600, 300)))
+    assert 'width="192" height="96"' in preview_html(prompt_image(an_image(600, 300)))
 
 
 def test_a_drawing_that_refers_to_other_files_is_refused(tmp_path):

@@ -11,11 +11,11 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
-from clipseg_live.core.settings.live import LiveSettings, Picture, PromptRow
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, ViewFrame
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.prompts.panel import PromptPanel
 from clipseg_live.gui.prompts.row_options import RowOptions
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.helpers.gui.fake_session import FakeSession, picture
 from tests.helpers.gui.panel_tools import card, click, make_panel
 
@@ -38,7 +38,7 @@ def style(panel: PromptPanel, place: int = 0) -> PromptStyle:
     return panel.store.settings.rows[place].style
 
 
-def put(slide: SlideField, value: float) -> None:
+def put(slide: SliderField, value: float) -> None:
     """Drag to a value from where it stands."""
     start, end = QPoint(slide.place_of(slide.value() / 100), 8), QPoint(slide.place_of(value), 8)
     QTest.mousePress(slide, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
@@ -149,7 +149,9 @@ def test_the_window_tells_presence_of_what_is_drawn_only(
 ) -> None:
     window = make_window(LiveSettings(rows=(PromptRow(id=3, text="a"), PromptRow(id=5, text="b"))))
     plain = picture(ids=(3, 5))
-    values = {name: getattr(plain, name) for name in Picture.__dataclass_fields__}
-    session.show(Picture(**{**values, "presence": (0.9, 0.0), "drawn": (3,), "maps": np.zeros((2, 4, 4), np.float32)}))
+    values = {name: getattr(plain, name) for name in ViewFrame.__dataclass_fields__}
+    session.show(
+        ViewFrame(**{**values, "presence": (0.9, 0.0), "drawn": (3,), "maps": np.zeros((2, 4, 4), np.float32)})
+    )
     window.refresh()
     assert window.prompts.presence == {3: 0.9}

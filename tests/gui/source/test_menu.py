@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.errors import SourceError
-from clipseg_live.core.settings.live import Framing, LiveSettings, SourceSpec
-from clipseg_live.gui.source.menu import AddressDialog, FramingMenu, SourceMenu, title_of
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
+from clipseg_live.gui.source.menu import AddressDialog, FramingMenu, SourceMenu, source_title
 from clipseg_live.gui.state.settings_store import Store
 from tests.gui.conftest import FakeServices
 
@@ -183,8 +183,8 @@ def test_names_give_no_password_away() -> None:
         "screen:0,0,640,480": "Screen, 640 × 480",
         "/films/walk.mp4": "walk.mp4",
     }
-    assert {name: title_of(SourceSpec(name=name)) for name in names} == names
-    assert "secret" not in title_of(SourceSpec(name="rtsp://user:se/cret@cam/one"))
+    assert {name: source_title(SourceSpec(name=name)) for name in names} == names
+    assert "secret" not in source_title(SourceSpec(name="rtsp://user:se/cret@cam/one"))
 
 
 @pytest.fixture
@@ -198,15 +198,15 @@ def framing(qtbot: QtBot) -> Iterator[tuple[FramingMenu, Store]]:
 def test_mirror_and_turn_go_through_the_store(framing: tuple[FramingMenu, Store]) -> None:
     menu, store = framing
     menu.mirror_action.trigger()
-    assert store.settings.framing == Framing(mirror=True)
+    assert store.settings.framing == FrameTransform(mirror=True)
     menu.mirror_action.trigger()
     menu.turn_action.trigger()
-    assert store.settings.framing == Framing(turn=90)
+    assert store.settings.framing == FrameTransform(turn=90)
     for _ in range(3):
         menu.turn_action.trigger()
-    assert store.settings.framing == Framing()
+    assert store.settings.framing == FrameTransform()
     store.undo()
-    assert store.settings.framing == Framing(turn=270)
+    assert store.settings.framing == FrameTransform(turn=270)
 
 
 def test_a_mirrored_picture_turns_the_same_way_on_the_screen(framing: tuple[FramingMenu, Store]) -> None:
@@ -214,7 +214,7 @@ def test_a_mirrored_picture_turns_the_same_way_on_the_screen(framing: tuple[Fram
     menu, store = framing
     menu.mirror_action.trigger()
     menu.turn_action.trigger()
-    assert store.settings.framing == Framing(mirror=True, turn=270)
+    assert store.settings.framing == FrameTransform(mirror=True, turn=270)
 
 
 def test_crop_is_asked_for_and_taken_back(framing: tuple[FramingMenu, Store], qtbot: QtBot) -> None:
@@ -222,6 +222,6 @@ def test_crop_is_asked_for_and_taken_back(framing: tuple[FramingMenu, Store], qt
     with qtbot.waitSignal(menu.crop_asked, timeout=1000):
         menu.crop_action.trigger()
     assert not menu.whole_action.isEnabled()
-    store.update(framing=Framing(crop=(0.1, 0.1, 0.5, 0.5)))
+    store.update(framing=FrameTransform(crop=(0.1, 0.1, 0.5, 0.5)))
     menu.whole_action.trigger()
-    assert store.settings.framing == Framing()
+    assert store.settings.framing == FrameTransform()

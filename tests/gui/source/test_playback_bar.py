@@ -8,15 +8,15 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.live import SourceState, SourceStatus
-from clipseg_live.gui.source.playback_bar import SPEEDS, Transport
+from clipseg_live.gui.source.playback_bar import SPEEDS, PlaybackBar
 from tests.helpers.gui.fake_session import FakeSession, playing, running
 
 LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def bar(qtbot: QtBot, session: FakeSession) -> Transport:
-    made = Transport(session)
+def bar(qtbot: QtBot, session: FakeSession) -> PlaybackBar:
+    made = PlaybackBar(session)
     qtbot.addWidget(made)
     made.resize(700, 44)
     made.show_status(playing())
@@ -24,18 +24,18 @@ def bar(qtbot: QtBot, session: FakeSession) -> Transport:
     return made
 
 
-def test_it_shows_time_and_position(bar: Transport) -> None:
+def test_it_shows_time_and_position(bar: PlaybackBar) -> None:
     assert bar.isVisible()
     assert bar.time.text() == "0:12 / 1:00"
     assert bar.seek_bar.value() == pytest.approx(bar.seek_bar.maximum() / 5, abs=1)
 
 
-def test_it_is_hidden_for_live_sources(bar: Transport) -> None:
+def test_it_is_hidden_for_live_sources(bar: PlaybackBar) -> None:
     bar.show_status(running())
     assert not bar.isVisible()
 
 
-def test_play_pauses_what_plays_and_plays_what_does_not(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+def test_play_pauses_what_plays_and_plays_what_does_not(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     assert bar.play_button.accessibleName() == "Pause"
     qtbot.mouseClick(bar.play_button, LEFT)
     bar.show_status(playing(state=SourceState.PAUSED))
@@ -46,13 +46,13 @@ def test_play_pauses_what_plays_and_plays_what_does_not(bar: Transport, session:
     assert session.names() == ["pause", "play", "play"]
 
 
-def test_the_step_buttons_go_one_frame(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+def test_the_step_buttons_go_one_frame(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     qtbot.mouseClick(bar.back_button, LEFT)
     qtbot.mouseClick(bar.forward_button, LEFT)
     assert session.asked == [("step", -1), ("step", 1)]
 
 
-def test_a_press_on_the_bar_seeks_there(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+def test_a_press_on_the_bar_seeks_there(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     middle = bar.seek_bar.rect().center()
     qtbot.mousePress(bar.seek_bar, LEFT, pos=middle)
     assert float(session.last("seek")) == pytest.approx(30, abs=1)  # type: ignore[arg-type]
@@ -61,14 +61,14 @@ def test_a_press_on_the_bar_seeks_there(bar: Transport, session: FakeSession, qt
     assert session.last("seek") > Fraction(35)  # type: ignore[operator]
 
 
-def test_the_arrows_seek_on_the_bar(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+def test_the_arrows_seek_on_the_bar(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     bar.seek_bar.setFocus()
     qtbot.keyClick(bar.seek_bar, Qt.Key.Key_Right)
     assert float(session.last("seek")) == pytest.approx(12.3)  # type: ignore[arg-type]
 
 
 def test_the_handle_stays_where_it_was_put_while_the_source_follows(
-    bar: Transport, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    bar: PlaybackBar, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("clipseg_live.gui.source.playback_bar.time.monotonic", lambda: now[0])
@@ -81,14 +81,14 @@ def test_the_handle_stays_where_it_was_put_while_the_source_follows(
     assert bar.seek_bar.value() == 2000
 
 
-def test_a_source_s_progress_is_not_taken_for_a_seek(bar: Transport, session: FakeSession) -> None:
+def test_a_source_s_progress_is_not_taken_for_a_seek(bar: PlaybackBar, session: FakeSession) -> None:
     bar.show_status(playing(40))
     bar.show_status(replace(playing(41), loop=True, speed=2.0))
     assert session.asked == []
     assert bar.loop_button.isChecked() and bar.speed_box.currentText() == "2×"
 
 
-def test_loop_and_speed_are_set(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+def test_loop_and_speed_are_set(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     qtbot.mouseClick(bar.loop_button, LEFT)
     bar.speed_box.setFocus()
     qtbot.keyClick(bar.speed_box, Qt.Key.Key_Down)
@@ -102,13 +102,13 @@ def test_loop_and_speed_are_set(bar: Transport, session: FakeSession, qtbot: QtB
     assert session.last("set_speed") == SPEEDS[0] == 0.25
 
 
-def test_skips_stay_within_the_beginning(bar: Transport, session: FakeSession) -> None:
+def test_skips_stay_within_the_beginning(bar: PlaybackBar, session: FakeSession) -> None:
     bar.skip(5)
     bar.skip(-50)
     assert session.asked == [("seek", Fraction(17)), ("seek", Fraction(0))]
 
 
-def test_a_live_source_is_not_stepped_or_skipped(bar: Transport, session: FakeSession) -> None:
+def test_a_live_source_is_not_stepped_or_skipped(bar: PlaybackBar, session: FakeSession) -> None:
     bar.show_status(running())
     bar.step(1)
     bar.skip(5)
@@ -116,7 +116,7 @@ def test_a_live_source_is_not_stepped_or_skipped(bar: Transport, session: FakeSe
     assert session.asked == []
 
 
-def test_without_a_duration_there_is_no_seeking(bar: Transport) -> None:
+def test_without_a_duration_there_is_no_seeking(bar: PlaybackBar) -> None:
     bar.show_status(replace(playing(3), duration=None))
     assert not bar.seek_bar.isEnabled()
     assert bar.time.text() == "0:03"
@@ -129,7 +129,7 @@ def photos(photo: int = 2, problem: str = "") -> SourceStatus:
     )  # fmt: skip
 
 
-def test_a_set_of_photos_has_a_number_a_name_and_no_timeline(bar: Transport) -> None:
+def test_a_set_of_photos_has_a_number_a_name_and_no_timeline(bar: PlaybackBar) -> None:
     bar.show_status(photos(3))
     assert bar.isVisible() and bar.photo.text() == "3 of 12" and bar.file.text() == "IMG_3.png"
     for widget in (bar.play_button, bar.seek_bar, bar.time, bar.loop_button, bar.speed_box):
@@ -140,7 +140,7 @@ def test_a_set_of_photos_has_a_number_a_name_and_no_timeline(bar: Transport) -> 
     assert bar.back_button.accessibleName() == "One frame back"
 
 
-def test_buttons_and_keys_go_from_photo_to_photo(bar: Transport, session: FakeSession, qtbot: QtBot) -> None:
+def test_buttons_and_keys_go_from_photo_to_photo(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     bar.show_status(photos())
     qtbot.mouseClick(bar.forward_button, LEFT)
     qtbot.mouseClick(bar.back_button, LEFT)
@@ -151,7 +151,7 @@ def test_buttons_and_keys_go_from_photo_to_photo(bar: Transport, session: FakeSe
     assert session.asked == [("step", 1), ("step", -1), ("step", 1), ("step", -1)]
 
 
-def test_there_is_no_photo_before_the_first_or_after_the_last(bar: Transport) -> None:
+def test_there_is_no_photo_before_the_first_or_after_the_last(bar: PlaybackBar) -> None:
     enabled = []
     for photo in (1, 2, 12):
         bar.show_status(photos(photo))
@@ -161,7 +161,7 @@ def test_there_is_no_photo_before_the_first_or_after_the_last(bar: Transport) ->
     assert bar.back_button.isEnabled() and bar.forward_button.isEnabled()
 
 
-def test_a_long_name_of_a_file_is_shortened_and_told_whole(bar: Transport) -> None:
+def test_a_long_name_of_a_file_is_shortened_and_told_whole(bar: PlaybackBar) -> None:
     name = f"<b>{'x' * 300}</b>.png"
     bar.show_status(replace(photos(), file=name))
     assert "…" in bar.file.text() and bar.file.toolTip() == name

@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.source.menu import title_of
+from clipseg_live.gui.source.menu import source_title
 from clipseg_live.gui.source.screen_picker import SMALLEST, ScreenPicker, region_of
 
 LEFT = Qt.MouseButton.LeftButton
@@ -125,5 +125,5 @@ def test_the_menu_offers_it_where_there_is_a_screen(window: MainWindow, services
 
 
 def test_titles() -> None:
-    assert title_of(SourceSpec(name="screen:")) == "Screen"
-    assert title_of(SourceSpec(name="screen:0,0,640,360")) == "Screen, 640 × 360"
+    assert source_title(SourceSpec(name="screen:")) == "Screen"
+    assert source_title(SourceSpec(name="screen:0,0,640,360")) == "Screen, 640 × 360"

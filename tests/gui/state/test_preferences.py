@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.settings.live import LiveSettings, PromptPicture, SourceSpec
+from clipseg_live.core.settings.live import LiveSettings, PromptImage, SourceSpec
 from clipseg_live.gui.state import preferences
-from clipseg_live.gui.state.preferences import MOST_RECENT, Keeper, Preferences
+from clipseg_live.gui.state.preferences import MOST_RECENT, Preferences, PreferencesStore
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "new" / "preferences.json"
-    picture = PromptPicture.of(np.arange(27, dtype=np.uint8).reshape(3, 3, 3))
+    picture = PromptImage.of(np.arange(27, dtype=np.uint8).reshape(3, 3, 3))
     settings = LiveSettings()
     settings = settings.model_copy(update={"rows": (settings.new_row("mug", picture),)})
-    kept = Preferences(settings=settings, geometry=preferences.packed(b"\x00\xff"), folder="/films")
+    kept = Preferences(settings=settings, geometry=preferences.encode_bytes(b"\x00\xff"), folder="/films")
     kept = kept.with_source(SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 3.0),)))
-    assert preferences.save(path, kept) == ""
-    assert preferences.load(path) == (kept, "")
+    assert preferences.save_preferences(path, kept) == ""
+    assert preferences.load_preferences(path) == (kept, "")
     assert [each.name for each in path.parent.iterdir()] == ["preferences.json"]
 
 
 def test_the_first_start_begins_with_the_defaults_and_no_message(tmp_path: Path) -> None:
-    assert preferences.load(tmp_path / "preferences.json") == (Preferences(), "")
+    assert preferences.load_preferences(tmp_path / "preferences.json") == (Preferences(), "")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_first_start_begins_with_the_defaults_and_no_message(tmp_path: Path)
 def test_a_broken_file_is_set_aside_with_a_message(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "preferences.json"
     path.write_bytes(content)
-    found, said = preferences.load(path)
+    found, said = preferences.load_preferences(path)
     aside = tmp_path / "preferences.json.broken"
     assert found == Preferences() and str(aside) in said
     assert aside.read_bytes() == content and not path.exists()
@@ -44,21 +44,21 @@ def test_a_broken_file_is_set_aside_with_a_message(tmp_path: Path, content: byte
 
 def test_what_a_newer_version_keeps_besides_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "preferences.json"
-    preferences.save(path, Preferences(folder="/films"))
+    preferences.save_preferences(path, Preferences(folder="/films"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "something new": 1}))
-    assert preferences.load(path) == (Preferences(folder="/films"), "")
+    assert preferences.load_preferences(path) == (Preferences(folder="/films"), "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such permissions on Windows")
 def test_the_file_is_for_this_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "preferences.json"
-    preferences.save(path, Preferences())
+    preferences.save_preferences(path, Preferences())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    assert "could not be saved" in preferences.save(tmp_path / "file" / "preferences.json", Preferences())
+    assert "could not be saved" in preferences.save_preferences(tmp_path / "file" / "preferences.json", Preferences())
 
 
 def test_the_newest_source_is_first_once_and_few_are_kept() -> None:
@@ -74,8 +74,8 @@ def test_changes_are_written_together_a_moment_later(
 ) -> None:
     monkeypatch.setattr(preferences, "SAVE_AFTER", 0.05)
     written: list[Preferences] = []
-    monkeypatch.setattr(preferences, "save", lambda path, value: written.append(value) or "")
-    keeper = Keeper(tmp_path / "preferences.json", Preferences(), lambda text: None)
+    monkeypatch.setattr(preferences, "save_preferences", lambda path, value: written.append(value) or "")
+    keeper = PreferencesStore(tmp_path / "preferences.json", Preferences(), lambda text: None)
     for number in range(50):
         keeper.update(folder=str(number))
     keeper.update(folder="49")
@@ -88,7 +88,7 @@ def test_changes_are_written_together_a_moment_later(
 def test_a_failed_write_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     told: list[str] = []
-    keeper = Keeper(tmp_path / "file" / "preferences.json", Preferences(), told.append)
+    keeper = PreferencesStore(tmp_path / "file" / "preferences.json", Preferences(), told.append)
     keeper.update(folder="/films")
     keeper.write()
     assert len(told) == 1 and "could not be saved" in told[0]
@@ -102,15 +102,15 @@ def test_the_place_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_damaged_bytes_of_the_window_are_no_bytes() -> None:
-    assert preferences.unpacked(preferences.packed(b"abc")) == b"abc"
-    assert preferences.unpacked("not base 64!") == b""
+    assert preferences.decode_bytes(preferences.encode_bytes(b"abc")) == b"abc"
+    assert preferences.decode_bytes("not base 64!") == b""
 
 
 def test_addresses_are_saved_whole_and_shown_masked(tmp_path: Path) -> None:
     address = "rtsp://user:p]w#1@host/x?token=t"
     kept = Preferences().with_source(SourceSpec(name=address))
-    assert preferences.save(tmp_path / "p.json", kept) == ""
-    loaded, problem = preferences.load(tmp_path / "p.json")
+    assert preferences.save_preferences(tmp_path / "p.json", kept) == ""
+    loaded, problem = preferences.load_preferences(tmp_path / "p.json")
     assert problem == "" and loaded == kept and loaded.recent[0].name.reveal() == address
     assert "p]w" not in repr(loaded) and "p]w" not in str(loaded.recent)
 
@@ -118,7 +118,7 @@ def test_addresses_are_saved_whole_and_shown_masked(tmp_path: Path) -> None:
 def test_settings_of_earlier_versions_are_loaded(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     path.write_text('{"recent": [{"name": "rtsp://user:p]w@host/x", "controls": []}, {"name": "camera:0"}]}')
-    loaded, problem = preferences.load(path)
+    loaded, problem = preferences.load_preferences(path)
     assert problem == "" and [spec.name for spec in loaded.recent] == ["rtsp://user:p]w@host/x", "camera:0"]
 
 
@@ -126,12 +126,12 @@ def test_a_change_that_could_not_be_saved_is_saved_with_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "preferences.json"
-    keeper = Keeper(path, Preferences(), lambda text: None)
+    keeper = PreferencesStore(path, Preferences(), lambda text: None)
     keeper.write()
     with monkeypatch.context() as patch:
-        patch.setattr(preferences, "save", lambda path, value: "The disk is full.")
+        patch.setattr(preferences, "save_preferences", lambda path, value: "The disk is full.")
         keeper.update(folder="/videos")
         keeper.write()
     keeper.update(geometry="abc")
     keeper.write()
-    assert preferences.load(path)[0].folder == "/videos"
+    assert preferences.load_preferences(path)[0].folder == "/videos"

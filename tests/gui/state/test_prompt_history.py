@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clipseg_live.gui.state.prompt_history import LONGEST, MOST, PromptHistory
+from clipseg_live.gui.state.prompt_history import LONGEST_PROMPT, MOST_PROMPTS, PromptHistory
 
 
 def test_newest_first_each_once_and_kept(tmp_path):
@@ -21,11 +21,11 @@ def test_newest_first_each_once_and_kept(tmp_path):
 @pytest.mark.slow
 def test_it_keeps_only_so_many_and_none_that_is_very_long(tmp_path):
     history = PromptHistory(tmp_path / "prompts.json")
-    history.add("x" * (LONGEST + 1))
-    for number in range(MOST + 5):
+    history.add("x" * (LONGEST_PROMPT + 1))
+    for number in range(MOST_PROMPTS + 5):
         history.add(f"prompt {number}")
-    assert len(history.texts) == MOST
-    assert history.texts[0] == f"prompt {MOST + 4}" and history.texts[-1] == "prompt 5"
+    assert len(history.texts) == MOST_PROMPTS
+    assert history.texts[0] == f"prompt {MOST_PROMPTS + 4}" and history.texts[-1] == "prompt 5"
     assert PromptHistory(tmp_path / "prompts.json").texts == history.texts
 
 

@@ -12,7 +12,13 @@ from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.settings.effects import Blur, Raw
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.gui.state.preferences import MOST_RECENT, Keeper, Preferences, load, save
+from clipseg_live.gui.state.preferences import (
+    MOST_RECENT,
+    Preferences,
+    PreferencesStore,
+    load_preferences,
+    save_preferences,
+)
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.shared_file import locked, merge
 
@@ -23,15 +29,15 @@ def spec(name: str, **values: int) -> SourceSpec:
     return SourceSpec(name=SourceName(name), **values)
 
 
-def windows(path: Path, qapp: object) -> tuple[Keeper, Keeper]:
-    kept, problem = load(path)
+def windows(path: Path, qapp: object) -> tuple[PreferencesStore, PreferencesStore]:
+    kept, problem = load_preferences(path)
     assert problem == ""
-    return tuple(Keeper(path, kept, pytest.fail) for _ in range(2))  # type: ignore[return-value]
+    return tuple(PreferencesStore(path, kept, pytest.fail) for _ in range(2))  # type: ignore[return-value]
 
 
 def test_each_window_keeps_what_the_other_has_changed(tmp_path: Path, qapp: object) -> None:
     path = tmp_path / "preferences.json"
-    save(path, Preferences(recent=(spec("demo:1"),)))
+    save_preferences(path, Preferences(recent=(spec("demo:1"),)))
     first, second = windows(path, qapp)
     settings_ = first.value.settings
     first.update(settings=settings_.model_copy(update={"effects": (Raw(),)}), folder="/films")
@@ -45,7 +51,7 @@ def test_each_window_keeps_what_the_other_has_changed(tmp_path: Path, qapp: obje
     second.write()
     first.update(recording=RecordingSettings(codec="vp9"))
     first.write()
-    kept, problem = load(path)
+    kept, problem = load_preferences(path)
     assert problem == "" and kept.folder == "/films"
     assert kept.settings.effects == (Raw(),) and kept.settings.framing.mirror
     assert (kept.recording.quality, kept.recording.codec) == (12, "vp9")
@@ -58,18 +64,18 @@ def test_the_later_window_wins_where_both_changed_the_same(tmp_path: Path, qapp:
     for keeper, effect in ((first, Raw()), (second, Blur())):
         keeper.update(settings=keeper.value.settings.model_copy(update={"effects": (effect,)}))
         keeper.write()
-    assert load(path)[0].settings.effects == (Blur(),)
+    assert load_preferences(path)[0].settings.effects == (Blur(),)
 
 
 def test_lists_stay_short_and_name_each_source_once(tmp_path: Path, qapp: object) -> None:
     path = tmp_path / "preferences.json"
-    save(path, Preferences(recent=tuple(spec(f"demo:{number}") for number in range(MOST_RECENT))))
+    save_preferences(path, Preferences(recent=tuple(spec(f"demo:{number}") for number in range(MOST_RECENT))))
     first, second = windows(path, qapp)
     first.change(first.value.with_source(spec("demo:5", width=320, height=180)))
     first.write()
     second.change(second.value.with_source(spec("demo:77")))
     second.write()
-    recent = load(path)[0].recent
+    recent = load_preferences(path)[0].recent
     assert [str(each.name) for each in recent[:2]] == ["demo:77", "demo:5"] and recent[1].width == 320
     assert len(recent) == len({str(each.name) for each in recent}) == MOST_RECENT
 
@@ -80,7 +86,7 @@ def test_a_file_that_another_program_has_damaged_is_replaced(tmp_path: Path, qap
     path.write_text("{")
     first.update(folder="/films")
     first.write()
-    assert load(path)[0].folder == "/films"
+    assert load_preferences(path)[0].folder == "/films"
 
 
 def test_prompts_of_both_windows_are_remembered(tmp_path: Path, qapp: object) -> None:

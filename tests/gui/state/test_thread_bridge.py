@@ -8,7 +8,7 @@ from shiboken6 import delete, isValid
 
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.settings.live import Message
-from clipseg_live.gui.state.thread_bridge import Bridge, Errand
+from clipseg_live.gui.state.thread_bridge import BackgroundTask, Bridge
 from tests.helpers.gui.fake_session import FakeSession, picture
 
 
@@ -56,7 +56,7 @@ def test_an_errand_is_run_beside_and_answers_in_qt_s_thread(qtbot: QtBot) -> Non
         worked.append(threading.current_thread())
         return "done"
 
-    errand = Errand(work)
+    errand = BackgroundTask(work)
     errand.answered.connect(lambda answer: answered.append((answer, threading.current_thread())))
     with qtbot.waitSignal(errand.answered, timeout=2000):
         errand.start()
@@ -76,7 +76,7 @@ def test_a_failed_errand_says_why(qtbot: QtBot) -> None:
         def work(error: Exception = error) -> None:
             raise error
 
-        errand = Errand(work)
+        errand = BackgroundTask(work)
         with qtbot.assertNotEmitted(errand.answered), qtbot.waitSignal(errand.failed, timeout=2000) as failed:
             errand.start()
         assert failed.args == [said]
@@ -87,7 +87,7 @@ def test_errands_of_what_is_destroyed_just_then_end_unheard(qtbot: QtBot) -> Non
     heard: list[object] = []
     for _ in range(300):
         dialog = QObject()
-        errand = Errand(lambda: 1, dialog)
+        errand = BackgroundTask(lambda: 1, dialog)
         errand.answered.connect(heard.append)
         errand.start()
         thread = errand._thread

@@ -7,12 +7,12 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.effects import KINDS
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.gui.look.effect_list import help_of
+from clipseg_live.gui.look.effect_list import effect_help
 from clipseg_live.gui.look.panel import LookPanel
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.state.settings_store import Store
-from clipseg_live.gui.widgets.buttons import Choice, Segments
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
+from clipseg_live.gui.widgets.slider_field import SliderField
 
 
 def button(window: MainWindow, help_text: str, top: int) -> QPushButton:
@@ -50,7 +50,7 @@ def test_a_part_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> N
 def test_every_effect_and_every_control_of_the_look_has_help(qtbot: QtBot) -> None:
     panel = LookPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"])
     qtbot.addWidget(panel)
-    assert all(help_of(kind).endswith(".") for kind in KINDS)
-    controls = [each for kind in (Segments, SlideField, Choice) for each in panel.findChildren(kind)]
+    assert all(effect_help(kind).endswith(".") for kind in KINDS)
+    controls = [each for kind in (SegmentedControl, SliderField, ChoiceBox) for each in panel.findChildren(kind)]
     silent = [each.accessibleName() for each in controls if not each.statusTip()]
     assert len(controls) >= 13 and not silent

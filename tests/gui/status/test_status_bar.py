@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.mattes import Effort
 from clipseg_live.core.settings.live import LiveSettings, SessionStatus, SourceState, WorkerState, WorkerStatus
-from clipseg_live.gui.status.stats_panel import COLOURS, StatsPanel, round_up
+from clipseg_live.gui.status.stats_panel import STAGE_COLOURS, StatsPanel, round_up
 from clipseg_live.gui.status.status_bar import StatusLine, diagnostics
 from clipseg_live.gui.widgets import theme
 from tests.helpers.gui.fake_session import RATES, READY, running
@@ -126,14 +126,14 @@ def near(panel: StatsPanel, colour: str) -> list[int]:
 
 
 def test_each_stage_is_a_line_in_its_colour_the_slower_the_higher(panel: StatsPanel) -> None:
-    assert not near(panel, COLOURS[0]) and not near(panel, COLOURS[1])
+    assert not near(panel, STAGE_COLOURS[0]) and not near(panel, STAGE_COLOURS[1])
     rows = [(29.0, {"encode": 90.0, "decode": 30.0}), (0.0, {"encode": 90.0, "decode": 30.0})]
     panel.show_timings(rows, {"encode": 90.0, "decode": 30.0, "nothing": 0.0})
     assert panel.accessibleDescription() == "encode 90.0 ms, decode 30.0 ms"
-    slow, fast = near(panel, COLOURS[0]), near(panel, COLOURS[1])
+    slow, fast = near(panel, STAGE_COLOURS[0]), near(panel, STAGE_COLOURS[1])
     assert slow and fast and max(slow) < min(fast)
     panel.show_timings([], {})
-    assert not near(panel, COLOURS[0])
+    assert not near(panel, STAGE_COLOURS[0])
 
 
 def test_the_diagnostics_are_asked_for(panel: StatsPanel, qtbot: QtBot) -> None:

@@ -23,12 +23,12 @@ from pytestqt.qtbot import QtBot
 from clipseg_live.gui.app import panels_for
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.prompts.panel import PromptPanel
-from clipseg_live.gui.prompts.row import RowCard
-from clipseg_live.gui.state.preferences import Keeper, Preferences
+from clipseg_live.gui.prompts.row import PromptRowWidget
+from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
 from clipseg_live.gui.widgets.accessible import ValueLabel
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.gui.conftest import FakeServices
 from tests.helpers.gui.fake_session import FakeSession
 from tests.helpers.gui.panel_tools import card, make_panel, settings_with
@@ -48,7 +48,7 @@ def whole_window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
     """The window with its real panels."""
     session, services = FakeSession(), FakeServices()
     store = Store(settings_with("red circle", "blue star"))
-    keeper = Keeper(tmp_path / "preferences.json", Preferences(folder=str(tmp_path)), lambda text: None)
+    keeper = PreferencesStore(tmp_path / "preferences.json", Preferences(folder=str(tmp_path)), lambda text: None)
     window = MainWindow(session, Bridge(session), store, keeper, services.real, panels_for(tmp_path))
     qtbot.addWidget(window)
     window.show()
@@ -85,7 +85,7 @@ def test_tabs_have_names(whole_window: MainWindow) -> None:
 
 
 def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
-    names = [interface(each).text(NAME) for each in whole_window.findChildren(SlideField)]
+    names = [interface(each).text(NAME) for each in whole_window.findChildren(SliderField)]
     assert "Threshold of red circle" in names and "Opacity of blue star" in names
     assert len(set(names)) == len(names)
 
@@ -97,7 +97,7 @@ def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
 def test_a_slider_says_its_value_as_it_is_written(
     qtbot: QtBot, write: Callable[[float], str], value: float, text: str
 ) -> None:
-    slider = SlideField("Strength", write=write)
+    slider = SliderField("Strength", write=write)
     qtbot.addWidget(slider)
     slider.show_value(value)
     found = interface(slider)
@@ -105,7 +105,7 @@ def test_a_slider_says_its_value_as_it_is_written(
 
 
 def test_a_screen_reader_can_read_and_change_a_slider(qtbot: QtBot) -> None:
-    slider = SlideField("Strength", low=-1.0)
+    slider = SliderField("Strength", low=-1.0)
     qtbot.addWidget(slider)
     changes: list[float] = []
     slider.edited.connect(changes.append)
@@ -129,7 +129,7 @@ def panel(qtbot: QtBot) -> PromptPanel:
 def test_a_row_says_what_it_shows(
     panel: PromptPanel, text: str, threshold: int, opacity: int, share: float | None
 ) -> None:
-    row: RowCard = card(panel, 0)
+    row: PromptRowWidget = card(panel, 0)
     now = panel.store.settings.rows[0]
     style = now.style.model_copy(update={"threshold": threshold / 100, "opacity": opacity / 100})
     row.show_row(now.model_copy(update={"text": text, "style": style}), shown=True, room=True)
@@ -155,7 +155,7 @@ def test_a_value_label_keeps_its_name(qtbot: QtBot) -> None:
 def test_interfaces_outlive_no_widget(qtbot: QtBot) -> None:
     """Widgets come and go while a screen reader runs."""
     for number in range(200):
-        slider = SlideField("Strength")
+        slider = SliderField("Strength")
         slider.show_value(number / 200)
         found = interface(slider)
         assert found.text(VALUE) == slider.value_text()

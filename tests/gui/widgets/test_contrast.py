@@ -29,11 +29,11 @@ from pytestqt.qtbot import QtBot
 from clipseg_live import gui
 from clipseg_live.core.settings.base import PALETTE
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import Choice, ColourButton, IconButton, Segments, hex_of, panel_sheet
-from clipseg_live.gui.widgets.slider_field import SlideField
+from clipseg_live.gui.widgets.buttons import ChoiceBox, ColourButton, IconButton, SegmentedControl, hex_of, panel_sheet
+from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.gui.widgets.test_theme import contrast
 
-SURFACES = (theme.BACKGROUND, theme.SURFACE, theme.RAISED, theme.HOVER, theme.PRESSED, theme.ACCENT_SOFT)
+SURFACES = (theme.BACKGROUND_COLOUR, theme.SURFACE, theme.RAISED, theme.HOVER, theme.PRESSED, theme.ACCENT_SOFT)
 TEXT, MARK = 4.5, 3.0
 
 
@@ -48,7 +48,7 @@ def test_texts_and_borders_on_every_surface(behind: str) -> None:
         assert contrast(colour, behind) >= MARK
 
 
-@pytest.mark.parametrize("behind", [theme.BACKGROUND, theme.SURFACE, theme.RAISED])
+@pytest.mark.parametrize("behind", [theme.BACKGROUND_COLOUR, theme.SURFACE, theme.RAISED])
 def test_coloured_and_disabled_texts(behind: str) -> None:
     for colour in (theme.DANGER, theme.WARNING, theme.GOOD, theme.FAINT):
         assert contrast(colour, behind) >= TEXT
@@ -115,7 +115,7 @@ def with_text(widget: QWidget, text: str = "Hair and MUG") -> QWidget:
 
 
 def combo() -> QComboBox:
-    made = Choice("Size")
+    made = ChoiceBox("Size")
     made.offer([(1, "Hair and MUG")])
     return made
 
@@ -144,7 +144,7 @@ def button(kind: str = "", checked: bool = False) -> QPushButton:
 
 
 def segments() -> QWidget:
-    made = Segments("Detail", [(1, "Hair"), (2, "MUG")])
+    made = SegmentedControl("Detail", [(1, "Hair"), (2, "MUG")])
     made.show_value(1)
     return made
 
@@ -155,7 +155,7 @@ FIELDS: dict[str, Callable[[], QWidget]] = {
     "number": QSpinBox,
     "decimal": QDoubleSpinBox,
     "choice": combo,
-    "slider": lambda: SlideField("Threshold"),
+    "slider": lambda: SliderField("Threshold"),
     "button": button,
     "checked button": lambda: button(checked=True),
     "main button": lambda: button("primary"),
@@ -172,7 +172,7 @@ TEXTS: dict[str, Callable[[], QWidget]] = {
     "flat": lambda: line("Hair and MUG", kind="flat"),
     "flat placeholder": lambda: line(placeholder="Hair and MUG", kind="flat"),
     "choice": combo,
-    "slider": lambda: SlideField("Threshold"),
+    "slider": lambda: SliderField("Threshold"),
     "button": button,
     "plain button": lambda: button("plain"),
     "checked button": lambda: button(checked=True),

@@ -22,7 +22,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("behind", [theme.BACKGROUND, theme.SURFACE, theme.RAISED, theme.HOVER])
+@pytest.mark.parametrize("behind", [theme.BACKGROUND_COLOUR, theme.SURFACE, theme.RAISED, theme.HOVER])
 def test_texts_can_be_read(behind: str) -> None:
     assert contrast(theme.TEXT, behind) >= 10
     assert contrast(theme.MUTED, behind) >= 5.5

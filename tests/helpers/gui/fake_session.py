@@ -11,18 +11,18 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.settings.live import (
     LiveSettings,
     Message,
-    Picture,
     Rates,
     RecordingStatus,
     SessionStatus,
     SourceSpec,
     SourceState,
     SourceStatus,
+    ViewFrame,
     WorkerState,
     WorkerStatus,
 )
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import CameraSettings, CameraStatus
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
 
 
 class FakeSession:
@@ -33,7 +33,7 @@ class FakeSession:
         self.on_message: Callable[[Message], None] = lambda message: None
         self.settings = settings or LiveSettings()
         self.asked: list[tuple[str, object]] = []
-        self.shown: Picture | None = None
+        self.shown: ViewFrame | None = None
         self.now = SessionStatus()
         self.rows: Sequence[tuple[float, Mapping[str, float]]] = ()
         self.refuses_recording = ""
@@ -47,7 +47,7 @@ class FakeSession:
         """The argument of the newest call of this name."""
         return [argument for each, argument in self.asked if each == name][-1]
 
-    def show(self, picture: Picture) -> None:
+    def show(self, picture: ViewFrame) -> None:
         """As when the compose thread has a new picture."""
         self.shown = picture
         self.on_picture()
@@ -71,7 +71,7 @@ class FakeSession:
         self.shown = None
         self.asked.append(("open", spec))
 
-    def picture(self) -> Picture | None:
+    def picture(self) -> ViewFrame | None:
         return self.shown
 
     def status(self) -> SessionStatus:
@@ -124,13 +124,13 @@ class FakeSession:
             raise SinkError(self.refuses_recording)
         self.asked.append(("save_replay", folder))
 
-    def start_camera(self, settings: CameraSettings) -> None:
+    def start_camera(self, settings: VirtualCameraSettings) -> None:
         self.asked.append(("start_camera", settings))
-        self.be(camera=CameraStatus(active=True))
+        self.be(camera=VirtualCameraStatus(active=True))
 
     def stop_camera(self) -> None:
         self.asked.append(("stop_camera", None))
-        self.be(camera=CameraStatus())
+        self.be(camera=VirtualCameraStatus())
 
     def restart_worker(self) -> None:
         self.asked.append(("restart_worker", None))
@@ -145,13 +145,13 @@ class FakeSession:
 
 def picture(
     width: int = 320, height: int = 180, ids: tuple[int, ...] = (), maps: object = None, value: int = 90, index: int = 0
-) -> Picture:
+) -> ViewFrame:
     """A grey picture, its left half darker; maps: float32 (ids, h, w), by default a ramp from left to right."""
     pixels = np.full((height, width, 3), value, np.uint8)
     pixels[:, : width // 2] = value // 2
     ramp = np.tile(np.linspace(0, 1, 16, dtype=np.float32), (len(ids), 16, 1))
     made = np.asarray(maps, np.float32) if maps is not None else ramp
-    return Picture(
+    return ViewFrame(
         composed=pixels,
         original=pixels,
         index=index,

@@ -64,8 +64,8 @@ from clipseg_live.core.settings.live import (
 )
 from clipseg_live.gui.app import Startable, panels_for
 from clipseg_live.gui.main_window import MainWindow
-from clipseg_live.gui.prompts.row import RowCard
-from clipseg_live.gui.state.preferences import Keeper, Preferences
+from clipseg_live.gui.prompts.row import PromptRowWidget
+from clipseg_live.gui.state.preferences import Preferences, PreferencesStore
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.state.thread_bridge import Bridge
@@ -178,7 +178,7 @@ class Monkey:
         self._files = make_files(folder)
         self._opener = _Opener()
         QDesktopServices.setUrlHandler("file", self._opener, "open")
-        keeper = Keeper(folder / "config" / "preferences.json", Preferences(folder=str(folder)), self._said)
+        keeper = PreferencesStore(folder / "config" / "preferences.json", Preferences(folder=str(folder)), self._said)
         self.store = Store(LiveSettings() if settings is None else settings)
         self.keeper = keeper
         self.window = MainWindow(
@@ -448,7 +448,9 @@ class Monkey:
         for card, row in zip(panel.list.rows, settings.rows, strict=True):
             assert card._row == row
             assert card.field._pause.isActive() or card.field.text().strip() == row.text.strip()
-        assert len(window.findChildren(RowCard)) == len(settings.rows), "cards of rows that are gone are still there"
+        assert len(window.findChildren(PromptRowWidget)) == len(settings.rows), (
+            "cards of rows that are gone are still there"
+        )
         look = window.body.look
         assert look.model.currentData() == settings.engine.model
         assert look.device.currentData() == settings.engine.device

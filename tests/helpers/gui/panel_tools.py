@@ -7,9 +7,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 from shiboken6 import isValid
 
-from clipseg_live.core.settings.live import LiveSettings, PromptPicture
+from clipseg_live.core.settings.live import LiveSettings, PromptImage
 from clipseg_live.gui.prompts.panel import PromptPanel
-from clipseg_live.gui.prompts.row import RowCard
+from clipseg_live.gui.prompts.row import PromptRowWidget
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
 
@@ -43,7 +43,7 @@ def show(qtbot, widget: QWidget, size=(340, 560)) -> None:
     QTest.mouseMove(widget, QPoint(5, widget.height() - 5))
 
 
-def card(panel: PromptPanel, place: int) -> RowCard:
+def card(panel: PromptPanel, place: int) -> PromptRowWidget:
     return panel.list.rows[place]
 
 
@@ -113,5 +113,5 @@ def gone(qtbot, widget: QWidget) -> None:
     qtbot.waitUntil(lambda: not isValid(widget))
 
 
-def a_picture(colour=(200, 30, 60), width=8, height=6) -> PromptPicture:
-    return PromptPicture.of(np.full((height, width, 3), colour, np.uint8))
+def a_picture(colour=(200, 30, 60), width=8, height=6) -> PromptImage:
+    return PromptImage.of(np.full((height, width, 3), colour, np.uint8))

@@ -21,7 +21,7 @@ from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DATA_FORMATS, DataFormat, EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import AnyEffect, BlackOut, Pixelate, Tint
 from clipseg_live.core.settings.recording import DATA_NAMES
-from clipseg_live.core.settings.rendering import ExportSettings, Look, MatteSettings
+from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from tests.helpers.clips import HEIGHT, WIDTH, make_clip, raw_times
 from tests.unit.app.batch.test_runner import Heard, Loaded, clips, engine  # noqa: F401 (fixtures)
 
@@ -45,7 +45,7 @@ def clip(tmp_path: Path) -> Path:
 def request(clip: Path, output: Path | None = None, **settings: object) -> ExportRequest:
     values = ExportSettings(
         engine=EngineSettings(model="shapes"),
-        look=Look(styles=(PromptStyle(),), names=("a",)),
+        look=RenderSettings(styles=(PromptStyle(),), names=("a",)),
         matte=MatteSettings(smoothing=0, follow=False, refine=False),
     )
     return ExportRequest(str(clip), output, (Prompt.text("a"),), values.model_copy(update=settings))
@@ -147,7 +147,9 @@ def test_data_lie_beside_many_results_and_are_remembered(
 def test_untouched_pictures_beside_a_hiding_effect_are_told(
     clip: Path, tmp_path: Path, form: DataFormat, effects: tuple[AnyEffect, ...]
 ) -> None:
-    asked = request(clip, tmp_path / "out.mp4", look=Look(effects=effects, styles=(PromptStyle(),), names=("a",)))
+    asked = request(
+        clip, tmp_path / "out.mp4", look=RenderSettings(effects=effects, styles=(PromptStyle(),), names=("a",))
+    )
     place = tmp_path / DATA_NAMES[form].replace("{}", "data").lstrip()
     finished = run(replace(asked, data=((form, place),)))
     told = [notice for notice in finished.notices if "nothing is hidden" in notice]
@@ -155,7 +157,7 @@ def test_untouched_pictures_beside_a_hiding_effect_are_told(
 
 
 def test_a_transparent_result_beside_a_hiding_effect_is_told(clip: Path, tmp_path: Path) -> None:
-    look = Look(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
+    look = RenderSettings(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
     finished = run(request(clip, tmp_path / "out.webm", alpha=True, look=look))
     assert any("nothing is hidden" in notice and "transparent" in notice for notice in finished.notices)
 
@@ -175,7 +177,7 @@ class Broken(HalfThere):
 def test_frames_without_finite_maps_are_hidden_whole_and_told_once(
     clip: Path, tmp_path: Path, time: str, matte: MatteSettings
 ) -> None:
-    look = Look(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
+    look = RenderSettings(effects=(BlackOut(),), styles=(PromptStyle(),), names=("a",))
     asked = request(clip, tmp_path / "out.mkv", look=look, time=time, matte=matte, codec="ffv1")
     asked = replace(asked, data=(("coco", tmp_path / "set"), ("npz", tmp_path / "maps")))
     finished = run_export(asked, engine=Broken)

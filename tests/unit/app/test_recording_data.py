@@ -13,8 +13,8 @@ from PIL import Image
 from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.settings.base import DATA_FORMATS
-from clipseg_live.core.settings.recording import DATA_NAMES, RecordingSettings, Shot, data_path
-from clipseg_live.runtime.outputs.recording_segment import RecordingPart
+from clipseg_live.core.settings.recording import DATA_NAMES, RecordingSettings, RenderedFrame, data_path
+from clipseg_live.runtime.outputs.recording_segment import RecordingSegment
 from tests.helpers.findings import findings
 
 
@@ -25,11 +25,11 @@ def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
     frames[3], mattes[3] = larger[3], larger_mattes[3]
     labels = [(Label("a", 0.5), Label("b", 0.5))] * 2 + [(Label("b", 0.7), Label("c/d", 0.2))] * 3
     settings = RecordingSettings(data=DATA_FORMATS, codec="ffv1", encoder="software", sound="off")
-    part = RecordingPart(tmp_path, "r", settings, recording_tools(), info)
+    part = RecordingSegment(tmp_path, "r", settings, recording_tools(), info)
     for number, (frame, each, said) in enumerate(zip(frames, mattes, labels, strict=True)):
         # A session counts frames anew after a seek; a recording's own numbers grow.
         frame = replace(frame, index=100 - number, epoch=number)
-        part.write(Shot(frame, frame, each, said), Fraction(number, 30), info)
+        part.write(RenderedFrame(frame, frame, each, said), Fraction(number, 30), info)
     done, errors = part.finish()
     assert errors == [] and part.notices() == []
     names = {"r.mkv", *(data_path(tmp_path, "r", form).name for form in DATA_FORMATS)}

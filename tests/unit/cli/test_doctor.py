@@ -30,7 +30,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without anything slow, without a network, and watched for threads."""
     whole = catalogue.CatalogueEntry("shapes", (), "", False, True, tmp_path, 1, True, None)
     monkeypatch.setattr(catalogue, "catalogue", lambda: (whole,))
-    monkeypatch.setattr(model_probe, "devices", lambda: DEVICES)
+    monkeypatch.setattr(model_probe, "find_devices", lambda: DEVICES)
     monkeypatch.setattr(model_probe, "matrix_speed", lambda cores: SPEED)
     monkeypatch.setattr(model_probe, "precisions", lambda device: (BFLOAT16,))
     monkeypatch.setattr(video_probe, "cameras", tuple)
@@ -78,7 +78,7 @@ def test_json_has_every_section() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "section"),
     [
-        (model_probe, "devices", "devices"),
+        (model_probe, "find_devices", "devices"),
         (model_probe, "precisions", "precision"),
         (model_probe, "matrix_speed", "matrix_speed"),
         (model_probe, "advice", "faster"),
@@ -140,7 +140,9 @@ def test_cameras_encoders_and_packages_that_have_something_to_say(monkeypatch: p
 
 
 def test_gpus_are_listed_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_probe, "devices", lambda: model_probe.Devices(CPU, (GPU,), "CUDA 12.6", (), "cuda", None))
+    monkeypatch.setattr(
+        model_probe, "find_devices", lambda: model_probe.Devices(CPU, (GPU,), "CUDA 12.6", (), "cuda", None)
+    )
     text = page()
     assert "NVIDIA Something, 24.0 GB (20.0 GB free)" in text
     assert "Nothing that these checks could see." in text  # bfloat16 on the CPU is no advice for who has a GPU

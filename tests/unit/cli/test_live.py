@@ -20,7 +20,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         opened.append(options)
         return 0
 
-    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(app, "run_window", run)
     monkeypatch.setenv("DISPLAY", ":0")
     return opened
 

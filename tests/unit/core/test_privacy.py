@@ -16,9 +16,9 @@ from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS, PromptEd
 from clipseg_live.core.segmentation import is_usable
 from clipseg_live.core.settings.base import DataFormat, PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Picture, PromptPicture, PromptRow
+from clipseg_live.core.settings.live import HiddenReason, LiveSettings, PromptImage, PromptRow, ViewFrame
 
-EXAMPLE = PromptPicture.of(np.zeros((2, 2, 3), np.uint8))
+EXAMPLE = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
 
 
 def row(number: int, text: str, role: str = "show", **values: object) -> PromptRow:
@@ -146,7 +146,7 @@ def test_the_next_check_is_when_an_edit_may_come_into_force() -> None:
 
 def test_a_picture_from_before_an_effect_hid_may_not_be_shown() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
-    picture = Picture(pixels, pixels, 0, 0, Fraction(0), np.zeros((0, 1, 1), np.float32))
+    picture = ViewFrame(pixels, pixels, 0, 0, Fraction(0), np.zeros((0, 1, 1), np.float32))
     settings = hiding(row(0, "face"))
     plain = settings.model_copy(update={"effects": ()})
     for drawn in (None, plain, settings):

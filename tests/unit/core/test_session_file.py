@@ -16,7 +16,7 @@ from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import KINDS, CutOut, Outline, Tint
-from clipseg_live.core.settings.live import Framing, LiveSettings, PromptPicture, PromptRow
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptImage, PromptRow
 from clipseg_live.core.settings.rendering import MatteSettings
 
 rows = st.lists(
@@ -25,7 +25,7 @@ rows = st.lists(
         id=st.integers(0, 10**6),
         text=st.text(max_size=20),
         picture=st.none() | st.builds(
-            lambda h, w, seed: PromptPicture.of(np.random.default_rng(seed).integers(0, 256, (h, w, 3), np.uint8)),
+            lambda h, w, seed: PromptImage.of(np.random.default_rng(seed).integers(0, 256, (h, w, 3), np.uint8)),
             st.integers(1, 5), st.integers(1, 5), st.integers(0, 9),
         ),
         share=st.floats(0, 1),
@@ -42,7 +42,7 @@ sessions = st.builds(
     matte=st.builds(MatteSettings, smoothing=st.floats(0, 1), together=st.sampled_from(["independent", "exclusive"])),
     mode=st.sampled_from(["smooth", "locked"]),
     engine=st.builds(EngineSettings, model=st.text(max_size=9), size=st.none() | st.just(224)),
-    framing=st.sampled_from([Framing(), Framing(mirror=True, turn=90, crop=(0.1, 0.2, 0.5, 0.6))]),
+    framing=st.sampled_from([FrameTransform(), FrameTransform(mirror=True, turn=90, crop=(0.1, 0.2, 0.5, 0.6))]),
 )
 
 
@@ -121,7 +121,7 @@ def test_what_a_file_repeats_stays_one_short_sentence(tmp_path: Path) -> None:
 
 def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    picture = PromptPicture.of(np.zeros((2, 2, 3), np.uint8))
+    picture = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
     save_session(path, LiveSettings(rows=(PromptRow(id=0, picture=picture),)))
     content = json.loads(path.read_text())
     for damaged in ("!!!", "AAAA", content["settings"]["rows"][0]["picture"]["data"][:-8]):
@@ -183,7 +183,7 @@ def test_deep_nesting_is_refused(tmp_path: Path, depth: int) -> None:
 
 names = st.sampled_from(
     [
-        *LiveSettings.model_fields, *PromptRow.model_fields, *PromptPicture.model_fields, *PromptStyle.model_fields,
+        *LiveSettings.model_fields, *PromptRow.model_fields, *PromptImage.model_fields, *PromptStyle.model_fields,
         *EngineSettings.model_fields, *CutOut.model_fields, "effect", "backdrop_colour", "smoothing", "x",
     ]
 )  # fmt: skip

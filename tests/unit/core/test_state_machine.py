@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipseg_live.core.state_machine import SESSION, SOURCE, WORKER, IllegalTransition, Machine
+from clipseg_live.core.state_machine import SESSION, SOURCE, WORKER, IllegalTransition, StateMachine
 
 TABLES = {"session": SESSION, "source": SOURCE, "worker": WORKER}
 
@@ -31,7 +31,7 @@ def test_what_the_table_lacks_is_refused(name: str, data: st.DataObject) -> None
     table = TABLES[name]
     states = list(table)
     before, after = data.draw(st.sampled_from(states)), data.draw(st.sampled_from(states))
-    machine = Machine(before, table)  # type: ignore[arg-type, var-annotated]
+    machine = StateMachine(before, table)  # type: ignore[arg-type, var-annotated]
     if after is before or after in table[before]:  # type: ignore[index]
         machine.to(after)
         assert machine.state is after

@@ -9,34 +9,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipseg_live.demo.drawing import (
-    COLOURS,
     DISTRACTORS,
-    SHAPES,
+    NAMED_COLOURS,
+    SHAPE_NAMES,
     TINTS,
     TYPICAL,
     coverage,
     hsv,
     lightness_distance,
-    outline,
-    place,
+    place_outline,
     random_outline,
     random_tint,
+    shape_outline,
 )
 from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import Picture, draw, draw_grid
+from clipseg_live.demo.pictures import DrawnImage, draw_grid, draw_image
 
 
 def area(contours: tuple[np.ndarray, ...]) -> float:
     return cv2.contourArea(contours[0]) - sum(cv2.contourArea(c) for c in contours[1:])
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SHAPE_NAMES)
 def test_outlines_have_area_one(shape: str) -> None:
-    assert area(outline(shape)) == pytest.approx(1, abs=1e-4)
+    assert area(shape_outline(shape)) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.slow
-@given(st.sampled_from([*SHAPES, *DISTRACTORS]), st.integers(0, 2**32 - 1))
+@given(st.sampled_from([*SHAPE_NAMES, *DISTRACTORS]), st.integers(0, 2**32 - 1))
 def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
     contours = random_outline(shape, np.random.default_rng(seed))
     assert 0.8 <= area(contours) <= 1.05
@@ -45,11 +45,11 @@ def test_random_outlines_are_about_as_large(shape: str, seed: int) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(SHAPES), st.floats(12, 60), st.floats(0, 2 * math.pi), st.floats(0, 200), st.floats(0, 120))
+@given(st.sampled_from(SHAPE_NAMES), st.floats(12, 60), st.floats(0, 2 * math.pi), st.floats(0, 200), st.floats(0, 120))
 def test_coverage_has_the_shapes_area_and_place(shape: str, side: float, angle: float, x: float, y: float) -> None:
     matrix = side * np.array([(math.cos(angle), -math.sin(angle)), (math.sin(angle), math.cos(angle))])
     x, y = 200 + x, 200 + y
-    found = coverage(place(outline(shape), matrix, x, y), 600, 700)
+    found = coverage(place_outline(shape_outline(shape), matrix, x, y), 600, 700)
     assert found is not None
     rows, columns, alpha = found
     assert alpha.dtype == np.float32 and alpha.min() >= 0 and alpha.max() <= 1
@@ -60,14 +60,14 @@ def test_coverage_has_the_shapes_area_and_place(shape: str, side: float, angle: 
 
 
 def test_coverage_outside_is_none_and_partial_is_cut() -> None:
-    circle = outline("circle")
-    assert coverage(place(circle, np.eye(2) * 5, -20, 5), 30, 30) is None
-    found = coverage(place(circle, np.eye(2) * 20, 0, 15), 30, 30)
+    circle = shape_outline("circle")
+    assert coverage(place_outline(circle, np.eye(2) * 5, -20, 5), 30, 30) is None
+    found = coverage(place_outline(circle, np.eye(2) * 20, 0, 15), 30, 30)
     assert found is not None and found[2].sum() == pytest.approx(200, rel=0.03)
 
 
 def test_a_ring_has_a_hole() -> None:
-    found = coverage(place(outline("ring"), np.eye(2) * 40, 50, 50), 100, 100)
+    found = coverage(place_outline(shape_outline("ring"), np.eye(2) * 40, 50, 50), 100, 100)
     assert found is not None
     canvas = np.zeros((100, 100), np.float32)
     canvas[found[0], found[1]] = found[2]
@@ -85,21 +85,21 @@ def test_hsv_agrees_with_opencv(hue: float, saturation: float, value: float) -> 
 @pytest.mark.slow
 def test_tints_of_different_colours_stay_apart() -> None:
     rng = np.random.default_rng(0)
-    tints = {c: [random_tint(c, rng) for _ in range(60)] for c in COLOURS}
-    for i, one in enumerate(COLOURS):
-        for other in COLOURS[i + 1 :]:
+    tints = {c: [random_tint(c, rng) for _ in range(60)] for c in NAMED_COLOURS}
+    for i, one in enumerate(NAMED_COLOURS):
+        for other in NAMED_COLOURS[i + 1 :]:
             nearest = min(lightness_distance(a, b) for a in tints[one] for b in tints[other])
             assert nearest > 5, (one, other, nearest)
-    assert set(TINTS) == set(TYPICAL) == set(COLOURS)
+    assert set(TINTS) == set(TYPICAL) == set(NAMED_COLOURS)
 
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(96, 96), (64, 112), (33, 41)]), st.booleans())
 def test_pictures_tell_the_truth(seed: int, size: tuple[int, int], orderly: bool) -> None:
-    def make() -> Picture:
+    def make() -> DrawnImage:
         rng = np.random.default_rng(seed)
-        return draw_grid(rng, *size) if orderly else draw(rng, *size, smallest=0.01)
+        return draw_grid(rng, *size) if orderly else draw_image(rng, *size, smallest=0.01)
 
     picture = make()
     assert picture.pixels.shape == (*size, 3) and picture.pixels.dtype == np.uint8
@@ -117,6 +117,6 @@ def test_pictures_tell_the_truth(seed: int, size: tuple[int, int], orderly: bool
 
 def test_a_wish_comes_first() -> None:
     rng = np.random.default_rng(3)
-    first = [draw(rng, 64, 64, smallest=0.02, wish=("red", "star")).things for _ in range(30)]
+    first = [draw_image(rng, 64, 64, smallest=0.02, wish=("red", "star")).things for _ in range(30)]
     met = [(t[0].colour, t[0].shape) == ("red", "star") for t in first if t]
     assert np.mean(met) > 0.7

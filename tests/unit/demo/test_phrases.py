@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.demo import phrases
-from clipseg_live.demo.drawing import COLOURS, SHAPES
+from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 from clipseg_live.demo.phrases import Meaning, parse, words
 from clipseg_live.demo.pictures import Thing, wanted
 
 MEANINGS = st.builds(
     Meaning,
     st.just("objects"),
-    st.sampled_from([None, *COLOURS]),
-    st.sampled_from([None, *SHAPES]),
+    st.sampled_from([None, *NAMED_COLOURS]),
+    st.sampled_from([None, *SHAPE_NAMES]),
     st.sampled_from([None, "small", "large", "smallest", "biggest"]),
 ).filter(lambda m: m.colour or m.shape or m.size)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -83,5 +83,5 @@ def test_an_outline_without_a_name_belongs_to_its_colour_alone() -> None:
     scene = [Thing("red", None, 0.1, (1.0, 0.0, 0.0))]
     assert wanted(scene, Meaning(colour="red")) == [False, True]
     assert wanted(scene, Meaning("everything")) == [False, True]
-    for shape in SHAPES:
+    for shape in SHAPE_NAMES:
         assert wanted(scene, Meaning(shape=shape)) == [False, False]

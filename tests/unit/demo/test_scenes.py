@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.demo.scenes import PAINT, PRESETS, STAPLES, Scene, SceneSettings, SceneTruth
+from clipseg_live.demo.scenes import PAINT, SCENE_PRESETS, STAPLES, Scene, SceneSettings, SceneTruth
 
 PLAIN = SceneSettings(drift=0.0, light=0.0, shadows=False)
 
@@ -17,9 +17,9 @@ def small(**changes: object) -> Scene:
     return Scene(**{**values, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SCENE_PRESETS)
 def test_a_frame_is_a_function_of_its_number_alone(preset: str) -> None:
-    one, other = (Scene(5, 96, 64, settings=PRESETS[preset]) for _ in range(2))
+    one, other = (Scene(5, 96, 64, settings=SCENE_PRESETS[preset]) for _ in range(2))
     forwards = [one.picture(n) for n in (0, 1, 70, 200)]
     backwards = [other.picture(n) for n in (200, 70, 1, 0)]
     for first, second in zip(forwards, reversed(backwards), strict=True):
@@ -31,10 +31,10 @@ def test_seeds_differ() -> None:
     assert np.abs(small(seed=1).picture(0).astype(int) - small(seed=2).picture(0)).mean() > 2
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "noise"])  # noise is drawn per frame
+@pytest.mark.parametrize("preset", [name for name in SCENE_PRESETS if name != "noise"])  # noise is drawn per frame
 def test_the_same_moment_looks_the_same_at_every_rate(preset: str) -> None:
-    slow = Scene(2, 96, 64, Fraction(25), PRESETS[preset])
-    fast = Scene(2, 96, 64, Fraction(100), PRESETS[preset])
+    slow = Scene(2, 96, 64, Fraction(25), SCENE_PRESETS[preset])
+    fast = Scene(2, 96, 64, Fraction(100), SCENE_PRESETS[preset])
     for n in (0, 9, 130):
         np.testing.assert_array_equal(slow.picture(n), fast.picture(4 * n))
 
@@ -42,7 +42,7 @@ def test_the_same_moment_looks_the_same_at_every_rate(preset: str) -> None:
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (37, 53), (3, 200), (301, 5)])
 def test_odd_sizes(width: int, height: int) -> None:
     for preset in ("calm", "shake", "noise"):
-        scene = Scene(1, width, height, settings=PRESETS[preset])
+        scene = Scene(1, width, height, settings=SCENE_PRESETS[preset])
         assert scene.picture(11).shape == (height, width, 3)
         truth = scene.truth(11)
         assert truth.background_matte.shape == (height, width)
@@ -55,9 +55,9 @@ def test_impossible_scenes_are_refused(values: dict[str, object]) -> None:
         small(**values)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SCENE_PRESETS)
 def test_mattes_share_every_pixel(preset: str) -> None:
-    truth = Scene(4, 160, 90, settings=PRESETS[preset]).truth(45)
+    truth = Scene(4, 160, 90, settings=SCENE_PRESETS[preset]).truth(45)
     mattes = np.stack([o.matte for o in truth.objects])
     assert mattes.dtype == np.float32 and mattes.min() >= 0
     np.testing.assert_allclose(mattes.sum(axis=0) + truth.background_matte, 1, atol=1e-5)
@@ -67,7 +67,7 @@ def test_mattes_share_every_pixel(preset: str) -> None:
 
 
 def test_occlusion_is_in_the_truth() -> None:
-    scene = Scene(0, 160, 90, settings=PRESETS["occlusion"])
+    scene = Scene(0, 160, 90, settings=SCENE_PRESETS["occlusion"])
     spread = Scene(0, 160, 90, settings=SceneSettings(12))
     covered, apart = (sum(o.mask.sum() for n in range(0, 300, 30) for o in s.truth(n).objects) for s in (scene, spread))
     assert covered < 0.9 * apart
@@ -115,7 +115,7 @@ def in_full_view(truth: SceneTruth, matte: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("preset", ["calm", "fast", "shake", "still"])
 def test_motion_leads_from_each_frame_to_the_next(preset: str) -> None:
-    scene = Scene(0, 320, 180, settings=PRESETS[preset])
+    scene = Scene(0, 320, 180, settings=SCENE_PRESETS[preset])
     ways = []
     for n in (3, 25, 50, 77, 120, 163):
         now, then = scene.truth(n), scene.truth(n + 1)
@@ -146,12 +146,12 @@ def test_motion_of_the_background_is_the_cameras() -> None:
 
 
 def test_nothing_moves_in_a_still_scene() -> None:
-    truth = small(settings=PRESETS["still"]).truth(8)
+    truth = small(settings=SCENE_PRESETS["still"]).truth(8)
     assert all(np.abs(o.motion).max() < 1e-6 for o in truth.objects)
 
 
 def test_a_cut_is_said_and_has_no_motion() -> None:
-    scene = Scene(1, 96, 64, Fraction(10), PRESETS["cuts"])
+    scene = Scene(1, 96, 64, Fraction(10), SCENE_PRESETS["cuts"])
     before, inside = scene.truth(19), scene.truth(20)
     assert not before.continues and inside.continues
     assert np.isnan(before.objects[0].motion).all() and np.isnan(before.background_motion).all()

@@ -7,7 +7,7 @@ import pytest
 
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import draw
+from clipseg_live.demo.pictures import draw_image
 from clipseg_live.demo.scenes import STAPLES, Scene
 from clipseg_live.model.segmenter import Segmenter
 from tests.helpers.paths import ROOT
@@ -36,7 +36,7 @@ def test_it_finds_colours_and_shapes(segmenter: Segmenter) -> None:
     rng = np.random.default_rng(31_337)
     scores = []
     for _ in range(20):
-        picture = draw(rng, 224, 224, smallest=0.01)
+        picture = draw_image(rng, 224, 224, smallest=0.01)
         named = sorted({(t.colour, t.shape) for t in picture.things if t.shape})
         if not named:
             continue

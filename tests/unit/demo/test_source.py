@@ -7,7 +7,7 @@ import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.protocols import FrameSource
-from clipseg_live.demo.scenes import PRESETS, Scene
+from clipseg_live.demo.scenes import SCENE_PRESETS, Scene
 from clipseg_live.demo.source import DemoSource
 
 
@@ -55,7 +55,7 @@ def test_without_a_duration_it_does_not_end() -> None:
 )
 def test_names(name: str, seed: int, preset: str) -> None:
     scene = DemoSource.named(name, 32, 32).scene
-    assert scene.seed == seed and scene.settings == PRESETS[preset]
+    assert scene.seed == seed and scene.settings == SCENE_PRESETS[preset]
 
 
 BAD = ["demo:-1", "demo:x", "demo:1:2", "demo:calm:x", "demo:²", "demo:" + "9" * 40, "a.mp4"]

@@ -12,7 +12,7 @@ from PIL import Image, ImageFont
 
 from clipseg_live.core.mattes import Label
 from clipseg_live.exporters import contact_sheet
-from clipseg_live.exporters.contact_sheet import SheetSink
+from clipseg_live.exporters.contact_sheet import ContactSheetSink
 from clipseg_live.exporters.fonts import font_for
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, write_into
 
@@ -25,7 +25,7 @@ def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch)
     found: list[int] = []
     most = 0
 
-    class Watched(SheetSink):
+    class Watched(ContactSheetSink):
         def _sheet(self, shots):
             found.extend(round(shot.time * 30) for shot in shots)
             return Image.new("RGB", (1, 1))
@@ -65,7 +65,7 @@ def test_frames_are_chosen_evenly_of_those_where_something_is(tmp_path_factory, 
 @pytest.mark.slow
 def test_a_sheet_shows_pictures_with_their_masks(tmp_path: Path) -> None:
     info, frames, mattes = findings(6, (90, 160))
-    write_into(SheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)
+    write_into(ContactSheetSink(tmp_path / "s.png", HEADER, [*LABELS, Label("青い空", 0.5)]), info, frames, mattes)
     with Image.open(tmp_path / "s.png") as picture:
         drawn = np.asarray(picture)
     assert picture.info["srgb"] == 0

@@ -13,7 +13,7 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.exporters.masks import JsonLinesMaskSink, PngMaskSink, open_mask_sink
-from clipseg_live.matting.alpha import hard
+from clipseg_live.matting.alpha import binary_mattes
 from tests.helpers.clips import drawn
 
 PROMPTS, THRESHOLDS = ["red circle", "étoile 青", "red circle"], [0.5, 0.3, 0.9]
@@ -25,7 +25,7 @@ HEADER = {"version": "0.1.0", "model": "shapes"}
 
 
 def mattes_of(maps):
-    each = hard(maps, [PromptStyle(threshold=level) for level in THRESHOLDS[: len(maps)]], 37, 53)
+    each = binary_mattes(maps, [PromptStyle(threshold=level) for level in THRESHOLDS[: len(maps)]], 37, 53)
     return Mattes(37, 53, tuple(each), maps, tuple(float(part.max()) for part in maps))
 
 

@@ -18,10 +18,10 @@ from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.core.settings.recording import DATA_NAMES, data_path
 from clipseg_live.exporters.folder import cut_to_whole_lines
 from clipseg_live.exporters.masks import JsonLinesMaskSink
-from clipseg_live.exporters.recovery import recover
+from clipseg_live.exporters.recovery import recover_interrupted
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.exporters.tables import cut_to_whole_rows
-from clipseg_live.media.atomic_output import Place, is_claimed
+from clipseg_live.media.atomic_output import AtomicOutput, is_claimed
 from tests.helpers.findings import HEADER, LABELS, findings, write_into
 from tests.helpers.killed_writer import STEM
 from tests.helpers.paths import ROOT
@@ -58,10 +58,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert len(names) == len(DATA_FORMATS) and not [name for name in names if name.startswith(".")]
         age(folder)
         if sys.platform != "win32":
-            assert recover(folder) == [], "a process that lives lost its data"
+            assert recover_interrupted(folder) == [], "a process that lives lost its data"
         process.kill()
     age(folder)
-    found = recover(folder)
+    found = recover_interrupted(folder)
     assert sorted(path.name for path in found) == sorted(path.name for path in folder.iterdir())
     return folder
 
@@ -177,7 +177,7 @@ def test_animations_are_mended_wherever_they_break_off(form: str, tmp_path: Path
         path = tmp_path / f"b.recording{sink.path.suffix}"
         path.write_bytes(whole[:size])
         os.utime(path, (1, 1))
-        for kept in recover(tmp_path):
+        for kept in recover_interrupted(tmp_path):
             with Image.open(kept) as picture:
                 assert len(list(ImageSequence.Iterator(picture))) <= 4
             kept.unlink()
@@ -194,7 +194,7 @@ def test_names_with_dots_and_numbers_are_kept_and_nothing_is_replaced(tmp_path: 
     for name in others:
         (tmp_path / name).write_text("mine")
     age(tmp_path)
-    found = recover(tmp_path)
+    found = recover_interrupted(tmp_path)
     made = ["a 1.2 (recovered)", "a 1.2 (recovered 2)", "b masks (recovered)"]
     assert sorted(path.name for path in found) == sorted([*made, "c (recovered 2).jsonl", "c (recovered 3).jsonl"])
     assert (tmp_path / "c (recovered 2).jsonl").read_text() == '{"frame": 0}\n'
@@ -210,7 +210,7 @@ def test_hidden_data_of_earlier_versions_are_found_beside_their_recording(tmp_pa
     (folder / ".frames").write_text('{"frame": 1},\n{"fr')
     (tmp_path / ".another export.partial-0123abcd.jsonl").write_text("{}\n")
     age(tmp_path)
-    assert sorted(path.name for path in recover(tmp_path)) == [
+    assert sorted(path.name for path in recover_interrupted(tmp_path)) == [
         "r 10.20.30 (recovered).jsonl",
         "r 10.20.30 masks (recovered)",
     ]
@@ -223,13 +223,13 @@ def test_hidden_data_of_earlier_versions_are_found_beside_their_recording(tmp_pa
 @posix
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_place_claims_what_it_writes_until_it_is_done(folder: bool, tmp_path: Path) -> None:
-    for end in (Place.commit, Place.discard, Place.keep_partial):
-        place = Place(tmp_path / end.__name__, overwrite=False, folder=folder, visible=True)
+    for end in (AtomicOutput.commit, AtomicOutput.discard, AtomicOutput.keep_partial):
+        place = AtomicOutput(tmp_path / end.__name__, overwrite=False, folder=folder, visible=True)
         working = place.begin()
         assert is_claimed(working)
         end(place)
         assert not any(is_claimed(path) for path in tmp_path.iterdir())
-    place = Place(tmp_path / "dropped", overwrite=False, folder=folder, visible=True)
+    place = AtomicOutput(tmp_path / "dropped", overwrite=False, folder=folder, visible=True)
     working = place.begin()
     del place
     assert not is_claimed(working)
@@ -242,7 +242,7 @@ def test_data_that_is_still_written_is_left_alone_however_old_it_is(tmp_path: Pa
     sink.open(info)
     sink.write(frames[0], mattes[0], LABELS)
     age(tmp_path)
-    assert recover(tmp_path) == []
+    assert recover_interrupted(tmp_path) == []
     sink.write(frames[1], mattes[1], LABELS)
     sink.finish()
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 2 * len(LABELS)

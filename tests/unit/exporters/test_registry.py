@@ -24,7 +24,7 @@ from clipseg_live.exporters.alpha_video import AlphaPictureSink, AlphaVideoSink
 from clipseg_live.exporters.animation import GifAnimation, WebpAnimation
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.frame_files import AlphaSequence
-from clipseg_live.exporters.registry import Chosen, open_data_sink, open_transparent_sink
+from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
 from clipseg_live.exporters.tables import HEADER_SUFFIX
 from tests.helpers.fakes import FakeSink
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
@@ -258,7 +258,7 @@ def test_every_third_frame_and_only_where_something_is_present() -> None:
 
     def chosen(every: int, only_present: bool) -> list[int]:
         sink = FakeSink()
-        write_into(Chosen(sink, every, only_present, 0.35), info, frames, mattes)
+        write_into(SelectedFrames(sink, every, only_present, 0.35), info, frames, mattes)
         assert (sink.opened, sink.finished) == (1, 1)
         return [frame.index for frame in sink.frames]
 
@@ -267,7 +267,7 @@ def test_every_third_frame_and_only_where_something_is_present() -> None:
     assert chosen(1, True) == [0, 1, 2, 4, 5, 6, 7, 8]  # the last is empty, the fourth not sure enough
     assert chosen(3, True) == [0, 6]
     with pytest.raises(UsageError, match="--every goes from 1"):
-        Chosen(FakeSink(), 0)
+        SelectedFrames(FakeSink(), 0)
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)

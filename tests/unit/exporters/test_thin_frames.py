@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.matting.guided_filter import _enlarged
-from clipseg_live.matting.working_grid import SIDE, Small
-from clipseg_live.media.images.writers import StillWriter
+from clipseg_live.matting.working_grid import GRID_SIDE, DownscaledFrame
+from clipseg_live.media.images.writers import ImageWriter
 from tests.helpers.paths import ROOT
 
 PER_PIXEL = 128
@@ -40,13 +40,13 @@ def test_mattes_effects_and_data_of_a_thin_frame(tmp_path, width, height):
 @given(st.integers(2, 900), st.integers(2, 900))
 def test_the_grid_of_an_ordinary_frame_is_as_before(width, height):
     pixels = np.arange(width * height * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)
-    factor = -(-max(height, width) // SIDE)
+    factor = -(-max(height, width) // GRID_SIDE)
     down, across = -height % (2 * factor), -width % (2 * factor)
     padded = cv2.copyMakeBorder(pixels, 0, down, 0, across, cv2.BORDER_REPLICATE)
     size = padded.shape[1] // factor, padded.shape[0] // factor
     whole = cv2.resize(padded, size, interpolation=cv2.INTER_AREA) if factor > 1 else padded
     grey = cv2.cvtColor(np.asarray(whole, np.uint8).reshape(size[1], size[0], 3), cv2.COLOR_RGB2GRAY)
-    found = Small.of(pixels)
+    found = DownscaledFrame.of(pixels)
     assert found.grey.shape == (size[1], size[0])
     is_thin = padded.size > 2 * pixels.size
     assert np.abs(found.grey.astype(int) - grey.reshape(size[1], size[0])).max() <= (2 if is_thin else 0)
@@ -66,7 +66,7 @@ def test_a_part_is_enlarged_the_same_in_two_steps(transposed):
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
 def test_a_picture_that_is_too_long_for_its_format(tmp_path, name):
-    writer = StillWriter(tmp_path / name)
+    writer = ImageWriter(tmp_path / name)
     writer.open(SourceInfo("thin", 70_000, 2, None, Fraction(1, 25), 1))
     with pytest.raises(SinkError, match=r"70000×2 pixels do not fit into a .* picture, which has at most"):
         writer.write(Frame(np.zeros((2, 70_000, 3), np.uint8), 0, Fraction(0)))

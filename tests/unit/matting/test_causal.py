@@ -13,7 +13,7 @@ from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.matting.guided_filter import Shaper
+from clipseg_live.matting.guided_filter import MaskRefiner
 from clipseg_live.matting.lookahead import CausalMattes, LookaheadMattes
 from tests.helpers.patterns import coarse, disc, texture, with_disc
 
@@ -315,6 +315,6 @@ def test_where_colours_say_nothing_the_map_decides(texture: str) -> None:
     probability = np.zeros((height, width), np.float32)
     probability[40:140, 130:190] = probability[70:110, 80:240] = 1
     probability = cv2.GaussianBlur(probability, (0, 0), 6)
-    shaper = Shaper(picture, np.ones((height, width), np.float32))
+    shaper = MaskRefiner(picture, np.ones((height, width), np.float32))
     found, passes = shaper.covers(probability, np.float32(0.5)) > 0.5, probability >= 0.5
     assert (found & passes).sum() / (found | passes).sum() > 0.97

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clipseg_live.matting.optical_flow import FlowEstimator, Step, alike, carried, grid
+from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, colour_consistency, pixel_grid, warp
 from tests.helpers.patterns import texture
 
 
@@ -19,7 +19,7 @@ def test_a_shift_is_found_and_trusted(right, down):
     step = FlowEstimator().step(before, after)
     inner = slice(30, -30), slice(30, -30)
     np.testing.assert_allclose(
-        step.back[inner] - grid(180, 320)[inner], np.broadcast_to((-right, -down), (120, 260, 2)), atol=0.6
+        step.back[inner] - pixel_grid(180, 320)[inner], np.broadcast_to((-right, -down), (120, 260, 2)), atol=0.6
     )
     assert step.trust[inner].mean() > 0.9
 
@@ -43,13 +43,13 @@ def test_both_ways_lead_back_to_where_they_began():
     back, on = FlowEstimator().steps(before, np.roll(before, 6, axis=1))
     inner = slice(30, -30), slice(30, -30)
     there_and_back = back.after(on)
-    np.testing.assert_allclose(there_and_back.back[inner], grid(180, 320)[inner], atol=0.6)
+    np.testing.assert_allclose(there_and_back.back[inner], pixel_grid(180, 320)[inner], atol=0.6)
 
 
 def test_steps_add_up():
-    first, second = FlowEstimator().step(grey(), np.roll(grey(), 4, axis=1)), Step.still(180, 320)
+    first, second = FlowEstimator().step(grey(), np.roll(grey(), 4, axis=1)), BackwardFlow.still(180, 320)
     assert np.allclose(second.after(first).back, first.back, atol=1e-3)
-    nowhere = Step.nowhere(180, 320)
+    nowhere = BackwardFlow.nowhere(180, 320)
     assert nowhere.after(first).trust.max() == 0
 
 
@@ -58,13 +58,13 @@ def test_small_pictures(size):
     picture = texture(*size, 5)[..., 0].copy()
     step = FlowEstimator().step(picture, picture)
     assert step.back.shape == (*size, 2) and step.trust.shape == size and np.isfinite(step.back).all()
-    np.testing.assert_allclose(step.back, grid(*size), atol=0.1)
+    np.testing.assert_allclose(step.back, pixel_grid(*size), atol=0.1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
 def test_maps_are_carried_together(count):
     maps = np.random.default_rng(0).random((20, 30, count), np.float32)
-    moved = carried(maps, grid(20, 30) - np.float32([3, 0]))
+    moved = warp(maps, pixel_grid(20, 30) - np.float32([3, 0]))
     np.testing.assert_allclose(moved[:, 3:], maps[:, :-3], atol=1e-6)
     np.testing.assert_allclose(moved[:, :3], np.repeat(maps[:, :1], 3, axis=1), atol=1e-6)
 
@@ -73,11 +73,11 @@ def test_long_ways_are_checked_by_their_colours() -> None:
     rng = np.random.default_rng(3)
     picture = cv2.GaussianBlur(rng.random((60, 90, 3), dtype=np.float32), (0, 0), 3)
     picture[20:40, 30:50] = (1, 0, 0)
-    back = grid(60, 90)
-    assert (alike(picture, picture, back) == 1).all()
+    back = pixel_grid(60, 90)
+    assert (colour_consistency(picture, picture, back) == 1).all()
     moved = picture.copy()
     moved[20:40, 30:50] = (0, 0, 1)
-    found = alike(picture, moved, back)
+    found = colour_consistency(picture, moved, back)
     assert found[30, 40] == 0 and found[5, 5] == 1 and found[50, 80] == 1
     lit = np.clip(picture * 0.8 + 0.1, 0, 1)  # a lamp is switched on: the same things in another light
-    assert np.median(alike(picture, lit, back)) == 1
+    assert np.median(colour_consistency(picture, lit, back)) == 1

@@ -12,11 +12,11 @@ from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import Effort, MatteRequest, Mattes
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate
-from clipseg_live.core.settings.rendering import Look, MatteSettings
+from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.causal import MattePipeline
 from clipseg_live.matting.lookahead import CausalMattes, LookaheadMattes
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.privacy_rig import COLOURS, make_frame, objects_in, oracle, shows
 
 WORDS = tuple(COLOURS)
@@ -40,7 +40,7 @@ def request(
 
 
 def black(frame: Frame, mattes: Mattes) -> Pixels:
-    return EffectComposer(Look(effects=(BlackOut(),))).compose(frame.pixels, mattes)
+    return EffectRenderer(RenderSettings(effects=(BlackOut(),))).compose(frame.pixels, mattes)
 
 
 def live(asked: MatteRequest, frames: list[tuple[Frame, np.ndarray | None]]) -> Iterator[tuple[Frame, Mattes]]:
@@ -144,7 +144,7 @@ def test_prompts_that_only_take_something_out_hide_everything(effect: BlackOut |
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS)
     for way in WAYS:
         ((_, mattes),) = way(request(MatteSettings(), True, role=role), [(frame, maps)])
-        drawn = EffectComposer(Look(effects=(effect,))).compose(frame.pixels, mattes)
+        drawn = EffectRenderer(RenderSettings(effects=(effect,))).compose(frame.pixels, mattes)
         assert (drawn == frame.pixels).all(axis=2).mean() < 0.03
 
 

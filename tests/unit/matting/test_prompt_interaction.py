@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.prompt_interaction import PresenceState, combine, presence_of, update_presence
+from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
 
 INDEPENDENT = MatteSettings()
 EXCLUSIVE = MatteSettings(together="exclusive", none_level=0.0)
@@ -62,7 +62,7 @@ matte_settings = st.builds(
 def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene, chosen):
     maps, styles, ids = scene
     before = maps.copy()
-    found, shown = combine(maps, styles, ids, chosen)
+    found, shown = resolve_overlaps(maps, styles, ids, chosen)
     assert found.dtype == np.float32 and found.shape == (len(shown), *maps.shape[1:])
     assert shown == tuple(position for position, style in enumerate(styles) if style.role == "show")
     assert np.isfinite(found).all()
@@ -74,7 +74,7 @@ def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene
 @given(scenes(roles=("show",)))
 def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
     maps, styles, ids = scene
-    found, _ = combine(maps, styles, ids, INDEPENDENT)
+    found, _ = resolve_overlaps(maps, styles, ids, INDEPENDENT)
     assert found is maps
 
 
@@ -83,7 +83,7 @@ def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
 @hypothesis_settings(deadline=None)
 def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only(scene):
     maps, styles, ids = scene
-    found, shown = combine(maps, styles, ids, EXCLUSIVE)
+    found, shown = resolve_overlaps(maps, styles, ids, EXCLUSIVE)
     if not shown:
         return
     thresholds = np.array([style.threshold for style in styles])[:, None, None]
@@ -102,10 +102,10 @@ def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only
 def test_the_order_of_exclusive_prompts_does_not_matter(scene, random):
     maps, styles, ids = scene
     chosen = MatteSettings(together="exclusive")
-    found, _ = combine(maps, styles, ids, chosen)
+    found, _ = resolve_overlaps(maps, styles, ids, chosen)
     order = list(range(len(maps)))
     random.shuffle(order)
-    shuffled, _ = combine(maps[order], [styles[i] for i in order], [ids[i] for i in order], chosen)
+    shuffled, _ = resolve_overlaps(maps[order], [styles[i] for i in order], [ids[i] for i in order], chosen)
     assert np.array_equal(shuffled, found[order])
 
 
@@ -118,25 +118,25 @@ def test_a_prompt_without_a_rival_that_passes_keeps_its_values_to_the_bit(scene)
     if len(under):
         under[0] = maps[0]
     styles = [style.model_copy(update={"threshold": max(style.threshold, 0.01)}) for style in styles]
-    found, _ = combine(under, styles, ids, EXCLUSIVE)
+    found, _ = resolve_overlaps(under, styles, ids, EXCLUSIVE)
     assert np.array_equal(found[:1], under[:1])
 
 
 def test_equal_exclusive_prompts_stand_exactly_at_their_thresholds():
-    found, _ = combine(pixels(0.9, 0.9), styles_of(0.4, 0.4), [0, 1], EXCLUSIVE)
+    found, _ = resolve_overlaps(pixels(0.9, 0.9), styles_of(0.4, 0.4), [0, 1], EXCLUSIVE)
     assert np.array_equal(found, np.full_like(found, 0.4))
 
 
 def test_the_border_between_exclusive_prompts_is_soft():
     ramp = np.linspace(0.05, 0.95, 91, dtype=np.float32)
     maps = np.stack([ramp, ramp[::-1]])[:, None]
-    found, _ = combine(maps, styles_of(0.5, 0.5), [0, 1], EXCLUSIVE)
+    found, _ = resolve_overlaps(maps, styles_of(0.5, 0.5), [0, 1], EXCLUSIVE)
     assert np.abs(np.diff(found[0, 0])).max() < 0.03
     assert (np.diff(found[0, 0]) > 0).all()
 
 
 def test_thresholds_weigh_in_who_wins():
-    found, shown = combine(pixels(0.7, 0.6), styles_of(0.6, 0.2), [0, 1], EXCLUSIVE)
+    found, shown = resolve_overlaps(pixels(0.7, 0.6), styles_of(0.6, 0.2), [0, 1], EXCLUSIVE)
     assert passes(found, styles_of(0.6, 0.2), shown).ravel().tolist() == [False, True]
 
 
@@ -148,7 +148,7 @@ def test_nothing_passes_where_no_probability_reaches_the_level_of_none(scene, le
     if not len(maps):
         return
     styles = [style.model_copy(update={"threshold": max(style.threshold, 0.001)}) for style in styles]
-    found, shown = combine(maps, styles, ids, MatteSettings(together="exclusive", none_level=level))
+    found, shown = resolve_overlaps(maps, styles, ids, MatteSettings(together="exclusive", none_level=level))
     # log-odds are told apart within their limits, and to float32's precision
     low = maps.max(axis=0) < min(level * 0.999, 0.9998) - 1e-4
     assert not passes(found, styles, shown)[:, low].any()
@@ -157,16 +157,16 @@ def test_nothing_passes_where_no_probability_reaches_the_level_of_none(scene, le
 def test_the_level_of_none_leaves_what_reaches_it():
     maps = pixels(0.45, 0.1)
     styles = styles_of(0.2, 0.2)
-    found, shown = combine(maps, styles, [0, 1], MatteSettings(together="exclusive", none_level=0.4))
+    found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(together="exclusive", none_level=0.4))
     assert passes(found, styles, shown).ravel().tolist() == [True, False]
-    found, shown = combine(maps, styles, [0, 1], MatteSettings(together="exclusive", none_level=0.5))
+    found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(together="exclusive", none_level=0.5))
     assert not passes(found, styles, shown).any()
 
 
 def test_a_negative_prompt_takes_out_what_it_matches_softly():
     values = np.linspace(0, 1, 101, dtype=np.float32)
     maps = np.stack([np.full(101, 0.9, np.float32), values])[:, None]
-    found, shown = combine(maps, [show(), *styles_of(0.5, role="negative")], [0, 1], INDEPENDENT)
+    found, shown = resolve_overlaps(maps, [show(), *styles_of(0.5, role="negative")], [0, 1], INDEPENDENT)
     assert shown == (0,)
     line = found[0, 0]
     assert np.array_equal(line[values < 0.26], maps[0, 0][values < 0.26])
@@ -177,14 +177,14 @@ def test_a_negative_prompt_takes_out_what_it_matches_softly():
 
 def test_a_negative_prompt_works_only_on_those_it_is_against():
     styles = [show(), show(), PromptStyle(role="negative", against=(7,))]
-    found, shown = combine(pixels(0.8, 0.8, 1.0), styles, [5, 7, 9], INDEPENDENT)
+    found, shown = resolve_overlaps(pixels(0.8, 0.8, 1.0), styles, [5, 7, 9], INDEPENDENT)
     assert shown == (0, 1)
     assert found.ravel().tolist() == [np.float32(0.8), 0.0]
 
 
 def test_a_rival_that_a_negative_prompt_took_out_does_not_win():
     styles = [show(), show(), PromptStyle(role="negative", against=(1,))]
-    found, shown = combine(pixels(0.7, 0.95, 1.0), styles, [0, 1, 2], EXCLUSIVE)
+    found, shown = resolve_overlaps(pixels(0.7, 0.95, 1.0), styles, [0, 1, 2], EXCLUSIVE)
     assert passes(found, styles, shown).ravel().tolist() == [True, False]
     assert found[0, 0, 0] == np.float32(0.7)
 
@@ -195,7 +195,7 @@ def test_a_prompt_passes_only_where_it_beats_its_contrast(value, alternative, th
     if abs(value - alternative) < 1e-3 or abs(value - threshold) < 1e-3:
         return
     styles = [show(threshold), PromptStyle(role="contrast")]
-    found, shown = combine(pixels(value, alternative), styles, [0, 1], INDEPENDENT)
+    found, shown = resolve_overlaps(pixels(value, alternative), styles, [0, 1], INDEPENDENT)
     assert bool(passes(found, styles, shown)) == (value > alternative and value >= threshold)
     if alternative < threshold:
         assert found[0, 0, 0] == np.float32(value), "a contrast under the threshold changes nothing"
@@ -205,7 +205,7 @@ def test_a_contrast_is_soft_about_equality_and_works_only_on_those_it_is_against
     ramp = np.linspace(0.6, 1, 81, dtype=np.float32)
     maps = np.stack([ramp, ramp, np.full(81, 0.8, np.float32)])[:, None]
     styles = [show(), show(), PromptStyle(role="contrast", against=(1,))]
-    found, _ = combine(maps, styles, [0, 1, 2], INDEPENDENT)
+    found, _ = resolve_overlaps(maps, styles, [0, 1, 2], INDEPENDENT)
     assert np.array_equal(found[0], maps[0])
     assert found[1, 0, 40] == pytest.approx(0.5, abs=1e-5)
     assert (np.diff(found[1, 0]) > 0).all() and np.abs(np.diff(found[1, 0, :-8])).max() < 0.03
@@ -213,7 +213,7 @@ def test_a_contrast_is_soft_about_equality_and_works_only_on_those_it_is_against
 
 def test_a_missing_style_is_an_error():
     with pytest.raises(ValueError, match="2 maps"):
-        combine(pixels(0.5, 0.5), styles_of(0.5), [0, 1], INDEPENDENT)
+        resolve_overlaps(pixels(0.5, 0.5), styles_of(0.5), [0, 1], INDEPENDENT)
 
 
 @pytest.mark.slow

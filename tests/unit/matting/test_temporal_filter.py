@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clipseg_live.matting.temporal_filter import Belief, believe, gain_of, is_cut
+from clipseg_live.matting.temporal_filter import FilterState, filter_gain, is_cut, update_filter
 
 probability = st.floats(0, 1, width=32)
 
 
-def belief_of(maps: np.ndarray, keys: tuple[int, ...] | None = None) -> Belief:
-    return Belief(keys or tuple(range(maps.shape[2])), maps, np.zeros_like(maps))
+def belief_of(maps: np.ndarray, keys: tuple[int, ...] | None = None) -> FilterState:
+    return FilterState(keys or tuple(range(maps.shape[2])), maps, np.zeros_like(maps))
 
 
 def told(
-    past: Belief | None,
+    past: FilterState | None,
     answer: np.ndarray,
     *,
     trust: float = 1,
@@ -26,7 +26,7 @@ def told(
     seconds=0.1,
 ):
     planes = [np.full(answer.shape[:2], value, np.float32) for value in (trust, sure, calm)]
-    return believe(past, tuple(range(answer.shape[2])), answer, *planes, strength, seconds)
+    return update_filter(past, tuple(range(answer.shape[2])), answer, *planes, strength, seconds)
 
 
 cubes = arrays(np.float32, (3, 4, 2), elements=probability)
@@ -110,7 +110,7 @@ def test_where_the_picture_has_changed_too_the_answer_holds_at_once():
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 10))
 def test_more_strength_and_less_time_count_less(one, other, seconds):
     weak, strong = sorted((one, other))
-    assert 0 < gain_of(strong, seconds) <= gain_of(weak, seconds) <= 1
+    assert 0 < filter_gain(strong, seconds) <= filter_gain(weak, seconds) <= 1
 
 
 def scene(seed: int, size: int = 128) -> np.ndarray:

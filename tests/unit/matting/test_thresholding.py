@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipseg_live.imaging.resize import resize_map
-from clipseg_live.matting.thresholding import passing
+from clipseg_live.matting.thresholding import threshold_map
 from tests.helpers.patterns import coarse, disc
 
 MANY = settings(max_examples=150, deadline=None)
@@ -14,7 +14,7 @@ MANY = settings(max_examples=150, deadline=None)
 
 def checked(probability: np.ndarray, threshold: float, height: int, width: int) -> tuple[np.ndarray, list]:
     level = np.float32(threshold)
-    alpha, boxes = passing(probability, level, height, width)
+    alpha, boxes = threshold_map(probability, level, height, width)
     wanted = resize_map(probability, height, width) >= level
     assert alpha.dtype == np.uint8 and alpha.shape == (height, width)
     np.testing.assert_array_equal(alpha, wanted * np.uint8(255))

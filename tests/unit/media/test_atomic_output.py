@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.media.atomic_output import Place, move_without_replacing
+from clipseg_live.media.atomic_output import AtomicOutput, move_without_replacing
 
 
 def test_the_file_appears_when_it_is_committed(tmp_path: Path) -> None:
-    place = Place(tmp_path / "a.mp4", overwrite=False)
+    place = AtomicOutput(tmp_path / "a.mp4", overwrite=False)
     place.begin().write_bytes(b"whole")
     assert not (tmp_path / "a.mp4").exists()
     place.commit()
@@ -30,7 +30,7 @@ def test_what_a_killed_run_left_is_cleared_after_a_day(tmp_path: Path) -> None:
         path.touch()
         if path is not young:
             os.utime(path, (before, before))
-    Place(tmp_path / "a.mp4", overwrite=False).begin()
+    AtomicOutput(tmp_path / "a.mp4", overwrite=False).begin()
     assert not old.exists()
     assert young.exists() and all(path.exists() for path in others)
 
@@ -40,18 +40,18 @@ def test_a_folder_that_a_killed_run_left_is_cleared_too(tmp_path: Path) -> None:
     (old / "inside").mkdir(parents=True)
     before = time.time() - 25 * 3600
     os.utime(old, (before, before))
-    Place(tmp_path / "masks", overwrite=False, folder=True).begin()
+    AtomicOutput(tmp_path / "masks", overwrite=False, folder=True).begin()
     assert not old.exists()
 
 
 def test_a_folder_without_permission_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
     with pytest.raises(SinkError, match="may not be written to: change its permissions"):
-        Place(tmp_path / "a.mp4", overwrite=False).check()
+        AtomicOutput(tmp_path / "a.mp4", overwrite=False).check()
 
 
 def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    place = Place(tmp_path / "a.mp4", overwrite=False)
+    place = AtomicOutput(tmp_path / "a.mp4", overwrite=False)
     place.begin().write_bytes(b"new")
     (tmp_path / "a.mp4").write_bytes(b"theirs")
     with pytest.raises(SinkError, match="created by something else"):
@@ -82,8 +82,8 @@ def test_a_disk_without_links_keeps_what_stands_there_too(tmp_path: Path, monkey
     assert not (tmp_path / "b.mp4").exists()  # nor an empty file in its place
 
 
-def _begun(path: Path, folder: bool) -> Place:
-    place = Place(path, overwrite=True, folder=folder, ours="content")
+def _begun(path: Path, folder: bool) -> AtomicOutput:
+    place = AtomicOutput(path, overwrite=True, folder=folder, ours="content")
     working = place.begin()
     (working / "content" if folder else working).write_bytes(b"whole")
     return place
@@ -169,6 +169,6 @@ def test_only_files_and_folders_are_replaced(tmp_path: Path, kind: str, folder: 
     state = path.lstat()
     name = "named pipe" if kind == "pipe" else kind if kind in ("socket", "device") else "link"
     with pytest.raises(UsageError, match=f"is a {name}, which is never replaced"):
-        Place(path, overwrite, folder=folder, ours="content").begin()
+        AtomicOutput(path, overwrite, folder=folder, ours="content").begin()
     listener.close()
     assert path.lstat() == state

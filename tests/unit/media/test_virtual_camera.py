@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live.core.errors import Failure, SourceError, UsageError
-from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings
-from clipseg_live.media.safe_card import safe_card
-from clipseg_live.media.virtual_camera import STEPS, VirtualCamera, fitted, list_devices
+from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.media.safe_card import placeholder_card
+from clipseg_live.media.virtual_camera import STEPS, VirtualCamera, fit_pixels, list_devices
 from tests.helpers.camera_backend import NAME, FakeBackend, fake_backend
 
 
@@ -37,8 +37,8 @@ def loopback(sysfs: Path, *devices: tuple[str, str, str]) -> Path:
 
 def test_what_is_sent_arrives(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(sysfs=tmp_path)
-    found = camera.open(CameraSettings(width=64, height=48, rate=29.97), None)
-    assert found == CameraFormat(64, 48, Fraction(29.97).limit_denominator(1001), NAME)
+    found = camera.open(VirtualCameraSettings(width=64, height=48, rate=29.97), None)
+    assert found == VirtualCameraFormat(64, 48, Fraction(29.97).limit_denominator(1001), NAME)
     picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     assert camera.fitted(picture) is picture
     camera.send(camera.fitted(picture))
@@ -52,9 +52,9 @@ def test_what_is_sent_arrives(backend: type[FakeBackend], tmp_path: Path) -> Non
 
 def test_size_and_rate_are_the_sources_where_nothing_else_is_said(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(sysfs=tmp_path)
-    found = camera.open(CameraSettings(device=NAME), CameraFormat(321, 180, Fraction(25)))
+    found = camera.open(VirtualCameraSettings(device=NAME), VirtualCameraFormat(321, 180, Fraction(25)))
     assert (found.width, found.height, found.rate) == (320, 180, 25)
-    found = camera.open(CameraSettings(rate=15), None)
+    found = camera.open(VirtualCameraSettings(rate=15), None)
     assert (found.width, found.height, found.rate) == (1280, 720, 15)
     camera.close()
     assert [device.closed for device in backend.opened] == [1, 1]
@@ -65,12 +65,12 @@ def test_the_program_at_the_other_end_has_the_first_word(backend: type[FakeBacke
     sysfs = loopback(tmp_path, *devices)
     listed = list_devices("Linux", sysfs)
     assert [(each.name, each.label) for each in listed] == [("/dev/video2", "Busy"), ("/dev/video10", "clipseg-live")]
-    assert listed[0].settled == CameraFormat(640, 480, Fraction(30000, 1001)) and listed[1].settled is None
+    assert listed[0].settled == VirtualCameraFormat(640, 480, Fraction(30000, 1001)) and listed[1].settled is None
     backend.known = ("/dev/video2", "/dev/video10")
     camera = VirtualCamera("Linux", sysfs)
-    found = camera.open(CameraSettings(), CameraFormat(1920, 1080, Fraction(60)))
-    assert found == CameraFormat(640, 480, Fraction(30000, 1001), "Busy")
-    camera.open(CameraSettings(device="clipseg-live"), CameraFormat(1920, 1080, Fraction(60)))
+    found = camera.open(VirtualCameraSettings(), VirtualCameraFormat(1920, 1080, Fraction(60)))
+    assert found == VirtualCameraFormat(640, 480, Fraction(30000, 1001), "Busy")
+    camera.open(VirtualCameraSettings(device="clipseg-live"), VirtualCameraFormat(1920, 1080, Fraction(60)))
     camera.close()
     assert [(each.name, each.size[0]) for each in backend.opened] == [("/dev/video2", 640), ("/dev/video10", 1920)]
 
@@ -81,7 +81,7 @@ def test_without_a_driver_the_steps_for_this_system_are_told(
 ) -> None:
     backend.refuses = RuntimeError("The device is not installed. Did you install it?")
     with pytest.raises(Failure) as told:
-        VirtualCamera(system, tmp_path).open(CameraSettings(), None)
+        VirtualCamera(system, tmp_path).open(VirtualCameraSettings(), None)
     words = {
         "Linux": ("sudo apt install v4l2loopback-dkms", "sudo modprobe v4l2loopback", "exclusive_caps=1", "card_label"),
         "Darwin": ("OBS 30", "Start Virtual Camera", "allow the system extension", "Stop Virtual Camera"),
@@ -94,7 +94,7 @@ def test_without_a_driver_the_steps_for_this_system_are_told(
 def test_this_machines_own_drivers_are_asked(tmp_path: Path) -> None:
     """Without a fake: either there is no driver, or the device that is named is not there."""
     with pytest.raises(Failure, match="There is no virtual camera"):
-        VirtualCamera(sysfs=tmp_path).open(CameraSettings(device="/dev/video98"), None)
+        VirtualCamera(sysfs=tmp_path).open(VirtualCameraSettings(device="/dev/video98"), None)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_a_driver_refuses_is_one_sentence_with_a_way_out(
     backend.refuses = RuntimeError(said)
     sysfs = loopback(tmp_path, ("video2", "Busy", "YUYV:640x480@30"))
     with pytest.raises(Failure, match=sentence) as told:
-        VirtualCamera("Linux", sysfs).open(CameraSettings(width=320, height=240), None)
+        VirtualCamera("Linux", sysfs).open(VirtualCameraSettings(width=320, height=240), None)
     assert "\n" not in str(told.value)
 
 
@@ -137,22 +137,22 @@ def test_other_systems_words_are_understood(
     """What their drivers say, in part from pyvirtualcam's sources: none of them runs here."""
     backend.refuses = RuntimeError(said)
     with pytest.raises(Failure, match=sentence):
-        VirtualCamera(system, tmp_path).open(CameraSettings(), None)
+        VirtualCamera(system, tmp_path).open(VirtualCameraSettings(), None)
 
 
 def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Path) -> None:
     camera = VirtualCamera(sysfs=tmp_path)
-    camera.open(CameraSettings(width=64, height=48), None)
+    camera.open(VirtualCameraSettings(width=64, height=48), None)
     backend.breaks = OSError("No such device")
     with pytest.raises(Failure, match=r"is gone: No such device\."):
-        camera.send(safe_card(64, 48))
+        camera.send(placeholder_card(64, 48))
     camera.close()
 
 
 def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     with pytest.raises(UsageError, match=r'pip install "clipseg-live\[virtualcam\]"'):
-        VirtualCamera().open(CameraSettings(), None)
+        VirtualCamera().open(VirtualCameraSettings(), None)
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch
 )
 def test_any_picture_fits_any_camera(picture: tuple[int, int], size: tuple[int, int], fit: str) -> None:
     white = np.full((*picture, 3), 255, np.uint8)
-    made = fitted(white, size, fit)  # type: ignore[arg-type]
+    made = fit_pixels(white, size, fit)  # type: ignore[arg-type]
     assert made.shape == (size[1], size[0], 3) and made.dtype == np.uint8 and made.flags.c_contiguous
     lit = made[..., 0] > 0
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
@@ -178,16 +178,16 @@ def test_any_picture_fits_any_camera(picture: tuple[int, int], size: tuple[int, 
 def test_letterbox_keeps_everything_and_fill_keeps_the_middle() -> None:
     picture = np.zeros((60, 80, 3), np.uint8)
     picture[:, :10], picture[:, 70:], picture[:, 10:70] = (255, 0, 0), (255, 0, 0), (0, 0, 255)
-    whole, middle = fitted(picture, (64, 64), "letterbox"), fitted(picture, (60, 60), "fill")
+    whole, middle = fit_pixels(picture, (64, 64), "letterbox"), fit_pixels(picture, (60, 60), "fill")
     assert not whole[:8].any() and not whole[56:].any() and tuple(whole[32, 2]) == (255, 0, 0)
     assert np.array_equal(middle, np.full((60, 60, 3), (0, 0, 255), np.uint8))
 
 
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (320, 180), (1280, 720), (480, 854), (7680, 64)])
 def test_the_card_is_dark_and_has_something_on_it(width: int, height: int) -> None:
-    card = safe_card(width, height)
+    card = placeholder_card(width, height)
     assert card.shape == (height, width, 3) and not card.flags.writeable
-    assert card.mean() < 60 and np.array_equal(card, safe_card(width, height))
+    assert card.mean() < 60 and np.array_equal(card, placeholder_card(width, height))
     assert card.max() > 120
 
 
@@ -195,10 +195,10 @@ def test_a_chosen_safe_picture_is_brought_to_size(backend: type[FakeBackend], tm
     path = tmp_path / "safe.png"
     Image.new("RGB", (40, 40), (10, 200, 30)).save(path)
     camera = VirtualCamera(sysfs=tmp_path)
-    camera.open(CameraSettings(width=64, height=40), None)
+    camera.open(VirtualCameraSettings(width=64, height=40), None)
     safe = camera.safe_picture(str(path))
     assert safe.shape == (40, 64, 3) and tuple(safe[20, 32]) == (10, 200, 30) and not safe[:, 0].any()
-    assert np.array_equal(camera.safe_picture(""), safe_card(64, 40))
+    assert np.array_equal(camera.safe_picture(""), placeholder_card(64, 40))
     with pytest.raises(SourceError, match="no file"):
         camera.safe_picture(str(tmp_path / "gone.png"))
     camera.close()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live import Prompt, UsageError
-from clipseg_live.model.preprocess import DIMMED, Preprocessing, as_tensor, place, prepare_image_prompt, resize
+from clipseg_live.model.preprocess import DIMMED, Preprocessing, as_tensor, place_frame, prepare_image_prompt, resize
 
 PREPROCESSING = Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -17,7 +17,7 @@ sides = st.integers(1, 20000)
 
 @given(sides, sides, st.sampled_from(["stretch", "letterbox", "aspect"]), st.sampled_from([64, 224, 352]))
 def test_every_frame_has_a_place(height: int, width: int, fit: str, size: int) -> None:
-    placement = place(height, width, size=size, patch=16, fit=fit)  # type: ignore[arg-type]
+    placement = place_frame(height, width, size=size, patch=16, fit=fit)  # type: ignore[arg-type]
     assert placement.height % 16 == placement.width % 16 == 0
     assert 0 < placement.height * placement.width <= size * size
     assert placement.inner_height >= 1 and placement.inner_width >= 1
@@ -29,20 +29,20 @@ def test_every_frame_has_a_place(height: int, width: int, fit: str, size: int) -
 
 @given(st.floats(0.25, 4.0))
 def test_aspect_keeps_the_frames_shape_and_the_squares_cost(ratio: float) -> None:
-    placement = place(1000, round(1000 * ratio), size=352, patch=16, fit="aspect")
+    placement = place_frame(1000, round(1000 * ratio), size=352, patch=16, fit="aspect")
     assert placement.width / placement.height == pytest.approx(ratio, rel=0.12)
     assert placement.height * placement.width >= 0.85 * 352 * 352
 
 
 def test_unknown_fits_are_refused() -> None:
     with pytest.raises(UsageError, match="squash"):
-        place(10, 10, size=352, patch=16, fit="squash")  # type: ignore[arg-type]
+        place_frame(10, 10, size=352, patch=16, fit="squash")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(720, 1280), (53, 37), (1, 1), (352, 352), (3, 2000)])
 def test_resizing_is_pillows(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    found = resize(as_tensor(pixels), place(*shape, size=352, patch=16, fit="stretch"), PREPROCESSING)
+    found = resize(as_tensor(pixels), place_frame(*shape, size=352, patch=16, fit="stretch"), PREPROCESSING)
     expected = np.asarray(Image.fromarray(pixels).resize((352, 352), Image.Resampling.BILINEAR))
     difference = np.abs(found[0].permute(1, 2, 0).numpy().astype(int) - expected)
     assert difference.max() <= 1
@@ -50,7 +50,7 @@ def test_resizing_is_pillows(shape: tuple[int, int]) -> None:
 
 def test_letterbox_pads_with_the_mean_which_normalises_to_almost_nothing() -> None:
     pixels = np.full((100, 200, 3), 255, np.uint8)
-    picture = resize(as_tensor(pixels), place(100, 200, size=352, patch=16, fit="letterbox"), PREPROCESSING)
+    picture = resize(as_tensor(pixels), place_frame(100, 200, size=352, patch=16, fit="letterbox"), PREPROCESSING)
     values = PREPROCESSING.normalise(picture, torch.float32)
     assert values[:, :, :88].abs().max() < 0.01
     assert values[:, :, 88:264].min() > 2

@@ -58,7 +58,7 @@ def test_a_system_without_cpuinfo(tmp_path: Path) -> None:
 
 
 def test_devices_of_this_machine() -> None:
-    found = probe.devices()
+    found = probe.find_devices()
     assert found.cpu.threads == torch.get_num_threads()
     assert (found.chosen == "cpu") is (not found.gpus)
 

@@ -10,7 +10,7 @@ from clipseg_live import Failure, Prompt, Segmenter, UsageError
 from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing
 from clipseg_live.model.prompt_encoder import PromptEncoder
-from clipseg_live.model.store.loading import check_folder, load
+from clipseg_live.model.store.loading import check_folder, load_network
 from tests.helpers.tolerances import SAME_EMBEDDINGS
 
 
@@ -106,7 +106,7 @@ def test_any_text_is_accepted(tiny: Segmenter) -> None:
 
 
 def test_the_cache_is_bounded_and_keeps_what_is_used(tiny_folder: Path) -> None:
-    model = load(check_folder(tiny_folder, "tiny"))
+    model = load_network(check_folder(tiny_folder, "tiny"))
     preprocessing = Preprocessing.read(tiny_folder / "preprocessor_config.json")
     encoder = PromptEncoder(ClipSeg(model.network), model.tokenizer, preprocessing, "tiny", capacity=3)
     kept = Prompt.text("kept")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from clipseg_live.core.mattes import Matte, Mattes
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import Outline, Tint
-from clipseg_live.core.settings.rendering import Look
-from clipseg_live.matting.alpha import frozen
+from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.matting.alpha import read_only
 from clipseg_live.rendering import tiles
 from clipseg_live.rendering.distance_field import blurred, distances, shrinkage
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.rendering.tiles import TILE, Tiles
 from tests.helpers.patterns import disc, matte_of, texture
 
@@ -26,9 +26,9 @@ KINDS = ["hard", "soft", "noise", "full", "empty", "one pixel", "corner", "strip
 
 
 def drawn(effect, mattes: list[Matte], picture: np.ndarray, styles: list[PromptStyle]) -> np.ndarray:
-    look = Look(effects=(effect,), styles=tuple(styles), names=())
+    look = RenderSettings(effects=(effect,), styles=tuple(styles), names=())
     size = picture.shape[:2]
-    return EffectComposer(look).compose(picture, Mattes(*size, tuple(mattes)), Fraction(0))
+    return EffectRenderer(look).compose(picture, Mattes(*size, tuple(mattes)), Fraction(0))
 
 
 def alpha_of(kind: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -91,7 +91,7 @@ def test_a_tint_is_the_plain_mixture(size, kind, seed, opacity):
 def test_an_outline_is_the_plain_line(size, kind, seed, percent):
     rng = np.random.default_rng(seed)
     picture, alpha = rng.integers(0, 256, (*size, 3), dtype=np.uint8), alpha_of(kind, *size, rng)
-    found = drawn(Outline(width=percent), [frozen(alpha, [(0, 0, size[1], size[0])])], picture, [STYLE])
+    found = drawn(Outline(width=percent), [read_only(alpha, [(0, 0, size[1], size[0])])], picture, [STYLE])
     width = max(round(min(size) * percent / 100), 1)
     assert near(found, plainly_outlined(picture, alpha, STYLE, width))
 
@@ -154,8 +154,8 @@ def test_boxes_side_by_side_are_drawn_once(effect):
     alpha[40:120, 50:110] = alpha[40:120, 113:190] = 255
     alpha[60:100, 106:117] = 90
     picture = texture(160, 240, 5)
-    whole = drawn(effect, [frozen(alpha, [(0, 0, 240, 160)])], picture, [STYLE])
-    cut = drawn(effect, [frozen(alpha, [(50, 40, 112, 120), (112, 40, 190, 120)])], picture, [STYLE])
+    whole = drawn(effect, [read_only(alpha, [(0, 0, 240, 160)])], picture, [STYLE])
+    cut = drawn(effect, [read_only(alpha, [(50, 40, 112, 120), (112, 40, 190, 120)])], picture, [STYLE])
     np.testing.assert_array_equal(cut, whole)
     assert (whole != picture).any()
 

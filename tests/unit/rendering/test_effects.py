@@ -31,9 +31,9 @@ from clipseg_live.core.settings.effects import (
     Tint,
     Wipe,
 )
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.media.images.reader import read_image
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.clips import make_clip
 from tests.helpers.patterns import disc, matte_of, texture
 
@@ -57,8 +57,10 @@ INSIDE = DISC == 1
 def drawn(
     *effects, mattes: Mattes = ONE, picture: np.ndarray = PICTURE, styles=None, names=("disc",), time=Fraction(0)
 ):
-    look = Look(effects=effects, styles=prompt_styles(len(mattes.each)) if styles is None else styles, names=names)
-    composer = EffectComposer(look)
+    look = RenderSettings(
+        effects=effects, styles=prompt_styles(len(mattes.each)) if styles is None else styles, names=names
+    )
+    composer = EffectRenderer(look)
     try:
         return composer.compose(picture, mattes, time)
     finally:
@@ -185,7 +187,7 @@ def test_backdrops(tmp_path):
     found = drawn(CutOut(backdrop="picture", file=tmp_path / "b.png"))
     assert (found[OUTSIDE] == (1, 2, 3)).all()
     clip = make_clip(tmp_path / "b.mkv", codec="ffv1", pixel_format="bgr0", count=5, rate=Fraction(10), options={})
-    composer = EffectComposer(Look(effects=(CutOut(backdrop="video", file=clip),), styles=prompt_styles(1)))
+    composer = EffectRenderer(RenderSettings(effects=(CutOut(backdrop="video", file=clip),), styles=prompt_styles(1)))
     seen = {}
     for tenths in (0, 2, 4, 7, 1, 52, 0):
         seen.setdefault(tenths % 5, []).append(composer.compose(PICTURE, ONE, Fraction(tenths, 10)))

@@ -11,15 +11,15 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, CutOut, Spotlight, Tint
-from clipseg_live.core.settings.live import Framing
-from clipseg_live.core.settings.rendering import Look
+from clipseg_live.core.settings.live import FrameTransform
+from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.media.colour.hdr import from_linear, to_linear
-from clipseg_live.media.images.writers import StillWriter
+from clipseg_live.media.images.writers import ImageWriter
 from clipseg_live.media.sources.framed_source import FramedSource
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from clipseg_live.rendering.hdr import HDRBlend
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.findings import mattes_of
 from tests.helpers.hdr_clips import run, tag_options
 
@@ -64,7 +64,7 @@ def composed(frame, info, *effects, style=None, alpha=None):
     """The signal of a frame with effects, its whole lower half covered by a prompt."""
     covered = np.zeros((frame.height, frame.width), np.uint8)
     covered[frame.height // 2 :] = 255 if alpha is None else alpha
-    composer = EffectComposer(Look(effects=effects, styles=(style or PromptStyle(),), names=("it",)))
+    composer = EffectRenderer(RenderSettings(effects=effects, styles=(style or PromptStyle(),), names=("it",)))
     mattes = mattes_of([covered])
     draw = lambda pixels: composer.compose(pixels, mattes)  # noqa: E731
     signal = HDRBlend(info.hdr)(frame, draw(frame.pixels), draw)
@@ -134,7 +134,7 @@ def test_a_half_transparent_tint_keeps_the_highlight_bright(clip):
 def test_a_dimmed_highlight_is_dimmed_in_proportion(clip):
     info, frame = opened(clip)
     light = light_of(composed(frame, info, Spotlight()), info.hdr.colour.transfer)
-    sdr = EffectComposer(Look(effects=(Spotlight(),), styles=(PromptStyle(),), names=("it",)))
+    sdr = EffectRenderer(RenderSettings(effects=(Spotlight(),), styles=(PromptStyle(),), names=("it",)))
     covered = np.zeros((HEIGHT, WIDTH), np.uint8)
     covered[HEIGHT // 2 :] = 255
     drawn = sdr.compose(frame.pixels, mattes_of([covered]))
@@ -143,7 +143,9 @@ def test_a_dimmed_highlight_is_dimmed_in_proportion(clip):
 
 
 def test_the_signal_is_framed_like_the_picture(clip):
-    source = FramedSource(VideoFileSource(clip, keep_hdr=True), Framing(turn=90, mirror=True, crop=(0.5, 0, 0.5, 1)))
+    source = FramedSource(
+        VideoFileSource(clip, keep_hdr=True), FrameTransform(turn=90, mirror=True, crop=(0.5, 0, 0.5, 1))
+    )
     info = source.open()
     frame = source.read()
     source.close()
@@ -160,7 +162,7 @@ def test_codecs_of_8_bits_are_refused(clip, tmp_path, name, codec):
 
 def test_pictures_are_refused(clip, tmp_path):
     with pytest.raises(UsageError, match="--hdr keep"):
-        StillWriter(tmp_path / "o.png").open(opened(clip)[0])
+        ImageWriter(tmp_path / "o.png").open(opened(clip)[0])
 
 
 def write(path, codec, info: SourceInfo, frame):

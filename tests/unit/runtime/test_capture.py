@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from clipseg_live.core.errors import PhotoError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.settings.live import Framing, SourceSpec, SourceState
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState
 from clipseg_live.runtime.capture import Capture
 from tests.helpers.fakes import FakeLiveSource
 
@@ -39,7 +39,7 @@ class Watched:
         return self.sources[spec.name]
 
     @staticmethod
-    def _framed(pixels: Pixels, framing: Framing) -> Pixels:
+    def _framed(pixels: Pixels, framing: FrameTransform) -> Pixels:
         return np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels
 
     def _keep(self, frame: Frame) -> None:
@@ -183,7 +183,7 @@ def test_mirroring_a_paused_picture_shows_it_again(watched: Callable[..., Watche
     one.capture.pause()
     one.wait(lambda: one.frames)
     before, first = len(one.frames), one.frames[-1]
-    one.capture.set_framing(Framing(mirror=True))
+    one.capture.set_framing(FrameTransform(mirror=True))
     one.wait(lambda: len(one.frames) > before)
     np.testing.assert_array_equal(one.frames[-1].pixels, first.pixels[:, ::-1])
     assert one.frames[-1].index == first.index and one.frames[-1].epoch > first.epoch
@@ -366,7 +366,7 @@ def test_photos_wait_for_the_user(watched: Callable[..., Watched]) -> None:
     assert len({frame.epoch for frame in one.frames}) == 4
     assert all(frame.independent and frame.file is not None for frame in one.frames)
     assert one.capture.status.state is SourceState.PAUSED
-    one.capture.set_framing(Framing(mirror=True))
+    one.capture.set_framing(FrameTransform(mirror=True))
     one.wait(lambda: len(one.frames) == 5)
     assert one.frames[-1].file == Path("in/1.png")
 

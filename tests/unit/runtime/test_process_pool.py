@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
-from clipseg_live.runtime.process_pool import work_off
+from clipseg_live.runtime.process_pool import run_jobs
 from tests.helpers.crew_work import prepare
 from tests.helpers.paths import ROOT
 
@@ -55,7 +55,7 @@ class Heard:
 
 def test_jobs_are_shared_and_each_is_done_once() -> None:
     heard = Heard()
-    work_off(2, prepare, None, [("echo", number) for number in range(6)] + [("tell", "x")], heard)
+    run_jobs(2, prepare, None, [("echo", number) for number in range(6)] + [("tell", "x")], heard)
     assert heard.order == list(range(7))
     assert [heard.outcomes[number][0] for number in range(7)] == [0, 1, 2, 3, 4, 5, "x"]
     assert heard.words == {6: ["x"]}
@@ -65,14 +65,14 @@ def test_jobs_are_shared_and_each_is_done_once() -> None:
 
 def test_no_more_processes_than_jobs() -> None:
     heard = Heard()
-    work_off(8, prepare, None, [("echo", "a")], heard)
+    run_jobs(8, prepare, None, [("echo", "a")], heard)
     assert heard.outcomes[0][2] == 1
 
 
 def test_a_member_that_dies_costs_its_job_alone() -> None:
     heard = Heard()
     jobs = [("crash", 7), ("echo", 1), ("raise", "slip"), ("echo", 3)]
-    work_off(1, prepare, None, jobs, heard)
+    run_jobs(1, prepare, None, jobs, heard)
     assert heard.reasons == {0: "it ended with code 7", 2: "it ended with code 1"}
     assert {number: outcome[0] for number, outcome in heard.outcomes.items()} == {1: 1, 3: 3}
 
@@ -91,7 +91,7 @@ def test_where_no_member_can_be_prepared_it_is_said_why(
 ) -> None:
     heard = Heard()
     with pytest.raises(kind, match=words):
-        work_off(2, prepare, argument, [("echo", 1), ("echo", 2)], heard)
+        run_jobs(2, prepare, argument, [("echo", 1), ("echo", 2)], heard)
     assert heard.order == []
 
 
@@ -99,7 +99,7 @@ def test_ctrl_c_lets_members_give_up_what_they_do(tmp_path: Path) -> None:
     heard = Heard(raises_at=("word", 2))
     jobs = [("wait", str(tmp_path / str(number))) for number in range(4)]
     with pytest.raises(KeyboardInterrupt):
-        work_off(2, prepare, None, jobs, heard)
+        run_jobs(2, prepare, None, jobs, heard)
     assert {number: outcome[0] for number, outcome in heard.outcomes.items()} == {0: "stopped", 1: "stopped"}
     assert heard.order == [0, 1]
     assert list(tmp_path.iterdir()) == []
@@ -109,7 +109,7 @@ def test_ctrl_c_lets_members_give_up_what_they_do(tmp_path: Path) -> None:
 def test_ctrl_c_at_any_other_time_leaves_nothing(tmp_path: Path, at: tuple[str, int]) -> None:
     jobs = [("echo", 1), ("wait", str(tmp_path / "x")), ("echo", 2)]
     with pytest.raises(KeyboardInterrupt):
-        work_off(1, prepare, None, jobs, Heard(raises_at=at))
+        run_jobs(1, prepare, None, jobs, Heard(raises_at=at))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +170,7 @@ def test_where_only_some_members_can_be_started_these_do_all_jobs(monkeypatch: p
 
     monkeypatch.setattr(SpawnProcess, "start", limited)
     heard = Heard()
-    work_off(3, prepare, None, [("echo", number) for number in range(3)], heard)
+    run_jobs(3, prepare, None, [("echo", number) for number in range(3)], heard)
     assert [heard.outcomes[number][0] for number in range(3)] == [0, 1, 2] and len(started) == 3
 
 
@@ -180,4 +180,4 @@ def test_where_no_member_can_be_started_it_is_said_why(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(SpawnProcess, "start", start)
     with pytest.raises(Failure, match=r"could not be started: Cannot allocate memory\."):
-        work_off(3, prepare, None, [("echo", 1)], Heard())
+        run_jobs(3, prepare, None, [("echo", 1)], Heard())

@@ -10,9 +10,9 @@ import pytest
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.settings.effects import BlackOut, Tint
-from clipseg_live.core.settings.live import LiveSettings, Picture, PromptRow, Result
-from clipseg_live.rendering.renderer import EffectComposer
-from clipseg_live.runtime.render_thread import Composing, keys_of
+from clipseg_live.core.settings.live import LiveSettings, Prediction, PromptRow, ViewFrame
+from clipseg_live.rendering.renderer import EffectRenderer
+from clipseg_live.runtime.render_thread import RenderThread, keys_of
 from tests.helpers.fakes import FakeMatting
 
 PATIENCE = 20.0
@@ -26,28 +26,28 @@ class Rig:
 
     def __init__(self, settings: LiveSettings, fails: dict[int, str], error: Exception) -> None:
         self.fails, self.error = fails, error
-        self.pictures: Queue[Picture] = Queue()
+        self.pictures: Queue[ViewFrame] = Queue()
         self.errors: list[Exception] = []
         self.mattings = self.composers = self.closed = 0
         self.current = -1
-        self.composing = Composing(
+        self.composing = RenderThread(
             lambda look: _Composer(self, look), lambda: _Matting(self), settings, self._show, self.errors.append
         )
         self.composing.start()
 
-    def _show(self, picture: Picture, composed: Frame) -> None:
+    def _show(self, picture: ViewFrame, composed: Frame) -> None:
         self.pictures.put(picture)
 
     def fail_at(self, step: str) -> None:
         if self.fails.get(self.current) == step:
             raise self.error
 
-    def frame(self, index: int) -> Picture:
+    def frame(self, index: int) -> ViewFrame:
         """Render a frame and its prediction and return the picture."""
         self.current = index
         frame = Frame(GREY, index, Fraction(index, 30))
         maps = np.full((1, 2, 2), 0.9, np.float32)
-        self.composing.put_result(Result(index, 0, 1, (0,), maps), frame, (keys_of(ROWS)[0],))
+        self.composing.put_result(Prediction(index, 0, 1, (0,), maps), frame, (keys_of(ROWS)[0],))
         self.composing.put_frame(frame)
         while (picture := self.pictures.get(timeout=PATIENCE)).index != index:
             pass  # a slow machine draws the prediction on the frame before as well
@@ -69,7 +69,7 @@ class _Matting(FakeMatting):
         return super().mattes(frame, request)
 
 
-class _Composer(EffectComposer):
+class _Composer(EffectRenderer):
     def __init__(self, rig: Rig, look) -> None:  # type: ignore[no-untyped-def]
         rig.fail_at("make composer")
         super().__init__(look)

@@ -21,16 +21,16 @@ from clipseg_live.core.settings.effects import BlackOut, is_private
 from clipseg_live.core.settings.live import (
     LiveSettings,
     Message,
-    Picture,
-    PromptPicture,
+    PromptImage,
     PromptRow,
     SourceSpec,
     SourceState,
+    ViewFrame,
     WorkerState,
 )
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.rendering import Look
-from clipseg_live.rendering.tracks import fitted, picture_of
+from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.session import Session
 from tests.helpers.fakes import FakeLiveSource, FakeMatting, FakeOutput, FakeReplaySink, FakeSink, FakeTrack
@@ -47,7 +47,7 @@ class Paint:
     """A composer that gives each pixel the colour of the last prompt whose matte covers it; with a privacy effect,
     frames without mattes of their own are black."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: RenderSettings) -> None:
         self.look = look
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
@@ -71,7 +71,7 @@ class Running:
         self.replays: list[FakeReplaySink] = []
         self.finalised: list[Path] = []
         self.changed = threading.Condition()
-        self.pictures: list[Picture] = []
+        self.pictures: list[ViewFrame] = []
         self.cameras: list[FakeOutput] = []
         self.messages: list[Message] = []
         self.session = Session(
@@ -95,8 +95,8 @@ class Running:
             open_track=lambda path, settings, sounding: self._sink(path),
             open_replay=lambda settings: self._replay(),
             open_data=lambda form, path, labels, settings: FakeSink(name=str(path)),
-            picture_of=picture_of,
-            fit=fitted,
+            picture_of=track_pixels,
+            fit=fit_frame,
             free_bytes=lambda folder: 10**12,
             finalise=self._finalise,
         )
@@ -133,7 +133,7 @@ class Running:
         with self.changed:
             assert self.changed.wait_for(condition, PATIENCE), (self.session.status(), len(self.pictures))
 
-    def wait_shown(self, right: tuple[int, int, int]) -> Picture:
+    def wait_shown(self, right: tuple[int, int, int]) -> ViewFrame:
         """A picture whose right half (where the fakes have their colour) is of this colour."""
         self.wait(lambda: self.pictures and tuple(self.pictures[-1].composed[20, -3]) == right)
         return self.pictures[-1]
@@ -252,7 +252,7 @@ def test_answers_of_another_epoch_are_never_shown(running: Callable[..., Running
     assert all(tuple(picture.composed[20, -3]) == (0, 200, 0) for picture in of_b)
 
 
-def is_hidden(picture: Picture) -> bool:
+def is_hidden(picture: ViewFrame) -> bool:
     return not picture.composed.any()
 
 
@@ -299,7 +299,7 @@ def test_what_only_works_on_others_is_not_drawn(running: Callable[..., Running])
 
 
 def test_a_row_with_a_picture_asks_with_it(running: Callable[..., Running]) -> None:
-    example = PromptPicture.of(np.zeros((4, 4, 3), np.uint8))
+    example = PromptImage.of(np.zeros((4, 4, 3), np.uint8))
     one = running(asking(row(0, "", picture=example), row(1, "red"), row(2, " ")), a=FakeLiveSource(rate=100))
     one.wait_shown((0, 0, 255))
     assert one.pictures[-1].ids == (0, 1)

@@ -17,7 +17,7 @@ from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
 from clipseg_live.core.settings.live import SourceSpec, SourceState, WorkerState
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import CameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from tests.helpers.fakes import SAFE, FakeLiveSource, FakeOutput
 from tests.unit.runtime.test_session import GREEN, Paint, Running, asking, row, running
 
@@ -43,9 +43,9 @@ def wait(one: Running, camera: FakeOutput, condition: Callable[[], object]) -> N
         assert camera.changed.wait_for(condition, 60.0), (one.session.status().worker, one.messages)
 
 
-def camera_of(one: Running, settings: CameraSettings | None = None) -> FakeOutput:
+def camera_of(one: Running, settings: VirtualCameraSettings | None = None) -> FakeOutput:
     before = len(one.cameras)
-    one.session.start_camera(settings or CameraSettings(width=64, height=48, rate=100))
+    one.session.start_camera(settings or VirtualCameraSettings(width=64, height=48, rate=100))
     limit = time.monotonic() + 15
     while len(one.cameras) == before and time.monotonic() < limit:
         threading.Event().wait(0.005)
@@ -154,7 +154,7 @@ def test_a_picture_that_stands_is_shown_by_a_camera_that_begins(running: Make) -
 def test_what_it_shows_is_what_the_window_shows(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     one.wait_shown(HIDDEN)
-    camera = camera_of(one, CameraSettings())
+    camera = camera_of(one, VirtualCameraSettings())
     wait(one, camera, lambda: camera.frames and holds(camera.frames[-1], HIDDEN))
     status = one.session.status().camera
     assert (status.active, status.width, status.height, status.rate) == (True, 64, 48, 100.0)
@@ -169,7 +169,7 @@ def test_another_camera_takes_the_place_of_the_first(running: Make) -> None:
     one = running(asking(row(0, "red")), a=FakeLiveSource(rate=100))
     first = camera_of(one)
     wait(one, first, lambda: first.frames)
-    second = camera_of(one, CameraSettings(width=32, height=32, rate=50))
+    second = camera_of(one, VirtualCameraSettings(width=32, height=32, rate=50))
     wait(one, second, lambda: second.frames and holds(second.frames[-1], HIDDEN))
     assert first.closed == 1 and second.frames[0].shape == (32, 32, 3)
     one.session.stop_camera()

@@ -13,7 +13,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.live import Framing, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState, SourceStatus
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.matting.causal import MattePipeline
 from clipseg_live.runtime.stream import Stream
@@ -96,7 +96,7 @@ def test_a_source_that_is_not_there_and_one_that_breaks_raise() -> None:
 def test_styles_matte_settings_and_framing() -> None:
     source = FakeLiveSource(live=False, count=40, rate=400)
     styles, matte = [PromptStyle(threshold=0.25), PromptStyle(threshold=0.75)], MatteSettings(smoothing=0.7)
-    with stream(source, RED, GREEN, matte=matte, styles=styles[:1], framing=Framing(mirror=True)) as found:
+    with stream(source, RED, GREEN, matte=matte, styles=styles[:1], framing=FrameTransform(mirror=True)) as found:
         item = next(found)
         alpha = item.mattes.each[0].alpha
         assert alpha[20, 0] == 255 and alpha[20, -1] == 0 and item.mattes.own

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.settings.effects import Tint
-from clipseg_live.core.settings.rendering import Look
-from clipseg_live.rendering.renderer import EffectComposer
+from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.paths import ROOT
 
 PROGRAM = ROOT / "scripts" / "bench_compose.py"
@@ -72,7 +72,7 @@ def test_supervision_is_given_the_very_same_masks(program, monkeypatch, capsys):
     for mask in (Annotator.seen[0], of_maps, Annotator.seen[-1]):
         assert mask.shape == (4, 1080, 1920) and mask.dtype == bool and 0.001 < mask.mean() < 0.5
     pictures, maps = program.example((1920, 1080), 4, 1.0)
-    composer = EffectComposer(Look(effects=(Tint(),), styles=program.styles(4)))
+    composer = EffectRenderer(RenderSettings(effects=(Tint(),), styles=program.styles(4)))
     changed = (composer.compose(pictures[0], program.hard_masks(pictures[0], maps)) != pictures[0]).any(axis=2)
     assert np.array_equal(changed, Annotator.seen[0].any(axis=0))
     # resized by OpenCV, which rounds in another way

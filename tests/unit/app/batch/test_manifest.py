@@ -11,41 +11,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipseg_live.app.batch.manifest import NAME, Entry, Record, entry_of, sizes_of
+from clipseg_live.app.batch.manifest import NAME, Manifest, ManifestEntry, entry_of, sizes_of
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import CutOut
-from clipseg_live.core.settings.live import Framing
-from clipseg_live.core.settings.rendering import ExportSettings, Look
+from clipseg_live.core.settings.live import FrameTransform
+from clipseg_live.core.settings.rendering import ExportSettings, RenderSettings
 
-ENTRY = Entry(digest="1", path="/a.mp4", identity=(("a.mp4", 1, 2),), files={"a.mp4": (1, 3)})
+ENTRY = ManifestEntry(digest="1", path="/a.mp4", identity=(("a.mp4", 1, 2),), files={"a.mp4": (1, 3)})
 
 
 def test_what_is_remembered_is_there_next_time(tmp_path: Path) -> None:
-    record = Record(tmp_path)
+    record = Manifest(tmp_path)
     record.load()
     record.remember("a.mp4", ENTRY)
-    later = Record(tmp_path)
+    later = Manifest(tmp_path)
     later.load()
     assert later.entries == {"a.mp4": ENTRY}
     later.remember("a.mp4", None)
-    record = Record(tmp_path)
+    record = Manifest(tmp_path)
     record.load()
     assert record.entries == {} and record.notices == []
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> None:
-    first, second = Record(tmp_path), Record(tmp_path)
+    first, second = Manifest(tmp_path), Manifest(tmp_path)
     first.load()
     second.load()
     first.remember("a.mp4", ENTRY)
     second.remember("b.mp4", ENTRY)
     first.remember("c.mp4", ENTRY)
-    found = Record(tmp_path)
+    found = Manifest(tmp_path)
     found.load()
     assert set(found.entries) == {"a.mp4", "b.mp4", "c.mp4"}
 
@@ -59,20 +59,20 @@ def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> No
 )  # fmt: skip
 def test_a_damaged_record_is_put_aside(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
-    record = Record(tmp_path)
+    record = Manifest(tmp_path)
     record.load()
     assert record.entries == {}
     assert len(record.notices) == 1 and "damaged" in record.notices[0]
     aside = next(iter(tmp_path.iterdir()))
     assert aside.name == ".clipseg-live-export.damaged.json" and aside.read_text() == text
     (tmp_path / NAME).write_text("again")
-    record = Record(tmp_path)
+    record = Manifest(tmp_path)
     record.load()
     assert aside.read_text() == text and len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> None:
-    Record(tmp_path).remember("a.mp4", ENTRY)
+    Manifest(tmp_path).remember("a.mp4", ENTRY)
     whole = (tmp_path / NAME).read_bytes()
     chance = random.Random(5)
     for _ in range(200):
@@ -80,7 +80,7 @@ def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> 
         for _ in range(chance.randint(1, 4)):
             changed[chance.randrange(len(changed))] = chance.randrange(256)
         (tmp_path / NAME).write_bytes(changed[: chance.randint(1, len(changed))])
-        record = Record(tmp_path)
+        record = Manifest(tmp_path)
         newer = b'"version": ' in changed and changed.split(b'"version": ')[1][:1].isdigit()
         with suppress(Failure) if newer else nullcontext():  # a digit that changed is another version's
             record.load()
@@ -92,12 +92,12 @@ def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> 
 def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(json.dumps({"format": "clipseg-live export", "version": 2, "results": []}))
     with pytest.raises(Failure, match="newer clipseg-live"):
-        Record(tmp_path).load()
+        Manifest(tmp_path).load()
     assert (tmp_path / NAME).exists()
 
 
 def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    record = Record(tmp_path / "gone")
+    record = Manifest(tmp_path / "gone")
     with pytest.raises(Failure, match="the next run will not know it"):
         record.remember("a.mp4", ENTRY)
 
@@ -106,7 +106,7 @@ def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 def asked(tmp_path: Path) -> ExportRequest:
     (tmp_path / "a.mp4").write_bytes(b"video")
     (tmp_path / "back.png").write_bytes(b"picture")
-    look = Look(effects=(CutOut(backdrop="picture", file=tmp_path / "back.png"),), styles=(PromptStyle(),))
+    look = RenderSettings(effects=(CutOut(backdrop="picture", file=tmp_path / "back.png"),), styles=(PromptStyle(),))
     return ExportRequest(
         str(tmp_path / "a.mp4"), tmp_path / "out" / "a.mp4", (Prompt.text("a dog"),), ExportSettings(look=look)
     )
@@ -149,7 +149,7 @@ def touch(request: ExportRequest) -> ExportRequest:
         lambda request: replace(request, prompts=(Prompt.text("a cat"),)),
         lambda request: replace(request, prompts=(Prompt.text("a dog", ["a photo of {}"]),)),
         lambda request: replace(request, prompts=(dot(3),)),
-        lambda request: replace(request, framing=Framing(mirror=True)),
+        lambda request: replace(request, framing=FrameTransform(mirror=True)),
         lambda request: replace(request, masks=request.output.with_suffix(".jsonl")),
         lambda request: replace(request, output=request.output.with_suffix(".mkv")),
         write("back.png", b"another picture"),

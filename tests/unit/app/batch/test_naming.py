@@ -14,8 +14,8 @@ from clipseg_live.app.batch.naming import (
     identity_of,
     refuse_folder_of_inputs,
     result_names,
+    result_stem,
     sources_of,
-    stem_of,
     suffix_of,
 )
 from clipseg_live.core.errors import UsageError
@@ -102,7 +102,7 @@ def test_what_is_named_twice_is_done_once(in_folder: Path) -> None:
 )  # fmt: skip
 def test_stems(name: str, stem: str) -> None:
     put("in/x.png")
-    assert stem_of(name) == stem
+    assert result_stem(name) == stem
 
 
 def named(sources: list[str], suffix: str | None, held: dict[str, Held]) -> list[str]:

@@ -25,7 +25,7 @@ from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
-from clipseg_live.core.settings.rendering import ExportSettings, Look, MatteSettings
+from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from tests.helpers.fakes import FakeSink
 from tests.unit.app.batch.test_runner import Loaded
 
@@ -59,7 +59,9 @@ def scene(seed: int, width: int, height: int) -> Image.Image:
 
 
 def request(source: Path | str, output: Path | None = None, **changes: object) -> ExportRequest:
-    values = ExportSettings(engine=EngineSettings(model="shapes"), look=Look(styles=(PromptStyle(),), names=("a",)))
+    values = ExportSettings(
+        engine=EngineSettings(model="shapes"), look=RenderSettings(styles=(PromptStyle(),), names=("a",))
+    )
     return ExportRequest(str(source), output, (Prompt.text("a"),), values.model_copy(update=changes))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from clipseg_live.app.batch.manifest import NAME, Record
+from clipseg_live.app.batch.manifest import NAME, Manifest
 from clipseg_live.app.batch.plan import plan_batch
 from clipseg_live.app.batch.runner import BatchReport, Ending, run_batch
 from clipseg_live.core.errors import UsageError
@@ -151,7 +151,7 @@ def test_a_run_that_was_killed_goes_on(photos: Path, tmp_path: Path, engine: Loa
     """The record says only that pictures were begun: those that stand there are whole."""
     out = tmp_path / "out"
     assert run([photos], out).is_whole
-    record = Record(out)
+    record = Manifest(out)
     record.load()
     record.remember_all(
         {name: entry.model_copy(update={"files": dict.fromkeys(entry.files)}) for name, entry in record.entries.items()}

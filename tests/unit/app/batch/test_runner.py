@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.app.batch import runner
-from clipseg_live.app.batch.manifest import NAME, Record
+from clipseg_live.app.batch.manifest import NAME, Manifest
 from clipseg_live.app.batch.plan import MaskKind, plan_batch
 from clipseg_live.app.batch.runner import BatchReport, Ending, Outcome, run_batch
 from clipseg_live.app.export import ExportRequest
@@ -15,7 +15,7 @@ from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, SinkError, UsageError
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import DataFormat, EngineSettings, PromptStyle
-from clipseg_live.core.settings.rendering import ExportSettings, Look, MatteSettings
+from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from clipseg_live.model.store import loading
 from clipseg_live.runtime.export import Progress
 from clipseg_live.runtime.threads import StopSwitch
@@ -28,7 +28,7 @@ D, S, F = Ending.DONE, Ending.FINISHED_BEFORE, Ending.FAILED
 class Loaded(FakeEngine):
     """A fake engine that is loaded. calls: pictures that it has seen, in all exports."""
 
-    files = loading.find("shapes")
+    files = loading.find_model_files("shapes")
     notices = ("A sentence of the engine.",)
 
 
@@ -63,7 +63,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Loaded:
         engine.loads += 1  # type: ignore[attr-defined]
         return engine
 
-    monkeypatch.setattr(runner, "find_model", lambda settings: loading.find("shapes"))
+    monkeypatch.setattr(runner, "find_model", lambda settings: loading.find_model_files("shapes"))
     monkeypatch.setattr(runner, "load_engine", load)
     return engine
 
@@ -77,7 +77,7 @@ def clips(tmp_path: Path) -> list[str]:
 def template(threshold: float = 0.5, **settings: object) -> ExportRequest:
     values = ExportSettings(
         engine=EngineSettings(model="shapes"),
-        look=Look(styles=(PromptStyle(threshold=threshold),)),
+        look=RenderSettings(styles=(PromptStyle(threshold=threshold),)),
         matte=MatteSettings(smoothing=0, follow=False, refine=False),
     )
     return ExportRequest("", Path(), (Prompt.text("a"),), values.model_copy(update=settings))
@@ -231,7 +231,7 @@ def test_a_result_that_was_finished_but_not_noted_is_known(
 ) -> None:
     """As where the program was killed between the two."""
     assert run(clips[:1], tmp_path / "out", masks=masks).is_whole
-    record = Record(tmp_path / "out")
+    record = Manifest(tmp_path / "out")
     record.load()
     entry, files = record.entries["a.mp4"], record.entries["a.mp4"].files
     assert None not in files.values() and len(files) == (1 if masks is None else 2)
@@ -250,7 +250,7 @@ def test_what_an_ended_run_left_of_a_result_is_replaced(
     """As where the program was killed when the masks were in their place and the video was not."""
     out = tmp_path / "out"
     assert run(clips[:1], out, masks=masks).is_whole
-    record = Record(out)
+    record = Manifest(out)
     record.load()
     entry = record.entries["a.mp4"]
     record.remember("a.mp4", entry.model_copy(update={"files": dict.fromkeys(entry.files)}))
@@ -341,7 +341,7 @@ def test_a_member_of_the_crew_exports_with_the_real_model(
 ) -> None:
     """What runs in each process, in this one."""
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # the threads of this process stay as they are
-    work = runner.prepare(template(), 2)
+    work = runner.prepare_process(template(), 2)
     told: list[Progress] = []
     Path(clips[1]).write_bytes(b"no video")
     found = [
@@ -356,4 +356,4 @@ def test_a_member_of_the_crew_exports_with_the_real_model(
     outcome, _ = work((clips[0], tmp_path / "stopped.mp4", None, (), (), False), told.append, stop)
     assert outcome.ending is Ending.STOPPED and not (tmp_path / "stopped.mp4").exists()
     with pytest.raises(UsageError, match="A size of 100"):
-        runner.prepare(template(engine=EngineSettings(model="shapes", size=100)), 2)
+        runner.prepare_process(template(engine=EngineSettings(model="shapes", size=100)), 2)

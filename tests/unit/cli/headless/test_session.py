@@ -11,8 +11,8 @@ import pytest
 from clipseg_live.app import session as app_session
 from clipseg_live.cli.headless import session
 from clipseg_live.cli.headless.recording import run_recording
-from clipseg_live.cli.headless.session import Watch
-from clipseg_live.cli.headless.source_messages import SourceTold
+from clipseg_live.cli.headless.session import ResponseWatch
+from clipseg_live.cli.headless.source_messages import SourceMessages
 from clipseg_live.cli.headless.virtual_camera import _VirtualCamera
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure, SourceError
@@ -28,7 +28,7 @@ from clipseg_live.core.settings.live import (
     WorkerStatus,
 )
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import CameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from tests.helpers.live_engine import fake
 
 RUNNING = SourceStatus(SourceState.RUNNING)
@@ -45,13 +45,15 @@ class Shown:
         return SimpleNamespace(mattes=SimpleNamespace(each=(1,) if self.masks else ()))
 
 
-def check(watch: Watch, source: SourceStatus = RUNNING, worker: WorkerStatus = READY, masks: bool = False) -> None:
+def check(
+    watch: ResponseWatch, source: SourceStatus = RUNNING, worker: WorkerStatus = READY, masks: bool = False
+) -> None:
     watch.check(Shown(masks), SessionStatus(source, worker))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("before", [WorkerState.STARTING, WorkerState.READY])
 def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> None:
-    watch = Watch()
+    watch = ResponseWatch()
     check(watch, worker=WorkerStatus(before))
     with pytest.raises(Failure, match=r"^again and again$"):
         check(watch, worker=WorkerStatus(WorkerState.WAITING, problem="again and again"))
@@ -59,19 +61,19 @@ def test_a_worker_that_waits_for_a_restart_is_a_failure(before: WorkerState) -> 
 
 @pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.LOADING, WorkerState.RESTARTING])
 def test_a_worker_that_starts_again_is_waited_for(state: WorkerState) -> None:
-    check(Watch(), worker=WorkerStatus(state, problem="It is started again."))
+    check(ResponseWatch(), worker=WorkerStatus(state, problem="It is started again."))
 
 
 def test_prompts_and_frames_that_cannot_be_taken_are_a_failure() -> None:
     with pytest.raises(Failure, match=r"^no room$"):
-        check(Watch(), worker=WorkerStatus(WorkerState.READY, problem="no room"))
+        check(ResponseWatch(), worker=WorkerStatus(WorkerState.READY, problem="no room"))
 
 
 def test_a_source_that_never_opened_is_a_failure_and_a_lost_one_is_not() -> None:
     failed = SourceStatus(SourceState.FAILED, problem="There is no camera.")
     with pytest.raises(Failure, match=r"^There is no camera\.$"):
-        check(Watch(), failed)
-    watch = Watch()
+        check(ResponseWatch(), failed)
+    watch = ResponseWatch()
     check(watch)
     check(watch, SourceStatus(SourceState.RECONNECTING, problem="lost"))
 
@@ -80,7 +82,7 @@ def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: clock.now))
     answered = WorkerStatus(WorkerState.READY, version=1)
-    watch, drawn = Watch(), Watch()
+    watch, drawn = ResponseWatch(), ResponseWatch()
     check(drawn, worker=answered, masks=True)
     check(watch)  # the model takes its time
     clock.now = 100.0
@@ -97,7 +99,7 @@ def test_frames_without_masks_are_not_waited_for_without_end(monkeypatch: pytest
 
 
 def test_a_file_that_breaks_off_ends_the_virtual_camera() -> None:
-    job = _VirtualCamera(CameraSettings())
+    job = _VirtualCamera(VirtualCameraSettings())
     ended = SourceStatus(SourceState.ENDED)
     assert job.look(Shown(), SessionStatus(ended))  # type: ignore[arg-type]
     broken = SourceStatus(SourceState.ENDED, problem="clip.mp4 breaks off.")
@@ -106,7 +108,7 @@ def test_a_file_that_breaks_off_ends_the_virtual_camera() -> None:
 
 
 def test_a_lost_source_and_its_return_are_told_once() -> None:
-    told = SourceTold()
+    told = SourceMessages()
     lost = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="The camera is gone.")
     again = SourceStatus(SourceState.RECONNECTING, SourceName("the camera"), problem="There is no camera.")
     back = SourceStatus(SourceState.RUNNING, SourceName("the camera"))

@@ -12,7 +12,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.session_file import load_session, open_session, save_session
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings
 from clipseg_live.core.settings.effects import CutOut, Tint
-from clipseg_live.core.settings.external_references import NAMED_MODELS, leads_out
+from clipseg_live.core.settings.external_references import NAMED_MODELS, escapes_folder
 from clipseg_live.core.settings.live import LiveSettings
 
 SECRET = "secret.png"
@@ -54,7 +54,7 @@ def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts
     path = Path(*parts)
     if absolute:
         path = home / path
-    place = leads_out(path, home)
+    place = escapes_folder(path, home)
     truth = os.path.realpath(os.path.normpath(home / path))
     inside = os.path.commonpath((home, truth)) == str(home)
     if inside:
@@ -68,7 +68,7 @@ def test_what_stays_lies_in_the_folder_when_links_are_followed(home: Path, parts
 @pytest.mark.slow
 @given(name=st.text(min_size=1, max_size=12))
 def test_any_name_at_all_is_judged(home: Path, name: str) -> None:
-    place = leads_out(Path(name), home)
+    place = escapes_folder(Path(name), home)
     if place is None:
         assert os.path.realpath(home / name).startswith(str(home))
 
@@ -105,7 +105,7 @@ def test_another_machine_is_not_even_asked(home: Path, monkeypatch: pytest.Monke
     looked: list[str] = []
     monkeypatch.setattr(os.path, "realpath", lambda place: looked.append(str(place)) or str(place))
     for name in ("//there/share/x.png", "\\\\there\\share\\x.png", "/net/there/x.png", "../x.png"):
-        leads_out(Path(name), home)
+        escapes_folder(Path(name), home)
     assert looked == []
 
 

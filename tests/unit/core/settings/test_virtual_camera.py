@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
-from clipseg_live.core.settings.live import LiveSettings, Picture, PromptRow, SourceState, WorkerState
-from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings, chosen_format
-from clipseg_live.runtime.outputs.privacy_gate import may_be_shown
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceState, ViewFrame, WorkerState
+from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, chosen_format
+from clipseg_live.runtime.outputs.privacy_gate import may_publish
 
 PLAIN = LiveSettings(rows=(PromptRow(id=0, text="face"),), effects=(Tint(),))
 HIDING = PLAIN.model_copy(update={"effects": (Pixelate(), Tint())})
@@ -24,9 +24,9 @@ LOOKS = (PLAIN, HIDING, PLAIN.model_copy(update={"effects": (BlackOut(),)}))
 
 def picture(
     settings: LiveSettings | None = HIDING, own: bool = True, mattes_own: bool = True, version: int = 3
-) -> Picture:
+) -> ViewFrame:
     pixels = np.zeros((2, 2, 3), np.uint8)
-    return Picture(
+    return ViewFrame(
         pixels, pixels, 0, 1, Fraction(0), np.zeros((1, 1, 1), np.float32), own=own, version=version,
         settings=settings, mattes=Mattes(2, 2, own=mattes_own),
     )  # fmt: skip
@@ -41,7 +41,7 @@ def test_nothing_unhidden_leaves_with_a_privacy_effect(
     drawn: LiveSettings, now: LiveSettings, own: bool, mattes_own: bool, of: int, asked: int,
     worker: WorkerState, source: SourceState,
 ) -> None:  # fmt: skip
-    shown = may_be_shown(picture(drawn, own, mattes_own, of), now, asked, worker, source)
+    shown = may_publish(picture(drawn, own, mattes_own, of), now, asked, worker, source)
     if worker is not READY or source in (
         SourceState.RECONNECTING, SourceState.FAILED, SourceState.CLOSED, SourceState.OPENING,
     ):  # fmt: skip
@@ -54,41 +54,44 @@ def test_nothing_unhidden_leaves_with_a_privacy_effect(
 
 @pytest.mark.parametrize("worker", [state for state in WorkerState if state is not READY])
 def test_no_picture_leaves_while_the_worker_is_down(worker: WorkerState) -> None:
-    assert may_be_shown(picture(), HIDING, 3, READY, RUNNING)
-    assert not may_be_shown(picture(), HIDING, 3, worker, RUNNING)
-    assert not may_be_shown(picture(PLAIN), PLAIN, 3, worker, RUNNING)
+    assert may_publish(picture(), HIDING, 3, READY, RUNNING)
+    assert not may_publish(picture(), HIDING, 3, worker, RUNNING)
+    assert not may_publish(picture(PLAIN), PLAIN, 3, worker, RUNNING)
 
 
 def test_a_picture_that_does_not_say_how_it_was_drawn_does_not_leave() -> None:
-    assert not may_be_shown(picture(None), HIDING, 3, READY, RUNNING)
-    assert not may_be_shown(replace(picture(), mattes=None), HIDING, 3, READY, RUNNING)
+    assert not may_publish(picture(None), HIDING, 3, READY, RUNNING)
+    assert not may_publish(replace(picture(), mattes=None), HIDING, 3, READY, RUNNING)
 
 
 def test_other_rows_to_hide_wait_for_their_picture() -> None:
     hidden = HIDING.model_copy(update={"rows": (PromptRow(id=0, text="face", visible=False),)})
     helper = HIDING.model_copy(update={"rows": (PromptRow(id=0, text="face", style=PromptStyle(role="negative")),)})
     for drawn in (hidden, helper):
-        assert not may_be_shown(picture(drawn), HIDING, 3, READY, RUNNING)
-        assert may_be_shown(picture(drawn), drawn, 3, READY, RUNNING)
+        assert not may_publish(picture(drawn), HIDING, 3, READY, RUNNING)
+        assert may_publish(picture(drawn), drawn, 3, READY, RUNNING)
 
 
-SOURCE, HELD = CameraFormat(641, 361, Fraction(25)), CameraFormat(320, 240, Fraction(15))
+SOURCE, HELD = VirtualCameraFormat(641, 361, Fraction(25)), VirtualCameraFormat(320, 240, Fraction(15))
 
 
 @pytest.mark.parametrize(
     ("settings", "settled", "source", "wanted"),
     [
-        (CameraSettings(), None, None, (1280, 720, 30)),
-        (CameraSettings(), None, SOURCE, (640, 360, 25)),
-        (CameraSettings(), HELD, SOURCE, (320, 240, 15)),
-        (CameraSettings(width=1920, height=1080), HELD, SOURCE, (1920, 1080, 15)),
-        (CameraSettings(rate=60), None, SOURCE, (640, 360, 60)),
-        (CameraSettings(), None, CameraFormat(1, 9999, Fraction(1, 9)), (32, 9998, 1)),
-        (CameraSettings(), None, CameraFormat(64, 64, Fraction(5000)), (64, 64, 120)),
+        (VirtualCameraSettings(), None, None, (1280, 720, 30)),
+        (VirtualCameraSettings(), None, SOURCE, (640, 360, 25)),
+        (VirtualCameraSettings(), HELD, SOURCE, (320, 240, 15)),
+        (VirtualCameraSettings(width=1920, height=1080), HELD, SOURCE, (1920, 1080, 15)),
+        (VirtualCameraSettings(rate=60), None, SOURCE, (640, 360, 60)),
+        (VirtualCameraSettings(), None, VirtualCameraFormat(1, 9999, Fraction(1, 9)), (32, 9998, 1)),
+        (VirtualCameraSettings(), None, VirtualCameraFormat(64, 64, Fraction(5000)), (64, 64, 120)),
     ],
 )
 def test_size_and_rate_are_what_somebody_wants(
-    settings: CameraSettings, settled: CameraFormat | None, source: CameraFormat | None, wanted: tuple[int, int, int]
+    settings: VirtualCameraSettings,
+    settled: VirtualCameraFormat | None,
+    source: VirtualCameraFormat | None,
+    wanted: tuple[int, int, int],
 ) -> None:
     found = chosen_format(settings, settled, source)
     assert (found.width, found.height, found.rate) == wanted
@@ -101,4 +104,4 @@ def test_size_and_rate_are_what_somebody_wants(
 )  # fmt: skip
 def test_what_no_camera_can_be_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        CameraSettings(**values)  # type: ignore[arg-type]
+        VirtualCameraSettings(**values)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import Prompt, UsageError
-from clipseg_live.core.system.quoting import LINE, shorten
+from clipseg_live.core.system.quoting import LINE_COLUMNS, shorten
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,9 @@ from clipseg_live.core.system.quoting import LINE, shorten
     [
         ("red circle", '"red circle"'),
         ("a\n\n b\tc  d\r\n", '"a b c d"'),
-        ("x" * LINE, f'"{"x" * LINE}"'),
-        ("x" * (LINE + 1), f'"{"x" * LINE}…"'),
-        ("赤" * 100, f'"{"赤" * (LINE // 2)}…"'),
+        ("x" * LINE_COLUMNS, f'"{"x" * LINE_COLUMNS}"'),
+        ("x" * (LINE_COLUMNS + 1), f'"{"x" * LINE_COLUMNS}…"'),
+        ("赤" * 100, f'"{"赤" * (LINE_COLUMNS // 2)}…"'),
         ("bell\x07 escape\x1b[31m", '"bell\N{REPLACEMENT CHARACTER} escape\N{REPLACEMENT CHARACTER}[31m"'),
         ("left \u202e right", '"left \N{REPLACEMENT CHARACTER} right"'),
         ("👩‍🚀", '"👩‍🚀"'),
@@ -42,7 +42,7 @@ def test_a_quotation_is_one_visible_line(text: str, width: int) -> None:
 
 
 def test_a_huge_text_is_quick() -> None:
-    assert len(shorten("\N{COMBINING ACUTE ACCENT}" * 10_000_000)) < 30 * LINE
+    assert len(shorten("\N{COMBINING ACUTE ACCENT}" * 10_000_000)) < 30 * LINE_COLUMNS
 
 
 @pytest.mark.parametrize("wrong", ["a" * 4000, "a\nb" * 999, "赤い丸" * 999])

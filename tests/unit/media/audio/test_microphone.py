@@ -11,7 +11,14 @@ import pytest
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.settings.recording import SUFFIXES
-from clipseg_live.media.audio.microphone import Block, Device, Listener, Microphone, MicrophoneTrack, list_microphones
+from clipseg_live.media.audio.microphone import (
+    Listener,
+    Microphone,
+    MicrophoneTrack,
+    SampleBlock,
+    SoundDevice,
+    find_microphones,
+)
 from clipseg_live.media.writers.recording import RecordingWriter
 from tests.helpers.fakes import FakeMicrophone
 from tests.helpers.recordings import (
@@ -66,7 +73,7 @@ class Card:
         self._time = BEGAN + begins
         self._random = np.random.default_rng(5)
 
-    def take(self, until: float, patience: float = 0.0) -> list[Block]:
+    def take(self, until: float, patience: float = 0.0) -> list[SampleBlock]:
         blocks = []
         while (end := self._time + BLOCK / (RATE * (1 + self._off))) <= until - 0.015:
             begin, self._time = self._time, end
@@ -77,7 +84,7 @@ class Card:
             if phase < 0.2 or phase > 9.8:  # near a click
                 real = np.linspace(begin, end, BLOCK, endpoint=False) - BEGAN
                 samples[0, (real % 10) < 3 / RATE] = 1.0
-            blocks.append(Block(samples, end + self._random.uniform(0, 0.015) - BLOCK / RATE))
+            blocks.append(SampleBlock(samples, end + self._random.uniform(0, 0.015) - BLOCK / RATE))
         return blocks
 
     def stop(self) -> None:
@@ -177,7 +184,7 @@ def test_what_ffmpeg_captures_is_recorded(tmp_path: Path, codec: str) -> None:
     """FFmpeg's own device of tones, at real pace, through all that a sound card goes through."""
     path = tmp_path / f"a{SUFFIXES[codec]}"
     tone = "aevalsrc='0.8*sin(6280*t)*lt(mod(t,0.5),0.02)':s=44100,arealtime"
-    writer = written(path, Microphone(capture=lambda: Device(tone, form="lavfi")), codec)
+    writer = written(path, Microphone(capture=lambda: SoundDevice(tone, form="lavfi")), codec)
     assert not writer.notices
     clicks, again = clicks_in(path), clicks_heard_by_ffmpeg(path)
     assert 3 <= len(clicks) <= 4 and len(again) == len(clicks)
@@ -256,5 +263,5 @@ def test_a_device_that_does_not_answer_holds_nothing_up(tmp_path: Path, monkeypa
 
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(SourceError, match="'nobody' is not there"):
-        Device("nobody", form="lavfi").open()
-    assert isinstance(list_microphones(), list)
+        SoundDevice("nobody", form="lavfi").open()
+    assert isinstance(find_microphones(), list)

@@ -17,7 +17,7 @@ from clipseg_live.core.frame import ColourInfo
 from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.media.colour.conversion import FromVideo, ToVideo
 from clipseg_live.media.colour.interlacing import Deinterlacer, FieldFlags, fields_of, weave_frames
-from clipseg_live.media.sources.live_sources import open_live_source
+from clipseg_live.media.sources.live_sources import open_live
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.hdr_clips import run
@@ -90,7 +90,7 @@ def test_interlaced_video_is_deinterlaced(tmp_path, name, order):
 
 def live_frames(name, **options):
     """Read a source as live commands open it."""
-    source = open_live_source(SourceSpec(name=str(name), **options))
+    source = open_live(SourceSpec(name=str(name), **options))
     source.open()
     try:
         return [source.read() for _ in range(COUNT - 1)]

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import has_running_clock
-from clipseg_live.media.ffmpeg.guarded_av import layout_name, reading
+from clipseg_live.media.ffmpeg.guarded_av import layout_name, media_errors
 from clipseg_live.media.sources import video_file
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.sources.video_file import VideoFileSource
@@ -183,5 +183,5 @@ def test_any_error_while_reading_is_one_sentence_and_the_log_has_its_cause(tmp_p
         source.open()
     source.close()
     assert any(record.exc_info and record.exc_info[1] is error for record in caplog.records)
-    with pytest.raises(SourceError, match="own sentence"), reading("another"):
+    with pytest.raises(SourceError, match="own sentence"), media_errors("another"):
         raise SourceError("own sentence")

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.media.images.animations import AnimationSource, kind_of
 from clipseg_live.media.images.headers import GifParts
-from clipseg_live.media.images.sequences import StillSource
+from clipseg_live.media.images.sequences import ImageSource
 from clipseg_live.media.sources.live_sources import open_playback
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.sources.video_file import VideoFileSource
@@ -157,7 +157,7 @@ def test_reduced_copies_in_a_tiff_are_no_pages(tmp_path):
     copy.encoderinfo = {"tiffinfo": {254: 1}}
     image.save(tmp_path / "pyramid.tif", save_all=True, append_images=[copy])
     assert kind_of(tmp_path / "pyramid.tif") == "still"
-    assert isinstance(open_source(tmp_path / "pyramid.tif"), StillSource)
+    assert isinstance(open_source(tmp_path / "pyramid.tif"), ImageSource)
 
 
 def test_an_image_for_other_programs_is_no_frame(tmp_path):
@@ -171,7 +171,7 @@ def test_an_image_for_other_programs_is_no_frame(tmp_path):
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.avif", "a.tif", "a.jpg"])
 def test_one_image_is_a_still(tmp_path, name):
     save(tmp_path / name, count=1)
-    assert isinstance(open_source(tmp_path / name), StillSource)
+    assert isinstance(open_source(tmp_path / name), ImageSource)
     info, frames = read_all(open_source(tmp_path / name))
     assert (info.frame_count, info.rate, len(frames)) == (1, None, 1)
 

@@ -15,7 +15,7 @@ from clipseg_live.exporters.frame_files import saved
 from clipseg_live.exporters.masks import png_of
 from clipseg_live.media.images.icc_profiles import coded_profile, srgb_profile
 from clipseg_live.media.images.reader import read_image
-from clipseg_live.media.images.writers import StillWriter
+from clipseg_live.media.images.writers import ImageWriter
 from tests.helpers.clips import picture, read_all
 from tests.helpers.paths import DATA
 
@@ -247,7 +247,7 @@ def test_floating_values_of_any_range_are_stretched(tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
 def test_results_are_tagged(tmp_path, name):
     frame = read_all_of(tmp_path)
-    writer = StillWriter(tmp_path / name)
+    writer = ImageWriter(tmp_path / name)
     writer.open(SourceInfo("a", 64, 48, None, Fraction(1)))
     writer.write(frame)
     writer.finish()
@@ -266,10 +266,10 @@ def test_pictures_among_data_are_tagged():
 
 
 def read_all_of(folder: Path):
-    from clipseg_live.media.images.sequences import StillSource
+    from clipseg_live.media.images.sequences import ImageSource
 
     Image.fromarray(picture(0)).save(folder / "source.png")
-    return read_all(StillSource(folder / "source.png"))[1][0]
+    return read_all(ImageSource(folder / "source.png"))[1][0]
 
 
 def is_tagged(data: bytes) -> bool:

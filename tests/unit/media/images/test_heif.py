@@ -11,7 +11,7 @@ from PIL import Image
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.images import heif
 from clipseg_live.media.images.reader import read_image
-from clipseg_live.media.images.sequences import StillSource
+from clipseg_live.media.images.sequences import ImageSource
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.sources.video_file import VideoFileSource
 from tests.helpers.clips import picture, read_all
@@ -39,7 +39,7 @@ def test_a_grid_of_tiles_is_one_image():
 @pytest.mark.parametrize("name", ["a.heic", "a.mov", "a", "a.jpg"])
 def test_the_content_decides_not_the_name(tmp_path, name):
     (tmp_path / name).write_bytes(GRID.read_bytes())
-    assert isinstance(open_source(tmp_path / name), StillSource)
+    assert isinstance(open_source(tmp_path / name), ImageSource)
     assert read_image(tmp_path / name).shape == (480, 640, 3)
     with pytest.raises(SourceError, match="is a still image, not a video"):
         VideoFileSource(tmp_path / name).open()

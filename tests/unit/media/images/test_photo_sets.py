@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live.core.errors import PhotoError, SourceError
-from clipseg_live.core.settings.live import Framing
+from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.media.images.photo_sets import Listing, PhotoSetSource, list_photos, natural_order
 from clipseg_live.media.sources.framed_source import FramedSource
 from clipseg_live.media.sources.registry import open_source
@@ -126,9 +126,9 @@ def read_all(source: PhotoSetSource | FramedSource) -> tuple[list[str], list[Pho
 
 
 @pytest.mark.parametrize("broken", [{"a.png"}, {"b.png"}, {"c.png"}, {"a.png", "b.png"}, {"a.png", "c.png"}])
-@pytest.mark.parametrize("framing", [None, Framing(turn=90, crop=(0.0, 0.0, 0.5, 0.5))])
+@pytest.mark.parametrize("framing", [None, FrameTransform(turn=90, crop=(0.0, 0.0, 0.5, 0.5))])
 def test_a_broken_photo_is_told_once_and_the_others_are_read(
-    tmp_path: Path, broken: set[str], framing: Framing | None
+    tmp_path: Path, broken: set[str], framing: FrameTransform | None
 ) -> None:
     put(tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png")
     for name in broken:

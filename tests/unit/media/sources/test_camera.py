@@ -11,7 +11,7 @@ from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.media import probe
 from clipseg_live.media.probe import FoundCamera
 from clipseg_live.media.sources import camera as cameras
-from clipseg_live.media.sources.camera import CameraSource, find_camera, list_cameras
+from clipseg_live.media.sources.camera import CameraSource, find_camera, find_cameras
 
 MJPG = float(cv2.VideoWriter.fourcc(*"MJPG"))
 YUYV = float(cv2.VideoWriter.fourcc(*"YUYV"))
@@ -352,7 +352,7 @@ def test_the_list_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(probe, "cameras", hangs)
     with pytest.raises(SourceError, match="no answer within 3 s: name a camera by its number"):
-        list_cameras()
+        find_cameras()
 
 
 def test_a_camera_that_is_not_there_is_told_without_a_word_from_opencv(capfd: pytest.CaptureFixture[str]):

@@ -1,11 +1,11 @@
-"""Framing: what is cut, turned and mirrored, and boxes drawn on the result."""
+"""FrameTransform: what is cut, turned and mirrored, and boxes drawn on the result."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipseg_live.core.settings.live import Framing
+from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.media.sources.framing import apply_framing, to_source
 
 SIZES = st.integers(1, 40)
@@ -40,7 +40,7 @@ def cut(pixels, box):
 def test_cut_then_turned_then_mirrored(data, height, width, turn, mirror):
     pixels = drawn(height, width)
     box = data.draw(boxes(width, height))
-    framed = apply_framing(pixels, Framing(crop=shares(box, width, height), turn=turn, mirror=mirror))
+    framed = apply_framing(pixels, FrameTransform(crop=shares(box, width, height), turn=turn, mirror=mirror))
     wanted = np.rot90(cut(pixels, box), -turn // 90)
     np.testing.assert_array_equal(framed, wanted[:, ::-1] if mirror else wanted)
     assert framed.flags.c_contiguous and framed.dtype == np.uint8
@@ -51,11 +51,11 @@ def test_cut_then_turned_then_mirrored(data, height, width, turn, mirror):
 def test_a_box_on_the_framed_picture_frames_what_it_holds(data, height, width, turn, mirror, is_cut):
     pixels = drawn(height, width)
     crop = shares(data.draw(boxes(width, height)), width, height) if is_cut else None
-    framing = Framing(crop=crop, turn=turn, mirror=mirror)
+    framing = FrameTransform(crop=crop, turn=turn, mirror=mirror)
     framed = apply_framing(pixels, framing)
     box = data.draw(boxes(framed.shape[1], framed.shape[0]))
     within = to_source(*shares(box, framed.shape[1], framed.shape[0]), framing)
-    again = apply_framing(pixels, Framing(crop=within, turn=turn, mirror=mirror))
+    again = apply_framing(pixels, FrameTransform(crop=within, turn=turn, mirror=mirror))
     np.testing.assert_array_equal(again, cut(framed, box))
 
 
@@ -68,8 +68,8 @@ INSIDE = st.tuples(*[st.floats(0, 1)] * 4).filter(
 @pytest.mark.slow
 @given(REAL, REAL, REAL, REAL, st.none() | INSIDE, TURNS, st.booleans(), SIZES, SIZES)
 def test_whatever_is_drawn_can_be_framed(x, y, width, height, crop, turn, mirror, rows, columns):
-    within = to_source(x, y, width, height, Framing(crop=crop, turn=turn, mirror=mirror))
-    framing = Framing(crop=within, turn=turn, mirror=mirror)  # refuses what does not lie within the picture
+    within = to_source(x, y, width, height, FrameTransform(crop=crop, turn=turn, mirror=mirror))
+    framing = FrameTransform(crop=within, turn=turn, mirror=mirror)  # refuses what does not lie within the picture
     framed = apply_framing(drawn(rows, columns), framing)
     assert framed.shape[0] >= 1 and framed.shape[1] >= 1
 
@@ -78,13 +78,13 @@ def test_whatever_is_drawn_can_be_framed(x, y, width, height, crop, turn, mirror
 def test_where_nothing_is_to_be_done_nothing_is_copied(crop):
     pixels = drawn(48, 64)
     pixels.setflags(write=False)
-    assert apply_framing(pixels, Framing(crop=crop)) is pixels
+    assert apply_framing(pixels, FrameTransform(crop=crop)) is pixels
 
 
 def test_the_source_is_left_untouched():
     pixels = drawn(5, 7)
     before = pixels.copy()
-    framed = apply_framing(pixels, Framing(crop=(0, 0, 0.5, 1.0)))
+    framed = apply_framing(pixels, FrameTransform(crop=(0, 0, 0.5, 1.0)))
     framed[:] = 0
     np.testing.assert_array_equal(pixels, before)
 
@@ -92,4 +92,4 @@ def test_the_source_is_left_untouched():
 def test_the_whole_framed_picture_is_the_crop_that_is_there():
     crop = (0.25, 0.5, 0.5, 0.25)
     for turn in (0, 90, 180, 270):
-        assert to_source(0, 0, 1, 1, Framing(crop=crop, turn=turn, mirror=True)) == pytest.approx(crop)
+        assert to_source(0, 0, 1, 1, FrameTransform(crop=crop, turn=turn, mirror=True)) == pytest.approx(crop)

@@ -8,7 +8,7 @@ from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.media.images.photo_sets import PhotoSetSource
 from clipseg_live.media.sources import live_sources
 from clipseg_live.media.sources.camera import CameraSource
-from clipseg_live.media.sources.live_sources import open_live_source
+from clipseg_live.media.sources.live_sources import open_live
 from clipseg_live.media.sources.network_stream import StreamSource
 from clipseg_live.media.sources.screen import ScreenSource
 from clipseg_live.media.sources.seekable import PlaybackSource
@@ -26,7 +26,7 @@ from tests.helpers.clips import make_clip
     ],
 )  # fmt: skip
 def test_names_and_what_they_mean(name, kind):
-    source = open_live_source(SourceSpec(name=name))
+    source = open_live(SourceSpec(name=name))
     assert type(source) is kind
     assert source.live is (kind not in (PlaybackSource, PhotoSetSource))
     assert dict(source.controls()) == {} and source.read() is None
@@ -43,7 +43,7 @@ def test_names_and_what_they_mean(name, kind):
 )  # fmt: skip
 def test_names_that_mean_nothing(name, words):
     with pytest.raises(UsageError, match=words):
-        open_live_source(SourceSpec(name=name))
+        open_live(SourceSpec(name=name))
 
 
 def test_what_a_camera_is_asked_for_reaches_it(monkeypatch: pytest.MonkeyPatch):
@@ -51,18 +51,18 @@ def test_what_a_camera_is_asked_for_reaches_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(live_sources, "CameraSource", lambda *arguments: made.append(arguments))
     controls = (("gain", 3.0),)
     spec = SourceSpec(name="camera:3", width=1280, height=720, rate=60, fourcc="MJPG", controls=controls)
-    open_live_source(spec)
-    open_live_source(SourceSpec(name="camera:Logitech 4"))
+    open_live(spec)
+    open_live(SourceSpec(name="camera:Logitech 4"))
     assert made == [(3, 1280, 720, 60.0, "MJPG", controls), ("Logitech 4", None, None, None, None, ())]
 
 
 def test_the_rate_of_the_screen():
-    assert open_live_source(SourceSpec(name="screen:", rate=12))._rate == 12
+    assert open_live(SourceSpec(name="screen:", rate=12))._rate == 12
 
 
 def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    source = open_live_source(SourceSpec(name="take.mp4"))
+    source = open_live(SourceSpec(name="take.mp4"))
     with pytest.raises(SourceError, match=r"There is no file take\.mp4"):
         source.open()
     make_clip(tmp_path / "take.mp4")
@@ -70,7 +70,7 @@ def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.Mo
     source.close()
     for odd in ("demo:7", "camra:0", "http:"):  # a file of that name is meant, where there is one
         (tmp_path / "take.mp4").rename(tmp_path / odd)
-        source = open_live_source(SourceSpec(name=odd))
+        source = open_live(SourceSpec(name=odd))
         assert source.open().name == odd and source.read() is not None
         source.close()
         (tmp_path / odd).rename(tmp_path / "take.mp4")
@@ -78,7 +78,7 @@ def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.Mo
 
 def test_an_empty_folder_and_a_pattern_without_pictures(tmp_path):
     for name in (str(tmp_path), str(tmp_path / "*.png")):
-        source = open_live_source(SourceSpec(name=name))
+        source = open_live(SourceSpec(name=name))
         with pytest.raises(SourceError, match="picture"):
             source.open()
 
@@ -88,12 +88,12 @@ def test_photos_that_are_named_together_are_one_set(tmp_path):
     for number, path in enumerate(paths):
         Image.new("RGB", (8 + number, 6)).save(path, format="PNG")
     first, *more = (str(path) for path in (paths[0], paths[1], paths[3], paths[1]))
-    source = open_live_source(SourceSpec(name=first, more=tuple(more)))
+    source = open_live(SourceSpec(name=first, more=tuple(more)))
     info = source.open()
     assert (info.independent, info.frame_count, info.name) == (True, 2, tmp_path.name)
     assert [frame.file.name for frame in iter(source.read, None)] == ["IMG_2.png", "IMG_10.png"]
     source.close()
     assert "1 file was skipped" in info.notices[0]
-    alone = open_live_source(SourceSpec(name=first, more=(str(paths[3]),)))
+    alone = open_live(SourceSpec(name=first, more=(str(paths[3]),)))
     assert isinstance(alone, PlaybackSource)
     alone.close()

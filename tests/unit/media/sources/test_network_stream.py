@@ -12,7 +12,7 @@ import pytest
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.media.sources.network_addresses import check_address, safe_name
-from clipseg_live.media.sources.network_stream import StreamSource, Timeline
+from clipseg_live.media.sources.network_stream import StreamClock, StreamSource
 from tests.helpers.clips import make_clip, picture
 from tests.helpers.fakes import StillClock
 from tests.helpers.servers import HTTPHandler, RTSPHandler, Server, SilentHandler, colour
@@ -327,7 +327,7 @@ def test_addresses_are_taken_as_they_are():
 
 
 def test_a_timeline_begins_at_zero_and_grows():
-    timeline = Timeline(Fraction(1, 1000), Fraction(25), 0.0)
+    timeline = StreamClock(Fraction(1, 1000), Fraction(25), 0.0)
     steps = [  # stamp, the clock before it in milliseconds, and the time it gets
         (5_000, 0, 0), (5_040, 40, 40), (5_040, 80, 41), (None, 120, 81), (5_200, 200, 200),
         (9_000_000, 240, 240), (9_000_040, 280, 280),  # of another recording
@@ -339,5 +339,5 @@ def test_a_timeline_begins_at_zero_and_grows():
 
 
 def test_a_timeline_that_begins_without_a_timestamp():
-    timeline = Timeline(Fraction(1, 90000), Fraction(25), 0.0)
+    timeline = StreamClock(Fraction(1, 90000), Fraction(25), 0.0)
     assert [timeline.time(stamp, 0, 0.5) for stamp in (None, 3600, 7200)] == [0, Fraction(1, 25), Fraction(2, 25)]

@@ -12,9 +12,9 @@ from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.effects import CutOut
-from clipseg_live.media.audio.tracks import Sound
+from clipseg_live.media.audio.tracks import AudioTracks
 from clipseg_live.media.images.reader import read_image
-from clipseg_live.media.images.sequences import SequenceSource, StillSource
+from clipseg_live.media.images.sequences import ImageSequenceSource, ImageSource
 from clipseg_live.media.sources.live_sources import open_playback
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.sources.video_file import VideoFileSource
@@ -28,8 +28,8 @@ def _backdrop(path: Path, kind: str) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "picture": read_image,
-    "still": lambda path: StillSource(path).open(),
-    "sequence": lambda path: SequenceSource([path]).open(),
+    "still": lambda path: ImageSource(path).open(),
+    "sequence": lambda path: ImageSequenceSource([path]).open(),
     "video": lambda path: VideoFileSource(path).open(),
     "source": lambda path: open_source(path).open(),
     "live source": lambda path: open_playback(path).open(),
@@ -67,7 +67,7 @@ def test_the_sound_of_a_pipe_is_left_out(tmp_path):
     path = tmp_path / "pipe.mp4"
     os.mkfifo(path)
     notices: list[str] = []
-    Sound(path, None, ".mp4", notices)
+    AudioTracks(path, None, ".mp4", notices)
     assert notices == [
         f"The sound was left out: {path} is a named pipe, not a file: copy what it gives into a file first."
     ]
@@ -76,10 +76,10 @@ def test_the_sound_of_a_pipe_is_left_out(tmp_path):
 @pytest.mark.timeout(20)
 def test_a_pipe_in_a_models_folder_is_told(tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(loading.find("shapes").folder, folder)
+    shutil.copytree(loading.find_model_files("shapes").folder, folder)
     os.mkfifo(folder / "added.json")
     with pytest.raises(ClipsegLiveError, match="is a named pipe"):
-        loading.find(str(folder))
+        loading.find_model_files(str(folder))
 
 
 def test_a_session_does_not_replace_a_pipe(tmp_path):

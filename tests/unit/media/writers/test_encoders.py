@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.settings.base import CODECS
-from clipseg_live.media.atomic_output import Place
+from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.writers import encoders
 from clipseg_live.media.writers.encoders import (
     HARDWARE,
@@ -95,7 +95,7 @@ def test_headers_are_the_same_on_each_rung(codec: str) -> None:
 
 
 def test_a_visible_file_is_numbered_and_never_cleared(tmp_path) -> None:
-    places = [Place(tmp_path / "a.mp4", overwrite=False, visible=True) for _ in range(3)]
+    places = [AtomicOutput(tmp_path / "a.mp4", overwrite=False, visible=True) for _ in range(3)]
     assert [place.begin().name for place in places] == ["a.recording.mp4", "a.recording-2.mp4", "a.recording-3.mp4"]
 
 

@@ -14,10 +14,10 @@ import pytest
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame
 from clipseg_live.core.settings.recording import SUFFIXES
-from clipseg_live.media.writers.adaptive_encoder import LiveEncoder
+from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
 from clipseg_live.media.writers.encoders import Encoder
 from clipseg_live.media.writers.recording import RecordingWriter
-from clipseg_live.media.writers.remux import make_fast_start
+from clipseg_live.media.writers.remux import remux_to_faststart
 from tests.helpers.clips import make_clip, picture, raw_times
 from tests.helpers.recordings import (
     CLOCK,
@@ -192,7 +192,7 @@ def test_uneven_times_stay_exact_beside_sound(tmp_path: Path, codec: str, sound:
     write(RecordingWriter(path, codec, encoder="software"), source(audio_path=clip), shown)
     assert raw_times(path) == [stamp * CLOCK for stamp in stamps]
     assert np.allclose(times_by_ffprobe(path)["video"], np.array(stamps) / 90_000, atol=1e-5)
-    assert make_fast_start(path) == "" and raw_times(path) == [stamp * CLOCK for stamp in stamps]
+    assert remux_to_faststart(path) == "" and raw_times(path) == [stamp * CLOCK for stamp in stamps]
     heard = [flash + start / 90_000 for start in range(0, stamps[-1], 2 * seconds) for flash in map(float, FLASHES)]
     expected = [click for click in heard if click < stamps[-1] / 90_000 - 0.5]  # the last is before its first picture
     clicks = clicks_in(path)
@@ -267,15 +267,15 @@ def test_key_frames_come_every_second_whatever_the_rate(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_failing_hardware_encoder_is_followed_by_the_software(tmp_path: Path, monkeypatch) -> None:
     """There is none here: libx264 stands in for one, and fails once the way drivers do."""
-    real, calls = LiveEncoder._packets, []
+    real, calls = AdaptiveEncoder._packets, []
 
-    def failing(self: LiveEncoder, given: av.VideoFrame | None) -> list[av.Packet]:
+    def failing(self: AdaptiveEncoder, given: av.VideoFrame | None) -> list[av.Packet]:
         calls.append(self.encoder.hardware)
         if self.encoder.hardware and calls.count(True) == 5:
             raise av.ExternalError(542398533, "Generic error in an external library")
         return real(self, given)
 
-    monkeypatch.setattr(LiveEncoder, "_packets", failing)
+    monkeypatch.setattr(AdaptiveEncoder, "_packets", failing)
     writer = RecordingWriter(tmp_path / "a.mp4", candidates={"h264": (Encoder("h264", "libx264", "nv12", True),)})
     write(writer, source(), [(frame, None) for frame in frames()])
     assert len(pictures_by_ffmpeg(tmp_path / "a.mp4", (48, 64))) == len(UNEVEN)

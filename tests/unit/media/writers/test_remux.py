@@ -14,9 +14,9 @@ import pytest
 
 from clipseg_live.core.frame import ColourInfo
 from clipseg_live.core.settings.recording import SUFFIXES
-from clipseg_live.exporters.recovery import recover
+from clipseg_live.exporters.recovery import recover_interrupted
 from clipseg_live.media.writers.recording import RecordingWriter
-from clipseg_live.media.writers.remux import cut_to_whole, make_fast_start
+from clipseg_live.media.writers.remux import remux_to_faststart, truncate_to_last_fragment
 from tests.helpers.clips import make_clip, packets, raw_times
 from tests.helpers.recordings import (
     all_by_ffmpeg,
@@ -47,7 +47,7 @@ def recording(path: Path, codec: str = "h264", sound: str = "aac") -> Path:
 def test_a_plain_file_has_the_same_in_it(tmp_path: Path, codec: str) -> None:
     path = recording(tmp_path / f"a{SUFFIXES[codec]}", codec)
     before, fragments = told(path), path.read_bytes()
-    assert make_fast_start(path) == ""
+    assert remux_to_faststart(path) == ""
     assert told(path) == before and before[0][0] == 0
     data = path.read_bytes()
     assert b"moof" not in data and data.index(b"moov") < data.index(b"mdat")
@@ -79,7 +79,7 @@ def test_without_room_the_file_stays_and_it_is_said(tmp_path: Path, monkeypatch:
     path = recording(tmp_path / "a.mp4")
     before = path.read_bytes()
     monkeypatch.setattr(shutil, "disk_usage", full)
-    assert "needs 67 MB of free disk" in make_fast_start(path)
+    assert "needs 67 MB of free disk" in remux_to_faststart(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -88,11 +88,11 @@ def test_it_can_be_given_up_at_any_time(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.mp4")
     before = path.read_bytes()
     asked = []
-    assert make_fast_start(path, lambda: asked.append(1) or False) == ""
+    assert remux_to_faststart(path, lambda: asked.append(1) or False) == ""
     total = len(asked)
     path.write_bytes(before)
     for last in (1, total // 3, total - 1):
-        assert make_fast_start(path, _after(last)) == ""
+        assert remux_to_faststart(path, _after(last)) == ""
         assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -104,12 +104,12 @@ def _after(count: int) -> Callable[[], bool]:
 def test_what_cannot_be_made_plain_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"nothing at all" * 50)
-    assert make_fast_start(path).startswith("a.mp4 plays, but stays in fragments: no plain copy")
+    assert remux_to_faststart(path).startswith("a.mp4 plays, but stays in fragments: no plain copy")
     assert path.read_bytes() == b"nothing at all" * 50 and list(tmp_path.iterdir()) == [path]
-    assert "no plain copy" in make_fast_start(tmp_path / "none.mp4")
+    assert "no plain copy" in remux_to_faststart(tmp_path / "none.mp4")
     other = make_clip(tmp_path / "b.mkv")
     before = other.read_bytes()
-    assert make_fast_start(other) == "" and other.read_bytes() == before
+    assert remux_to_faststart(other) == "" and other.read_bytes() == before
 
 
 def test_a_file_that_is_written_meanwhile_is_left_alone(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_file_that_is_written_meanwhile_is_left_alone(tmp_path: Path) -> None:
             os.utime(path, (1, 1))
         return False
 
-    assert "something else writes to it" in make_fast_start(path, meddle)
+    assert "something else writes to it" in remux_to_faststart(path, meddle)
     assert b"moof" in path.read_bytes()
 
 
@@ -150,11 +150,11 @@ def test_left_recordings_are_found_again(tmp_path: Path) -> None:
     others = [left(tmp_path / "talk.mkv"), left(tmp_path / "my.recording of.mkv"), tmp_path / "a.recording.txt"]
     others[-1].write_text("mine")
     os.utime(others[-1], (1, 1))
-    found = recover(tmp_path)
+    found = recover_interrupted(tmp_path)
     assert [each.name for each in found] == ["talk (recovered).mkv", "talk (recovered 2).mkv"]
     assert found[0].read_bytes() == data and len(raw_times(found[0])) > 5
     assert all(each.exists() for each in (living, broken, *others)) and len(list(tmp_path.iterdir())) == 7
-    assert recover(tmp_path) == [] and recover(tmp_path / "none") == []
+    assert recover_interrupted(tmp_path) == [] and recover_interrupted(tmp_path / "none") == []
 
 
 @pytest.mark.slow
@@ -164,13 +164,13 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
     starts = [at - 4 for at in _places(whole, b"moof")]
     for cut in (starts[2] + 3, starts[2] + 60, starts[3] - 1):
         path.write_bytes(whole[:cut])
-        cut_to_whole(path)
+        truncate_to_last_fragment(path)
         assert path.read_bytes() == whole[: starts[2]]
     assert len(pictures_by_ffmpeg(path, (48, 64)))
     os.utime(path, (1, 1))
-    assert [each.name for each in recover(tmp_path)] == ["a (recovered).mp4"]
+    assert [each.name for each in recover_interrupted(tmp_path)] == ["a (recovered).mp4"]
     kept = tmp_path / "a (recovered).mp4"
-    assert make_fast_start(kept) == "" and b"moof" not in kept.read_bytes()
+    assert remux_to_faststart(kept) == "" and b"moof" not in kept.read_bytes()
 
 
 @pytest.mark.slow
@@ -182,12 +182,12 @@ def test_a_torn_end_of_matroska_is_cut_off(tmp_path: Path) -> None:
     starts = _places(whole, b"\x1f\x43\xb6\x75")
     for cut in (starts[2] + 2, starts[2] + 60, starts[3] - 1):
         path.write_bytes(whole[:cut])
-        cut_to_whole(path)
+        truncate_to_last_fragment(path)
         assert path.read_bytes() == whole[: starts[2]]
     assert len(pictures_by_ffmpeg(path, (48, 64)))
     for other in (b"", b"\x1a\x45", whole[:30], b"no container at all"):
         path.write_bytes(other)
-        cut_to_whole(path)
+        truncate_to_last_fragment(path)
         assert path.read_bytes() == other
 
 
@@ -207,7 +207,7 @@ def test_plain_copies_that_were_left_half_made_are_cleared(tmp_path: Path) -> No
         path.touch()
         if path is not young:
             os.utime(path, (before, before))
-    assert recover(tmp_path) == []
+    assert recover_interrupted(tmp_path) == []
     assert not old.exists() and young.exists() and all(path.exists() for path in others)
 
 
@@ -228,6 +228,6 @@ def test_the_index_has_room_however_uneven_the_packets_are(tmp_path: Path) -> No
                 packet.is_keyframe = number % 3 == 0
                 output.mux(packet)
     before = [packets(path, stream, "video") for stream in (0, 1)]
-    assert make_fast_start(path) == "" and [packets(path, stream, "video") for stream in (0, 1)] == before
+    assert remux_to_faststart(path) == "" and [packets(path, stream, "video") for stream in (0, 1)] == before
     data = path.read_bytes()
     assert b"moof" not in data and data.index(b"moov") < data.index(b"mdat")

@@ -10,7 +10,7 @@ import pytest
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame
-from clipseg_live.media.images.writers import StillWriter, open_sink
+from clipseg_live.media.images.writers import ImageWriter, open_sink
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.clips import drawn, make_clip, packets, picture, raw_times, read_all, write_all
@@ -228,14 +228,14 @@ def test_a_single_picture(tmp_path):
         from clipseg_live.media.images.reader import read_image
 
         assert np.array_equal(read_image(tmp_path / name), picture(0))
-    writer = StillWriter(tmp_path / "two.png")
+    writer = ImageWriter(tmp_path / "two.png")
     writer.open(info)
     writer.write(frames[0])
     with pytest.raises(SinkError, match="single picture"):
         writer.write(Frame(picture(1), 1, Fraction(1)))
     assert writer.abandon() is None and not (tmp_path / "two.png").exists()
     with pytest.raises(UsageError, match="many frames"):
-        StillWriter(tmp_path / "two.png").open(drawn(2)[0])
+        ImageWriter(tmp_path / "two.png").open(drawn(2)[0])
 
 
 def test_faststart(tmp_path):

@@ -149,7 +149,7 @@ def test_maps_equal_those_of_transformers(
     files: str,
 ) -> None:
     folder = save(network, processor, tmp_path / "model", weights, files)
-    found = loading.find(str(folder))
+    found = loading.find_model_files(str(folder))
     assert found.weights.name == WEIGHT_FORMATS[weights][1]
     assert len(found.shards) > 1 or "shards" not in weights
     expected = reference_maps(folder, square)
@@ -181,7 +181,7 @@ def test_safetensors_come_before_other_formats(
 ) -> None:
     folder = save(network, processor, tmp_path / "model", "safetensors shards", "transformers 5")
     (folder / "pytorch_model.bin").write_bytes(b"not read")
-    assert loading.find(str(folder)).weights.name == "model.safetensors.index.json"
+    assert loading.find_model_files(str(folder)).weights.name == "model.safetensors.index.json"
     Segmenter.load(str(folder), device="cpu")
 
 
@@ -189,13 +189,13 @@ def test_the_digest_covers_every_shard(
     network: CLIPSegForImageSegmentation, processor: CLIPSegProcessor, tmp_path: Path
 ) -> None:
     folder = save(network, processor, tmp_path / "model", "safetensors shards", "transformers 5")
-    digests = {loading.find(str(folder)).digest()}
-    for shard in loading.find(str(folder)).shards:
+    digests = {loading.find_model_files(str(folder)).digest()}
+    for shard in loading.find_model_files(str(folder)).shards:
         content = bytearray(shard.read_bytes())
         content[-1] ^= 1
         shard.write_bytes(content)
-        digests.add(loading.find(str(folder)).digest())
-    assert len(digests) == 1 + len(loading.find(str(folder)).shards)
+        digests.add(loading.find_model_files(str(folder)).digest())
+    assert len(digests) == 1 + len(loading.find_model_files(str(folder)).shards)
 
 
 # --- tokenizers -----------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_the_digest_covers_every_shard(
 @pytest.fixture(scope="session")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[CLIPTokenizer, CLIPTokenizer, "ReferenceTokenizer"]:
     """The built-in model's tokenizer: from vocab.json with merges.txt, from tokenizer.json, and in plain Python."""
-    source = loading.find("shapes").folder
+    source = loading.find_model_files("shapes").folder
     slow_files = CLIPTokenizer.from_pretrained(source)
     folder = tmp_path_factory.mktemp("tokenizer")
     slow_files.save_pretrained(folder)

@@ -59,12 +59,12 @@ def connect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 def test_only_what_is_needed_is_downloaded_once(server: HubServer, cache: Path) -> None:
     server.files |= {"pytorch_model.bin": b"large", "tf_model.h5": b"large", "flax_model.msgpack": b"large"}
     server.files["onnx.json"] = b"{}"
-    files = loading.find("rd16")
+    files = loading.find_model_files("rd16")
     assert files.weights.name == "model.safetensors"
     expected = {"config.json", "merges.txt", "model.safetensors", "preprocessor_config.json", "vocab.json"}
     assert set(server.downloaded()) == expected | {"special_tokens_map.json", "tokenizer_config.json"}
     server.requests.clear()
-    assert loading.find("rd16") == files and server.requests == []
+    assert loading.find_model_files("rd16") == files and server.requests == []
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_repository_with_shards(server: HubServer, network: CLIPSegForImageSeg
     network.save_pretrained(tmp_path / "shards", max_shard_size=200_000)
     del server.files["model.safetensors"]
     server.files |= files_of(tmp_path / "shards") | {"model-old-shard.safetensors": b"not listed"}
-    files = loading.find("rd16")
+    files = loading.find_model_files("rd16")
     assert len(files.shards) > 2
     weights = {name for name in server.downloaded() if "safetensors" in name}
     assert weights == {"model.safetensors.index.json", *(shard.name for shard in files.shards)}
@@ -101,28 +101,28 @@ def test_a_repository_with_pytorch_weights_and_a_new_tokenizer(server: HubServer
 
 @pytest.mark.slow
 def test_a_model_that_lacks_a_file_is_completed(server: HubServer) -> None:
-    path = loading.find("rd16").folder / "vocab.json"
+    path = loading.find_model_files("rd16").folder / "vocab.json"
     path.unlink()
     with pytest.raises(ModelError, match=r"vocab\.json"):
-        loading.find("rd16", download=False)
-    assert loading.find("rd16").folder == path.parent and path.is_file()
+        loading.find_model_files("rd16", download=False)
+    assert loading.find_model_files("rd16").folder == path.parent and path.is_file()
 
 
 @pytest.mark.slow
 def test_a_broken_connection_is_resumed(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
     server.break_after = 120_000
-    assert loading.fetch("rd16").repaired == ()
+    assert loading.fetch_model("rd16").repaired == ()
     assert server.ranges == ["bytes=100000-"]
 
 
 @pytest.mark.slow
 def test_complete_files_are_not_downloaded_again(server: HubServer) -> None:
-    weights = loading.find("rd16").weights
+    weights = loading.find_model_files("rd16").weights
     weights.resolve().unlink()
     weights.unlink()
     server.requests.clear()
-    loading.fetch("rd16")
+    loading.fetch_model("rd16")
     assert server.downloaded() == ["model.safetensors"]
 
 
@@ -132,7 +132,7 @@ def test_complete_files_are_not_downloaded_again(server: HubServer) -> None:
 def test_damaged_files_are_found_and_downloaded_again(
     server: HubServer, capfd: pytest.CaptureFixture[str], name: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    path = loading.find("rd16").folder / name
+    path = loading.find_model_files("rd16").folder / name
     path.resolve().write_bytes(damage(path.read_bytes()))
     server.requests.clear()
     assert run(["models", "fetch", "rd16"]) == 0
@@ -145,12 +145,12 @@ def test_damaged_files_are_found_and_downloaded_again(
 def test_files_that_always_arrive_damaged_are_reported(server: HubServer) -> None:
     server.spoil = lambda name, content: content[:-1] + b"?" if name == "vocab.json" else content
     with pytest.raises(ModelError, match=r"vocab\.json of .* arrives damaged"):
-        loading.fetch("rd16")
+        loading.fetch_model("rd16")
 
 
 @pytest.mark.slow
 def test_force_downloads_everything_again(server: HubServer) -> None:
-    loading.fetch("rd16")
+    loading.fetch_model("rd16")
     server.requests.clear()
     assert run(["models", "fetch", "rd16", "--force"]) == 0
     assert "model.safetensors" in server.downloaded() and "vocab.json" in server.downloaded()
@@ -160,7 +160,7 @@ def test_force_downloads_everything_again(server: HubServer) -> None:
 def test_a_repository_that_lacks_a_file_is_refused(server: HubServer, missing: str) -> None:
     del server.files[missing]
     with pytest.raises(ModelError, match=missing.replace(".", r"\.")):
-        loading.find("rd16")
+        loading.find_model_files("rd16")
 
 
 # --- removal --------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_a_repository_that_lacks_a_file_is_refused(server: HubServer, missing: s
 
 @pytest.mark.slow
 def test_exactly_one_model_is_removed(server: HubServer, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    loading.fetch("rd16")
+    loading.fetch_model("rd16")
     home = hub.repository_folder(REPOSITORY)
     other = cache / "models--CIDAS--clipseg-rd16-other"
     shutil.copytree(home, other, symlinks=True)
@@ -208,7 +208,7 @@ def test_other_names_are_refused(
 def test_the_built_in_model_stays(cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "remove", "shapes", "--yes"]) == 2
     assert run(["models", "fetch", "shapes"]) == 0
-    assert loading.find("shapes").folder.is_dir()
+    assert loading.find_model_files("shapes").folder.is_dir()
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
@@ -266,16 +266,16 @@ def test_a_redirect_that_never_ends(server: HubServer) -> None:
 @pytest.mark.parametrize("cached", [False, True])
 def test_offline_mode_is_named(server: HubServer, monkeypatch: pytest.MonkeyPatch, cached: bool) -> None:
     if cached:
-        (loading.find("rd16").folder / "vocab.json").unlink()
+        (loading.find_model_files("rd16").folder / "vocab.json").unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert_explained("HF_HUB_OFFLINE.*unset it")
 
 
 def test_a_complete_model_loads_in_offline_mode(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    loading.find("rd16")
+    loading.find_model_files("rd16")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     server.requests.clear()
-    assert loading.find("rd16").weights.is_file() and server.requests == []
+    assert loading.find_model_files("rd16").weights.is_file() and server.requests == []
 
 
 def test_no_server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,6 +359,6 @@ def free_port() -> int:
 
 def assert_explained(sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence) as caught:
-        loading.find("rd16")
+        loading.find_model_files("rd16")
     text = str(caught.value)
     assert "\n" not in text and len(text) < 450 and text.endswith(".") and REPOSITORY in text

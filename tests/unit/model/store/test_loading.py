@@ -146,11 +146,11 @@ def test_without_a_network_the_built_in_model_is_named(monkeypatch: pytest.Monke
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
     with pytest.raises(ModelError, match="--model shapes"):
-        loading.find("rd64-refined")
+        loading.find_model_files("rd64-refined")
 
 
 def test_the_digest_is_the_weights_own(tiny_folder: Path) -> None:
-    files = loading.find(str(tiny_folder))
+    files = loading.find_model_files(str(tiny_folder))
     assert files.digest() == hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
 
 

@@ -20,11 +20,11 @@ import pytest
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import EngineSettings
-from clipseg_live.core.settings.live import PromptSet, Result, WorkerState, WorkerStatus
+from clipseg_live.core.settings.live import Prediction, PromptSet, WorkerState, WorkerStatus
 from clipseg_live.runtime.inference import client as worker
 from clipseg_live.runtime.inference import shared_memory
-from clipseg_live.runtime.inference.client import InferenceWorker
-from clipseg_live.runtime.inference.shared_memory import Block, FrameSlots
+from clipseg_live.runtime.inference.client import InferenceClient
+from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
 from tests.helpers.live_engine import fake
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
@@ -36,10 +36,10 @@ class Watched:
 
     def __init__(self, model: str = "fake", **options: float) -> None:
         self.changed = threading.Condition()
-        self.results: list[tuple[Result, Frame | None]] = []
+        self.results: list[tuple[Prediction, Frame | None]] = []
         self.statuses: list[WorkerStatus] = []
         self.notices: list[str] = []
-        self.worker = InferenceWorker(
+        self.worker = InferenceClient(
             fake,
             EngineSettings(model=model),
             on_result=lambda result, frame: self._keep(self.results, (result, frame)),
@@ -332,13 +332,13 @@ def test_frames_are_copied_only_when_the_process_is_free(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[int] = []
-    write = FrameSlots.write
+    write = FrameTripleBuffer.write
 
-    def counted(self: FrameSlots, pixels: Pixels) -> int:
+    def counted(self: FrameTripleBuffer, pixels: Pixels) -> int:
         copied.append(int(pixels[0, -1, 2]))
         return write(self, pixels)
 
-    monkeypatch.setattr(FrameSlots, "write", counted)
+    monkeypatch.setattr(FrameTripleBuffer, "write", counted)
     one = watched()
     one.ask(1, "slow")
     one.worker.submit(frame(0, RED))
@@ -417,12 +417,12 @@ def test_without_room_for_maps_it_waits_for_the_user(
     one = watched()
     one.ask(1, "red")
     with monkeypatch.context() as patch:
-        create = Block.create
+        create = SharedBlock.create
 
-        def limited(size: int) -> Block:
+        def limited(size: int) -> SharedBlock:
             return create(size) if size > 1000 else full(size)  # maps of 4×4 values are smaller than any frame
 
-        patch.setattr(Block, "create", limited)
+        patch.setattr(SharedBlock, "create", limited)
         one.worker.submit(frame(0, RED))
         one.wait_state(WorkerState.WAITING)
         assert "No space left on device" in one.worker.status.problem

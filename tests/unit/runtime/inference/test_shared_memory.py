@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.runtime.inference import shared_memory
-from clipseg_live.runtime.inference.shared_memory import Block, FrameSlots
+from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
 
 
 def full(*arguments: object, **options: object) -> NoReturn:
@@ -32,7 +32,7 @@ def no_open_files() -> Iterator[None]:
     assert (len(list(folder.iterdir())) if folder.exists() else 0) == before
 
 
-def crossed(block: Block) -> Block:
+def crossed(block: SharedBlock) -> SharedBlock:
     """The block as another process has it."""
     ours, theirs = Pipe()
     with ours, theirs:
@@ -40,14 +40,14 @@ def crossed(block: Block) -> Block:
         block.send(ours)
         ours.send("after")
         assert theirs.recv() == "before"
-        received = Block.receive(theirs, block.size)
+        received = SharedBlock.receive(theirs, block.size)
         assert theirs.recv() == "after"
     return received
 
 
 @given(st.integers(1, 1 << 16), st.binary(min_size=1, max_size=64))
 def test_both_sides_see_the_same_bytes(size: int, content: bytes) -> None:
-    block = Block.create(size)
+    block = SharedBlock.create(size)
     other = crossed(block)
     part = content[:size]
     block.array((len(part),), np.uint8)[:] = np.frombuffer(part, np.uint8)
@@ -59,7 +59,7 @@ def test_both_sides_see_the_same_bytes(size: int, content: bytes) -> None:
 
 
 def test_a_view_keeps_the_memory_after_its_block_was_closed() -> None:
-    block = Block.create(100)
+    block = SharedBlock.create(100)
     view = block.array((100,), np.uint8)
     view[:] = 3
     block.close()
@@ -69,8 +69,8 @@ def test_a_view_keeps_the_memory_after_its_block_was_closed() -> None:
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=9))
 def test_a_frame_that_is_read_stays_while_the_next_is_written(sizes: list[tuple[int, int]]) -> None:
-    ours = FrameSlots.create(9 * 9 * 3)
-    theirs = FrameSlots(crossed(ours.block))
+    ours = FrameTripleBuffer.create(9 * 9 * 3)
+    theirs = FrameTripleBuffer(crossed(ours.block))
     read = None
     for number, size in enumerate(sizes):
         slot = ours.write(np.full((*size, 3), number, np.uint8))
@@ -89,7 +89,7 @@ def test_without_memory_files_a_temporary_file_is_used(
 ) -> None:
     monkeypatch.setattr(os, "memfd_create", failure)
     monkeypatch.setattr(shared_memory.tempfile, "tempdir", str(tmp_path))
-    block = Block.create(5000)
+    block = SharedBlock.create(5000)
     assert list(tmp_path.iterdir()) == []
     other = crossed(block)
     block.array((5000,), np.uint8)[:] = 9
@@ -112,7 +112,7 @@ def test_a_place_without_room_is_passed_over(places: int, monkeypatch: pytest.Mo
         reserve(descriptor, offset, length)
 
     monkeypatch.setattr(os, "posix_fallocate", limited)
-    block = Block.create(5000)
+    block = SharedBlock.create(5000)
     assert len(asked) == places + 1 and (tmp_path / "cache").exists() == (places == 2)
     block.array((5000,), np.uint8)[:] = 1
     block.close()
@@ -123,7 +123,7 @@ def test_without_room_anywhere_there_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left on device"):
-        Block.create(5000)
+        SharedBlock.create(5000)
 
 
 def test_a_system_without_reservation_writes_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_a_system_without_reservation_writes_the_bytes(monkeypatch: pytest.Monke
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     monkeypatch.setattr(os, "posix_fallocate", cannot, raising=False)
-    block = Block.create((1 << 20) + 5)
+    block = SharedBlock.create((1 << 20) + 5)
     assert not block.array((block.size,), np.uint8).any()
     block.close()
 
@@ -140,4 +140,4 @@ def test_the_end_of_the_other_process_is_noticed() -> None:
     ours, theirs = Pipe()
     ours.close()
     with theirs, pytest.raises(EOFError):
-        Block.receive(theirs, 100)
+        SharedBlock.receive(theirs, 100)

@@ -14,8 +14,8 @@ import pytest
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
-from clipseg_live.core.settings.recording import RecordingSettings, Shot
-from clipseg_live.rendering.tracks import fitted, picture_of
+from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame
+from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs import recording as module
 from clipseg_live.runtime.outputs.recording import DiskLimits, Recording, Where, working_path
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
@@ -27,7 +27,7 @@ ROOM = 10**12
 PATIENCE = 10.0
 
 
-def shot(number: int, *, width: int = 8, time: Fraction | None = None, epoch: int = 0) -> Shot:
+def shot(number: int, *, width: int = 8, time: Fraction | None = None, epoch: int = 0) -> RenderedFrame:
     """Composed 10, original 20, and a matte over the left half."""
     at = Fraction(number, 30) if time is None else time
     alpha = np.zeros((6, width), np.uint8)
@@ -35,7 +35,7 @@ def shot(number: int, *, width: int = 8, time: Fraction | None = None, epoch: in
     composed = Frame(np.full((6, width, 3), 10, np.uint8), number, at, epoch=epoch, captured=5.0 + number)
     original = Frame(np.full((6, width, 3), 20, np.uint8), number, at, epoch=epoch, captured=5.0 + number)
     mattes = Mattes(6, width, (Matte(alpha, ((0, 0, width // 2, 6),)),), presence=(1.0,))
-    return Shot(composed, original, mattes, (Label("a cup", 0.5),))
+    return RenderedFrame(composed, original, mattes, (Label("a cup", 0.5),))
 
 
 class Studio:
@@ -53,7 +53,7 @@ class Studio:
     def make(self, limits: DiskLimits | None = None) -> Recording:
         tools = {
             "open_track": self._track, "open_replay": lambda settings: FakeReplaySink(), "open_data": self._data,
-            "picture_of": picture_of, "fit": fitted,
+            "picture_of": track_pixels, "fit": fit_frame,
             "free_bytes": lambda folder: ROOM, "finalise": lambda path, stop: "", **self._tools,
         }  # fmt: skip
         return Recording(
@@ -74,7 +74,7 @@ class Studio:
         self.data.append(FakeSink(name=str(path), **self.faults.get(form, {})))  # type: ignore[arg-type]
         return self.data[-1]
 
-    def record(self, *shots: Shot) -> tuple[list[Path], list[str]]:
+    def record(self, *shots: RenderedFrame) -> tuple[list[Path], list[str]]:
         """What is in its place at the end, and the errors in words."""
         recording = self.make()
         recording.start()
@@ -196,7 +196,7 @@ def test_what_comes_during_a_pause_is_left_out_without_a_gap(tmp_path: Path) -> 
 def test_a_pause_leaves_no_gap_where_the_first_frame_after_it_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUEUE_BYTES", 6 * 8 * 3)
+    monkeypatch.setattr(module, "RECORDING_QUEUE_BYTES", 6 * 8 * 3)
     slow = threading.Event()
     studio = plain(tmp_path)
     studio.faults = {"r": {"slow": slow}}
@@ -345,7 +345,7 @@ def test_a_slow_encoder_hurries_then_frames_are_dropped_and_counted(
 ) -> None:
     monkeypatch.setattr(module, "BEHIND_SECONDS", 0.0)
     monkeypatch.setattr(module, "_HURRY_EVERY", 0.0)
-    monkeypatch.setattr(module, "QUEUE_BYTES", 5 * 6 * 8 * 3)
+    monkeypatch.setattr(module, "RECORDING_QUEUE_BYTES", 5 * 6 * 8 * 3)
     slow = threading.Event()
     studio = plain(tmp_path)
     studio.faults = {"r": {"quicker": 2, "slow": slow}}
@@ -382,7 +382,7 @@ def test_a_stop_does_not_wait_for_an_encoder_that_never_catches_up(
 
 
 def test_an_unexpected_error_is_told_in_one_sentence(tmp_path: Path) -> None:
-    def broken(track: str, one: Shot) -> object:
+    def broken(track: str, one: RenderedFrame) -> object:
         raise ValueError("a bug")
 
     studio = Studio(tmp_path, RecordingSettings(pattern="r"), picture_of=broken)

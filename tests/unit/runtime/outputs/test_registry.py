@@ -8,10 +8,10 @@ import pytest
 
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.effects import BlackOut
-from clipseg_live.core.settings.live import LiveSettings, Picture
+from clipseg_live.core.settings.live import LiveSettings, ViewFrame
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
-from clipseg_live.runtime.outputs.registry import Outputs
+from clipseg_live.runtime.outputs.registry import RecordingOutputs
 from tests.helpers.fakes import FakeReplaySink
 from tests.unit.runtime.outputs.test_recording import INFO, wait_for
 
@@ -24,7 +24,7 @@ def sinks() -> list[FakeReplaySink]:
 
 
 @pytest.fixture
-def outputs(sinks: list[FakeReplaySink]) -> Iterator[Outputs]:
+def outputs(sinks: list[FakeReplaySink]) -> Iterator[RecordingOutputs]:
     def opened(settings: RecordingSettings) -> FakeReplaySink:
         sinks.append(FakeReplaySink())
         return sinks[-1]
@@ -34,20 +34,22 @@ def outputs(sinks: list[FakeReplaySink]) -> Iterator[Outputs]:
         open_track=unused, open_replay=opened, open_data=unused, picture_of=unused, fit=unused, free_bytes=unused,
         finalise=unused,
     )  # type: ignore[arg-type]  # fmt: skip
-    made = Outputs(tools, lambda topic, text, level: None)
+    made = RecordingOutputs(tools, lambda topic, text, level: None)
     yield made
     made.request_stop()
     assert made.join() == ()
 
 
-def put(outputs: Outputs, number: int, settings: LiveSettings | None, info: SourceInfo = INFO) -> None:
+def put(outputs: RecordingOutputs, number: int, settings: LiveSettings | None, info: SourceInfo = INFO) -> None:
     pixels = np.full((6, 8, 3), number, np.uint8)
     time = Fraction(number, 30)
-    shown = Picture(pixels, pixels, number, 0, time, np.zeros((0, 1, 1), np.float32), settings=settings)
+    shown = ViewFrame(pixels, pixels, number, 0, time, np.zeros((0, 1, 1), np.float32), settings=settings)
     outputs.put(shown, Frame(pixels, number, time), info)
 
 
-def test_a_picture_from_before_an_effect_hid_is_not_kept(outputs: Outputs, sinks: list[FakeReplaySink]) -> None:
+def test_a_picture_from_before_an_effect_hid_is_not_kept(
+    outputs: RecordingOutputs, sinks: list[FakeReplaySink]
+) -> None:
     outputs.set_replay(RecordingSettings(replay_seconds=5))
     put(outputs, 1, PLAIN)
     wait_for(lambda: sinks and sinks[0].frames)

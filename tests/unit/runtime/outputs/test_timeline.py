@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipseg_live.runtime.outputs.timeline import LONGEST_GAP, Timeline
+from clipseg_live.runtime.outputs.timeline import LONGEST_GAP, RecordingTimeline
 
 # Drawn as numerator and denominator, which takes a fraction of the time of ``st.fractions``.
 SECONDS = st.builds(lambda most, part: Fraction(most % (50 * part + 1), part), st.integers(0, 50 * 90_000),
@@ -18,7 +18,7 @@ TIMES = st.lists(st.tuples(SECONDS, st.integers(0, 2)), min_size=1, max_size=40)
 @pytest.mark.slow
 @given(TIMES)
 def test_places_grow_whatever_comes(frames: list[tuple[Fraction, int]]) -> None:
-    timeline = Timeline()
+    timeline = RecordingTimeline()
     placed = [at for time, epoch in frames if (at := timeline.place(time, epoch, Fraction(30))) is not None]
     assert placed[0] == 0
     assert all(before < after for before, after in pairwise(placed))
@@ -32,7 +32,7 @@ STEPS = st.lists(STEP, max_size=9)
 @pytest.mark.slow
 @given(SECONDS, STEPS)
 def test_distances_are_the_frames_own(first: Fraction, steps: list[Fraction]) -> None:
-    timeline, time = Timeline(), first
+    timeline, time = RecordingTimeline(), first
     timeline.place(time, 0)
     for step in steps:
         before, time = timeline.at, time + step
@@ -40,7 +40,7 @@ def test_distances_are_the_frames_own(first: Fraction, steps: list[Fraction]) ->
 
 
 def test_gaps_jumps_and_pauses_are_closed_up() -> None:
-    timeline, rate = Timeline(), Fraction(25)
+    timeline, rate = RecordingTimeline(), Fraction(25)
     usual = 1 / rate
     assert timeline.place(Fraction(5), 0, rate) == 0
     assert timeline.place(Fraction(5) + LONGEST_GAP + 1, 0, rate) == usual
@@ -51,7 +51,7 @@ def test_gaps_jumps_and_pauses_are_closed_up() -> None:
 
 
 def test_a_frame_that_is_drawn_again_has_no_place() -> None:
-    timeline = Timeline()
+    timeline = RecordingTimeline()
     timeline.place(Fraction(1), 3)
     assert timeline.place(Fraction(1), 3) is None
     assert timeline.place(Fraction(1), 4) is not None

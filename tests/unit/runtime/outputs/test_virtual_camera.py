@@ -8,26 +8,26 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from clipseg_live.core.settings.live import Message, Picture
-from clipseg_live.core.settings.virtual_camera import CameraFormat, CameraSettings
-from clipseg_live.runtime.outputs.virtual_camera import CameraOutput
+from clipseg_live.core.settings.live import Message, ViewFrame
+from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraThread
 from tests.helpers.fakes import SAFE, FakeOutput
 
-SMALL = CameraSettings(width=64, height=48, rate=100)
+SMALL = VirtualCameraSettings(width=64, height=48, rate=100)
 
 
-def picture(value: int, size: tuple[int, int] = (48, 64)) -> Picture:
+def picture(value: int, size: tuple[int, int] = (48, 64)) -> ViewFrame:
     pixels = np.full((*size, 3), value, np.uint8)
-    return Picture(pixels, 255 - pixels, value, 1, Fraction(value), np.zeros((0, 1, 1), np.float32))
+    return ViewFrame(pixels, 255 - pixels, value, 1, Fraction(value), np.zeros((0, 1, 1), np.float32))
 
 
 class Camera:
     """A running output over a fake device. shows: the gate; source: of the pictures to come."""
 
-    def __init__(self, output: FakeOutput, settings: CameraSettings = SMALL) -> None:
-        self.output, self.shows, self.source = output, True, CameraFormat(64, 48, Fraction(100))
+    def __init__(self, output: FakeOutput, settings: VirtualCameraSettings = SMALL) -> None:
+        self.output, self.shows, self.source = output, True, VirtualCameraFormat(64, 48, Fraction(100))
         self.messages: list[Message] = []
-        self.thread = CameraOutput(
+        self.thread = VirtualCameraThread(
             lambda: output, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
             say=self._said, first_pause=0.01,
         )  # fmt: skip
@@ -50,7 +50,7 @@ class Camera:
 def running() -> Iterator[Callable[..., Camera]]:
     made: list[Camera] = []
 
-    def make(output: FakeOutput | None = None, settings: CameraSettings = SMALL) -> Camera:
+    def make(output: FakeOutput | None = None, settings: VirtualCameraSettings = SMALL) -> Camera:
         made.append(Camera(output or FakeOutput(), settings))
         return made[-1]
 
@@ -96,7 +96,7 @@ def test_what_may_not_be_shown_is_not_even_repeated(running: Callable[..., Camer
 
 @pytest.mark.slow
 def test_it_sends_at_its_rate(running: Callable[..., Camera]) -> None:
-    one = running(settings=CameraSettings(width=64, height=48, rate=50))
+    one = running(settings=VirtualCameraSettings(width=64, height=48, rate=50))
     one.output.wait(lambda: one.output.frames)
     begun, first = time.monotonic(), len(one.output.frames)
     one.output.wait(lambda: len(one.output.frames) >= first + 25)
@@ -171,25 +171,25 @@ def test_a_safe_picture_that_is_not_there_has_a_card_in_its_place(running: Calla
 
 def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
     output, asked = FakeOutput(), threading.Event()
-    known: list[CameraFormat] = []
+    known: list[VirtualCameraFormat] = []
 
-    def source() -> CameraFormat | None:
+    def source() -> VirtualCameraFormat | None:
         asked.set()
         return known[0] if known else None
 
-    one = CameraOutput(
-        lambda: output, CameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None
+    one = VirtualCameraThread(
+        lambda: output, VirtualCameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None
     )
     one.start()
     assert asked.wait(15) and not output.opened
-    known.append(CameraFormat(160, 90, Fraction(50)))
+    known.append(VirtualCameraFormat(160, 90, Fraction(50)))
     output.wait(lambda: output.frames)
     one.request_stop()
     assert one.join(2.0) and output.frames[0].shape == (90, 160, 3)
 
 
 def test_it_ends_at_once_while_it_waits(running: Callable[..., Camera]) -> None:
-    one = CameraOutput(
+    one = VirtualCameraThread(
         lambda: FakeOutput(missing=1), SMALL, source=lambda: None, may_show=lambda picture: True,
         say=lambda message: None, first_pause=60.0,
     )  # fmt: skip
