@@ -7,6 +7,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from clipseg_live import _moved
 from clipseg_live._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from clipseg_live.media.images.reader import read_image as read_image
     from clipseg_live.model.segmenter import Segmenter as Segmenter
 
+_moved.install()
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # programs that use the package choose their own
 
 _HOMES = {

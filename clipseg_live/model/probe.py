@@ -259,9 +259,10 @@ def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, .
     if low is None or low.largest is None or low.milliseconds is None:
         yield f"{told}; what it changes in the masks was not measured (the model {loading.SHAPES_MODEL} is needed)."
         return
+    factor = low.float32_milliseconds / low.milliseconds
     yield (
-        f"{told}; a whole frame of the model {loading.SHAPES_MODEL} ran "
-        f"{low.float32_milliseconds / low.milliseconds:.1f} times as fast, with probabilities that differ by {low.largest:.2g} at most."
+        f"{told}; a whole frame of the model {loading.SHAPES_MODEL} ran {factor:.1f} times as fast, "
+        f"with probabilities that differ by {low.largest:.2g} at most."
     )
 
 

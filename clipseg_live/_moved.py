@@ -1,0 +1,39 @@
+"""Old names of public modules. Importing one gives the names of the module in its new place, with a DeprecationWarning."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "clipseg_live.core.effects": "clipseg_live.core.settings.effects",
+    "clipseg_live.core.live": "clipseg_live.core.settings.live",
+}
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Finds modules by their old names."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a spec for an old name, None for any other name."""
+        return ModuleSpec(name, self) if name in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module the names of the one in the new place."""
+        new = MOVED[module.__name__]
+        warnings.warn(f"{module.__name__} has moved to {new}.", DeprecationWarning, stacklevel=2)
+        vars(module).update({name: value for name, value in vars(import_module(new)).items() if name[:2] != "__"})
+
+
+def install() -> None:
+    """Add the old names to the import system."""
+    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(MovedModules())
