@@ -1,4 +1,4 @@
-"""Old names of public modules. Importing one gives the names of the module in its new place, with a DeprecationWarning."""
+"""Old names of public modules. Importing one raises a DeprecationWarning and gives the names of the moved module."""
 
 import sys
 import warnings
