@@ -74,6 +74,7 @@ def run(python: Path, arguments: Sequence[str]) -> int:
     background = {
         "ruff": [str(python), "-m", "ruff", "check", "."],
         "mypy": [str(python), "-m", "mypy"],
+        "names": [str(python), "scripts/check_names.py"],
         "import rules": [str(python), "-c", _IMPORT_RULES],
     }
     with ExitStack() as stack:

@@ -16,8 +16,6 @@ INTENDED = {
     "logger": "each module has its own",
     "main": "what a module does as a program",
     "export": "the function of the Python interface, and the command",
-    "fetch": "the command calls it what users type",
-    "remove": "the command calls it what users type",
 }
 
 

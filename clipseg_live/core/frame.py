@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.system.png import png
 
+BytePlane = NDArray[np.uint8]
+"""(height, width)."""
+FloatPlane = NDArray[np.float32]
+"""(height, width)."""
 Pixels = NDArray[np.uint8]
 """A picture: uint8, shape (height, width, 3), RGB, upright, top row first."""
 Signal = NDArray[np.uint16]

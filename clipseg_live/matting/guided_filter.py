@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.frame import Pixels
+from clipseg_live.core.frame import FloatPlane, Pixels
 from clipseg_live.core.mattes import Box, disjoint
 from clipseg_live.imaging.buffers import SCRATCH
 
-Plane = NDArray[np.float32]
 """float32 (h, w) on the working grid."""
 
 Slices = tuple[slice, slice]
@@ -49,7 +48,7 @@ class GuidedFilter:
     weights: float32 (h, w), how much each pixel of a map is to be believed, or None for all alike.
     """
 
-    def __init__(self, picture: Plane, radius: int, flat: float, weights: Plane | None = None) -> None:
+    def __init__(self, picture: FloatPlane, radius: int, flat: float, weights: FloatPlane | None = None) -> None:
         self._side = 2 * radius + 1
         self._weights = None if weights is None else weights + np.float32(1e-3)
         self._share = None if self._weights is None else 1 / self._blur(self._weights)
@@ -68,7 +67,7 @@ class GuidedFilter:
             each *= scale
         self._inverse = (irr, irg, irb), (irg, igg, igb), (irb, igb, ibb)
 
-    def coefficients(self, plane: Plane, area: Slices = _WHOLE) -> NDArray[np.float32]:
+    def coefficients(self, plane: FloatPlane, area: Slices = _WHOLE) -> NDArray[np.float32]:
         """float32 (h, w, 4): near a pixel the map is the first three times the colour, plus the last.
 
         plane: float32 (h, w), a map, or its part in an area outside of which, and at whose border over twice the
@@ -78,7 +77,7 @@ class GuidedFilter:
         slopes, _ = self._slopes(plane, mean, area)
         return self._merged(slopes, mean, area)
 
-    def explained(self, plane: Plane) -> tuple[NDArray[np.float32], Plane]:
+    def explained(self, plane: FloatPlane) -> tuple[NDArray[np.float32], FloatPlane]:
         """The coefficients of a whole map, and how much of its variance near each pixel they explain, about 0..1."""
         mean = self._average(plane)
         slopes, covariances = self._slopes(plane, mean, _WHOLE)
@@ -87,7 +86,7 @@ class GuidedFilter:
         share = np.asarray(self._blur(explained) / (variance + np.float32(_LEVEL)), np.float32)
         return self._merged(slopes, mean, _WHOLE), share
 
-    def _slopes(self, plane: Plane, mean: Plane, area: Slices) -> tuple[list[Plane], list[Plane]]:
+    def _slopes(self, plane: FloatPlane, mean: FloatPlane, area: Slices) -> tuple[list[FloatPlane], list[FloatPlane]]:
         """How the map rises with each colour, and their covariances with it."""
         covariances = [
             self._average(colour[area] * plane, area) - at[area] * mean
@@ -101,23 +100,23 @@ class GuidedFilter:
             slopes.append(slope)
         return slopes, covariances
 
-    def _merged(self, slopes: list[Plane], mean: Plane, area: Slices) -> NDArray[np.float32]:
+    def _merged(self, slopes: list[FloatPlane], mean: FloatPlane, area: Slices) -> NDArray[np.float32]:
         rest = mean
         for slope, at in zip(slopes, self._means, strict=True):
             rest = rest - slope * at[area]
         return np.asarray(cv2.merge([self._blur(each) for each in (*slopes, rest)]), np.float32)
 
-    def _average(self, plane: Any, area: Slices = _WHOLE) -> Plane:
+    def _average(self, plane: Any, area: Slices = _WHOLE) -> FloatPlane:
         if self._weights is None or self._share is None:
             return self._blur(plane)
         return np.asarray(self._blur(plane * self._weights[area]) * self._share[area], np.float32)
 
-    def _blur(self, plane: Any) -> Plane:
+    def _blur(self, plane: Any) -> FloatPlane:
         blurred = cv2.blur(plane, (self._side, self._side), borderType=cv2.BORDER_REFLECT)
         return np.asarray(blurred, np.float32).reshape(plane.shape)
 
 
-def apply_coefficients(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> Plane:
+def apply_coefficients(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> FloatPlane:
     """What coefficients, float32 (h, w, 4), make of a picture of the same size."""
     mixed = cv2.multiply(coefficients, cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA))
     return np.asarray(cv2.transform(mixed, np.ones((1, 4), np.float32)), np.float32).reshape(picture.shape[:2])
@@ -130,7 +129,7 @@ class MaskRefiner:
     placed closely, or left as the first pass finds them.
     """
 
-    def __init__(self, picture: NDArray[np.float32], trust: Plane, close: bool = True) -> None:
+    def __init__(self, picture: NDArray[np.float32], trust: FloatPlane, close: bool = True) -> None:
         self._picture = picture
         height, width = trust.shape
         self._half = max(width // 2, 1), max(height // 2, 1)
@@ -139,7 +138,7 @@ class MaskRefiner:
         self._far = GuidedFilter(self._small, self._token, _COARSE, _resized(trust, self._half))
         self._near = GuidedFilter(picture, _NEAR, _CLOSE) if close else None
 
-    def covers(self, plane: Plane, threshold: "Plane | np.float32") -> Plane:
+    def covers(self, plane: FloatPlane, threshold: "FloatPlane | np.float32") -> FloatPlane:
         """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
         half = _resized(plane, self._half)
         coefficients, explained = self._far.explained(half)
@@ -163,7 +162,9 @@ class MaskRefiner:
             covers[area] = np.clip(steep, 0, 1, out=steep)
         return covers
 
-    def _border(self, low: Plane, plane: Plane, threshold: "Plane | np.float32") -> tuple[Plane, Plane, Plane]:
+    def _border(
+        self, low: FloatPlane, plane: FloatPlane, threshold: "FloatPlane | np.float32"
+    ) -> tuple[FloatPlane, FloatPlane, FloatPlane]:
         """Where the border lies: at the threshold. What is too small to fill a token reaches less than 1 in the map, so
         that its border lies lower, between the least and the most around it. With the contrast there, and where the
         map reaches the threshold nearby; on half the grid."""
@@ -177,7 +178,7 @@ class MaskRefiner:
         border = np.minimum(level, least + np.float32(_MIDDLE) * level * contrast)
         return np.asarray(border, np.float32), contrast, np.asarray(passes, np.float32)
 
-    def placed(self, covers: Plane) -> "RefinedMatte":
+    def placed(self, covers: FloatPlane) -> "RefinedMatte":
         """The border of what is covered, where it lies in the picture."""
         box = _box_around(covers > 0, 2 * _NEAR + 1, _TILE)
         if box is None:
@@ -291,7 +292,7 @@ def _box_around(marked: NDArray[np.bool_], margin: int, step: int) -> Box | None
     )
 
 
-def _doubled(plane: Any, box: Box) -> Plane:
+def _doubled(plane: Any, box: Box) -> FloatPlane:
     """A part of ``plane``, brought to twice its size as the whole would be, bilinear."""
     left, top, right, bottom = box
     x0, y0 = max(left - 1, 0), max(top - 1, 0)
@@ -311,14 +312,14 @@ def mask_boxes(marked: NDArray[np.bool_]) -> list[Box]:
     return disjoint([(x, y, x + width, y + height) for x, y, width, height, _ in statistics[1:].tolist()])
 
 
-def _resized(plane: Any, size: tuple[int, int]) -> Plane:
+def _resized(plane: Any, size: tuple[int, int]) -> FloatPlane:
     """Bilinear, or means where it shrinks."""
     shrinks = size[0] < plane.shape[1]
     resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])
 
 
-def _extremes(low: Plane) -> tuple[Plane, Plane]:
+def _extremes(low: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
     """The least and the most of each tile, a pixel around it included."""
     height, width = low.shape
     down, across = -height % _TILE, -width % _TILE

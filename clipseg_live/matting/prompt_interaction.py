@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.rendering import MatteSettings
-
-Maps = NDArray[np.float32]
 
 SURE = 1e-4
 """Probabilities nearer than this to 0 or 1 count as this, so that log-odds stay finite (within ±9.2)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Maps = NDArray[np.float32]
+from clipseg_live.core.protocols import Maps
 
 THUMBNAIL = (32, 32)
 """Height and width that ``is_cut`` is made for."""

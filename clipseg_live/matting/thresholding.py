@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.frame import BytePlane, FloatPlane
 from clipseg_live.core.mattes import Box
 from clipseg_live.imaging.resize import positions, resized_strips
 from clipseg_live.matting.guided_filter import mask_boxes
 
-Plane = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 Places = NDArray[np.intp]
 
 _ROUNDING = np.float32(1e-6)
@@ -29,7 +28,9 @@ _MANY = 0.4
 """Share of pixels on a border above which it is quicker to interpolate all."""
 
 
-def threshold_map(probability: Plane, threshold: np.float32, height: int, width: int) -> tuple[Bytes, list[Box]]:
+def threshold_map(
+    probability: FloatPlane, threshold: np.float32, height: int, width: int
+) -> tuple[BytePlane, list[Box]]:
     """Where a map, float32 (h, w) of 0..1, reaches a threshold: uint8 (height, width), 255 there and 0 elsewhere, and
     disjoint boxes around it."""
     if probability.shape == (height, width):
@@ -61,7 +62,7 @@ def threshold_map(probability: Plane, threshold: np.float32, height: int, width:
     return alpha, _tight(alpha, boxes)
 
 
-def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
+def _parts(cells: FloatPlane, threshold: np.float32) -> Iterator[tuple[Box, BytePlane]]:
     """Boxes of squares between cells of which some may pass, and these: 255 where all of a square passes, 1 where some
     of it may, 0 where none does."""
     x, y, wide, high = cv2.boundingRect((cells >= threshold - _ROUNDING).view(np.uint8))
@@ -82,16 +83,20 @@ def _parts(cells: Plane, threshold: np.float32) -> Iterator[tuple[Box, Bytes]]:
         yield (*placed, placed[0] + part.shape[1], placed[1] + part.shape[0]), part
 
 
-def _corners(marked: NDArray[np.bool_], how: np.ufunc) -> Bytes:
+def _corners(marked: NDArray[np.bool_], how: np.ufunc) -> BytePlane:
     """The most or the least of the marks, 1 or 0, at each square's corners."""
     cells = marked.view(np.uint8)
     pairs = how(cells[:-1], cells[1:])
-    corners: Bytes = how(pairs[:, :-1], pairs[:, 1:])
+    corners: BytePlane = how(pairs[:, :-1], pairs[:, 1:])
     return corners
 
 
 def _settle(
-    alpha: Bytes, cells: Plane, threshold: np.float32, down: tuple["_Line", Places], across: tuple["_Line", Places]
+    alpha: BytePlane,
+    cells: FloatPlane,
+    threshold: np.float32,
+    down: tuple["_Line", Places],
+    across: tuple["_Line", Places],
 ) -> None:
     """The pixels of some squares, in place, with the rounding of ``resize_map``."""
     (rows, upper), (columns, left) = down, across
@@ -111,7 +116,7 @@ class _Line:
     lies after that. firsts: for each cell, and the end, its first pixel. fewest, most: pixels of a cell."""
 
     above: Places
-    shares: Plane
+    shares: FloatPlane
     firsts: Places
     fewest: int
     most: int
@@ -134,7 +139,7 @@ class _Line:
         return np.minimum(pixels, self.firsts[cells + 1] - 1)
 
 
-def _tight(alpha: Bytes, boxes: Iterable[Box]) -> list[Box]:
+def _tight(alpha: BytePlane, boxes: Iterable[Box]) -> list[Box]:
     """The boxes as far as they hold something."""
     found = []
     for left, top, right, bottom in boxes:

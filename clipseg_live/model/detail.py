@@ -40,7 +40,7 @@ MOST_TILES = 4
 OVERLAP = 1.25
 """Tiles are this much longer than their distance at two, so that their borders fade into one another."""
 
-LONGEST_SIDE = 1056
+LONGEST_FRAME_SIDE = 1056
 """Longest side of the finer grid, unless the model's own maps are larger."""
 LARGE_SHARE = 0.12
 """An object is large where it holds a box of this share of the frame's height and width."""
@@ -54,7 +54,7 @@ _SURE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class FramePart:
+class DetailTile:
     """A part of a frame, in cells: from ``top`` and ``left`` to just before ``bottom`` and ``right``."""
 
     top: int
@@ -67,9 +67,9 @@ class FramePart:
         return _span(self.top, self.bottom, height), _span(self.left, self.right, width)
 
 
-WHOLE = FramePart(0, CELLS, 0, CELLS)
+WHOLE = DetailTile(0, CELLS, 0, CELLS)
 
-PredictView = Callable[[int, FramePart], Tensor]
+PredictView = Callable[[int, DetailTile], Tensor]
 """Runs the model on a part of the frame: (its number, from 1; the part) → maps (prompts, rows, columns)."""
 
 
@@ -103,7 +103,7 @@ def cells_of(maps: Tensor) -> NDArray[np.float32]:
     return found
 
 
-def zoom_part(cells: NDArray[np.float32]) -> FramePart | None:
+def zoom_part(cells: NDArray[np.float32]) -> DetailTile | None:
     """Where to look closer: around all that is small, of all prompts, with what lies about it.
 
     cells: float32 (prompts, CELLS, CELLS). The part has the frame's own shape. None where nothing is small, or what is
@@ -122,10 +122,10 @@ def zoom_part(cells: NDArray[np.float32]) -> FramePart | None:
         return None
     above = min(max((top + bottom - side) // 2, 0), CELLS - side)
     before = min(max((left + right - side) // 2, 0), CELLS - side)
-    return FramePart(above, above + side, before, before + side)
+    return DetailTile(above, above + side, before, before + side)
 
 
-def tile_parts(height: int, width: int, size: int) -> tuple[FramePart, ...]:
+def tile_parts(height: int, width: int, size: int) -> tuple[DetailTile, ...]:
     """Overlapping tiles of the frame's own shape that cover it, row by row, as many down as across.
 
     Empty where the frame has hardly more pixels than the network's square.
@@ -136,10 +136,10 @@ def tile_parts(height: int, width: int, size: int) -> tuple[FramePart, ...]:
     count = min(max(2, math.ceil(side * OVERLAP / TILE_PIXELS)), MOST_TILES)
     span = math.ceil(OVERLAP * CELLS / count)
     starts = [round(number * (CELLS - span) / (count - 1)) for number in range(count)]
-    return tuple(FramePart(top, top + span, left, left + span) for top in starts for left in starts)
+    return tuple(DetailTile(top, top + span, left, left + span) for top in starts for left in starts)
 
 
-def merged(whole: Tensor, found: list[tuple[FramePart, Tensor]]) -> Tensor:
+def merged(whole: Tensor, found: list[tuple[DetailTile, Tensor]]) -> Tensor:
     """Maps of the whole frame with those of its parts laid in, fading towards borders inside the frame.
 
     whole: float32 (prompts, rows, columns), on the finer grid already. found: parts with maps on any grid.
@@ -197,7 +197,7 @@ def _window(start: int, stop: int, inside: slice, like: Tensor) -> Tensor:
     return weight * weight * (3 - 2 * weight)
 
 
-def _connected(cells: NDArray[np.float32]) -> list[tuple[float, FramePart]]:
+def _connected(cells: NDArray[np.float32]) -> list[tuple[float, DetailTile]]:
     """The parts of each prompt's covered cells that are connected by sides: (sum of their probabilities, their box).
 
     Cells are numbered, and the largest number spreads through each part.
@@ -224,10 +224,10 @@ def _connected(cells: NDArray[np.float32]) -> list[tuple[float, FramePart]]:
         np.minimum.at(lowest[side], which, place)
         np.maximum.at(highest[side], which, place + 1)
     found = zip(weights.tolist(), *lowest.tolist(), *highest.tolist(), strict=True)
-    return [(weight, FramePart(top, bottom, left, right)) for weight, top, left, bottom, right in found]
+    return [(weight, DetailTile(top, bottom, left, right)) for weight, top, left, bottom, right in found]
 
 
-def _area(box: FramePart) -> int:
+def _area(box: DetailTile) -> int:
     return (box.bottom - box.top) * (box.right - box.left)
 
 
@@ -238,7 +238,7 @@ def _span(start: int, stop: int, length: int) -> slice:
 
 def _finer(maps: Tensor, factor: int) -> tuple[int, int]:
     rows, columns = maps.shape[1:]
-    scale = max(1.0, min(factor, LONGEST_SIDE / max(rows, columns)))
+    scale = max(1.0, min(factor, LONGEST_FRAME_SIDE / max(rows, columns)))
     return round(rows * scale), round(columns * scale)
 
 

@@ -243,7 +243,7 @@ class Segmenter:
         """The maps of the whole picture with those of its parts merged in."""
         height, width = picture.shape[2:]
 
-        def look(number: int, part: details.FramePart) -> Tensor:
+        def look(number: int, part: details.DetailTile) -> Tensor:
             rows, columns = part.slices(height, width)
             return self._look(number, picture[:, :, rows, columns], conditional, lambda stage: None)
 

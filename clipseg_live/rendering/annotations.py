@@ -11,7 +11,7 @@ from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.effects import Glow, Labels, Outline, Tint
 from clipseg_live.imaging.buffers import SCRATCH
 from clipseg_live.rendering.blending import (
-    Bytes,
+    BytePlane,
     EffectCanvas,
     area_of,
     blend_evenly,
@@ -43,7 +43,7 @@ def draw_outlines(canvas: EffectCanvas, effect: Outline) -> None:
             _draw_line(drawn, alpha, width, tile, keep, add)
 
 
-def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: TileSize, keep: Bytes, add: Bytes) -> None:
+def _draw_line(drawn: BytePlane, alpha: BytePlane, width: int, tile: TileSize, keep: BytePlane, add: BytePlane) -> None:
     """A line along the border of a matte, in place. Only the tiles that it runs through are worked on."""
     mask = SCRATCH.take("mask", alpha.shape)
     cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY, dst=mask)
@@ -56,7 +56,7 @@ def _draw_line(drawn: Bytes, alpha: Bytes, width: int, tile: TileSize, keep: Byt
 
 
 @lru_cache(maxsize=64)
-def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[Bytes, Bytes]:
+def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[BytePlane, BytePlane]:
     """For each value of a field: what of the picture is kept, uint8 (256,), and what is added, uint8 (256, 1, 3)."""
     distance = np.abs(distances(width))
     strength = min(1.0, 0.35 + opacity)
@@ -119,7 +119,7 @@ def _largest(matte: Matte) -> Box | None:
 
 
 @lru_cache(maxsize=128)
-def _chip(text: str, size: int, colour: RGB) -> tuple[Bytes, Bytes]:
+def _chip(text: str, size: int, colour: RGB) -> tuple[BytePlane, BytePlane]:
     """A dark rounded chip with a dot and a text: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(text)

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from clipseg_live.core.frame import Pixels
+from clipseg_live.core.frame import BytePlane, Pixels
 from clipseg_live.core.settings.effects import Blur, CutOut, Desaturate, Invert, Spotlight
 from clipseg_live.rendering.backdrops import Backdrops
-from clipseg_live.rendering.blending import Bytes, EffectCanvas, area_of, blend_over
+from clipseg_live.rendering.blending import EffectCanvas, area_of, blend_over
 from clipseg_live.rendering.foreground import cut_out_foreground
 
 _LENS_SIDE = 180
@@ -56,7 +56,7 @@ def _behind(canvas: EffectCanvas, ground: Pixels) -> None:
     canvas.picture = ground
 
 
-def _out_of_focus(picture: Pixels, seen: Bytes, deviation: float) -> Pixels:
+def _out_of_focus(picture: Pixels, seen: BytePlane, deviation: float) -> Pixels:
     """The picture blurred where ``seen``, uint8 (height, width), says so. What is elsewhere gives no colour, or it
     would glow."""
     height, width = seen.shape

@@ -8,15 +8,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from clipseg_live.core.frame import Pixels
+from clipseg_live.core.frame import BytePlane, Pixels
 from clipseg_live.core.mattes import Box, Matte, Mattes, disjoint
 from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
 from clipseg_live.imaging.buffers import SCRATCH
 from clipseg_live.rendering.tiles import TILE, Tiles, TileSize
 
-Bytes = NDArray[np.uint8]
 Area = tuple[slice, slice]
 
 _STRIP = 1 << 16
@@ -56,7 +54,7 @@ class EffectCanvas:
             spare = PromptStyle(colour=PALETTE[number % len(PALETTE)])
             yield matte, self.styles[number] if number < len(self.styles) else spare
 
-    def parts(self, matte: Matte, margin: int, tile: TileSize) -> Iterator[tuple[Pixels, Bytes]]:
+    def parts(self, matte: Matte, margin: int, tile: TileSize) -> Iterator[tuple[Pixels, BytePlane]]:
         """The picture, to be drawn into, and the matte beside it wherever the matte is, with a margin.
 
         Both are whole tiles high and wide; what they hold beyond the frame goes on as the frame ends.
@@ -111,11 +109,11 @@ def _on_tiles(box: Box, margin: int, size: tuple[int, int], tile: TileSize) -> B
     return left // wide * wide, top // high * high, min(right, size[1]), min(bottom, size[0])
 
 
-def _extended(plane: Bytes, down: int, across: int) -> Any:
+def _extended(plane: BytePlane, down: int, across: int) -> Any:
     return cv2.copyMakeBorder(plane, 0, down, 0, across, cv2.BORDER_REPLICATE)
 
 
-def cover_with(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None:
+def cover_with(drawn: Pixels, alpha: BytePlane, colour: RGB, opacity: float) -> None:
     """Lay a colour over ``drawn`` in place, as far as alpha, uint8 (h, w), and an opacity say. Whole tiles."""
     inside = SCRATCH.take("inside", alpha.shape)
     cv2.threshold(alpha, 254, 255, cv2.THRESH_BINARY, dst=inside)
@@ -130,7 +128,7 @@ def cover_with(drawn: Pixels, alpha: Bytes, colour: RGB, opacity: float) -> None
         tiles.put(part, drawn)
 
 
-def blend_evenly(drawn: Pixels, field: Bytes, keep: Bytes, add: Bytes) -> None:
+def blend_evenly(drawn: Pixels, field: BytePlane, keep: BytePlane, add: BytePlane) -> None:
     """``drawn * keep / 255 + add``, in place. keep: uint8 (256,), and add: uint8 (256, 1, 3), for each value of a
     field, uint8 (h, w)."""
     share = cv2.cvtColor(cv2.LUT(field, keep), cv2.COLOR_GRAY2RGB)
@@ -138,7 +136,7 @@ def blend_evenly(drawn: Pixels, field: Bytes, keep: Bytes, add: Bytes) -> None:
     cv2.add(share, cv2.applyColorMap(field, add), dst=drawn)
 
 
-def _cover_evenly(drawn: Pixels, inside: Bytes, colour: RGB, opacity: float) -> None:
+def _cover_evenly(drawn: Pixels, inside: BytePlane, colour: RGB, opacity: float) -> None:
     """Lay a colour over ``drawn`` in place where ``inside``, uint8 (h, w), is not 0."""
     paint = _paint(colour, max(_FLAT_STRIP, inside.shape[1]))
     mixed = SCRATCH.take("mixed", paint.shape)
@@ -156,7 +154,7 @@ def _cover_evenly(drawn: Pixels, inside: Bytes, colour: RGB, opacity: float) -> 
 
 
 @lru_cache(maxsize=64)
-def _soft_tables(colour: RGB, opacity: float) -> tuple[Bytes, Bytes]:
+def _soft_tables(colour: RGB, opacity: float) -> tuple[BytePlane, BytePlane]:
     """Of ``blend_evenly``, for each alpha; where that is 255 nothing changes."""
     share = np.arange(256)[:, None] / 255 * opacity
     share[255] = 0
@@ -165,14 +163,14 @@ def _soft_tables(colour: RGB, opacity: float) -> tuple[Bytes, Bytes]:
 
 
 @lru_cache(maxsize=32)
-def _paint(colour: RGB, count: int) -> Bytes:
+def _paint(colour: RGB, count: int) -> BytePlane:
     """A colour for each of some pixels, uint8 (count, 3)."""
     paint = np.full((count, 3), colour, np.uint8)
     paint.setflags(write=False)
     return paint
 
 
-def blend_over(drawn: Pixels, above: Bytes | RGB, share: Bytes) -> None:
+def blend_over(drawn: Pixels, above: BytePlane | RGB, share: BytePlane) -> None:
     """Lay ``above``, a picture or one colour, over ``drawn`` in place; share: uint8 (h, w), how much of it covers."""
     height = max(1, _STRIP // max(share.shape[1], 1))
     for top in range(0, len(share), height):
@@ -193,13 +191,13 @@ def blend_over(drawn: Pixels, above: Bytes | RGB, share: Bytes) -> None:
 
 
 @lru_cache(maxsize=64)
-def _ramp(colour: RGB) -> Bytes:
+def _ramp(colour: RGB) -> BytePlane:
     """A colour at each of 256 strengths, uint8 (256, 1, 3)."""
     levels = np.arange(256, dtype=np.float32)[:, None] / 255 * np.array(colour, np.float32)
     return (levels + 0.5).astype(np.uint8).reshape(256, 1, 3)
 
 
-def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: Bytes, x: int, y: int) -> None:
+def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: BytePlane, x: int, y: int) -> None:
     """Lay a small picture at a place, as far as it lies within the frame."""
     drawn = canvas.picture[y : y + alpha.shape[0], x : x + alpha.shape[1]]
     height, width = drawn.shape[:2]
@@ -207,6 +205,6 @@ def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: Bytes, x: int, y: int) 
         blend_over(drawn, chip[:height, :width], np.ascontiguousarray(alpha[:height, :width]))
 
 
-def scaled(alpha: Any, opacity: float) -> Bytes:
+def scaled(alpha: Any, opacity: float) -> BytePlane:
     """A share of an alpha, uint8."""
     return np.asarray(cv2.convertScaleAbs(alpha, alpha=opacity), np.uint8).reshape(alpha.shape)

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clipseg_live.core.frame import BytePlane
 from clipseg_live.imaging.buffers import SCRATCH
-
-Bytes = NDArray[np.uint8]
 
 _INSIDE = np.uint8(118)
 """The least value of a field within its mask, just outside the border: even a mask of one pixel gets its line."""
@@ -30,12 +29,12 @@ class DistanceField:
     scale: what it was computed smaller by. small, covered: the field and the mask on that smaller grid, uint8.
     """
 
-    values: Bytes
+    values: BytePlane
     scale: int
-    small: Bytes
-    covered: Bytes
+    small: BytePlane
+    covered: BytePlane
 
-    def marks(self, least: int, most: int) -> Bytes:
+    def marks(self, least: int, most: int) -> BytePlane:
         """Where values, once ``filled``, may lie from ``least`` to ``most``, which are below and above those just
         outside the border: uint8 on the smaller grid, 255 there and elsewhere 0, valid as long as the field."""
         marks, other = SCRATCH.take("marks", self.small.shape), SCRATCH.take("other marks", self.small.shape)
@@ -51,7 +50,7 @@ class DistanceField:
         return other
 
 
-def blurred(mask: Bytes, deviation: int) -> DistanceField:
+def blurred(mask: BytePlane, deviation: int) -> DistanceField:
     """The field of a mask, uint8 of 0 and 255, for a deviation in pixels. The mask is as many pixels high and wide as
     ``shrinkage`` of the deviation divides.
 
@@ -71,7 +70,7 @@ def blurred(mask: Bytes, deviation: int) -> DistanceField:
     return DistanceField(values, scale, small, covered)
 
 
-def filled(field: Bytes, mask: Bytes) -> Bytes:
+def filled(field: BytePlane, mask: BytePlane) -> BytePlane:
     """``field``, changed so that no pixel of the mask is far outside: small masks are washed out by blurring."""
     return np.maximum(field, np.bitwise_and(mask, _INSIDE), out=field)
 
@@ -88,7 +87,7 @@ def shrinkage(deviation: int) -> int:
     return (deviation + 1) // 2
 
 
-def _smooth(mask: Bytes, deviation: float) -> Bytes:
+def _smooth(mask: BytePlane, deviation: float) -> BytePlane:
     # twice as quick as GaussianBlur, which rounds more finely in between
     smooth = cv2.sepFilter2D(mask, -1, *_kernels(deviation), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smooth, np.uint8).reshape(mask.shape)

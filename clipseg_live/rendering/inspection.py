@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from clipseg_live.core.frame import BytePlane
 from clipseg_live.core.settings.effects import Heatmap, MatteView, Raw, SideBySide, Wipe
 from clipseg_live.imaging.resize import resized_strips
-from clipseg_live.rendering.blending import Bytes, EffectCanvas, blend_over, draw_text
+from clipseg_live.rendering.blending import EffectCanvas, blend_over, draw_text
 
 _FLOOR = 0.35
 _SCALE_PERCENT = 2.4
@@ -67,7 +68,7 @@ def draw_side_by_side(canvas: EffectCanvas, effect: SideBySide) -> None:
 
 
 @lru_cache(maxsize=16)
-def _heat(opacity: float) -> tuple[Bytes, Bytes]:
+def _heat(opacity: float) -> tuple[BytePlane, BytePlane]:
     """Colours (the perceptual map "inferno") and how much they cover, for each of 256 probabilities."""
     levels = np.arange(256, dtype=np.uint8)[:, None]
     colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[:, :, ::-1]
@@ -76,7 +77,7 @@ def _heat(opacity: float) -> tuple[Bytes, Bytes]:
 
 
 @lru_cache(maxsize=8)
-def _legend(size: int) -> tuple[Bytes, Bytes]:
+def _legend(size: int) -> tuple[BytePlane, BytePlane]:
     """A bar from 0 to 1 on a dark chip: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
     font = ImageFont.load_default(size)
     height, bar, pad = round(size * 1.9), size * 9, round(size * 0.7)

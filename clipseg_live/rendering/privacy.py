@@ -5,9 +5,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from clipseg_live.core.frame import BytePlane
 from clipseg_live.core.privacy import hides_whole
 from clipseg_live.core.settings.effects import BlackOut, Pixelate
-from clipseg_live.rendering.blending import Bytes, EffectCanvas, union_of
+from clipseg_live.rendering.blending import EffectCanvas, union_of
 
 
 def draw_pixelated(canvas: EffectCanvas, effect: Pixelate) -> None:
@@ -37,7 +38,7 @@ def draw_blacked_out(canvas: EffectCanvas, effect: BlackOut) -> None:
         canvas.picture[hidden > 0] = effect.colour
 
 
-def _hidden(canvas: EffectCanvas, grow: float) -> Bytes | None:
+def _hidden(canvas: EffectCanvas, grow: float) -> BytePlane | None:
     """Return where something must be hidden, uint8 (height, width), not 0 there; None for the whole frame."""
     if hides_whole(canvas.mattes, len(canvas.styles)):
         return None
@@ -52,5 +53,5 @@ def _hidden(canvas: EffectCanvas, grow: float) -> Bytes | None:
     window = 2 * -(-reach // shrink) + 1
     wide = cv2.dilate(small, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (window, window)))
     wide = np.asarray(wide, np.uint8).reshape(small.shape)
-    large: Bytes = np.repeat(np.repeat(wide, shrink, axis=0), shrink, axis=1)[:height, :width]
+    large: BytePlane = np.repeat(np.repeat(wide, shrink, axis=0), shrink, axis=1)[:height, :width]
     return large

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from clipseg_live.core.frame import Frame, Pixels
+from clipseg_live.core.frame import BytePlane, Frame, Pixels
 from clipseg_live.core.mattes import Matte, Mattes
 from clipseg_live.core.settings.recording import RenderedFrame, Track
 from clipseg_live.imaging.letterbox import letterbox
-
-Plane = NDArray[np.uint8]
 
 
 def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
@@ -25,7 +22,7 @@ def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
     )
 
 
-def union_alpha(mattes: Mattes | None, height: int, width: int) -> Plane:
+def union_alpha(mattes: Mattes | None, height: int, width: int) -> BytePlane:
     """uint8 (height, width): the largest alpha of all mattes at each pixel; 0 without any."""
     whole = np.zeros((height, width), np.uint8)
     for matte in mattes.each if mattes is not None else ():

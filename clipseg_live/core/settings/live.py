@@ -56,7 +56,7 @@ def _unpacked(value: object, told: ValidationInfo) -> object:
     return data
 
 
-Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
+Base64Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
 
 
 class PromptImage(Frozen):
@@ -64,7 +64,7 @@ class PromptImage(Frozen):
 
     width: Annotated[int, Field(ge=1, le=4096)]
     height: Annotated[int, Field(ge=1, le=4096)]
-    data: Bytes
+    data: Base64Bytes
 
     @model_validator(mode="after")
     def _is_whole(self) -> "PromptImage":

@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
 from clipseg_live.gui.widgets import theme
 
-Colour = tuple[int, int, int]
+RGB8 = tuple[int, int, int]
 _MARGIN = 2 * theme.UNIT
 _MOST_NAME = 180
 
@@ -32,7 +32,7 @@ class Reading:
     """One prompt under the pointer. passes: whether the probability reaches the prompt's threshold."""
 
     name: str
-    colour: Colour
+    colour: RGB8
     probability: float
     passes: bool
 

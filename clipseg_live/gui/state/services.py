@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipseg_live.app.devices import CropBox
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFrame
-
-Crop = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Services:
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
     save_snapshot: Callable[[Path, ViewFrame, LiveSettings], Sequence[Path]]
-    crop_of: Callable[[Crop, FrameTransform], Crop]
+    crop_of: Callable[[CropBox, FrameTransform], CropBox]
     has_screen: Callable[[], bool]
     list_microphones: Callable[[], Sequence[str]]
     recover_recordings: Callable[[Path], Sequence[Path]]

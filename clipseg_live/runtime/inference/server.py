@@ -53,7 +53,7 @@ MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], No
 to another process."""
 
 
-def run(connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
+def serve(connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
     """Run the worker process: load the engine, and answer frames until the application ends."""
     signals.ignore()  # the application ends this process
     console.protect()

@@ -43,7 +43,7 @@ class WorkerHandle:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=server.run, args=(theirs, make_engine, settings), name="clipseg-live inference", daemon=True
+            target=server.serve, args=(theirs, make_engine, settings), name="clipseg-live inference", daemon=True
         )
         self.listening = self.wanting = False
         self.handed: Frame | None = None

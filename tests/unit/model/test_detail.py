@@ -14,14 +14,14 @@ from clipseg_live import Prompt, Segmenter, UsageError
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
 from clipseg_live.model import detail
-from clipseg_live.model.detail import CELLS, FramePart
+from clipseg_live.model.detail import CELLS, DetailTile
 from tests.helpers.tolerances import SAME_MAPS
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star")]
 Covers = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def drawn(covers: Covers, part: FramePart = detail.WHOLE, side: int = 64) -> Tensor:
+def drawn(covers: Covers, part: DetailTile = detail.WHOLE, side: int = 64) -> Tensor:
     """A map (1, side, side) of a part of a scene that is given by rows and columns in 0..1: 0.95 or 0.02."""
     rows = (part.top + (np.arange(side) + 0.5) / side * (part.bottom - part.top)) / CELLS
     columns = (part.left + (np.arange(side) + 0.5) / side * (part.right - part.left)) / CELLS
@@ -95,23 +95,23 @@ def test_a_zoomed_part_holds_what_is_small_with_room_about_it(
 
 def test_a_zoomed_part_holds_all_that_is_small_but_no_speck_elsewhere() -> None:
     near = cells((4, 7, 4, 7), (9, 12, 6, 9), (12, 32, 12, 32))
-    assert detail.zoom_part(near) == FramePart(2, 14, 0, 12)
+    assert detail.zoom_part(near) == DetailTile(2, 14, 0, 12)
     assert detail.zoom_part(cells((4, 7, 4, 7), (30, 31, 30, 31))) == detail.zoom_part(cells((4, 7, 4, 7)))
 
 
 def test_an_object_that_winds_is_one_part() -> None:
     assert detail.zoom_part(cells((2, 12, 2, 3), (11, 12, 2, 12), (2, 12, 11, 12))) is None
     three = cells((2, 7, 2, 3), (6, 7, 2, 7), (2, 7, 6, 7))
-    assert detail.zoom_part(three) == FramePart(0, 8, 0, 8)
+    assert detail.zoom_part(three) == DetailTile(0, 8, 0, 8)
 
 
 def test_a_small_object_takes_its_shape_from_the_closer_look() -> None:
     covers = disc(0.7, 0.3, 0.04)
     whole = torch.nn.functional.avg_pool2d(drawn(covers), 4, 4)
     whole = torch.nn.functional.interpolate(whole[None], size=(64, 64), mode="bilinear")[0]
-    asked: list[tuple[int, FramePart]] = []
+    asked: list[tuple[int, DetailTile]] = []
 
-    def look(number: int, part: FramePart) -> Tensor:
+    def look(number: int, part: DetailTile) -> Tensor:
         asked.append((number, part))
         return drawn(covers, part)
 
@@ -208,7 +208,7 @@ def test_parts_are_seen_as_pictures_of_their_own(
 ) -> None:
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit, detail="tiles")  # type: ignore[arg-type]
     plain = Segmenter.load(str(tiny_folder), device="cpu", size=64, fit=fit)  # type: ignore[arg-type]
-    looked: list[tuple[FramePart, Tensor]] = []
+    looked: list[tuple[DetailTile, Tensor]] = []
     monkeypatch.setattr(detail, "merged", lambda whole, found: looked.extend(found) or whole)
     segmenter.segment(large, TEXTS)
     assert len(looked) == 4
