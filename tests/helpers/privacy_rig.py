@@ -247,8 +247,8 @@ class Rig:
     def __post_init__(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(session, "Capture", ScriptedCapture)
-            patch.setattr(session, "InferenceWorker", ScriptedWorker)
-            patch.setattr(session, "Composing", SteppedComposing)
+            patch.setattr(session, "InferenceClient", ScriptedWorker)
+            patch.setattr(session, "RenderThread", SteppedComposing)
             self.session = session.Session(
                 self.settings, open_source=None, frame_filter=None, make_composer=Interrupted,
                 make_matting=MattePipeline, make_engine=None, recording_tools=self._tools(), make_camera=FakeOutput,

@@ -173,8 +173,8 @@ QMainWindow, QDialog { background: @SURFACE; }
 QToolTip { background: @HOVER; color: @TEXT; border: 1px solid @EDGE; padding: 4px 8px; }
 QFrame[kind="panel"] { background: @SURFACE; border: none; }
 QFrame[kind="bar"] { background: @SURFACE; border: none; }
-QFrame[kind="card"] { background: @RAISED; border: 1px solid @LINE; border-radius: @RADIUSpx; }
-QFrame[kind="line"] { background: @LINE; border: none; }
+QFrame[kind="card"] { background: @RAISED; border: 1px solid @LINE_COLOUR; border-radius: @RADIUSpx; }
+QFrame[kind="line"] { background: @LINE_COLOUR; border: none; }
 
 QLabel { background: transparent; }
 QLabel[kind="muted"] { color: @MUTED; font-size: @SMALL_SIZEpx; }
@@ -191,7 +191,7 @@ QToolButton { padding: 0 6px; min-width: 18px; }
 QPushButton:hover, QToolButton:hover { background: @HOVER; }
 QPushButton:pressed, QToolButton:pressed { background: @PRESSED; }
 QPushButton:focus, QToolButton:focus { border-color: @ACCENT; }
-QPushButton:disabled, QToolButton:disabled { color: @FAINT; border-color: @LINE; background: @SURFACE; }
+QPushButton:disabled, QToolButton:disabled { color: @FAINT; border-color: @LINE_COLOUR; background: @SURFACE; }
 QPushButton:checked, QToolButton:checked { background: @ACCENT_SOFT; border-color: @ACCENT; }
 QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton[kind="primary"] {
@@ -199,7 +199,7 @@ QPushButton[kind="primary"] {
 }
 QPushButton[kind="primary"]:hover { background: #86c0ff; }
 QPushButton[kind="primary"]:focus { border-color: @TEXT; }
-QPushButton[kind="primary"]:disabled { background: @RAISED; color: @FAINT; border-color: @LINE; }
+QPushButton[kind="primary"]:disabled { background: @RAISED; color: @FAINT; border-color: @LINE_COLOUR; }
 QPushButton[kind="danger"] { background: #40202a; border-color: @DANGER; color: #ffd9dd; }
 QPushButton[kind="danger"]:hover { background: #552833; }
 QPushButton[kind="plain"], QToolButton[kind="plain"] { background: transparent; border-color: transparent; }
@@ -220,7 +220,7 @@ QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QCo
     border-color: @ACCENT;
 }
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {
-    color: @FAINT; border-color: @LINE; background: @SURFACE;
+    color: @FAINT; border-color: @LINE_COLOUR; background: @SURFACE;
 }
 QComboBox::drop-down { border: none; width: 26px; }
 QComboBox::down-arrow { image: url(@MARKS/down.png); }
@@ -246,7 +246,7 @@ QMenu { background: @RAISED; color: @TEXT; border: 1px solid @EDGE; padding: 6px
 QMenu::item { padding: 6px 27px 6px 9px; border: 1px solid transparent; border-radius: 4px; }
 QMenu::item:selected { background: @ACCENT_SOFT; border-color: @ACCENT; }
 QMenu::item:disabled { color: @FAINT; }
-QMenu::separator { height: 1px; background: @LINE; margin: 6px 8px; }
+QMenu::separator { height: 1px; background: @LINE_COLOUR; margin: 6px 8px; }
 QMenu::icon { padding-left: 8px; }
 
 QSlider { min-height: 22px; background: transparent; }
@@ -269,7 +269,7 @@ QScrollBar::handle:hover { background: @FAINT; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 
-QSplitter::handle { background: @LINE; }
+QSplitter::handle { background: @LINE_COLOUR; }
 QSplitter::handle:hover { background: @ACCENT; }
 QTabWidget::pane { border: none; }
 QTabBar { background: transparent; }

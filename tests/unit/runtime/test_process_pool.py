@@ -115,12 +115,12 @@ def test_ctrl_c_at_any_other_time_leaves_nothing(tmp_path: Path, at: tuple[str, 
 
 PROGRAM = """
 import sys
-from clipseg_live.runtime.process_pool import work_off
+from clipseg_live.runtime.process_pool import run_jobs
 from tests.helpers.crew_work import prepare
 from tests.unit.runtime.test_process_pool import Heard
 
 if __name__ == "__main__":
-    work_off(2, prepare, None, [("wait", path) for path in sys.argv[1:]], Heard())
+    run_jobs(2, prepare, None, [("wait", path) for path in sys.argv[1:]], Heard())
 """
 
 

@@ -21,7 +21,7 @@ from clipseg_live.app.batch.plan import plan_batch
 from clipseg_live.model.store import loading
 from tests.unit.app.batch.test_runner import Heard, Loaded, template
 
-runner.find_model = lambda settings: loading.find("shapes")
+runner.find_model = lambda settings: loading.find_model_files("shapes")
 runner.load_engine = lambda files, settings, prompts: Loaded()
 report = runner.run_batch(plan_batch(sys.argv[2:], Path(sys.argv[1]), template(), masks="jsonl"), Heard())
 print(*(outcome.ending.value + outcome.sentence for outcome in report.outcomes), sep=";")

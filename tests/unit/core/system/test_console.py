@@ -55,7 +55,7 @@ def test_a_reader_that_went_away_is_noticed_without_an_error(name: str, variable
         "sys.stdin.readline()\n"
         f"known = console.is_closed()\n"
         f"for _ in range(100): print('x' * 5000, file=sys.{name}, flush=True)\n"
-        f"print(known, console.is_closed(), console.failure(), file=sys.{other})"
+        f"print(known, console.is_closed(), console.output_failure(), file=sys.{other})"
     )
     with python(code, variables, stdin=subprocess.PIPE) as process:
         getattr(process, name).close()
@@ -84,7 +84,7 @@ def test_the_c_locale_can_print_everything() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
 def test_a_full_disk_is_told_apart_from_a_closed_pipe() -> None:
-    code = "print('x', flush=True); print(console.failure().strerror, console.is_closed(), file=sys.stderr)"
+    code = "print('x', flush=True); print(console.output_failure().strerror, console.is_closed(), file=sys.stderr)"
     with open("/dev/full", "w") as full, python(code, stdout=full) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0 and err == b"No space left on device False\n"

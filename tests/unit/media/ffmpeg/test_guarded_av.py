@@ -27,7 +27,7 @@ from tests.helpers.surround import describe_channels, make_surround, tag_channel
 _PROGRAM = """
 import json, sys
 from pathlib import Path
-from clipseg_live.media.writers.remux import make_fast_start
+from clipseg_live.media.writers.remux import remux_to_faststart
 from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.writers.video import VideoWriter
@@ -47,7 +47,7 @@ for name in sys.argv[1:]:
             count += 1
         for writer in (export, record):
             writer.finish()
-        make_fast_start(record.path)
+        remux_to_faststart(record.path)
         source.close()
         print(json.dumps([Path(name).name, suffix, count, export.notices, record.notices]), flush=True)
 """

@@ -10,7 +10,7 @@ from PIL import Image
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.media.images.reader import read_image
-from clipseg_live.media.sources.registry import PhotoSetSource, SequenceSource, StillSource, open_source
+from clipseg_live.media.sources.registry import ImageSequenceSource, ImageSource, PhotoSetSource, open_source
 from clipseg_live.media.sources.video_file import VideoFileSource
 from tests.helpers.clips import make_clip, picture, read_all
 
@@ -94,7 +94,7 @@ def test_what_is_no_picture(tmp_path):
 
 def test_a_still_is_one_frame(tmp_path):
     Image.fromarray(picture(0)).save(tmp_path / "a.png")
-    info, frames = read_all(StillSource(tmp_path / "a.png"))
+    info, frames = read_all(ImageSource(tmp_path / "a.png"))
     assert info.rate is None and info.frame_count == 1 and len(frames) == 1
     assert frames[0].time == 0 and np.array_equal(frames[0].pixels, picture(0))
 
@@ -137,10 +137,10 @@ def test_the_right_source_is_chosen(tmp_path):
     with pytest.raises(SourceError, match="No picture fits"):
         open_source(tmp_path / "*.png")
     Image.fromarray(picture(0)).save(tmp_path / "odd [1].png")
-    assert isinstance(open_source(tmp_path / "odd [1].png"), StillSource)
+    assert isinstance(open_source(tmp_path / "odd [1].png"), ImageSource)
     assert isinstance(open_source(str(make_clip(tmp_path / "a.mp4"))), VideoFileSource)
     assert isinstance(open_source(tmp_path), PhotoSetSource)
-    assert isinstance(open_source(tmp_path, sequence=Fraction(25)), SequenceSource)
+    assert isinstance(open_source(tmp_path, sequence=Fraction(25)), ImageSequenceSource)
     with pytest.raises(UsageError, match="--sequence takes a folder"):
         open_source(tmp_path / "odd [1].png", sequence=Fraction(25))
     with pytest.raises(UsageError, match="no times: leave out --from"):
