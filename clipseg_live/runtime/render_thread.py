@@ -166,7 +166,7 @@ class RenderThread:
         try:
             self._compose_newest(settings, version, frame, result, redraw, locked)
         except Exception as error:  # the next frame starts from a clean state
-            logger.exception("RenderThread a frame failed")
+            logger.exception("Rendering a frame failed")
             self._on_error(error)
             self._drop_mattes()
             self._drop_composer()

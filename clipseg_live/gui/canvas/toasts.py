@@ -30,7 +30,7 @@ class Toasts(QWidget):
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
         self._over = over
-        self.setAccessibleName(self.tr("Toasts"))
+        self.setAccessibleName(self.tr("Messages"))
         self._cards: dict[str, _Card] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
