@@ -1,6 +1,6 @@
-"""Type a word and see it segmented: CLIPSeg on pictures and videos.
+"""Segment images and videos by text or image prompts with CLIPSeg.
 
-The public names are imported when they are first used, so that ``import clipseg_live`` costs nothing.
+Public names are imported on first use, so that ``import clipseg_live`` is fast.
 """
 
 import logging
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clipseg_live.model.segmenter import Segmenter as Segmenter
 
 _moved.install()
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # programs that use the package choose their own
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # programs configure logging themselves
 
 _HOMES = {
     "ClipsegLiveError": "clipseg_live.core.errors",
