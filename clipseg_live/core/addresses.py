@@ -1,25 +1,25 @@
-"""Names of sources, and how to show them without the credentials that an address may hold.
+"""Names of sources, and functions that mask the credentials in addresses.
 
-``SourceName`` holds the true name and shows a masked one. ``redact`` masks every address inside a longer text.
-Neither ever raises: what cannot be parsed is masked.
+``SourceName`` holds the true name and shows a masked one. ``redact`` masks every address in a longer text.
+Neither raises an error: text that cannot be parsed is masked.
 """
 
 import re
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # errors import this module: it has to stay light
+if TYPE_CHECKING:  # core.errors imports this module, so it must import quickly
     from pydantic import GetCoreSchemaHandler
     from pydantic_core.core_schema import CoreSchema, SerializationInfo
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
-"""Schemes of addresses that can be opened."""
+"""Schemes of the addresses that can be opened."""
 SECURE_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
-"""Usual ports of the schemes whose servers have a certificate."""
+"""Default ports of the schemes whose servers have a certificate."""
 HIDDEN_PART = "…"
 REVEAL = {"reveal": True}
-"""Serialization context (``model_dump(context=REVEAL)``) with which JSON holds true names."""
+"""Serialization context (``model_dump(context=REVEAL)``) that writes true names into JSON."""
 
-_SCHEME_END = re.compile(r"(?<=[A-Za-z0-9+.\-]{2}):[/\\]+")  # a single letter is a drive
+_SCHEME_END = re.compile(r"(?<=[A-Za-z0-9+.\-]{2}):[/\\]+")  # a single letter is a Windows drive
 _NEXT_ADDRESS = re.compile(r"(?<=[\s'\"(<\[,;=])(?=[A-Za-z][A-Za-z0-9+.\-]*:[/\\]{2})")
 _END_OF_AUTHORITY = re.compile(r"[/\\?#]")
 _QUERY = re.compile(r"[?#]")
@@ -41,8 +41,9 @@ _PUNCTUATION = "\"'`)>],;:."
 class SourceName:
     """The name of a source: an address, a file, ``camera:0``, ``screen:`` or ``demo:``.
 
-    ``str``, ``repr`` and ``format`` give it without user name, password and query; ``reveal`` gives all of it. It
-    equals the text that it was made from. In JSON it is masked, unless the serialization context is ``REVEAL``.
+    ``str``, ``repr`` and ``format`` omit user name, password and query. ``reveal`` returns the full name.
+    A source name equals the text that it was made from. It is masked in JSON, unless the serialization context is
+    ``REVEAL``.
     """
 
     __slots__ = ("_shown", "_text")
@@ -57,9 +58,11 @@ class SourceName:
 
     @property
     def is_address(self) -> bool:
+        """Whether the name is an address with a scheme."""
         return "://" in self._text
 
     def startswith(self, prefix: str | tuple[str, ...]) -> bool:
+        """Return whether the true name starts with the prefix."""
         return self._text.startswith(prefix)
 
     def __str__(self) -> str:
@@ -97,10 +100,10 @@ class SourceName:
 
 
 def safe_name(name: str) -> str:
-    """Return a name for people to read: an address without its user name, password, query and fragment.
+    """Return a name that is safe to show: addresses lose their user name, password, query and fragment.
 
-    Parts of a path that hold a ``=`` are hidden too (some cameras take ``/user=NAME&password=WORD/``). An address
-    whose password may reach into its path is hidden completely. Names of files are returned as they are.
+    Parts of a path that hold a ``=`` are masked too, as some cameras take ``/user=NAME&password=WORD/``. If the
+    password of an address may extend into its path, the whole address is masked. Names of files are returned unchanged.
     """
     name = "".join(character for character in name if character.isprintable())
     address = name.strip()
@@ -111,7 +114,7 @@ def safe_name(name: str) -> str:
 
 
 def address_problem(address: str) -> str:
-    """Return why an address cannot be that of a stream, in one sentence; "" if it can."""
+    """Return one sentence on why an address is not that of a stream; "" if it is valid."""
     address = address.strip()
     scheme = address.partition("://")[0].lower() if "://" in address else ""
     if not address:
@@ -128,10 +131,10 @@ def address_problem(address: str) -> str:
 
 
 def openable(address: str) -> str:
-    """Return an address as FFmpeg reads it: marks of a password that would end its host are written as ``%2F``.
+    """Return an address in the form that FFmpeg reads.
 
-    An address is changed only if it can be meant in no other way: what stands before its first such mark is neither
-    a host nor a host and its port.
+    Characters of a password that would end the host are percent-encoded, such as ``%2F`` for "/". An address is changed
+    only if it is unambiguous: the text before the first such character is neither a host nor a host with its port.
     """
     scheme, mark, rest = address.partition("://")
     authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
@@ -143,7 +146,7 @@ def openable(address: str) -> str:
 
 
 def host_and_port(address: str) -> tuple[str, int | None]:
-    """Return the host of an address, without brackets, and its port, None where it names none that can be."""
+    """Return the host of an address, without brackets, and its port; None if it has no valid port."""
     rest = address.partition("://")[2]
     authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0].rpartition("@")[2]
     host, _, port = authority.rpartition(":") if _PORT.search(authority) else (authority, "", "")
@@ -151,9 +154,9 @@ def host_and_port(address: str) -> tuple[str, int | None]:
 
 
 def redact(text: str) -> str:
-    """Return a text with the credentials and queries of all addresses in it masked.
+    """Mask the credentials and queries of all addresses in a text.
 
-    Everything between the scheme and the last ``@`` of a line is taken for credentials, as a password may hold any
+    Everything between the scheme and the last ``@`` of a line counts as credentials, as a password may hold any
     character. Values of parameters such as ``password=`` and ``token=`` are masked as well.
     """
     if ":" not in text and "=" not in text:
@@ -168,7 +171,7 @@ def _redact_line(line: str) -> str:
 
 
 def _redact_first(piece: str) -> str:
-    """Mask the one address in a piece of a line."""
+    """Mask the only address in a part of a line."""
     scheme_end = _SCHEME_END.search(piece)
     if scheme_end is None:
         return piece
@@ -183,13 +186,13 @@ def _redact_first(piece: str) -> str:
 
 
 def _safe_rest(rest: str) -> str:
-    """Mask what stands behind the scheme of an address."""
+    """Mask the credentials and the query in an address without its scheme."""
     authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
     beyond = rest[len(authority) :]
     if "@" in beyond:  # a password may hold an unescaped "/", "?" or "#"
         return HIDDEN_PART
     host = authority.rpartition("@")[2]
-    if not _HOST.fullmatch(host):  # a port that is no number may be a password
+    if not _HOST.fullmatch(host):  # a port that is not a number may be a password
         host = HIDDEN_PART
     path = _QUERY.split(beyond, maxsplit=1)[0]
     return host + "/".join(HIDDEN_PART if _SECRET_PART.search(part) else part for part in path.split("/"))

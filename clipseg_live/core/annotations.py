@@ -1,4 +1,4 @@
-"""Settings of annotations: one policy for every data format that has them."""
+"""Settings of annotations, shared by all data formats that hold annotations."""
 
 from typing import Annotated, Literal, get_args
 
@@ -13,19 +13,19 @@ SEGMENTATION_FORMS: tuple[SegmentationForm, ...] = get_args(SegmentationForm)
 INSTANCE_RULES: tuple[InstanceRule, ...] = get_args(InstanceRule)
 
 SPLIT_FORMATS: tuple[DataFormat, ...] = ("yolo",)
-"""Data formats that can be divided into training and validation images."""
+"""Data formats that can be split into training and validation images."""
 
 
 class AnnotationSettings(Frozen):
     """Settings of annotations in COCO, YOLO and JSON lines.
 
     Attributes:
-        segmentation: form of a COCO segmentation. Most readers of annotations with ``iscrowd`` 0 expect polygons; RLE
+        segmentation: Form of a COCO segmentation. Most readers of annotations with ``iscrowd`` 0 expect polygons. RLE
             is smaller.
-        instances: "component" writes one annotation for each connected component of a prompt's mask (8 neighbours),
-            "prompt" one for the whole mask.
-        split: share of the images that are for training, by source file. None: all images are for training.
-        seed: chooses which source files are for validation.
+        instances: "component" writes one annotation for each connected component of a prompt's mask (8 neighbours).
+            "prompt" writes one annotation for the whole mask.
+        split: Share of the images that are for training, split by source file. None: all images are for training.
+        seed: Seed that selects the source files for validation.
     """
 
     segmentation: SegmentationForm = "polygon"

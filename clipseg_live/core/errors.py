@@ -1,6 +1,6 @@
-"""Errors a person can cause: each is one sentence that names the thing and the way out.
+"""Errors for users: each is one sentence with the cause and the way out.
 
-The command line prints the sentence and ends with ``exit_code``; it never shows a traceback for these.
+The command line prints the sentence, without a traceback, and exits with ``exit_code``.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from clipseg_live.core.addresses import redact
 
 
 class ClipsegLiveError(Exception):
-    """Base of every error whose text is meant for the person who caused it. Credentials in the text are masked."""
+    """Base class of the errors that are shown to users. Credentials in the text are masked."""
 
     exit_code = 1
 
@@ -18,25 +18,25 @@ class ClipsegLiveError(Exception):
 
 
 class UsageError(ClipsegLiveError, ValueError):
-    """What was asked for cannot be right (a threshold of 2, an unknown codec): exit code 2."""
+    """An invalid request, such as a threshold of 2 or an unknown codec: exit code 2."""
 
     exit_code = 2
 
 
 class Failure(ClipsegLiveError):
-    """What was asked for is right, but it could not be done (a missing file, a full disk): exit code 1."""
+    """A valid request that failed, such as a missing file or a full disk: exit code 1."""
 
 
 class SourceError(Failure):
-    """A source could not be opened, or broke while it was read."""
+    """A source that could not be opened or that failed while it was read."""
 
 
 class PhotoError(SourceError):
-    """One photo of a set cannot be read; the others can.
+    """One photo of a set that cannot be read; the others can.
 
     Attributes:
-        number: The photo's number in its set, from 0.
-        file: The photo's file.
+        number: Number of the photo in its set, from 0.
+        file: File of the photo.
     """
 
     def __init__(self, message: str, number: int, file: Path) -> None:
@@ -45,13 +45,14 @@ class PhotoError(SourceError):
 
 
 class SourceBroken(SourceError):
-    """A source ends early, because it is damaged or cut short; the frames before that point are whole."""
+    """A source that is damaged or truncated. The frames before that point are complete."""
 
 
 class SinkError(Failure):
-    """A result could not be written.
+    """An output that could not be written.
 
-    kept: where the whole result is, if only moving it to its place failed.
+    Attributes:
+        kept: Path of the complete file, if only moving it to its final path failed.
     """
 
     def __init__(self, sentence: str, kept: Path | None = None) -> None:
@@ -60,11 +61,11 @@ class SinkError(Failure):
 
 
 class ModelError(Failure):
-    """A model could not be found, loaded or run."""
+    """A model that could not be found, loaded or run."""
 
 
 class NoPrediction(ModelError):
-    """The model's output is not finite (NaN or infinity), so there are no probability maps for this frame.
+    """A model output that is not finite (NaN or infinity), so the frame has no probability maps.
 
     Privacy effects must hide the whole frame then.
     """

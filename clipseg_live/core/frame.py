@@ -1,4 +1,4 @@
-"""Frames, and what is known about the source they come from."""
+"""Frames, and the properties of the source that they come from."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,26 +15,28 @@ BytePlane = NDArray[np.uint8]
 FloatPlane = NDArray[np.float32]
 """(height, width)."""
 Pixels = NDArray[np.uint8]
-"""A picture: uint8, shape (height, width, 3), RGB, upright, top row first."""
+"""Pixels of an image: uint8, shape (height, width, 3), RGB, upright, top row first."""
 Signal = NDArray[np.uint16]
-"""R'G'B' signal of an HDR picture: uint16 (0 to 65535), shape (height, width, 3), upright, top row first."""
+"""R'G'B' signal of an HDR frame: uint16 (0 to 65535), shape (height, width, 3), upright, top row first."""
 DynamicRange = Literal["PQ", "HLG", "wide gamut"]
 FieldOrder = Literal["tff", "bff"]
-"""The field of an interlaced frame that is shown first: top or bottom."""
+"""Field of an interlaced frame that is shown first: top or bottom."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a source. Nobody writes into ``pixels`` once the frame is made.
+    """One frame of a source. ``pixels`` must not be changed once the frame is made.
 
-    index: number of the frame within its source, from 0.
-    time: presentation time in seconds, exact, as the container or the capture clock gave it.
-    duration: how long the frame is shown, in seconds, where the source says so.
-    epoch: grows at each seek or source change; results of an old epoch are never shown.
-    captured: ``time.monotonic()`` when a live session got it.
-    file: the picture file that holds this frame; None for a frame of a video, camera or animation.
-    independent: the frame is unrelated to the frames before and after it (see ``SourceInfo.independent``).
-    signal: the HDR picture behind ``pixels``, where the source keeps it.
+    Attributes:
+        pixels: uint8, shape (height, width, 3), RGB.
+        index: Number of the frame within its source, from 0.
+        time: Exact presentation time in seconds, from the container or the capture clock.
+        duration: Display duration in seconds, if the source gives it.
+        epoch: Number that grows at each seek or source change. Results of an old epoch are never shown.
+        captured: ``time.monotonic()`` when a live session received the frame.
+        file: Image file that holds this frame; None for a frame of a video, camera or animation.
+        independent: The frame is unrelated to the frames before and after it (see ``SourceInfo.independent``).
+        signal: HDR signal of the frame, if the source keeps it.
     """
 
     pixels: Pixels
@@ -51,21 +53,23 @@ class Frame:
         return f"<Frame {self.index} at {float(self.time):g} s, {self.width}×{self.height}>"
 
     def _repr_png_(self) -> bytes:
-        """Return the pixels as a PNG file, which notebooks show."""
+        """Return the pixels as a PNG file for notebooks."""
         return png(self.pixels)
 
     @property
     def height(self) -> int:
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
 class ColourInfo:
-    """How a video's samples mean colours, as FFmpeg's own numbers (AVCOL_*); 2 is "unspecified"."""
+    """Colour tags of a video, as FFmpeg's numbers (AVCOL_*); 2 is "unspecified"."""
 
     range: int = 0
     matrix: int = 2
@@ -77,7 +81,10 @@ class ColourInfo:
 class MasteringDisplay:
     """The display on which HDR video was graded (SMPTE ST 2086).
 
-    xy: CIE 1931 x and y of red, green, blue and white. least, most: luminance in cd/m².
+    Attributes:
+        xy: CIE 1931 x and y of red, green, blue and white.
+        least: Minimum luminance in cd/m².
+        most: Maximum luminance in cd/m².
     """
 
     xy: tuple[Fraction, ...]
@@ -89,8 +96,12 @@ class MasteringDisplay:
 class HDRInfo:
     """The colours of a source that is converted to BT.709.
 
-    range: what it is. colour: its own tags. light: MaxCLL and MaxFALL in cd/m².
-    kept: its frames have a ``signal``, and results are to be written as HDR.
+    Attributes:
+        range: Dynamic range of the source.
+        colour: Colour tags of the source.
+        mastering: Mastering display of the source, if known.
+        light: MaxCLL and MaxFALL in cd/m².
+        kept: Frames have a ``signal``, and outputs are written as HDR.
     """
 
     range: DynamicRange
@@ -102,22 +113,26 @@ class HDRInfo:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What an opened source promises of its frames.
+    """Properties of an opened source and its frames.
 
-    width, height: size of the upright pictures.
-    rate: exact average frame rate, such as Fraction(30000, 1001); None where there is none (a single picture).
-    time_base: the unit that every ``Frame.time`` is a multiple of, in seconds.
-    frame_count: frames to come, where it is known beforehand (an estimate: for progress only).
-    duration: seconds, likewise.
-    pixel_aspect: width of a pixel over its height, of the upright picture.
-    audio_path: the file whose audio belongs to these frames, None where there is none.
-    media_path: the file whose titles, chapters and subtitles belong to these frames, None where there is none.
-    independent: the frames are unrelated photos: sizes may differ, and nothing is smoothed from one to the next.
-        ``width`` and ``height`` are those of the first. A photo that cannot be read raises PhotoError from ``read``;
-        the next ``read`` gives the next photo. ``Frame.time`` is the photo's number, from 0.
-    notices: sentences for the user about what was left out.
-    hdr: the colours before the conversion to BT.709, which ``colour`` then names; None for SDR.
-    fields: field order of interlaced frames; None where frames are progressive or deinterlaced.
+    Attributes:
+        name: Name of the source.
+        width: Width of the upright frames in pixels.
+        height: Height of the upright frames in pixels.
+        rate: Exact average frame rate, such as Fraction(30000, 1001); None if there is none (a single image).
+        time_base: Unit in seconds; every ``Frame.time`` is a multiple of it.
+        frame_count: Number of frames, if known in advance. It is an estimate, for progress only.
+        duration: Duration in seconds, if known in advance. It is an estimate too.
+        pixel_aspect: Width of a pixel divided by its height, for the upright frame.
+        colour: Colour tags of the frames.
+        audio_path: File with the audio of these frames; None if there is none.
+        independent: The frames are unrelated photos. Sizes may differ, and nothing is smoothed between frames.
+            ``width`` and ``height`` are those of the first photo. For a photo that cannot be read, ``read`` raises
+            PhotoError, and the next ``read`` returns the next photo. ``Frame.time`` is the number of the photo, from 0.
+        notices: Sentences for the user about content that was left out.
+        media_path: File with the titles, chapters and subtitles of these frames; None if there is none.
+        hdr: Colours before the conversion to BT.709, which ``colour`` then names; None for SDR.
+        fields: Field order of interlaced frames; None for progressive or deinterlaced frames.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Images as programs give them (files, arrays, tensors, PIL images), made into pixels."""
+"""Conversion of images that programs pass (files, arrays, tensors, PIL images) to pixels."""
 
 from os import PathLike
 from pathlib import Path
@@ -21,13 +21,13 @@ _ROUNDING = 1e-3
 
 
 class SupportsArray(Protocol):
-    """Object that NumPy converts to an array, such as a tensor on the CPU."""
+    """An object that NumPy converts to an array, such as a tensor on the CPU."""
 
     def __array__(self) -> NDArray[Any]: ...
 
 
 class SupportsArrayInterface(Protocol):
-    """Object that NumPy converts to an array without a copy, such as a PIL image."""
+    """An object that NumPy converts to an array without a copy, such as a PIL image."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
@@ -38,22 +38,22 @@ ImageLike = str | PathLike[str] | bytes | NDArray[Any] | SupportsArray | Support
 
 
 def as_pixels(image: ImageLike, channels: Channels = "rgb") -> Pixels:
-    """Make pixels of an image.
+    """Convert an image to pixels.
 
     Args:
         image: A path; the bytes of an image file; a PIL image; a frame; or an array or a tensor. An array has the shape
             (height, width), (height, width, 1), (height, width, 3) or (height, width, 4), or its channels first, as
-            tensors usually have them. A shape that could be both has its channels last in an array, and first in a
-            tensor. Values are integers from 0 to 255, uint16 from 0 to 65535, floating-point numbers from 0 to 1, or
-            bool. Transparent parts are blended with black.
+            tensors usually have them. If a shape allows both, the channels are last in an array and first in a tensor.
+            Values are integers from 0 to 255, uint16 from 0 to 65535, floating-point numbers from 0 to 1, or bool.
+            Transparent parts are blended with black.
         channels: "bgr" for arrays and tensors in OpenCV's order.
 
     Returns:
-        uint8 RGB (height, width, 3); the array itself if it is that already.
+        uint8 RGB (height, width, 3); the array itself if it has this form already.
 
     Raises:
-        UsageError: For anything else.
-        SourceError: For a file that cannot be read.
+        UsageError: If the image has another type, shape or range.
+        SourceError: If a file cannot be read.
     """
     if channels not in ("rgb", "bgr"):
         raise UsageError(f'{channels!r} is not an order of channels: use "rgb" or "bgr".')
@@ -74,19 +74,29 @@ def as_pixels(image: ImageLike, channels: Channels = "rgb") -> Pixels:
 
 
 def from_bgr(image: ImageLike) -> Pixels:
-    """Make pixels of an array or a tensor in OpenCV's order of channels. Raises as ``as_pixels``."""
+    """Convert an array or a tensor in OpenCV's channel order to pixels.
+
+    Args:
+        image: An array or a tensor, as for ``as_pixels``.
+
+    Returns:
+        uint8 RGB (height, width, 3).
+
+    Raises:
+        UsageError: If the image has another type, shape or range.
+    """
     return as_pixels(image, "bgr")
 
 
 def is_image(value: object) -> bool:
-    """Return whether a value can stand for one image (or text, of a str), though it may be iterable."""
+    """Return whether a value is one image, even if it is iterable. A str may be a path or a text."""
     return isinstance(value, (str, PathLike, bytes, bytearray, memoryview, Frame)) or any(
         hasattr(value, name) for name in ("__array__", "__array_interface__", "detach")
     )
 
 
 def is_batch(image: object) -> bool:
-    """Return whether this is several images: a list or a tuple of them, or an array or tensor of four dimensions."""
+    """Return whether a value holds several images: a list, a tuple, or an array or tensor with four dimensions."""
     return isinstance(image, (list, tuple)) or (not isinstance(image, str) and getattr(image, "ndim", 0) == 4)
 
 
@@ -95,21 +105,21 @@ def _is_pil(image: object) -> bool:
 
 
 def _read(image: Any) -> Pixels:
-    # The package chooses its reader of image files; the core reads none itself.
+    # The core must not import the media package, so it calls the public function.
     from clipseg_live import read_image
 
     return read_image(bytes(image) if isinstance(image, (bytearray, memoryview)) else image)
 
 
 def _array_of(image: object) -> tuple[NDArray[Any], bool]:
-    """Return a tensor, or what NumPy can make an array of, and whether its channels usually come first."""
+    """Return an image as an array, and whether it is a tensor, whose channels usually come first."""
     is_tensor = hasattr(image, "detach") and hasattr(image, "cpu")
     if is_tensor:
         kind = str(getattr(image, "dtype", ""))
         if getattr(image, "is_meta", False):
             raise UsageError(f"An image cannot be made of a tensor without data (on the device meta): {_ACCEPTED}.")
         image = image.detach().cpu()  # type: ignore[attr-defined]
-        if "bfloat16" in kind or "float8" in kind:  # NumPy has no such numbers
+        if "bfloat16" in kind or "float8" in kind:  # NumPy has no such types
             image = image.float()  # type: ignore[attr-defined]
     elif not hasattr(image, "__array__") and not hasattr(image, "__array_interface__"):
         raise UsageError(f"An image cannot be made of {_name_of(image)}: {_ACCEPTED}.")
@@ -127,7 +137,11 @@ def _name_of(image: object) -> str:
 
 
 def _channels_last(array: NDArray[Any], is_first: bool) -> NDArray[Any]:
-    """Return numbers as (height, width, channels) with 1, 3 or 4 channels. Raises UsageError."""
+    """Return an array as (height, width, channels) with 1, 3 or 4 channels.
+
+    Raises:
+        UsageError: If the type or the shape is not that of an image.
+    """
     if array.dtype.kind not in "biuf":
         raise UsageError(f"An image cannot be made of values of type {array.dtype}: use uint8, or float from 0 to 1.")
     if array.size and array.ndim == 2:
@@ -142,7 +156,7 @@ def _channels_last(array: NDArray[Any], is_first: bool) -> NDArray[Any]:
 
 
 def _converted(array: NDArray[Any], channels: Channels) -> Pixels:
-    """(height, width, 1, 3 or 4) of any kind of number → uint8 RGB."""
+    """Convert numbers of any type, shape (height, width, 1, 3 or 4), to uint8 RGB."""
     levels = _levels(array)
     if levels.shape[2] == 1:
         return np.repeat(levels, 3, axis=2)
@@ -155,17 +169,21 @@ def _converted(array: NDArray[Any], channels: Channels) -> Pixels:
 
 
 def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return numbers of any kind as 0 to 255. Raises UsageError."""
+    """Scale numbers of any type to the range 0 to 255.
+
+    Raises:
+        UsageError: If a value is out of the range of its type.
+    """
     kind = array.dtype.kind
     if array.dtype == np.uint8:
         return array
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
-    if kind == "u" and array.dtype.itemsize == 2:  # of either byte order
+    if kind == "u" and array.dtype.itemsize == 2:  # in any byte order
         return ((array.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     low, high = float(array.min()), float(array.max())
     if kind == "f":
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also of values that are not numbers
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also True for NaN
             raise UsageError(
                 f"Floating-point images go from 0 to 1, and this one from {low:g} to {high:g}: "
                 "divide it, or make it uint8."
@@ -179,5 +197,5 @@ def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def image_name(image: object) -> str:
-    """Return the name of an image file without its suffix; "image" for what is no path."""
+    """Return the name of an image file without its suffix; "image" if the image is not a path."""
     return Path(image).stem if isinstance(image, (str, PathLike)) else "image"

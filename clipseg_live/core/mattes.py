@@ -1,4 +1,4 @@
-"""Mattes: how much of each pixel belongs to a prompt, at the frame's own size; what effects are drawn from."""
+"""Mattes: the alpha of each prompt at the frame's size, from which effects are drawn."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,21 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.system.png import png
 
 Effort = Literal["full", "reduced", "least"]
-"""How much time edges may take: "reduced" leaves out the close pass, "least" leaves borders as coarse as the maps."""
+"""Time spent on edges: "reduced" skips the fine pass, "least" leaves borders as coarse as the probability maps."""
 
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels; the last two are just outside."""
+"""Left, top, right and bottom in pixels; right and bottom are exclusive."""
 
 _NO_MAPS = np.zeros((0, 1, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matte:
-    """One prompt's matte.
+    """The matte of one prompt.
 
-    alpha: uint8 (height, width), 0 (not at all) to 255 (wholly), read-only. boxes: disjoint; alpha is 0 outside them.
+    Attributes:
+        alpha: uint8 (height, width), 0 (outside) to 255 (inside), read-only.
+        boxes: Disjoint boxes; alpha is 0 outside them.
     """
 
     alpha: NDArray[np.uint8]
@@ -35,7 +37,7 @@ class Matte:
         return f"<Matte {width}×{height}, {self.alpha.mean() / 255:.1%} covered>"
 
     def _repr_png_(self) -> bytes:
-        """Return the alpha as a PNG file, which notebooks show."""
+        """Return the alpha as a PNG file for notebooks."""
         return png(self.alpha)
 
 
@@ -43,13 +45,17 @@ class Matte:
 class Mattes:
     """The mattes of one frame, one for each prompt that is drawn; later ones lie above earlier ones.
 
-    maps: float32 (prompts, h, w), 0..1, read-only: the probabilities that the mattes were made from, on any grid that
-        covers the frame.
-    presence: for each prompt, 0..1, how surely it is in the picture at all.
-    own: whether the model has answered for this very frame and these very prompts. Where it has not, privacy effects
-        hide the whole frame.
-    cautious: mattes of the same prompts that rather cover too much, for effects that hide something; None where
-        ``each`` serve for them too.
+    Attributes:
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+        each: The mattes, in the order of the prompts.
+        maps: float32 (prompts, h, w), 0..1, read-only: the probability maps of the mattes, on any grid that covers the
+            frame.
+        presence: Presence of each prompt, 0..1.
+        own: Whether there is a prediction for this frame and these prompts. If not, privacy effects hide the whole
+            frame.
+        cautious: Mattes of the same prompts that cover too much rather than too little, for effects that hide
+            something. None: use ``each`` for these effects too.
     """
 
     height: int
@@ -70,9 +76,14 @@ class Mattes:
 
 
 def no_mattes(height: int, width: int, count: int) -> Mattes:
-    """Return empty mattes for a frame without a prediction, where ``count`` prompts have one each.
+    """Return empty mattes for a frame without a prediction.
 
-    Effects that hide something hide such a frame whole.
+    Effects that hide something hide the whole frame then.
+
+    Args:
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+        count: Number of prompts that have a matte each.
     """
     alpha = np.zeros((height, width), np.uint8)
     alpha.setflags(write=False)
@@ -82,7 +93,12 @@ def no_mattes(height: int, width: int, count: int) -> Mattes:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a matte is of: the prompt in words, and the probability from which on a pixel counts."""
+    """The prompt of a matte.
+
+    Attributes:
+        name: The prompt as text.
+        threshold: Probability from which a pixel belongs to the mask.
+    """
 
     name: str
     threshold: float
@@ -90,12 +106,17 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class MatteRequest:
-    """Which mattes are wanted, and how they are made. keys: what tells the prompts apart over time; ids: what
-    ``PromptStyle.against`` refers to; styles; one of each for each prompt.
+    """The mattes to make, and how to make them.
 
-    cautious: for privacy effects. Thresholds are lower, nothing is hidden automatically, what the newest answer covers
-    is covered in full, and while the model is unsure of something that was there, its last matte is kept and grown.
-    Where the effects are not known (None), ``Mattes`` hold both kinds.
+    Attributes:
+        keys: Keys that identify the prompts over time, one for each prompt.
+        ids: Ids that ``PromptStyle.against`` refers to, one for each prompt.
+        styles: Styles of the prompts, one for each prompt.
+        settings: How mattes are made.
+        cautious: Make mattes for privacy effects. Thresholds are lower, and prompts are not hidden automatically. The
+            area of the newest prediction is covered in full. While the model is unsure of an object that was in the
+            frame, its last matte is kept and grown. None: the effects are not known, and ``Mattes`` hold both kinds.
+        effort: Time spent on edges.
     """
 
     keys: tuple[Hashable, ...] = ()
@@ -112,14 +133,14 @@ class MatteRequest:
 
 
 def disjoint(boxes: Sequence[Box]) -> list[Box]:
-    """The boxes with those that overlap made into one, until none do."""
-    found: list[Box] = []
+    """Merge overlapping boxes until none overlap."""
+    merged: list[Box] = []
     for box in boxes:
-        while (other := next((each for each in found if _overlap(each, box)), None)) is not None:
-            found.remove(other)
+        while (other := next((candidate for candidate in merged if _overlap(candidate, box)), None)) is not None:
+            merged.remove(other)
             box = (min(box[0], other[0]), min(box[1], other[1]), max(box[2], other[2]), max(box[3], other[3]))
-        found.append(box)
-    return found
+        merged.append(box)
+    return merged
 
 
 def _overlap(one: Box, other: Box) -> bool:

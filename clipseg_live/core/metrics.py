@@ -1,4 +1,4 @@
-"""Figures about a running session: rates, percentiles and milliseconds by stage over the last seconds."""
+"""Statistics of a running session over the last seconds: rates, percentiles, and milliseconds by stage."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ Clock = Callable[[], float]
 
 
 class Meter:
-    """How often something happens: ``tick`` at each time, ``rate`` per second over the last ``window`` seconds."""
+    """Rate of an event over the last ``window`` seconds. Call ``tick`` at each event."""
 
     def __init__(self, window: float = 3.0, clock: Clock = time.monotonic) -> None:
         self._window, self._clock = window, clock
@@ -22,6 +22,7 @@ class Meter:
         self.count = 0
 
     def tick(self) -> None:
+        """Count one event."""
         now = self._clock()
         with self._lock:
             self.count += 1
@@ -29,7 +30,10 @@ class Meter:
             self._forget(now)
 
     def rate(self) -> float:
-        """Intervals a second between the first and the last tick of the window; it falls when ticks stay away."""
+        """Return the events per second, measured between the first and the last tick of the window.
+
+        The rate falls when ticks stop.
+        """
         now = self._clock()
         with self._lock:
             self._forget(now)
@@ -48,7 +52,7 @@ class Meter:
 
 
 class Spread:
-    """The last values of a quantity, of at most ``window`` seconds."""
+    """Values of a quantity over the last ``window`` seconds."""
 
     def __init__(self, window: float = 5.0, clock: Clock = time.monotonic) -> None:
         self._window, self._clock = window, clock
@@ -56,21 +60,29 @@ class Spread:
         self._lock = threading.Lock()
 
     def add(self, value: float) -> None:
+        """Add one value."""
         with self._lock:
             self._values.append((self._clock(), value))
 
     def percentiles(self, *shares: float) -> tuple[float, ...]:
-        """One value for each share of 0 to 100; zeros where nothing was added."""
+        """Return one percentile of the values for each share.
+
+        Args:
+            *shares: Percentages, 0 to 100.
+
+        Returns:
+            One value for each share; zeros if there are no values.
+        """
         oldest = self._clock() - self._window
         with self._lock:
-            values = [value for at, value in self._values if at >= oldest]
+            values = [value for time_added, value in self._values if time_added >= oldest]
         if not values:
             return (0.0,) * len(shares)
         return tuple(float(value) for value in np.percentile(values, shares))
 
 
 class StageTimings:
-    """Milliseconds by stage, of the last half minute."""
+    """Milliseconds by stage over the last ``window`` seconds."""
 
     def __init__(self, window: float = 30.0, clock: Clock = time.monotonic) -> None:
         self._window, self._clock = window, clock
@@ -78,28 +90,35 @@ class StageTimings:
         self._lock = threading.Lock()
 
     def add(self, milliseconds: Mapping[str, float]) -> None:
+        """Add the timings of one frame.
+
+        Args:
+            milliseconds: Milliseconds by stage.
+        """
         with self._lock:
             self._rows.append((self._clock(), dict(milliseconds)))
 
     def recent(self) -> Sequence[tuple[float, Mapping[str, float]]]:
-        """(seconds ago, {stage: milliseconds}), oldest first."""
+        """Return the timings as (seconds ago, {stage: milliseconds}), oldest first."""
         now = self._clock()
         with self._lock:
-            return [(now - at, row) for at, row in self._rows if now - at <= self._window]
+            return [(now - added, row) for added, row in self._rows if now - added <= self._window]
 
     def medians(self) -> dict[str, float]:
+        """Return the median milliseconds of each stage."""
         rows = [row for _, row in self.recent()]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: float(np.median([row[name] for row in rows if name in row])) for name in names}
 
 
 class Budget:
-    """Decides what mattes may cost, so that they never hold the picture: less effort where frames come faster than
-    they can be drawn, and more again where there is room.
+    """Decides how much time mattes may take, so that they do not delay frames.
 
-    A frame that takes longer than the frames' distance is late. Ten late ones more than others are a step down; ninety
-    in a row that take less than four tenths of the distance are a step up. Frames beyond ``_SMOOTH`` a second may be
-    left out, as when a file is played fast.
+    The effort falls when frames arrive faster than they can be drawn, and rises again when there is time.
+
+    A frame is late if it takes longer than the interval between frames. A surplus of ten late frames lowers the effort
+    by one step. Ninety frames in a row that take less than 40 % of the interval raise it by one step. Frames beyond
+    ``_SMOOTH`` per second may be left out, for example when a file is played fast.
     """
 
     _SMOOTH = 30.0
@@ -113,11 +132,18 @@ class Budget:
 
     @property
     def effort(self) -> Effort:
+        """The present effort."""
         return self._EFFORTS[self._step]
 
     def spent(self, seconds: float, captured: float | None, number: int | None = None) -> None:
-        """Seconds of work that a frame took, and when it was captured; frames without a time do not count. number: of
-        the frame in its source, where each of that should be drawn; None where it is right to leave others out."""
+        """Record the time that a frame took. Frames without a capture time are ignored.
+
+        Args:
+            seconds: Seconds of work for the frame.
+            captured: Time of the capture in seconds; None if unknown.
+            number: Number of the frame in its source, if every frame of the source should be drawn. None if frames
+                may be left out.
+        """
         before, self._before = self._before, None if captured is None else (captured, number)
         if captured is None or before is None or not 0 < captured - before[0] < 1:
             return

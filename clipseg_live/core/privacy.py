@@ -1,11 +1,11 @@
-"""Privacy policy: decides when a frame, an output or a data file may show what hiding effects should hide.
+"""Privacy policy: decides when a frame, an output or a data file may show content that effects should hide.
 
 All functions are pure. Renderers and outputs ask here and do not decide themselves:
 
 - ``hides_whole``: a renderer must hide the whole frame.
 - ``reason_to_hide``: the live session must hide the whole frame, and why.
-- ``was_drawn_hiding``: a rendered picture may be shown, recorded, kept, saved or copied under the present settings.
-- ``may_leave``: a rendered picture may be sent to a virtual camera.
+- ``was_drawn_hiding``: a rendered frame may be shown, recorded, kept, saved or copied under the present settings.
+- ``may_leave``: a rendered frame may be sent to a virtual camera.
 - ``is_cautious``: mattes must be made with lower thresholds and without automatic hiding of prompts.
 - ``untouched_warning``: files hold the source's own pixels although an effect hides something.
 """
@@ -22,16 +22,16 @@ from clipseg_live.core.settings.effects import AnyEffect, is_private
 from clipseg_live.core.settings.live import HiddenReason, LiveSettings, PromptImage, PromptRow, ViewFrame
 
 SETTLE_SECONDS = 1.5
-"""An edited prompt must be left unchanged for this time before a prediction that finds it puts it in force."""
+"""Time without changes after which an edited prompt takes effect, once a prediction has found it."""
 PATIENCE_SECONDS = 5.0
-"""An edited prompt that is not found in the picture is put in force after this time without a change."""
+"""Time without changes after which an edited prompt takes effect, even if it was not found in the frame."""
 UNTOUCHED_DATA: tuple[DataFormat, ...] = (
     "coco", "yolo", "alpha-prores", "alpha-vp9", "alpha-png", "alpha-webp", "animation-webp", "animation-gif", "sheet",
 )  # fmt: skip
 """Data formats that hold the source's own pixels, without any effect."""
 
 Content = tuple[str, PromptImage | None, float]
-"""Everything that determines what a row looks for."""
+"""Content of a row that determines its prompt: text, image, and the weight of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class PromptEdits:
     """The state of prompt editing.
 
     Attributes:
-        complete: what each row looked for when it was last in force, by row id; None for a row that looked for nothing.
-        edited: time of the last change of any row's content, in seconds of a monotonic clock.
+        complete: Content of each row when it last took effect, by row id; None for a row without content.
+        edited: Time of the last change of any row's content, in seconds of a monotonic clock.
     """
 
     complete: Mapping[int, Content | None]
@@ -48,7 +48,7 @@ class PromptEdits:
 
 
 def is_cautious(effects: Sequence[AnyEffect]) -> bool:
-    """Return whether mattes for these effects must rather cover too much than too little."""
+    """Return whether mattes for these effects must cover too much rather than too little."""
     return is_private(effects)
 
 
@@ -56,19 +56,19 @@ def hides_whole(mattes: Mattes, prompts: int = 0) -> bool:
     """Return whether a hiding effect must hide the whole frame.
 
     Args:
-        mattes: of the frame.
-        prompts: number of prompts that should have a matte.
+        mattes: Mattes of the frame.
+        prompts: Number of prompts that should have a matte.
     """
     return not mattes.own or not mattes.each or len(mattes.each) < prompts
 
 
 def without_effects(pixels: Pixels, effects: Sequence[AnyEffect]) -> Pixels:
-    """Return the picture to show when effects cannot be drawn: the frame itself, or black if it had to be hidden."""
+    """Return the pixels to show when effects cannot be drawn: the frame, or black if an effect hides something."""
     return np.zeros_like(pixels) if is_private(effects) else pixels
 
 
 def content_of(row: PromptRow) -> Content | None:
-    """Return what a row looks for; None if it looks for nothing. Rows with the same content ask for the same prompt."""
+    """Return the content of a row; None if it has none. Rows with the same content have the same prompt."""
     text, picture = row.text.strip(), row.picture
     if picture is None or (text and row.share <= 0.0):
         return (text, None, 0.0) if text else None
@@ -76,12 +76,19 @@ def content_of(row: PromptRow) -> Content | None:
 
 
 def begin_edits(settings: LiveSettings) -> PromptEdits:
-    """Return the state at the start of a session, where all prompts are in force."""
+    """Return the state at the start of a session, where all prompts are in effect."""
     return PromptEdits({row.id: content_of(row) for row in settings.rows})
 
 
 def edit(edits: PromptEdits, before: LiveSettings, after: LiveSettings, now: float) -> PromptEdits:
-    """Return the state after the settings have changed."""
+    """Return the state after a change of the settings.
+
+    Args:
+        edits: State before the change.
+        before: Settings before the change.
+        after: Settings after the change.
+        now: Time of the change, in seconds of a monotonic clock.
+    """
     old = {row.id: content_of(row) for row in before.rows}
     new = {row.id: content_of(row) for row in after.rows}
     changed = any(number not in old or old[number] != content for number, content in new.items())
@@ -90,13 +97,13 @@ def edit(edits: PromptEdits, before: LiveSettings, after: LiveSettings, now: flo
 
 
 def settle(edits: PromptEdits, settings: LiveSettings, found: Collection[int], now: float) -> PromptEdits:
-    """Return the state after a prediction for the present prompts: it puts edited prompts in force.
+    """Return the state after a prediction for the present prompts, which lets edited prompts take effect.
 
     Args:
-        edits: the state before.
-        settings: the present settings.
-        found: ids of the rows whose prompt the prediction has found.
-        now: time in seconds of the clock of ``edit``.
+        edits: State before the prediction.
+        settings: Present settings.
+        found: Ids of the rows whose prompt is in the prediction.
+        now: Time in seconds of the clock of ``edit``.
     """
     waited = now - edits.edited
     if waited < SETTLE_SECONDS:
@@ -107,7 +114,7 @@ def settle(edits: PromptEdits, settings: LiveSettings, found: Collection[int], n
 
 
 def next_check(edits: PromptEdits, settings: LiveSettings, now: float) -> float | None:
-    """Return the time at which ``settle`` may change its answer without a new prediction; None for never."""
+    """Return the time at which the result of ``settle`` may change without a new prediction; None for never."""
     if not is_private(settings.effects) or not _pending(edits, settings):
         return None
     times = (edits.edited + seconds for seconds in (SETTLE_SECONDS, PATIENCE_SECONDS))
@@ -118,9 +125,9 @@ def reason_to_hide(settings: LiveSettings, edits: PromptEdits, own: bool) -> Hid
     """Return why a live session must hide the whole frame; None if it may be drawn.
 
     Args:
-        settings: the present settings.
-        edits: the state of editing.
-        own: whether there is a prediction for this very frame and the present prompts.
+        settings: Present settings.
+        edits: State of editing.
+        own: Whether there is a prediction for this frame and the present prompts.
     """
     if not is_private(settings.effects):
         return None
@@ -131,16 +138,16 @@ def reason_to_hide(settings: LiveSettings, edits: PromptEdits, own: bool) -> Hid
     pending = _pending(edits, settings)
     if len([row for row in pending if row.style.role == "show"]) == len(hiding):
         return HiddenReason.EDITING
-    # A new prompt beside others in force only hides more. A changed one, or one that is taken out, may hide less.
+    # A new prompt in addition to others in effect only hides more. A changed or subtracted prompt may hide less.
     if any(edits.complete.get(row.id) is not None or row.style.role != "show" for row in pending):
         return HiddenReason.EDITING
     return None if own else HiddenReason.WAITING
 
 
 def was_drawn_hiding(picture: ViewFrame, settings: LiveSettings) -> bool:
-    """Return whether a picture may be shown, recorded, kept, saved or copied while these settings apply.
+    """Return whether a rendered frame may be shown, recorded, kept, saved or copied under these settings.
 
-    A picture that was rendered without a hiding effect may not, once there is one.
+    If an effect hides something, a frame that was rendered without a hiding effect must not be used.
     """
     if not is_private(settings.effects):
         return True
@@ -148,15 +155,15 @@ def was_drawn_hiding(picture: ViewFrame, settings: LiveSettings) -> bool:
 
 
 def may_leave(picture: ViewFrame, settings: LiveSettings, version: int) -> bool:
-    """Return whether a picture may be sent to others.
+    """Return whether a rendered frame may be sent to other programs.
 
-    With a hiding effect it must have been rendered with one, from its own prediction, for the prompts and roles that
-    apply now.
+    With a hiding effect, the frame must have been rendered with one, from its own prediction, and for the present
+    prompts and roles.
 
     Args:
-        picture: a rendered picture.
-        settings: the present settings.
-        version: of the present prompts.
+        picture: Rendered frame.
+        settings: Present settings.
+        version: Version of the present prompts.
     """
     if not is_private(settings.effects):
         return True
@@ -172,21 +179,21 @@ def may_leave(picture: ViewFrame, settings: LiveSettings, version: int) -> bool:
 
 
 def untouched_files(data: Iterable[DataFormat], other: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the names of files that hold untouched pixels.
+    """Return the names of files that hold the source's own pixels.
 
     Args:
-        data: formats of data that are written.
-        other: names of further files with untouched pixels, such as the camera track of a recording.
+        data: Data formats that are written.
+        other: Names of other files with the source's own pixels, such as the camera track of a recording.
     """
     return (*other, *(form for form in data if form in UNTOUCHED_DATA))
 
 
 def untouched_warning(effects: Sequence[AnyEffect], untouched: Sequence[str]) -> str | None:
-    """Return a warning if files show what the effects hide; None if none does.
+    """Return a warning if files show content that the effects hide; None if none does.
 
     Args:
-        effects: drawn over the picture.
-        untouched: result of ``untouched_files``.
+        effects: Effects that are drawn.
+        untouched: Result of ``untouched_files``.
     """
     if not untouched or not is_private(effects):
         return None
@@ -194,7 +201,7 @@ def untouched_warning(effects: Sequence[AnyEffect], untouched: Sequence[str]) ->
 
 
 def _pending(edits: PromptEdits, settings: LiveSettings) -> list[PromptRow]:
-    """Return the shown rows whose content is not in force yet; empty rows are left out."""
+    """Return the shown rows whose content is not in effect yet. Empty rows are left out."""
     contents = [(row, content_of(row)) for row in settings.shown()]
     return [row for row, content in contents if content is not None and content != edits.complete.get(row.id)]
 

@@ -1,7 +1,7 @@
-"""Prompts: what to look for, as frozen values that name their own content.
+"""Prompts: immutable values that describe what to segment.
 
-Four kinds, as CLIPSeg takes them: a text, an image, a conditional embedding, and a weighted mix of these
-(Lüddecke and Ecker, CVPR 2022, section 3: the model is trained on interpolations of text and image).
+There are four kinds, as in CLIPSeg: text, image, conditional embedding, and a weighted mix of these (Lüddecke and
+Ecker, CVPR 2022, section 3: the model is trained on interpolations of text and image).
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from clipseg_live.core.system.quoting import one_line, shorten
 logger = logging.getLogger(__name__)
 
 _LARGEST_VALUE = 10_000.0
-"""Largest magnitude in an embedding. Those of CLIP stay below 100; far larger ones overflow inside the model."""
+"""Largest magnitude in an embedding. Embeddings of CLIP stay below 100. Much larger values overflow in the model."""
 _MOST_VALUES = 65_536
-"""Longest embedding. CLIPSeg's have 512 values."""
+"""Maximum length of an embedding. Embeddings of CLIPSeg have 512 values."""
 
 ImageBox = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
@@ -35,10 +35,11 @@ ImageBox = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prompt:
-    """One thing to look for. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
+    """What to segment. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
 
-    label: what a person reads beside the mask.
-    key: a hash of the content; two prompts with the same key have the same conditional embedding in a model.
+    Attributes:
+        label: Text that is shown with the mask.
+        key: Hash of the content. Prompts with the same key have the same conditional embedding in a model.
     """
 
     label: str
@@ -54,13 +55,20 @@ class Prompt:
         return f"<{type(self).__name__} {one_line(self.label)!r}{self._details()}>"
 
     def _details(self) -> str:
-        """Return what else tells a prompt apart, in a few words."""
+        """Return further properties of the prompt as a short text."""
         return ""
 
     @staticmethod
     def text(text: str, templates: Sequence[str] = ("{}",)) -> "TextPrompt":
-        """A phrase such as "red circle". With several ``templates`` ("a photo of a {}", ...) the embeddings of all
-        of them are averaged. Raises UsageError for an empty phrase or a template without ``{}``."""
+        """Make a text prompt.
+
+        Args:
+            text: Text such as "red circle".
+            templates: Templates such as "a photo of a {}". The embeddings of several templates are averaged.
+
+        Raises:
+            UsageError: If the text is empty, or if a template has no ``{}``.
+        """
         return TextPrompt(text, tuple(templates))
 
     @staticmethod
@@ -72,33 +80,59 @@ class Prompt:
         label: str | None = None,
         channels: Channels = "rgb",
     ) -> "ImagePrompt":
-        """A picture of the thing: a path, the bytes of a file, a PIL image, an array or a tensor, as
-        ``core.images.as_pixels`` describes them. label: by default the name of the file, or "image".
+        """Make an image prompt.
 
-        With a ``box`` (x, y, width, height) or a ``mask`` (bool, the picture's size) the picture is prepared as
-        the paper found best: cropped around the object, and dimmed and blurred outside it.
-        Raises UsageError for another shape or type, or a box or mask that holds nothing of the picture.
+        With a ``box`` or a ``mask``, the image is prepared as the paper recommends: it is cropped around the object,
+        and dimmed and blurred outside it.
+
+        Args:
+            pixels: Image of the object: a path, the bytes of a file, a PIL image, an array or a tensor, as for
+                ``core.image_input.as_pixels``.
+            box: Box around the object: x, y, width, height in pixels.
+            mask: Mask of the object: bool (height, width), at the image's size.
+            label: Label of the prompt. Default: the name of the file, or "image".
+            channels: "bgr" for arrays and tensors in OpenCV's order.
+
+        Raises:
+            UsageError: If the shape or the type is another one, or if the box or the mask is empty.
         """
         name = image_name(pixels) if label is None else label
         return ImagePrompt(as_pixels(pixels, channels), box, mask, name)
 
     @staticmethod
     def embedding(values: ArrayLike | str | PathLike[str], *, label: str = "embedding") -> "EmbeddingPrompt":
-        """A conditional embedding: a vector of the model's projection dimension (512 for CLIPSeg's), as an array or
-        as a ``.npy`` or ``.safetensors`` file with one tensor. Raises UsageError for another shape, an infinite or
-        missing value; Failure for a file that cannot be read."""
+        """Make a prompt from a conditional embedding.
+
+        Args:
+            values: Vector of the model's projection dimension (512 for CLIPSeg), as an array, or as a path to a
+                ``.npy`` or ``.safetensors`` file with one tensor.
+            label: Label of the prompt.
+
+        Raises:
+            UsageError: If the shape is another one, or if a value is infinite or NaN.
+            Failure: If the file cannot be read.
+        """
         array = _read_embedding(Path(values)) if isinstance(values, (str, PathLike)) else np.asarray(values)
         return EmbeddingPrompt(array, label)
 
     @staticmethod
     def mix(*parts: "tuple[Prompt, float]", label: str | None = None) -> "MixPrompt":
-        """A weighted mean of prompts: ``Prompt.mix((text, 0.5), (image, 0.5))``; weights are brought to a sum of 1.
-        Raises UsageError for no parts, or weights that are negative, infinite or all zero."""
+        """Make a weighted mean of prompts, such as ``Prompt.mix((text, 0.5), (image, 0.5))``.
+
+        Args:
+            *parts: Pairs of a prompt and its weight. Weights are normalised to a sum of 1.
+            label: Label of the prompt. Default: the labels of the parts.
+
+        Raises:
+            UsageError: If there are no parts, or if weights are negative, infinite or all zero.
+        """
         return MixPrompt(tuple(parts), label)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TextPrompt(Prompt):
+    """A text, with the templates that it is put into."""
+
     label: str = field(init=False, default="")
     phrase: str = ""
     templates: tuple[str, ...] = ("{}",)
@@ -119,12 +153,14 @@ class TextPrompt(Prompt):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The phrase within each template."""
+        """The text in each template."""
         return tuple(template.replace("{}", self.phrase) for template in self.templates)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImagePrompt(Prompt):
+    """An image of the object, optionally with its box or its mask."""
+
     pixels: NDArray[np.uint8] = field(init=False)
     box: ImageBox | None = None
     mask: NDArray[np.bool_] | None = None
@@ -155,12 +191,14 @@ class ImagePrompt(Prompt):
         return f" {self.pixels.shape[1]}×{self.pixels.shape[0]}{part}{'' if self.mask is None else ', with a mask'}"
 
     def _repr_png_(self) -> bytes:
-        """Return the picture as a PNG file, which notebooks show."""
+        """Return the image as a PNG file for notebooks."""
         return png(self.pixels)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EmbeddingPrompt(Prompt):
+    """A conditional embedding: float32 vector."""
+
     values: NDArray[np.float32] = field(init=False)
 
     def __init__(self, values: NDArray[np.float32], label: str) -> None:
@@ -190,6 +228,8 @@ class EmbeddingPrompt(Prompt):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MixPrompt(Prompt):
+    """A weighted mean of prompts; the weights have a sum of 1."""
+
     parts: tuple[tuple[Prompt, float], ...] = field(init=False)
 
     def __init__(self, parts: tuple[tuple[Prompt, float], ...], label: str | None) -> None:
@@ -208,15 +248,15 @@ class MixPrompt(Prompt):
 
 
 PromptLike = str | PathLike[str] | ImageLike | Prompt
-"""Prompt in any form that ``as_prompt`` accepts."""
+"""A prompt in any form that ``as_prompt`` accepts."""
 
 
 def as_prompt(value: PromptLike) -> Prompt:
-    """Make a prompt: of a str a text prompt, of a path or another image an image prompt.
+    """Convert a value to a prompt: a str to a text prompt, a path or another image to an image prompt.
 
     Raises:
-        UsageError: For anything else.
-        SourceError: For a file that cannot be read.
+        UsageError: If the value has another type.
+        SourceError: If a file cannot be read.
     """
     if isinstance(value, Prompt):
         return value
@@ -231,14 +271,18 @@ def as_prompt(value: PromptLike) -> Prompt:
 
 
 def require_prompts(prompts: PromptLike | Iterable[PromptLike]) -> tuple[Prompt, ...]:
-    """Make prompts of one value or several, as ``as_prompt`` does. Raises UsageError where there is none."""
+    """Convert one value or several to prompts, as ``as_prompt`` does.
+
+    Raises:
+        UsageError: If there is no prompt.
+    """
     if isinstance(prompts, (list, tuple)) or (isinstance(prompts, Iterable) and not is_image(prompts)):
-        found = tuple(as_prompt(prompt) for prompt in cast("Iterable[PromptLike]", prompts))
+        converted = tuple(as_prompt(prompt) for prompt in cast("Iterable[PromptLike]", prompts))
     else:
-        found = (as_prompt(cast("PromptLike", prompts)),)
-    if not found:
+        converted = (as_prompt(cast("PromptLike", prompts)),)
+    if not converted:
         raise UsageError('There is no prompt: give at least one, such as "red circle".')
-    return found
+    return converted
 
 
 def _set(instance: object, **values: object) -> None:
@@ -279,7 +323,7 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
         raise UsageError(f"{path.name} is not an embedding: a .npy or .safetensors file is needed.")
     try:
         shape, read = _opened_npy(path) if suffix == ".npy" else _opened_safetensors(path)
-        # The size is checked before anything is read: a header can claim terabytes.
+        # Check the size before reading: a header can claim terabytes.
         if math.prod(shape) > _MOST_VALUES:
             raise UsageError(
                 f"The embedding file {path.name} holds an array of the shape {shape}: an embedding is one vector of at "
@@ -288,7 +332,7 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
         return read()
     except ClipsegLiveError:
         raise
-    except Exception as error:  # damaged files fail anywhere in the readers of NumPy and safetensors
+    except Exception as error:  # damaged files raise many kinds of errors in NumPy and safetensors
         logger.warning("An embedding file cannot be read", exc_info=True)
         raise Failure(
             f"The embedding file {path.name} cannot be read: it is damaged or not what its name says."
@@ -296,7 +340,7 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
 
 
 def _opened_npy(path: Path) -> tuple[tuple[int, ...], Callable[[], NDArray[np.float32]]]:
-    """Return the shape of the array in a .npy file, and what reads it."""
+    """Return the shape of the array in a .npy file, and a function that reads it."""
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -305,7 +349,7 @@ def _opened_npy(path: Path) -> tuple[tuple[int, ...], Callable[[], NDArray[np.fl
 
 
 def _opened_safetensors(path: Path) -> tuple[tuple[int, ...], Callable[[], NDArray[np.float32]]]:
-    """Return the shape of the only array in a .safetensors file, and what reads it."""
+    """Return the shape of the only array in a .safetensors file, and a function that reads it."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""The protocols through which pipeline, model, video and demo meet without importing one another."""
+"""Protocols that connect the pipeline, model, video and demo packages, which do not import one another."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -22,184 +22,299 @@ Maps = NDArray[np.float32]
 
 
 class FrameSource(Protocol):
-    """Where frames come from. Made without touching the device or file; ``open`` does that."""
+    """A source of frames. Making one does not touch the device or file; ``open`` does."""
 
     def open(self) -> SourceInfo:
-        """Open the file or device. Raises SourceError."""
+        """Open the file or device.
+
+        Raises:
+            SourceError: If it cannot be opened.
+        """
 
     def read(self) -> Frame | None:
-        """The next frame in order, or None after the last. Raises SourceError where the source breaks, PhotoError for
-        one photo of a set, after which the next can be read."""
+        """Return the next frame in order, or None after the last.
+
+        Raises:
+            SourceError: If the source fails.
+            PhotoError: If one photo of a set cannot be read. The next photo can be read afterwards.
+        """
 
     def close(self) -> None:
-        """Give everything back; may be called at any time and more than once."""
+        """Release all resources. Allowed at any time and more than once."""
 
 
 class FrameSink(Protocol):
-    """Where composed frames go. Nothing stands at ``path`` before ``finish`` has succeeded."""
+    """An output for rendered frames. There is no file at ``path`` before ``finish`` has succeeded."""
 
     path: Path
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place, shaped like the source. Raises SinkError."""
+        """Start a temporary file next to ``path``, with the properties of the source.
+
+        Raises:
+            SinkError: If the file cannot be written.
+        """
 
     def write(self, frame: Frame) -> None:
-        """Add one frame with its own timestamp. Raises SinkError (a full disk, say)."""
+        """Add one frame with its own timestamp.
+
+        Raises:
+            SinkError: If the frame cannot be written, for example because the disk is full.
+        """
 
     def finish(self) -> None:
-        """Complete the file and move it to its place. Raises SinkError."""
+        """Complete the file and move it to ``path``.
+
+        Raises:
+            SinkError: If the file cannot be completed or moved.
+        """
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop without finishing: remove what was written, or (keep_partial) complete it and keep it under
-        its final name with ``.partial`` before the suffix. Returns the kept file. Never raises."""
+        """Stop without finishing, and remove the temporary file. Never raises an error.
+
+        Args:
+            keep_partial: Complete the temporary file instead, and keep it under its final name with ``.partial`` before
+                the suffix.
+
+        Returns:
+            The file that was kept, or None.
+        """
 
 
 class RecordingSink(FrameSink, Protocol):
-    """Where a recording goes: a file that can be played up to its last moment, whatever happens.
+    """A recording: a file that stays playable up to its last moment if the process dies.
 
-    working: the file that grows, beside its place; it can be played. encoder: by which it is encoded, once open.
-    notices: sentences for the person.
+    Attributes:
+        encoder: Name of the encoder, once the file is open.
+        notices: Sentences for the user.
     """
 
     encoder: str
     notices: list[str]
 
     @property
-    def working(self) -> Path | None: ...
+    def working(self) -> Path | None:
+        """The growing file, next to its final path. It is playable."""
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
-        """Add a frame; ``frame.time`` grows from 0. heard: the time, in seconds of the source, whose sound belongs to
-        it; None for silence. Raises SinkError."""
+        """Add a frame; ``frame.time`` increases from 0.
+
+        Args:
+            frame: Frame to add.
+            heard: Time in seconds of the source whose audio belongs to the frame; None for silence.
+
+        Raises:
+            SinkError: If the frame cannot be written.
+        """
 
     def hurry(self) -> bool:
-        """Encode the frames to come more quickly, at the cost of size; False where it cannot be quicker."""
+        """Encode the following frames faster, with a larger file. Return False if it cannot be faster."""
 
 
 class VirtualCameraDevice(Protocol):
-    """Where composed pictures go as they come: a virtual camera. For one thread at a time."""
+    """A virtual camera that shows rendered frames as they arrive. Use it from one thread at a time."""
 
     def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
-        """Open the device; its name and what it takes. source: of the pictures to come, where it is known. Raises
-        UsageError or Failure, with the steps that help."""
+        """Open the device.
+
+        Args:
+            settings: Device, size and rate that are asked for.
+            source: Format of the frames to come, if known.
+
+        Returns:
+            Name, size and rate of the device.
+
+        Raises:
+            UsageError: If the settings do not suit a device. The message says what to do.
+            Failure: If the device cannot be opened. The message says what to do.
+        """
 
     def fitted(self, pixels: Pixels) -> Pixels:
-        """A picture of any size, uint8 (height, width, 3), at the device's; the same array where it has that."""
+        """Return pixels at the size of the device; the same array if they have this size.
+
+        Args:
+            pixels: uint8 (height, width, 3) of any size.
+        """
 
     def safe_picture(self, path: str) -> Pixels:
-        """A picture file at the device's size; for "" a card that is drawn. Raises SourceError."""
+        """Return the placeholder image at the size of the device.
+
+        Args:
+            path: An image file; "" for a drawn card.
+
+        Raises:
+            SourceError: If the file cannot be read.
+        """
 
     def send(self, pixels: Pixels) -> None:
-        """Show a picture of the device's size. Raises Failure where the device is gone."""
+        """Show pixels of the device's size.
+
+        Raises:
+            Failure: If the device is gone.
+        """
 
     def close(self) -> None:
-        """Give the device back; may be called at any time and more than once."""
+        """Release the device. Allowed at any time and more than once."""
 
 
 class ReplaySink(Protocol):
-    """Keeps the last seconds of what it is given in memory, encoded."""
+    """Keeps the last seconds of its frames in memory, encoded."""
 
     def open(self, info: SourceInfo) -> None:
-        """Begin anew, shaped like the source; what was kept is forgotten. Raises SinkError."""
+        """Discard all frames and start again, with the properties of the source.
+
+        Raises:
+            SinkError: If the encoder cannot be opened.
+        """
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
-        """As ``RecordingSink``."""
+        """Add a frame, as ``RecordingSink.write`` does."""
 
     def hurry(self) -> bool:
-        """As ``RecordingSink``."""
+        """Encode the following frames faster, as ``RecordingSink.hurry`` does."""
 
     def seconds(self) -> float:
-        """How much can be saved."""
+        """Return how many seconds can be saved."""
 
     def save(self, path: Path) -> None:
-        """Write what is kept as a whole file, its first frame at zero; nothing may stand there. Raises SinkError."""
+        """Write the kept frames as a complete file whose first frame is at time 0.
+
+        Args:
+            path: File to write. It must not exist.
+
+        Raises:
+            SinkError: If the file cannot be written.
+        """
 
     def close(self) -> None:
-        """Forget everything; may be called more than once."""
+        """Discard all frames. Allowed more than once."""
 
 
 class MaskSink(Protocol):
-    """Where masks go as data, one call a frame."""
+    """An exporter of masks as data, with one call for each frame."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """The file or folder to write."""
 
     @property
     def notices(self) -> list[str]:
-        """Sentences for the person."""
+        """Sentences for the user."""
 
-    def open(self, info: SourceInfo) -> None: ...
+    def open(self, info: SourceInfo) -> None:
+        """Start the output, with the properties of the source."""
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """mattes: one for each prompt that is drawn; labels: of each. Live sessions may change them in the middle."""
+        """Add the mattes of one frame. In live sessions, the prompts may change between calls.
 
-    def finish(self) -> None: ...
+        Args:
+            frame: Frame of the mattes.
+            mattes: One matte for each prompt that is drawn.
+            labels: Label of each matte.
+        """
 
-    def abandon(self, keep_partial: bool = False) -> Path | None: ...
+    def finish(self) -> None:
+        """Complete the output and move it to ``path``."""
+
+    def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop without finishing, as ``FrameSink.abandon`` does."""
 
 
 class Engine(Protocol):
-    """Segments one picture for several prompts; ``model.driver.DriverSegmenter`` is the engine around CLIPSeg.
+    """Segments one image for several prompts. ``model.driver.DriverSegmenter`` is the engine for CLIPSeg.
 
     Maps with values that are not finite are no prediction.
     """
 
-    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation: ...
+    def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
+        """Return the probability maps of one frame.
+
+        Args:
+            frame: uint8 (height, width, 3), RGB.
+            prompts: Prompts to segment, in the order of the maps.
+        """
 
 
 class Matting(Protocol):
-    """Makes the mattes of the frames that are shown; ``video.matting.MattePipeline``."""
+    """Makes the mattes of the frames that are shown; implemented by ``video.matting.MattePipeline``."""
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
-        """An answer of the engine for frame ``index``; the keys tell its prompts apart over time."""
+        """Accept a prediction.
+
+        Args:
+            maps: Probability maps of the frame.
+            keys: Keys that identify the prompts of the maps over time.
+            index: Number of the frame.
+            epoch: Epoch of the frame.
+        """
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
-        """Go on to a frame, or stay with it."""
+        """Advance to a frame, or stay at the same frame."""
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
-        """Of the frame that is shown; those of prompts with the role "show", in their order."""
+        """Return the mattes of the shown frame: those of prompts with the role "show", in their order."""
 
 
 class MatteSequence(Protocol):
-    """Makes the mattes of a whole video, in order; they may come later than their frames. maps: None for a frame
-    without a prediction."""
+    """Makes the mattes of a whole video, in order. Mattes may come later than their frames."""
 
-    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]: ...
+    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
+        """Add a frame and yield the frames whose mattes are complete.
 
-    def finish(self) -> Iterator[tuple[Frame, Mattes]]: ...
+        Args:
+            frame: Next frame.
+            maps: Its probability maps; None for a frame without a prediction.
+        """
+
+    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
+        """Yield the remaining frames with their mattes."""
 
 
 class Renderer(Protocol):
-    """Draws the look of a session: the same input gives the same pixels, whatever was drawn before."""
+    """Draws the effects of a session. The same input gives the same pixels, regardless of earlier calls."""
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction) -> Pixels:
-        """A new picture: ``pixels`` (left untouched) with every effect drawn. time: the frame's own, in seconds."""
+        """Return new pixels with all effects drawn.
+
+        Args:
+            pixels: Pixels of the frame; not modified.
+            mattes: Mattes of the frame.
+            time: Time of the frame in seconds.
+        """
 
     def close(self) -> None:
-        """Give back what effects have opened; may be called more than once."""
+        """Release the files that effects have opened. Allowed more than once."""
 
 
 class LiveSource(FrameSource, Protocol):
-    """A source that a live session can run: a camera, a stream, or something with a timeline.
+    """A source for live sessions: a camera, a stream, or a source with a timeline.
 
-    live: frames come at the source's own pace and cannot be asked for again; where it breaks, ``close`` and ``open``
-        start it anew. Otherwise frames come as fast as they are read, and ``seek`` works.
+    Attributes:
+        live: Frames arrive at the pace of the source and cannot be read again. After a failure, ``close`` and ``open``
+            restart the source. If False, frames arrive as fast as they are read, and ``seek`` works.
     """
 
     live: bool
 
     def seek(self, time: Fraction) -> None:
-        """Make the next ``read`` give the last frame whose time is at most ``time`` seconds (the first frame for
-        less, the last for more). Raises SourceError. Only where ``live`` is False."""
+        """Make the next ``read`` return the last frame whose time is at most ``time``. Only if ``live`` is False.
+
+        Args:
+            time: Time in seconds. A time before the first frame gives the first frame, a later one the last.
+
+        Raises:
+            SourceError: If the source fails.
+        """
 
     def controls(self) -> Mapping[str, float]:
-        """A camera's own adjustable values by name ("exposure", "focus", "gain"); empty where there are none."""
+        """Return the adjustable values of a camera by name ("exposure", "focus", "gain"); empty if there are none."""
 
     def set_control(self, name: str, value: float) -> None:
-        """Change one of ``controls``; a value that the camera refuses is left as it was."""
+        """Set one of ``controls``. A value that the camera refuses is ignored."""
 
 
 class LiveSession(Protocol):
-    """What a window can do with a running session. No method waits for a device, a file or the worker.
+    """Interface between a window and a running session. No method waits for a device, a file or the worker.
 
     ``on_picture`` and ``on_message`` are called from any thread and must return at once.
     """
@@ -208,61 +323,87 @@ class LiveSession(Protocol):
     on_message: Callable[[Message], None]
 
     @property
-    def settings(self) -> LiveSettings: ...
+    def settings(self) -> LiveSettings:
+        """The present settings."""
 
     def apply(self, settings: LiveSettings) -> None:
-        """Change prompts, look, engine or framing; what did not change is left alone."""
+        """Change the settings: prompts, effects, engine or framing. Unchanged parts are not restarted."""
 
     def open(self, spec: SourceSpec) -> None:
-        """Change over to a source; the old one is closed."""
+        """Switch to a source; the previous one is closed."""
 
     def picture(self) -> ViewFrame | None:
-        """The newest picture, None before the first of this source."""
+        """Return the newest rendered frame, or None before the first frame of this source."""
 
-    def status(self) -> SessionStatus: ...
+    def status(self) -> SessionStatus:
+        """Return the present status."""
 
-    def play(self) -> None: ...
+    def play(self) -> None:
+        """Play the source."""
 
-    def pause(self) -> None: ...
+    def pause(self) -> None:
+        """Pause the source."""
 
-    def seek(self, time: Fraction) -> None: ...
+    def seek(self, time: Fraction) -> None:
+        """Seek to a time in seconds."""
 
     def step(self, frames: int) -> None:
-        """Pause, and go ``frames`` on (or back, where negative)."""
+        """Pause, and move forward by ``frames``, or back if negative."""
 
-    def set_loop(self, loop: bool) -> None: ...
+    def set_loop(self, loop: bool) -> None:
+        """Choose whether the source starts again at its end."""
 
     def set_speed(self, speed: float) -> None:
-        """0.25 to 4 times."""
+        """Set the speed of playback, 0.25 to 4 times."""
 
-    def set_control(self, name: str, value: float) -> None: ...
+    def set_control(self, name: str, value: float) -> None:
+        """Set an adjustable value of a camera."""
 
     def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
-        """Record into a folder. Raises UsageError or SinkError where that cannot be."""
+        """Record into a folder.
 
-    def pause_recording(self) -> None: ...
+        Raises:
+            UsageError: If the settings do not allow a recording.
+            SinkError: If a file cannot be written.
+        """
 
-    def resume_recording(self) -> None: ...
+    def pause_recording(self) -> None:
+        """Pause the recording."""
+
+    def resume_recording(self) -> None:
+        """Resume the recording."""
 
     def stop_recording(self) -> None:
-        """Finish the files; ``on_message`` tells (topic "recording") when they are in their places."""
+        """Finish the files. ``on_message`` reports (topic "recording") when they are at their final paths."""
 
     def start_camera(self, settings: VirtualCameraSettings) -> None:
-        """Show what is composed as a virtual camera, in the place of the one that may run; ``status`` and
-        ``on_message`` (topic "virtual camera") tell what becomes of it."""
+        """Show rendered frames as a virtual camera, instead of one that may be running.
 
-    def stop_camera(self) -> None: ...
+        ``status`` and ``on_message`` (topic "virtual camera") report the outcome.
+        """
+
+    def stop_camera(self) -> None:
+        """Stop the virtual camera."""
 
     def set_replay(self, settings: RecordingSettings) -> None:
-        """Keep the last ``replay_seconds`` of what is shown from now on; 0 keeps none."""
+        """Keep the last ``replay_seconds`` of the shown frames from now on; 0 keeps none."""
 
     def save_replay(self, folder: Path) -> None:
-        """Save what is kept; ``on_message`` tells (topic "recording") where. Raises UsageError where nothing is."""
+        """Save the replay. ``on_message`` reports (topic "recording") the path.
 
-    def restart_worker(self) -> None: ...
+        Raises:
+            UsageError: If there is no replay.
+        """
+
+    def restart_worker(self) -> None:
+        """Restart the worker."""
 
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
-        """Milliseconds by stage of the last half minute: (seconds ago, {stage: milliseconds}), oldest first."""
+        """Return the timings of the last 30 seconds: (seconds ago, {stage: milliseconds}), oldest first."""
 
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
-        """End everything; names of what had to be abandoned. Once stopped, a session stays so."""
+        """Stop the session for good, and return the names of the parts that had to be abandoned.
+
+        Args:
+            deadline: Seconds to wait for the parts.
+        """

@@ -1,4 +1,4 @@
-"""What the engine answers: one probability map per prompt."""
+"""The prediction of an engine: one probability map for each prompt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,18 +15,18 @@ from clipseg_live.core.system.quoting import one_line
 UNUSABLE = (
     "The model gave values that are not numbers, so these frames have no masks: choose another model, device or dtype."
 )
-"""Sentence for the user about maps that ``is_usable`` refuses."""
+"""Message for the user about maps that ``is_usable`` rejects."""
 
 
 def is_usable(maps: NDArray[np.float32], count: int) -> bool:
     """Return whether maps can be used as a prediction.
 
-    Every part of the program that receives maps from an engine checks them here. Maps that cannot be used count as no
-    prediction: nothing is drawn from them, and hiding effects hide the whole frame.
+    Every part of the program that receives maps from an engine checks them here. Unusable maps count as no prediction:
+    nothing is drawn from them, and hiding effects hide the whole frame.
 
     Args:
-        maps: as they came from the engine.
-        count: number of prompts that were asked for.
+        maps: Maps from the engine.
+        count: Number of prompts that were asked for.
     """
     return maps.ndim == 3 and len(maps) == count and bool(np.isfinite(maps).all())
 
@@ -35,11 +35,12 @@ def is_usable(maps: NDArray[np.float32], count: int) -> bool:
 class Segmentation:
     """Probability maps of one frame.
 
-    probabilities: float32, shape (prompts, height, width), 0..1, on the decoder's grid, covering the whole frame
-        and nothing else (letterbox bars are cut off). Read-only.
-    prompts: what was asked, in the order of the maps.
-    frame_size: (height, width) of the frame that was segmented.
-    timings: milliseconds per stage.
+    Attributes:
+        probabilities: float32, shape (prompts, height, width), 0..1, on the decoder's grid. They cover exactly the
+            frame (letterbox bars are cut off). Read-only.
+        prompts: Prompts in the order of the maps.
+        frame_size: (height, width) of the frame that was segmented.
+        timings: Milliseconds per stage.
     """
 
     probabilities: NDArray[np.float32]
@@ -53,15 +54,22 @@ class Segmentation:
         return f"<Segmentation of {width}×{height}: {labels}; maps of {columns}×{rows}>"
 
     def _repr_html_(self) -> str:
-        """Return the maps with their prompts as HTML, which notebooks show."""
+        """Return the maps with their prompts as HTML for notebooks."""
         levels = (np.nan_to_num(self.probabilities).clip(0, 1) * 255).astype(np.uint8)
-        return figures([(each, prompt.label) for each, prompt in zip(levels, self.prompts, strict=True)])
+        return figures([(image, prompt.label) for image, prompt in zip(levels, self.prompts, strict=True)])
 
     def at(self, height: int | None = None, width: int | None = None) -> NDArray[np.float32]:
-        """The maps resized to (height, width), by default the frame's own size.
+        """Return the maps resized to (height, width).
 
-        Bilinear with half-pixel centres (as ``cv2.INTER_LINEAR`` and torch's ``align_corners=False``).
-        Raises UsageError for a size under 1.
+        The interpolation is bilinear with half-pixel centres, as in ``cv2.INTER_LINEAR`` and in torch with
+        ``align_corners=False``.
+
+        Args:
+            height: Height in pixels. Default: the height of the frame.
+            width: Width in pixels. Default: the width of the frame.
+
+        Raises:
+            UsageError: If a size is below 1.
         """
         height = self.frame_size[0] if height is None else height
         width = self.frame_size[1] if width is None else width
@@ -70,9 +78,14 @@ class Segmentation:
         return _resize_axis(_resize_axis(self.probabilities, 1, height), 2, width)
 
     def masks(self, threshold: float = 0.5) -> NDArray[np.bool_]:
-        """Bool (prompts, height, width) at the frame's size: where the probability reaches ``threshold``.
+        """Return the masks at the frame's size: bool (prompts, height, width).
 
-        Raises UsageError for a threshold outside 0..1, NoPrediction for maps that are not finite.
+        Args:
+            threshold: Probability from which a pixel belongs to the mask, 0..1.
+
+        Raises:
+            UsageError: If the threshold is outside 0..1.
+            NoPrediction: If the maps are not finite.
         """
         if not 0.0 <= threshold <= 1.0:
             raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
@@ -84,16 +97,17 @@ class Segmentation:
     def to_supervision(self, threshold: float = 0.5) -> Any:
         """Return the masks as ``supervision.Detections``, one for each prompt that covers at least one pixel.
 
-        ``xyxy`` holds their boxes, of which right and bottom are just outside; ``mask`` the masks at the frame's size;
-        ``confidence`` the mean probability within each; ``class_id`` the prompt's place; ``data["class_name"]`` its
-        label.
+        ``xyxy`` holds the boxes, whose right and bottom are exclusive. ``mask`` holds the masks at the frame's size.
+        ``confidence`` is the mean probability in each mask. ``class_id`` is the index of the prompt, and
+        ``data["class_name"]`` its label.
 
         Args:
-            threshold: Probability from which on a pixel counts, 0..1.
+            threshold: Probability from which a pixel belongs to the mask, 0..1.
 
         Raises:
-            Failure: The package supervision is not installed.
-            UsageError, NoPrediction: As ``masks``.
+            Failure: If the package supervision is not installed.
+            UsageError: If the threshold is outside 0..1.
+            NoPrediction: If the maps are not finite.
         """
         try:
             import supervision  # type: ignore[import-not-found,unused-ignore]
@@ -103,24 +117,24 @@ class Segmentation:
                 "run 'pip install supervision'."
             ) from error
         maps, masks = self.at(), self.masks(threshold)
-        found = [number for number, mask in enumerate(masks) if mask.any()]
+        indices = [index for index, mask in enumerate(masks) if mask.any()]
         return supervision.Detections(
-            xyxy=np.array([_outline(masks[number]) for number in found], np.float32).reshape(-1, 4),
-            mask=masks[found],
-            confidence=np.array([maps[number][masks[number]].mean() for number in found], np.float32),
-            class_id=np.array(found, int),
-            data={"class_name": np.array([self.prompts[number].label for number in found], np.str_)},
+            xyxy=np.array([_outline(masks[index]) for index in indices], np.float32).reshape(-1, 4),
+            mask=masks[indices],
+            confidence=np.array([maps[index][masks[index]].mean() for index in indices], np.float32),
+            class_id=np.array(indices, int),
+            data={"class_name": np.array([self.prompts[index].label for index in indices], np.str_)},
         )
 
 
 def _outline(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a mask that is not empty; the last two are just outside."""
+    """Return left, top, right and bottom of a mask that is not empty; right and bottom are exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _resize_axis(maps: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:
-    """Linear interpolation along one axis, half-pixel centres, borders repeated."""
+    """Interpolate linearly along one axis, with half-pixel centres and repeated borders."""
     old = maps.shape[axis]
     if old == size:
         return maps

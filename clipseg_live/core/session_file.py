@@ -1,4 +1,4 @@
-"""Session files: the settings of a live session as JSON, for the window, for the export and for people to keep."""
+"""Session files: the settings of a live session as JSON, for the window and the export."""
 
 import json
 import os
@@ -20,13 +20,18 @@ SESSION_SUFFIX = ".clipseg.json"
 _VERSION = 1
 _LARGEST = 256 << 20
 _LONGEST = 200
-"""Characters about a value that cannot be."""
+"""Maximum length of the text about an invalid value in an error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """What a session file holds. settings: all of it, for those who allow what it reads. within: what may be used
-    without asking. outside: what it reads beyond that, empty where the two are the same."""
+    """The content of a session file.
+
+    Attributes:
+        settings: All settings, for users who allow the external references.
+        within: Settings that may be used without asking.
+        outside: External references of the settings; empty if both settings are the same.
+    """
 
     settings: LiveSettings
     within: LiveSettings
@@ -34,13 +39,19 @@ class OpenedSession:
 
 
 def is_session_name(name: str) -> bool:
-    """Tell whether a source's name is that of a session file: a path that ends in .json, which no source does."""
+    """Return whether the name of a source is that of a session file: a path that ends in .json."""
     return name.lower().endswith(".json") and "://" not in name
 
 
 def save_session(path: Path, settings: LiveSettings) -> None:
-    """Write the settings beside ``path`` and move them there; files in its folder are named from there. Raises
-    Failure, and UsageError for a link or a device."""
+    """Write the settings to a temporary file and move it to ``path``.
+
+    Paths of files in the folder of the session file are saved relative to it.
+
+    Raises:
+        Failure: If the file cannot be written.
+        UsageError: If ``path`` is a link or a device.
+    """
     check_replaceable(path)
     saved = external_references.portable(settings, path.parent).model_dump(mode="json")
     content = {"format": SESSION_FORMAT, "version": _VERSION, "settings": saved}
@@ -54,10 +65,15 @@ def save_session(path: Path, settings: LiveSettings) -> None:
 
 
 def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
-    """Settings that ``save_session`` wrote. trusted: they may read whatever they name.
+    """Load the settings that ``save_session`` wrote.
 
-    Raises Failure, in one sentence, for a file that is none; UsageError for one that is not trusted and wants to read
-    something outside its folder.
+    Args:
+        path: Session file.
+        trusted: Allow the settings to read files outside the folder of the session file.
+
+    Raises:
+        Failure: If the file is not a session file. The message is one sentence.
+        UsageError: If the file is not trusted and refers to files or models outside its folder.
     """
     opened = open_session(path)
     if opened.outside and not trusted:
@@ -69,24 +85,30 @@ def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
 
 
 def open_session(path: Path) -> OpenedSession:
-    """What a session file holds, told apart by whether it stays in its folder. Raises Failure, in one sentence."""
+    """Open a session file, and separate the settings that stay in its folder from those that do not.
+
+    Raises:
+        Failure: If the file is not a session file. The message is one sentence.
+    """
     settings, folder = _read(path), path.parent
-    found = external_references.external_references(settings, folder)
+    outside = external_references.external_references(settings, folder)
     whole = external_references.resolve_paths(settings, folder)
     return OpenedSession(
         whole,
-        external_references.resolve_paths(external_references.sandboxed(settings, folder), folder) if found else whole,
-        found,
+        external_references.resolve_paths(external_references.sandboxed(settings, folder), folder)
+        if outside
+        else whole,
+        outside,
     )
 
 
 def references_of(path: Path, settings: LiveSettings) -> tuple[ExternalReference, ...]:
-    """What a session file at ``path`` with these settings would have to ask for."""
+    """Return the external references that a session file at ``path`` with these settings would have."""
     return external_references.external_references(external_references.portable(settings, path.parent), path.parent)
 
 
 def list_references(found: tuple[ExternalReference, ...]) -> str:
-    """Each by its name, for a sentence."""
+    """Return the names of references as part of a sentence."""
     names = [f"the {each.kind} {redact(each.name)}" for each in found]
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
 
@@ -112,8 +134,8 @@ def _read(path: Path) -> LiveSettings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
-        told = " ".join(f"{where}, {str(first['msg']).lower()}".split())  # which may repeat what stands in the file
-        told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
-        raise Failure(f"The session file {path} holds a value that cannot be: {told}.") from error
+        problem = " ".join(f"{where}, {str(first['msg']).lower()}".split())  # may quote long text of the file
+        problem = problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST]}…"
+        raise Failure(f"The session file {path} holds a value that cannot be: {problem}.") from error
     except RecursionError as error:
         raise Failure(f"The session file {path} holds a value that cannot be: its settings.") from error

@@ -1,4 +1,4 @@
-"""States of a session's parts and the transitions that are legal: anything else is a bug, and raises."""
+"""States of the parts of a session, and the transitions that are allowed."""
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
@@ -10,7 +10,7 @@ State = TypeVar("State", bound=Enum)
 
 
 class SessionState(StrEnum):
-    """A session as a whole. It is started once, and once stopped it stays so."""
+    """State of a session as a whole. A session starts once and cannot be restarted."""
 
     NEW = "new"
     RUNNING = "running"
@@ -19,11 +19,11 @@ class SessionState(StrEnum):
 
 
 class IllegalTransition(RuntimeError):
-    """A part went from one state to another that cannot follow."""
+    """A transition between two states that is not allowed, which is a bug."""
 
 
 class StateMachine(Generic[State]):
-    """A state that only changes along ``legal`` transitions; staying where it is always is legal."""
+    """A state that changes only along ``legal`` transitions. A transition to the same state is always allowed."""
 
     def __init__(self, first: State, legal: Mapping[State, frozenset[State]]) -> None:
         self._state = first
@@ -31,10 +31,15 @@ class StateMachine(Generic[State]):
 
     @property
     def state(self) -> State:
+        """The present state."""
         return self._state
 
     def to(self, state: State) -> None:
-        """Raises IllegalTransition."""
+        """Change to a state.
+
+        Raises:
+            IllegalTransition: If the transition is not allowed.
+        """
         if state is not self._state and state not in self._legal[self._state]:
             raise IllegalTransition(f"{self._state.value} cannot be followed by {state.value}")
         self._state = state
@@ -58,7 +63,7 @@ SOURCE: Mapping[SourceState, frozenset[SourceState]] = {
     _S.RECONNECTING: frozenset({_S.RUNNING, _S.PAUSED, _S.CLOSED}),
     _S.FAILED: frozenset({_S.RUNNING, _S.PAUSED, _S.CLOSED}),
 }
-"""FAILED is a source that never opened; a live one is still tried again, in longer and longer intervals."""
+"""FAILED is a source that never opened. A live source is still retried, at increasing intervals."""
 
 WORKER: Mapping[WorkerState, frozenset[WorkerState]] = {
     _W.STOPPED: frozenset({_W.STARTING}),
