@@ -1,4 +1,4 @@
-"""Settings as frozen, validated values: one place for names, ranges and defaults."""
+"""Immutable, validated settings: names, ranges and defaults in one place."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from clipseg_live.core.errors import UsageError
 
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 BUILT_IN_MODEL = "shapes"
-"""The small model of the package. A window runs it while the default model is missing."""
+"""Name of the small model in the package. The window runs it while the default model is missing."""
 
 Fit = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["show", "negative", "contrast"]
@@ -52,7 +52,7 @@ PALETTE: tuple[RGB, ...] = (
     (0, 200, 220), (240, 96, 200), (140, 200, 40), (96, 110, 240), (200, 140, 90), (255, 160, 170),
     (0, 150, 136), (190, 190, 60), (120, 180, 255), (220, 60, 60),
 )  # fmt: skip
-"""Colours of prompts in their order, told apart on light and dark pictures; repeated after sixteen."""
+"""Colours of prompts in their order, distinct on light and dark frames; repeated after sixteen."""
 
 _NAMED: dict[str, RGB] = {
     "red": (255, 64, 64), "orange": (255, 140, 0), "yellow": (255, 214, 0), "green": (30, 200, 90),
@@ -63,6 +63,8 @@ _NAMED: dict[str, RGB] = {
 
 
 class Frozen(BaseModel):
+    """Base class of immutable settings that reject unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -70,14 +72,14 @@ Settings = TypeVar("Settings", bound=Frozen)
 
 
 def _exact_rate(value: object) -> object:
-    """Return a float as the fraction that was written: 12.5 is 25/2."""
+    """Return a float as the fraction that the user wrote: 12.5 is 25/2."""
     if isinstance(value, float) and math.isfinite(value):
         return Fraction(value).limit_denominator(1001)
     return value
 
 
 SequenceRate = Annotated[Fraction, BeforeValidator(_exact_rate), Field(gt=0, le=1000)]
-"""Frames per second of a film that is made of pictures."""
+"""Frames per second of an image sequence."""
 DEFAULT_SEQUENCE_RATE = Fraction(25)
 
 Percent = Annotated[float, Field(ge=-10.0, le=10.0)]
@@ -85,11 +87,13 @@ AreaPercent = Annotated[float, Field(ge=0.0, le=25.0)]
 
 
 class MatteShape(Frozen):
-    """What is done to one prompt's matte. Lengths are in percent of the picture's shorter side.
+    """Morphological settings of one prompt's matte. Lengths are in percent of the frame's shorter side.
 
-    grow: outwards, or inwards where negative. feather: the border fades over this length, outwards, or inwards where
-    negative. smallest: connected parts that cover less than this, in percent of the picture's area, are left out.
-    fill: holes that are smaller than this, in percent of the area, are filled.
+    Attributes:
+        grow: Length by which the matte grows, or shrinks if negative.
+        feather: Length over which the border fades, outwards, or inwards if negative.
+        smallest: Minimum area of a connected component, in percent of the frame's area. Smaller ones are removed.
+        fill: Minimum area of a hole, in percent of the frame's area. Smaller holes are filled.
     """
 
     grow: Percent = 0.0
@@ -99,11 +103,17 @@ class MatteShape(Frozen):
 
 
 class PromptStyle(Frozen):
-    """How one prompt is used and drawn. ``threshold`` is a probability; ``colour`` is RGB, 0..255 each.
+    """How one prompt is used and drawn.
 
-    role: "show" draws it. "negative" takes what it matches out of the others, softly. "contrast" lets the others win
-    only where they are more probable than it. against: the rows (in an export the prompts' numbers, from 0) that a
-    negative or contrast prompt works on; empty for all that are shown.
+    Attributes:
+        colour: RGB, 0..255 each.
+        threshold: Probability from which a pixel belongs to the mask.
+        opacity: Opacity of the colour.
+        shape: Morphological settings of the matte.
+        role: "show" draws the prompt. "negative" softly subtracts it from other prompts. With "contrast", other prompts
+            count only where they are more probable than this one.
+        against: Rows that a negative or contrast prompt works on: row ids, or in an export the indices of prompts, from
+            0. Empty: all rows that are shown.
     """
 
     colour: RGB = PALETTE[0]
@@ -115,10 +125,16 @@ class PromptStyle(Frozen):
 
 
 class EngineSettings(Frozen):
-    """Which model runs where. ``size`` None is the checkpoint's own; ``fit``: how a frame meets the model's square.
+    """The model, and how it runs.
 
-    detail: "zoom" looks once more, closer, where small objects lie together; "tiles" looks at overlapping parts of the
-    whole frame as well, in four passes or more.
+    Attributes:
+        model: Name of a model, or a folder with weights.
+        device: Device that runs the model.
+        dtype: Floating-point type of the model.
+        size: Side of the model's square input in pixels; None for the size of the checkpoint.
+        fit: How a frame is fitted into the model's square input.
+        detail: "zoom" adds a closer pass where there are groups of small objects. "tiles" also segments overlapping
+            parts of the whole frame, in four passes or more.
     """
 
     model: str = DEFAULT_MODEL
@@ -130,7 +146,11 @@ class EngineSettings(Frozen):
 
 
 def parse_colour(text: str) -> RGB:
-    """``"red"``, ``"#f40"`` or ``"#ff4000"`` as RGB. Raises UsageError for anything else."""
+    """Convert ``"red"``, ``"#f40"`` or ``"#ff4000"`` to RGB.
+
+    Raises:
+        UsageError: If the text is not a colour.
+    """
     name = text.strip().lower()
     if name in _NAMED:
         return _NAMED[name]
@@ -148,9 +168,16 @@ def prompt_styles(
     colours: Sequence[RGB] = (),
     opacity: float = PromptStyle().opacity,
 ) -> tuple[PromptStyle, ...]:
-    """Styles of ``count`` prompts; thresholds and colours are given once for all or once for each.
+    """Return the styles of ``count`` prompts.
 
-    Raises UsageError for another count, or a value out of its range.
+    Args:
+        count: Number of prompts.
+        thresholds: One threshold for all prompts, or one for each, 0..1.
+        colours: One colour for all prompts, or one for each.
+        opacity: Opacity of all prompts, 0..1.
+
+    Raises:
+        UsageError: If the number of values is another one, or if a value is out of its range.
     """
     for name, values in (("threshold", thresholds), ("colour", colours)):
         if len(values) not in (0, 1, count):
@@ -175,7 +202,15 @@ def prompt_styles(
 
 
 def validated(kind: type[Settings], **values: object) -> Settings:
-    """A settings value. Raises UsageError, in one sentence, for a value that cannot be."""
+    """Return a settings value.
+
+    Args:
+        kind: Class of the settings.
+        **values: Fields of the settings.
+
+    Raises:
+        UsageError: If a value is invalid. The message is one sentence.
+    """
     try:
         return kind(**values)
     except ValidationError as error:

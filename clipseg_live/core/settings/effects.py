@@ -1,7 +1,7 @@
-"""Effects as values: what is drawn, one after the other. ``video`` knows how each is drawn.
+"""Effects as values. The ``video`` package draws them, one after the other.
 
-Every effect may be in a list at any place and more than once; each works on what the one before it has drawn, with the
-same mattes. Lengths are in percent of the picture's shorter side, so that a look is the same at every size.
+An effect may be at any position of a list, and more than once. Each effect works on the result of the one before it,
+with the same mattes. Lengths are in percent of the frame's shorter side, so that effects look the same at every size.
 """
 
 import re
@@ -19,20 +19,25 @@ Side = Literal["background", "object"]
 
 
 class Tint(Frozen):
-    """Each matte in its prompt's colour and opacity, a little stronger along the inside of its border."""
+    """Fill each matte with its prompt's colour and opacity, a little stronger along the inside of its border."""
 
     kind: Literal["tint"] = "tint"
 
 
 class Outline(Frozen):
-    """A line of even width in the prompt's colour along each border, with a thin dark halo."""
+    """Draw a line of constant width in the prompt's colour along each border, with a thin dark halo."""
 
     kind: Literal["outline"] = "outline"
     width: Length = 0.28
 
 
 class Glow(Frozen):
-    """Light in the prompt's colour that falls off outside each border. reach: how far. strength: at the border."""
+    """Draw light in the prompt's colour that fades outside each border.
+
+    Attributes:
+        reach: Length over which the light fades.
+        strength: Strength at the border.
+    """
 
     kind: Literal["glow"] = "glow"
     reach: Length = 3.0
@@ -40,7 +45,12 @@ class Glow(Frozen):
 
 
 class Heatmap(Frozen):
-    """The picture coloured by the largest probability of any prompt. scale: a legend from 0 to 1 in a corner."""
+    """Colour the frame by the largest probability of any prompt.
+
+    Attributes:
+        opacity: Opacity of the colours.
+        scale: Draw a legend from 0 to 1 in a corner.
+    """
 
     kind: Literal["heatmap"] = "heatmap"
     opacity: UnitInterval = 0.55
@@ -48,26 +58,30 @@ class Heatmap(Frozen):
 
 
 class Raw(Frozen):
-    """The probabilities in place of the picture, each in its prompt's colour on black; no threshold counts."""
+    """Show the probability maps instead of the frame, each in its prompt's colour on black, without thresholds."""
 
     kind: Literal["raw"] = "raw"
 
 
 class MatteView(Frozen):
-    """The mattes in place of the picture, white on black; several as their union."""
+    """Show the mattes instead of the frame, white on black; several as their union."""
 
     kind: Literal["matte"] = "matte"
 
 
 class Spotlight(Frozen):
-    """What is outside all mattes darkened. dim: 0 (not at all) to 1 (black)."""
+    """Darken the area outside all mattes.
+
+    Attributes:
+        dim: 0 (unchanged) to 1 (black).
+    """
 
     kind: Literal["spotlight"] = "spotlight"
     dim: UnitInterval = 0.7
 
 
 class Blur(Frozen):
-    """Out of focus: what is outside all mattes, or what is inside."""
+    """Blur the area outside all mattes, or inside them."""
 
     kind: Literal["blur"] = "blur"
     what: Side = "background"
@@ -75,21 +89,31 @@ class Blur(Frozen):
 
 
 class Desaturate(Frozen):
-    """What is outside all mattes loses its colours. amount: 0 (not at all) to 1 (grey)."""
+    """Desaturate the area outside all mattes.
+
+    Attributes:
+        amount: 0 (unchanged) to 1 (grey).
+    """
 
     kind: Literal["desaturate"] = "desaturate"
     amount: UnitInterval = 1.0
 
 
 class Invert(Frozen):
-    """What is inside a matte as its negative."""
+    """Invert the colours inside the mattes."""
 
     kind: Literal["invert"] = "invert"
 
 
 class CutOut(Frozen):
-    """What is inside any matte, on something else. backdrop: "picture" and "video" show ``file``, which covers the
-    frame; a video plays in a loop by the frames' own times."""
+    """Show the area inside any matte on a backdrop.
+
+    Attributes:
+        backdrop: "picture" and "video" show ``file``, which covers the frame. A video plays in a loop, timed by the
+            frames' own times.
+        colour: Colour of the backdrop "colour".
+        file: Image or video file.
+    """
 
     kind: Literal["cutout"] = "cutout"
     backdrop: Literal["checkerboard", "colour", "picture", "video"] = "checkerboard"
@@ -98,8 +122,11 @@ class CutOut(Frozen):
 
 
 class Pixelate(Frozen):
-    """What is inside any matte in large squares, for faces and plates. A frame without masks of its own is hidden
-    whole, and so is every frame while there is no prompt or a prompt is edited."""
+    """Pixelate the area inside any matte, for faces and number plates.
+
+    A frame without mattes of its own is hidden completely. So is every frame while there is no prompt, or while a
+    prompt is edited.
+    """
 
     kind: Literal["pixelate"] = "pixelate"
     cell: Length = 4.0
@@ -107,8 +134,11 @@ class Pixelate(Frozen):
 
 
 class BlackOut(Frozen):
-    """What is inside any matte in one colour, for faces and plates. A frame without masks of its own is hidden
-    whole, and so is every frame while there is no prompt or a prompt is edited."""
+    """Fill the area inside any matte with one colour, for faces and number plates.
+
+    A frame without mattes of its own is hidden completely. So is every frame while there is no prompt, or while a
+    prompt is edited.
+    """
 
     kind: Literal["blackout"] = "blackout"
     colour: RGB = (0, 0, 0)
@@ -116,23 +146,34 @@ class BlackOut(Frozen):
 
 
 class Labels(Frozen):
-    """Each prompt's name at its largest part, with its presence where ``presence`` is set."""
+    """Write the name of each prompt at its largest component.
+
+    Attributes:
+        presence: Write the presence of the prompt as well.
+    """
 
     kind: Literal["labels"] = "labels"
     presence: bool = True
 
 
 class Wipe(Frozen):
-    """The untouched picture left of an upright line, what was drawn right of it. at: share of the width. Privacy
-    effects stay on both sides."""
+    """Show the original frame left of a vertical line, and the rendered one right of it.
+
+    Privacy effects stay on both sides.
+
+    Attributes:
+        at: Position of the line as a share of the width.
+    """
 
     kind: Literal["wipe"] = "wipe"
     at: UnitInterval = 0.5
 
 
 class SideBySide(Frozen):
-    """The untouched picture and what was drawn beside one another, each at half the size, in the frame's own size.
-    Privacy effects stay on both sides."""
+    """Show the original and the rendered frame side by side, each at half the size, within the frame's own size.
+
+    Privacy effects stay on both sides.
+    """
 
     kind: Literal["sidebyside"] = "sidebyside"
 
@@ -145,28 +186,36 @@ Effect = Annotated[AnyEffect, Field(discriminator="kind")]
 Effects = Annotated[tuple[Effect, ...], Field(max_length=16)]
 
 KINDS: dict[str, type[AnyEffect]] = {each.model_fields["kind"].default: each for each in get_args(AnyEffect)}
-"""Every effect by its name, in the order in which they are offered."""
+"""All effects by name, in the order of the menus."""
 
 PRIVATE = (Pixelate, BlackOut)
-"""Effects that fail closed: for a frame without mattes of its own (``Mattes.own``) they hide it whole, and they are
-drawn before all others, so that no other effect shows what they hide."""
+"""Effects that fail closed: they hide the whole frame if it has no mattes of its own (``Mattes.own``). They are drawn
+before all others, so that no other effect shows the hidden content."""
 
 DEFAULT_EFFECTS: tuple[AnyEffect, ...] = (Tint(), Outline())
 
 
 def is_private(effects: Sequence[AnyEffect]) -> bool:
+    """Return whether any of the effects is a privacy effect."""
     return any(isinstance(effect, PRIVATE) for effect in effects)
 
 
 def in_order(effects: Sequence[AnyEffect]) -> tuple[AnyEffect, ...]:
-    """As they are drawn: privacy first, the rest as given."""
+    """Return the effects in drawing order: privacy effects first, the others as given."""
     hiding = [effect for effect in effects if isinstance(effect, PRIVATE)]
     return (*hiding, *(effect for effect in effects if not isinstance(effect, PRIVATE)))
 
 
 def parse_effects(text: str) -> tuple[AnyEffect, ...]:
-    """Effects of a command line: names joined by "+", each with options in parentheses, as in
-    "tint+outline(width=0.4)" or "cutout(backdrop=colour,colour=#00b140)". Raises UsageError."""
+    """Parse the effects of a command line.
+
+    Args:
+        text: Names joined by "+", each with options in parentheses, as in "tint+outline(width=0.4)" or
+            "cutout(backdrop=colour,colour=#00b140)".
+
+    Raises:
+        UsageError: If an effect, an option or a value is unknown or invalid.
+    """
     return tuple(_parse_one(part.strip()) for part in _split(text, "+"))
 
 
@@ -186,5 +235,5 @@ def _parse_one(text: str) -> AnyEffect:
 
 
 def _split(text: str, mark: str) -> list[str]:
-    """At the marks that are in no parentheses."""
+    """Split a text at the marks that are not in parentheses."""
     return re.split(rf"\{mark}(?![^(]*\))", text)

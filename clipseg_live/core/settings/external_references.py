@@ -1,7 +1,7 @@
-"""What a session file may read: what lies in its own folder. Anything else wants a person's word first.
+"""References of a session file to files and models outside its own folder, which the user must allow.
 
-A session file comes by mail as easily as it is saved. It never runs code: it is values, checked one by one. But it can
-name files (a backdrop) and a model; this module says which of them reach out of the folder that the person opened.
+A session file may come from somebody else. It never runs code: it holds values that are validated. But it can name
+files (a backdrop) and a model. This module finds those that lie outside the folder of the session file.
 """
 
 import os
@@ -18,18 +18,20 @@ from clipseg_live.core.settings.live import LiveSettings
 NAMED_MODELS = frozenset(
     {DEFAULT_MODEL, "rd64-refined", "CIDAS/clipseg-rd64", "rd64", "CIDAS/clipseg-rd16", "rd16", "shapes"}
 )
-"""The models that a session may ask for: those that ``model.loading`` knows by name. Others are folders."""
+"""Models that a session may name: those that ``model.loading`` knows by name. Other models are folders."""
 
-_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[\\/]{2}|\\")  # of a drive, an address, another machine, a root
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[\\/]{2}|\\")  # prefix of a drive, an address, a network path or a root
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalReference:
-    """Something that a session wants read and that lies outside its folder.
+    """A file or model outside the folder of a session file.
 
-    name: the file's path or the model's name, as a person may read it: without characters that are not shown.
+    Attributes:
+        kind: "file" or "model".
+        name: Path of the file or name of the model, without invisible characters.
     """
 
     kind: Literal["file", "model"]
@@ -37,28 +39,31 @@ class ExternalReference:
 
 
 def resolve_paths(settings: LiveSettings, folder: Path) -> LiveSettings:
-    """The settings with every path made absolute; what is relative is beside the session file, in ``folder``."""
+    """Return the settings with absolute paths. Relative paths start at ``folder``, that of the session file."""
     here = os.path.abspath(folder)
     return _mapped(settings, lambda path: Path(os.path.normpath(os.path.join(here, path))))
 
 
 def external_references(settings: LiveSettings, folder: Path) -> tuple[ExternalReference, ...]:
-    """What the settings name that lies outside ``folder``, each once, by where it lies."""
-    found: dict[ExternalReference, None] = {}
+    """Return the references of the settings that lie outside ``folder``, without duplicates."""
+    references: dict[ExternalReference, None] = {}
 
     def note(path: Path) -> Path:
-        if (place := escapes_folder(path, folder)) is not None:
-            found[ExternalReference("file", _readable(place))] = None
+        if (target := escapes_folder(path, folder)) is not None:
+            references[ExternalReference("file", _readable(target))] = None
         return path
 
     _mapped(settings, note)
     if settings.engine.model not in NAMED_MODELS:
-        found[ExternalReference("model", _readable(settings.engine.model))] = None
-    return tuple(found)
+        references[ExternalReference("model", _readable(settings.engine.model))] = None
+    return tuple(references)
 
 
 def sandboxed(settings: LiveSettings, folder: Path) -> LiveSettings:
-    """The settings without what lies outside ``folder``: a backdrop becomes a checkerboard, a model the default."""
+    """Return the settings without external references.
+
+    A backdrop outside ``folder`` becomes a checkerboard, an external model the default model.
+    """
     kept = _mapped(settings, lambda path: path if escapes_folder(path, folder) is None else None)
     if kept.engine.model in NAMED_MODELS:
         return kept
@@ -66,31 +71,38 @@ def sandboxed(settings: LiveSettings, folder: Path) -> LiveSettings:
 
 
 def escapes_folder(path: Path, folder: Path) -> str | None:
-    """Where a path of a session file, relative to ``folder``, leads to, if that is outside it; None if it stays.
+    """Return the target of a path if it is outside ``folder``; None if it is inside.
 
-    Links are followed. What leaves the folder by its very name is not touched: the look alone could tell another
-    machine who is asking.
+    Links are followed. A path whose text already leads out of the folder is not accessed: on a network path, access
+    alone could reveal the user to another machine.
+
+    Args:
+        path: A path of a session file, relative to ``folder``.
+        folder: Folder of the session file.
     """
     here, name = os.path.abspath(folder), str(path)
     if not path.is_absolute() and _PREFIX.match(name):
         return name
-    place = os.path.normpath(os.path.join(here, name))
-    if not _holds(here, place):
-        return place
+    full = os.path.normpath(os.path.join(here, name))
+    if not _holds(here, full):
+        return full
     try:
-        target = os.path.realpath(place)
+        target = os.path.realpath(full)
         return None if _holds(os.path.realpath(here), target) else target
-    except (OSError, ValueError):  # a name that no file can have
-        return place
+    except (OSError, ValueError):  # not a valid file name
+        return full
 
 
 def portable(settings: LiveSettings, folder: Path) -> LiveSettings:
-    """The settings for a session file in ``folder``: relative where a file lies in it, so that the folder may move."""
+    """Return the settings for a session file in ``folder``.
+
+    Paths of files in the folder become relative, so that the folder can be moved.
+    """
     here = os.path.abspath(folder)
 
     def shortened(path: Path) -> Path:
-        place = os.path.abspath(path)
-        return Path(os.path.relpath(place, here)) if _holds(here, place) else Path(place)
+        full = os.path.abspath(path)
+        return Path(os.path.relpath(full, here)) if _holds(here, full) else Path(full)
 
     saved = _mapped(settings, shortened)
     model = saved.engine.model
@@ -108,11 +120,11 @@ def _holds(folder: str, place: str) -> bool:
 
 
 def _mapped(value: Value, change: Callable[[Path], Path | None]) -> Value:
-    """The value with each path in it changed, wherever it stands."""
+    """Return the value with each nested path changed."""
     if isinstance(value, Path):
         return change(value)  # type: ignore[return-value]
     if isinstance(value, tuple):
-        return tuple(_mapped(each, change) for each in value)  # type: ignore[return-value]
+        return tuple(_mapped(item, change) for item in value)  # type: ignore[return-value]
     if not isinstance(value, Frozen):
         return value
     changed = {name: new for name, old in value if (new := _mapped(old, change)) is not old and new != old}
@@ -123,4 +135,4 @@ def _mapped(value: Value, change: Callable[[Path], Path | None]) -> Value:
 
 
 def _readable(name: str) -> str:
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)

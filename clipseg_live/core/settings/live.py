@@ -1,4 +1,4 @@
-"""What a live session is asked for, and what it tells of itself: the frozen values between window and pipeline."""
+"""Settings and status of a live session: immutable values between the window and the pipeline."""
 
 import base64
 import zlib
@@ -23,11 +23,11 @@ from clipseg_live.core.settings.rendering import Deinterlace, MatteSettings, Ren
 from clipseg_live.core.settings.virtual_camera import VirtualCameraStatus
 
 MOST_ROWS = 16
-"""Prompts that a live session takes."""
+"""Maximum number of prompts in a live session."""
 LONGEST_TEXT = 1000
-"""Characters of a row's text; a model reads far fewer."""
+"""Maximum number of characters of a row's text. Models read fewer."""
 _LARGEST_ID = 2**31 - 1
-"""Of a row: what signals of the window carry."""
+"""Largest row id: signals of the window carry 32-bit integers."""
 
 DisplayMode = Literal["smooth", "locked"]
 Turn = Literal[0, 90, 180, 270]
@@ -42,13 +42,16 @@ def _packed(data: bytes) -> str:
 
 
 def _unpacked(value: object, told: ValidationInfo) -> object:
-    """Never more than the picture's size asks for, however much a damaged or malicious file would unpack to."""
+    """Decompress image data, never to more bytes than the size of the image allows.
+
+    The file may be damaged or malicious.
+    """
     if not isinstance(value, str):
         return value
     most = 3 * told.data.get("width", 0) * told.data.get("height", 0)
     try:
         unpacking = zlib.decompressobj()
-        data = unpacking.decompress(base64.b64decode(value, validate=True), most + 1)  # 0 would mean without a limit
+        data = unpacking.decompress(base64.b64decode(value, validate=True), most + 1)  # 0 would mean no limit
     except (ValueError, zlib.error) as error:
         raise ValueError("the bytes of a picture are damaged") from error
     if not unpacking.eof or unpacking.unused_data:
@@ -60,7 +63,13 @@ Base64Bytes = Annotated[bytes, BeforeValidator(_unpacked), PlainSerializer(_pack
 
 
 class PromptImage(Frozen):
-    """A picture as part of a prompt. data: RGB bytes, row by row; in JSON zlib-compressed and in base 64."""
+    """An image as part of a prompt.
+
+    Attributes:
+        width: Width in pixels.
+        height: Height in pixels.
+        data: RGB bytes, row by row. In JSON, they are zlib-compressed and encoded in base 64.
+    """
 
     width: Annotated[int, Field(ge=1, le=4096)]
     height: Annotated[int, Field(ge=1, le=4096)]
@@ -74,22 +83,31 @@ class PromptImage(Frozen):
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PromptImage":
-        """From uint8 (height, width, 3), RGB."""
+        """Make an image from pixels.
+
+        Args:
+            pixels: uint8 (height, width, 3), RGB.
+        """
         height, width = pixels.shape[:2]
         return cls(width=width, height=height, data=np.ascontiguousarray(pixels).tobytes())
 
     @property
     def pixels(self) -> Pixels:
-        """uint8 (height, width, 3), RGB, read-only."""
+        """The pixels: uint8 (height, width, 3), RGB, read-only."""
         return np.frombuffer(self.data, np.uint8).reshape(self.height, self.width, 3)
 
 
 class PromptRow(Frozen):
     """One row of the prompt list.
 
-    id: stays with the row through edits and moves. text: may be empty beside a picture; a row with neither asks for
-    nothing. share: how much of the mix is the picture where there are both, 0 (text alone) to 1 (picture alone).
-    solo: while any row has it, only rows with it are shown.
+    Attributes:
+        id: Number that stays with the row through edits and moves.
+        text: Text of the prompt. It may be empty. A row without text and image has no prompt.
+        picture: Image of the prompt.
+        share: Weight of the image in a blend of both, 0 (text only) to 1 (image only).
+        style: How the prompt is used and drawn.
+        visible: The prompt is shown.
+        solo: While any row has it, only rows with it are shown.
     """
 
     id: Annotated[int, Field(ge=0, le=_LARGEST_ID)]
@@ -102,7 +120,7 @@ class PromptRow(Frozen):
 
     @property
     def prompt(self) -> Prompt | None:
-        """What the engine is asked; None for a row that asks for nothing."""
+        """The prompt for the engine; None for a row without text and image."""
         text = self.text.strip()
         if self.picture is None:
             return Prompt.text(text) if text else None
@@ -115,9 +133,12 @@ class PromptRow(Frozen):
 
 
 class FrameTransform(Frozen):
-    """What is done to every frame of a source before anything else: first cut, then turned, then mirrored.
+    """Geometry changes of every frame of a source, before anything else: crop, then rotate, then mirror.
 
-    crop: x, y, width, height as shares (0 to 1) of the source's picture. turn: degrees clockwise.
+    Attributes:
+        mirror: Mirror the frame horizontally.
+        turn: Rotation in degrees clockwise.
+        crop: x, y, width, height as shares (0 to 1) of the source's frame.
     """
 
     mirror: bool = False
@@ -134,9 +155,16 @@ class FrameTransform(Frozen):
 
 
 class LiveSettings(Frozen):
-    """Everything that shapes a live session, but its source. One value; ``Session.apply`` is its only way in.
+    """All settings of a live session, except its source. ``Session.apply`` is the only way to change them.
 
-    mode: "smooth" shows every captured frame at once with the newest mask, "locked" only frames that have their own.
+    Attributes:
+        rows: Prompts.
+        effects: Effects in drawing order.
+        matte: How probability maps become mattes.
+        mode: "smooth" shows every captured frame at once with the newest mask. "locked" shows only frames that have
+            their own mask.
+        engine: The model, and how it runs.
+        framing: Geometry changes of every frame.
     """
 
     rows: Annotated[tuple[PromptRow, ...], Field(max_length=MOST_ROWS)] = ()
@@ -159,16 +187,16 @@ class LiveSettings(Frozen):
 
     @property
     def display(self) -> DisplayMode:
-        """The mode that holds: privacy effects show only frames that have their own masks."""
+        """The effective mode: with privacy effects, only frames with their own masks are shown."""
         return "locked" if is_private(self.effects) else self.mode
 
     def shown(self) -> tuple[PromptRow, ...]:
-        """The rows that are drawn, in their order."""
+        """Return the rows that are drawn, in their order."""
         alone = any(row.solo for row in self.rows)
         return tuple(row for row in self.rows if (row.solo if alone else row.visible))
 
     def look(self, rows: tuple[PromptRow, ...]) -> RenderSettings:
-        """How these rows are drawn."""
+        """Return the render settings of these rows."""
         return RenderSettings(
             effects=self.effects,
             styles=tuple(row.style for row in rows),
@@ -176,8 +204,11 @@ class LiveSettings(Frozen):
         )
 
     def new_row(self, text: str = "", picture: PromptImage | None = None) -> PromptRow:
-        """A row with a fresh id and the next colour that no row has. Raises UsageError when the list is full, and for
-        too long a text."""
+        """Return a row with a new id and the first colour that no other row has.
+
+        Raises:
+            UsageError: If the list is full, or if the text is too long.
+        """
         if len(self.rows) >= MOST_ROWS:
             raise UsageError(f"There are {MOST_ROWS} prompts already: delete one first.")
         if len(text) > LONGEST_TEXT:
@@ -192,7 +223,7 @@ class LiveSettings(Frozen):
 
 
 def _with_effects(values: dict[str, object]) -> dict[str, object]:
-    """Settings as the first version saved them (one effect with its backdrop, smoothing up to 1), in today's form."""
+    """Convert settings of the first version (one effect with its backdrop, smoothing up to 1) to the present form."""
     if not values.keys() & {"effect", "backdrop", "backdrop_colour", "smoothing"}:
         return values
     rest = dict(values)
@@ -208,15 +239,22 @@ def _with_effects(values: dict[str, object]) -> dict[str, object]:
 
 
 class SourceSpec(Frozen, hide_input_in_errors=True):
-    """Which source, by name: "camera:0", a file, folder or pattern, an address (rtsp, http, https), "demo:SEED",
-    "screen:" or "screen:x,y,width,height". ``str(name)`` shows no credentials; ``name.reveal()`` gives the true name.
+    """A source and the options to open it.
 
-    width, height, rate, fourcc: what a camera is asked for; None leaves it the choice. controls: a camera's own
-    values by name (exposure, focus, gain), in its own units. rtsp_transport: what carries the pictures of an rtsp
-    address; "auto" tries TCP first. insecure: the certificate of an address is not verified. sequence: frames per
-    second of the film that the pictures of a folder or pattern make; None takes them as independent photos.
-    deinterlace: "auto" makes whole frames of interlaced video, "off" keeps both fields in each frame.
-    more: further picture files, which are one set of photos together with the file ``name``.
+    Attributes:
+        name: "camera:0", a file, folder or pattern, an address (rtsp, http, https), "demo:SEED", "screen:" or
+            "screen:x,y,width,height". ``str(name)`` shows no credentials; ``name.reveal()`` returns the true name.
+        width: Width in pixels to request from a camera; None leaves the choice to the camera.
+        height: Height in pixels to request from a camera; None leaves the choice to the camera.
+        rate: Frames per second to request from a camera; None leaves the choice to the camera.
+        fourcc: Pixel format to request from a camera; None leaves the choice to the camera.
+        controls: Values of a camera by name (exposure, focus, gain), in its own units.
+        rtsp_transport: Transport of an rtsp address; "auto" tries TCP first.
+        insecure: Do not verify the certificate of an address.
+        sequence: Frames per second of the images of a folder or pattern as a sequence; None treats them as independent
+            photos.
+        deinterlace: "auto" deinterlaces interlaced video, "off" keeps both fields in each frame.
+        more: Further image files, which form one set of photos with the file ``name``.
     """
 
     name: SourceName
@@ -234,7 +272,13 @@ class SourceSpec(Frozen, hide_input_in_errors=True):
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """What the engine is asked, in order. version grows at each edit; ids: of the rows the prompts come from."""
+    """The prompts for the engine, in order.
+
+    Attributes:
+        version: Number that grows at each edit.
+        ids: Ids of the rows of the prompts.
+        prompts: The prompts.
+    """
 
     version: int = 0
     ids: tuple[int, ...] = ()
@@ -243,10 +287,16 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """The engine's answer for one frame.
+    """The prediction of the engine for one frame.
 
-    maps: float32 (prompts, h, w), 0..1, on the decoder's grid, read-only. ids: of the rows, in the maps' order.
-    unchanged: the frame looked like the one before, whose maps these are. milliseconds: by stage of the engine.
+    Attributes:
+        index: Number of the frame.
+        epoch: Epoch of the frame.
+        version: Version of the prompts.
+        ids: Ids of the rows, in the order of the maps.
+        maps: float32 (prompts, h, w), 0..1, on the decoder's grid, read-only.
+        unchanged: The frame looked like the previous one, and these are the maps of that frame.
+        milliseconds: Milliseconds by stage of the engine.
     """
 
     index: int
@@ -259,7 +309,7 @@ class Prediction:
 
 
 class SourceState(StrEnum):
-    """What the source is doing."""
+    """State of the source."""
 
     CLOSED = "closed"
     OPENING = "opening"
@@ -271,7 +321,7 @@ class SourceState(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """What the inference worker is doing. WAITING: it failed too often, and waits for a person to restart it."""
+    """State of the worker. WAITING: it failed too often, and waits until the user restarts it."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -282,10 +332,11 @@ class WorkerState(StrEnum):
 
 
 class HiddenReason(StrEnum):
-    """The cause for which a hiding effect hides the whole picture.
+    """Reason for which a hiding effect hides the whole frame.
 
-    NOTHING: no prompt says what to hide, or the text of a prompt is empty. EDITING: an edited prompt is not in force
-    yet. WAITING: there is no prediction for the frame and the present prompts yet.
+    NOTHING: there is no prompt for the area to hide, or the text of a prompt is empty. EDITING: an edited prompt is not
+        in
+    effect yet. WAITING: there is no prediction for the frame and the present prompts yet.
     """
 
     NOTHING = "nothing"
@@ -298,8 +349,13 @@ MessageLevel = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One sentence for the person. topic: what it is about; a newer message of a topic replaces the older one, and an
-    empty text takes it back. Credentials in the text are masked."""
+    """One sentence for the user. Credentials in the text are masked.
+
+    Attributes:
+        topic: Subject of the message. A newer message of a topic replaces the older one, and an empty text removes it.
+        text: The sentence.
+        level: Severity of the message.
+    """
 
     topic: str
     text: str
@@ -311,11 +367,24 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """The source as it is now. duration, position: seconds; duration is None for what has no end.
+    """Present status of the source.
 
-    problem: why it is reconnecting or failed, or why the photo cannot be shown, one sentence. controls: what a camera
-    offers, by name, and its values. photos: number of photos in a set, 0 for another source; photo: number of the one
-    that is shown, from 1; file: its name.
+    Attributes:
+        state: State of the source.
+        name: Name of the source.
+        width: Width in pixels.
+        height: Height in pixels.
+        rate: Frames per second; None if unknown.
+        duration: Duration in seconds; None for a source without an end.
+        position: Position in seconds.
+        seekable: The source can seek.
+        loop: The source starts again at its end.
+        speed: Speed of playback.
+        problem: One sentence on why the source is reconnecting or failed, or why the photo cannot be shown.
+        controls: Adjustable values of a camera by name.
+        photos: Number of photos in a set; 0 for another source.
+        photo: Number of the photo that is shown, from 1.
+        file: Name of the photo that is shown.
     """
 
     state: SourceState = SourceState.CLOSED
@@ -340,9 +409,18 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """The worker as it is now. progress: of loading, in words; problem: why it is not ready, one sentence.
+    """Present status of the worker.
 
-    model, device, dtype: what runs, empty before it does. version: of the newest prompts that it has answered.
+    Attributes:
+        state: State of the worker.
+        progress: Progress of loading as text.
+        problem: One sentence on why the worker is not ready.
+        model: Model that runs; empty before that.
+        device: Device that runs the model; empty before that.
+        dtype: Floating-point type of the model; empty before that.
+        version: Version of the newest prompts with a prediction.
+        process_id: Process id of the worker.
+        restarts: Number of restarts.
     """
 
     state: WorkerState = WorkerState.STOPPED
@@ -358,11 +436,19 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class RecordingStatus:
-    """A recording. path: of the first file of the present part; seconds: of recorded time, and size: bytes, of all
-    parts; dropped: frames that the encoder was too slow for; part: from 1; encoder: by which the first file is encoded;
-    free: bytes that the disk still has.
+    """Present status of a recording.
 
-    replay: seconds of the past that can be saved.
+    Attributes:
+        active: A recording is running.
+        path: First file of the present part.
+        seconds: Recorded seconds of all parts.
+        size: Bytes of all parts.
+        dropped: Number of frames that were dropped because the encoder was too slow.
+        paused: The recording is paused.
+        part: Number of the part, from 1.
+        encoder: Encoder of the first file.
+        free: Free bytes on the disk.
+        replay: Seconds that can be saved as a replay.
     """
 
     active: bool = False
@@ -379,10 +465,17 @@ class RecordingStatus:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Per second over the last few seconds; delay: capture to picture, milliseconds, median and 95th percentile.
+    """Statistics of the last few seconds.
 
-    dropped: frames that were captured and never composed. skipped: frames that the worker never saw.
-    unchanged: frames that were not inferred because nothing had changed. stages: median milliseconds by stage.
+    Attributes:
+        capture: Captured frames per second.
+        inference: Predictions per second.
+        display: Shown frames per second.
+        delay: Milliseconds from capture to display, median and 95th percentile.
+        dropped: Number of frames that were captured but not rendered.
+        skipped: Number of frames that the worker did not receive.
+        unchanged: Number of frames that were not segmented because nothing had changed.
+        stages: Median milliseconds by stage.
     """
 
     capture: float = 0.0
@@ -397,9 +490,17 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """Everything a window shows about a session, as of one moment. camera: the virtual one. effort: what edges may
-    cost; less than "full" where frames come faster than mattes can be made. hidden: cause for which a hiding effect
-    hides the whole picture; None if it does not."""
+    """Status of a session at one moment, for the window.
+
+    Attributes:
+        source: Status of the source.
+        worker: Status of the worker.
+        recording: Status of the recording.
+        camera: Status of the virtual camera.
+        rates: Statistics.
+        effort: Time spent on edges; below "full" if frames arrive faster than mattes can be made.
+        hidden: Reason for which a hiding effect hides the whole frame; None if it does not.
+    """
 
     source: SourceStatus = SourceStatus()
     worker: WorkerStatus = WorkerStatus()
@@ -412,15 +513,27 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewFrame:
-    """What is on the screen.
+    """A rendered frame on the screen.
 
-    composed: uint8 (height, width, 3), what is shown. original: the frame without any overlay, same shape.
-    maps: float32 (rows, h, w) on the decoder's grid, smoothed, one per id of ``ids``; empty before the first answer.
-    own: whether the maps are this very frame's. shares: for each id, the share (0 to 1) of the picture whose
-    probability reaches the row's threshold. presence: for each id, 0 to 1, how surely it is in the picture.
-    mattes: of the rows that are drawn, whose ids are ``drawn``, and what they are of ``labels``. hidden: cause for
-    which a hiding effect hides the whole picture; None if it does not. file: the picture file that holds the frame,
-    None for a video or camera.
+    Attributes:
+        composed: uint8 (height, width, 3), the rendered frame.
+        original: The frame without effects, same shape.
+        index: Number of the frame.
+        epoch: Epoch of the frame.
+        time: Time of the frame in seconds.
+        maps: float32 (rows, h, w) on the decoder's grid, smoothed, one for each id of ``ids``; empty before the first
+            prediction.
+        ids: Ids of the rows of the maps.
+        shares: For each id, the share (0 to 1) of the frame whose probability reaches the row's threshold.
+        presence: For each id, the presence of the prompt, 0 to 1.
+        mattes: Mattes of the rows that are drawn.
+        drawn: Ids of the rows that are drawn.
+        labels: Labels of the mattes.
+        own: The maps are those of this frame.
+        version: Version of the prompts.
+        settings: Settings that the frame was rendered with.
+        hidden: Reason for which a hiding effect hides the whole frame; None if it does not.
+        file: Image file that holds the frame; None for a video or camera.
     """
 
     composed: Pixels

@@ -1,4 +1,4 @@
-"""Looks for a purpose: each changes effects, mattes and display of a session, and nothing else."""
+"""Presets: each changes the effects and mattes of a session, and nothing else."""
 
 from collections.abc import Mapping
 
@@ -24,17 +24,25 @@ PRESETS: Mapping[str, tuple[tuple[AnyEffect, ...], MatteSettings]] = {
     "privacy": ((Pixelate(),), MatteSettings(smoothing=0.3)),
     "highlight": ((Tint(), Outline(), Labels()), MatteSettings(together="exclusive")),
 }
-"""Effects and mattes by name. A privacy effect shows only frames with their own masks, whatever the display mode is."""
+"""Effects and mattes by name. With a privacy effect, only frames with their own masks are shown in any display mode."""
 
 
 def find_preset(name: str) -> tuple[tuple[AnyEffect, ...], MatteSettings]:
-    """Raises UsageError for a name that is not there."""
+    """Return the effects and mattes of a preset.
+
+    Raises:
+        UsageError: If there is no preset of this name.
+    """
     if name not in PRESETS:
         raise UsageError(f"There is no preset {name!r}: there are {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
 def with_preset(settings: LiveSettings, name: str) -> LiveSettings:
-    """The settings with a preset's effects and mattes. Raises UsageError for a name that is not there."""
+    """Return the settings with the effects and mattes of a preset.
+
+    Raises:
+        UsageError: If there is no preset of this name.
+    """
     effects, matte = find_preset(name)
     return settings.model_copy(update={"effects": effects, "matte": matte})

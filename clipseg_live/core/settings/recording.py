@@ -1,4 +1,4 @@
-"""What a recording is asked for, how its files are called, and what goes into them."""
+"""Settings of a recording, the names of its files, and the frames that are written."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ TRACKS: tuple[Track, ...] = get_args(Track)
 SUFFIXES: dict[Codec, str] = {
     "h264": ".mp4", "h265": ".mp4", "av1": ".mp4", "vp9": ".webm", "ffv1": ".mkv", "prores": ".mov",
 }  # fmt: skip
-"""The container of each codec in a recording: all of them can be played up to where they broke off."""
+"""Suffix of the container of each codec. A recording that is interrupted stays playable in all of them."""
 DATA_NAMES: dict[DataFormat, str] = {
     "jsonl": "{}.jsonl", "csv": "{}.csv", "png": "{} masks", "coco": "{} coco", "yolo": "{} yolo",
     "indexed": "{} indexed", "npz": "{} maps", "mask-video": "{} masks.mkv", "alpha-prores": "{} alpha.mov",
@@ -32,24 +32,31 @@ DATA_NAMES: dict[DataFormat, str] = {
     "alpha-png": "{} alpha", "alpha-webp": "{} alpha webp", "animation-webp": "{}.webp", "animation-gif": "{}.gif",
     "sheet": "{} sheet.png",
 }  # fmt: skip
-"""How the data of a recording are called, beside its stem; those without a suffix are folders."""
+"""Names of the data of a recording; "{}" is its stem. Names without a suffix are folders."""
 DEFAULT_PATTERN = "clipseg-live {date} {time}"
 _LONGEST_NAME = 120
 _FIELDS = ("date", "time", "prompts", "source")
 
 
 class RecordingSettings(Frozen):
-    """What is recorded, and how.
+    """Tracks, formats and encoding of a recording.
 
-    tracks: the composed picture, the untouched camera, the mattes (white on black); each becomes a file, with the same
-        timestamps. data: formats of data that are written beside them.
-    encoder: "auto" takes the machine's own encoder where it works, "software" never. quality: 0 (smallest) to 100.
-    sound: of the source where it is a file, of a microphone (its name, "" for the system's own), or none.
-    pattern: of the files' names; {date}, {time}, {prompts} and {source} are filled in.
-    part_seconds, part_bytes: where a new part begins; None for never.
-    on_change: a picture of another size is fitted into the same file with black bars, or begins a new part.
-    replay_seconds: how much of the past can be saved afterwards; 0 keeps none.
-    annotations: how they are written in data. A recording is never split.
+    Attributes:
+        tracks: Rendered frames, original frames of the camera, and mattes (white on black). Each track is a file, and
+            all have the same timestamps.
+        data: Data formats that are written next to the tracks.
+        codec: Codec of the tracks.
+        encoder: "auto" uses a hardware encoder if one works, "software" never does.
+        quality: 0 (smallest) to 100 (best).
+        sound: Audio of the source if it is a file, of a microphone, or none.
+        microphone: Name of the microphone; "" for the default one.
+        pattern: Pattern of the file names, with the fields {date}, {time}, {prompts} and {source}.
+        part_seconds: Duration after which a new part starts; None for never.
+        part_bytes: Size after which a new part starts; None for never.
+        on_change: If the frame size changes: "letterbox" fits frames into the same file with black bars, "part" starts
+            a new part.
+        replay_seconds: Seconds that are kept for a replay; 0 keeps none.
+        annotations: Settings of annotations in data. A recording is never split.
     """
 
     tracks: Annotated[tuple[Track, ...], Field(min_length=1, max_length=3)] = ("composed",)
@@ -68,7 +75,7 @@ class RecordingSettings(Frozen):
 
     @property
     def untouched(self) -> tuple[str, ...]:
-        """Files that show the source as it is, whatever effects hide: the camera track and formats of data."""
+        """Files with the original frames, which effects do not hide: the camera track and some data formats."""
         return untouched_files(self.data, ("camera",) if "camera" in self.tracks else ())
 
     @field_validator("tracks", "data")
@@ -89,10 +96,13 @@ class RecordingSettings(Frozen):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenderedFrame:
-    """One picture on its way into files: composed as it is shown, the frame it was drawn on, and its mattes.
+    """A rendered frame for recording, with its original and its mattes.
 
-    original: the frame without any overlay, with the same index, time, epoch and moment of capture. labels: of the
-    mattes, in their order.
+    Attributes:
+        composed: Rendered frame, as it is shown.
+        original: Frame without effects, with the same index, time, epoch and capture time.
+        mattes: Mattes of the frame.
+        labels: Labels of the mattes, in their order.
     """
 
     composed: Frame
@@ -102,24 +112,31 @@ class RenderedFrame:
 
 
 def track_path(folder: Path, stem: str, settings: RecordingSettings, track: Track) -> Path:
-    """Where a track goes; the first has the plain name."""
+    """Return the path of a track. The first track has the name without an addition."""
     extra = "" if track == settings.tracks[0] else f" {track}"
     return folder / f"{stem}{extra}{SUFFIXES[settings.codec]}"
 
 
 def data_path(folder: Path, stem: str, form: DataFormat) -> Path:
-    """Where data of a format go: a file, or a folder."""
+    """Return the path of the data of a format: a file or a folder."""
     return folder / DATA_NAMES[form].replace("{}", stem)
 
 
 def all_paths(folder: Path, stem: str, settings: RecordingSettings) -> tuple[Path, ...]:
-    """Everything that a part of a recording writes."""
+    """Return all paths that a part of a recording writes."""
     tracks = (track_path(folder, stem, settings, track) for track in settings.tracks)
     return (*tracks, *(data_path(folder, stem, form) for form in settings.data))
 
 
 def file_stem(pattern: str, when: datetime, prompts: Sequence[str] = (), source: str = "") -> str:
-    """A pattern filled in as the stem of a file that every system can name; never empty, never hidden."""
+    """Return the stem of a file name that is valid on every system; never empty, never hidden.
+
+    Args:
+        pattern: Pattern with the fields {date}, {time}, {prompts} and {source}.
+        when: Date and time.
+        prompts: Names of the prompts.
+        source: Name of the source.
+    """
     values = {
         "date": when.strftime("%Y-%m-%d"),
         "time": when.strftime("%H.%M.%S"),
@@ -134,5 +151,5 @@ def file_stem(pattern: str, when: datetime, prompts: Sequence[str] = (), source:
 
 
 def _is_reserved(stem: str) -> bool:
-    """Names that mean devices on Windows."""
+    """Return whether a name is that of a device on Windows."""
     return re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem.casefold()) is not None

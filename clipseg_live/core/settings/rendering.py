@@ -1,4 +1,4 @@
-"""How a session looks, and how its mattes are made: the part of the settings that window and export share."""
+"""Settings of rendering and mattes that the window and the export share."""
 
 from fractions import Fraction
 from typing import Annotated, Literal, get_args
@@ -20,13 +20,17 @@ DEINTERLACE: tuple[Deinterlace, ...] = get_args(Deinterlace)
 
 
 class MatteSettings(Frozen):
-    """How maps become mattes.
+    """How probability maps become mattes.
 
-    smoothing: steadiness in time, 0 (each answer for itself) to 1. follow: mattes move with the picture between
-    answers. refine: borders follow the picture's edges, where the map alone is coarse.
-    together: "independent" prompts do not know of one another; "exclusive" gives each pixel to its most probable
-    prompt, or to none where no probability reaches ``none_level``.
-    auto_hide: a prompt whose presence stays under ``present`` is not drawn.
+    Attributes:
+        smoothing: Smoothing over time, 0 (none) to 1.
+        follow: Mattes follow the motion of the frames between predictions.
+        refine: Borders follow the edges of the image, where the map alone is coarse.
+        together: "independent" prompts may overlap. "exclusive" assigns each pixel to its most probable prompt, or to
+            none if no probability reaches ``none_level``.
+        none_level: Minimum probability of a pixel with "exclusive".
+        auto_hide: Do not draw a prompt whose presence stays below ``present``.
+        present: Minimum presence of a prompt with ``auto_hide``.
     """
 
     smoothing: UnitInterval = 0.5
@@ -39,11 +43,17 @@ class MatteSettings(Frozen):
 
 
 PLAIN_MATTES = MatteSettings(smoothing=0.0, follow=False, refine=False)
-"""The model's own maps, frame by frame."""
+"""The model's own maps, frame by frame, without smoothing or refinement."""
 
 
 class RenderSettings(Frozen):
-    """How a session looks: effects in the order in which they are drawn, and one style and name per prompt."""
+    """What a renderer draws.
+
+    Attributes:
+        effects: Effects in drawing order.
+        styles: Style of each prompt.
+        names: Name of each prompt.
+    """
 
     effects: Effects = DEFAULT_EFFECTS
     styles: tuple[PromptStyle, ...] = ()
@@ -51,18 +61,27 @@ class RenderSettings(Frozen):
 
 
 class ExportSettings(Frozen):
-    """Everything that shapes an export, but its paths and prompts.
+    """All settings of an export, except its paths and prompts.
 
-    time: "causal" gives what a live session in locked mode shows; "lookahead" uses what comes after a frame as well.
-    start, end: seconds; frames with start ≤ time < end are exported. None: from the first, to the last.
-    quality: 0 (smallest) to 100 (best); ignored by the lossless ffv1.
-    alpha: the result is what was found, with transparency, in place of the picture with its effects.
-    sequence: frames per second of the film that the pictures of a folder or pattern make; None takes them as a set of
-    independent photos.
-    hdr: "sdr" converts HDR video to BT.709, "keep" writes it as HDR with 10 bits.
-    deinterlace: "auto" makes progressive frames of interlaced ones, "off" keeps both fields.
-    every, only_present: which frames go into masks and data: every N-th, and only those where a prompt is present.
-    annotations: how they are written in masks and data.
+    Attributes:
+        engine: The model, and how it runs.
+        look: Effects and styles.
+        matte: How probability maps become mattes.
+        time: "causal" gives the same mattes as a live session in locked mode. "lookahead" uses later frames as well.
+        start: Time in seconds of the first frame; None for the start of the source.
+        end: Time in seconds. Frames with start ≤ time < end are exported; None for the end of the source.
+        codec: Codec of the video; None for the default.
+        quality: 0 (smallest) to 100 (best); ignored by the lossless ffv1.
+        alpha: Write the cut-out with a transparent background instead of the frame with its effects.
+        hdr: "sdr" converts HDR video to BT.709, "keep" writes it as HDR with 10 bits.
+        deinterlace: "auto" deinterlaces interlaced frames, "off" keeps both fields.
+        every: Masks and data are written for every N-th frame.
+        only_present: Masks and data are written only for frames in which a prompt is present.
+        annotations: Settings of annotations in masks and data.
+        overwrite: Replace existing files.
+        keep_partial: Keep the incomplete file if the export stops.
+        sequence: Frames per second of the images of a folder or pattern as a sequence; None treats them as independent
+            photos.
     """
 
     engine: EngineSettings = EngineSettings()

@@ -1,4 +1,4 @@
-"""What a virtual camera is asked for, what it tells of itself, and when it may show what."""
+"""Settings and status of a virtual camera, and the choice of its format."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,13 +18,18 @@ FrameSide = Annotated[int, Field(ge=32, le=7680, multiple_of=2)]
 
 
 class VirtualCameraSettings(Frozen):
-    """Which virtual camera, and what it shows.
+    """Which virtual camera to use, and what it shows.
 
-    device: as this system calls it, or its name; "" takes the first that is there. width, height: of its pictures, both
-    or neither, even numbers; rate: pictures a second. None takes what the program at the other end has settled on, else
-    what the source has, else 1280×720 and 30.
-    fit: a picture of another shape gets black bars, or fills the frame and loses its edges.
-    safe: a picture file that is shown while there is nothing to show; "" for a card that is drawn.
+    Without a size or a rate, the values are those that the program at the other end has chosen, else those of the
+    source, else 1280×720 and 30.
+
+    Attributes:
+        device: Name or system name of the device; "" for the first available one.
+        width: Width of its frames in pixels, an even number; given with ``height`` or not at all.
+        height: Height of its frames in pixels, an even number.
+        rate: Frames per second.
+        fit: Frames of another aspect ratio are letterboxed with black bars, or fill the frame and are cropped.
+        safe: Image file that is shown while there is no frame to show; "" for a drawn card.
     """
 
     device: Annotated[str, Field(max_length=200)] = ""
@@ -43,7 +48,7 @@ class VirtualCameraSettings(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class VirtualCameraFormat:
-    """A size in pixels and a rate: of a source's pictures, or of a virtual camera, whose name is ``device`` then."""
+    """Size in pixels and rate of a source, or of the virtual camera ``device``."""
 
     width: int
     height: int
@@ -53,11 +58,21 @@ class VirtualCameraFormat:
 
 @dataclass(frozen=True, slots=True)
 class VirtualCameraStatus:
-    """A virtual camera as it is now.
+    """Present status of a virtual camera.
 
-    active: it is switched on. device, width, height, rate: once it is open; "" and 0 before, and while it is tried
-    again. safe: it shows the safe picture. sent: pictures in all, repeated ones too; late: moments at which none could
-    be sent in time. problem: why it is not open, one sentence.
+    ``device``, ``width``, ``height`` and ``rate`` are set while the camera is open. They are "" and 0 before, and while
+    it is retried.
+
+    Attributes:
+        active: The camera is switched on.
+        device: Name of the device.
+        width: Width in pixels.
+        height: Height in pixels.
+        rate: Frames per second.
+        safe: The placeholder image is shown.
+        sent: Number of frames sent, including repeated ones.
+        late: Number of times that no frame could be sent in time.
+        problem: One sentence on why the camera is not open.
     """
 
     active: bool = False
@@ -76,9 +91,12 @@ def chosen_format(
     settled: VirtualCameraFormat | None = None,
     source: VirtualCameraFormat | None = None,
 ) -> VirtualCameraFormat:
-    """Size and rate of a virtual camera.
+    """Return the size and rate of a virtual camera. Its sides are even.
 
-    settled: what the program at the other end has settled on; source: of the pictures that come. Its sides are even.
+    Args:
+        settings: Settings of the camera.
+        settled: Format that the program at the other end has chosen.
+        source: Format of the source.
     """
     known = settled or source
     width, height = (known.width, known.height) if known is not None else USUAL_SIZE
