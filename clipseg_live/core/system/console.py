@@ -1,4 +1,4 @@
-"""Standard output and standard error that never raise: a terminal, pipe or encoding must not break a running job."""
+"""Protection of standard output and standard error: a closed terminal or pipe must not break a running job."""
 
 import codecs
 import errno
@@ -14,35 +14,37 @@ _errors: dict[int, OSError] = {}
 
 
 def protect() -> None:
-    """Make standard output and standard error safe for this process. Call it once, before anything is opened.
+    """Make standard output and standard error safe for this process.
 
-    - A descriptor that is closed (``>&-``) is opened on the null device: otherwise the next file takes its number, and
-      what is printed ends up in that file.
-    - A write that fails is remembered (``output_failure``), and everything after it goes to the null device.
+    Call it once, before any file is opened.
+
+    - A closed descriptor (``>&-``) is opened on the null device. Otherwise the next file would take its number, and
+      printed text would end up in that file.
+    - The error of a failed write is kept (``output_failure``), and all later output goes to the null device.
     - Characters that the encoding lacks are written as escapes.
     """
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # uses the lowest free number, which is this one
     sys.stdout = _protected(sys.stdout, 1)
     sys.stderr = _protected(sys.stderr, 2)
 
 
 def output_failure() -> OSError | None:
-    """Return the error of the first write to standard output that failed, None if it was only closed by its reader."""
+    """Return the error of the first failed write to standard output; None if its reader has only closed it."""
     error = _errors.get(1)
     return None if error is None or _is_closing(error) else error
 
 
 def is_closed() -> bool:
-    """Tell if nobody reads standard output or standard error any more: a closed pipe or terminal."""
+    """Return whether nobody reads standard output or standard error any more: a closed pipe or terminal."""
     return any(_is_closing(error) for error in _errors.values()) or _has_no_reader()
 
 
 def ascii_only(stream: TextIO | None) -> bool:
-    """Tell if JSON for this stream has to escape everything but ASCII."""
+    """Return whether JSON for this stream must escape all non-ASCII characters."""
     try:
         return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name != "utf-8"
     except LookupError:
@@ -50,7 +52,7 @@ def ascii_only(stream: TextIO | None) -> bool:
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor whose writes never fail."""
+    """A file descriptor whose writes never fail."""
 
     def write(self, data: Any, /) -> int:
         size = memoryview(data).nbytes
@@ -68,10 +70,10 @@ class _Descriptor(io.FileIO):
 
 def _protected(stream: Any, number: int) -> Any:
     if stream is not None and not isinstance(stream, io.TextIOWrapper):
-        return stream  # a program that embeds this one has put its own there
+        return stream  # set by a program that embeds this one
     raw = None if stream is None else getattr(stream.buffer, "raw", stream.buffer)
     if stream is not None and (type(raw) is not io.FileIO or raw.fileno() != number):
-        stream.reconfigure(errors="backslashreplace")  # the console of Windows, or a file of somebody else
+        stream.reconfigure(errors="backslashreplace")  # the Windows console, or a file of another program
         return stream
     unbuffered = stream is not None and stream.write_through
     descriptor = _Descriptor(number, "w", closefd=False)

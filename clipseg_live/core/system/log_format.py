@@ -1,4 +1,4 @@
-"""Format log records, hide private details and limit repeated records."""
+"""Formatting of log records, with private details hidden and repeated records limited."""
 
 import logging
 import re
@@ -10,10 +10,10 @@ from typing import Any
 from clipseg_live.core.errors import ClipsegLiveError
 
 _FULL_RECORDS, _WINDOW_SECONDS = 3, 60.0
-"""Records of one cause that are written in a window; more are counted."""
+"""Number of records of one cause that are written in a time window. Further records are only counted."""
 _MOST_CAUSES = 500
 _PATH = re.compile(r"(?<![\w:/.<])(?:file:(?://)?|~|[A-Za-z]:)?[/\\]+(?=[\w.~-])[^\n'\"<>|:*?;,()]*")
-"""A path and what follows up to a delimiter, as folders may have spaces."""
+"""A path and the text up to a delimiter, as names of folders may have spaces."""
 _QUOTED = r"(?!CIDAS/)[^{0}\n]*(?:[/\\][^{0}\n]*|\.\w{{1,5}})"
 _QUOTED_PATH = re.compile("|".join(f"{quote}{_QUOTED.format(quote)}{quote}" for quote in "'\""))
 _SOURCE_LINE = re.compile(r'^\s+File "')
@@ -22,10 +22,10 @@ _HIDDEN_PATH = "<path>"
 
 
 class LogFormatter(logging.Formatter):
-    """One line a record, then its traceback; private details only at the debug level.
+    """Formats one line per record, followed by its traceback.
 
-    Credentials in addresses are masked at every level. Unless ``details`` is set, messages of errors that are written
-    for users are left out (they quote prompts and file names), and file paths are masked.
+    Credentials in addresses are masked at every level. Unless ``details`` is set, file paths are masked, and messages
+    of errors that are written for users are left out, as they quote prompts and file names.
     """
 
     def __init__(self, details: bool = False) -> None:
@@ -35,8 +35,9 @@ class LogFormatter(logging.Formatter):
         self.details = details
 
     def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
         record.thread_name = self._thread_name(record)
-        record.exc_text = None  # another formatter may have cached it with other details
+        record.exc_text = None  # a formatter with other details may have cached it
         text = super().format(record)
         suppressed = getattr(record, "suppressed", 0)
         if suppressed:
@@ -45,11 +46,13 @@ class LogFormatter(logging.Formatter):
         return _redacted(text)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        """Format the line of a record."""
         if not self.details:
             record.message = _masked(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:
+        """Format a traceback."""
         text = "".join(traceback.format_exception(*ei)).rstrip("\n")
         if self.details:
             return text
@@ -64,7 +67,7 @@ class LogFormatter(logging.Formatter):
 
 
 class BodyFormatter(LogFormatter):
-    """Formats message and traceback only; the parent adds the rest."""
+    """Formats message and traceback only; the parent process adds the rest."""
 
     def __init__(self, details: bool) -> None:
         super().__init__(details)
@@ -73,13 +76,13 @@ class BodyFormatter(LogFormatter):
 
 
 class RateLimit:
-    """Counts records by cause (logger, message, exception type and line) and suppresses repetitions."""
+    """Counts records by cause (logger, message, exception type and line) and suppresses repeated ones."""
 
     def __init__(self) -> None:
         self._causes: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def admits(self, record: logging.LogRecord) -> bool:
-        """Return whether to write a record; sets ``suppressed`` on the first one after a pause."""
+        """Return whether to write a record. Sets ``suppressed`` on the first record after a pause."""
         if record.levelno < logging.WARNING:
             return True
         cause, now = _cause(record), time.monotonic()
@@ -101,7 +104,7 @@ def _cause(record: logging.LogRecord) -> tuple[object, ...]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and all that led to it."""
+    """Yield an exception and all its causes."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -114,19 +117,19 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _public_message(error: BaseException) -> str:
-    """Return what may be logged of an exception's message below the debug level."""
+    """Return the part of an exception's message that may be logged above the debug level."""
     if isinstance(error, ClipsegLiveError):
         return "(message shown to the user)"
     if getattr(error, "filename", None) is not None and hasattr(error, "strerror"):  # OSError, and PyAV's errors
         return f"[Errno {getattr(error, 'errno', '?')}] {error.strerror}"
     if type(error).__module__.startswith("pydantic") and hasattr(error, "errors"):  # its message quotes the input
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['type']}" for each in problems)
+        return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['type']}" for problem in problems)
     return str(error)
 
 
 def _masked(text: str) -> str:
-    """Mask file paths, except those of source files in a traceback."""
+    """Mask file paths, except the source files of a traceback."""
     return "\n".join(line if _SOURCE_LINE.match(line) else _without_paths(line) for line in text.split("\n"))
 
 
@@ -137,6 +140,6 @@ def _without_paths(text: str) -> str:
 def _redacted(text: str) -> str:
     if ":" not in text and "=" not in text:
         return text
-    from clipseg_live.core.addresses import redact  # here: it imports pydantic
+    from clipseg_live.core.addresses import redact  # late, as it imports pydantic
 
     return redact(text)

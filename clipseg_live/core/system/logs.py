@@ -1,10 +1,10 @@
 """Logging of the application: a rotating file, standard error on request, and records of child processes.
 
-Modules log through ``logging.getLogger(__name__)``. The command line and the window call ``installed`` once; programs
+Modules log through ``logging.getLogger(__name__)``. The command line and the window call ``installed`` once. Programs
 that import ``clipseg_live`` configure logging themselves. A child process calls ``start_child`` and sends its records
 to its parent, which passes them to ``handle``.
 
-Below the debug level a log holds no credentials, prompts or file paths, so that it can be attached to a report.
+Above the debug level, a log holds no credentials, prompts or file paths, so that it can be attached to a bug report.
 """
 
 import faulthandler
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 LEVELS = ("debug", "info", "warning", "error")
 RECENT_LINES = 200
-"""Lines of the log that a report holds."""
+"""Number of log lines in a bug report."""
 FILE_NAME = "clipseg-live.log"
 CRASH_FILE_NAME = "crash.log"
 
@@ -40,7 +40,7 @@ _FLUSH_SECONDS = 2.0
 
 
 class _File(RotatingFileHandler):
-    """A rotating file that several processes may share and that never fails or prints."""
+    """A rotating file that several processes may share. It never fails and never prints."""
 
     def emit(self, record: logging.LogRecord) -> None:
         stream = self.stream
@@ -65,7 +65,7 @@ class _File(RotatingFileHandler):
 
 
 class _ErrorStream(logging.StreamHandler[Any]):
-    """Writes to the present ``sys.stderr``, and gives up silently if it is closed."""
+    """Writes to the present ``sys.stderr``. Errors are ignored if it is closed."""
 
     @property
     def stream(self) -> Any:
@@ -84,7 +84,7 @@ class _ErrorStream(logging.StreamHandler[Any]):
 
 
 class _Handlers(logging.Handler):
-    """Passes admitted records to the file, to standard error and to the lines kept in memory."""
+    """Passes records within the rate limit to the file, to standard error and to the lines in memory."""
 
     def __init__(self, folder: Path | None) -> None:
         super().__init__()
@@ -100,6 +100,7 @@ class _Handlers(logging.Handler):
         self.set_details(False)
 
     def set_details(self, details: bool) -> None:
+        """Choose whether private details are logged."""
         self.formatter = LogFormatter(details)
         for handler in (self.file, self.errors):
             if handler is not None:
@@ -137,11 +138,11 @@ _reported: set[type[BaseException]] = set()
 
 @contextmanager
 def installed(folder: Path | None) -> Iterator[None]:
-    """Write logs into a folder, and log what ends threads and the process, until the context is left.
+    """Write logs into a folder, and log uncaught exceptions and crashes, while the context lasts.
 
     Args:
-        folder: where to keep the log; created if missing. None, or a folder that cannot be written, keeps the last
-            lines in memory only.
+        folder: Folder of the log; created if missing. With None, or a folder that is not writable, the last lines are
+            kept in memory only.
     """
     global _handlers
     handlers = _handlers = _Handlers(folder)
@@ -172,7 +173,7 @@ def installed(folder: Path | None) -> Iterator[None]:
 
 @contextmanager
 def uncaught_shown(tell: Callable[[str], None]) -> Iterator[None]:
-    """Report uncaught exceptions through ``tell``, called from any thread, instead of on standard error."""
+    """Report uncaught exceptions through ``tell`` instead of on standard error. ``tell`` is called from any thread."""
     global _tell
     before, _tell = _tell, tell
     _reported.clear()
@@ -183,11 +184,11 @@ def uncaught_shown(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def set_level(name: str | None) -> None:
-    """Choose what is logged by this process and the processes that it starts from now on.
+    """Set the log level of this process and of the processes that it starts from now on.
 
     Args:
-        name: one of ``LEVELS``; records of this level are shown on standard error as well. None logs at the info
-            level, to the file only, unless ``CLIPSEG_LIVE_DEBUG`` is set: that is the debug level.
+        name: One of ``LEVELS``. Records of this level are shown on standard error as well. None logs at the info
+            level, to the file only. If ``CLIPSEG_LIVE_DEBUG`` is set, None means "debug".
     """
     if name is None and os.environ.get(_DEBUG_VARIABLE):
         name = "debug"
@@ -205,14 +206,14 @@ def details_wanted() -> bool:
 
 
 def start_child(send: Callable[[logging.LogRecord], None]) -> Callable[[], None]:
-    """Log in a child process as its parent does.
+    """Start logging in a child process, at the level of its parent.
 
     Args:
-        send: passes a record to the parent. It is called in a thread of its own, so that a record which is logged
-            while another message is sent cannot block.
+        send: Passes a record to the parent. It is called in its own thread, so that a record cannot block while another
+            message is sent.
 
     Returns:
-        A function that waits until all records were sent; call it before the process ends.
+        A function that waits until all records are sent. Call it before the process ends.
     """
     records: SimpleQueue[logging.LogRecord | threading.Event] = SimpleQueue()
 
@@ -251,12 +252,12 @@ def handle(record: logging.LogRecord) -> None:
 
 
 def log_file() -> Path | None:
-    """Return the file that is written, None if there is none."""
+    """Return the path of the log file; None if there is none."""
     return Path(_handlers.file.baseFilename) if _handlers is not None and _handlers.file is not None else None
 
 
 def recent_lines(count: int = RECENT_LINES) -> list[str]:
-    """Return the last lines of the log, those of earlier runs included."""
+    """Return the last lines of the log, including those of earlier runs."""
     if _handlers is None:
         return []
     path = log_file()
@@ -270,7 +271,7 @@ def recent_lines(count: int = RECENT_LINES) -> list[str]:
 
 
 def collect_crashes() -> None:
-    """Move what ``faulthandler`` wrote about crashed processes into the log."""
+    """Move the output of ``faulthandler`` about crashed processes into the log."""
     path = os.environ.get(_CRASH_VARIABLE)
     if not path:
         return
@@ -282,7 +283,7 @@ def collect_crashes() -> None:
 
 
 class _Sender(QueueHandler):
-    """Queues records, with their tracebacks as text."""
+    """Queues records with their tracebacks as text."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Ignore a record that cannot be sent."""
@@ -329,7 +330,7 @@ def _log_thread(arguments: Any) -> None:
 
 
 def _tell_user(kind: type[BaseException]) -> None:
-    """Report an uncaught exception, once per type: it may be raised again with every frame."""
+    """Report an uncaught exception, once per type, as it may be raised again at every frame."""
     if kind in _reported:
         return
     _reported.add(kind)

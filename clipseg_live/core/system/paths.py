@@ -1,4 +1,4 @@
-"""Checks of paths that users name: what they mean, that inputs are files, and that outputs replace only files."""
+"""Checks of paths that users give: patterns, inputs that must be files, and outputs that must not replace devices."""
 
 import glob
 import os
@@ -19,18 +19,18 @@ _NUMBERED = re.compile(r"%0?\d*d")
 
 
 def is_folder_or_pattern(name: str | Path) -> bool:
-    """Tell if a name stands for several files."""
-    # os.path.isdir accepts names that are too long, unlike Path.is_dir.
+    """Return whether a name refers to several files."""
+    # Unlike Path.is_dir, os.path.isdir accepts names that are too long.
     return os.path.isdir(name) or is_pattern(name)
 
 
 def is_pattern(name: str | Path) -> bool:
-    """Tell if a name stands for other names: it has ``*``, ``?``, ``[...]`` or ``%d``, and is not itself a file."""
+    """Return whether a name is a pattern: it has ``*``, ``?``, ``[...]`` or ``%d``, and is not itself a file."""
     return not os.path.exists(name) and (glob.has_magic(str(name)) or number_place(name) is not None)
 
 
 def searches(name: str | Path, folder: str | Path) -> bool:
-    """Tell if a folder or pattern would find files that lie in another folder."""
+    """Return whether a folder or pattern would match files in another folder."""
     if os.path.isdir(name):
         return os.path.realpath(name) == os.path.realpath(folder)
     if not is_pattern(name):
@@ -43,18 +43,18 @@ def searches(name: str | Path, folder: str | Path) -> bool:
 
 
 def number_place(name: str | Path) -> re.Match[str] | None:
-    """Return the place of a number such as ``%04d`` in the last part of a name."""
+    """Return the match of a number such as ``%04d`` in the last part of a name."""
     return _NUMBERED.search(Path(name).name)
 
 
 def check_input(path: str | Path, error: type[ClipsegLiveError] = SourceError) -> None:
-    """Refuse a path to read from that is neither a file nor a folder; opening one could wait for ever.
+    """Reject an input path that is neither a file nor a folder, as opening one could block for ever.
 
-    A path that does not exist is left to whoever opens it.
+    A path that does not exist is accepted.
 
     Args:
-        path: Links are followed.
-        error: Raised for a named pipe, a socket or a device.
+        path: Path to read from. Links are followed.
+        error: Class of the error to raise for a named pipe, a socket or a device.
     """
     try:
         mode = Path(path).stat().st_mode
@@ -66,12 +66,12 @@ def check_input(path: str | Path, error: type[ClipsegLiveError] = SourceError) -
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse a path to write to where something other than a file or a folder is.
+    """Reject an output path at which there is something other than a file or a folder.
 
-    Links are refused too: the file they lead to has a name of its own.
+    Links are rejected too, as the file that they lead to has its own path.
 
     Raises:
-        UsageError: In one sentence.
+        UsageError: If the path must not be replaced. The message is one sentence.
     """
     try:
         mode = path.lstat().st_mode

@@ -1,4 +1,4 @@
-"""Images for notebooks: PNG files made without an image library."""
+"""PNG files for notebooks, made without an image library."""
 
 import base64
 import html
@@ -13,12 +13,15 @@ _LONGEST = 960
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Return grey (height, width) or RGB (height, width, 3) pixels as a PNG file, large ones at a fraction of their
-    size."""
+    """Return pixels as a PNG file. Large images are subsampled.
+
+    Args:
+        pixels: Grey (height, width) or RGB (height, width, 3).
+    """
     step = -(-max(pixels.shape[:2]) // _LONGEST)
     pixels = np.ascontiguousarray(pixels[::step, ::step])
     height, width = pixels.shape[:2]
-    lines = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each begins with its filter: none
+    lines = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each line starts with its filter type: none
     lines[:, 1:] = pixels.reshape(height, -1)
     kind = 0 if pixels.ndim == 2 else 2
     header = struct.pack(">2I5B", width, height, 8, kind, 0, 0, 0)

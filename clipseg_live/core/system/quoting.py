@@ -1,25 +1,25 @@
-"""Quote what users typed in messages: on one line, and not longer than a line."""
+"""Quoting of user input in messages, shortened and on one line."""
 
 import unicodedata
 
 LINE_COLUMNS = 60
-"""Characters of a quotation in a message, at most."""
+"""Maximum number of columns of a quotation in a message."""
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _KEPT = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
-"""Parts of emoji."""
+"""Invisible characters that are parts of emoji."""
 
 
 def shorten(text: str, width: int = LINE_COLUMNS) -> str:
-    """Quote a text in double quotes on one line, as ``one_line`` puts it."""
+    """Return a text in double quotes on one line, shortened by ``one_line``."""
     return f'"{one_line(text, width)}"'
 
 
 def one_line(text: str, width: int = LINE_COLUMNS) -> str:
-    """Put a text on one line.
+    """Return a text on one line.
 
-    White space becomes single spaces, control characters and those without a shape are replaced, and what is longer
-    than ``width`` columns ends in an ellipsis. Characters of East Asian scripts and emoji take two columns.
+    White space becomes single spaces. Control characters and invisible characters are replaced. Text longer than
+    ``width`` columns is cut and ends in an ellipsis. East Asian characters and emoji take two columns.
     """
     plain = " ".join(text[: 20 * width].split())
     shown, columns, whole = "", 0, len(text) <= 20 * width

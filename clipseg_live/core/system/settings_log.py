@@ -1,4 +1,4 @@
-"""Settings in the log: all of them at the start, later what has changed."""
+"""Logging of settings: all values at the start, then only changes."""
 
 import logging
 import time
@@ -9,14 +9,14 @@ from pydantic import BaseModel
 from clipseg_live.core.system import logs
 
 INTERVAL_SECONDS = 1.0
-"""Changes are logged at most this often: a dragged slider gives sixty a second."""
+"""Minimum interval between logged changes, as a dragged slider makes 60 changes per second."""
 HIDDEN_VALUE = "…"
 _PRIVATE = frozenset({"text", "names", "picture", "file", "name", "folder", "path"})
 _UNREADABLE = frozenset({"picture"})
 
 
 class SettingsLog:
-    """Logs a settings value when it changes. Call ``flush`` from time to time for the last change of a series."""
+    """Logs settings when they change. Call ``flush`` regularly to log the last change of a series."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -25,12 +25,12 @@ class SettingsLog:
         self._time = 0.0
 
     def put(self, settings: BaseModel) -> None:
-        """Note the settings that hold from now on."""
+        """Set the settings that apply from now on."""
         self._waiting = settings
         self.flush()
 
     def flush(self, now: float | None = None) -> None:
-        """Log what has changed, unless the last change was logged less than a second ago."""
+        """Log the changes, unless the last change was logged less than a second ago."""
         settings, now = self._waiting, time.monotonic() if now is None else now
         if settings is None or (self._logged is not None and now < self._time + INTERVAL_SECONDS):
             return
@@ -44,7 +44,7 @@ class SettingsLog:
 
 
 def loggable(settings: BaseModel) -> dict[str, Any]:
-    """Return the values of a settings model; prompts, names and paths are hidden unless the log level is debug."""
+    """Return the values of settings for the log. Prompts, names and paths are hidden above the debug level."""
     return {
         name: _loggable(name, getattr(settings, name), logs.details_wanted()) for name in type(settings).model_fields
     }
@@ -58,5 +58,5 @@ def _loggable(name: str, value: object, details: bool) -> object:
     if isinstance(value, BaseModel):
         return {key: _loggable(key, getattr(value, key), details) for key in type(value).model_fields}
     if isinstance(value, tuple | list):
-        return [_loggable(name, each, details) for each in value]
+        return [_loggable(name, item, details) for item in value]
     return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -1,12 +1,12 @@
-"""Signals that ask the program to end: Ctrl-C, a polite kill, a closed terminal.
+"""Handlers of the signals that end the program: Ctrl-C, SIGTERM, a closed terminal.
 
-Only one module installs handlers, and each stage of a command has its own kind:
+Only this module installs handlers. Each stage of a command has its own kind:
 
-- ``end_at_once``: while the program starts or ends, nothing is there to clean up.
-- ``raising``: a command on a terminal unwinds by KeyboardInterrupt.
-- ``noted``: the window, where an exception in the middle of Qt's code would crash the process.
+- ``end_at_once``: while the program starts or ends, there is nothing to clean up.
+- ``raising``: a command on a terminal is unwound by KeyboardInterrupt.
+- ``noted``: the window, where an exception within Qt code would crash the process.
 
-Worker processes ignore them (``ignore``, ``held_back``): their parent ends them.
+Worker processes ignore the signals (``ignore``, ``held_back``): their parent ends them.
 """
 
 import _thread
@@ -26,15 +26,17 @@ SIGNALS = tuple(
 )
 _AGAIN_SECONDS = 0.05
 _OF_CHILDREN = "--multiprocessing-fork"
-"""Argument of the processes that ``multiprocessing`` starts; their parent's name is set only after this import."""
+"""Argument of the processes that ``multiprocessing`` starts. Their parent is set only after this import."""
 _STOPPED = "clipseg-live: Stopped.\n"
 
 SignalHandler = Callable[[int, FrameType | None], Any]
 
 
 def begin() -> None:
-    """Install the first handlers, before any slow import. A worker process, which imports the same main module, ignores
-    the signals instead."""
+    """Install the first handlers, before any slow import.
+
+    A worker process imports the same main module. It ignores the signals instead.
+    """
     if _OF_CHILDREN in sys.orig_argv:
         ignore()
     else:
@@ -42,30 +44,35 @@ def begin() -> None:
 
 
 def end_at_once(code: int, text: str = "") -> None:
-    """Let a signal end the process with this exit code without any clean-up, after writing a text to standard error."""
+    """Let a signal end the process without clean-up.
+
+    Args:
+        code: Exit code of the process.
+        text: Text to write to standard error first.
+    """
     for number in _heard():
         signal.signal(number, _End(code, text))
 
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Let a signal end the process at once, as at its start: for imports that are slow and hold nothing."""
+    """Let a signal end the process at once, as at its start, during slow imports that need no clean-up."""
     with _handled(_End(1, _STOPPED)):
         yield
 
 
 def ignore() -> None:
-    """Ignore the signals in this process: its parent handles them."""
+    """Ignore the signals in this process, as its parent handles them."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the main thread at the first signal; later ones do not disturb the clean-up.
+    """Raise KeyboardInterrupt in the main thread at the first signal. Later signals are ignored during the clean-up.
 
-    A signal that arrives while an extension module is initialised is raised after that: such modules crash, or turn the
-    exception into another one. Within another ``raising`` this does nothing.
+    If a signal arrives while an extension module is initialised, the exception is raised after that. Such modules would
+    crash, or change the exception into another one. Within another ``raising``, this does nothing.
     """
     if isinstance(signal.getsignal(signal.SIGINT), _Interrupt):
         yield
@@ -75,12 +82,12 @@ def raising() -> Iterator[None]:
             yield
     finally:
         # If the exception passed through exec(), which dataclasses use, CPython ends the process by SIGINT at its exit,
-        # although it was caught; the next exec() resets that.
+        # even if it was caught. The next exec() resets that.
         exec("")
 
 
 class _End:
-    """The handler of ``end_at_once``."""
+    """Handler of ``end_at_once``."""
 
     def __init__(self, code: int, text: str) -> None:
         self._code, self._text = code, text
@@ -93,7 +100,7 @@ class _End:
 
 
 class _Interrupt:
-    """The handler of ``raising``."""
+    """Handler of ``raising``."""
 
     def __init__(self) -> None:
         self._raised = False
@@ -102,17 +109,14 @@ class _Interrupt:
         if self._raised:
             return
         if _is_delicate(frame):
-            _thread.start_new_thread(_send_again, (number,))  # threading's own locks may be held just now
+            _thread.start_new_thread(_send_again, (number,))  # locks of the threading module may be held now
             return
         self._raised = True
         raise KeyboardInterrupt
 
 
 class Request:
-    """A request to end that was noted by the signal handlers.
-
-    fileno: becomes readable at a signal, for an event loop that has to be woken.
-    """
+    """A request to end, set by the signal handlers."""
 
     def __init__(self, reader: socket.socket) -> None:
         self._reader = reader
@@ -120,18 +124,21 @@ class Request:
 
     @property
     def is_set(self) -> bool:
+        """Whether a signal was received."""
         return self._is_set
 
     def set(self) -> None:
+        """Set the request."""
         self._is_set = True
 
     def fileno(self) -> int:
+        """Return the descriptor that becomes readable at a signal, to wake an event loop."""
         return self._reader.fileno()
 
 
 @contextmanager
 def noted() -> Iterator[Request]:
-    """Only note signals, without raising anything. The event loop watches the request's ``fileno``."""
+    """Only record signals, without raising an exception. The event loop watches the ``fileno`` of the request."""
     with ExitStack() as stack:
         reader, writer = socket.socketpair()
         request = Request(reader)
@@ -147,7 +154,7 @@ def noted() -> Iterator[Request]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Start processes in this context: until they ignore the signals themselves, their parent's mask blocks them."""
+    """Start processes in this context with the signals blocked, until the processes ignore them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -155,7 +162,7 @@ def held_back() -> Iterator[None]:
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        resource_tracker.ensure_running()  # a process, too; after its start it unblocks some of them here
+        resource_tracker.ensure_running()  # starts a process as well, and unblocks some signals here afterwards
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         yield
     finally:
@@ -163,14 +170,14 @@ def held_back() -> Iterator[None]:
 
 
 def _heard() -> list[signal.Signals]:
-    """List the signals to handle: all, but a SIGHUP that ``nohup`` had ignored stays ignored."""
+    """Return the signals to handle: all, except a SIGHUP that ``nohup`` ignores."""
     hangup = getattr(signal, "SIGHUP", None)
     return [number for number in SIGNALS if number != hangup or signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def _handled(handler: SignalHandler) -> Iterator[None]:
-    """Install a handler for all signals, and the earlier ones again at the end. Other threads have no handlers."""
+    """Install a handler for all signals, and restore the earlier ones at the end. Do nothing in other threads."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -183,7 +190,7 @@ def _handled(handler: SignalHandler) -> Iterator[None]:
 
 
 def _is_delicate(frame: FrameType | None) -> bool:
-    """Tell if an exception would be swallowed (in a finaliser) or meets C code that expects none (in an import)."""
+    """Return whether an exception would be swallowed (in a finaliser) or reach C code that expects none (an import)."""
     while frame is not None:
         name: str = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
         if name.startswith("ExtensionFileLoader.") or frame.f_code.co_name == "__del__":
@@ -197,5 +204,5 @@ def _send_again(number: int) -> None:
     main = threading.main_thread().ident
     if not hasattr(signal, "pthread_kill") or main is None:
         _thread.interrupt_main(signal.Signals(number))
-    elif callable(signal.getsignal(number)):  # otherwise the default action would end the process
+    elif callable(signal.getsignal(number)):  # the default action would end the process
         signal.pthread_kill(main, number)  # unlike interrupt_main, it interrupts a blocking call

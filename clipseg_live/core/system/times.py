@@ -1,4 +1,4 @@
-"""Times as text."""
+"""Formatting of times as text."""
 
 from fractions import Fraction
 
@@ -7,8 +7,8 @@ def format_time(seconds: Fraction | float, decimals: int = 0) -> str:
     """Format seconds as ``2:03``, ``1:02:03`` or, with decimals, ``0:01.250``.
 
     Args:
-        seconds: A finite time. Negative times begin with a minus sign.
-        decimals: Digits after the point. The time is rounded to the last of them.
+        seconds: Finite time in seconds. Negative times start with a minus sign.
+        decimals: Number of digits after the point. The time is rounded to the last digit.
     """
     scale = 10**decimals
     total = round(Fraction(seconds) * scale)
