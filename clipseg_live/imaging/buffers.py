@@ -1,4 +1,4 @@
-"""Memory that is used again: fresh megabytes cost more in page faults than their filling."""
+"""Reusable memory: page faults of new large arrays cost more than filling them."""
 
 import math
 import threading
@@ -9,13 +9,19 @@ from numpy.typing import NDArray
 
 
 class Scratch(threading.local):
-    """Named pieces of memory, each thread its own."""
+    """Named buffers, separate for each thread."""
 
     def __init__(self) -> None:
         self._memory: dict[str, NDArray[np.uint8]] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
-        """An array with anything in it, valid until the next call with this name in this thread."""
+        """Return an uninitialised array, valid until the next call with this name in this thread.
+
+        Args:
+            name: Name of the buffer.
+            shape: Shape of the array.
+            dtype: Type of the array.
+        """
         size = math.prod(shape) * np.dtype(dtype).itemsize
         memory = self._memory.get(name)
         if memory is None or memory.size < size:

@@ -1,11 +1,17 @@
-"""Letterboxing: images of one shape inside another, with black bars."""
+"""Letterboxing: images of one aspect ratio inside another, with black bars."""
 
 import cv2
 from numpy.typing import NDArray
 
 
 def letterbox(picture: NDArray, width: int, height: int) -> NDArray:
-    """Return a picture or plane of any kind, (h, w) or (h, w, 3), in the middle of one of the given size."""
+    """Return an image, scaled to fit and centred in the given size, with black bars.
+
+    Args:
+        picture: Image or plane of any type, (h, w) or (h, w, 3).
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+    """
     scale = min(width / picture.shape[1], height / picture.shape[0])
     inner = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
     resized = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""One way to bring a probability map to a picture's size, for everything that is drawn or written."""
+"""Resizing of probability maps to the frame's size, for everything that is drawn or written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +12,20 @@ from numpy.typing import NDArray
 from clipseg_live.imaging.buffers import SCRATCH
 
 _STRIP = 1 << 16
-"""Pixels of a strip: what is between stays in the processor's cache."""
+"""Pixels of a strip, so that intermediate values stay in the processor's cache."""
 
 
 def resize_map(probability: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """float32 (h, w) as (height, width): bilinear with half-pixel centres; the same array where the size is right."""
+    """Resize a map to (height, width), bilinear with half-pixel centres.
+
+    Args:
+        probability: float32 (h, w).
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
+
+    Returns:
+        float32 (height, width); the same array if the size is right.
+    """
     if probability.shape == (height, width):
         return probability
     resized = np.empty((height, width), np.float32)
@@ -28,10 +37,17 @@ def resize_map(probability: NDArray[np.float32], height: int, width: int) -> NDA
 def resized_strips(
     probability: NDArray[np.float32], height: int, width: int, rows: slice, columns: slice
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """A part of what ``resize_map`` gives, bit by bit the same, at a cost that follows the part's size.
+    """Resize a part of a map; bit-identical to ``resize_map``, at a cost that depends on the size of the part.
 
-    It comes strip after strip from top to bottom, each with its rows within the part; a strip is valid until the next
-    one is asked for.
+    Args:
+        probability: float32 (h, w).
+        height: Height of the whole resized map in pixels.
+        width: Width of the whole resized map in pixels.
+        rows: Rows of the part.
+        columns: Columns of the part.
+
+    Yields:
+        Strips from top to bottom, each with its rows within the part. A strip is valid until the next one is requested.
     """
     if probability.shape == (height, width):
         yield slice(0, rows.stop - rows.start), probability[rows, columns]
@@ -49,10 +65,12 @@ def resized_strips(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ramp:
-    """Linear interpolation from lines to others between them.
+    """Linear interpolation between lines.
 
-    needed: the lines that are used. above: for each new line the one of these before it, intp (count,). weights: how
-    far it lies after that, float32 (count, 1).
+    Attributes:
+        needed: Lines that are used.
+        above: Index of the used line before each new line, intp (count,).
+        weights: Distance of each new line from that line, float32 (count, 1).
     """
 
     needed: slice
@@ -61,7 +79,7 @@ class _Ramp:
 
     @classmethod
     def between(cls, old: int, new: int, part: slice) -> "_Ramp":
-        """From ``old`` lines to those of ``new`` that are in ``part``."""
+        """Return the interpolation from ``old`` lines to ``part`` of ``new`` lines."""
         above, weights = positions(old, new)
         above = above[part]
         needed = slice(int(above[0]), min(int(above[-1]) + 2, old))
@@ -69,10 +87,16 @@ class _Ramp:
 
     @property
     def count(self) -> int:
+        """Number of new lines."""
         return len(self.above)
 
     def strips(self, lines: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """New lines, several at a time; ``lines`` are the needed ones, contiguous."""
+        """Yield new lines, several at a time.
+
+        Args:
+            lines: The needed lines, contiguous.
+            name: Name of the buffer.
+        """
         rises = SCRATCH.take(name + " rises", lines.shape, np.float32)
         np.subtract(lines[1:], lines[:-1], out=rises[:-1])
         rises[-1] = 0
@@ -91,7 +115,11 @@ class _Ramp:
 
 @lru_cache(maxsize=16)
 def positions(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """For each of ``new`` lines the one of ``old`` before it, and how far it lies after that, (new, 1)."""
+    """Return the position of each of ``new`` lines among ``old`` lines.
+
+    Returns:
+        Index of the old line before each new line, (new,), and the distance from it, (new, 1).
+    """
     centres = ((np.arange(new) + 0.5) * (old / new) - 0.5).clip(0, old - 1)
     above = np.minimum(centres.astype(np.intp), max(old - 2, 0))
     return above, (centres - above).astype(np.float32)[:, None]
