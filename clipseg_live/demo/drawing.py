@@ -1,4 +1,4 @@
-"""What drawn pictures are made of: named colours, outlines of named shapes, and their antialiased coverage."""
+"""Elements of drawn images: named colours, outlines of named shapes, and their antialiased coverage."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Points = NDArray[np.float32]
 """A closed contour: float32 (points, 2), x to the right and y down."""
 ShapeOutline = tuple[Points, ...]
-"""Contours of one shape, filled by the even-odd rule: a second one inside the first is a hole."""
+"""Contours of one shape, filled by the even-odd rule: a second contour inside the first is a hole."""
 Colour = tuple[float, float, float]
 """Red, green, blue, each in 0..1."""
 
@@ -20,17 +20,23 @@ NAMED_COLOURS = (
 )  # fmt: skip
 SHAPE_NAMES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
 DISTRACTORS = ("bar", "pentagon", "crescent", "arrow", "blob", "semicircle", "trapezium", "zigzag")
-"""Outlines that have a colour but none of the shapes' names."""
+"""Outlines of other shapes, which have a colour but no shape name."""
 
 _SAMPLES = ((128 * 128, 8), (math.inf, 4))
-"""Samples a pixel and direction, for parts of a picture up to so many pixels."""
+"""Pairs of a maximum number of pixels, and the samples per pixel and direction up to this number."""
 _SHIFT = 4
-"""Fractional bits of the coordinates given to OpenCV."""
+"""Number of fractional bits of the coordinates for OpenCV."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tints:
-    """A box of hue (degrees, may pass 360), saturation and value (0..1) in which a colour has its name."""
+    """A range of hue, saturation and value in which a colour has its name.
+
+    Attributes:
+        hue: Range in degrees; may exceed 360.
+        saturation: Range, 0..1.
+        value: Range, 0..1.
+    """
 
     hue: tuple[float, float]
     saturation: tuple[float, float]
@@ -51,7 +57,7 @@ TINTS: dict[str, tuple[Tints, ...]] = {
     "grey": (Tints((0, 360), (0, 0.08), (0.38, 0.72)),),
     "black": (Tints((0, 360), (0, 0.3), (0, 0.12)),),
 }
-"""Between the boxes lie gaps: tints there have no agreed name, and are never drawn as an object's own."""
+"""Ranges of each named colour. Tints in the gaps between them have no clear name and are never used for objects."""
 
 TYPICAL: dict[str, Colour] = {
     "red": (0.90, 0.11, 0.14), "orange": (1.0, 0.55, 0.05), "yellow": (1.0, 0.88, 0.1),
@@ -62,7 +68,13 @@ TYPICAL: dict[str, Colour] = {
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """Red, green, blue of a hue in degrees (any number) and saturation and value in 0..1 (Smith, 1978)."""
+    """Convert hue, saturation and value to RGB (Smith, 1978).
+
+    Args:
+        hue: Any number of degrees.
+        saturation: 0..1.
+        value: 0..1.
+    """
     sixth = (hue % 360) / 60
 
     def channel(offset: float) -> float:
@@ -73,14 +85,14 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 def random_tint(colour: str, rng: np.random.Generator) -> Colour:
-    """A tint that people call ``colour``."""
+    """Return a random tint that has the name ``colour``."""
     boxes = TINTS[colour]
     box = boxes[int(rng.integers(len(boxes)))] if rng.random() < 0.5 else boxes[0]
     return hsv(rng.uniform(*box.hue), rng.uniform(*box.saturation), rng.uniform(*box.value))
 
 
 def lightness_distance(one: Colour, other: Colour) -> float:
-    """How far apart two colours look: Euclidean distance in CIE L*a*b* (CIE 1976)."""
+    """Return the perceived distance of two colours: Euclidean distance in CIE L*a*b* (CIE 1976)."""
     pair = np.array([[one, other]], dtype=np.float32)
     lab = cv2.cvtColor(pair, cv2.COLOR_RGB2LAB)[0]
     return float(np.linalg.norm(lab[0] - lab[1]))
@@ -109,7 +121,7 @@ def _cross(arm: float) -> Points:
 
 def _heart(kind: int, plumpness: float) -> Points:
     t = np.linspace(0, 2 * math.pi, 48, endpoint=False)
-    if kind == 0:  # the common trigonometric curve
+    if kind == 0:  # the well-known trigonometric curve
         x = 16 * np.sin(t) ** 3
         y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
         return (np.stack([x * plumpness, y], axis=-1) / 16).astype(np.float32)
@@ -139,7 +151,11 @@ def _rectangle(width: float, height: float) -> Points:
 
 
 def shape_outline(shape: str) -> ShapeOutline:
-    """The plain form of a shape, upright, of area 1 around the origin. KeyError for an unknown one."""
+    """Return the standard outline of a shape: upright, area 1, centred at the origin.
+
+    Raises:
+        KeyError: If the shape is unknown.
+    """
     circle = _polar(np.linspace(0, 2 * math.pi, 64, endpoint=False), 1.0)
     plain: dict[str, ShapeOutline] = {
         "circle": (circle,),
@@ -155,8 +171,10 @@ def shape_outline(shape: str) -> ShapeOutline:
 
 
 def random_outline(shape: str, rng: np.random.Generator) -> ShapeOutline:
-    """One of the many forms that people call ``shape`` (or one of the DISTRACTORS), turned at random where that
-    leaves it its name; area 1 around the origin."""
+    """Return a random outline of a shape or of one of the DISTRACTORS: area 1, centred at the origin.
+
+    It is rotated at random as far as it keeps its name.
+    """
     turn = rng.uniform(0, 2 * math.pi)
     squeeze = (1.0, 1.0)
     contours: ShapeOutline
@@ -240,7 +258,7 @@ def _rotation(angle: float) -> NDArray[np.float32]:
 
 
 def _normalised(contours: ShapeOutline) -> ShapeOutline:
-    """Area 1, first contour's centroid at the origin."""
+    """Scale contours to area 1, with the centroid of the first one at the origin."""
     moments = cv2.moments(contours[0])
     centre = np.array([moments["m10"], moments["m01"]], dtype=np.float32) / np.float32(moments["m00"])
     area = abs(moments["m00"]) - sum(cv2.contourArea(c) for c in contours[1:])
@@ -248,16 +266,29 @@ def _normalised(contours: ShapeOutline) -> ShapeOutline:
 
 
 def place_outline(contours: ShapeOutline, matrix: NDArray[Any], x: float, y: float) -> ShapeOutline:
-    """Contours after a linear map (2, 2) and a shift to (x, y) in pixels."""
+    """Transform contours.
+
+    Args:
+        contours: Contours of a shape.
+        matrix: Linear map (2, 2).
+        x: Shift to the right in pixels.
+        y: Shift down in pixels.
+    """
     shift = np.array([x, y], dtype=np.float32)
     return tuple((c @ np.asarray(matrix, dtype=np.float32).T + shift).astype(np.float32) for c in contours)
 
 
 def coverage(contours: ShapeOutline, height: int, width: int) -> tuple[slice, slice, NDArray[np.float32]] | None:
-    """Antialiased coverage of a shape in a picture of (height, width).
+    """Return the antialiased coverage of a shape in an image. Pixel (0, 0) covers x and y from 0 to 1.
 
-    Returns its rows, its columns and float32 coverage 0..1 of that part (8×8 samples a pixel, 4×4 for large
-    parts; right on average), or None where no part of it lies in the picture. Pixel (0, 0) covers x and y from 0 to 1.
+    Args:
+        contours: Contours of the shape in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+
+    Returns:
+        Rows and columns of the part that the shape covers, and its float32 coverage 0..1. The coverage has 8×8 samples
+        per pixel, 4×4 for large parts, and is unbiased on average. None if the shape is outside the image.
     """
     points = np.concatenate(contours)
     left, top = np.floor(points.min(axis=0)).astype(int)
@@ -271,7 +302,7 @@ def coverage(contours: ShapeOutline, height: int, width: int) -> tuple[slice, sl
     scaled = [((c - origin) * fine - 0.5) * (1 << _SHIFT) for c in contours]
     corners = [np.round(c).astype(np.int32) for c in scaled]
     cv2.fillPoly(samples, corners, 255, cv2.LINE_8, _SHIFT)
-    # OpenCV fills every sample that the edge touches; half of such samples lie inside.
+    # OpenCV fills every sample that the edge touches, but only half of these samples are inside.
     cv2.polylines(samples, corners, True, 128, 1, cv2.LINE_8, _SHIFT)
     small = cv2.resize(samples, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     return slice(top, bottom), slice(left, right), small.astype(np.float32) * np.float32(1 / 255)

@@ -1,7 +1,8 @@
-"""The small language of the shapes model: what a phrase means, and many phrases for one meaning.
+"""The language of the demo model: meanings of phrases, and random phrases for a meaning.
 
-Sizes are shares of the picture's area: small is under 1.2 %, large over 4 %; what lies between, up to a third over the
-first and under the second, is neither. The biggest and the smallest have no rival within a factor of 1.4.
+Sizes are shares of the image's area. Small is below 1.2 %, large is above 4 %, and sizes between are neither. Sizes
+close to a limit have no clear answer: up to a third above 1.2 %, and up to a quarter below 4 %. The biggest and the
+smallest object differ from all others by a factor of at least 1.4.
 """
 
 import re
@@ -20,7 +21,14 @@ SMALL, LARGE, RIVAL = 0.012, 0.04, 1.4
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a phrase asks for: all objects of a colour, shape and size (None: any), or one of the other kinds."""
+    """The objects that a phrase asks for.
+
+    Attributes:
+        kind: "objects" for those with the colour, shape and size, or one of the other kinds.
+        colour: Colour of the objects; None for any.
+        shape: Shape of the objects; None for any.
+        size: Size of the objects; None for any.
+    """
 
     kind: MeaningKind = "objects"
     colour: str | None = None
@@ -52,7 +60,7 @@ SHAPE_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
     "heart": (("heart", "hearts"), ("heart shape", "heart shapes"), ("love heart", "love hearts")),
     "diamond": (("diamond", "diamonds"), ("rhombus", "rhombuses"), ("lozenge", "lozenges")),
 }
-"""Each word with its plural; the first of each is the plain one, the others are synonyms."""
+"""Words of each shape with their plurals. The first word is the standard one, the others are synonyms."""
 SIZE_WORDS: dict[str, tuple[str, ...]] = {
     "small": ("small", "little", "tiny"),
     "large": ("large", "big", "huge"),
@@ -94,7 +102,7 @@ _LOOSE_WORDS = """
     looking pick out every each both what which do does have has with at by hey ok so maybe try
 """
 LOOSE = tuple(_LOOSE_WORDS.split())
-"""Words without a meaning of their own, which may stand in any order before what is meant."""
+"""Words without a meaning, which may precede the other words in any order."""
 HELD_OUT_SINGULAR = (
     "can you show me the {}", "where is the {}", "please find the {}", "i am looking for a {}", "the {} in this image",
     "could you select the {}", "a photograph of the {}", "please segment a {}", "point to the {}", "there is the {}",
@@ -103,7 +111,7 @@ HELD_OUT_PLURAL = (
     "can you show me all the {}", "where are the {}", "please find all {}", "i am looking for {}", "both of the {}",
     "could you select the {}", "photographs of {}", "please segment all the {}",
 )  # fmt: skip
-"""Wordings that training never draws; ``scripts/evaluate_shapes.py`` measures them on their own."""
+"""Templates that are never used in training. ``scripts/evaluate_shapes.py`` measures them separately."""
 
 _UNRELATED_WORDS = """
     dog cat car person man woman child face hair hand eye tree house sky cloud grass water road street bicycle
@@ -134,8 +142,15 @@ def words(
     held_out: bool = False,
     plural: bool | None = None,
 ) -> str:
-    """A phrase that means ``meaning``: words, synonyms (with that probability), wording and (None) number drawn by
-    ``rng``. held_out: in wordings, and unrelated words, that training never draws."""
+    """Return a random phrase with a given meaning.
+
+    Args:
+        meaning: Meaning of the phrase.
+        rng: Random generator of words, template and number.
+        synonyms: Probability of a synonym.
+        held_out: Use templates and unrelated words that are never used in training.
+        plural: Use the plural; None for a random choice.
+    """
     if meaning.kind == "everything":
         return _pick(EVERYTHING, rng)
     if meaning.kind == "background":
@@ -191,7 +206,7 @@ def _colour_alone(colour: str, rng: np.random.Generator) -> str:
 
 
 def unrelated(rng: np.random.Generator, *, held_out: bool = False) -> str:
-    """A phrase about something that drawn scenes never show, or made-up letters."""
+    """Return a phrase about something that drawn scenes never show, or random letters."""
     if held_out:
         return _pick(HELD_OUT_UNRELATED, rng)
     kind = rng.random()
@@ -221,16 +236,16 @@ def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:
 
 
 def _lexicon() -> dict[str, tuple[str, str | None]]:
-    """Every word or pair of words that carries meaning, with the field of Meaning and the value it stands for."""
-    found: dict[str, tuple[str, str | None]] = {}
+    """Return all words and pairs of words with a meaning, with their field and value of ``Meaning``."""
+    lexicon: dict[str, tuple[str, str | None]] = {}
     for colour, names in COLOUR_WORDS.items():
-        found.update((name, ("colour", colour)) for name in names)
+        lexicon.update((name, ("colour", colour)) for name in names)
     for shape, pairs in SHAPE_WORDS.items():
-        found.update((word, ("shape", shape)) for pair in pairs for word in pair)
+        lexicon.update((word, ("shape", shape)) for pair in pairs for word in pair)
     for size, names in SIZE_WORDS.items():
-        found.update((name, ("size", size)) for name in names)
-    found.update((word, ("shape", None)) for pair in THINGS for word in pair)
-    return found
+        lexicon.update((name, ("size", size)) for name in names)
+    lexicon.update((word, ("shape", None)) for pair in THINGS for word in pair)
+    return lexicon
 
 
 _KNOWN = _lexicon()
@@ -243,7 +258,7 @@ _FILLERS = frozenset(
 
 
 def parse(phrase: str) -> Meaning:
-    """What a phrase of the language means; ``nothing`` where a word is unknown to it or contradicts another."""
+    """Return the meaning of a phrase; ``nothing`` if a word is unknown or contradicts another one."""
     tokens = re.findall(r"[\w]+", phrase.lower())
     text = " ".join(tokens)
     if text in EVERYTHING:

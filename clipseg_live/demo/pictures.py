@@ -1,4 +1,4 @@
-"""Random pictures of coloured shapes with their true masks, on which the shapes model is trained and measured."""
+"""Random images of coloured shapes with their exact masks, for training and measuring the demo model."""
 
 import math
 from collections.abc import Sequence
@@ -27,16 +27,22 @@ from clipseg_live.demo.phrases import LARGE, RIVAL, SMALL, Meaning
 DrawingBoard = NDArray[np.float32]
 
 ASPECTS = (1.0, 1.0, 1.0, 4 / 3, 16 / 9, 3 / 4, 9 / 16)
-"""Width over height of the scene before it is stretched to the picture, as a square network input does."""
+"""Aspect ratio of the scene before it is stretched to the image, as the square input of a network does."""
 _APART = 30.0
-"""Smallest L*a*b* distance between an object's tint and what lies behind it."""
+"""Minimum L*a*b* distance between an object's tint and the background."""
 _DISTRACTOR_SHARE = 0.008
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One object of a picture. shape: None for an outline without a name. share: visible part of the picture, 0..1.
-    tint: its main colour."""
+    """One object of an image.
+
+    Attributes:
+        colour: Name of its colour.
+        shape: Name of its shape; None for an outline without a name.
+        share: Share of the image in which it is visible, 0..1.
+        tint: Its main colour.
+    """
 
     colour: str
     shape: str | None
@@ -46,20 +52,33 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnImage:
-    """pixels: uint8 (height, width, 3) RGB. owner: uint8 (height, width), 0 for the background, k for things[k - 1]
-    where it is what one sees."""
+    """A drawn image and its objects.
+
+    Attributes:
+        pixels: uint8 (height, width, 3) RGB.
+        owner: uint8 (height, width): 0 for the background, k where ``things[k - 1]`` is visible.
+        things: The objects.
+    """
 
     pixels: NDArray[np.uint8]
     owner: NDArray[np.uint8]
     things: tuple[Thing, ...]
 
     def mask(self, meaning: Meaning) -> NDArray[np.bool_]:
-        """Where in the picture ``meaning`` is: bool (height, width)."""
+        """Return the mask of a meaning: bool (height, width)."""
         return np.take(np.array(wanted(self.things, meaning) or [False] * (len(self.things) + 1)), self.owner)
 
 
 def wanted(things: Sequence[Thing], meaning: Meaning) -> list[bool] | None:
-    """For the background and then each thing, whether ``meaning`` asks for it; None where the sizes leave it open."""
+    """Return which parts of an image a meaning selects.
+
+    Args:
+        things: Objects of the image.
+        meaning: Meaning of a phrase.
+
+    Returns:
+        One value for the background, then one for each object. None if the sizes give no clear answer.
+    """
     if meaning.kind != "objects":
         return [meaning.kind == "background"] + [meaning.kind == "everything"] * len(things)
     match = [meaning.colour in (None, thing.colour) and meaning.shape in (None, thing.shape) for thing in things]
@@ -90,9 +109,16 @@ def draw_image(
     wish: tuple[str, str | None] | None = None,
     plain: bool = False,
 ) -> DrawnImage:
-    """A random picture. smallest, largest: bounds of the objects' visible share of it.
+    """Draw a random image.
 
-    wish: colour and shape of the first object. plain: without noise, blur, changes of light or compression.
+    Args:
+        rng: Random generator.
+        height: Height in pixels.
+        width: Width in pixels.
+        smallest: Minimum visible share of an object.
+        largest: Maximum visible share of an object.
+        wish: Colour and shape of the first object.
+        plain: Omit noise, blur, changes of light and compression.
     """
     canvas, palette = _background(rng, height, width)
     owner = np.zeros((height, width), dtype=np.uint8)
@@ -117,9 +143,13 @@ def draw_image(
 
 
 def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: float = 1.0) -> DrawnImage:
-    """An orderly picture of four to sixteen objects side by side, from which shapes are learnt soonest.
+    """Draw a regular grid of 4 to 16 objects, with which training learns shapes fastest.
 
-    variety: 0..1, how often forms, surfaces, background and light are other than plain.
+    Args:
+        rng: Random generator.
+        height: Height in pixels.
+        width: Width in pixels.
+        variety: Probability of varied outlines, surfaces, background and light, 0..1.
     """
     if rng.random() < variety:
         canvas, palette = _background(rng, height, width)
@@ -141,10 +171,10 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
             )
             x, y = (column + 0.5 + rng.uniform(-0.15, 0.15)) / side, (row + 0.5 + rng.uniform(-0.15, 0.15)) / side
             scale = rng.uniform(0.42, 0.72) * math.sqrt(height * width) / side
-            found = coverage(place_outline(form, np.eye(2) * scale, x * width, y * height), height, width)
-            if found is None:
+            covered = coverage(place_outline(form, np.eye(2) * scale, x * width, y * height), height, width)
+            if covered is None:
                 continue
-            rows, columns, alpha = found
+            rows, columns, alpha = covered
             region = canvas[rows, columns]
             surface = _paint(rng, tint, alpha.shape[0], alpha.shape[1], rng.random() if rng.random() < variety else 0.0)
             region += alpha[:, :, None] * (surface - region)
@@ -158,7 +188,7 @@ def draw_grid(rng: np.random.Generator, height: int, width: int, *, variety: flo
 def _told(
     pixels: NDArray[np.uint8], owner: NDArray[np.uint8], looks: list[tuple[str, str | None, Colour]]
 ) -> DrawnImage:
-    """The picture with its things' visible shares; what ended wholly hidden is no thing of it."""
+    """Return the image with its objects and their visible shares. Objects that are completely hidden are removed."""
     counts = np.bincount(owner.ravel(), minlength=len(looks) + 1)
     seen = [k for k in range(len(looks)) if counts[k + 1]]
     order = np.zeros(len(looks) + 1, dtype=np.uint8)
@@ -168,7 +198,10 @@ def _told(
 
 
 def _kind(rng: np.random.Generator, looks: list[tuple[str, str | None, Colour]]) -> tuple[str, str | None]:
-    """Colour and shape of a further object, often sharing one with an earlier object so that both matter."""
+    """Return the colour and shape of another object.
+
+    It often shares one of them with an earlier object, so that both matter.
+    """
     colour, shape = str(rng.choice(NAMED_COLOURS)), str(rng.choice(SHAPE_NAMES)) if rng.random() < 0.85 else None
     if looks and rng.random() < 0.45:
         earlier = looks[int(rng.integers(len(looks)))]
@@ -198,19 +231,19 @@ def _add(
     number: int,
     options: tuple[float, float, float],
 ) -> bool:
-    """Draw one object where it hides no other too much. Returns whether a place was found."""
+    """Draw one object where it does not hide others too much. Return whether a position was found."""
     height, width = owner.shape
     low, shadow, style = options
     side = math.sqrt(share * height * width)
-    # As if the scene of this aspect had been stretched to the picture, at the same area.
+    # Stretch the object as if a scene of this aspect ratio were stretched to the image. The area stays the same.
     stretch = math.sqrt(width / height / aspect)
     matrix = np.diag([side * stretch, side / stretch])
     for _ in range(5):
         contours = place_outline(form, matrix, rng.uniform(0.03, 0.97) * width, rng.uniform(0.03, 0.97) * height)
-        found = coverage(contours, height, width)
-        if found is None:
+        covered = coverage(contours, height, width)
+        if covered is None:
             continue
-        rows, columns, alpha = found
+        rows, columns, alpha = covered
         solid = alpha > 0.5
         inside = int(solid.sum())
         if inside < max(low * height * width, 0.62 * share * height * width):
@@ -236,7 +269,7 @@ def _add(
 
 
 def _paint(rng: np.random.Generator, tint: Colour, height: int, width: int, style: float) -> DrawingBoard:
-    """An object's surface (height, width, 3): flat, shaded, or lightly textured in its own tint."""
+    """Return the surface of an object (height, width, 3): flat, shaded, or lightly textured in its own tint."""
     base = np.array(tint, dtype=np.float32)
     kind = rng.random() if style > 0.35 else 0.0
     if kind < 0.35:
@@ -269,7 +302,7 @@ def _stroke(
     tint: Colour,
     side: float,
 ) -> None:
-    """A thin edge inside the object: darker, lighter, black or white; it counts as the object."""
+    """Draw a thin edge inside the object: darker, lighter, black or white. It is part of the object."""
     factor = rng.choice((0.55, 0.75, 1.3))
     edge = tuple(min(1.0, c * factor) for c in tint)
     if rng.random() < 0.3:
@@ -306,7 +339,7 @@ def _background_tint(rng: np.random.Generator) -> Colour:
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> tuple[DrawingBoard, list[Colour]]:
-    """A background and the tints it is made of."""
+    """Return a background and its tints."""
     first = _background_tint(rng)
     kind = rng.random()
     if kind < 0.32:
@@ -341,7 +374,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> tuple[Draw
 
 
 def _noise(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """Value noise of three octaves, 0..1."""
+    """Return value noise of three octaves, 0..1."""
     field = np.zeros((height, width), dtype=np.float32)
     cells, weight = int(rng.integers(2, 7)), 1.0
     for _ in range(3):
@@ -353,7 +386,7 @@ def _noise(rng: np.random.Generator, height: int, width: int) -> NDArray[np.floa
 
 
 def _pattern(rng: np.random.Generator, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Stripes, checks, dots or a grid all over, 0..1."""
+    """Return a pattern of stripes, checks, dots or a grid, 0..1."""
     angle, waves = rng.uniform(0, math.pi), rng.uniform(12, 90)
     u = (x * math.cos(angle) + y * math.sin(angle)) * waves
     v = (y * math.cos(angle) - x * math.sin(angle)) * waves
@@ -370,7 +403,10 @@ def _pattern(rng: np.random.Generator, x: NDArray[np.float32], y: NDArray[np.flo
 
 
 def _photographed(rng: np.random.Generator, canvas: DrawingBoard) -> NDArray[np.uint8]:
-    """The drawn scene as a camera might hand it over: light, cast, blur, noise, compression; each only sometimes."""
+    """Return the scene as uint8, with random camera effects: light, colour cast, blur, noise and compression.
+
+    Each effect is applied only sometimes.
+    """
     if rng.random() < 0.2:
         height, width = canvas.shape[:2]
         light = cv2.resize(rng.uniform(0.8, 1.12, (2, 2)).astype(np.float32), (width, height))

@@ -1,8 +1,8 @@
-"""Endless drawn scenes: coloured shapes that move, turn and hide one another, with the truth about every frame.
+"""Endless drawn scenes of coloured shapes that move, turn and hide one another, with ground truth for every frame.
 
-A frame is a pure function of (seed, size, rate, settings, number): any frame can be asked for at any time, and the
-same moment looks the same at every rate. Lengths are shares of ``sqrt(width × height)``, so that objects cover the same
-share of the picture at every size and shape.
+A frame is a pure function of (seed, size, rate, settings, number). Any frame can be requested at any time, and the same
+moment looks the same at every rate. Lengths are shares of ``sqrt(width × height)``, so that objects cover the same
+share of the frame at every size and aspect ratio.
 """
 
 import math
@@ -22,10 +22,10 @@ from clipseg_live.demo.phrases import Meaning, parse
 from clipseg_live.demo.pictures import Thing, wanted
 
 Matrix = NDArray[np.float64]
-"""An affine map of pixel coordinates, (2, 3): the centre of pixel (0, 0) is at (0.5, 0.5)."""
+"""An affine map of pixel coordinates, (2, 3). The centre of pixel (0, 0) is at (0.5, 0.5)."""
 
 STAPLES = (("red", "circle"), ("blue", "star"), ("yellow", "heart"), ("green", "triangle"))
-"""What every scene holds, on top of everything else: the prompts of the first example find these."""
+"""Objects of every scene, above all other objects. The prompts of the first example match these."""
 EXTRAS = (
     ("purple", "ring"), ("orange", "diamond"), ("pink", "cross"), ("cyan", "square"), ("brown", "circle"),
     ("black", "star"), ("orange", "ring"), ("purple", "triangle"), ("pink", "heart"), ("cyan", "cross"),
@@ -42,22 +42,29 @@ _PAPERS = (
     ((0.945, 0.925, 0.949), (0.851, 0.816, 0.875)),
     ((0.922, 0.949, 0.929), (0.804, 0.859, 0.827)),
 )
-"""Backgrounds by seed: the tint of the light corner and of the dark one."""
+"""Backgrounds by seed: tint of the light corner and of the dark corner."""
 _INWARD = 0.78
-"""How far homes are drawn to the middle, so that paths stay in sight."""
+"""Factor on the distance of objects from the centre, so that their paths stay in the frame."""
 _SWINGING = {"square": 18.0, "diamond": 8.0, "heart": 24.0}
-"""Shapes that only swing (degrees to either side), since turned further they would look like others, or fallen over."""
+"""Shapes that only swing, by degrees to either side. Rotated further, they would look like other shapes or fallen."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneSettings:
-    """What happens in a scene.
+    """Content and motion of a scene.
 
-    objects: how many (at least the four staples). speed: factor on all movement. scale: factor on the objects' sides.
-    crowding: 0..1, how far everything is drawn to the middle. drift: slow sway of the camera, and shake: a fast one,
-    as shares of the picture's side. light: relative strength of changes of light. noise: deviation of the sensor's
-    noise in levels of 255. texture: contrast of the background's pattern, 0..1. shadows: whether objects cast soft
-    ones. cut_every: seconds after which another scene follows, None for never.
+    Attributes:
+        objects: Number of objects (at least the four staples).
+        speed: Factor on the speed of all objects.
+        scale: Factor on the size of the objects.
+        crowding: How much objects are moved to the centre, 0..1.
+        drift: Amplitude of slow camera motion, as a share of the frame's side.
+        shake: Amplitude of fast camera motion, as a share of the frame's side.
+        light: Relative strength of changes of light.
+        noise: Standard deviation of sensor noise, in levels of 255.
+        texture: Contrast of the background pattern, 0..1.
+        shadows: Objects cast soft shadows.
+        cut_every: Seconds after which another scene follows; None for never.
     """
 
     objects: int = 8
@@ -87,7 +94,7 @@ SCENE_PRESETS: Mapping[str, SceneSettings] = {
 
 @dataclass(frozen=True, slots=True)
 class _Actor:
-    """One object's looks and its path: sums of sines around a home, all functions of time alone."""
+    """Appearance of one object, and its path: sums of sines around a home, as functions of time only."""
 
     colour: str
     shape: str
@@ -103,12 +110,16 @@ class _Actor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectTruth:
-    """One object of a frame.
+    """Ground truth of one object in a frame.
 
-    matte: float32 (height, width), the share of each pixel's light that comes from this object: its antialiased
-    coverage times what the objects above it leave. mask: bool (height, width), where that is over one half.
-    step: (2, 3) affine map of this frame's pixel coordinates to the next frame's, for every point of the object;
-    NaN where a cut follows.
+    Attributes:
+        colour: Name of its colour.
+        shape: Name of its shape.
+        matte: float32 (height, width), the share of each pixel's light that comes from this object: its antialiased
+            coverage, reduced by the objects above it.
+        mask: bool (height, width), where the matte is above one half.
+        step: (2, 3) affine map of this frame's pixel coordinates to the next frame's, for every point of the object;
+            NaN before a cut.
     """
 
     colour: str
@@ -119,16 +130,24 @@ class ObjectTruth:
 
     @property
     def motion(self) -> NDArray[np.float32]:
-        """True motion: float32 (height, width, 2), how far right and down, in pixels, the point of the object at each
-        pixel's centre goes until the *next* frame. Exact within the object, its continuation elsewhere."""
+        """True motion: float32 (height, width, 2), in pixels to the right and down, until the *next* frame.
+
+        It is that of the point of the object at each pixel's centre. It is exact within the object, and extrapolated
+        elsewhere.
+        """
         return _field(self.step, *self.matte.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneTruth:
-    """All about one frame. objects: from the lowest to the topmost. background_matte: what they leave, float32;
-    the mattes and it add up to one. camera: (2, 3) map of the background's pixel coordinates to the next frame's.
-    continues: False where a cut follows, and no motion is defined."""
+    """Ground truth of one frame.
+
+    Attributes:
+        objects: Objects, from the lowest to the topmost.
+        background_matte: Matte of the background, float32. All mattes have a sum of 1.
+        camera: (2, 3) map of the background's pixel coordinates to the next frame's; NaN before a cut.
+        continues: False before a cut, where no motion is defined.
+    """
 
     objects: tuple[ObjectTruth, ...]
     background_matte: NDArray[np.float32]
@@ -141,9 +160,15 @@ class SceneTruth:
         return _field(self.camera, *self.background_matte.shape)
 
     def mask(self, phrase: str | Meaning) -> NDArray[np.bool_]:
-        """Where the frame shows what a phrase of the demo's language means: bool (height, width).
+        """Return the mask of a phrase of the demo language: bool (height, width).
 
-        Sizes are judged by visible shares. ValueError where a size word has no clear answer in this frame.
+        Sizes are visible shares.
+
+        Args:
+            phrase: Phrase, or its meaning.
+
+        Raises:
+            ValueError: If a size word has no clear answer in this frame.
         """
         meaning = parse(phrase) if isinstance(phrase, str) else phrase
         background = self.background_matte > 0.5
@@ -152,18 +177,26 @@ class SceneTruth:
         chosen = wanted(things, meaning)
         if chosen is None:
             raise ValueError(f"Nothing in this frame is clearly {phrase!r}.")
-        found = background if chosen[0] else np.zeros_like(background)
+        mask = background if chosen[0] else np.zeros_like(background)
         for fits, thing in zip(chosen[1:], seen, strict=True):
             if fits:
-                found = found | thing.mask
-        return found
+                mask = mask | thing.mask
+        return mask
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An endless scene. seed: its number. width, height: pixels. rate: frames per second.
+    """An endless scene.
 
-    Raises UsageError for a size or rate that is not positive.
+    Attributes:
+        seed: Number of the scene.
+        width: Width in pixels.
+        height: Height in pixels.
+        rate: Frames per second.
+        settings: Content and motion.
+
+    Raises:
+        UsageError: If the size or the rate is not positive, or if the seed is negative.
     """
 
     seed: int = 0
@@ -188,22 +221,22 @@ class Scene:
         return {}
 
     def picture(self, number: int) -> Pixels:
-        """Frame ``number``: uint8 (height, width, 3) RGB."""
+        """Draw frame ``number``: uint8 (height, width, 3) RGB."""
         seconds, part = self._moment(number)
         camera = self._camera(seconds)
         canvas = self._backdrop(part, camera)
         for actor in self._cast(part):
-            found = coverage(self._placed(actor, seconds, camera), self.height, self.width)
-            if found is None:
+            covered = coverage(self._placed(actor, seconds, camera), self.height, self.width)
+            if covered is None:
                 continue
-            rows, columns, alpha = found
+            rows, columns, alpha = covered
             if self.settings.shadows:
                 self._shade(canvas, rows, columns, alpha, actor.side)
             _lay(canvas[rows, columns], alpha, PAINT[actor.colour])
         return self._developed(canvas, number, seconds)
 
     def truth(self, number: int) -> SceneTruth:
-        """What is where in frame ``number``, and where it goes."""
+        """Return the ground truth of frame ``number``, with the motion to the next frame."""
         seconds, part = self._moment(number)
         later, next_part = self._moment(number + 1)
         now, then = self._camera(seconds), self._camera(later)
@@ -212,9 +245,9 @@ class Scene:
         objects = []
         for actor in reversed(self._cast(part)):
             matte = np.zeros_like(remaining)
-            found = coverage(self._placed(actor, seconds, now), self.height, self.width)
-            if found is not None:
-                rows, columns, alpha = found
+            covered = coverage(self._placed(actor, seconds, now), self.height, self.width)
+            if covered is not None:
+                rows, columns, alpha = covered
                 matte[rows, columns] = alpha * remaining[rows, columns]
                 remaining[rows, columns] *= 1 - alpha
             step = _between(now @ _square(self._pose(actor, seconds)), then @ _square(self._pose(actor, later)))
@@ -225,7 +258,7 @@ class Scene:
         return SceneTruth(tuple(reversed(objects)), remaining, camera if continues else camera * np.nan, continues)
 
     def _moment(self, number: int) -> tuple[float, int]:
-        """Seconds since the start, and the number of the part between cuts."""
+        """Return the seconds since the start, and the number of the part between cuts."""
         exact = Fraction(number) / self.rate
         part = 0 if self.settings.cut_every is None else math.floor(exact / Fraction(self.settings.cut_every))
         return float(exact), part
@@ -233,14 +266,14 @@ class Scene:
     def _cast(self, part: int) -> tuple[_Actor, ...]:
         cast = self._casts.get(part)
         if cast is None:
-            self._casts.clear()  # one part is shown at a time
+            self._casts.clear()  # only one part is shown at a time
             cast = self._casts[part] = _cast(
                 np.random.default_rng([self.seed, part]), self.settings, self.width / self.height
             )
         return cast
 
     def _camera(self, seconds: float) -> Matrix:
-        """The camera's sway: a map of the resting picture's coordinates to the frame's, (2, 3)."""
+        """Return the camera motion: a (2, 3) map from coordinates of the resting image to those of the frame."""
         s, x, y, angle = self.settings, 0.0, 0.0, 0.0
         if s.drift:
             t = seconds * s.speed
@@ -260,7 +293,7 @@ class Scene:
         )
 
     def _pose(self, actor: _Actor, seconds: float) -> Matrix:
-        """Where an object's own coordinates lie in the resting picture, (2, 3)."""
+        """Return the (2, 3) map from an object's own coordinates to the resting image."""
         t, p = seconds * self.settings.speed, actor.phase
         x = actor.home[0] + actor.reach[0] * math.sin(actor.pace[0] * t + p[0])
         y = actor.home[1] + actor.reach[1] * math.sin(actor.pace[1] * t + p[1])
@@ -275,7 +308,7 @@ class Scene:
 
     @cached_property
     def _margin(self) -> int:
-        """Pixels of the background beyond each border, for the camera to sway into."""
+        """Margin of the background beyond each border, in pixels, for the camera motion."""
         return math.ceil((self.settings.drift * 1.5 + self.settings.shake * 1.9) * self._unit)
 
     @cached_property
@@ -283,7 +316,7 @@ class Scene:
         return {}
 
     def _backdrop(self, part: int, camera: Matrix) -> Pixels:
-        """The background under the camera, a picture of its own to draw on."""
+        """Return the background as the camera sees it, as a new image to draw on."""
         paper = self._papers.get(part)
         if paper is None:
             self._papers.clear()
@@ -292,7 +325,7 @@ class Scene:
             )
         if not self._margin:
             return paper.copy()
-        # OpenCV counts from pixel centres: (0, 0) is the middle of the first pixel.
+        # In OpenCV, (0, 0) is the centre of the first pixel.
         inner = camera @ _square(np.array([(1.0, 0.0, 0.5 - self._margin), (0.0, 1.0, 0.5 - self._margin)]))
         inner[:, 2] -= 0.5
         return cv2.warpAffine(
@@ -300,7 +333,7 @@ class Scene:
         ).astype(np.uint8, copy=False)
 
     def _shade(self, canvas: Pixels, rows: slice, columns: slice, alpha: NDArray[np.float32], side: float) -> None:
-        """Darken what lies below and to the right of an object, softly."""
+        """Draw the soft shadow of an object, below and to the right of it."""
         shift = max(1, round(0.1 * side * self._unit))
         blur = max(2, shift)
         top, left = max(0, rows.start + shift // 2 - blur), max(0, columns.start + shift // 3 - blur)
@@ -324,7 +357,7 @@ class Scene:
         return np.rint(deviates * self.settings.noise).astype(np.int16)
 
     def _developed(self, canvas: Pixels, number: int, seconds: float) -> Pixels:
-        """Changes of light and the sensor's noise."""
+        """Apply changes of light and sensor noise."""
         s = self.settings
         if s.light:
             gain = 1 + s.light * (0.7 * math.sin(0.9 * seconds) + 0.3 * math.sin(2.3 * seconds + 1))
@@ -340,7 +373,7 @@ class Scene:
 
 
 def _cast(rng: np.random.Generator, settings: SceneSettings, aspect: float) -> tuple[_Actor, ...]:
-    """The objects of one part, from the lowest to the topmost."""
+    """Return the objects of one part, from the lowest to the topmost."""
     order = rng.permutation(len(EXTRAS))
     extras = [EXTRAS[order[i % len(EXTRAS)]] for i in range(max(0, settings.objects - len(STAPLES)))]
     looks = [*extras, *STAPLES]
@@ -349,7 +382,7 @@ def _cast(rng: np.random.Generator, settings: SceneSettings, aspect: float) -> t
 
 
 def _homes(rng: np.random.Generator, count: int, aspect: float) -> list[tuple[float, float, float, float]]:
-    """Places for objects, each with its cell's size, as shares of the picture; the last four lie far apart."""
+    """Return positions of objects and the sizes of their cells, as shares of the frame. The last four are far apart."""
     columns = min(count, max(1, round(math.sqrt(count * aspect))))
     rows = math.ceil(count / columns)
     cells = [(r, c) for r in range(rows) for c in range(columns)]
@@ -374,7 +407,7 @@ def _actor(
     x, y, width, height = home
     pull = _INWARD * (1 - settings.crowding)
     swing = math.radians(_SWINGING.get(shape, 0.0))
-    way = 1 if rng.random() < 0.5 else -1
+    direction = 1 if rng.random() < 0.5 else -1
     return _Actor(
         colour,
         shape,
@@ -384,13 +417,13 @@ def _actor(
         (float(rng.uniform(0.3, 0.55)) * width, float(rng.uniform(0.18, 0.36)) * height),
         (float(rng.uniform(0.35, 0.8)), float(rng.uniform(0.4, 0.9))),
         tuple(float(p) for p in rng.uniform(0, 2 * math.pi, 4)),  # type: ignore[arg-type]
-        float(rng.uniform(0.8, 1.2)) if swing else way * float(rng.uniform(0.15, 0.5)),
+        float(rng.uniform(0.8, 1.2)) if swing else direction * float(rng.uniform(0.15, 0.5)),
         swing,
     )
 
 
 def _paper(seed: int, height: int, width: int, texture: float) -> Pixels:
-    """A calm background: a diagonal gradient with large soft waves and a fine pattern of dots."""
+    """Return a calm background: a diagonal gradient with large soft waves and a fine pattern of dots."""
     light, dark = (np.array(tint, dtype=np.float32) for tint in _PAPERS[seed % len(_PAPERS)])
     unit = math.sqrt(height * width)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -408,7 +441,7 @@ def _paper(seed: int, height: int, width: int, texture: float) -> Pixels:
 
 
 def _lay(region: Pixels, alpha: NDArray[np.float32], tint: Colour) -> None:
-    """Paint an object with a little light from the top left into its part of the picture, in place."""
+    """Paint an object onto its part of the frame, in place, with a little light from the top left."""
     height, width = alpha.shape
     fall = np.linspace(1.05, 0.96, height, dtype=np.float32)[:, None]
     fall = fall + np.linspace(0.025, -0.025, width, dtype=np.float32)
@@ -419,12 +452,12 @@ def _lay(region: Pixels, alpha: NDArray[np.float32], tint: Colour) -> None:
 
 
 def _square(matrix: Matrix) -> Matrix:
-    """(2, 3) as (3, 3)."""
+    """Extend a (2, 3) matrix to (3, 3)."""
     return np.vstack([matrix, (0.0, 0.0, 1.0)])
 
 
 def _between(now: Matrix, then: Matrix) -> Matrix:
-    """The map from where things are under ``now`` to where they are under ``then``, each (2, 3)."""
+    """Return the map from positions under ``now`` to positions under ``then``, each (2, 3)."""
     return then @ np.linalg.inv(_square(now))
 
 

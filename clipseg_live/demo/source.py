@@ -1,4 +1,4 @@
-"""The source named ``demo:``: a drawn scene as frames, without any file or device."""
+"""The source ``demo:``, which draws the frames of a scene without a file or device."""
 
 import math
 from dataclasses import replace
@@ -12,10 +12,22 @@ DEMO_PREFIX = "demo:"
 
 
 class DemoSource:
-    """Frames of a scene (a ``FrameSource``) from ``start`` (seconds): endless, or ``duration`` seconds long.
+    """Frames of a scene, as a ``FrameSource``.
 
-    Time is the scene's own: the frame's number in it over the rate, exactly. ``Frame.index`` counts the frames that are
-    delivered, as with files. Raises UsageError for an impossible size, rate or duration.
+    Times are those of the scene: exactly the number of the frame in the scene divided by the rate. ``Frame.index``
+    counts the frames that were read, as for files.
+
+    Args:
+        seed: Number of the scene.
+        width: Width in pixels.
+        height: Height in pixels.
+        rate: Frames per second.
+        duration: Seconds after which the source ends; None for an endless source.
+        settings: Content and motion of the scene.
+        start: Time in seconds of the first frame.
+
+    Raises:
+        UsageError: If the size, rate or duration is invalid.
     """
 
     def __init__(
@@ -46,8 +58,20 @@ class DemoSource:
         duration: Fraction | None = None,
         start: Fraction = Fraction(0),
     ) -> "DemoSource":
-        """The source of a name: ``demo:``, ``demo:SEED``, ``demo:PRESET`` or ``demo:PRESET:SEED``, presets being the
-        keys of ``SCENE_PRESETS``. Raises UsageError for any other name."""
+        """Return the source of a name.
+
+        Args:
+            name: ``demo:``, ``demo:SEED``, ``demo:PRESET`` or ``demo:PRESET:SEED``. Presets are the keys of
+                ``SCENE_PRESETS``.
+            width: Width in pixels.
+            height: Height in pixels.
+            rate: Frames per second.
+            duration: Seconds after which the source ends; None for an endless source.
+            start: Time in seconds of the first frame.
+
+        Raises:
+            UsageError: If the name is another one.
+        """
         head, _, rest = name.partition(":")
         preset, _, number = rest.rpartition(":") if ":" in rest else ("", "", rest)
         if not preset and number in SCENE_PRESETS:
@@ -63,12 +87,13 @@ class DemoSource:
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames there are: those that begin before the duration has passed; None if endless."""
+        """Number of frames that start before the end of the duration; None if endless."""
         if self._duration is None:
             return None
         return math.ceil((self._start + self._duration) * self.scene.rate) - self._first
 
     def open(self) -> SourceInfo:
+        """Start at the first frame, and return the properties of the source."""
         self._next = self._first
         scene = self.scene
         return SourceInfo(
@@ -82,6 +107,11 @@ class DemoSource:
         )
 
     def read(self) -> Frame | None:
+        """Draw and return the next frame; None after the last one.
+
+        Raises:
+            SourceError: If the source is not open.
+        """
         number = self._next
         if number is None:
             raise SourceError("The demo scene is not open: open it before reading.")
@@ -93,4 +123,5 @@ class DemoSource:
         return Frame(self.scene.picture(number), number - self._first, number / rate, 1 / rate)
 
     def close(self) -> None:
+        """Close the source."""
         self._next = None
