@@ -1,4 +1,4 @@
-"""Prompts: immutable values that describe what to segment.
+"""Prompts: immutable descriptions of the objects to segment.
 
 There are four kinds, as in CLIPSeg: text, image, conditional embedding, and a weighted mix of these (Lüddecke and
 Ecker, CVPR 2022, section 3: the model is trained on interpolations of text and image).
@@ -35,7 +35,7 @@ ImageBox = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prompt:
-    """What to segment. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
+    """A description of the object to segment. Make one with ``Prompt.text``, ``.image``, ``.embedding`` or ``.mix``.
 
     Attributes:
         label: Text that is shown with the mask.

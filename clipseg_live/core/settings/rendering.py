@@ -47,7 +47,7 @@ PLAIN_MATTES = MatteSettings(smoothing=0.0, follow=False, refine=False)
 
 
 class RenderSettings(Frozen):
-    """What a renderer draws.
+    """Effects, and the styles and names of the prompts, for a renderer.
 
     Attributes:
         effects: Effects in drawing order.

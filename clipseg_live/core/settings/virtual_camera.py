@@ -18,7 +18,7 @@ FrameSide = Annotated[int, Field(ge=32, le=7680, multiple_of=2)]
 
 
 class VirtualCameraSettings(Frozen):
-    """Which virtual camera to use, and what it shows.
+    """Device, format and content of a virtual camera.
 
     Without a size or a rate, the values are those that the program at the other end has chosen, else those of the
     source, else 1280×720 and 30.
