@@ -204,5 +204,5 @@ def _send_again(number: int) -> None:
     main = threading.main_thread().ident
     if not hasattr(signal, "pthread_kill") or main is None:
         _thread.interrupt_main(signal.Signals(number))
-    elif callable(signal.getsignal(number)):  # the default action would end the process
+    elif callable(signal.getsignal(number)):  # otherwise the default action would end the process
         signal.pthread_kill(main, number)  # unlike interrupt_main, it interrupts a blocking call
