@@ -1,4 +1,4 @@
-"""The capture thread: one source at a time, paced, steered, and opened again when it breaks."""
+"""Capture thread: reads one source at a time in its own rhythm, and opens it again when it breaks."""
 
 import logging
 import threading
@@ -19,12 +19,12 @@ from clipseg_live.runtime.source_report import SourceReport, describe_read_failu
 logger = logging.getLogger(__name__)
 
 OPEN_SECONDS = 10.0
-"""How long a source may take to open before the person is told that it does not answer."""
+"""Longest time for a source to open before its status says that it does not respond."""
 READ_SECONDS = 5.0
-"""Likewise for a frame of a live source."""
+"""Longest time for a live source to give a frame, likewise."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _LATE = 0.5
-"""Seconds behind its time from which on a file is not hurried any more."""
+"""Delay in seconds from which playback of a file continues at normal speed instead of catching up."""
 _INSTANT = Fraction(1, 1_000_000)
 _RELEASE_SECONDS = 2.0
 
@@ -34,16 +34,24 @@ OnFrame = Callable[[Frame, SourceInfo], None]
 
 
 class Stopped(Exception):
-    """The reader was asked to stop."""
+    """Raised when the reader was asked to stop."""
 
 
 class Capture:
-    """Owns the source of a session. Every method may be called from any thread and returns at once, but for ``join``.
+    """The source of a session.
 
-    photos_wait: a set of photos goes on only by ``step`` and ``seek``; otherwise as fast as its frames are taken.
-    on_frame: called in the capture thread with each frame, framed, stamped and of the newest epoch.
-    A thread that is held inside a device is left to itself (it closes its source when the device lets go), and ``join``
-    names it.
+    Every method may be called from any thread and returns at once, except for ``join``. A thread that hangs in a device
+    is abandoned. It closes its source when the device responds, and ``join`` returns its name.
+
+    Args:
+        open_source: Makes a source. Called in the capture thread.
+        frame_filter: Crops, rotates and mirrors the pixels of a frame.
+        on_frame: Called in the capture thread with each frame of the newest epoch, after the filter.
+        on_status: Called when the status has changed.
+        photos_wait: Show the next photo of a set only after ``step`` or ``seek``. Otherwise show it as soon as the
+            last one was taken.
+        open_seconds: Longest time for a source to open before it counts as lost.
+        read_seconds: Longest time for a live source to give a frame before it counts as lost.
     """
 
     def __init__(
@@ -71,18 +79,19 @@ class Capture:
 
     @property
     def epoch(self) -> int:
-        """Of the newest frames; it grows at each source change and seek."""
+        """Return the epoch of the newest frames. It grows at each source change and seek."""
         return self._epoch
 
     @property
     def status(self) -> SourceStatus:
+        """Return the present status of the source."""
         reader = self._reader
         if reader is None:
             return SourceStatus(loop=self._loop, speed=self._speed)
         return replace(reader.status(), loop=self._loop, speed=self._speed)
 
     def open(self, spec: SourceSpec) -> None:
-        """Change over to another source; the old one is closed first, in the new reader's thread."""
+        """Change to another source. The thread of the new source waits until the old one is closed."""
         with self._lock:
             if self._stopping:
                 return
@@ -95,43 +104,51 @@ class Capture:
         self._reader.start()
 
     def play(self) -> None:
+        """Play the source."""
         self._command(lambda reader: reader.play())
 
     def pause(self) -> None:
+        """Pause the source."""
         self._command(lambda reader: reader.pause())
 
     def seek(self, time: Fraction) -> None:
+        """Go to a time of the source, in seconds."""
         self._command(lambda reader: reader.seek(max(time, Fraction(0))))
 
     def step(self, frames: int) -> None:
+        """Go forward by a number of frames, or back if it is negative."""
         self._command(lambda reader: reader.step(frames))
 
     def set_control(self, name: str, value: float) -> None:
+        """Set a control of the device, such as the exposure of a camera."""
         self._command(lambda reader: reader.set_control(name, value))
 
     def set_loop(self, loop: bool) -> None:
+        """Set whether a file starts again at its end."""
         self._loop = loop
         self._on_status()
 
     def set_speed(self, speed: float) -> None:
+        """Set the speed of playback, limited to 0.25..4."""
         self._speed = min(max(speed, 0.25), 4.0)
         self._command(lambda reader: reader.rebase())
         self._on_status()
 
     def set_framing(self, framing: FrameTransform) -> None:
-        """Cut, turn or mirror from now on; a paused picture is shown again."""
+        """Set crop, rotation and mirroring. A paused frame is shown again."""
         if framing != self._framing:
             self._framing = framing
             self._command(lambda reader: reader.show_again())
 
     def request_stop(self) -> None:
+        """End the capture soon. Return at once."""
         with self._lock:
             self._stopping = True
             if self._reader is not None:
                 self._reader.request_stop()
 
     def join(self, deadline: float) -> tuple[str, ...]:
-        """Wait at most ``deadline`` seconds in all; names of the threads that are held inside a device."""
+        """Wait at most ``deadline`` seconds in all, and return the names of the threads that hang in a device."""
         limit = time.monotonic() + deadline
         readers = [*self._old, *([self._reader] if self._reader is not None else [])]
         for reader in readers:
@@ -149,7 +166,7 @@ class Capture:
                 self._epoch += 1
 
     def _deliver(self, reader: "_Reader", frame: Frame, info: SourceInfo, counts: bool) -> None:
-        """Frame, stamp and hand on, unless another source has taken over."""
+        """Filter a frame, add its epoch and time, and deliver it unless another source has replaced this one."""
         pixels = self._filter(frame.pixels, self._framing)
         pixels.setflags(write=False)
         with self._lock:
@@ -162,7 +179,7 @@ class Capture:
 
 
 class _Reader:
-    """One source from opening to closing, in a thread of its own."""
+    """One source from opening to closing, in its own thread."""
 
     def __init__(
         self, owner: Capture, spec: SourceSpec, before: "tuple[_Reader, ...]", limits: tuple[float, float]
@@ -179,7 +196,7 @@ class _Reader:
         self._raw: Frame | None = None
         self._paused = False
         self._ended = False
-        self._begun = False  # a frame, or the problem of a photo, was shown since the source was opened
+        self._begun = False  # a frame or the problem of a photo was shown since the source was opened
         self._ahead: Frame | None = None
         self._clock: tuple[float, Fraction] | None = None
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -205,10 +222,10 @@ class _Reader:
             self._changed.notify_all()
 
     def status(self) -> SourceStatus:
-        """As it is now; a device that has not answered for too long counts as lost."""
+        """Return the present status. A device that has not responded for too long counts as lost."""
         return self._report.now()
 
-    # Commands: run in the reader's thread, between two frames.
+    # Commands. They run in the reader's thread, between two frames.
 
     def play(self) -> None:
         if self._waits:
@@ -258,7 +275,7 @@ class _Reader:
         return self._owner._photos_wait and self._report.status.photos > 0
 
     def rebase(self) -> None:
-        """The next frame is due now, and later ones from then on."""
+        """Make the next frame due now, and time later frames from it."""
         self._clock = None
 
     def show_again(self) -> None:
@@ -276,7 +293,7 @@ class _Reader:
         self.rebase()
 
     def _show_next(self, deliver: bool = True) -> None:
-        """One frame out of turn: after a seek or a step."""
+        """Show one frame at once, after a seek or a step."""
         if self._source is None or self._source.live:
             return
         frame = self._ahead or self._read_on(self._source)
@@ -292,11 +309,11 @@ class _Reader:
             self._owner._deliver(self, frame, self._info, counts=False)
         self._to_running()
 
-    # The thread.
+    # Methods of the thread.
 
     def _run(self) -> None:
         for reader in self._before:
-            reader.join(_RELEASE_SECONDS)  # the device may be the same
+            reader.join(_RELEASE_SECONDS)  # they may use the same device
         pause = _FIRST_PAUSE
         with suppress(Stopped):
             self._report.to(SourceState.OPENING)
@@ -308,7 +325,7 @@ class _Reader:
                     self._play(source)
                 except Stopped:
                     raise
-                except Exception as error:  # libraries behind sources raise anything
+                except Exception as error:  # libraries for sources raise errors of any kind
                     logger.warning("The source broke off", exc_info=True)
                     self._close()
                     self._break(describe_read_failure(error, self._spec.name))
@@ -331,7 +348,7 @@ class _Reader:
         with self._report.entered("opening it", self._open_limit):
             info = source.open()
         self._check()
-        if self._info is not None:  # opened again: its numbers and times begin anew
+        if self._info is not None:  # opened again: frame numbers and times start again
             self._owner._next_epoch(self)
         kind = "live" if source.live else "a file"
         logger.info("Source opened: %s, %d×%d, %s frames a second", kind, info.width, info.height, info.rate)
@@ -357,14 +374,14 @@ class _Reader:
                 self._owner._deliver(self, frame, self._info, counts=True)
 
     def _next_live(self, source: LiveSource) -> Frame | None:
-        """The next frame; None while paused, when it is only read so that the newest comes afterwards."""
+        """Return the next frame of a live source. While paused, read and drop it, and return None."""
         frame = self._read(source)
         if frame is None:
             raise SourceError(f"{self._report.status.name} has ended.")
         return None if self._paused and self._raw is not None else frame
 
     def _next_due(self, source: LiveSource) -> Frame | None:
-        """The next frame of a file, at its time; None where a command came first, or there is none."""
+        """Return the next frame of a file at its time, or None if a command came first or there is no frame."""
         if (self._paused or self._ended) and self._begun:
             self._wait(lambda: bool(self._commands), None)
             return None
@@ -374,7 +391,7 @@ class _Reader:
             if not (self._paused and self._begun):
                 self._end()
             return None
-        if self._report.status.photos:  # they have no times
+        if self._report.status.photos:  # photos have no times
             frame, self._ahead = self._ahead, None
             return frame
         now = time.monotonic()
@@ -382,7 +399,7 @@ class _Reader:
             self._clock = now, self._ahead.time
         start, first = self._clock
         due = start + float(self._ahead.time - first) / self._owner._speed
-        if now > due + _LATE:  # too slow to keep up: go on from here, and do not race
+        if now > due + _LATE:  # too slow to keep up: do not try to catch up
             self._clock = now, self._ahead.time
         elif due > now:
             self._wait(lambda: bool(self._commands), due - now)
@@ -398,7 +415,10 @@ class _Reader:
         return frame
 
     def _read_on(self, source: LiveSource) -> Frame | None:
-        """Read the next frame. A photo that cannot be read is told by the status; None if the user is to go on."""
+        """Read the next frame. Report a photo that cannot be read in the status.
+
+        Return None at the end, and after such a photo if the user goes through the set.
+        """
         while True:
             try:
                 return self._read(source)
@@ -441,12 +461,16 @@ class _Reader:
             command(self)
 
     def _wait_to_retry(self, pause: float) -> None:
-        """A live source is tried again after a pause; anything else when a person asks for something."""
+        """Wait before the source is opened again: for a pause if it is live, else for a command."""
         live = self._source is not None and self._source.live
         self._wait(lambda: not live and bool(self._commands), pause if live else None)
 
     def _wait(self, condition: Callable[[], bool], timeout: float | None) -> None:
-        """Until the condition holds or the time is over. Raises Stopped."""
+        """Wait until the condition holds or the time is over.
+
+        Raises:
+            Stopped: The reader was asked to stop.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._stop or condition(), timeout)
         self._check()
@@ -456,7 +480,7 @@ class _Reader:
             raise Stopped
 
     def _break(self, problem: str) -> None:
-        """The source is lost, or never was there."""
+        """Report that the source is lost or could not be opened."""
         state = self._report.state
         if state in (SourceState.OPENING, SourceState.FAILED):
             self._report.to(SourceState.FAILED, problem=problem)

@@ -1,4 +1,4 @@
-"""One source through the engine into files: every frame, in order, with decoding and encoding beside inference."""
+"""Export of one source: decoding, inference and encoding run in parallel, frame by frame and in order."""
 
 import logging
 import time
@@ -18,27 +18,33 @@ from clipseg_live.runtime.threads import Cancelled, Channel, StoppableThread
 logger = logging.getLogger(__name__)
 
 QUEUED_FRAMES = 4
-"""Frames that wait between two stages, at most."""
+"""Largest number of frames that wait between two stages."""
 
 QUEUED_PHOTOS = 1
-"""The same for photos, which are larger than frames of a video."""
+"""Largest number of photos that wait between two stages. Photos are larger than video frames."""
 
 JOIN_SECONDS = 10.0
-"""How long a stage may take to end once it was told to."""
+"""Longest time for a stage to end after a request."""
 
 
 BlendHDR = Callable[[Frame, Pixels, Callable[[Pixels], Pixels]], Signal]
-"""Returns the HDR signal of a frame: from the frame, its drawn pixels, and what draws the same over other pixels."""
+"""Returns the HDR signal of a frame. Takes the frame, its drawn pixels, and a function that draws on other pixels."""
 
 
 class ExportStopped(Failure):
-    """A person or a signal stopped the export."""
+    """Raised when the user or a signal stopped the export."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an export is. total: frames expected, None where nobody knows. rate: frames a second so far.
-    seconds_left: None before the first frame or without a total."""
+    """Progress of an export.
+
+    Attributes:
+        frames: Number of frames written.
+        total: Number of frames expected, or None if it is not known.
+        rate: Frames per second so far.
+        seconds_left: Expected remaining time. None before the first frame or without a total.
+    """
 
     frames: int
     total: int | None
@@ -65,26 +71,33 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Predicted:
-    """maps: None where the engine gave nothing that can be used."""
+    """A frame with its probability maps, or None if the engine gave no usable ones."""
 
     frame: Frame
     maps: Maps | None
 
 
 class Export:
-    """A run from start to end. ``run`` is called once.
+    """One export from start to end. Call ``run`` once.
 
-    source: open already, and described by ``info``; ``run`` closes it. The sinks are not open yet.
-    matting: makes mattes of the engine's maps. labels: of the prompts that have a matte, in their order.
-    composer, sink: None where only data is wanted. data: sinks that take each frame with its mattes.
-    blend: makes the HDR signal of the drawn frames; None for results in SDR.
-    keep_partial: keep what was finished when the source breaks or the run is stopped.
-    on_progress: called in the thread of ``run``.
+    Args:
+        source: Open source. ``run`` closes it.
+        info: Description of the source.
+        engine: Engine that segments the frames.
+        matting: Makes mattes from the probability maps.
+        composer: Renderer, or None if only data is exported.
+        sink: Exporter of the rendered frames, not open yet, or None if only data is exported.
+        prompts: Prompts to segment.
+        data: Exporters that take each frame with its mattes, not open yet.
+        labels: Labels of the prompts with a matte, in their order.
+        blend: Makes the HDR signal of the rendered frames. None for results in SDR.
+        keep_partial: Keep the finished part if the source breaks or the export is stopped.
+        on_progress: Called in the thread of ``run``.
 
     Attributes:
-        broken: a sentence if the source ended early; what came before is in the result.
-        unusable: number of frames whose maps could not be used; they count as frames without a prediction.
-        problems: photos of a set that could not be read, one sentence each; the others are exported.
+        broken: Message if the source ended early, or "". The frames before are in the result.
+        unusable: Number of frames whose maps could not be used. They count as frames without a prediction.
+        problems: Messages about photos of a set that could not be read. The others are exported.
     """
 
     def __init__(
@@ -124,21 +137,25 @@ class Export:
         self._started = time.monotonic()
 
     def request_stop(self) -> None:
-        """End ``run`` soon, from any thread or a signal handler."""
+        """End ``run`` soon. May be called from any thread or a signal handler."""
         self._stopped = True
         self._cancel()
 
     def run(self) -> ExportResult:
-        """Raises the first error of any stage; ExportStopped after ``request_stop`` or Ctrl-C.
+        """Export all frames.
 
-        Whatever is raised, the files are finished or given up, the source is closed and the threads have ended; only
-        what a thread holds that does not end within ten seconds is left to it.
+        The files are finished or abandoned, the source is closed, and the threads have ended, after an error too.
+        Only a thread that does not end within ten seconds keeps its source or files.
+
+        Raises:
+            ExportStopped: After ``request_stop`` or Ctrl-C.
+            ClipsegLiveError: First error of any stage.
         """
         opened: list[FrameSink | MaskSink] = []
         finished: list[Path] = []
         try:
             for sink in self._sinks:
-                opened.append(sink)  # before it is open: it may be left half open
+                opened.append(sink)  # before ``open``, which can fail halfway
                 sink.open(self._info)
             self._run_stages()
             for sink in reversed(self._sinks):
@@ -146,12 +163,12 @@ class Export:
                 opened.remove(sink)
                 finished.append(sink.path)
         except BaseException as error:
-            # What a thread still works on cannot be closed under it: a hidden file stays.
+            # Files that the writer still uses cannot be closed. A hidden file stays.
             kept = [] if self._writer.alive else [sink.abandon(self._may_keep(error)) for sink in opened]
-            told = self._told(error, [*finished, *(path for path in kept if path is not None)])
-            if told is error:
+            described = self._told(error, [*finished, *(path for path in kept if path is not None)])
+            if described is error:
                 raise
-            raise told from error
+            raise described from error
         finally:
             if not self._reader.alive:
                 self._source.close()
@@ -165,7 +182,7 @@ class Export:
         try:
             self._segment()
             self._segmented.finish()
-            while not writer.join(0.2):  # in short waits, so that Ctrl-C is heard
+            while not writer.join(0.2):  # short waits, so that Ctrl-C works
                 pass
         except Cancelled:
             pass
@@ -201,7 +218,7 @@ class Export:
         self._decoded.finish()
 
     def _next_frame(self) -> Frame | None:
-        """Return the next frame, or None after the last. Note photos that cannot be read, and go on after them."""
+        """Return the next frame, or None after the last. Skip photos that cannot be read, and note them."""
         while True:
             try:
                 return self._source.read()
@@ -257,11 +274,11 @@ class Export:
 
     def _may_keep(self, error: BaseException) -> bool:
         if isinstance(error, SinkError):
-            return error.kept is not None  # the export is whole, only a file could not be moved to its place
+            return error.kept is not None  # the export is complete, only a file could not be moved
         return self._keep_partial and self._written > 0
 
     def _told(self, error: BaseException, kept: list[Path]) -> BaseException:
-        """The error, with how far the export got and what is left of it."""
+        """Return the error with the progress of the export and the files that were kept."""
         if isinstance(error, KeyboardInterrupt):
             error = ExportStopped("The export was stopped.")
         if not isinstance(error, ClipsegLiveError) or self._written == 0:
@@ -273,7 +290,7 @@ class Export:
         is_kept = isinstance(error, SinkError) and error.kept is not None
         others = [str(path) for path in kept if not isinstance(error, SinkError) or path != error.kept]
         ending = f", and kept in {', '.join(others)}" if others else ("" if is_kept else ", and nothing was kept")
-        told = type(error)(f"{str(error).rstrip('.')}; {how_far}{ending}.")
-        if isinstance(error, SinkError) and isinstance(told, SinkError):
-            told.kept = error.kept
-        return told
+        described = type(error)(f"{str(error).rstrip('.')}; {how_far}{ending}.")
+        if isinstance(error, SinkError) and isinstance(described, SinkError):
+            described.kept = error.kept
+        return described

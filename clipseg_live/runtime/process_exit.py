@@ -6,10 +6,10 @@ from multiprocessing.process import BaseProcess
 
 
 def exit_reason(process: BaseProcess, patience: float) -> str:
-    """Say why a process ended, such as "it was ended by signal 7 (SIGBUS)". Wait for its end if necessary.
+    """Return why a process ended, such as "it was ended by signal 7 (SIGBUS)". Wait for its end if necessary.
 
     Args:
-        process: A process whose pipe was closed.
+        process: Process whose pipe was closed.
         patience: Longest wait in seconds.
     """
     process.join(patience)
@@ -20,13 +20,20 @@ def exit_reason(process: BaseProcess, patience: float) -> str:
         return f"it ended with code {code}"
     reason = f"it was ended by signal {-code}"
     with suppress(ValueError):  # a signal that Python has no name for
-        if code != -signal.SIGKILL:  # everybody knows this number
+        if code != -signal.SIGKILL:  # signal 9 is well known without its name
             reason += f" ({signal.Signals(-code).name})"
     return reason
 
 
 def end_process(process: BaseProcess, patience: float) -> bool:
-    """Kill a process and release it, and return whether it has ended. One that hangs in a driver is left behind."""
+    """Kill a process and release it, and return whether it has ended.
+
+    A process that hangs in a driver is left running.
+
+    Args:
+        process: Process to end.
+        patience: Longest wait in seconds.
+    """
     process.kill()
     process.join(patience)
     if process.is_alive():

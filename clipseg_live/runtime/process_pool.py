@@ -1,7 +1,7 @@
-"""Processes that work off jobs side by side: each prepares itself once, does one job after the other, and ends with its
-parent, whatever ended that.
+"""Pool of processes that work off jobs in parallel.
 
-A member that dies costs its job and nothing else: another is started in its place.
+Each process prepares itself once and then does one job after the other. It ends when its parent ends, for any reason.
+A process that dies loses only its job, and another process replaces it.
 """
 
 import logging
@@ -24,46 +24,65 @@ from clipseg_live.runtime.threads import StopSwitch
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 15.0
-"""How long a member may take to give up its job once it was told to, before it is killed."""
+"""Longest time for a process to abandon its job after a request, before it is killed."""
 
 _EXIT_SECONDS = 2.0
 _KILL_SECONDS = 5.0
 
 SendProgress = Callable[[Any], None]
-"""Passes a word about the job to the parent's ``on_word``."""
+"""Sends the progress of a job to the parent's ``PoolListener.word``."""
 Work = Callable[[Any, SendProgress, StopSwitch], Any]
-"""Does a job and returns its outcome, which crosses to the parent. It looks to the switch for being stopped."""
+"""Does a job and returns its outcome, which is sent to the parent. The switch stops it."""
 Prepare = Callable[[Any, int], Work]
-"""Makes a member ready, from an argument and the number of members. It is imported by name in the other process."""
+"""Prepares a process, from an argument and the number of processes. It must be importable by name."""
 
 
 class PoolListener(Protocol):
-    """What the parent hears, in the thread of ``run_jobs``. number: the job's place in the list."""
+    """Listener for the jobs of a pool, called in the thread of ``run_jobs``. ``number`` is the index of the job."""
 
-    def begun(self, number: int) -> None: ...
+    def begun(self, number: int) -> None:
+        """Take note that a process has started the job."""
 
-    def word(self, number: int, word: Any) -> None: ...
+    def word(self, number: int, word: Any) -> None:
+        """Take a progress report of the job."""
 
-    def done(self, number: int, outcome: Any) -> None: ...
+    def done(self, number: int, outcome: Any) -> None:
+        """Take the outcome of the job."""
 
     def lost(self, number: int, reason: str) -> None:
-        """The member died over it. reason: words such as "it was ended by signal 9"."""
+        """Take note that the process died during the job.
+
+        Args:
+            number: Index of the job.
+            reason: Reason such as "it was ended by signal 9".
+        """
 
 
 def run_jobs(size: int, prepare: Prepare, argument: Any, jobs: Sequence[Any], watch: PoolListener) -> None:
-    """Do all jobs in at most ``size`` processes; returns when every one is done or lost.
+    """Do all jobs in at most ``size`` processes, and return when each one is done or lost.
 
-    On KeyboardInterrupt the members are told to stop, what they say of that is heard, and it is raised again. Raises
-    UsageError or Failure where no member could be prepared. No process is left, whatever happens.
+    On KeyboardInterrupt the processes are asked to stop, their last reports are passed on, and it is raised again. No
+    process is left in any case.
+
+    Args:
+        size: Largest number of processes.
+        prepare: Prepares a process.
+        argument: Argument of ``prepare``.
+        jobs: Jobs to do.
+        watch: Listener for the jobs.
+
+    Raises:
+        UsageError: No process could be prepared.
+        Failure: No process could be prepared.
     """
-    crew = _ProcessPool(size, prepare, argument, jobs, watch)
+    pool = _ProcessPool(size, prepare, argument, jobs, watch)
     try:
-        crew.run()
+        pool.run()
     except KeyboardInterrupt:
-        crew.stop()
+        pool.stop()
         raise
     finally:
-        crew.end()
+        pool.end()
 
 
 class _ProcessPool:
@@ -83,7 +102,7 @@ class _ProcessPool:
             raise self._unable or Failure("The processes that export ended before their time.")
 
     def stop(self) -> None:
-        """Tell the members to give up their jobs, and hear them out."""
+        """Ask the processes to abandon their jobs, and receive their last reports."""
         self._waiting.clear()
         for member in list(self._members):
             if member.job is None or not member.has_job:
@@ -101,7 +120,7 @@ class _ProcessPool:
     def _start(self) -> None:
         try:
             self._members.append(_PoolWorker(self._prepare, self._argument, self._size))
-        except (OSError, RuntimeError) as error:  # the other members do its work
+        except (OSError, RuntimeError) as error:  # the other processes do its jobs
             logger.exception("A process for exports could not be started")
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             self._unable = Failure(f"A process that was to export could not be started: {reason}.")
@@ -160,7 +179,7 @@ class _ProcessPool:
 
 
 class _PoolWorker:
-    """One process, as the parent sees it. job: the number of what it works on, once it ``has_job``."""
+    """One process, as the parent sees it. ``job`` is the index of its job, which it has received if ``has_job``."""
 
     def __init__(self, prepare: Prepare, argument: Any, size: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -180,7 +199,7 @@ class _PoolWorker:
             theirs.close()
 
     def send(self, *message: object) -> None:
-        with suppress(OSError, ValueError):  # it is gone, which is heard as the end of its line
+        with suppress(OSError, ValueError):  # the process is gone; the pipe reports its end
             self.connection.send(message)
 
     def exit_reason(self) -> str:
@@ -194,8 +213,8 @@ class _PoolWorker:
 
 
 def run_pool_worker(connection: Connection, prepare: Prepare, argument: Any, size: int) -> None:
-    """The process's main function."""
-    signals.ignore()  # the parent hears the signals, and tells its members to stop
+    """Run the main function of a process."""
+    signals.ignore()  # the parent receives signals and stops its processes
     console.protect()
     _Process(connection).run(prepare, argument, size)
 
@@ -244,7 +263,7 @@ class _Process:
                     self._stop.throw()
         except (EOFError, OSError):
             pass
-        # The parent is gone: what is being written is given up, and nothing is waited for longer than that takes.
+        # The parent is gone: abandon the files that are being written, then end.
         self._stop.throw()
         self._quiet.wait(STOP_SECONDS)
         os._exit(0)

@@ -1,4 +1,4 @@
-"""The compose thread: the newest frame and the newest answer become the picture that is shown and recorded."""
+"""Thread that renders the newest frame with the newest prediction for the window and the outputs."""
 
 import logging
 import threading
@@ -29,7 +29,16 @@ OnPicture = Callable[[ViewFrame, Frame], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedPrediction:
-    """The newest maps, one for each of ``ids`` and ``keys``, and the frame and the version of prompts they were for."""
+    """The newest probability maps, with their frame and the version of their prompts.
+
+    Attributes:
+        maps: Probability maps, float32 (prompts, h, w), 0..1.
+        ids: Row id of each map.
+        keys: Key of the prompt of each map, see ``keys_of``.
+        index: Number of the frame.
+        epoch: Epoch of the frame.
+        version: Version of the prompts.
+    """
 
     maps: Maps = field(default_factory=lambda: _NO_MAPS)
     ids: tuple[int, ...] = ()
@@ -40,19 +49,26 @@ class TimedPrediction:
 
 
 class RenderThread:
-    """Draws at the rate of the source. Frames and answers may come from any thread; its policy for both is that the
-    newest wins, and frames that were never drawn are counted.
+    """Thread that draws frames at the rate of the source.
 
-    on_picture: called in the compose thread with each new picture and the composed frame. on_error: likewise with what
-        went wrong with one.
+    Frames and predictions may come from any thread. Only the newest of each is kept. Frames that were never drawn are
+    counted.
 
-    In locked mode only frames with their own answer are drawn. While no answer can come (``set_answering``), frames are
-    drawn without: the picture goes on, and privacy effects hide it whole. They also do so while prompts are edited, and
-    for maps with values that are not numbers, which count as no answer. clock: monotonic time in seconds.
+    In locked mode only frames with their own prediction are drawn. While no prediction can come (``set_answering``),
+    frames are drawn without one, and privacy effects hide the whole frame. They also hide it while prompts are edited,
+    and for maps with values that are not finite, which are dropped.
+
+    Args:
+        make_composer: Makes a renderer for render settings.
+        make_matting: Makes the matting. Called in this thread.
+        settings: First settings.
+        on_picture: Called in this thread with each new rendered frame, as a view frame and as a frame.
+        on_error: Called in this thread with the error of a frame.
+        clock: Returns monotonic time in seconds.
     """
 
     grace = 0.04
-    """Seconds that an answer or a new look waits for the next frame, before the present one is drawn again."""
+    """Seconds to wait for the next frame before the present one is drawn with a new prediction or new settings."""
 
     def __init__(
         self,
@@ -91,31 +107,44 @@ class RenderThread:
 
     @property
     def effort(self) -> Effort:
-        """What edges may cost at present."""
+        """Return the effort that edges may cost at present."""
         return self._budget.effort
 
     @property
     def hidden(self) -> HiddenReason | None:
-        """Cause for which a hiding effect hides the newest picture; None if it does not."""
+        """Return the reason for which a hiding effect hides the newest frame, or None if it does not."""
         return self._hidden
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def put_frame(self, frame: Frame) -> None:
+        """Set the frame to draw next. Return at once."""
         with self._changed:
             self.dropped += self._frame is not None and self._settings.display == "smooth"
             self._frame = frame
             self._changed.notify_all()
 
     def put_result(self, result: Prediction, frame: Frame | None, keys: tuple[Hashable, ...]) -> None:
-        """An answer, the frame that it is for, and what tells its prompts apart."""
+        """Set the prediction to use from now on. Return at once.
+
+        Args:
+            result: Prediction.
+            frame: Frame of the prediction, if it is known.
+            keys: Key of the prompt of each map, see ``keys_of``.
+        """
         with self._changed:
             self._result = result, frame, keys
             self._changed.notify_all()
 
     def set_settings(self, settings: LiveSettings, version: int) -> None:
-        """version: of the prompts that are asked for from now on."""
+        """Use other settings from now on.
+
+        Args:
+            settings: New settings.
+            version: Version of the prompts that are requested from now on.
+        """
         with self._changed:
             self._edits = privacy.edit(self._edits, self._settings, settings, self._clock())
             self._settings, self._version = settings, version
@@ -126,25 +155,27 @@ class RenderThread:
         """Note the state of the worker.
 
         Args:
-            answering: predictions can be expected.
-            replaced: they come from another model than the requested one; hiding effects do not rely on them.
+            answering: Predictions can be expected.
+            replaced: They come from another model than the requested one. Hiding effects do not rely on them.
         """
         with self._changed:
             self._answering, self._replaced = answering, replaced
             self._changed.notify_all()
 
     def request_stop(self) -> None:
+        """End the thread soon. Return at once."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
 
     def join(self, deadline: float) -> bool:
+        """Wait at most ``deadline`` seconds, and return whether the thread has ended."""
         if self._thread.ident is not None:
             self._thread.join(deadline)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        self._matting = self._make_matting()  # here: it loads libraries that the window must not wait for
+        self._matting = self._make_matting()  # in this thread: it loads libraries, and the window must not wait
         try:
             while self._once():
                 pass
@@ -152,7 +183,7 @@ class RenderThread:
             self._drop_composer()
 
     def _once(self) -> bool:
-        """Wait for something to draw, and draw it; False when it is time to end."""
+        """Wait for something to draw, and draw it. Return False when the thread must end."""
         with self._changed:
             if not self._changed.wait_for(self._has_work, self._seconds_to_check()):
                 self._redraw = True
@@ -173,7 +204,7 @@ class RenderThread:
         return True
 
     def _drop_mattes(self) -> None:
-        """Start mattes anew with the next prediction."""
+        """Make new matting for the next prediction."""
         self._matting = self._make_matting()
         self._answer = TimedPrediction()
 
@@ -186,7 +217,7 @@ class RenderThread:
         return self._settings.display == "locked" and self._answering
 
     def _seconds_to_check(self) -> float | None:
-        """Time until an edited prompt may come into force without a new frame or answer; None for never."""
+        """Return the seconds until an edited prompt may apply without a new frame or prediction, or None for never."""
         now = self._clock()
         check = privacy.next_check(self._edits, self._settings, now)
         return None if check is None else check - now
@@ -236,7 +267,7 @@ class RenderThread:
         self._matting.take(result.maps, keys, result.index, result.epoch)
 
     def _compose(self, settings: LiveSettings, version: int, frame: Frame, stages: dict[str, float]) -> ViewFrame:
-        """The frame with the mattes of the rows that are shown, of the newest answer of its epoch."""
+        """Render a frame with the mattes of the shown rows, from the newest prediction of its epoch."""
         answer = self._answer if self._answer.epoch == frame.epoch else TimedPrediction()
         rows = [row for row in settings.shown() if row.id in answer.ids]
         start, begun = time.perf_counter(), time.thread_time()
@@ -261,7 +292,7 @@ class RenderThread:
         stages["follow"], stages["mattes"] = (followed - start) * 1000, (fitted - followed) * 1000
         stages["compose"] = (done - fitted) * 1000
         if frame is not self._drawn and not frame.independent:
-            # the thread's own time: to wait for a processor takes no less with simpler edges
+            # CPU time of this thread: simpler edges do not shorten the wait for a processor
             number = frame.index if settings.display == "smooth" else None
             self._budget.spent(time.thread_time() - begun, frame.captured, number)
         return ViewFrame(
@@ -289,14 +320,14 @@ class RenderThread:
         mattes: Mattes,
     ) -> Mattes:  # fmt: skip
         """Mark the mattes as not the frame's own where hiding effects must hide the whole frame."""
-        # An answer to newer prompts can come before the settings: it is none for the rows as they are drawn.
+        # A prediction for newer prompts can arrive before the settings. It does not fit the rows that are drawn.
         asked, answered = keys_of(settings.shown()), dict(zip(answer.ids, answer.keys, strict=True))
         fits = all(answered.get(number) == key for number, key in asked.items() if key[1] is not None)
         own = mattes.own and answer.version >= version and fits
         with self._changed:
             if own and (answer.index, answer.epoch) == (frame.index, frame.epoch):
-                found = {row_id for row_id, share in zip(answer.ids, shares, strict=True) if share > 0}
-                self._edits = privacy.settle(self._edits, settings, found, self._clock())
+                detected = {row_id for row_id, share in zip(answer.ids, shares, strict=True) if share > 0}
+                self._edits = privacy.settle(self._edits, settings, detected, self._clock())
             edits, replaced = self._edits, self._replaced
         self._hidden = privacy.reason_to_hide(settings, edits, own and not replaced)
         return replace(mattes, own=own and self._hidden is None)
@@ -333,7 +364,10 @@ class RenderThread:
         return self._composer[1]
 
     def _shares(self, settings: LiveSettings, answer: TimedPrediction) -> tuple[float, ...]:
-        """For each map, how much of the picture reaches its row's threshold; computed when one of them has changed."""
+        """Return the area of each map that reaches the threshold of its row, 0..1.
+
+        The areas are cached until the maps or the thresholds change.
+        """
         thresholds = {row.id: row.style.threshold for row in settings.rows}
         levels = tuple(thresholds.get(row_id, 1.0) for row_id in answer.ids)
         if self._areas is None or self._areas[0] is not answer or self._areas[1] != levels:
@@ -350,5 +384,8 @@ def _labels(look: RenderSettings) -> tuple[Label, ...]:
 
 
 def keys_of(rows: tuple[PromptRow, ...]) -> dict[int, tuple[int, privacy.Content | None]]:
-    """What tells the prompts of rows apart over time: the row, and what it asks for."""
+    """Return a key for the prompt of each row: its id and its content.
+
+    Predictions with equal keys belong to the same prompt.
+    """
     return {row.id: (row.id, privacy.content_of(row)) for row in rows}

@@ -1,4 +1,4 @@
-"""A live session: capture, worker, composition and recording, steered by one frozen value of settings."""
+"""Live session: capture, worker, rendering and outputs, controlled by one frozen settings object."""
 
 import logging
 import threading
@@ -44,11 +44,21 @@ _RATES_SECONDS = 0.5
 
 
 class Session:
-    """Everything that runs behind one window (``core.ports.LiveSession``). It is started once; ``stop`` is for good.
+    """All threads and processes of a live session (``core.protocols.LiveSession``).
 
-    open_source, frame_filter, make_composer, make_matting, make_engine, recording_tools, make_camera: the concrete
-    parts, made by ``assemble``. before_worker: called before a worker process is started. clock: monotonic time in
-    seconds, by which edits of prompts are judged.
+    Start it once. It cannot be started again after ``stop``.
+
+    Args:
+        settings: First settings.
+        open_source: Makes a source.
+        frame_filter: Crops, rotates and mirrors the pixels of a frame.
+        make_composer: Makes a renderer for render settings.
+        make_matting: Makes the matting.
+        make_engine: Loads the engine in the worker process.
+        recording_tools: Functions for recordings.
+        make_camera: Makes a virtual camera that is not open yet.
+        before_worker: Called before a worker process is started.
+        clock: Returns monotonic time in seconds, for edits of prompts.
     """
 
     def __init__(
@@ -99,10 +109,11 @@ class Session:
 
     @property
     def settings(self) -> LiveSettings:
+        """Return the present settings."""
         return self._settings
 
     def start(self) -> None:
-        """Start the threads and the worker; a source is opened by ``open``."""
+        """Start the threads and the worker. ``open`` opens a source."""
         self._machine.to(SessionState.RUNNING)
         self._settings_log.put(self._settings)
         self._capture.set_framing(self._settings.framing)
@@ -111,7 +122,7 @@ class Session:
         self._worker.start()
 
     def apply(self, settings: LiveSettings) -> None:
-        """The one way in for settings: what did not change is left alone."""
+        """Apply settings. Values that did not change have no effect."""
         with self._lock:
             before, self._settings = self._settings, settings
             self._settings_log.put(settings)
@@ -124,17 +135,19 @@ class Session:
         self._outputs.look_changed(settings)
 
     def open(self, spec: SourceSpec) -> None:
+        """Open a source in place of the present one."""
         if self._machine.state is SessionState.RUNNING:
             self._picture = None
             self._camera.forget()
             self._capture.open(spec)
 
     def picture(self) -> ViewFrame | None:
-        """Return the newest picture; None if there is none, or none that may be shown with the present effects."""
+        """Return the newest rendered frame, or None if there is none or the present effects forbid to show it."""
         picture = self._picture
         return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
 
     def status(self) -> SessionStatus:
+        """Return the present status of all parts."""
         with self._lock:
             self._settings_log.flush()
         return SessionStatus(
@@ -148,7 +161,7 @@ class Session:
         )
 
     def _rates(self) -> Rates:
-        """Figures of at most half a second ago: they are sums over seconds, and asked for many times in one."""
+        """Return the rates. They are computed at most every half second, because each is a sum over seconds."""
         now = time.monotonic()
         if now < self._measured[0] + _RATES_SECONDS:
             return self._measured[1]
@@ -167,66 +180,93 @@ class Session:
         return rates
 
     def play(self) -> None:
+        """Play the source."""
         self._capture.play()
 
     def pause(self) -> None:
+        """Pause the source."""
         self._capture.pause()
 
     def seek(self, time: Fraction) -> None:
+        """Go to a time of the source, in seconds."""
         self._capture.seek(time)
 
     def step(self, frames: int) -> None:
+        """Go forward by a number of frames, or back if it is negative."""
         self._capture.step(frames)
 
     def set_loop(self, loop: bool) -> None:
+        """Set whether a file starts again at its end."""
         self._capture.set_loop(loop)
 
     def set_speed(self, speed: float) -> None:
+        """Set the speed of playback."""
         self._capture.set_speed(speed)
 
     def set_control(self, name: str, value: float) -> None:
+        """Set a control of the device, such as the exposure of a camera."""
         self._capture.set_control(name, value)
 
     def restart_worker(self) -> None:
+        """Restart the worker process now."""
         self._worker.restart()
 
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
+        """Return the times of the newest frames and the milliseconds of their stages."""
         return self._composing.timings.recent()
 
     def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
-        """Record from now on. Raises UsageError or SinkError where that cannot be."""
+        """Start a recording.
+
+        Args:
+            folder: Folder for the files.
+            settings: Settings of the recording.
+
+        Raises:
+            UsageError: There is no frame yet, or a recording is running.
+            SinkError: The folder cannot be written to.
+        """
         if self._info is None:
             raise UsageError("There is no picture to record yet: open a source first.")
         self._outputs.start_recording(folder, settings, self._settings, self._info.name)
 
     def pause_recording(self) -> None:
+        """Pause the recording."""
         self._outputs.pause_recording()
 
     def resume_recording(self) -> None:
+        """Continue the recording."""
         self._outputs.resume_recording()
 
     def stop_recording(self) -> None:
+        """Finish the recording."""
         self._outputs.stop_recording()
 
     def start_camera(self, settings: VirtualCameraSettings) -> None:
-        """Show what is composed as a virtual camera from now on, in the place of the one that may run."""
-        with self._lock:  # not after it was stopped
+        """Send the rendered frames to a virtual camera. It replaces one that runs."""
+        with self._lock:  # not after the session was stopped
             if self._machine.state is SessionState.RUNNING:
                 self._camera.start(settings)
-                if (picture := self._picture) is not None:  # of a source that stands, no other may come
+                if (picture := self._picture) is not None:  # a paused source gives no other frame
                     self._camera.put(picture)
 
     def stop_camera(self) -> None:
+        """Stop the virtual camera."""
         self._camera.stop()
 
     def set_replay(self, settings: RecordingSettings) -> None:
+        """Keep the last seconds from now on, with these settings."""
         self._outputs.set_replay(settings)
 
     def save_replay(self, folder: Path) -> None:
+        """Save the last seconds into a folder."""
         self._outputs.save_replay(folder, self._settings, self._info.name if self._info is not None else "")
 
     def stop(self, deadline: float = 2.0) -> tuple[str, ...]:
-        """End everything within ``deadline`` seconds; names of what had to be abandoned, also when called again."""
+        """End everything within ``deadline`` seconds, and return the names of the threads that had to be abandoned.
+
+        A later call returns the same names.
+        """
         with self._lock:
             if self._machine.state in (SessionState.STOPPED, SessionState.STOPPING):
                 return self._abandoned
@@ -250,7 +290,7 @@ class Session:
         return self._abandoned
 
     def _edit_prompts(self, settings: LiveSettings) -> None:
-        """A new version of what is asked, where that has changed and not only how it looks."""
+        """Send a new version of the prompts to the worker if their content has changed."""
         version = self._prompt_set.version + 1
         asked = self._prompts_of(settings, version)
         if (asked.ids, asked.prompts) != (self._prompt_set.ids, self._prompt_set.prompts):
@@ -260,7 +300,7 @@ class Session:
             self._worker.set_prompts(asked)
 
     def _prompts_of(self, settings: LiveSettings, version: int) -> PromptSet:
-        """Prompts of the rows that ask for something; kept for each content, for a picture's hash takes a while."""
+        """Return the prompts of all rows with content. They are cached, because the hash of an image takes a while."""
         keys = keys_of(settings.rows)
         known = self._prompts
         self._prompts = {keys[row.id]: known.get(keys[row.id]) or row.prompt for row in settings.rows}
@@ -294,7 +334,7 @@ class Session:
         self.on_picture()
 
     def _may_be_shown(self, picture: ViewFrame) -> bool:
-        """To others, through a virtual camera, at this moment."""
+        """Return whether a virtual camera may show a rendered frame at this moment."""
         with self._lock:
             settings, version = self._settings, self._prompt_set.version
         return may_publish(picture, settings, version, self._worker.status.state, self._capture.status.state)
@@ -312,12 +352,12 @@ class Session:
         else:
             reason = " ".join(str(error).split())[:160]
             sentence = f"A frame could not be drawn ({type(error).__name__}: {reason}). The log has the details."
-        if sentence != self._told_compose:  # once, and not thirty times a second
+        if sentence != self._told_compose:  # report it once, not for every frame
             self._told_compose = sentence
             self._say("compose", sentence, "error")
 
     def _worker_changed(self, status: WorkerStatus) -> None:
-        # a window's replacement for a missing model predicts, but not what was asked for
+        # the demo model, which replaces a missing model, does not count as the requested one
         replaced = status.model == BUILT_IN_MODEL and self._settings.engine.model == DEFAULT_MODEL
         self._composing.set_answering(status.state is WorkerState.READY, replaced)
         if status.problem != self._told_worker:

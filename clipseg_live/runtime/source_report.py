@@ -1,4 +1,4 @@
-"""The state of one source, as the thread that reads it reports it to others."""
+"""Status of one source, as its reading thread reports it to other threads."""
 
 import logging
 import time
@@ -16,10 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 class SourceReport:
-    """Holds the status of a source. The reading thread changes it; any thread may call ``now``."""
+    """The status of a source. The reading thread changes it; any thread may call ``now``."""
 
     def __init__(self, name: SourceName, on_change: Callable[[], None]) -> None:
-        """Args: on_change: called in the reading thread after each change but that of the position."""
+        """Create the report of a closed source.
+
+        Args:
+            name: Name of the source.
+            on_change: Called in the reading thread after each change, except for changes of the position.
+        """
         self._machine = StateMachine(SourceState.CLOSED, SOURCE)
         self._on_change = on_change
         self._inside: tuple[str, float, float] | None = None
@@ -27,10 +32,11 @@ class SourceReport:
 
     @property
     def state(self) -> SourceState:
+        """Return the state of the source."""
         return self._machine.state
 
     def now(self) -> SourceStatus:
-        """Return the status; a device that has not answered for too long counts as lost."""
+        """Return the status. A device that has not responded for too long counts as lost."""
         status, inside = self.status, self._inside
         if inside is None:
             return status
@@ -47,7 +53,12 @@ class SourceReport:
 
     @contextmanager
     def entered(self, what: str, limit: float) -> Iterator[None]:
-        """Note that the thread is inside a device, so that ``now`` can tell for how long."""
+        """Note that the thread waits for a device, so that ``now`` knows for how long.
+
+        Args:
+            what: Name of the operation, for messages.
+            limit: Seconds after which the device counts as lost.
+        """
         self._inside = what, time.monotonic(), limit
         try:
             yield
@@ -55,19 +66,19 @@ class SourceReport:
             self._inside = None
 
     def to(self, state: SourceState, **changes: object) -> None:
-        """Go to a state."""
+        """Change the state, and other values of the status."""
         if state is not self._machine.state:
             logger.info("The source is %s", state.value)
         self._machine.to(state)
         self.change(state=state, **changes)
 
     def change(self, **changes: object) -> None:
-        """Change other values of the status."""
+        """Change values of the status other than the state."""
         self.status = replace(self.status, **changes)  # type: ignore[arg-type]
         self._on_change()
 
     def reached(self, frame: Frame) -> None:
-        """Note the position of a frame, and of a photo its name and size."""
+        """Note the position of a frame, and the name and size of a photo."""
         self.status = replace(self.status, position=frame.time)
         if self.status.photos:
             name = frame.file.name if frame.file is not None else ""
@@ -77,7 +88,7 @@ class SourceReport:
 
 
 def describe_read_failure(error: Exception, name: SourceName) -> str:
-    """Return a sentence about an error of a source."""
+    """Return a message for an error of a source."""
     if isinstance(error, ClipsegLiveError):
         return str(error)
     return f"{name} broke off unexpectedly ({type(error).__name__}: {' '.join(redact(str(error)).split())[:160]})."

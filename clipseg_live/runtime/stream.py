@@ -1,4 +1,4 @@
-"""Frames with maps and mattes for programs: sources and mattes as in a live session, the engine in this process."""
+"""Stream of frames with probability maps and mattes for programs, with the engine in the same process."""
 
 import logging
 import threading
@@ -24,12 +24,17 @@ _JOIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamFrame:
-    """A frame and what was found in it.
+    """A frame with its prediction.
 
-    frame: with its pixels, number and time. maps: float32 (prompts, h, w), 0..1, on the decoder's grid, as the engine
-    gave them. prompts: in the maps' order. mattes: at the frame's size, of the prompts ``drawn``, which are all but
-    negative and contrast prompts. milliseconds: by stage of the engine. problem: why the maps cannot be used, one
-    sentence; the mattes are empty then, and effects that hide something hide the whole frame.
+    Attributes:
+        frame: Frame with its pixels, number and time.
+        maps: Probability maps of the engine, float32 (prompts, h, w), 0..1, on the decoder's grid.
+        mattes: Mattes at the frame's size, for the prompts in ``drawn``.
+        prompts: Prompts in the order of the maps.
+        drawn: All prompts except negative and contrast prompts.
+        milliseconds: Time of each stage of the engine.
+        problem: Message if the maps cannot be used, or "". The mattes are empty then, and hiding effects hide the whole
+            frame.
     """
 
     frame: Frame
@@ -50,8 +55,10 @@ class StreamFrame:
 
 
 class _FrameReader:
-    """The capture of a stream, with its newest frame. It does not hold the stream, so that a stream which nobody holds
-    any more is collected and closes its feed."""
+    """The capture of a stream, with its newest frame.
+
+    It holds only a weak reference to the stream, so that an unused stream is collected and closes its source.
+    """
 
     def __init__(self, owner: "Stream", open_source: OpenSource, frame_filter: FrameFilter) -> None:
         self._owner = weakref.ref(owner)
@@ -62,7 +69,11 @@ class _FrameReader:
         self.capture = Capture(open_source, frame_filter, self._take, self._told, photos_wait=False)
 
     def next_frame(self) -> Frame | None:
-        """Wait for the next frame; None at the end. Raises SourceError."""
+        """Wait for the next frame. Return None at the end.
+
+        Raises:
+            SourceError: The source cannot be opened, or it broke.
+        """
         with self.changed:
             while self.frame is None:
                 status = self.capture.status
@@ -76,8 +87,11 @@ class _FrameReader:
         return frame
 
     def close(self) -> None:
-        """Close the source and wait for it. In a thread of the capture itself, which may hold locks while it collects
-        garbage, this is left to another thread."""
+        """Close the source and wait for it.
+
+        The garbage collector may call this in a thread of the capture, which may hold locks. Another thread closes the
+        source then.
+        """
         if threading.get_ident() in self._threads:
             threading.Thread(target=self._close, name="clipseg-live stream release", daemon=True).start()
         else:
@@ -110,17 +124,31 @@ class _FrameReader:
             return
         try:
             owner.on_status(replace(self.capture.status))
-        except Exception:  # it must not end the thread of the source
+        except Exception:  # an error of the callback must not end the capture thread
             logger.exception("The callback on_status failed")
 
 
 class Stream:
-    """Iterate over it for ``StreamFrame``. Its end, an error, ``close``, the end of ``with``, and the end of the last
-    reference to it release the thread and the source.
+    """Iterator of ``StreamFrame`` over one source.
 
-    A live source gives its newest frame, and is opened again by itself when it breaks; a file gives every frame, no
-    faster than it would be played. styles: of the prompts by their places (threshold, role, shape). cautious: as for
-    ``MatteRequest``. ``prompts`` may be set at any time, from any thread, and holds from the next frame.
+    The thread and the source are released at the end of the source, on an error, by ``close``, at the end of ``with``,
+    and when the last reference to the stream is dropped.
+
+    A live source gives its newest frame, and is opened again when it breaks. A file gives every frame, no faster than
+    in playback. ``prompts`` may be set at any time, from any thread. They apply from the next frame.
+
+    Args:
+        spec: Source to open.
+        prompts: Prompts to segment.
+        engine: Engine that segments the frames.
+        open_source: Makes the source.
+        frame_filter: Crops, rotates and mirrors frames.
+        matting: Makes mattes from probability maps.
+        matte: Settings of the mattes.
+        cautious: Option of ``MatteRequest``.
+        styles: Styles of the prompts, in their order (threshold, role, shape).
+        framing: Crop, rotation and mirroring of the frames.
+        on_status: Called when the status of the source changes.
     """
 
     def __init__(
@@ -138,7 +166,7 @@ class Stream:
         framing: FrameTransform | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
     ) -> None:
-        self._lock = threading.Lock()  # several threads can read: each frame goes to one of them
+        self._lock = threading.Lock()  # several threads can read; each frame goes to one of them
         self._prompts = require_prompts(prompts)
         self._engine, self._matting = engine, matting
         self._matte, self._cautious, self._styles = matte, cautious, tuple(styles)
@@ -152,6 +180,7 @@ class Stream:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
+        """Return the prompts, in the order of the maps."""
         return self._prompts
 
     @prompts.setter
@@ -160,14 +189,18 @@ class Stream:
 
     @property
     def status(self) -> SourceStatus:
-        """The source as it is now."""
+        """Return the present status of the source."""
         return self._feed.capture.status
 
     def __iter__(self) -> Iterator[StreamFrame]:
         return self
 
     def __next__(self) -> StreamFrame:
-        """The next frame. Raises SourceError where the source cannot be opened, or a file breaks."""
+        """Return the next frame.
+
+        Raises:
+            SourceError: The source cannot be opened, or a file breaks.
+        """
         with self._lock:
             return self._next()
 
@@ -181,17 +214,18 @@ class Stream:
             self.close()
             raise StopIteration
         prompts = self._prompts
-        found = self._engine.segment(frame.pixels, prompts)
+        prediction = self._engine.segment(frame.pixels, prompts)
         spare = (PromptStyle(),) * max(len(prompts) - len(self._styles), 0)
         styles = (*self._styles, *spare)[: len(prompts)]
         drawn = tuple(prompt for prompt, style in zip(prompts, styles, strict=True) if style.role == "show")
-        usable = is_usable(found.probabilities, len(prompts))
+        usable = is_usable(prediction.probabilities, len(prompts))
         if not usable and not self._unusable:
             self._unusable = True
             logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
-        mattes = self._mattes(frame, found.probabilities if usable else None, prompts, styles)
+        maps = prediction.probabilities
+        mattes = self._mattes(frame, maps if usable else None, prompts, styles)
         problem = "" if usable else UNUSABLE
-        return StreamFrame(frame, found.probabilities, mattes, prompts, drawn, dict(found.timings), problem)
+        return StreamFrame(frame, maps, mattes, prompts, drawn, dict(prediction.timings), problem)
 
     def _mattes(
         self, frame: Frame, maps: Maps | None, prompts: tuple[Prompt, ...], styles: tuple[PromptStyle, ...]
@@ -206,7 +240,7 @@ class Stream:
         return mattes if known else no_mattes(frame.height, frame.width, request.drawn)
 
     def close(self) -> None:
-        """Close the source; whoever iterates is done. May be called more than once, from any thread."""
+        """Close the source and end the iteration. May be called more than once, from any thread."""
         self._feed.close()
 
     def __enter__(self) -> "Stream":

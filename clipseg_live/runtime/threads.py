@@ -1,4 +1,4 @@
-"""What stages of a pipeline are made of: channels that block, and threads that can be stopped."""
+"""Channels and stoppable threads for the stages of a pipeline."""
 
 import logging
 import threading
@@ -12,13 +12,13 @@ Item = TypeVar("Item")
 
 
 class Cancelled(Exception):
-    """A channel was cancelled: its stage is to end at once."""
+    """Raised when a channel was cancelled, so that its stage ends at once."""
 
 
 class Channel(Generic[Item]):
-    """A bounded queue between two threads whose policy is to block: nothing is dropped, order is kept.
+    """A bounded, blocking queue between two threads. It drops nothing and keeps the order.
 
-    ``finish`` says that no more will come; ``cancel`` wakes both ends at once, whatever they wait for.
+    ``finish`` marks the end of the items. ``cancel`` wakes both threads at once.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -29,7 +29,11 @@ class Channel(Generic[Item]):
         self._cancelled = False
 
     def put(self, item: Item) -> None:
-        """Add an item, waiting for room. Raises Cancelled."""
+        """Add an item, and wait for room if necessary.
+
+        Raises:
+            Cancelled: The channel was cancelled.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._cancelled or len(self._items) < self._capacity)
             if self._cancelled:
@@ -38,18 +42,24 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def finish(self) -> None:
+        """Mark the end of the items."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
 
     def cancel(self) -> None:
+        """Drop the items and wake both threads."""
         with self._changed:
             self._cancelled = True
             self._items.clear()
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Item]:
-        """Items until the channel is finished and empty. Raises Cancelled."""
+        """Yield items until the channel is finished and empty.
+
+        Raises:
+            Cancelled: The channel was cancelled.
+        """
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._cancelled or self._items or self._finished)
@@ -63,7 +73,7 @@ class Channel(Generic[Item]):
 
 
 class StoppableThread:
-    """A thread that runs ``work`` once and keeps the error it ended with; Cancelled is no error."""
+    """A thread that runs ``work`` once and keeps its error, except for Cancelled."""
 
     def __init__(self, name: str, work: Callable[[], None], on_error: Callable[[], None]) -> None:
         self.name = name
@@ -73,15 +83,16 @@ class StoppableThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether the thread was started and has not ended."""
         return self._thread.is_alive()
 
     def join(self, deadline: float) -> bool:
-        """Wait at most ``deadline`` seconds; whether the thread has ended."""
+        """Wait at most ``deadline`` seconds, and return whether the thread has ended."""
         self._thread.join(deadline)
         return not self._thread.is_alive()
 
@@ -91,13 +102,13 @@ class StoppableThread:
         except Cancelled:
             pass
         except Exception as error:
-            logger.debug("%s ended with an error", self.name, exc_info=True)  # the caller raises it again
+            logger.debug("%s ended with an error", self.name, exc_info=True)  # the caller raises the error
             self.error = error
             self._on_error()
 
 
 class StopSwitch:
-    """Stops what is running, and what begins after that. Safe to use from any thread."""
+    """A switch that stops the present work and all later work. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -106,10 +117,11 @@ class StopSwitch:
 
     @property
     def thrown(self) -> bool:
+        """Return whether the switch was thrown."""
         return self._thrown
 
     def on_stop(self, action: Callable[[], None]) -> None:
-        """Call ``action`` in the place of an earlier one when the switch is thrown; at once where it is already."""
+        """Call ``action`` when the switch is thrown, or at once if it was. It replaces an earlier action."""
         with self._lock:
             self._action = action
             thrown = self._thrown
@@ -117,6 +129,7 @@ class StopSwitch:
             action()
 
     def throw(self) -> None:
+        """Throw the switch and call its action."""
         with self._lock:
             self._thrown = True
             action = self._action

@@ -1,4 +1,4 @@
-"""Whether a frame still looks like one that was segmented before, so that it need not be segmented again."""
+"""Change detection: a frame that looks like the last segmented one need not be segmented again."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,13 @@ BlockMeans = NDArray[np.float32]
 
 
 def block_means(pixels: Pixels) -> BlockMeans:
-    """Means over cells of 8 by 8 samples, two pixels apart (one in a small picture): float32 (rows, columns, 3).
+    """Return the means of cells of 8 by 8 samples: float32 (rows, columns, 3).
 
-    A change of 60 levels in a spot of 16 by 16 pixels moves a cell by some 15 levels; noise is averaged away.
+    Samples are two pixels apart, or one in a small frame. A change of 60 levels in a spot of 16 by 16 pixels changes a
+    cell by some 15 levels. Noise is averaged out.
+
+    Args:
+        pixels: Pixels of a frame, uint8 (height, width, 3).
     """
     step = 2 if min(pixels.shape[:2]) >= 4 * _CELL else 1
     coarse = pixels[::step, ::step]
@@ -28,7 +32,7 @@ def block_means(pixels: Pixels) -> BlockMeans:
 
 
 def is_static(before: BlockMeans, now: BlockMeans) -> bool:
-    """Whether two samples differ by less than a camera's noise, on average and in every cell."""
+    """Return whether two samples differ by less than a camera's noise, on average and in every cell."""
     if before.shape != now.shape:
         return False
     difference = np.abs(before - now)
@@ -36,5 +40,5 @@ def is_static(before: BlockMeans, now: BlockMeans) -> bool:
 
 
 def _starts(size: int) -> NDArray[np.intp]:
-    """Where cells begin; the last one takes what is left, so that nothing is overlooked and no cell is tiny."""
+    """Return the starts of the cells. The last cell takes the remaining pixels, so that no cell is tiny."""
     return np.arange(0, max(size - _CELL // 2, 1), _CELL)

@@ -1,4 +1,4 @@
-"""The inference worker as the application sees it: started, given the newest frame, supervised and restarted.
+"""Client of the inference worker: starts the process, sends it the newest frame, supervises and restarts it.
 
 One thread owns the process and receives its messages. The thread that submits a frame copies it into shared memory.
 """
@@ -28,30 +28,40 @@ from clipseg_live.runtime.inference.worker_handle import WorkerHandle
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 10.0
-"""Without a word for so long, the process hangs; a slow answer does not stop its heartbeat."""
+"""Time without a message after which the process counts as hung. A slow prediction does not stop its heartbeat."""
 START_SECONDS = 60.0
-"""Likewise until the model is there: importing and loading can hold up the heartbeat, on a busy machine for long."""
+"""The same while the model loads. Imports can delay the heartbeat, on a busy machine for long."""
 ANSWER_SECONDS = 300.0
-"""Without an answer to a frame for so long, the process hangs although its heartbeat goes on, as in a driver."""
+"""Time without a prediction after which the process counts as hung despite its heartbeat, for example in a driver."""
 LOAD_SECONDS = 600.0
-"""Without progress of loading for so long, the process hangs although its heartbeat goes on."""
+"""Time without progress of loading after which the process counts as hung despite its heartbeat."""
 MOST_RESTARTS, RESTART_WINDOW = 3, 60.0
-"""After more failures within so many seconds it waits for the user. The failures of runs without an answer count for
-longer: until a run has answered a frame."""
+"""Largest number of failures within this many seconds. After more, the worker waits for the user.
+
+Failures of processes that gave no prediction count until a process gives one.
+"""
 _START_PAUSE = 0.5
-"""Seconds, times the number of failures, before a process that could not be started is started again."""
+"""Seconds before a process that could not be started is started again, times the number of failures."""
 _NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
 
 OnResult = Callable[[Prediction, Frame | None], None]
 
 
 class InferenceClient:
-    """Runs an engine in a process of its own. Every method may be called from any thread and returns at once, but for
-    ``join``.
+    """Runs an engine in a process of its own.
 
-    on_result: called in the worker's listening thread with a result and the frame that it belongs to (None where it is
-        not known any more). on_status: likewise, whenever ``status`` has changed. on_notice: a sentence of the engine
-        for the person.
+    Every method may be called from any thread and returns at once, except for ``join``.
+
+    Args:
+        make_engine: Loads the engine, in the worker process.
+        settings: First settings of the engine.
+        on_result: Called in the listening thread with a prediction and its frame. The frame is None if it is no longer
+            known.
+        on_status: Called in any thread when the status has changed.
+        on_notice: Called in the listening thread with a message of the engine for the user.
+        before_start: Called before a process is started.
+        silence: Seconds without a message after which the process counts as hung.
+        start_silence: The same until the model is loaded.
     """
 
     def __init__(
@@ -90,14 +100,18 @@ class InferenceClient:
 
     @property
     def status(self) -> WorkerStatus:
+        """Return the present status of the worker."""
         return self._status
 
     def start(self) -> None:
+        """Start the supervising thread and the process."""
         self._thread.start()
 
     def submit(self, frame: Frame) -> None:
-        """Make a frame the newest one to be segmented. It is copied only if the process has asked for a frame; while it
-        is busy, the newest frame waits."""
+        """Set the newest frame to segment.
+
+        The frame is copied only if the process has asked for one. While the process is busy, the newest frame waits.
+        """
         with self._lock:
             self._newest = frame
             run = self._run
@@ -106,7 +120,7 @@ class InferenceClient:
             self._hand_over(run)
 
     def _hand_over(self, run: WorkerHandle) -> None:
-        """Give the newest frame to a process that has asked for one."""
+        """Copy the newest frame for a process that has asked for one."""
         with self._lock:
             newest = self._newest
         if newest is None or newest is run.handed or not run.listening:
@@ -120,6 +134,7 @@ class InferenceClient:
             )
 
     def set_prompts(self, prompts: PromptSet) -> None:
+        """Use other prompts from now on."""
         with self._lock:
             self._prompts = prompts
             run = self._run
@@ -127,30 +142,31 @@ class InferenceClient:
             run.post("prompts", prompts)
 
     def set_engine(self, settings: EngineSettings) -> None:
-        """Change the model, the device or the size; a worker that was waiting tries again."""
+        """Change the model, the device or the size. A worker that waits for the user is started again."""
         with self._lock:
             if settings == self._settings:
                 return
             self._settings = settings
             run = self._run
         if run is not None:
-            run.listening = False  # a frame of before would be answered after the model has been loaded
+            run.listening = False  # do not send frames now; they would wait until the model is loaded
             run.post("engine", settings)
         else:
             self.restart()
 
     def restart(self) -> None:
-        """Start it again now, whatever it is doing."""
+        """Restart the process now, in any state."""
         self._failures.clear()
         self._restart.set()
         self._nudge()
 
     def request_stop(self) -> None:
+        """End the worker soon. Return at once."""
         self._stopping = True
         self._nudge()
 
     def join(self, deadline: float) -> bool:
-        """Wait at most ``deadline`` seconds; whether process, threads and memory are gone."""
+        """Wait at most ``deadline`` seconds, and return whether the process, threads and memory are released."""
         if self._thread.ident is not None:
             self._thread.join(deadline)
         if self._thread.is_alive():
@@ -175,7 +191,7 @@ class InferenceClient:
             self._tell(WorkerState.STOPPED, process_id=None)
 
     def _run_once(self) -> str:
-        """Run one process to its end, and return the reason for the end: "" after a request of the user."""
+        """Run one process to its end. Return the reason for the end, or "" after a request of the user."""
         self._restart.clear()
         self._has_answered = False
         run: WorkerHandle | None = None
@@ -188,7 +204,7 @@ class InferenceClient:
             self._change(process_id=run.process.pid)
             run.post("prompts", prompts)
             return self._listen(run)
-        except Exception as error:  # nothing may end the supervision: whatever fails counts as a failure of the process
+        except Exception as error:  # nothing may end the supervision: any error counts as a failure of the process
             logger.exception("The worker process cannot be %s", "started" if run is None else "used")
             if run is not None:
                 return _in_words(error)
@@ -339,7 +355,7 @@ class InferenceClient:
             self._nudge_out.recv()
 
     def _set_trouble(self, sentence: str) -> None:
-        """Tell about a problem of the present frame or prompts; "" takes it back."""
+        """Report a problem with the present frame or prompts. "" clears it."""
         with self._telling:
             before, self._trouble = self._trouble, sentence
             if sentence or self._status.problem == before:

@@ -1,6 +1,6 @@
-"""What runs in the inference worker's process: a loop around an engine that always works on what is newest.
+"""Main loop of the inference worker's process, which always works on the newest frame and prompts.
 
-It keeps nothing but the engine's own caches, and ends at once when the application does, whatever ended that.
+It keeps no state except for the engine's caches, and ends at once when the application ends, for any reason.
 """
 
 import logging
@@ -31,30 +31,43 @@ _NICENESS = 5
 
 
 class LiveEngine(Engine, Protocol):
-    """An engine that can tell what it is, and be changed without being loaded again."""
+    """An engine that describes itself and can be changed without loading it again."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name of the model."""
 
     @property
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """Return the device that the model runs on."""
 
     @property
-    def dtype(self) -> str: ...
+    def dtype(self) -> str:
+        """Return the dtype of the computation."""
 
     @property
-    def notices(self) -> tuple[str, ...]: ...
+    def notices(self) -> tuple[str, ...]:
+        """Return messages for the user."""
 
-    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None: ...
+    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None:
+        """Change the input size, the fit of the frame and the detail of the maps."""
 
 
 MakeEngine = Callable[[EngineSettings, Callable[[str], None], Callable[[str], None]], LiveEngine]
-"""Loads an engine; tells its progress in words, and notices for the person. It must be importable by name: it crosses
-to another process."""
+"""Loads an engine. Takes the settings, a function for messages of progress, and one for notices for the user.
+
+It must be importable by name, because it is sent to another process.
+"""
 
 
 def serve(connection: Connection, make_engine: MakeEngine, settings: EngineSettings) -> None:
-    """Run the worker process: load the engine, and answer frames until the application ends."""
+    """Run the worker process: load the engine, and segment frames until the application ends.
+
+    Args:
+        connection: Pipe to the application.
+        make_engine: Loads the engine.
+        settings: First settings of the engine.
+    """
     signals.ignore()  # the application ends this process
     console.protect()
     with suppress(OSError, AttributeError):
@@ -101,7 +114,7 @@ class _InferenceServer:
             flush_log()
             self._send("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
         flush_log()
-        os._exit(1)  # nothing of torch's own clean-up may delay the restart
+        os._exit(1)  # the clean-up of torch must not delay the restart
 
     def _once(self) -> None:
         if self._engine is not None and not self._has_asked:
@@ -113,7 +126,7 @@ class _InferenceServer:
             prompts = self._wanted_prompts
         if engine is not None:
             self._use(engine)
-        # Answer an edit at once, for the frame whose features are cached; take the next frame after that.
+        # Segment the current frame again after an edit, since its features are cached. Then take the next frame.
         edited = self._frame is not None and self._answered is not None and self._answered != prompts.version
         is_new = not edited and self._take()
         if self._engine is None or self._frame is None:
@@ -163,21 +176,21 @@ class _InferenceServer:
             self._send("result", index, epoch, prompts.version, (), (0, 1, 1), {}, ())
             return
         try:
-            found = engine.segment(pixels, prompts.prompts)
-        except UsageError as error:  # a prompt that this model cannot take
+            prediction = engine.segment(pixels, prompts.prompts)
+        except UsageError as error:  # this model does not support a prompt
             if self._answered != prompts.version:
                 logger.warning("A prompt was refused", exc_info=True)
-            self._answered, self._seen = prompts.version, None  # the next frame is not the same as an answered one
+            self._answered, self._seen = prompts.version, None  # do not compare the next frame with this one
             self._send("refused", index, epoch, prompts.version, str(error))
             return
         self._answered = prompts.version
-        milliseconds = {"gate": gate, **found.timings}
-        self._deliver(found.probabilities)
-        shape = found.probabilities.shape
+        milliseconds = {"gate": gate, **prediction.timings}
+        self._deliver(prediction.probabilities)
+        shape = prediction.probabilities.shape
         self._send("result", index, epoch, prompts.version, prompts.ids, shape, milliseconds, engine.notices)
 
     def _deliver(self, maps: NDArray[np.float32]) -> None:
-        """Write maps where the application reads them, after it has read the last ones."""
+        """Write maps for the application, after it has read the last ones."""
         if self._maps is None or maps.nbytes > self._maps.size:
             self._send("need", maps.nbytes)
             with self._changed:
@@ -192,14 +205,14 @@ class _InferenceServer:
         self._maps.array(maps.shape, np.float32)[...] = maps
 
     def _use(self, settings: EngineSettings) -> None:
-        """Load the engine anew, or only change what can be changed without."""
+        """Load the engine again, or only change it if that is enough."""
         self._answered = self._seen = None
         before, self._loaded = self._loaded, settings
         try:
             if self._engine is not None and before is not None and _only_shape_differs(before, settings):
                 self._engine.configure(settings.size, settings.fit, settings.detail)
             else:
-                self._engine = None  # its memory is needed for the next
+                self._engine = None  # free its memory for the next one
                 self._send("loading", "")
                 self._engine = self._make_engine(
                     settings, lambda words: self._send("loading", words), lambda text: self._send("notice", text)
@@ -224,7 +237,7 @@ class _InferenceServer:
             os._exit(0)  # the application is gone
 
     def _block(self, size: int) -> SharedBlock:
-        """Receive memory. End the process where it cannot be mapped."""
+        """Receive a shared block. End the process if it cannot be mapped."""
         try:
             return SharedBlock.receive(self._connection, size)
         except OSError as error:

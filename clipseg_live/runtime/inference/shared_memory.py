@@ -1,4 +1,4 @@
-"""Memory that the application and its inference worker share: frames in one direction, probability maps in the other.
+"""Memory shared by the application and its inference worker: frames in one direction, probability maps in the other.
 
 A block of memory has no name. The worker receives it through the pipe, so nothing has to be removed when either process
 is killed, and nothing depends on the size of ``/dev/shm``.
@@ -59,7 +59,11 @@ class SharedBlock:
             raise
 
     def send(self, connection: Connection) -> None:
-        """Pass the block to the process at the other end, which has to call ``receive``. Raises OSError."""
+        """Pass the block to the process at the other end, which must call ``receive``.
+
+        Raises:
+            OSError: The block cannot be sent.
+        """
         if isinstance(self._handle, str):
             connection.send(self._handle)
             return
@@ -102,7 +106,7 @@ class SharedBlock:
 class FrameTripleBuffer:
     """Room for two frames in one block, written by the application and read by the worker.
 
-    Write a frame only when the worker has asked for one: it then uses no other slot than the one written last.
+    Write a frame only when the worker has asked for one. It then uses no other slot than the one written last.
     """
 
     def __init__(self, block: SharedBlock) -> None:
@@ -111,7 +115,11 @@ class FrameTripleBuffer:
 
     @classmethod
     def create(cls, capacity: int) -> "FrameTripleBuffer":
-        """Make room for frames of at most ``capacity`` bytes. Raises OSError where there is none."""
+        """Make room for frames of at most ``capacity`` bytes.
+
+        Raises:
+            OSError: There is no room for the frames.
+        """
         return cls(SharedBlock.create(SLOTS * capacity))
 
     @property
@@ -164,7 +172,7 @@ def _reserve(size: int) -> "IO[bytes]":
 
 
 def _places() -> "Iterator[tuple[str, Callable[[], IO[bytes]]]]":
-    """Yield the names of the places for blocks, and functions that open an empty file there, the fastest first."""
+    """Yield a name and a function that opens an empty file, for each kind of memory, fastest first."""
     if hasattr(os, "memfd_create"):  # Linux: needs no /dev/shm, which is small or read-only in containers
         yield "memory", lambda: os.fdopen(os.memfd_create("clipseg-live"), "r+b", buffering=0)
     yield "the folder for temporary files", tempfile.TemporaryFile
@@ -178,7 +186,11 @@ def _cache_file() -> "IO[bytes]":
 
 
 def _fill(file: "IO[bytes]", size: int) -> None:
-    """Reserve the bytes of an empty file. Raises OSError where there is no room."""
+    """Reserve the bytes of an empty file.
+
+    Raises:
+        OSError: There is no room for them.
+    """
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, size)

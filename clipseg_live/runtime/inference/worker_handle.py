@@ -20,26 +20,35 @@ logger = logging.getLogger(__name__)
 
 _EXIT_SECONDS = 1.0
 _KILL_SECONDS = 5.0
-"""Limit for the end of a killed process: one that is blocked in a driver does not end."""
+"""Longest wait for the end of a killed process. A process that is blocked in a driver does not end."""
 _ROOM_SECONDS = 1.0
 """Time until memory for frames is requested again after there was no room."""
 
 
 class WorkerHandle:
-    """A worker process from its start to its end. ``end`` releases everything.
+    """One worker process from start to end. ``end`` releases everything.
 
-    A thread sends the messages: only this thread waits if the process does not read.
+    One thread sends the messages. Only this thread waits if the process does not read.
 
     Attributes:
         listening: The engine is loaded, and frames may be submitted.
         wanting: The process has asked for a frame and has not received it yet.
         handed: The frame that was submitted last.
-        taken_at: Time (monotonic) since when the process works on a frame; None while it works on none.
-        ids: Row ids of the maps that were answered last.
+        taken_at: Monotonic time at which the process started on its frame. None while it has none.
+        ids: Row ids of the last maps.
     """
 
     def __init__(self, make_engine: server.MakeEngine, settings: EngineSettings) -> None:
-        """Start the process. Raises OSError or RuntimeError where the system has no room for it."""
+        """Start the process.
+
+        Args:
+            make_engine: Loads the engine, in the process.
+            settings: Settings of the engine.
+
+        Raises:
+            OSError: The system has no room for a process.
+            RuntimeError: The system has no room for a process.
+        """
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
@@ -72,7 +81,7 @@ class WorkerHandle:
             theirs.close()
 
     def post(self, kind: str, *values: object, block: SharedBlock | None = None) -> None:
-        """Send a message soon. It replaces an older one of its kind that was not sent yet."""
+        """Send a message soon. It replaces an older unsent message of its kind."""
         with self._changed:
             self._outbox[kind] = values, block
             self._changed.notify_all()
@@ -96,20 +105,24 @@ class WorkerHandle:
         self.post("frame", slot, *pixels.shape[:2], frame.index, frame.epoch)
 
     def took(self, index: int, epoch: int) -> None:
-        """Note that the process works on a frame."""
+        """Note that the process has started on a frame."""
         self.taken_at = time.monotonic()
         frame = self.handed
         if frame is not None and (frame.index, frame.epoch) == (index, epoch):
             self._taken = frame
 
     def answered(self, index: int, epoch: int) -> Frame | None:
-        """Return the frame that was answered, or None if it is not known."""
+        """Note that the process has finished a frame. Return the frame, or None if it is not known."""
         self.taken_at = None
         frame = self._taken
         return frame if frame is not None and (frame.index, frame.epoch) == (index, epoch) else None
 
     def make_maps(self, size: int) -> None:
-        """Give the process memory for its maps. Raises OSError where there is no room."""
+        """Give the process memory of ``size`` bytes for its maps.
+
+        Raises:
+            OSError: There is no room for the memory.
+        """
         old, self._maps = self._maps, None
         if old is not None:
             old.close()
@@ -117,7 +130,11 @@ class WorkerHandle:
         self.post("maps", size, block=self._maps)
 
     def copy_maps(self, shape: tuple[int, int, int]) -> Maps:
-        """Return a read-only copy of the maps that the process has written, and let it write the next ones."""
+        """Return a read-only copy of the maps that the process has written, and let it write the next ones.
+
+        Args:
+            shape: Shape of the maps (prompts, h, w). They are float32.
+        """
         assert self._maps is not None
         maps: Maps = self._maps.array(shape, np.float32).copy()
         self.post("copied")
@@ -125,7 +142,7 @@ class WorkerHandle:
         return maps
 
     def exit_reason(self) -> str:
-        """Say why the process ended."""
+        """Return why the process ended."""
         return exit_reason(self.process, _EXIT_SECONDS)
 
     def end(self) -> None:
@@ -136,7 +153,7 @@ class WorkerHandle:
             self._ended = True
             self._changed.notify_all()
         self._sender.join(_KILL_SECONDS)
-        if not ended or self._sender.is_alive():  # what a hanging process may still use cannot be closed
+        if not ended or self._sender.is_alive():  # a hanging process may still use the pipe and the memory
             logger.error("Worker process %s hangs and was left behind", pid)
             return
         self.connection.close()
@@ -152,7 +169,10 @@ class WorkerHandle:
         return self._too_large is not None and size >= self._too_large[0] and time.monotonic() < self._too_large[1]
 
     def _make_slots(self, capacity: int) -> None:
-        """Make room for larger frames. The process has received the old memory, for it has asked for a frame since."""
+        """Make room for larger frames.
+
+        The old memory can be closed: the process has received it, because it has asked for a frame since.
+        """
         old, self._slots = self._slots, None
         if old is not None:
             old.close()
@@ -174,7 +194,7 @@ class WorkerHandle:
                     if block is not None:
                         block.send(self.connection)
             except (OSError, ValueError):
-                if not self._ended:  # end a process that misses a part of a message; the listening thread notices
+                if not self._ended:  # end a process that misses part of a message; the listening thread notices
                     logger.warning("A message to the worker process could not be sent", exc_info=True)
                     with suppress(OSError, ValueError):
                         self.process.kill()

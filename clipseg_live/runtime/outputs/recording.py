@@ -1,4 +1,4 @@
-"""Recording, behind a bounded queue: a slow disk or encoder never holds the picture."""
+"""Recording behind a bounded queue: a slow disk or encoder never delays the video."""
 
 import logging
 import threading
@@ -21,11 +21,11 @@ from clipseg_live.runtime.outputs.timeline import RecordingTimeline
 logger = logging.getLogger(__name__)
 
 RECORDING_QUEUE_BYTES = 256 << 20
-"""Of shots that wait to be written; what comes on top is dropped, and counted."""
+"""Largest size of the queued frames. Frames that do not fit are dropped and counted."""
 BEHIND_SECONDS = 1.0
-"""How late the encoder may be before it is told to be quicker."""
+"""Delay from which the encoder is made faster."""
 DRAIN_SECONDS = 1.5
-"""How long what waits is still written after a stop."""
+"""Time for queued frames to be written after a stop."""
 _HURRY_EVERY = 2.0
 _WATCH_EVERY = 1.0
 _TOUCH_EVERY = 5.0
@@ -34,7 +34,12 @@ _WARN_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class DiskLimits:
-    """Bytes that the disk must have left: for a recording to begin and go on, and for no warning to be given."""
+    """Limits of the free disk space in bytes.
+
+    Attributes:
+        stop: A recording does not start or continue below this.
+        warn: A warning is given below this.
+    """
 
     stop: int = 64 << 20
     warn: int = 512 << 20
@@ -42,7 +47,7 @@ class DiskLimits:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a recording goes, and what its names are made of."""
+    """Folder of a recording, and the parts of its file names."""
 
     folder: Path
     prompts: tuple[str, ...] = ()
@@ -51,7 +56,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Queued:
-    """breaks: what came before it was left out, because the recording was paused."""
+    """A queued frame. ``breaks`` if earlier frames are missing because the recording was paused."""
 
     shot: RenderedFrame
     info: SourceInfo
@@ -59,7 +64,7 @@ class Queued:
 
 
 class ShotQueue:
-    """Shots between the picture and a writer. Its policy: what does not fit into the bytes is dropped, and counted."""
+    """Queue of rendered frames for a writer. Frames that do not fit into its bytes are dropped and counted."""
 
     def __init__(self, most_bytes: int) -> None:
         self._shots: deque[tuple[Queued, int, float]] = deque()
@@ -69,7 +74,7 @@ class ShotQueue:
         self.dropped = 0
 
     def put(self, queued: Queued) -> bool:
-        """Whether it was taken; never waits."""
+        """Add a frame, and return whether it fits. Never wait."""
         size = _bytes_of(queued.shot)
         with self._changed:
             if self._closed:
@@ -83,26 +88,26 @@ class ShotQueue:
             return True
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Accept no more frames."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Drop what is left."""
+        """Drop all frames."""
         with self._changed:
             self.dropped += len(self._shots)
             self._shots.clear()
             self._bytes = 0
 
     def wake(self) -> None:
-        """End one wait without a shot."""
+        """End one wait in ``take`` without a frame."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
 
     def take(self, timeout: float) -> Queued | None:
-        """The next shot; None after ``timeout`` seconds without one, when woken, or at the end."""
+        """Return the next frame, or None after ``timeout`` seconds without one, after ``wake``, or at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._shots or self._closed or self._woken, timeout)
             self._woken = False
@@ -114,26 +119,34 @@ class ShotQueue:
 
     @property
     def ended(self) -> bool:
-        """Closed, and nothing left."""
+        """Return whether the queue is closed and empty."""
         return self._closed and not self._shots
 
     @property
     def closed(self) -> bool:
+        """Return whether the queue is closed."""
         return self._closed
 
     @property
     def late(self) -> float:
-        """Seconds that the next shot has waited for."""
+        """Return the seconds that the next frame has waited."""
         with self._changed:
             return time.monotonic() - self._shots[0][2] if self._shots else 0.0
 
 
 class Recording:
-    """From start to finish, in one part or several.
+    """A recording from start to finish, in one part or several.
 
-    tracks: the finished files of pictures, in their places, and data that are MOV videos.
-    on_message: called in the writer thread with a sentence that a person should know meanwhile. on_end: likewise, once,
-    with the files that are in their places, and errors.
+    Args:
+        where: Folder and parts of the file names.
+        settings: Settings of the recording.
+        tools: Functions for recordings.
+        on_message: Called in the writer thread with a message for the user.
+        on_end: Called once in the writer thread, with the finished files and the errors.
+        limits: Limits of the free disk space.
+
+    Attributes:
+        tracks: Finished video files, and data files that are MOV videos.
     """
 
     def __init__(
@@ -146,7 +159,11 @@ class Recording:
         on_end: Callable[[list[Path], list[ClipsegLiveError]], None],
         limits: DiskLimits | None = None,
     ) -> None:
-        """Raises SinkError where nothing can be written into the folder."""
+        """Create the recording.
+
+        Raises:
+            SinkError: The folder cannot be written to.
+        """
         self.settings = settings
         self.tracks: list[Path] = []
         self._where, self._tools = where, tools
@@ -168,33 +185,37 @@ class Recording:
 
     @property
     def status(self) -> RecordingStatus:
+        """Return the present status of the recording."""
         return replace(self._status, dropped=self._queue.dropped, paused=self._paused)
 
     def start(self) -> None:
+        """Start the writer thread."""
         self._thread.start()
 
     def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
-        """Queue a shot, or leave it out while paused; never waits."""
+        """Queue a rendered frame, or drop it while paused. Never wait."""
         if self._paused:
             return
         breaks, self._resumed = self._resumed, False
         if not self._queue.put(Queued(self._needed(shot), info, breaks)) and breaks:
-            self._resumed = True  # the next that is taken comes after the pause
+            self._resumed = True  # the frame was dropped, so the next one comes after the pause
 
     def pause(self) -> None:
+        """Drop frames from now on."""
         self._paused = True
 
     def resume(self) -> None:
-        """Go on; what came meanwhile is left out without a gap."""
+        """Continue. Frames of the pause are left out without a gap."""
         self._resumed, self._paused = True, False
 
     def finish(self) -> None:
-        """Write what is queued, and complete the files."""
+        """Write the queued frames and complete the files. Return at once."""
         if self._drain_until is None:
             self._drain_until = time.monotonic() + DRAIN_SECONDS
         self._queue.close()
 
     def join(self, deadline: float) -> bool:
+        """Wait at most ``deadline`` seconds, and return whether the thread has ended."""
         self._thread.join(deadline)
         return not self._thread.is_alive()
 
@@ -208,7 +229,7 @@ class Recording:
                 errors.append(describe_failure("The recording", error))
             else:
                 errors += self._finish_part()
-                if not errors:  # nothing broke but the disk's room or the part's own rules
+                if not errors:  # all files are complete, but the recording failed, for example on a full disk
                     errors.append(describe_failure("The recording", error))
         else:
             errors += self._finish_part()
@@ -250,7 +271,7 @@ class Recording:
         self._keep_up(self._part)
 
     def _is_over(self, part: RecordingSegment, shot: RenderedFrame, at: Fraction) -> bool:
-        """Whether the shot belongs into a new part."""
+        """Return whether the frame belongs to a new part."""
         settings = self.settings
         if settings.on_change == "part" and part.size != (shot.composed.width, shot.composed.height):
             return True
@@ -259,7 +280,7 @@ class Recording:
         return settings.part_bytes is not None and part.bytes >= settings.part_bytes
 
     def _begin(self, info: SourceInfo) -> RecordingSegment:
-        """A part under a name that nothing has yet."""
+        """Start a part under a free name."""
         self._parts += 1
         plain = self._stem if self._parts == 1 else f"{self._stem} part {self._parts}"
         stems = (plain if number == 1 else f"{plain} ({number})" for number in count(1))
@@ -286,7 +307,7 @@ class Recording:
         return errors
 
     def _keep_up(self, part: RecordingSegment) -> None:
-        """Be quicker where shots wait for too long; where that cannot be, the queue drops."""
+        """Make the encoder faster if frames wait for too long. If that is not possible, the queue drops frames."""
         now = time.monotonic()
         if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._hurried + _HURRY_EVERY:
             self._hurried = now
@@ -295,7 +316,7 @@ class Recording:
 
     def _watch(self) -> None:
         now = time.monotonic()
-        if self._part is not None and now > self._touched + _TOUCH_EVERY:  # pictures may be away for long
+        if self._part is not None and now > self._touched + _TOUCH_EVERY:  # there may be no frames for long
             self._touched = now
             self._part.touch()
         if now < self._watched + _WATCH_EVERY:
@@ -309,7 +330,11 @@ class Recording:
             self._say(f"The disk with {self._where.folder} is nearly full: the recording ends before it is.")
 
     def _free(self) -> int:
-        """Bytes that are left. Raises SinkError where that is too little to go on, or the folder is gone."""
+        """Return the free bytes of the disk.
+
+        Raises:
+            SinkError: There is too little space to continue, or the folder is gone.
+        """
         folder = self._where.folder
         try:
             free = self._tools.free_bytes(folder)
@@ -320,7 +345,7 @@ class Recording:
         return free
 
     def _needed(self, shot: RenderedFrame) -> RenderedFrame:
-        """The shot without what is not recorded, so that it need not be kept."""
+        """Return the frame without the parts that are not recorded, to save memory."""
         settings = self.settings
         data = bool(settings.data)
         original = shot.original if data or "camera" in settings.tracks else replace(
@@ -339,7 +364,7 @@ class Recording:
 
 
 def working_path(path: Path) -> Path:
-    """What a recorded file is called while it is written; it can be played."""
+    """Return the path of a recorded file while it is written. It can be played."""
     return path.with_name(f"{path.stem}.recording{path.suffix}")
 
 

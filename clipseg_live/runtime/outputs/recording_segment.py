@@ -1,4 +1,4 @@
-"""The files of one part of a recording: pictures and data of the same shots, with the same times."""
+"""Files of one part of a recording: videos and data of the same frames, with the same times."""
 
 import logging
 import os
@@ -22,16 +22,17 @@ _CLOCK = Fraction(1, 90_000)
 
 @dataclass(frozen=True, slots=True)
 class RecordingTools:
-    """What recordings are made with, from ``assemble``.
+    """Functions that recordings use.
 
-    open_track: a file for pictures, not opened yet; the last argument says whether it gets the sound.
-    open_replay: what keeps the last seconds, not opened yet.
-    open_data: as ``open_track`` for data, with the labels of the first shot.
-    picture_of: the pixels of a track, uint8 (height, width, 3).
-    fit: a shot at another size (width, height), with black bars.
-    free_bytes: of the disk that holds a folder; raises OSError where it is gone.
-    finalise: improves a finished file in its place; the second argument tells whether it is to give up. The sentence
-        that it returns is for the person, "" for none.
+    Attributes:
+        open_track: Makes a video file, not opened yet. The last argument says whether it gets the sound.
+        open_replay: Makes a replay, not opened yet.
+        open_data: Makes a data file, not opened yet. It gets the labels of the first frame.
+        picture_of: Returns the pixels of a track, uint8 (height, width, 3).
+        fit: Returns a frame at another size (width, height), with black bars.
+        free_bytes: Returns the free bytes of the disk of a folder. Raises OSError if it is gone.
+        finalise: Improves a finished file in place. The second argument returns whether to stop. Returns a message for
+            the user, or "".
     """
 
     open_track: Callable[[Path, RecordingSettings, bool], RecordingSink]
@@ -44,9 +45,16 @@ class RecordingTools:
 
 
 class RecordingSegment:
-    """Files that are begun together and finished together. Nothing may stand at their paths.
+    """Files that are started together and finished together. No file may exist at their paths.
 
-    info: of the source; the files take the size of the first shot.
+    The files take the size of the first frame.
+
+    Args:
+        folder: Folder for the files.
+        stem: Common part of the file names.
+        settings: Settings of the recording.
+        tools: Functions for recordings.
+        info: Description of the source.
     """
 
     def __init__(
@@ -63,22 +71,29 @@ class RecordingSegment:
 
     @property
     def path(self) -> Path:
-        """Of the first file."""
+        """Return the path of the first file."""
         return track_path(self._folder, self._stem, self._settings, self._settings.tracks[0])
 
     @property
     def encoder(self) -> str:
+        """Return the name of the encoder, or "" before the first frame."""
         return self.tracks[0][1].encoder if self.tracks else ""
 
     @property
     def bytes(self) -> int:
-        """Written so far, to the tracks."""
+        """Return the size of the video files so far."""
         return sum(_size(sink.working) for _, sink in self.tracks)
 
     def write(self, shot: RenderedFrame, at: Fraction, info: SourceInfo) -> None:
-        """Add a shot at a time of the recording, in seconds. info: of its source, whose sound is heard only where the
-        part began with the same one's. Raises the errors of the tracks; data that cannot be written are given up, and
-        told by ``notices``."""
+        """Add a frame. Errors of the video files are passed on.
+
+        Data that cannot be written are abandoned, and reported by ``notices``.
+
+        Args:
+            shot: Rendered frame.
+            at: Time in the recording, in seconds.
+            info: Description of the frame's source. Its sound is used only if the part began with the same sound.
+        """
         if self.size is None:
             self._open(shot)
             self.begun = at
@@ -94,7 +109,7 @@ class RecordingSegment:
             with self._noticing(sink):
                 sink.write(frame, heard)
         if shot.mattes is not None and self._data:
-            original = replace(shot.original, index=self.count, time=time, file=None)  # a recording is a film
+            original = replace(shot.original, index=self.count, time=time, file=None)  # data of a video, not of photos
             for data in tuple(self._data):
                 try:
                     data.write(original, shot.mattes, shot.labels)
@@ -105,21 +120,21 @@ class RecordingSegment:
         self.count += 1
 
     def hurry(self) -> bool:
-        """Encode more quickly from now on; False where nothing can."""
-        hurried = [sink.hurry() for _, sink in self.tracks]  # all of them, not the first that can
+        """Encode faster from now on. Return False if no file can."""
+        hurried = [sink.hurry() for _, sink in self.tracks]  # a list, so that every file is asked
         return any(hurried)
 
     def touch(self) -> None:
-        """Show that files which do not grow are still being written."""
+        """Update the times of the files, so that they count as being written without new frames."""
         for _, sink in self.tracks:
             if sink.working is not None:
                 with suppress(OSError):
                     os.utime(sink.working)
 
     def finish(self) -> tuple[list[Path], list[ClipsegLiveError]]:
-        """Complete every file and put it in its place, whatever happens to the others; what is there, and errors.
+        """Complete every file, and return the finished files and the errors.
 
-        Of a file that broke in ``write``, what was written is kept.
+        A file that fails does not affect the others. The written part of a file that broke in ``write`` is kept.
         """
         done: list[Path] = []
         errors: list[ClipsegLiveError] = []
@@ -135,16 +150,16 @@ class RecordingSegment:
         return done, errors
 
     def abandon(self) -> None:
-        """Nothing was written: leave nothing."""
+        """Remove all files, if no frame was written."""
         for sink in self._sinks():
             sink.abandon()
 
     def notices(self) -> list[str]:
-        """Sentences of the sinks for the person, each once."""
-        found: list[str] = list(self._lost)
+        """Return messages about the files for the user, each once."""
+        notices: list[str] = list(self._lost)
         for sink in self._sinks():
-            found += [sentence for sentence in sink.notices if sentence not in found]
-        return found
+            notices += [notice for notice in sink.notices if notice not in notices]
+        return notices
 
     def _open(self, shot: RenderedFrame) -> None:
         width, height = shot.composed.width, shot.composed.height
@@ -157,7 +172,7 @@ class RecordingSegment:
         for track in self._settings.tracks:
             path = track_path(self._folder, self._stem, self._settings, track)
             sink = self._tools.open_track(path, self._settings, track == sounding)
-            self.tracks.append((track, sink))  # before it is open: it may be left half open
+            self.tracks.append((track, sink))  # before ``open``, which can fail halfway
             with self._noticing(sink):
                 sink.open(with_sound if track == sounding else plain)
         for form in self._settings.data:
@@ -170,7 +185,7 @@ class RecordingSegment:
 
     @contextmanager
     def _noticing(self, sink: RecordingSink | MaskSink) -> Iterator[None]:
-        """Remember which file it was that broke."""
+        """Remember which file failed."""
         try:
             yield
         except Exception as error:
@@ -188,7 +203,7 @@ class RecordingSegment:
 
 
 def describe_failure(what: str, error: Exception) -> ClipsegLiveError:
-    """An error for a person: itself, or the sentence that something broke off where it is none of ours."""
+    """Return an error for the user: the error itself if it is one of ours, or else one with its description."""
     if isinstance(error, ClipsegLiveError):
         return error
     words = " ".join(str(error).split())[:160].rstrip(".")

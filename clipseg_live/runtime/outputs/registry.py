@@ -1,4 +1,4 @@
-"""What happens to finished pictures beside being shown: recordings, and the last seconds to be saved afterwards."""
+"""Outputs of a session for rendered frames: recordings and the replay."""
 
 import logging
 import threading
@@ -25,19 +25,26 @@ Say = Callable[[str, str, str], None]
 
 OUTPUTS_TOPIC = "recording"
 _FILE_SECONDS = 30.0
-"""A recording is worth waiting for at the end."""
+"""Longest wait at the end for a recording, whose files must be completed."""
 _FINALISE_SECONDS = 5.0
-"""What is in its place already may stay as it is."""
+"""Longest wait at the end for improvements of finished files, which are optional."""
 
 
 class RecordingOutputs:
-    """Owned by a session. Every method may be called from any thread and returns at once, but for ``join``."""
+    """The recording and the replay of a session.
+
+    Every method may be called from any thread and returns at once, except for ``join``.
+
+    Args:
+        tools: Functions for recordings.
+        say: Called with the topic, text and level of a message.
+    """
 
     def __init__(self, tools: RecordingTools, say: Say) -> None:
         self._tools, self._say = tools, say
         self._lock = threading.Lock()
         self._recording: Recording | None = None
-        self._newest: Recording | None = None  # also once it has ended: its thread may still be saying so
+        self._newest: Recording | None = None  # kept after its end, because its thread may still report it
         self._replay: Replay | None = None
         self._old_replays: list[Replay] = []
         self._live = LiveSettings()
@@ -46,19 +53,20 @@ class RecordingOutputs:
 
     @property
     def status(self) -> RecordingStatus:
+        """Return the present status of the recording and the replay."""
         recording, replay = self._recording, self._replay
         status = recording.status if recording is not None else RecordingStatus()
         return status if replay is None else replace(status, replay=replay.seconds)
 
     def put(self, picture: ViewFrame, composed: Frame, info: SourceInfo) -> None:
-        """Record and keep a picture that is shown, unless it was drawn before an effect began to hide something.
+        """Record a shown frame and add it to the replay.
 
-        Called in the compose thread.
+        A frame that was drawn before an effect began to hide something is dropped. Called in the render thread.
 
         Args:
-            picture: as it is shown.
-            composed: the same as a frame.
-            info: of the source.
+            picture: Frame as it is shown.
+            composed: The same as a frame.
+            info: Description of the source.
         """
         original = replace(composed, pixels=picture.original)
         shot = RenderedFrame(composed, original, picture.mattes, picture.labels)
@@ -71,8 +79,18 @@ class RecordingOutputs:
                 self._replay.put(shot, info)
 
     def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
-        """Raises UsageError while a recording runs or once all is stopped, SinkError where nothing can be written into
-        the folder."""
+        """Start a recording.
+
+        Args:
+            folder: Folder for the files.
+            settings: Settings of the recording.
+            live: Present settings of the session.
+            source: Name of the source.
+
+        Raises:
+            UsageError: A recording is running, or the session has ended.
+            SinkError: The folder cannot be written to.
+        """
         with self._lock:
             if self._stopping.is_set():
                 raise UsageError("Nothing can be recorded any more: the session has ended.")
@@ -92,10 +110,10 @@ class RecordingOutputs:
         self._warn_of_untouched()
 
     def look_changed(self, live: LiveSettings) -> None:
-        """Take over the settings.
+        """Apply the settings of the session.
 
-        When an effect begins to hide something, the replay starts anew, and a warning names files that are recorded
-        without it.
+        When an effect begins to hide something, the replay starts again empty, and a warning names files that are
+        recorded without the effect.
         """
         with self._lock:
             before, self._live = self._live, live
@@ -111,43 +129,56 @@ class RecordingOutputs:
             self._say(OUTPUTS_TOPIC, words, "warning")
 
     def pause_recording(self) -> None:
+        """Pause the recording."""
         if self._recording is not None:
             self._recording.pause()
 
     def resume_recording(self) -> None:
+        """Continue the recording."""
         if self._recording is not None:
             self._recording.resume()
 
     def stop_recording(self) -> None:
+        """Finish the recording."""
         if self._recording is not None:
             self._recording.finish()
 
     def set_replay(self, settings: RecordingSettings) -> None:
-        """Keep the last ``replay_seconds`` from now on; what was kept with other settings is forgotten."""
+        """Keep the last ``replay_seconds`` from now on. The frames that were kept before are dropped."""
         with self._lock:
             self._begin_replay(settings)
 
     def _begin_replay(self, settings: RecordingSettings) -> None:
-        """Start the replay anew; the caller holds the lock."""
+        """Start an empty replay. The caller holds the lock."""
         if self._stopping.is_set():
             return
         old, self._replay = self._replay, None
         if old is not None:
             old.request_stop()
-            self._old_replays = [each for each in self._old_replays if not each.join(0)] + [old]
+            self._old_replays = [replay for replay in self._old_replays if not replay.join(0)] + [old]
         if settings.replay_seconds:
             self._replay = Replay(settings, self._tools, self._replay_saved)
             self._replay.start()
 
     def save_replay(self, folder: Path, live: LiveSettings, source: str) -> None:
-        """Raises UsageError where nothing is kept."""
+        """Save the replay into a folder.
+
+        Args:
+            folder: Folder for the file.
+            live: Present settings of the session.
+            source: Name of the source.
+
+        Raises:
+            UsageError: The replay is off.
+        """
         replay = self._replay
         if replay is None:
             raise UsageError("Instant replay is off: turn it on in the recording options first.")
         replay.save(_where(folder, live, source))
 
     def request_stop(self) -> None:
-        with self._lock:  # what is being started is in its place, or will not be started
+        """Finish the recording and end the replay soon. Return at once."""
+        with self._lock:  # a replay that is being started is set by now, or will not be started
             self._stopping.set()
             replay = self._replay
         self.stop_recording()
@@ -155,11 +186,11 @@ class RecordingOutputs:
             replay.request_stop()
 
     def join(self) -> tuple[str, ...]:
-        """Wait for what is being written; names of what had to be abandoned."""
+        """Wait for files that are being written, and return the names of the threads that had to be abandoned."""
         recording = self._newest
         late = recording is not None and not recording.join(_FILE_SECONDS)
         replays = [*self._old_replays, *([self._replay] if self._replay is not None else [])]
-        replays_late = [each for each in replays if not each.join(_FINALISE_SECONDS)]
+        replays_late = [replay for replay in replays if not replay.join(_FINALISE_SECONDS)]
         limit = time.monotonic() + _FINALISE_SECONDS
         with self._lock:  # a thread in the list has been started whenever the lock is free
             finalising = list(self._finalising)
@@ -183,7 +214,7 @@ class RecordingOutputs:
                 thread = threading.Thread(
                     target=self._finalise, args=(recording.tracks,), name="clipseg-live finalise", daemon=True
                 )
-                self._finalising = [each for each in self._finalising if each.is_alive()] + [thread]
+                self._finalising = [other for other in self._finalising if other.is_alive()] + [thread]
                 thread.start()
         if errors:
             also = f" Finished: {', '.join(map(str, done))}." if done else ""

@@ -1,4 +1,4 @@
-"""Instant replay: what was shown in the last seconds, kept encoded in memory, and saved when a person asks."""
+"""Instant replay: the last seconds of rendered frames, encoded in memory and saved on request."""
 
 import logging
 import os
@@ -28,10 +28,13 @@ _CLOCK = Fraction(1, 90_000)
 
 
 class Replay:
-    """Keeps the composed picture, with the sound of a source that is a file.
+    """Keeps the last seconds of rendered frames, with the sound if the source is a file.
 
-    on_saved: called in the writer thread with the file, or an error: also at once where nothing can be kept, which is
-        tried again.
+    Args:
+        settings: Settings of the replay.
+        tools: Functions for recordings.
+        on_saved: Called in the writer thread with the file, or with an error. It is also called as soon as no frames
+            can be kept, which is tried again later.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Replay:
         on_saved: Callable[[Path | None, ClipsegLiveError | None], None],
     ) -> None:
         self.settings, self._tools, self._on_saved = settings, tools, on_saved
-        self._sink: ReplaySink  # made in the thread, for that loads libraries
+        self._sink: ReplaySink  # made in the thread, because that loads libraries
         self._queue = ShotQueue(REPLAY_QUEUE_BYTES)
         self._timeline = RecordingTimeline()
         self._size: tuple[int, int] | None = None
@@ -59,28 +62,31 @@ class Replay:
 
     @property
     def seconds(self) -> float:
-        """How much can be saved."""
+        """Return the number of seconds that can be saved."""
         return self._seconds
 
     def start(self) -> None:
+        """Start the writer thread."""
         self._thread.start()
 
     def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
-        """Queue a shot; never waits. What does not fit is left out."""
+        """Queue a rendered frame, or drop it if the queue is full. Never wait."""
         bare = replace(shot, original=replace(shot.original, pixels=shot.composed.pixels), mattes=None)
         self._queue.put(Queued(bare, info))
 
     def save(self, where: Where) -> None:
-        """Write what is kept into the folder, soon."""
+        """Write the kept seconds into a folder soon. Return at once."""
         with self._lock:
             self._asked.append(where)
         self._queue.wake()
 
     def request_stop(self) -> None:
+        """End the replay soon. Return at once."""
         self._queue.clear()
         self._queue.close()
 
     def join(self, deadline: float) -> bool:
+        """Wait at most ``deadline`` seconds, and return whether the thread has ended."""
         self._thread.join(deadline)
         return not self._thread.is_alive()
 
@@ -123,7 +129,7 @@ class Replay:
             self._sink.hurry()
 
     def _begin(self, size: tuple[int, int], audio: Path | None, info: SourceInfo, at: Fraction) -> None:
-        """A picture of another size, or another sound, begins anew."""
+        """Start with an empty replay, for frames of another size or another sound."""
         self._size, self._audio, self._begun = size, audio, at
         width, height = size
         self._sink.open(
@@ -134,7 +140,10 @@ class Replay:
         self._problem = None
 
     def _forget(self, error: Exception) -> None:
-        """Nothing is kept until it begins anew; the same words are told once, and when something is to be saved."""
+        """Drop the kept frames after an error, and report it once.
+
+        It is reported again when the user wants to save the replay.
+        """
         self._problem, self._seconds = describe_failure("The replay", error), 0.0
         self._retry_at = time.monotonic() + _RETRY_EVERY
         if str(self._problem) != self._told:

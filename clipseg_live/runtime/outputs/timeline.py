@@ -1,14 +1,14 @@
-"""When each frame of a session is in a recording: the frames' own distances, without the gaps that nobody wants."""
+"""Times of frames in a recording: the distances of the source, without long gaps."""
 
 from fractions import Fraction
 
 LONGEST_GAP = Fraction(2)
-"""Seconds without a frame that are kept; a longer gap, a seek or another source follows on at once."""
+"""Longest gap between frames in seconds that is kept. Longer gaps, seeks and source changes are cut."""
 _USUAL_STEP = Fraction(1, 30)
 
 
 class RecordingTimeline:
-    """Places frames in a recording, from 0 at the first; places always grow."""
+    """Times of frames in a recording, from 0 at the first frame. They always grow."""
 
     def __init__(self) -> None:
         self._last: tuple[Fraction, int] | None = None
@@ -16,9 +16,12 @@ class RecordingTimeline:
         self.at = Fraction(0)
 
     def place(self, time: Fraction, epoch: int, rate: Fraction | None = None) -> Fraction | None:
-        """Seconds from the recording's beginning; None for the very same frame, drawn again.
+        """Return the time of a frame in seconds of the recording, or None for the same frame drawn again.
 
-        time, epoch: the frame's own. rate: of the source; its period is the distance where the frame's own is none.
+        Args:
+            time: Time of the frame in the source, in seconds.
+            epoch: Epoch of the frame.
+            rate: Frame rate of the source. Its period is used after a gap.
         """
         last, breaks = self._last, self._breaks
         if last is not None and last == (time, epoch):
@@ -32,5 +35,5 @@ class RecordingTimeline:
         return self.at
 
     def pause(self) -> None:
-        """What comes between the last frame and the next is left out."""
+        """Leave out the time between the last frame and the next."""
         self._breaks = True

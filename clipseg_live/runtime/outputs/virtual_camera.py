@@ -1,4 +1,4 @@
-"""Showing what is composed as a virtual camera: at a steady rate, the newest picture or the safe one, never waiting."""
+"""Virtual camera output: sends the newest rendered frame, or the safe image, at a steady rate."""
 
 import logging
 import threading
@@ -16,22 +16,29 @@ logger = logging.getLogger(__name__)
 
 CAMERA_TOPIC = "virtual camera"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds until a camera that could not be opened, or is gone, is tried again: twice as long each time."""
+"""First and longest pause in seconds before a virtual camera is opened again. Each is twice as long as the last."""
 _SOURCE_SECONDS = 2.0
-"""So long the size and rate of the source are waited for, where they are to be the camera's."""
+"""Longest wait for the size and rate of the source, if the virtual camera uses them."""
 _GIVE_BACK_SECONDS = 5.0
 
 
 class VirtualCameraThread:
-    """One virtual camera from start to stop, in a thread of its own. Its policy is that the newest picture wins.
+    """One virtual camera from start to stop, in a thread of its own.
 
-    make_output: one that is not open yet, for each time that it is tried. source: what the pictures to come are like,
-    None while that is not known. may_show: whether a picture may be shown to others now; it is asked before each
-    sending, also of the same picture again, and is quick. say: for messages. All of these are called in this thread.
-    after: one that runs and gives its device back first.
+    Only the newest frame is kept. The safe image is sent in place of a frame that ``may_show`` rejects. A virtual
+    camera that fails is reported once and opened again, after longer and longer pauses.
 
-    Whatever ``may_show`` does not let through has the safe picture shown in its place. A camera that fails is told once
-    and tried again, after longer and longer pauses.
+    All callbacks are called in this thread.
+
+    Args:
+        make_output: Makes a device that is not open yet, for each attempt.
+        settings: Settings of the virtual camera.
+        source: Returns the size and rate of the next frames, or None while they are not known.
+        may_show: Returns whether a frame may be shown to others now. It is called before each sending, also for a frame
+            that was sent before, and must be quick.
+        say: Called with messages.
+        after: A virtual camera that runs and must release its device first.
+        first_pause: First pause in seconds before the device is opened again.
     """
 
     def __init__(
@@ -58,27 +65,31 @@ class VirtualCameraThread:
 
     @property
     def status(self) -> VirtualCameraStatus:
+        """Return the present status of the virtual camera."""
         return self._status
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def put(self, picture: ViewFrame) -> None:
-        """The newest picture; never waits."""
+        """Set the newest rendered frame. Never wait."""
         with self._changed:
             self._newest = picture
 
     def forget(self) -> None:
-        """Another source is opened: its first picture is waited for."""
+        """Drop the newest frame, and wait for the first one of another source."""
         with self._changed:
             self._newest = None
 
     def request_stop(self) -> None:
+        """Stop the virtual camera soon. Return at once."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
 
     def join(self, deadline: float) -> bool:
+        """Wait at most ``deadline`` seconds, and return whether the thread has ended."""
         if self._thread.ident is not None:
             self._thread.join(deadline)
         return not self._thread.is_alive()
@@ -91,7 +102,7 @@ class VirtualCameraThread:
             while not self._stop:
                 try:
                     self._serve()
-                except Exception as error:  # drivers raise anything
+                except Exception as error:  # drivers raise errors of any kind
                     logger.warning("The virtual camera failed", exc_info=True)
                     self._failed(error)
                 if self._stopped_within(self._pause):
@@ -103,11 +114,11 @@ class VirtualCameraThread:
             self._take_back()
 
     def _serve(self) -> None:
-        """Open the camera, and send until it is stopped. Raises what the output raises."""
+        """Open the virtual camera and send until it is stopped. Errors of the device are passed on."""
         output = self._make_output()
         try:
-            found = output.open(self.settings, self._known_source())
-            self._send(output, found, self._safe_picture(output))
+            opened = output.open(self.settings, self._known_source())
+            self._send(output, opened, self._safe_picture(output))
         finally:
             try:
                 output.close()
@@ -157,7 +168,7 @@ class VirtualCameraThread:
             self._say(Message(CAMERA_TOPIC, words, "error"))
 
     def _known_source(self) -> VirtualCameraFormat | None:
-        """The source's format; not waited for where it does not matter."""
+        """Return the source's format. Wait for it only if the virtual camera uses it."""
         settings = self.settings
         if settings.width is None or settings.rate is None:
             limit = time.monotonic() + _SOURCE_SECONDS
@@ -174,16 +185,16 @@ class VirtualCameraThread:
             return output.safe_picture("")
 
     def _stopped_within(self, seconds: float) -> bool:
-        """Wait so long at most; whether it is time to end."""
+        """Wait at most this many seconds, and return whether the thread must end."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop, max(seconds, 0.0))
             return self._stop
 
 
 class VirtualCameraManager:
-    """Owned by a session: at most one virtual camera at a time. Methods return at once, but for ``join``.
+    """The virtual camera of a session, at most one at a time. Methods return at once, except for ``join``.
 
-    make_output: one that is not open yet. The rest is as for ``VirtualCameraThread``.
+    The arguments are as for ``VirtualCameraThread``.
     """
 
     def __init__(
@@ -199,11 +210,12 @@ class VirtualCameraManager:
 
     @property
     def status(self) -> VirtualCameraStatus:
+        """Return the present status of the virtual camera."""
         camera = self._camera
         return camera.status if camera is not None else VirtualCameraStatus()
 
     def start(self, settings: VirtualCameraSettings) -> None:
-        """In the place of the one that may run."""
+        """Start a virtual camera. It replaces one that runs."""
         with self._lock:
             before = self._camera
             if before is not None:
@@ -214,21 +226,24 @@ class VirtualCameraManager:
             self._camera.start()
 
     def stop(self) -> None:
+        """Stop the virtual camera."""
         with self._lock:
             if self._camera is not None:
                 self._camera.request_stop()
 
     def put(self, picture: ViewFrame) -> None:
+        """Set the newest rendered frame. Never wait."""
         camera = self._camera
         if camera is not None and camera.status.active:
             camera.put(picture)
 
     def forget(self) -> None:
+        """Drop the newest frame, and wait for the first one of another source."""
         camera = self._camera
         if camera is not None:
             camera.forget()
 
     def join(self, deadline: float) -> tuple[str, ...]:
-        """Wait for the one that was stopped; the name of what had to be abandoned."""
+        """Wait for the stopped virtual camera, and return the name of its thread if it had to be abandoned."""
         camera = self._camera
         return () if camera is None or camera.join(deadline) else ("clipseg-live virtual camera",)
