@@ -1,4 +1,4 @@
-"""What programs call: mattes and effects on a picture, and an export in one call. ``stream.py`` has the live part."""
+"""Functions for programs: mattes and effects on an image, and an export in one call. Streams are in ``stream.py``."""
 
 import logging
 import warnings
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 FrameRate = int | float | Fraction
 EffectsLike = str | Sequence[AnyEffect]
-"""As on the command line ("spotlight+labels"), or as values of ``core.effects``."""
+"""Effects as on the command line ("spotlight+labels"), or as values of ``core.settings.effects``."""
 
 
 def make_mattes(
@@ -38,13 +38,20 @@ def make_mattes(
     threshold: float | None = None,
     styles: Sequence[PromptStyle] = (),
 ) -> Mattes:
-    """Soft mattes of one picture, with borders that follow its edges: one for each prompt whose role is "show".
+    """Return soft mattes of one image, with borders that follow its edges, for each prompt whose role is "show".
 
-    pixels: the picture that ``found`` is of, in any form that ``Segmenter.segment`` takes. threshold: 0..1, of all
-    prompts, instead of their own. styles: threshold, role and shape of each prompt by its place.
-    EffectsLike that hide something cover a little more than the other effects; the result holds what both need.
-    Maps with values that are not numbers give empty mattes; effects that hide something then hide the whole picture.
-    Raises UsageError where picture and maps, or styles and prompts, do not belong together.
+    Effects that hide something cover a little more than other effects. The result holds the mattes of both. Maps with
+    values that are not finite give empty mattes. Hiding effects then hide the whole image.
+
+    Args:
+        pixels: Image of the segmentation, in any form that ``Segmenter.segment`` takes.
+        found: Segmentation of the image.
+        settings: Settings of the mattes.
+        threshold: Threshold of all prompts, 0..1, in place of their own.
+        styles: Threshold, role and shape of each prompt, in their order.
+
+    Raises:
+        UsageError: The image does not fit the maps, or the styles do not fit the prompts.
     """
     pixels = as_pixels(pixels)
     if pixels.shape[:2] != found.frame_size:
@@ -70,12 +77,18 @@ def draw(
     names: Sequence[str] = (),
     styles: Sequence[PromptStyle] = (),
 ) -> Pixels:
-    """The picture with effects drawn over it, as a new one: uint8 (height, width, 3), RGB.
+    """Draw effects over an image, and return the result as a new image: uint8 (height, width, 3), RGB.
 
-    pixels: in any form that ``Segmenter.segment`` takes. names: what the effect "labels" writes; styles: colours and
-    opacities; of the mattes, by their places.
-    Raises UsageError for effects that are not there, and for mattes of a picture of another size; SourceError for a
-    backdrop that cannot be read.
+    Args:
+        pixels: Image in any form that ``Segmenter.segment`` takes.
+        mattes: Mattes of the image.
+        effects: Effects to draw.
+        names: Name of each matte, for the effect "labels".
+        styles: Colour and opacity of each matte.
+
+    Raises:
+        UsageError: An effect is unknown, or the mattes are of an image of another size.
+        SourceError: A backdrop cannot be read.
     """
     pixels = as_pixels(pixels)
     if (mattes.height, mattes.width) != pixels.shape[:2]:
@@ -105,17 +118,33 @@ def export(
     sequence: FrameRate | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> ExportResult:
-    """Segment a video, a picture or a folder of pictures into a file, data, or both, as ``clipseg-live export`` does.
+    """Segment a video, an image or a folder of images into a file, data or both, as ``clipseg-live export`` does.
 
-    A folder or pattern of pictures is a set of independent photos, whose pictures go into the folder ``output``; with
-    ``sequence`` (frames per second) it is a film. A photo that cannot be read does not stop the others: the result's
-    ``problems`` tell of it, and a warning.
-    prompts: one or several, as for ``Segmenter.segment``. output: the video or picture; None where only data are
-    wanted. data: a place for each format, such as {"coco": "dataset"}. effects, threshold
-    (0..1, of all prompts), styles (by the prompts' places) and model replace those of ``settings``; "demo:" alone
-    defaults to the model "shapes".
-    Warns (UserWarning) about what a user should know of the result, such as data that show what effects hide.
-    Raises UsageError for what cannot be, Failure for what did not work; no half of a result is left then.
+    A folder or pattern of images is a set of independent photos, whose results go into the folder ``output``. With
+    ``sequence`` it is a video. A photo that cannot be read does not stop the others. It is reported by a warning and in
+    the result's ``problems``.
+
+    Warnings (UserWarning) report facts about the result, for example that data show what effects hide.
+
+    Args:
+        source: File, folder, pattern or "demo:".
+        prompts: One or several prompts, as for ``Segmenter.segment``.
+        output: Video or image to write. None if only data are written.
+        settings: Settings of the export.
+        effects: Effects, in place of those of ``settings``.
+        threshold: Threshold of all prompts, 0..1, in place of their own.
+        styles: Styles of the prompts in their order, in place of those of ``settings``.
+        data: Path for each data format, such as {"coco": "dataset"}.
+        model: Name or folder of a model, in place of that of ``settings``. "demo:" without settings uses "shapes".
+        sequence: Frame rate at which the images of a folder or pattern are a video.
+        on_progress: Called with the progress.
+
+    Returns:
+        Result of the export.
+
+    Raises:
+        UsageError: An argument is invalid.
+        Failure: The export failed. No incomplete result is left.
     """
     for value in (source, "" if output is None else output):
         if not isinstance(value, (str, PathLike)):
@@ -145,10 +174,14 @@ def _listed(effects: EffectsLike) -> tuple[AnyEffect, ...]:
 
 
 def _styled(count: int, styles: Sequence[PromptStyle], threshold: float | None = None) -> tuple[PromptStyle, ...]:
-    """One style for each prompt. Raises UsageError for another number of them, or a threshold that cannot be."""
+    """Return one style for each prompt.
+
+    Raises:
+        UsageError: The number of styles is wrong, or the threshold is invalid.
+    """
     if styles and len(styles) != count:
         raise UsageError(f"There are {len(styles)} styles for {count} prompts: give one for each, or none.")
-    found = tuple(styles) or prompt_styles(count)
+    chosen = tuple(styles) or prompt_styles(count)
     if threshold is None:
-        return found
-    return tuple(validated(PromptStyle, **{**style.model_dump(), "threshold": threshold}) for style in found)
+        return chosen
+    return tuple(validated(PromptStyle, **{**style.model_dump(), "threshold": threshold}) for style in chosen)

@@ -1,4 +1,4 @@
-"""What a window needs beside its session. Importing this module loads neither OpenCV nor PyAV nor Pillow."""
+"""Devices, models and snapshots for the window. Importing this module loads neither OpenCV nor PyAV nor Pillow."""
 
 import importlib.util
 import sys
@@ -13,59 +13,73 @@ from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFr
 
 CropBox = tuple[float, float, float, float]
 _LONGEST_STEM = 120
-"""Bytes of a photo's name in the name of a snapshot."""
+"""Largest part of a photo's name in the name of a snapshot, in bytes."""
 
 
 def list_cameras() -> Sequence[tuple[str, str]]:
-    """("camera:NUMBER", its name) of each. Takes up to seconds. Raises SourceError."""
-    from clipseg_live.media.sources.camera import find_cameras as found
+    """Return the source name ("camera:NUMBER") and the label of each camera. Takes up to seconds.
 
-    return [(f"camera:{camera.index}", camera.name or f"camera {camera.index}") for camera in found()]
+    Raises:
+        SourceError: The cameras cannot be listed.
+    """
+    from clipseg_live.media.sources.camera import find_cameras
+
+    return [(f"camera:{camera.index}", camera.name or f"camera {camera.index}") for camera in find_cameras()]
 
 
 def available_models() -> Sequence[tuple[str, str]]:
-    """(name for the settings, words for people) of the models that have a name."""
+    """Return the name for the settings and the description of each known model."""
     from clipseg_live.model.store.loading import KNOWN_MODELS
 
     return [(name, known.summary) for name, known in KNOWN_MODELS.items()]
 
 
 def available_devices() -> Sequence[str]:
-    """What may be there on this system; whether it is, the worker finds out."""
+    """Return the devices that may exist on this system. The worker finds out whether they do."""
     return ("auto", "cpu", "mps") if sys.platform == "darwin" else ("auto", "cpu", "cuda")
 
 
 def has_screen() -> bool:
-    """Whether the optional package that reads the screen is there."""
+    """Return whether the optional package for screen capture is installed."""
     return importlib.util.find_spec("mss") is not None
 
 
 def list_microphones() -> Sequence[str]:
-    """Names for the settings of recordings. Takes up to seconds."""
-    from clipseg_live.media.audio.microphone import find_microphones as found
+    """Return the names of microphones for the settings of recordings. Takes up to seconds."""
+    from clipseg_live.media.audio.microphone import find_microphones
 
-    return found()
+    return find_microphones()
 
 
 def recover_recordings(folder: Path) -> Sequence[Path]:
-    """Recordings in a folder whose program was killed get a name of their own; those that did."""
+    """Give interrupted recordings in a folder a name of their own, and return their new paths."""
     from clipseg_live.exporters.recovery import recover_interrupted
 
     return recover_interrupted(folder) if folder.is_dir() else ()
 
 
 def crop_of(box: CropBox, framing: FrameTransform) -> CropBox:
-    """A box on the framed picture as a crop of the source (``video.framing.to_source``)."""
+    """Return a box on the framed image as a crop of the source (``media.sources.framing.to_source``)."""
     from clipseg_live.media.sources.framing import to_source
 
     return to_source(*box, framing)
 
 
 def save_snapshot(folder: Path, picture: ViewFrame, settings: LiveSettings) -> Sequence[Path]:
-    """Write a picture as PNG, and the matte (grey, 0 to 255) of each prompt that is drawn, at the picture's size.
+    """Write a rendered frame as PNG, and the matte of each drawn prompt (grey, 0 to 255) at the frame's size.
 
-    The files begin with the name of the photo, if it is one, and the date and time; the folder is made where it is
-    missing. Raises SinkError, also for a picture that shows what an effect hides by now.
+    File names begin with the name of the photo, if it is one, and the date and time. A missing folder is made.
+
+    Args:
+        folder: Folder for the files.
+        picture: Rendered frame.
+        settings: Present settings of the session.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        SinkError: The files cannot be written, or the frame shows something that an effect hides by now.
     """
     from clipseg_live.exporters.masks import slug
 
@@ -92,7 +106,7 @@ def save_snapshot(folder: Path, picture: ViewFrame, settings: LiveSettings) -> S
 
 
 def _write(path: Path, pixels: Pixels) -> None:
-    """A whole file, or none."""
+    """Write a file completely or not at all."""
     from PIL import Image
 
     from clipseg_live.media.images.icc_profiles import srgb_tag

@@ -1,7 +1,7 @@
-"""The engine of the inference worker, and the policy for a missing model. Importing this module loads nothing heavy.
+"""Engine of the inference worker, and the policy for a missing model. Importing this module loads nothing heavy.
 
 Commands fail when their model is missing (``make_exact_engine``). Only the window replaces the default model by the
-small built-in one, and says so (``make_engine``).
+small built-in one, and reports it (``make_engine``).
 """
 
 import logging
@@ -26,12 +26,12 @@ def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice
     If the default model is missing and cannot be downloaded, load the small built-in one and give a notice.
 
     Args:
-        settings: The model and how to run it.
-        on_progress: Receives the progress in words.
-        on_notice: Receives notices for the user.
+        settings: Settings of the engine.
+        on_progress: Called with messages of progress.
+        on_notice: Called with messages for the user.
 
     Raises:
-        ClipsegLiveError: The model is missing or unusable, or the settings are impossible.
+        ClipsegLiveError: The model is missing or unusable, or the settings are invalid.
     """
     _prepare(settings)
     try:

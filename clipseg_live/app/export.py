@@ -1,4 +1,4 @@
-"""Builds a runnable session out of settings: the only place that knows every concrete class."""
+"""Construction of an export from its settings, with the concrete sources, exporters and engine."""
 
 import logging
 import os
@@ -46,19 +46,24 @@ if TYPE_CHECKING:
     from clipseg_live.model.segmenter import Segmenter
 
 DEMO_SECONDS = Fraction(8)
-"""How much of the endless demo scene is exported where no end is given."""
+"""Duration of the endless demo scene in an export without an end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What a person asked to be exported.
+    """A requested export.
 
-    source: a file, a folder or pattern of pictures, or ``demo:SEED``. output: None where only masks or data are wanted.
-    masks: a ``.jsonl`` file or a folder. data: formats, and where each goes.
-    framing: what is done to every frame first; masks are of the framed picture.
-    photos: a set of photos in place of the source, whose name is then the set's; output is a folder for their pictures.
-    They are found by ``run_export`` where the source is a folder or pattern and no sequence is asked for.
-    notices: sentences for the user about what was left out.
+    Attributes:
+        source: File, folder or pattern of images, or ``demo:SEED``. For a set of photos, its name.
+        output: File to write, or the folder for a set of photos. None if only masks or data are written.
+        prompts: Prompts to segment.
+        settings: Settings of the export.
+        masks: A ``.jsonl`` file or a folder for masks.
+        framing: Crop, rotation and mirroring of every frame. Masks are of the framed image.
+        data: Data formats, each with its path.
+        photos: Set of photos in place of the source. ``run_export`` lists them if the source is a folder or pattern and
+            ``settings.sequence`` is not set.
+        notices: Messages for the user about inputs that were left out.
     """
 
     source: str
@@ -73,37 +78,45 @@ class ExportRequest:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """Everything that is written."""
+        """Return the paths of everything that is written."""
         given = (path for path in (self.output, self.masks) if path is not None)
         return (*given, *(path for _, path in self.data))
 
     @property
     def result(self) -> Path:
-        """What the export is known by: its video or picture, or the first of its data."""
+        """Return the path that names the export: its video or image, or the first of its data."""
         return self.outputs[0]
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedExport:
-    """notices: sentences a person should read, such as that sound was converted."""
+    """A finished export.
+
+    Attributes:
+        result: Result of the export.
+        notices: Messages for the user, for example that sound was converted.
+    """
 
     result: ExportResult
     notices: tuple[str, ...]
 
 
 class ReadyEngine(Engine, Protocol):
-    """An engine that is loaded. files: its model's. notices: sentences a person should read."""
+    """A loaded engine, with the files of its model."""
 
     files: loading.ModelFiles
 
     @property
-    def notices(self) -> tuple[str, ...]: ...
+    def notices(self) -> tuple[str, ...]:
+        """Return messages for the user."""
 
 
 def find_model(settings: EngineSettings) -> loading.ModelFiles:
-    """The files of the model that is asked for; fetches them, with a bar of its own, where they are not there yet.
+    """Return the files of the requested model. Download them if they are missing, with a progress bar.
 
-    Raises UsageError for what cannot be, ModelError where the files are missing.
+    Raises:
+        UsageError: The settings are invalid.
+        ModelError: The files are missing.
     """
     from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
 
@@ -112,7 +125,17 @@ def find_model(settings: EngineSettings) -> loading.ModelFiles:
 
 
 def load_engine(files: loading.ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
-    """The engine that is asked for, with the prompts encoded. Raises UsageError for what cannot be, ModelError."""
+    """Load the requested engine, with the prompts encoded.
+
+    Args:
+        files: Files of the model.
+        settings: Settings of the engine.
+        prompts: Prompts to encode.
+
+    Raises:
+        UsageError: The settings are invalid.
+        ModelError: The model cannot be used.
+    """
     from clipseg_live.model.driver import DriverSegmenter
 
     engine = DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))
@@ -128,11 +151,18 @@ def run_export(
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> FinishedExport:
-    """Check everything that is cheap to check, load the model, and export.
+    """Check the request, load the model, and export.
 
-    engine: gives one that is loaded, as ``request.settings`` asks for, when the source is seen to be there.
-    stop: ends the export from another thread, as Ctrl-C does.
-    Raises the errors of core: UsageError for what cannot be, Failure for what did not work.
+    Args:
+        request: Requested export.
+        engine: Returns a loaded engine for ``request.settings``. Called once the source is open.
+        stop: Stops the export from another thread, as Ctrl-C does.
+        on_stage: Called with a message for each stage.
+        on_progress: Called with the progress.
+
+    Raises:
+        UsageError: The request is invalid.
+        Failure: The export failed.
     """
     settings = request.settings
     logger.info("Export settings: %s", loggable(settings))
@@ -143,7 +173,7 @@ def run_export(
         source = FramedSource(source, request.framing)
     _refuse_own_input(request)
     sink = _sink_of(request)
-    _data_of(request, {})  # what cannot be is said before a model is loaded
+    _data_of(request, {})  # reject invalid options before the model is loaded
     with ExitStack() as stack:
         stack.enter_context(closing(source))
         info = source.open()
@@ -179,7 +209,7 @@ def run_export(
         *ready.notices,
         *_conversion(info),
         *(request.notices or info.notices),
-        *(notice for each in data for notice in each.notices),
+        *(notice for exporter in data for notice in exporter.notices),
     ]
     if export.broken:
         frames = "1 frame" if result.frames == 1 else f"{result.frames} frames"
@@ -193,11 +223,11 @@ def run_export(
         notices += sink.notices
         if sink.padded:
             notices.append(f"{sink.path.name} repeats its last line or column: H.264 and H.265 take only even sizes.")
-    return FinishedExport(result, tuple(dict.fromkeys(notices)))  # two data sets may say the same
+    return FinishedExport(result, tuple(dict.fromkeys(notices)))  # two exporters may give the same notice
 
 
 def _conversion(info: SourceInfo) -> tuple[str, ...]:
-    """Return a sentence if the source was converted to SDR."""
+    """Return a notice if the source was converted to SDR."""
     if info.hdr is None or info.hdr.kept:
         return ()
     if info.hdr.range == "wide gamut":
@@ -206,7 +236,11 @@ def _conversion(info: SourceInfo) -> tuple[str, ...]:
 
 
 def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
-    """The prompts of an export whose settings can be. Raises UsageError."""
+    """Check the settings of an export, and return its prompts.
+
+    Raises:
+        UsageError: The settings are invalid.
+    """
     settings = request.settings
     prompts = require_prompts(request.prompts)
     if len(settings.look.styles) != len(prompts):
@@ -231,10 +265,10 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
 
 
 def drawn_of(look: RenderSettings) -> RenderSettings:
-    """The part of a look that is drawn: without prompts that only work on others."""
-    drawn = [at for at, style in enumerate(look.styles) if style.role == "show"]
-    names = tuple(look.names[at] for at in drawn) if look.names else ()
-    return look.model_copy(update={"styles": tuple(look.styles[at] for at in drawn), "names": names})
+    """Return the settings without prompts that are not drawn, such as negative and contrast prompts."""
+    drawn = [index for index, style in enumerate(look.styles) if style.role == "show"]
+    names = tuple(look.names[index] for index in drawn) if look.names else ()
+    return look.model_copy(update={"styles": tuple(look.styles[index] for index in drawn), "names": names})
 
 
 def _mattes_of(settings: ExportSettings, count: int, independent: bool) -> MatteSequence:
@@ -245,13 +279,13 @@ def _mattes_of(settings: ExportSettings, count: int, independent: bool) -> Matte
         settings=settings.matte,
         cautious=is_cautious(settings.look.effects),
     )
-    ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # without it there is nothing to look for
+    ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # only smoothing uses later frames
     make = LookaheadMattes if ahead else CausalMattes
     return IndependentMattes(lambda: make(request)) if independent else make(request)
 
 
 def _source_of(request: ExportRequest) -> FrameSource:
-    """The source of a request, not yet opened."""
+    """Return the source of a request, not opened yet."""
     settings = request.settings
     if request.photos:
         listing = Listing(request.source, tuple(photo.file for photo in request.photos))
@@ -267,7 +301,7 @@ def _source_of(request: ExportRequest) -> FrameSource:
 
 
 def _sink_of(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter | None:
-    """Where the composed picture goes; None where it goes nowhere."""
+    """Return the exporter of the rendered frames, or None if they are not written."""
     settings = request.settings
     if request.photos:
         return open_photo_writer(request)
@@ -284,7 +318,10 @@ def _sink_of(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter 
 
 
 def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink]:
-    """The sinks that take mattes: the transparent result whole, masks and data of the frames that are chosen."""
+    """Return the exporters that take mattes.
+
+    The transparent result has all frames. Masks and data have the selected frames.
+    """
     settings, labels = request.settings, labels_of(request)
     shaped: dict[str, Any] = {"quality": settings.quality, "start": settings.start, "end": settings.end}
     whole: list[MaskSink] = []
@@ -307,7 +344,7 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
 
 
 def _untouched(request: ExportRequest) -> str | None:
-    """Return a warning if something is written in which the effects hide nothing."""
+    """Return a warning if the effects do not hide anything in one of the outputs."""
     transparent = ("the transparent result",) if request.settings.alpha else ()
     return untouched_warning(
         request.settings.look.effects, untouched_files((form for form, _ in request.data), transparent)
@@ -315,9 +352,9 @@ def _untouched(request: ExportRequest) -> str | None:
 
 
 def labels_of(request: ExportRequest) -> tuple[Label, ...]:
-    """Of the prompts that are drawn."""
-    each = zip(request.prompts, request.settings.look.styles, strict=True)
-    return tuple(Label(prompt.label, style.threshold) for prompt, style in each if style.role == "show")
+    """Return the labels of the prompts that are drawn."""
+    styled = zip(request.prompts, request.settings.look.styles, strict=True)
+    return tuple(Label(prompt.label, style.threshold) for prompt, style in styled if style.role == "show")
 
 
 def open_named_source(
@@ -329,10 +366,18 @@ def open_named_source(
     deinterlace: Deinterlace = "auto",
     keep_hdr: bool = False,
 ) -> FrameSource:
-    """The source of this name, not yet opened; a demo scene ends after ``DEMO_SECONDS`` unless ``end`` is given.
+    """Return the source of this name, not opened yet. A demo scene ends after ``DEMO_SECONDS`` without ``end``.
 
-    sequence: frames per second, if the pictures of a folder or pattern are a film.
-    deinterlace, keep_hdr: as for ``VideoFileSource``.
+    Args:
+        name: Name of the source.
+        start: First time in seconds.
+        end: Last time in seconds.
+        sequence: Frame rate at which the images of a folder or pattern are a video.
+        deinterlace: Option of ``VideoFileSource``.
+        keep_hdr: Option of ``VideoFileSource``.
+
+    Raises:
+        UsageError: The name or an option is invalid.
     """
     if not name.startswith(DEMO_PREFIX):
         return open_source(name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr)
@@ -343,7 +388,7 @@ def open_named_source(
 
 
 def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, Any]:
-    """Return what masks and data were made with."""
+    """Return a description of the model and settings, which masks and data contain."""
     return {
         "version": __version__,
         "model": files.name,
@@ -356,7 +401,11 @@ def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, 
 
 
 def _refuse_own_input(request: ExportRequest) -> None:
-    """No output may be the input, or another output, whatever it is called."""
+    """Check that no output is the input or another output.
+
+    Raises:
+        UsageError: Two of them are the same file.
+    """
     data = ((f"{form} data", path) for form, path in request.data)
     named = [("pictures" if request.photos else "video", request.output), ("masks", request.masks), *data]
     places = [(name, path) for name, path in named if path is not None]
@@ -379,14 +428,14 @@ def _refuse_own_input(request: ExportRequest) -> None:
 def _same(first: Path, second: Path) -> bool:
     try:
         return os.path.samefile(first, second)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return False
 
 
 def prompts_from(
     texts: Sequence[str], templates: Sequence[str], images: Sequence[Path], embeddings: Sequence[Path]
 ) -> tuple[Prompt, ...]:
-    """Prompts of the command line: texts, then images, then embeddings, each in the order given."""
+    """Return prompts of the command line: texts, then images, then embeddings, each in the given order."""
     from clipseg_live.media.images.reader import read_image
 
     return (

@@ -1,4 +1,4 @@
-"""What recordings are made with. Importing this module loads neither OpenCV nor PyAV: the first recording does."""
+"""Functions for recordings. OpenCV and PyAV are only imported with the first recording."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 
 
 def recording_tools() -> RecordingTools:
-    """Those of this application."""
+    """Return the functions that this application uses for recordings."""
     return RecordingTools(
         open_track=_open_track,
         open_replay=_open_replay,

@@ -1,4 +1,4 @@
-"""Builds live sessions. Importing this module loads neither OpenCV nor PyAV nor torch: the parts do, where they run."""
+"""Construction of live sessions. OpenCV, PyAV and torch are only imported in the threads that use them."""
 
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Sessio
     """Build a session that is not started yet.
 
     Args:
-        settings: The session's settings.
+        settings: Settings of the session.
         exact_model: Whether a missing default model is an error. Otherwise the small built-in model replaces it, which
             only a window may do.
     """
@@ -35,13 +35,20 @@ def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Sessio
 
 
 def _import_opencv() -> None:
-    """Wait until OpenCV is imported, by whichever thread: meanwhile it changes ``sys.path``, which a process that is
-    started just then would get, and take OpenCV's modules for those of the standard library."""
+    """Wait until OpenCV is imported, by any thread.
+
+    OpenCV changes ``sys.path`` during its import. A process that is started at that time would inherit the path, and
+    take OpenCV's modules for those of the standard library.
+    """
     import clipseg_live.imaging.resize  # noqa: F401
 
 
 def open_session_source(spec: SourceSpec) -> LiveSource:
-    """The source of this name, not yet opened. Raises UsageError for a name that means nothing."""
+    """Return the source of this name, not opened yet.
+
+    Raises:
+        UsageError: The name is unknown.
+    """
     if spec.name.startswith(DEMO_SOURCE):
         return _demo(spec)
     from clipseg_live.media.sources.live_sources import open_live as open_other
@@ -59,26 +66,29 @@ def _demo(spec: SourceSpec) -> LiveSource:
     def make(start: Fraction | None) -> FrameSource:
         return DemoSource.named(spec.name.reveal(), width, height, rate, start=start or Fraction(0))
 
-    make(None)  # a name that means nothing is told at once
+    make(None)  # reject an unknown name at once
     return PlaybackSource(make)
 
 
 def framed(pixels: Pixels, framing: FrameTransform) -> Pixels:
-    """The picture cut, turned and mirrored."""
+    """Return the pixels cropped, rotated and mirrored."""
     from clipseg_live.media.sources.framing import apply_framing
 
     return apply_framing(pixels, framing)
 
 
 def make_matting() -> Matting:
-    """What makes mattes."""
+    """Return new matting for live frames."""
     from clipseg_live.matting.causal import MattePipeline
 
     return MattePipeline()
 
 
 def make_renderer(look: RenderSettings) -> Renderer:
-    """OpenCV works in one thread from now on: for single frames its helpers mostly wait, and wait spinning."""
+    """Return a renderer, and limit OpenCV to one thread.
+
+    For single frames, the helper threads of OpenCV mostly wait, and use the CPU while they do.
+    """
     from clipseg_live.rendering.renderer import EffectRenderer, use_one_thread
 
     use_one_thread()
@@ -86,7 +96,7 @@ def make_renderer(look: RenderSettings) -> Renderer:
 
 
 def make_camera() -> VirtualCameraDevice:
-    """A virtual camera, not open yet."""
+    """Return a virtual camera that is not open yet."""
     from clipseg_live.media.virtual_camera import VirtualCamera
 
     return VirtualCamera()

@@ -1,4 +1,4 @@
-"""Builds a stream for programs: ``clipseg_live.stream``."""
+"""Streams for programs: ``clipseg_live.stream``."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -25,20 +25,30 @@ def stream(
     sequence: int | float | Fraction | None = None,
     on_status: Callable[[SourceStatus], None] = lambda status: None,
 ) -> Stream:
-    """Frames of a source with the maps and mattes of prompts, as they come.
+    """Return a stream of a source's frames with the maps and mattes of prompts.
 
-    source: as in ``clipseg-live watch``: "camera:0", a file, an address, "demo:". prompts: texts or prompts; none takes
-    the rows of ``settings``. settings: engine, mattes, framing and the rows' styles by their places (defaults: hard
-    masks at 0.5, each frame for itself). threshold: of all prompts, instead of their own, 0..1. model: a name or
-    folder, instead of the settings' own; "demo:" alone defaults to "shapes". sequence: frames per second of the film
-    that the pictures of a folder or pattern make; without it they are independent photos, as fast as they are taken,
-    and ``on_status`` tells of those that cannot be read.
-    Raises UsageError and ModelError at once; SourceError comes from the iteration.
+    Args:
+        source: Source as in ``clipseg-live watch``: "camera:0", a file, an address, "demo:".
+        prompts: Texts or prompts. Without any, the rows of ``settings`` are used.
+        settings: Engine, mattes, framing, and the styles of the rows in their order. Without them, masks are hard with
+            a threshold of 0.5, and each frame is segmented without smoothing.
+        threshold: Threshold of all prompts, 0..1, in place of their own.
+        model: Name or folder of a model, in place of the settings' own. "demo:" without settings uses "shapes".
+        sequence: Frame rate at which the images of a folder or pattern are a video. Without it they are independent
+            photos, as fast as they are taken, and ``on_status`` reports those that cannot be read.
+        on_status: Called when the status of the source changes.
+
+    Returns:
+        A stream. Its iteration raises SourceError.
+
+    Raises:
+        UsageError: An argument is invalid.
+        ModelError: The model cannot be used.
     """
     spec = source if isinstance(source, SourceSpec) else SourceSpec(name=SourceName(str(source)))
     if sequence is not None:
         spec = validated(SourceSpec, **{**dict(spec), "sequence": sequence})
-    open_session_source(spec)  # a name that means nothing is told before a model is loaded
+    open_session_source(spec)  # reject an unknown name before the model is loaded
     chosen = settings or LiveSettings(matte=PLAIN_MATTES)
     engine = chosen.engine
     if model is not None or (settings is None and spec.name.startswith(DEMO_SOURCE)):
@@ -64,7 +74,7 @@ def stream(
 
 
 def _styles(settings: LiveSettings, count: int, given: bool, threshold: float | None) -> list[PromptStyle]:
-    """One for each prompt: of the settings' rows, but for prompts that were given beside them."""
+    """Return a style for each prompt: those of the settings' rows, or plain ones if prompts were given separately."""
     own = [] if given else [row.style for row in settings.shown() if row.prompt is not None]
     styles = [*own, *[PromptStyle()] * (count - len(own))]
     return styles if threshold is None else [style.model_copy(update={"threshold": threshold}) for style in styles]

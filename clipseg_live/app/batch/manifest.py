@@ -1,4 +1,4 @@
-"""What a folder of results remembers: with which settings each was made, so that a run goes on where one stopped."""
+"""Manifest of a folder of results: the settings of each result, so that an interrupted batch can continue."""
 
 import dataclasses
 import hashlib
@@ -24,12 +24,18 @@ _VERSION = 1
 _LARGEST = 64 << 20
 
 FileSize = tuple[int, int]
-"""Number of files, and bytes of all of them."""
+"""Number of files, and their total size in bytes."""
 
 
 class ManifestEntry(Frozen):
-    """One result. digest: of all that it was made of. path, identity: its source's. files: what was written, by name,
-    with its size; None from when it was begun, with nothing standing in that place, until all was finished."""
+    """One result.
+
+    Attributes:
+        digest: Digest of everything that the result was made from.
+        path: Path of its source.
+        identity: Identity of its source.
+        files: Size of each written file, by name. None from the start of the export, if no file existed, to its end.
+    """
 
     digest: str
     path: str
@@ -38,13 +44,15 @@ class ManifestEntry(Frozen):
 
     @property
     def is_begun(self) -> bool:
-        """Whether it was not seen to be finished."""
+        """Return whether the export was started but not completed."""
         return None in self.files.values()
 
     def begun(self, request: ExportRequest) -> "ManifestEntry":
+        """Return the entry of an export that starts."""
         return self.model_copy(update={"files": {path.name: None for path in written_by(request)}})
 
     def finished(self, request: ExportRequest) -> "ManifestEntry":
+        """Return the entry of a completed export."""
         return self.model_copy(update={"files": sizes_of(request) or {}})
 
 
@@ -55,7 +63,7 @@ class _Content(Frozen):
 
 
 class Manifest:
-    """The results of a folder, by their file names, in a hidden file there."""
+    """The results of a folder by file name, stored in a hidden file in it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
@@ -63,8 +71,11 @@ class Manifest:
         self.entries: dict[str, ManifestEntry] = {}
 
     def load(self) -> None:
-        """Read what earlier runs remembered; a damaged file is put aside, and a notice says so. Raises Failure for one
-        that cannot be read, or that a newer program wrote."""
+        """Read the entries of earlier runs. A damaged file is renamed, and a notice reports it.
+
+        Raises:
+            Failure: The file cannot be read, or a newer version wrote it.
+        """
         try:
             if self.path.stat().st_size > _LARGEST:
                 raise ValueError("too large")
@@ -85,14 +96,23 @@ class Manifest:
             self._put_aside()
 
     def held(self) -> dict[str, Held]:
+        """Return the source of each file name."""
         return {name: Held(entry.path, entry.identity) for name, entry in self.entries.items()}
 
     def remember(self, name: str, entry: ManifestEntry | None) -> None:
-        """Keep an entry (None: forget it), beside those that another run has added meanwhile. Raises Failure."""
+        """Save an entry, or remove it (None). Entries that another run has added are kept.
+
+        Raises:
+            Failure: The file cannot be written.
+        """
         self.remember_all({name: entry})
 
     def remember_all(self, changes: Mapping[str, ManifestEntry | None]) -> None:
-        """Keep or forget several entries at once. Raises Failure."""
+        """Save or remove several entries at once.
+
+        Raises:
+            Failure: The file cannot be written.
+        """
         if not changes:
             return
         others = Manifest(self.path.parent)
@@ -138,7 +158,16 @@ class Manifest:
 
 
 def entry_of(request: ExportRequest, model_digest: str) -> ManifestEntry:
-    """What is about to be made of a source. Raises OSError or SourceError where that is not there."""
+    """Return the entry of a requested export.
+
+    Args:
+        request: Requested export.
+        model_digest: Digest of the model.
+
+    Raises:
+        OSError: The source does not exist.
+        SourceError: The source has no images.
+    """
     if request.photos:
         identity = tuple(_identity(photo.file) or (photo.file.name, 0, 0) for photo in request.photos)
         path = request.source
@@ -148,10 +177,18 @@ def entry_of(request: ExportRequest, model_digest: str) -> ManifestEntry:
 
 
 def judged(request: ExportRequest, entry: ManifestEntry, held: ManifestEntry | None) -> tuple[bool | None, str]:
-    """Return what an earlier run has decided: True where the export is finished, False where it must not be replaced
-    (with the reason), None where there is something to do."""
+    """Decide what to do about an export, from the entry of an earlier run.
+
+    Args:
+        request: Requested export.
+        entry: Its entry.
+        held: Entry of an earlier run.
+
+    Returns:
+        True if the export is finished, False and the reason if its result must not be replaced, None if it must run.
+    """
     if held is None or request.result.name not in standing(request):
-        return None, ""  # where something stands that no run has made, the export says so
+        return None, ""  # the export itself reports files that no run has made
     sizes = sizes_of(request)
     if held.digest == entry.digest and sizes is not None and (held.is_begun or held.files == sizes):
         return True, ""
@@ -164,21 +201,26 @@ def judged(request: ExportRequest, entry: ManifestEntry, held: ManifestEntry | N
 
 
 def standing(request: ExportRequest) -> set[str]:
-    """Return the names of what stands where an export writes."""
+    """Return the names of the outputs that exist already."""
     return {path.name for path in written_by(request) if os.path.lexists(path)}
 
 
 def is_left_over(request: ExportRequest, held: ManifestEntry) -> bool:
-    """Tell if all that stands there is of an export that was ended while it put its files in their places: the result
-    itself comes last."""
+    """Return whether all existing outputs are of an export that was interrupted while it renamed its files.
+
+    The result itself is renamed last.
+    """
     names = standing(request)
     return held.is_begun and request.result.name not in names and names <= held.files.keys()
 
 
 def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], model_digest: str) -> str:
-    """Of everything that shapes the result, but not of where things lie, and how others are treated."""
+    """Return a digest of everything that shapes the result.
+
+    The locations of files, ``overwrite`` and ``keep_partial`` do not count.
+    """
     settings = request.settings.model_dump(mode="json", exclude={"overwrite", "keep_partial"})
-    settings["engine"]["model"] = model_digest  # a model has several names, and a folder may hold another one now
+    settings["engine"]["model"] = model_digest  # a model has several names, and a folder may have changed
     shapes = {"source": identity, "prompts": [(prompt.key, prompt.label) for prompt in request.prompts]}
     files = [getattr(effect, "file", None) for effect in request.settings.look.effects]
     content = {
@@ -209,24 +251,24 @@ def _kind(path: Path) -> str:
 
 
 def written_by(request: ExportRequest) -> list[Path]:
-    """The files and folders that an export makes."""
+    """Return the files and folders that an export writes."""
     return list(request.outputs)
 
 
 def sizes_of(request: ExportRequest) -> dict[str, FileSize] | None:
-    """What an export has made, by name; None where something of it is not there."""
-    found: dict[str, Any] = {}
+    """Return the number and size of the files of each output by name, or None if an output is missing."""
+    sizes: dict[str, Any] = {}
     data = [path for _, path in request.data]
     try:
         for path in written_by(request):
             if path in data and not os.path.lexists(path):
-                found[path.name] = 0, 0  # nothing was found to put into it
+                sizes[path.name] = 0, 0  # there were no data to write
                 continue
-            inside = (each for each in path.rglob("*") if each.is_file() and not is_litter(each))
+            inside = (file for file in path.rglob("*") if file.is_file() and not is_litter(file))
             files = [path] if path.is_file() else list(inside)
             if not files:
                 return None
-            found[path.name] = (len(files), sum(each.stat().st_size for each in files))
+            sizes[path.name] = (len(files), sum(file.stat().st_size for file in files))
     except OSError:
         return None
-    return found
+    return sizes

@@ -1,4 +1,4 @@
-"""Many inputs: which sources they name, and what their results are called."""
+"""Sources of a batch, and the file names of their results."""
 
 import os
 import re
@@ -16,12 +16,17 @@ from clipseg_live.media.images.animations import kind_of
 from clipseg_live.media.sources.registry import list_images, list_videos
 
 VIDEO_SUFFIX, PICTURE_SUFFIX, TRANSPARENT_SUFFIX = ".mp4", ".png", ".mov"
-"""Of results where none is asked for: of videos, of single pictures, and of all that are transparent."""
+"""Default suffixes of results: of videos, single images and transparent results."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSources:
-    """The sources that inputs name, each once. notices: sentences about what was left out."""
+    """The sources that inputs name, each once.
+
+    Attributes:
+        names: Names of the sources.
+        notices: Messages about inputs that were left out.
+    """
 
     names: tuple[str, ...]
     notices: tuple[str, ...] = ()
@@ -29,25 +34,27 @@ class NamedSources:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A name that an earlier run gave: to the source at ``path`` (absolute), which was ``identity``."""
+    """The source of a file name in an earlier run: its absolute path and its identity."""
 
     path: str
     identity: tuple[tuple[str, int, int], ...]
 
 
 def sources_of(inputs: Sequence[str]) -> NamedSources:
-    """Inputs as sources: a folder or pattern with videos stands for each of them, one with pictures alone stays one
-    source, and what is named twice counts once. What names nothing stays, to fail by itself."""
+    """Return the sources that inputs name, each once.
+
+    A folder or pattern with videos gives each of its videos. One with only images is a single source. An input that
+    names nothing is kept, and its export fails.
+    """
     names: dict[str, str] = {}
     notices: list[str] = []
     for name in inputs:
-        found = _one_by_one(name, notices)
-        for each in found:
-            place = each if each.startswith(DEMO_PREFIX) else os.path.realpath(each)
-            if place in names:
-                notices.append(f"{each} is named twice and done once.")
+        for source in _one_by_one(name, notices):
+            path = source if source.startswith(DEMO_PREFIX) else os.path.realpath(source)
+            if path in names:
+                notices.append(f"{source} is named twice and done once.")
             else:
-                names[place] = each
+                names[path] = source
     return NamedSources(tuple(names.values()), tuple(dict.fromkeys(notices)))
 
 
@@ -71,9 +78,11 @@ def _one_by_one(name: str, notices: list[str]) -> list[str]:
 
 
 def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
-    """Name, size in bytes and time of the last change (nanoseconds) of every file that a source reads.
+    """Return the name, size in bytes and time of the last change (nanoseconds) of every file that a source reads.
 
-    Raises SourceError for a folder or pattern without pictures, OSError for a file that is not there.
+    Raises:
+        SourceError: A folder or pattern has no images.
+        OSError: A file does not exist.
     """
     if name.startswith(DEMO_PREFIX):
         return ((name, 0, 0),)
@@ -81,18 +90,22 @@ def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
 
 
 def stamp_of(file: Path) -> tuple[str, int, int]:
-    """Return the name, size and time of the last change of a file. Raises OSError."""
+    """Return the name, size in bytes and time of the last change (nanoseconds) of a file.
+
+    Raises:
+        OSError: The file does not exist.
+    """
     status = file.stat()
     return file.name, status.st_size, status.st_mtime_ns
 
 
 def absolute(name: str) -> str:
-    """Where a source lies, written in one way."""
+    """Return the absolute path of a source, with links resolved."""
     return name if name.startswith(DEMO_PREFIX) else os.path.realpath(name)
 
 
 def result_stem(name: str) -> str:
-    """What a source is called, without its suffix: of a pattern, what is left without its signs."""
+    """Return the name of a source without its suffix, or of a pattern without its wildcards."""
     if name.startswith(DEMO_PREFIX):
         return "-".join(part for part in ("demo", name.removeprefix(DEMO_PREFIX)) if part)
     path = Path(os.path.abspath(name))
@@ -105,7 +118,7 @@ def result_stem(name: str) -> str:
 
 
 def suffix_of(name: str, suffix: str | None) -> str:
-    """Suffix of the result of a source that is not one of several photos."""
+    """Return the suffix of a result, for a source that is not one of several photos."""
     if suffix is not None:
         return suffix
     if name.startswith(DEMO_PREFIX) or os.path.isdir(name) or is_pattern(name):
@@ -114,15 +127,19 @@ def suffix_of(name: str, suffix: str | None) -> str:
 
 
 def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> list[str]:
-    """File names of the results, in the order of the sources, all different also where case does not count.
+    """Return the file names of the results, in the order of the sources. All differ, also without regard to case.
 
-    ends: suffix of each result. A source keeps the name that an earlier run gave it (``held``, by name), and no other
-    takes it. Sources of one stem take their folder's name before it, or their suffix after it, or both, whatever tells
-    them apart; at last a number.
+    A source keeps its name of an earlier run, and no other source takes it. Sources of one stem get their folder's name
+    before it, their suffix after it, or both, until they differ. A number is the last choice.
+
+    Args:
+        sources: Names of the sources.
+        ends: Suffix of each result.
+        held: Sources of earlier runs, by their file names.
     """
     taken = {_folded(name) for name in held}
     names = _held_names(sources, ends, held)
-    numbers: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(2))  # those not tried yet
+    numbers: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(2))  # not tried yet
     groups: dict[str, list[int]] = {}
     for number, source in enumerate(sources):
         if number not in names:
@@ -140,7 +157,7 @@ def result_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, He
 
 
 def _held_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Held]) -> dict[int, str]:
-    """Return the names that sources had in earlier runs, by their numbers: found by place, or else by content."""
+    """Return the names of earlier runs by the index of their source, matched by path or else by content."""
     by_path = {(one.path, Path(name).suffix): name for name, one in reversed(held.items())}
     moved = {
         (one.identity, Path(name).suffix): name
@@ -163,7 +180,7 @@ def _held_names(sources: Sequence[str], ends: Sequence[str], held: dict[str, Hel
 
 
 def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str]:
-    """A stem for each source and suffix; the first way of naming in which all are different, or the plainest."""
+    """Return a stem for each source, by the first scheme in which all differ, or else by the plainest."""
 
     def folder(name: str) -> str:
         return "" if name.startswith(DEMO_PREFIX) else Path(os.path.abspath(name)).parent.name
@@ -171,14 +188,14 @@ def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str
     def kind(name: str) -> str:
         return "" if name.startswith(DEMO_PREFIX) else Path(name).suffix.lstrip(".")
 
-    ways: tuple[Callable[[str], tuple[str, ...]], ...] = (
+    schemes: tuple[Callable[[str], tuple[str, ...]], ...] = (
         lambda name: (result_stem(name),),
         lambda name: (folder(name), result_stem(name)),
         lambda name: (result_stem(name), kind(name)),
         lambda name: (folder(name), result_stem(name), kind(name)),
     )
-    for way in ways:
-        stems = ["-".join(part for part in way(name) if part) for name, _ in sources]
+    for scheme in schemes:
+        stems = ["-".join(part for part in scheme(name) if part) for name, _ in sources]
         whole = [_folded(stem + end) for stem, (_, end) in zip(stems, sources, strict=True)]
         if len(set(whole)) == len(whole) and not taken.intersection(whole):
             return stems
@@ -186,16 +203,29 @@ def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str
 
 
 def _folded(name: str) -> str:
-    """What counts as the same name: case does not, nor does a full stop, which folders beside a result do without."""
+    """Return a form of a name that is equal for names that count as the same.
+
+    Case does not count, nor do full stops, because folders next to a result have none.
+    """
     return unicodedata.normalize("NFC", name).casefold().replace(".", "-")
 
 
 def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into: Path, names: Sequence[str]) -> None:
-    """Raises UsageError where results would be, or would next time be taken for, inputs."""
+    """Check that no result is an input, and that no input finds results in the next run.
+
+    Args:
+        inputs: Inputs as given.
+        sources: Sources that they name.
+        into: Folder of the results.
+        names: File names of the results.
+
+    Raises:
+        UsageError: A result is an input, or a later run would read it as one.
+    """
     for name in inputs:
         if not name.startswith(DEMO_PREFIX) and searches(name, into):
             raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
-    places = {absolute(source) for source in sources}
+    paths = {absolute(source) for source in sources}
     for name in names:
-        if os.path.realpath(into / name) in places:
+        if os.path.realpath(into / name) in paths:
             raise UsageError(f"{into / name} is an input itself: name another folder for --into.")

@@ -1,4 +1,4 @@
-"""Exports of photo sets: which inputs are photos, and where their composed pictures go."""
+"""Sets of photos: inputs that are photos, and the names of their results."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clipseg_live.app.export import ExportRequest
 
 FILM_FORMATS: tuple[DataFormat, ...] = ("mask-video", "alpha-prores", "alpha-vp9", "animation-webp", "animation-gif")
-"""Data that are films; photos make one only as a sequence."""
+"""Data formats that are videos. Photos make a video only as a sequence."""
 _NAME = "photos"
 
 
@@ -31,8 +31,8 @@ class Photo:
     """One photo of a set.
 
     Attributes:
-        file: The photo.
-        picture: Name of its composed picture in the output folder; empty if none is wanted.
+        file: Path of the photo.
+        picture: Name of its result in the output folder, or "" if none is written.
     """
 
     file: Path
@@ -44,9 +44,9 @@ class PhotoSet:
     """Photos that are exported together.
 
     Attributes:
-        name: A word for the set, from which names of its data are made.
+        name: Name of the set, from which names of its data are made.
         files: Each photo once, in the order of the inputs.
-        notices: Sentences for the user about what was left out.
+        notices: Messages for the user about inputs that were left out.
     """
 
     name: str
@@ -55,7 +55,7 @@ class PhotoSet:
 
 
 def is_photos(name: str, sequence: Fraction | None) -> bool:
-    """Tell if an input is a photo, or a folder or pattern that is a set of photos."""
+    """Return whether an input is a photo, or a folder or pattern that is a set of photos."""
     if name.startswith(DEMO_PREFIX):
         return False
     if is_folder_or_pattern(name):
@@ -64,20 +64,24 @@ def is_photos(name: str, sequence: Fraction | None) -> bool:
 
 
 def gather(inputs: Sequence[str]) -> PhotoSet:
-    """Return the photos that inputs name. Raises SourceError for a folder or pattern without photos."""
+    """Return the photos that inputs name.
+
+    Raises:
+        SourceError: A folder or pattern has no photos.
+    """
     files: dict[str, Path] = {}
     notices: list[str] = []
     twice = 0
     for name in inputs:
-        found: Iterable[Path] = (Path(name),)
+        listed: Iterable[Path] = (Path(name),)
         if is_folder_or_pattern(name):
             listing = list_photos(name)
-            found = listing.files
+            listed = listing.files
             notices += [listing.notice] if listing.notice else []
-        for file in found:
-            place = os.path.realpath(file)
-            twice += place in files
-            files.setdefault(place, file)
+        for file in listed:
+            path = os.path.realpath(file)
+            twice += path in files
+            files.setdefault(path, file)
     if twice:
         what = "1 photo was" if twice == 1 else f"{twice} photos were"
         notices.append(f"{what} named twice and done once.")
@@ -95,12 +99,12 @@ def with_photos(request: "ExportRequest", inputs: Sequence[str] = (), suffix: st
     """Return the request with its photos listed and named, or the same one if its source is not a set of photos.
 
     Args:
-        request: The request; its output is a folder for photos.
-        inputs: Inputs that make one set; the request's own source if there are none.
-        suffix: Kind of the composed pictures; None keeps the kind of each photo.
+        request: Requested export. Its output is a folder for photos.
+        inputs: Inputs that form one set. The request's own source if there are none.
+        suffix: Suffix of the results. None keeps the suffix of each photo.
 
     Raises:
-        UsageError: The output, or something else that was asked for, needs a film.
+        UsageError: The output or another option needs a video.
         SourceError: There are no photos.
     """
     settings, names = request.settings, tuple(inputs) or (request.source,)
@@ -108,23 +112,27 @@ def with_photos(request: "ExportRequest", inputs: Sequence[str] = (), suffix: st
         return request
     alone = len(names) == 1 and not is_folder_or_pattern(names[0])
     if alone and (request.output is None or is_writable(request.output) or settings.alpha):
-        return request  # a single picture, which is written to a single file
+        return request  # a single image, which is written to a single file
     if suffix is not None and not suffix.startswith("."):
         suffix = f".{suffix}"
     if suffix is not None and suffix.lower() not in IMAGE_WRITER_SUFFIXES:
         raise UsageError(f"{suffix} is not a kind of picture: use one of {', '.join(sorted(IMAGE_WRITER_SUFFIXES))}.")
-    found = gather(names)
-    check_photos(request, found)
-    pictures = [""] * len(found.files)
+    photo_set = gather(names)
+    check_photos(request, photo_set)
+    pictures = [""] * len(photo_set.files)
     if request.output is not None and not settings.alpha:
-        pictures = picture_names(found.files, suffix)
-    photos = tuple(Photo(file, name) for file, name in zip(found.files, pictures, strict=True))
-    source = request.source if len(names) == 1 else found.name
-    return replace(request, source=source, photos=photos, notices=(*request.notices, *found.notices))
+        pictures = picture_names(photo_set.files, suffix)
+    photos = tuple(Photo(file, name) for file, name in zip(photo_set.files, pictures, strict=True))
+    source = request.source if len(names) == 1 else photo_set.name
+    return replace(request, source=source, photos=photos, notices=(*request.notices, *photo_set.notices))
 
 
 def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
-    """Raise UsageError if a request asks for what only a film can give."""
+    """Check that a request does not ask for something that only a video has.
+
+    Raises:
+        UsageError: It does.
+    """
     settings, output = request.settings, request.output
     count = "1 photo" if len(photos.files) == 1 else f"{len(photos.files)} separate photos"
     if output is not None and not os.path.isdir(output):
@@ -144,20 +152,20 @@ def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
 
 
 def picture_names(files: Sequence[Path], suffix: str | None = None) -> list[str]:
-    """Return a name for the composed picture of each photo: its own, and all are different."""
+    """Return a name for the result of each photo, made from its own name. All differ."""
     ends = [picture_suffix(file, suffix) for file in files]
     return result_names([str(file) for file in files], ends, {})
 
 
 def picture_suffix(file: Path, suffix: str | None = None) -> str:
-    """Return the suffix of a photo's composed picture: its own where it can be written."""
+    """Return the suffix of a photo's result: its own if it can be written."""
     if suffix is not None:
         return suffix
     return file.suffix if file.suffix.lower() in IMAGE_WRITER_SUFFIXES else PICTURE_SUFFIX
 
 
 def open_photo_writer(request: "ExportRequest") -> PhotoWriter | None:
-    """Return what writes the composed photos, not yet opened; None where none are wanted."""
+    """Return the writer of the results, not opened yet, or None if none are written."""
     if request.output is None or request.settings.alpha:
         return None
     names = {photo.file: photo.picture for photo in request.photos if photo.picture}

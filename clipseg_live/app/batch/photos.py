@@ -1,4 +1,4 @@
-"""Remaining work on a set of photos: pictures and data that no earlier run of the batch has finished."""
+"""Remaining work on a set of photos: images and data that no earlier run of the batch has finished."""
 
 import os
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from clipseg_live.app.export import ExportRequest
 
 @dataclass(frozen=True, slots=True)
 class PhotoPart:
-    """Something that is remembered by itself: the picture of one photo, or masks and data of all.
+    """A part of a set with its own manifest entry: the result of one photo, or masks and data of all photos.
 
     Attributes:
-        request: An export of this part alone.
-        entry: What is about to be made.
-        held: What the record says of it.
-        finished: True if it is finished; False if it must not be replaced; None if it is to be done.
+        request: Export of this part alone.
+        entry: Entry for the export.
+        held: Entry of an earlier run in the manifest.
+        finished: True if the part is finished, False if it must not be replaced, None if it must be exported.
         reason: Why it must not be replaced.
-        before: Time of the last change of what stands there, before it is done.
+        before: Time of the last change of the existing file, before the export.
     """
 
     request: ExportRequest
@@ -31,27 +31,28 @@ class PhotoPart:
 
     @property
     def name(self) -> str:
+        """Return the file name of the result."""
         return self.request.result.name
 
     @property
     def is_free(self) -> bool:
-        """Tell if nothing stands there, or only what an interrupted run has left."""
+        """Return whether no result exists, except for one of an interrupted run."""
         return not standing(self.request) or (self.held is not None and is_left_over(self.request, self.held))
 
     @property
     def is_written(self) -> bool:
-        """Tell if it was written since the plan was made."""
+        """Return whether the result was written since the plan was made."""
         now = _changed(self.request.result)
         return now is not None and now != self.before
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoPlan:
-    """The parts of a set, and the export of those that are to be done.
+    """The parts of a set, and the export of the remaining ones.
 
     Attributes:
-        request: The export; None if nothing is to be done.
-        problems: Parts that must not be replaced, one sentence each.
+        request: Export of the remaining parts, or None if there are none.
+        parts: All parts.
     """
 
     request: ExportRequest | None
@@ -59,10 +60,11 @@ class PhotoPlan:
 
     @property
     def problems(self) -> tuple[str, ...]:
+        """Return a message for each part that must not be replaced."""
         return tuple(part.reason for part in self.parts if part.finished is False)
 
     def finished_before(self) -> dict[str, ManifestEntry | None]:
-        """Return entries of what a killed run had finished without noting it."""
+        """Return entries of parts that a killed run had finished without recording it."""
         return {
             part.name: part.entry.finished(part.request)
             for part in self.parts
@@ -70,45 +72,52 @@ class PhotoPlan:
         }
 
     def begun(self) -> dict[str, ManifestEntry | None]:
-        """Return entries of what is about to be done. Pictures and data appear whole, so what stands there later is
-        of this run."""
+        """Return entries of parts that are about to be exported.
+
+        Images and data are renamed into place when complete, so later files under these names belong to this run.
+        """
         return {part.name: part.entry.begun(part.request) for part in self._waiting() if part.is_free}
 
     def ended(self, whole: bool) -> dict[str, ManifestEntry | None]:
-        """Return the entries after a run; None for what was not done. whole: the run has finished its data."""
-        found: dict[str, ManifestEntry | None] = {}
+        """Return the entries after a run, or None for parts that were not exported.
+
+        Args:
+            whole: The run has finished its data.
+        """
+        entries: dict[str, ManifestEntry | None] = {}
         for part in self._waiting():
             is_data = part.request.photos != ()
             if whole if is_data else part.is_written:
-                found[part.name] = part.entry.finished(part.request)
+                entries[part.name] = part.entry.finished(part.request)
             elif not standing(part.request):
-                found[part.name] = None
-        return found
+                entries[part.name] = None
+        return entries
 
     def _waiting(self) -> list[PhotoPart]:
         return [part for part in self.parts if part.finished is None]
 
 
 def plan_photos(request: ExportRequest, model_digest: str, held: Mapping[str, ManifestEntry]) -> PhotoPlan:
-    """Find out what is left to do of a set of photos.
+    """Find the remaining work on a set of photos.
 
     Args:
-        request: The export of the whole set.
+        request: Export of the whole set.
         model_digest: Digest of the model.
-        held: What earlier runs remember, by the names of results.
+        held: Entries of earlier runs, by the names of results.
     """
     parts = []
-    for each in _parts_of(request):
+    for part_request in _parts_of(request):
         try:
-            entry = entry_of(each, model_digest)
-        except OSError:  # the photo has vanished, which the export itself reports
-            entry = ManifestEntry(digest="", path=each.source, identity=())
-        known = held.get(each.result.name)
-        finished, reason = judged(each, entry, known)
-        is_foreign = standing(each) and not (known is not None and is_left_over(each, known))
+            entry = entry_of(part_request, model_digest)
+        except OSError:  # the photo is gone; the export itself reports it
+            entry = ManifestEntry(digest="", path=part_request.source, identity=())
+        result = part_request.result
+        known = held.get(result.name)
+        finished, reason = judged(part_request, entry, known)
+        is_foreign = standing(part_request) and not (known is not None and is_left_over(part_request, known))
         if finished is None and is_foreign and not request.settings.overwrite:
-            finished, reason = False, f"{each.result} exists already: use --overwrite to replace it."
-        parts.append(PhotoPart(each, entry, known, finished, reason, _changed(each.result)))
+            finished, reason = False, f"{result} exists already: use --overwrite to replace it."
+        parts.append(PhotoPart(part_request, entry, known, finished, reason, _changed(result)))
     waiting = [part for part in parts if part.finished is None]
     if not waiting:
         return PhotoPlan(None, tuple(parts))

@@ -1,4 +1,4 @@
-"""Plan of many exports: which sources inputs name, and where their results go."""
+"""Plan of a batch: the sources that inputs name, and the paths of their results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ MaskKind = Literal["jsonl", "png"]
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """Request for several exports.
+    """A requested batch of exports.
 
     Attributes:
         exports: Exports into the folder ``into``, with the same prompts and engine. All photos are one export.
@@ -56,12 +56,20 @@ def plan_batch(
     data: Sequence[DataFormat] = (),
     jobs: int = 1,
 ) -> BatchRequest:
-    """The exports of these inputs; makes the folder where it is not there yet.
+    """Plan the exports of inputs. A missing folder is made.
 
-    template: an export whose source and output are replaced. All photos are one export, with one set of data.
-    suffix: of the results; None: ``.mp4`` (``.mov`` where they are transparent), and each photo's own. masks: JSON
-    lines, or a folder of PNG files, beside each result; data: likewise.
-    Raises UsageError for what cannot be, SinkError for a folder that cannot be made.
+    Args:
+        inputs: Files, folders, patterns and demo scenes.
+        into: Folder of the results.
+        template: Export whose source and output are replaced. All photos are one export, with one set of data.
+        suffix: Suffix of the results. None for ``.mp4`` (``.mov`` if they are transparent), and for photos their own.
+        masks: Write JSON lines or a folder of PNG files next to each result.
+        data: Write data in these formats next to each result.
+        jobs: Number of exports that run at the same time.
+
+    Raises:
+        UsageError: The inputs or options are invalid.
+        SinkError: The folder cannot be made.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs are not possible: give 1 or more.")
@@ -86,23 +94,23 @@ def _planned(
     data: Sequence[DataFormat],
     held: dict[str, Held],
 ) -> tuple[tuple[ExportRequest, ...], tuple[str, ...]]:
-    """One export for each source that is no photo, and one for all photos in the place of the first of them."""
+    """Return one export for each source that is not a photo, and one for all photos in the position of the first."""
     settings = template.settings
     photos = [name for name in sources if is_photos(name, settings.sequence) and _can_be_listed(name)]
     if settings.sequence is not None and any(not is_folder_or_pattern(name) for name in photos):
         raise UsageError('With --sequence, name a folder or a pattern in quotes ("shots/*.png"), not single pictures.')
     of_set = set(photos)
     others = [name for name in sources if name not in of_set]
-    found = gather(photos) if photos else PhotoSet("", ())
+    photo_set = gather(photos) if photos else PhotoSet("", ())
     of_photos = suffix if suffix is not None and suffix.lower() in IMAGE_WRITER_SUFFIXES else None
     if suffix is not None and of_photos is None and not others:
         raise UsageError(f"Photos cannot be {suffix}: leave out --suffix, or add --sequence to make a film of them.")
     of_others = None if of_photos is not None and photos else suffix
     if settings.alpha and of_others is None:
         of_others = TRANSPARENT_SUFFIX
-    if others:  # one sentence for all, instead of one for each
+    if others:  # one error for all, instead of one for each
         _check_suffix(into / f".clipseg-live{of_others or VIDEO_SUFFIX}", settings)
-    pictures = [] if settings.alpha else [str(file) for file in found.files]
+    pictures = [] if settings.alpha else [str(file) for file in photo_set.files]
     ends = [picture_suffix(Path(name), of_photos) for name in pictures]
     names = result_names(
         [*others, *pictures], [*(suffix_of(name, of_others) for name in others), *ends], held
@@ -118,24 +126,24 @@ def _planned(
         for source, name in zip(others, names, strict=False)
     }
     if photos:
-        shown = names[len(others) :] or [""] * len(found.files)
-        stem = into / found.name
+        shown = names[len(others) :] or [""] * len(photo_set.files)
+        stem = into / photo_set.name
         whole = replace(
             template,
-            source=photos[0] if len(photos) == 1 else found.name,
+            source=photos[0] if len(photos) == 1 else photo_set.name,
             output=_data_beside(stem, "alpha-png") if settings.alpha else into,
             masks=_masks_beside(stem, masks),
             data=tuple((form, _data_beside(stem, form)) for form in data),
-            photos=tuple(Photo(file, name) for file, name in zip(found.files, shown, strict=True)),
+            photos=tuple(Photo(file, name) for file, name in zip(photo_set.files, shown, strict=True)),
         )
-        check_photos(whole, found)
+        check_photos(whole, photo_set)
         exports[photos[0]] = whole
     ordered = tuple(exports[source] for source in sources if source in exports)
-    return ordered, found.notices
+    return ordered, photo_set.notices
 
 
 def _can_be_listed(name: str) -> bool:
-    """Tell if a folder or pattern has photos; one that has none fails by itself."""
+    """Return whether a folder or pattern has photos. One without photos fails in its own export."""
     try:
         return bool(list_images(name))
     except SourceError:

@@ -1,4 +1,7 @@
-"""Exports of many inputs into one folder: one after the other or side by side, going on after a bad one."""
+"""Run of a batch: exports of many inputs into one folder, one after the other or in parallel.
+
+A failed input does not stop the batch.
+"""
 
 import logging
 import time
@@ -28,11 +31,11 @@ from clipseg_live.runtime.threads import StopSwitch
 logger = logging.getLogger(__name__)
 
 TOLD_SECONDS = 0.1
-"""A process that exports tells how far it is no oftener than that."""
+"""Shortest time between two progress reports of a process."""
 
 
 class Ending(Enum):
-    """Outcome of an input. PARTLY: some photos of a set could not be read, or were left as they are."""
+    """Outcome of an input. PARTLY: some photos of a set could not be read, or were left unchanged."""
 
     DONE = "done"
     PARTLY = "done in part"
@@ -44,7 +47,14 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """sentence: why it failed, or how far it was when it was stopped. notices: sentences a person should read."""
+    """Outcome of an export.
+
+    Attributes:
+        ending: Kind of the outcome.
+        sentence: Why the export failed, or its progress when it was stopped.
+        result: Result of a finished export.
+        notices: Messages for the user.
+    """
 
     ending: Ending
     sentence: str = ""
@@ -54,7 +64,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """outcomes: of every export, in the order of ``exports``. stopped: whether a person stopped it."""
+    """Report of a batch.
+
+    Attributes:
+        exports: Exports of the batch.
+        outcomes: Outcome of each export, in the same order.
+        seconds: Duration of the batch.
+        stopped: Whether the user stopped it.
+        notices: Messages for the user.
+    """
 
     exports: tuple[ExportRequest, ...]
     outcomes: tuple[Outcome, ...]
@@ -64,34 +82,48 @@ class BatchReport:
 
     @property
     def frames(self) -> int:
+        """Return the number of frames of all results."""
         return sum(outcome.result.frames for outcome in self.outcomes if outcome.result is not None)
 
     def count(self, ending: Ending) -> int:
+        """Return the number of exports with this outcome."""
         return sum(outcome.ending is ending for outcome in self.outcomes)
 
     @property
     def is_whole(self) -> bool:
-        """Whether every result is there."""
+        """Return whether every result is complete."""
         return all(outcome.ending in (Ending.DONE, Ending.FINISHED_BEFORE) for outcome in self.outcomes)
 
 
 class BatchWatch(Protocol):
-    """What is told while it runs, in the thread of ``run_batch``. number: an export's place in the list."""
+    """Listener for a batch, called in the thread of ``run_batch``. ``number`` is the index of the export."""
 
-    def stage(self, words: str) -> None: ...
+    def stage(self, words: str) -> None:
+        """Take a message about the present stage."""
 
-    def begun(self, number: int) -> None: ...
+    def begun(self, number: int) -> None:
+        """Take note that an export has started."""
 
-    def progressed(self, number: int, progress: Progress) -> None: ...
+    def progressed(self, number: int, progress: Progress) -> None:
+        """Take the progress of an export."""
 
-    def ended(self, number: int, outcome: Outcome) -> None: ...
+    def ended(self, number: int, outcome: Outcome) -> None:
+        """Take the outcome of an export."""
 
 
 def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
-    """Export all that is not finished, each input for itself: one that fails keeps no other from its turn.
+    """Run all unfinished exports of a batch. A failed export does not stop the others.
 
-    Ctrl-C (KeyboardInterrupt) gives up what is running, or keeps it as its settings say; the report tells what is left.
-    Raises UsageError or Failure, before any export is begun, where the model cannot be used.
+    Ctrl-C (KeyboardInterrupt) abandons running exports, or keeps their finished part if their settings say so. The
+    report contains the kept files.
+
+    Args:
+        batch: Requested batch.
+        watch: Listener for the batch.
+
+    Raises:
+        UsageError: The model cannot be used. No export has started.
+        Failure: The model cannot be used. No export has started.
     """
     return _Batch(batch, watch).run()
 
@@ -133,7 +165,7 @@ class _Batch:
         )
 
     def _sort_out(self, model_digest: str) -> list[int]:
-        """Those that are to be exported; the others have their outcome."""
+        """Return the indices of the exports to run. The others get their outcome."""
         waiting = []
         for number, request in enumerate(self._exports):
             if request.photos:
@@ -143,7 +175,7 @@ class _Batch:
             try:
                 entry = entry_of(request, model_digest)
             except (OSError, SourceError):
-                waiting.append(number)  # the export itself says what is wrong
+                waiting.append(number)  # the export itself reports the error
                 continue
             self._entries[number] = entry
             held = self._record.entries.get(request.result.name)
@@ -160,7 +192,7 @@ class _Batch:
         return waiting
 
     def _plan_photos(self, number: int, model_digest: str) -> bool:
-        """Leave of a set of photos what is to be done, and tell if that is anything; otherwise it has its outcome."""
+        """Reduce a set of photos to its remaining parts, and return whether there are any. If not, set its outcome."""
         plan = plan_photos(self._exports[number], model_digest, self._record.entries)
         self._note(plan.finished_before())
         if plan.request is None:
@@ -195,8 +227,11 @@ class _Batch:
             self._notices[str(error)] = None
 
     def begun(self, number: int) -> None:
-        """Note that an export is begun; where nothing stands in its place, whatever stands there later is of it, for
-        results appear whole or not at all."""
+        """Note that an export has started.
+
+        If no file exists under its name, a later file there belongs to it, because results are renamed into place when
+        they are complete.
+        """
         request, entry = self._exports[number], self._entries.get(number)
         self._begun.add(number)
         if number in self._photos:
@@ -255,7 +290,7 @@ class _Batch:
 
 
 class EngineLoadError(Exception):
-    """The engine that all exports need cannot be loaded. reason: the error to be shown."""
+    """Raised when the engine of all exports cannot be loaded. ``reason`` is the error for the user."""
 
     def __init__(self, reason: ClipsegLiveError) -> None:
         super().__init__(str(reason))
@@ -263,7 +298,7 @@ class EngineLoadError(Exception):
 
 
 class _LazyEngine:
-    """Loads the engine of an export when it is first called for, with its prompts encoded."""
+    """Loads the engine of an export on the first call, with its prompts encoded."""
 
     def __init__(self, request: ExportRequest, on_stage: Callable[[str], None] = lambda words: None) -> None:
         self._request, self._on_stage = request, on_stage
@@ -274,7 +309,11 @@ class _LazyEngine:
         return () if self._engine is None else self._engine.notices
 
     def __call__(self) -> ReadyEngine:
-        """Raises EngineLoadError."""
+        """Return the engine.
+
+        Raises:
+            EngineLoadError: The engine cannot be loaded.
+        """
         if self._engine is None:
             settings = self._request.settings.engine
             try:
@@ -293,8 +332,18 @@ def run_export_safely(
     on_progress: Callable[[Progress], None],
     stop: StopSwitch | None = None,
 ) -> Outcome:
-    """One export, whatever comes of it. Raises KeyboardInterrupt where Ctrl-C came before its first frame, and
-    EngineLoadError, which concerns all."""
+    """Run one export, and return its outcome also if it fails.
+
+    Args:
+        request: Requested export.
+        engine: Loads the engine on the first call.
+        on_progress: Called with the progress.
+        stop: Stops the export.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed before the first frame.
+        EngineLoadError: The engine of all exports cannot be loaded.
+    """
     try:
         finished = run_export(request, engine=engine, stop=stop, on_progress=on_progress)
     except EngineLoadError:
@@ -319,7 +368,12 @@ def run_export_safely(
 
 
 def prepare_process(template: ExportRequest, size: int) -> process_pool.Work:
-    """A member of the crew, in its own process: the model is loaded and the prompts are encoded once."""
+    """Prepare a process of the pool: load the model and encode the prompts once.
+
+    Args:
+        template: Export whose files and photos are replaced for each job.
+        size: Number of processes.
+    """
     from clipseg_live.model.devices import share_cores
 
     share_cores(size)
@@ -353,7 +407,7 @@ class _ThrottledProgress:
 
 
 class _PoolProgress:
-    """Hears the crew for a batch. numbers: the exports that are the crew's jobs."""
+    """Listener of the pool for a batch. ``numbers`` are the exports of the pool's jobs."""
 
     def __init__(self, batch: _Batch, numbers: Sequence[int]) -> None:
         self._batch, self._numbers = batch, numbers
@@ -365,8 +419,8 @@ class _PoolProgress:
         self._batch.progressed(self._numbers[number], word)
 
     def done(self, number: int, outcome: Any) -> None:
-        found, engine_notices = outcome
-        self._batch.ended(self._numbers[number], found, engine_notices)
+        export_outcome, engine_notices = outcome
+        self._batch.ended(self._numbers[number], export_outcome, engine_notices)
 
     def lost(self, number: int, reason: str) -> None:
         self._batch.lost(self._numbers[number], reason)
