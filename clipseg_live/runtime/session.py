@@ -212,7 +212,7 @@ class Session:
         self._worker.restart()
 
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
-        """Return the times of the newest frames and the milliseconds of their stages."""
+        """Return the age in seconds and the milliseconds of the stages of each recent frame, oldest first."""
         return self._composing.timings.recent()
 
     def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
