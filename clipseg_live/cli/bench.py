@@ -1,4 +1,4 @@
-"""``clipseg-live bench``: how fast the engine is here, beside transformers' own forward."""
+"""``clipseg-live bench``: measure the speed of the engine, compared with transformers."""
 
 from typing import TYPE_CHECKING, Annotated
 

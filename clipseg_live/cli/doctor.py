@@ -1,4 +1,4 @@
-"""``clipseg-live doctor``: what this machine has for the program, what works, and what would make it faster."""
+"""``clipseg-live doctor``: check versions, devices and codecs of this machine, and suggest how to make it faster."""
 
 import logging
 from collections.abc import Callable
@@ -29,14 +29,14 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A check that could not be done, in one sentence."""
+    """A message about a check that failed."""
 
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """packages: the installed version of each, None for one that is missing."""
+    """Versions of the program and of each package. None for a package that is missing."""
 
     clipseg_live: str
     python: str
@@ -46,13 +46,15 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Codecs:
+    """Version of FFmpeg, and the encoders."""
+
     ffmpeg: str
     encoders: "tuple[EncoderProbe, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder the program keeps things in. bytes: what it takes, None where there is no such folder yet."""
+    """A folder that the program uses, with its size in bytes. None if it does not exist yet."""
 
     purpose: str
     path: "Path"
@@ -61,7 +63,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that ``doctor`` found; a check that failed left its Problem."""
+    """Results of all checks. A check that failed has a Problem in place of its result."""
 
     versions: Versions | Problem
     devices: "Devices | Problem"
@@ -89,7 +91,7 @@ def doctor(
     from rich.live import Live
     from rich.text import Text
 
-    # refreshed by hand: rich's own refreshing thread is not waited for when it ends
+    # no automatic refresh: rich does not wait for the end of its refresh thread
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
         report = examine(device, lambda what: live.update(Text(f"Checking {what} ...", style="dim"), refresh=True))
     if json_output:
@@ -100,13 +102,18 @@ def doctor(
 
 
 def examine(device: str, say: Callable[[str], None]) -> Report:
-    """Do every check; one that fails spoils no other. say: told what is being checked, a word or two."""
+    """Do every check. A failed check does not affect the others.
+
+    Args:
+        device: Device on which precisions are compared.
+        say: Called with the name of each check.
+    """
 
     def attempt(what: str, check: Callable[[], Found]) -> Found | Problem:
         say(what)
         try:
             return check()
-        except Exception as error:  # a broken installation can raise anything, and the report shows it
+        except Exception as error:  # a broken installation can raise any error; the report shows it
             logger.warning("Checking %s failed", what, exc_info=True)
             return Problem(" ".join(str(error).split()) or type(error).__name__)
 
@@ -201,7 +208,7 @@ def _advice(
 
 
 def show(report: Report, console: "Console") -> None:
-    """Print a report for people."""
+    """Print a report as text."""
     from rich.text import Text
 
     sections: tuple[tuple[str, Any, Callable[[Any], Any]], ...] = (
@@ -219,7 +226,7 @@ def show(report: Report, console: "Console") -> None:
             console.print()
         console.print(title, style="bold")
         for line in [_sentence(found.problem, "yellow")] if isinstance(found, Problem) else lines_of(found):
-            console.print(line, soft_wrap=isinstance(line, Text))  # a path in pieces could not be copied
+            console.print(line, soft_wrap=isinstance(line, Text))  # a wrapped path could not be copied
     if isinstance(report.matrix_speed, Problem):
         console.print(_sentence(f"The speed could not be measured: {report.matrix_speed.problem}", "yellow"))
 
@@ -307,7 +314,7 @@ def _log_lines(found: tuple[str, ...]) -> "list[RenderableType]":
 
 
 def _line(label: str, value: str, style: str = "") -> "RenderableType":
-    """A label and its value; a value too long for the line goes on below itself."""
+    """Return a label and its value. A long value is continued below itself."""
     from rich.table import Table
     from rich.text import Text
 

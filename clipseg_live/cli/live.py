@@ -1,4 +1,4 @@
-"""``clipseg-live live``: the window. It is also what opens without any command."""
+"""``clipseg-live live``: open the window. This is also the default command."""
 
 import os
 import sys
@@ -108,13 +108,13 @@ def _open_window(
     from clipseg_live.gui.state.preferences import preferences_path
 
     path = preferences_path()
-    if demo:  # a look at the demo changes nothing of what comes back otherwise
+    if demo:  # the demo does not change the stored preferences
         path = path.with_name("demo.json")
     return run_window(settings=settings, source=asked, prompts=tuple(prompt or ()), model=model, path=path)
 
 
 def demo_settings() -> "LiveSettings":
-    """Three prompts in colours that their objects do not have, so that the masks are seen."""
+    """Return settings with three prompts, in colours that differ from their objects, so that the masks are visible."""
     from clipseg_live.core.settings.base import EngineSettings, PromptStyle
     from clipseg_live.core.settings.live import LiveSettings, PromptRow
 
@@ -127,7 +127,7 @@ def demo_settings() -> "LiveSettings":
 
 
 def has_display() -> bool:
-    """Whether Qt can open a window here."""
+    """Return whether Qt can open a window here."""
     if sys.platform != "linux":
         return True
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")

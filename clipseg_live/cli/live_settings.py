@@ -1,4 +1,4 @@
-"""Settings of a live session out of the options of ``camera`` and ``record``."""
+"""Settings of a live session from the options of ``camera`` and ``record``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,23 @@ def live_settings_from(
     model: str | None,
     mirror: bool,
 ) -> "LiveSettings":
-    """Raises UsageError for options that do not go together, and Failure for a session file that cannot be read."""
+    """Return the settings of a live session from options.
+
+    Args:
+        source: Name of the source.
+        prompt: Prompts.
+        threshold: Threshold of all prompts, or of each prompt in their order.
+        effect: Effects.
+        preset: Name of a preset.
+        session: Session file, in place of prompts, thresholds, effects and preset.
+        trust_session: The session file may read files outside its folder.
+        model: Name or folder of a model. "demo:" without a session file uses "shapes".
+        mirror: Mirror the source.
+
+    Raises:
+        UsageError: The options do not fit together.
+        Failure: The session file cannot be read.
+    """
     from clipseg_live.core.errors import UsageError
 
     if session is not None:

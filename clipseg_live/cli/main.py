@@ -1,4 +1,4 @@
-"""The command line: its commands, and what an error or Ctrl-C looks like."""
+"""Command line: the commands, and the output after errors and Ctrl-C."""
 
 import logging
 import sys
@@ -34,7 +34,7 @@ app = typer.Typer(
 
 
 _INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""Exit code of typer after Ctrl-C."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,7 +63,7 @@ app.add_typer(models_group(), name="models")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage."""
+    """Run a command, and return its exit code: 0 done, 1 failed, 2 wrong usage."""
     from clipseg_live.core.errors import ClipsegLiveError
 
     logger.info("clipseg-live %s: %s", __version__, _command_of(arguments))
@@ -102,8 +102,8 @@ def log_folder() -> Path:
 
 def _command_of(arguments: Sequence[str]) -> str:
     """Return the command and the names of its options, without their values."""
-    names = [each.split("=")[0] for each in arguments if each.startswith("--")]
-    return " ".join([next((each for each in arguments if each in COMMANDS), "live"), *names])
+    names = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
+    return " ".join([next((argument for argument in arguments if argument in COMMANDS), "live"), *names])
 
 
 def _say(sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""``clipseg-live models``: list the named models, download one, or remove it from this machine."""
+"""``clipseg-live models``: list the known models, download one, or remove it from this machine."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,7 +100,7 @@ def _print_entry(console: "Console", entry: "CatalogueEntry") -> None:
         heading.append("  default", style="not bold green")
     console.print(heading)
     console.print(Text(f"  {entry.summary}"))
-    console.print(_state(entry), soft_wrap=True)  # a path in pieces could not be copied
+    console.print(_state(entry), soft_wrap=True)  # a wrapped path could not be copied
     console.print()
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands take, defined once, and how ``--help`` groups the options of a command."""
+"""Options that several commands share, and the groups of options in ``--help``."""
 
 import functools
 import inspect
@@ -29,13 +29,17 @@ NETWORK = "Streams from the network"
 OTHER = "Other options"
 
 GROUPS = (PROMPTS, RESULT, DATA, LOOK, MATTES, PART, VIRTUAL, RECORDING_GROUP, MODEL, NETWORK, OTHER)
-"""The order in which they are shown; an option without ``rich_help_panel`` is one of the last."""
+"""Order of the groups in ``--help``. An option without ``rich_help_panel`` belongs to the last group."""
 
 ONCE = "once for all prompts, or once for each in their order"
 
 
 def refuse_session(given: str | list[str] | None) -> str | list[str] | None:
-    """Return the sources that a command is given. Raises UsageError for a session file among them."""
+    """Return the sources of a command unchanged.
+
+    Raises:
+        UsageError: One of them is a session file.
+    """
     for name in [given] if isinstance(given, str) else given or ():
         if name.lower().endswith(".json"):
             from clipseg_live.core.errors import UsageError
@@ -174,7 +178,11 @@ Model = Annotated[
 
 
 def use_log_level(name: str | None) -> str | None:
-    """Apply ``--log-level``. Raises UsageError for an unknown level."""
+    """Apply ``--log-level``.
+
+    Raises:
+        UsageError: The level is unknown.
+    """
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.system import logs
 
@@ -212,7 +220,11 @@ def takes_log_level(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def sequence_rate(sequence: bool, rate: str | float | None = None) -> "Fraction | None":
-    """Return the frames per second of a film of pictures; None where no film is asked for. Raises UsageError."""
+    """Return the frame rate if images are a video, or None if they are not.
+
+    Raises:
+        UsageError: The rate is invalid, or it is given without ``--sequence``.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     from clipseg_live.core.errors import UsageError
@@ -240,18 +252,18 @@ def source_spec(
     deinterlace: str = "auto",
     film: bool = False,
 ) -> "SourceSpec":
-    """Return the source that a command is given.
+    """Return the source of a command.
 
     Args:
-        name: Its name.
-        rtsp_transport: What carries the pictures of an rtsp address.
+        name: Name of the source.
+        rtsp_transport: Transport of an RTSP address.
         insecure: Do not verify certificates.
-        sequence: Frames per second of a film of pictures.
-        deinterlace: "off" leaves both fields in the frames of interlaced videos.
-        film: The command needs a film, not separate photos.
+        sequence: Frame rate if images are a video.
+        deinterlace: "off" keeps both fields in the frames of interlaced videos.
+        film: The command needs a video, not separate photos.
 
     Raises:
-        UsageError: A value does not exist, or the source does not fit ``sequence`` or ``film``.
+        UsageError: A value is invalid, or the source does not fit ``sequence`` or ``film``.
     """
     from clipseg_live.core.addresses import SourceName
     from clipseg_live.core.errors import UsageError
@@ -275,20 +287,22 @@ def source_spec(
 
 
 class MaskingGroup(TyperGroup):
-    """The group of commands. Errors about arguments mask the credentials of addresses."""
+    """Group of commands that masks the credentials of addresses in errors about arguments."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the arguments. Mask credentials in errors."""
         with _masked_errors():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command. Mask credentials in errors."""
         with _masked_errors():
             return super().invoke(ctx)
 
 
 @contextmanager
 def _masked_errors() -> Iterator[None]:
-    """Mask the message of an error about arguments: the command line parser quotes them."""
+    """Mask credentials in an error about arguments, because the command line parser quotes them."""
     try:
         yield
     except Exception as error:
@@ -303,40 +317,43 @@ class GroupedCommand(TyperCommand):
     """A command whose ``--help`` shows its options in groups."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """What stands behind the command's name in its first line: ``[OPTIONS] INPUT...``."""
-        return ["[OPTIONS]", *(usage_of(each) for each in self.params if each.param_type_name == "argument")]
+        """Return the part of the usage line after the command's name: ``[OPTIONS] INPUT...``."""
+        return ["[OPTIONS]", *(usage_of(param) for param in self.params if param.param_type_name == "argument")]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, each group under its name."""
         for title, parameters in grouped(self.get_params(ctx)):
             lines = [
-                (names if each.param_type_name == "option" else usage_of(each), _plain_default(words))
-                for each in parameters
-                for names, words in [each.get_help_record(ctx)]
+                (names if param.param_type_name == "option" else usage_of(param), _plain_default(words))
+                for param in parameters
+                for names, words in [param.get_help_record(ctx)]
             ]
             with formatter.section(title):
                 formatter.write_dl(lines)
 
 
 def usage_of(argument: Any) -> str:
-    """An argument as a usage line writes it: ``SOURCE``, ``[SOURCE]`` where it may be left out, ``INPUT...``."""
+    """Return an argument as in a usage line: ``SOURCE``, ``[SOURCE]`` if it is optional, ``INPUT...``."""
     name = argument.metavar or argument.name.upper()
     name = f"{name}..." if argument.nargs == -1 else name
     return name if argument.required else f"[{name}]"
 
 
 def grouped(parameters: Iterable[Any]) -> list[tuple[str, list[Any]]]:
-    """The parameters of a command by their groups: titles in the order of ``GROUPS`` with what belongs there, the
-    arguments first. Raises KeyError for an option in a group that is not listed."""
-    found: dict[str, list[Any]] = {"Arguments": [], **{title: [] for title in GROUPS}}
-    for each in parameters:
-        title = "Arguments" if each.param_type_name == "argument" else getattr(each, "rich_help_panel", None) or OTHER
-        found[title].append(each)
-    alone = not any(found[title] for title in GROUPS if title != OTHER)
-    return [("Options" if alone and title == OTHER else title, held) for title, held in found.items() if held]
+    """Return the parameters of a command by group: arguments first, then groups in the order of ``GROUPS``.
+
+    Raises:
+        KeyError: An option has an unknown group.
+    """
+    groups: dict[str, list[Any]] = {"Arguments": [], **{title: [] for title in GROUPS}}
+    for param in parameters:
+        title = "Arguments" if param.param_type_name == "argument" else getattr(param, "rich_help_panel", None) or OTHER
+        groups[title].append(param)
+    alone = not any(groups[title] for title in GROUPS if title != OTHER)
+    return [("Options" if alone and title == OTHER else title, members) for title, members in groups.items() if members]
 
 
 def _plain_default(words: str) -> str:
-    """Typer puts a default that is told in words into parentheses of its own, and writes ranges as ``x>=1``."""
+    """Simplify default values: remove parentheses around their text, and write ``x>=1`` as ``1 or more``."""
     words = re.sub(r"\[default: \(([^)]*)\)", r"[default: \1", words)
     return re.sub(r"; x>=(\S+)\]$", r"; \1 or more]", words)

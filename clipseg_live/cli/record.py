@@ -1,4 +1,4 @@
-"""``clipseg-live record``: a camera or stream with its prompts drawn into files that survive, without a window."""
+"""``clipseg-live record``: record a source with its prompts drawn, without a window."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``clipseg-live camera``: a source with its prompts drawn, as a virtual camera, without a window."""
+"""``clipseg-live camera``: show a source with its prompts drawn as a virtual camera, without a window."""
 
 from pathlib import Path
 from typing import Annotated

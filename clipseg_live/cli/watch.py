@@ -1,4 +1,4 @@
-"""``clipseg-live watch``: what is found in a source, as JSON lines, for scripts."""
+"""``clipseg-live watch``: print predictions for a source as JSON lines, for scripts."""
 
 import json
 import sys
@@ -80,9 +80,19 @@ def watch(
 
 
 def describe_frame(item: "StreamFrame") -> list[dict[str, object]]:
-    """One entry for each prompt that is drawn: frame, file (of a photo), time (seconds), prompt, present,
-    presence (0 to 1), probability (the largest, 0 to 1), area (share of the picture, 0 to 1) and box ([x, y, width,
-    height] in pixels, null where there is nothing)."""
+    """Return one entry for each drawn prompt of a frame.
+
+    Its keys are:
+        frame: Number of the frame.
+        file: Path of the photo, for photos only.
+        time: Time in seconds.
+        prompt: Label of the prompt.
+        present: Whether the mask is not empty.
+        presence: Presence, 0..1.
+        probability: Largest probability, 0..1.
+        area: Area of the mask, 0..1.
+        box: Box of the mask as [x, y, width, height] in pixels, or null if the mask is empty.
+    """
     import numpy as np
 
     entries: list[dict[str, object]] = []
@@ -118,14 +128,14 @@ def _print(item: "StreamFrame") -> None:
 
 
 class _Told:
-    """Writes to standard error when the source is lost, and when it is back."""
+    """Writes a message to standard error when the source is lost, and when it is back."""
 
     def __init__(self) -> None:
         self._told = SourceMessages()
 
     @property
     def photos(self) -> int:
-        """Number of photos that could not be read."""
+        """Return the number of photos that could not be read."""
         return self._told.photos
 
     def __call__(self, status: "SourceStatus") -> None:

@@ -1,4 +1,7 @@
-"""Many exports on a terminal: a bar for all and one for each that runs, or lines on a pipe; a report at the end."""
+"""Batch export on a terminal: a bar for the batch and one for each running export, and a report at the end.
+
+Without a terminal, lines are printed in place of bars.
+"""
 
 import sys
 import time
@@ -35,8 +38,20 @@ def run_many(
     data: "Sequence[DataFormat]",
     jobs: int,
 ) -> None:
-    """Export all inputs into a folder and report on every one. Raises the errors of core for what concerns all of
-    them; ends with exit code 1 where a result is missing."""
+    """Export all inputs into a folder, and report on each one. The exit code is 1 if a result is missing.
+
+    Args:
+        inputs: Files, folders, patterns and demo scenes.
+        into: Folder of the results.
+        template: Export whose source and output are replaced.
+        suffix: Suffix of the results, or None for the default.
+        masks: "jsonl" or "png" for masks next to each result, or None.
+        data: Formats of data next to each result.
+        jobs: Number of exports that run at the same time.
+
+    Raises:
+        ClipsegLiveError: No export can start.
+    """
     from clipseg_live.app.batch.plan import plan_batch
     from clipseg_live.app.batch.runner import run_batch
     from clipseg_live.core.errors import UsageError
@@ -58,7 +73,7 @@ def run_many(
 
 
 def report_lines(report: "BatchReport") -> list[str]:
-    """A line for each input, with what a person should read of it, and the totals."""
+    """Return a line for each input with its notices, and a line with the totals."""
     from clipseg_live.app.batch.runner import Ending
 
     lines = []
@@ -109,25 +124,29 @@ def _display(batch: "BatchRequest") -> "Iterator[BatchWatch]":
 
 
 class _Lines:
-    """One line for each input that has come to its end, for pipes and logs."""
+    """Prints one line for each finished input, for pipes and logs."""
 
     def __init__(self, batch: "BatchRequest") -> None:
         self._exports, self._ended = batch.exports, 0
 
-    def stage(self, words: str) -> None: ...
+    def stage(self, words: str) -> None:
+        """Do nothing."""
 
-    def begun(self, number: int) -> None: ...
+    def begun(self, number: int) -> None:
+        """Do nothing."""
 
-    def progressed(self, number: int, progress: "Progress") -> None: ...
+    def progressed(self, number: int, progress: "Progress") -> None:
+        """Do nothing."""
 
     def ended(self, number: int, outcome: "Outcome") -> None:
+        """Print the outcome of an export."""
         self._ended += 1
         place = f"{self._ended} of {len(self._exports)}"
         print(f"{place}: {_told(self._exports[number], outcome)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class _Bars:
-    """A bar for all, and under it one for each export that runs."""
+    """A bar for the batch, and below it one for each running export."""
 
     def __init__(self, batch: "BatchRequest", bars: "Bars") -> None:
         self._exports, self._bars = batch.exports, bars
@@ -138,16 +157,19 @@ class _Bars:
         self._all = bars.add_task("Starting", total=1.0, count="", left="")
 
     def stage(self, words: str) -> None:
+        """Show the present stage."""
         self._started = time.monotonic()
         self._bars.update(self._all, description=words)
 
     def begun(self, number: int) -> None:
+        """Add a bar."""
         self._parts[number] = 0.0
         name = Path(self._exports[number].source).name or self._exports[number].source
         self._tasks[number] = self._bars.add_task(name, total=None, count="", left="")
         self._bars.update(self._all, description="All")
 
     def progressed(self, number: int, progress: "Progress") -> None:
+        """Update a bar."""
         task, total = self._tasks[number], progress.total
         left = "" if progress.seconds_left is None else f"{format_time(progress.seconds_left)} left"
         of = "" if total is None else f" of {total}"
@@ -158,6 +180,7 @@ class _Bars:
         self._show()
 
     def ended(self, number: int, outcome: "Outcome") -> None:
+        """Remove a bar, and print a failure."""
         self._ended += 1
         self._skipped += self._parts.pop(number, None) is None
         task = self._tasks.pop(number, None)

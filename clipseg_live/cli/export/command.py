@@ -1,4 +1,4 @@
-"""``clipseg-live export``: a video, picture or folder in; the same with its prompts drawn, and masks as data, out."""
+"""``clipseg-live export``: write videos and images with their prompts drawn, and masks as data."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings out of the options of ``export``: values that were given, times, looks, and session files."""
+"""Settings from the options of ``export``: paths, data formats, styles, times and session files."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,17 +17,29 @@ def check_places(
     sources: Sequence[str], output: Path | None, into: Path | None, suffix: str | None, jobs: int, *,
     data: bool, sequence: "Fraction | None" = None,
 ) -> None:  # fmt: skip
-    """Raises UsageError unless it is clear where the results go. data: whether masks or data are asked for.
-    sequence: frames per second, if pictures are a film."""
+    """Check that the options say where the results go.
+
+    Args:
+        sources: Inputs.
+        output: Value of ``-o``.
+        into: Value of ``--into``.
+        suffix: Value of ``--suffix``.
+        jobs: Value of ``--jobs``.
+        data: Whether masks or data are requested.
+        sequence: Frame rate if images are a video.
+
+    Raises:
+        UsageError: The options do not fit together.
+    """
     from clipseg_live.app.batch.photo_sets import is_photos
     from clipseg_live.core.addresses import SCHEMES, SourceName
     from clipseg_live.core.errors import UsageError
 
-    photos = all(is_photos(each, sequence) for each in sources)
+    photos = all(is_photos(name, sequence) for name in sources)
 
-    for each in map(SourceName, sources):
-        if each.is_address and not Path(each.reveal()).exists():
-            raise UsageError(f"{each} is an address, and export reads files: record it with clipseg-live record.")
+    for source in map(SourceName, sources):
+        if source.is_address and not Path(source.reveal()).exists():
+            raise UsageError(f"{source} is an address, and export reads files: record it with clipseg-live record.")
     if output is not None and str(output).partition(":")[0].lower() in SCHEMES:
         raise UsageError("The result is a file, not an address: name a file after -o, such as out.mp4.")
     if output is not None and into is not None:
@@ -48,16 +60,17 @@ def check_places(
 
 
 def data_from(given: Sequence[str], many: bool) -> "list[tuple[DataFormat, Path]]":
-    """Formats and places out of ``FORMAT:PATH``; with ``many`` inputs of ``FORMAT`` alone, and the places are empty.
+    """Parse ``FORMAT:PATH``, or with ``many`` inputs ``FORMAT`` alone. The paths are empty then.
 
-    Raises UsageError.
+    Raises:
+        UsageError: A value is invalid.
     """
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.settings.base import DATA_FORMATS
 
-    found: list[tuple[DataFormat, Path]] = []
-    for each in given:
-        name, _, path = each.partition(":")
+    formats: list[tuple[DataFormat, Path]] = []
+    for value in given:
+        name, _, path = value.partition(":")
         form = next((form for form in DATA_FORMATS if form == name), None)
         if form is None:
             raise UsageError(f"There is no data format {name!r}: use one of {', '.join(DATA_FORMATS)}.")
@@ -65,14 +78,18 @@ def data_from(given: Sequence[str], many: bool) -> "list[tuple[DataFormat, Path]
             raise UsageError(f"With --into, data lie beside each result: say --data {name}, without a place.")
         if not many and not path:
             raise UsageError(f"Say where the data go: --data {name}:PATH.")
-        if many and any(form == other for other, _ in found):
+        if many and any(form == other for other, _ in formats):
             raise UsageError(f"--data {name} is given twice: once is enough.")
-        found.append((form, Path(path)))
-    return found
+        formats.append((form, Path(path)))
+    return formats
 
 
 def annotations_from(**options: Any) -> "AnnotationSettings":
-    """Return the settings of annotations. Raises UsageError for a value that cannot be."""
+    """Return the settings of annotations.
+
+    Raises:
+        UsageError: A value is invalid.
+    """
     from clipseg_live.core.annotations import AnnotationSettings
     from clipseg_live.core.settings.base import validated
 
@@ -80,7 +97,7 @@ def annotations_from(**options: Any) -> "AnnotationSettings":
 
 
 def only_given(**options: Any) -> dict[str, Any]:
-    """Those that were given."""
+    """Return the options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -88,7 +105,22 @@ def look_from(
     names: list[str], threshold: list[float] | None, colour: list[str] | None, opacity: float | None,
     effect: str | None, preset: str | None, shapes: dict[str, list[float]], negative: int, contrast: int,
 ) -> "RenderSettings":  # fmt: skip
-    """The look of named prompts, and of so many negative and contrast ones after them. Raises UsageError."""
+    """Return the render settings of prompts.
+
+    Args:
+        names: Names of the prompts that are drawn.
+        threshold: Threshold of all prompts, or of each prompt in their order.
+        colour: Colours, likewise.
+        opacity: Opacity of all prompts.
+        effect: Effects, in place of those of the preset.
+        preset: Name of a preset.
+        shapes: Values of ``MatteShape`` by name, one for all prompts or one for each.
+        negative: Number of negative prompts, which follow the drawn ones.
+        contrast: Number of contrast prompts, which come last.
+
+    Raises:
+        UsageError: A value is invalid.
+    """
     from clipseg_live.core.settings.base import MatteShape, PromptStyle, parse_colour, prompt_styles, validated
     from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, parse_effects
     from clipseg_live.core.settings.presets import find_preset
@@ -112,7 +144,11 @@ def look_from(
 
 
 def _nth(options: dict[str, list[float]], number: int, count: int) -> dict[str, float]:
-    """Each option's value for one prompt. Raises UsageError where there are neither one nor ``count``."""
+    """Return the value of each option for one prompt.
+
+    Raises:
+        UsageError: An option has neither one value nor ``count``.
+    """
     from clipseg_live.core.errors import UsageError
 
     for name, values in options.items():
@@ -124,7 +160,11 @@ def _nth(options: dict[str, list[float]], number: int, count: int) -> dict[str, 
 
 
 def mattes_from(preset: str | None, given: dict[str, Any]) -> "MatteSettings":
-    """Those of a preset, with what was given beside it. Raises UsageError."""
+    """Return the matte settings of a preset, with the given values in place of its own.
+
+    Raises:
+        UsageError: A value is invalid.
+    """
     from clipseg_live.core.settings.base import validated
     from clipseg_live.core.settings.presets import find_preset
     from clipseg_live.core.settings.rendering import MatteSettings
@@ -134,7 +174,11 @@ def mattes_from(preset: str | None, given: dict[str, Any]) -> "MatteSettings":
 
 
 def engine_from(values: dict[str, Any]) -> "EngineSettings":
-    """Raises UsageError for a value that cannot be."""
+    """Return the engine settings with the given values.
+
+    Raises:
+        UsageError: A value is invalid.
+    """
     from clipseg_live.core.settings.base import EngineSettings, validated
 
     return validated(EngineSettings, **values)
@@ -143,10 +187,17 @@ def engine_from(values: dict[str, Any]) -> "EngineSettings":
 def from_session(
     path: Path, engine: dict[str, Any], mattes: dict[str, Any], *, trusted: bool = False
 ) -> "tuple[tuple[Prompt, ...], RenderSettings, FrameTransform, EngineSettings, MatteSettings]":
-    """Prompts, look, framing, engine and mattes of a session file, the last two with what was given beside it.
+    """Return prompts, render settings, framing, engine and mattes of a session file.
 
-    trusted: it may read what lies outside its folder. Raises the errors of ``load_session``, and UsageError where it
-    shows no prompt.
+    Args:
+        path: Session file.
+        engine: Values in place of the file's engine settings.
+        mattes: Values in place of the file's matte settings.
+        trusted: The file may read files outside its folder.
+
+    Raises:
+        UsageError: The file shows no prompt, or a value is invalid.
+        Failure: The file cannot be read.
     """
     from clipseg_live.core.errors import UsageError
     from clipseg_live.core.session_file import load_session
@@ -158,10 +209,11 @@ def from_session(
     if not any(row.style.role == "show" for row, _ in asking):
         raise UsageError(f"The session {path} shows no prompt: add one in the window first.")
     rows, prompts = tuple(row for row, _ in asking), tuple(prompt for _, prompt in asking)
-    places = {row.id: place for place, row in enumerate(rows)}
+    indices = {row.id: index for index, row in enumerate(rows)}
     look = saved.look(rows)
     styles = tuple(
-        style.model_copy(update={"against": tuple(places.get(at, -1) for at in style.against)}) for style in look.styles
+        style.model_copy(update={"against": tuple(indices.get(row_id, -1) for row_id in style.against)})
+        for style in look.styles
     )
     matte = validated(MatteSettings, **{**saved.matte.model_dump(), **mattes})
     chosen = engine_from({**saved.engine.model_dump(), **engine})
@@ -169,7 +221,11 @@ def from_session(
 
 
 def parse_time(text: str) -> Fraction:
-    """``"90"``, ``"1:30"``, ``"0:01:30.5"`` as exact seconds. Raises UsageError for anything else."""
+    """Parse a time such as ``"90"``, ``"1:30"`` or ``"0:01:30.5"``, and return exact seconds.
+
+    Raises:
+        UsageError: The text is not a time.
+    """
     from clipseg_live.core.errors import UsageError
 
     parts = text.strip().split(":")

@@ -1,4 +1,4 @@
-"""One export on a terminal: its bar, Ctrl-C, and what is said at the end."""
+"""Single export on a terminal: its progress bar, and the report at the end."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
 
 def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None) -> None:
-    """Run an export of one input, or of several that are one set of photos whose pictures are of the kind ``suffix``,
-    and say what came of it. Raises the errors of core; ends with exit code 1 where a photo could not be read.
+    """Run one export, and report on it. The exit code is 1 if a photo could not be read.
+
+    Args:
+        request: Requested export.
+        inputs: One input, or several that are one set of photos.
+        suffix: Suffix for the results of photos, or None for their own.
+
+    Raises:
+        ClipsegLiveError: The export failed.
     """
     from clipseg_live.app.batch.photo_sets import with_photos
     from clipseg_live.app.export import run_export
@@ -35,7 +42,7 @@ def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None)
     if request.masks is not None:
         print(f"{request.masks}: masks")  # noqa: T201
     for form, path in request.data:
-        if path.exists():  # where nothing was found, a notice has said that it was not written
+        if path.exists():  # if there were no data to write, a notice has said so
             print(f"{path}: {form}")  # noqa: T201
     if result.problems:
         left_out = "1 photo was" if len(result.problems) == 1 else f"{len(result.problems)} photos were"
@@ -45,7 +52,7 @@ def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None)
 
 @contextmanager
 def _progress_display() -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
-    """A bar on a terminal, from the first stage on; nothing elsewhere."""
+    """Show a progress bar on a terminal, from the first stage on. Yield its functions for stages and progress."""
     from rich import progress as bars
     from rich.console import Console
 

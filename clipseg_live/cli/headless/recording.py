@@ -1,4 +1,4 @@
-"""A recording as the job of a session without a window."""
+"""Recording as the job of a session without a window."""
 
 import time
 from fractions import Fraction
@@ -14,17 +14,24 @@ if TYPE_CHECKING:
     from clipseg_live.runtime.session import Session
 
 _REWIND_SECONDS = 30.0
-"""Limit for a file to leave its end after it was told to play from its beginning."""
+"""Longest wait for a file at its end to start again."""
 
 
 def run_recording(
     settings: "LiveSettings", spec: "SourceSpec", folder: Path, wanted: "RecordingSettings", seconds: float | None
 ) -> None:
-    """Record from the first frame with masks until Ctrl-C, SIGTERM, the end of a file, or so many seconds.
+    """Record from the first frame with masks until Ctrl-C, SIGTERM, the end of a file, or a duration.
+
+    Args:
+        settings: Settings of the session.
+        spec: Source.
+        folder: Folder for the files.
+        wanted: Settings of the recording.
+        seconds: Longest duration, or None.
 
     Raises:
-        Failure: Nothing was recorded, or the recording does not hold everything, because the source, the worker or a
-            file failed. The sentence names what was kept.
+        Failure: Nothing was recorded, or the recording is incomplete because the source, the worker or a file failed.
+            The message names the files that were kept.
     """
     from clipseg_live.core.errors import Failure, SourceError
 
@@ -50,9 +57,9 @@ class _Recording:
 
     Attributes:
         begun: The recording was started.
-        result: A message about a finished recording.
-        problem: The reason for which a recording was not finished.
-        broken: The reason for which the source ended before its time.
+        result: Message about a finished recording.
+        problem: Why a recording was not finished.
+        broken: Why the source ended early.
     """
 
     def __init__(self, folder: Path, wanted: "RecordingSettings", seconds: float | None) -> None:
@@ -63,9 +70,11 @@ class _Recording:
         self.begun = False
         self.result = self.problem = self.broken = ""
 
-    def begin(self, session: "Session") -> None: ...
+    def begin(self, session: "Session") -> None:
+        """Do nothing; ``look`` starts the recording."""
 
     def look(self, session: "Session", status: "SessionStatus") -> bool:
+        """Start the recording at the first frame with masks. Return False when it has ended."""
         from clipseg_live.core.errors import SourceError
         from clipseg_live.core.settings.live import SourceState
 
@@ -91,7 +100,7 @@ class _Recording:
         return recording.active
 
     def _start(self, session: "Session", status: "SessionStatus") -> None:
-        """Start the recording. Record a file from its beginning, whatever was played while the model was loading."""
+        """Start the recording. A file is recorded from its beginning, even if some of it was played before."""
         from clipseg_live.core.settings.live import SourceState
 
         if status.source.seekable and status.source.state is SourceState.RUNNING:
@@ -106,7 +115,7 @@ class _Recording:
 
     @staticmethod
     def _epoch_of(session: "Session") -> int:
-        """Return a number that grows when the file is played from its beginning."""
+        """Return the epoch of the newest frame, which grows when the file is played from its beginning."""
         picture = session.picture()
         return picture.epoch if picture is not None else 0
 
@@ -118,6 +127,7 @@ class _Recording:
         return f"{reason.rstrip('.')}; {kept or 'nothing was kept.'}"
 
     def hear(self, message: "Message") -> bool:
+        """Keep messages about the recording for the end. Return whether to print the message now."""
         if message.topic == "recording" and message.level == "error":
             self.problem = message.text
             return False
@@ -127,6 +137,7 @@ class _Recording:
         return True
 
     def describe(self, status: "SessionStatus") -> str:
+        """Return the present state in one line."""
         from clipseg_live.core.settings.live import WorkerState
 
         recording = status.recording

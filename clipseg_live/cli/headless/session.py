@@ -1,4 +1,4 @@
-"""A live session on a terminal, without a window: its line of figures, what is said meanwhile, and its end."""
+"""Live session on a terminal, without a window: its status line, its messages and its end."""
 
 import queue
 import sys
@@ -16,35 +16,39 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.1
 _FIRST_SECONDS = 120.0
-"""Limit for the first frame with masks, from the first answer of the model."""
+"""Longest wait for the first frame with masks, from the first prediction."""
 _STOP_SECONDS = 10.0
-"""Limit for the end of all threads but the recording: longer than in a window, where somebody waits."""
+"""Longest wait for the end of all threads except the recording. It is longer than in a window, where a user waits."""
 
 
 class Job(Protocol):
-    """What a session is run for."""
+    """The purpose of a session."""
 
     def begin(self, session: "Session") -> None:
-        """Once, when the source has been asked for."""
+        """Start the job. Called once, after the source was requested."""
 
     def look(self, session: "Session", status: "SessionStatus") -> bool:
-        """Many times a second; False when the job is done. Raises Failure for what cannot be had."""
+        """Continue the job, and return False when it is done. Called many times a second.
+
+        Raises:
+            Failure: The job cannot be done.
+        """
 
     def hear(self, message: "Message") -> bool:
-        """What the session says; whether it is to be told at once."""
+        """Take a message of the session, and return whether to print it now."""
 
     def describe(self, status: "SessionStatus") -> str:
-        """What is done now, in one line."""
+        """Return the present state in one line."""
 
 
 def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop: bool = False) -> "SessionStatus":
     """Run a session until the job is done, or a signal or closed output ends it, and return its last status.
 
     Args:
-        settings: The session's settings.
-        spec: The source.
-        job: The purpose of the session.
-        loop: Whether files begin again at their end.
+        settings: Settings of the session.
+        spec: Source.
+        job: Purpose of the session.
+        loop: Whether files start again at their end.
 
     Raises:
         Failure: The source or the model cannot be used, the worker failed too often, the job failed, or a thread did
@@ -53,7 +57,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
     from clipseg_live.app.session import make_session, open_session_source
     from clipseg_live.core.errors import Failure
 
-    open_session_source(spec)  # a name that means nothing is told at once
+    open_session_source(spec)  # reject an unknown name at once
     begun = time.monotonic()
     said: queue.SimpleQueue[Message] = queue.SimpleQueue()
     with signals.raising():
@@ -72,7 +76,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
                 while going:
                     messages = [said.get() for _ in range(said.qsize())]
                     status = session.status()
-                    watch.check(session, status)  # before what was said about the same
+                    watch.check(session, status)  # before the messages about the same problem
                     going = job.look(session, status) and not console.is_closed()
                     for message in messages:
                         if job.hear(message):
@@ -94,7 +98,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
 
 
 class ResponseWatch:
-    """Ends a command that would wait for ever, since nobody can restart or change anything.
+    """Ends a command that would wait for ever, because no user can restart or change anything.
 
     A source that was open may be lost and come back. The worker is restarted a few times by itself.
     """
@@ -104,11 +108,15 @@ class ResponseWatch:
         self._answered_at: float | None = None
 
     def check(self, session: "Session", status: "SessionStatus") -> None:
-        """Look at the session.
+        """Check the status of the session.
+
+        Args:
+            session: Session.
+            status: Present status of the session.
 
         Raises:
-            Failure: The source cannot be opened, the worker waits for a restart or cannot take the prompts or frames,
-                or no frame gets masks although the worker answers.
+            Failure: The source cannot be opened, the worker waits for a restart or rejects the prompts or frames, or
+                no frame gets masks although the worker gives predictions.
         """
         from clipseg_live.core.errors import Failure
         from clipseg_live.core.settings.live import SourceState, WorkerState
@@ -136,7 +144,7 @@ def has_masks(session: "Session") -> bool:
 
 
 class _Told:
-    """On a terminal one line that changes; elsewhere a line for each change of what is done."""
+    """Prints the state of a session: on a terminal in one line that changes, elsewhere a line for each change."""
 
     def __init__(self, begun: float) -> None:
         from rich.console import Console
@@ -157,7 +165,7 @@ class _Told:
         self._line.stop()
 
     def message(self, message: "Message") -> None:
-        """Print each sentence once. One that was taken back may be printed again."""
+        """Print each message once. One that was cleared may be printed again."""
         if self._problems.get(message.topic) != message.text:
             self.sentence(message.text)
         self._problems[message.topic] = message.text
@@ -170,6 +178,7 @@ class _Told:
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def status(self, status: "SessionStatus", words: str) -> None:
+        """Print the present state."""
         if self._console.is_terminal:
             from rich.text import Text
 

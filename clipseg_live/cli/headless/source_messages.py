@@ -1,4 +1,4 @@
-"""Messages on standard error about a live source that is lost and found again."""
+"""Messages on standard error about a live source that is lost and comes back."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class SourceMessages:
-    """Turns statuses of a source into sentences, one for each loss and one for each return."""
+    """Messages about a source, one for each loss and one for each return."""
 
     def __init__(self) -> None:
         self._lost = False
@@ -16,8 +16,10 @@ class SourceMessages:
         """Number of photos that could not be read."""
 
     def news(self, status: "SourceStatus") -> str:
-        """Return a sentence if the source was lost or came back, or a photo could not be read, since the last call,
-        else ""."""
+        """Return a message about changes since the last call, or "".
+
+        Changes are: the source was lost or came back, or a photo could not be read.
+        """
         from clipseg_live.core.settings.live import SourceState
 
         if status.photos:

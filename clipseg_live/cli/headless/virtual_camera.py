@@ -1,4 +1,4 @@
-"""A virtual camera as the job of a session without a window."""
+"""Virtual camera as the job of a session without a window."""
 
 import time
 from typing import TYPE_CHECKING
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 
 def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "VirtualCameraSettings") -> None:
-    """Run until Ctrl-C or SIGTERM. Files begin again at their end.
+    """Run until Ctrl-C or SIGTERM. Files start again at their end.
+
+    Args:
+        settings: Settings of the session.
+        spec: Source.
+        wanted: Settings of the virtual camera.
 
     Raises:
-        Failure: The source, the model or the virtual camera cannot be used, a file breaks off, the worker failed too
-            often, or a thread did not end.
+        Failure: The source, the model or the virtual camera cannot be used, a file breaks, the worker failed too often,
+            or a thread did not end.
     """
     begun = time.monotonic()
     sent = run_session(settings, spec, _VirtualCamera(wanted), loop=True).camera.sent
@@ -25,13 +30,17 @@ def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "VirtualCam
 
 
 class _VirtualCamera:
+    """The job of a session that runs a virtual camera."""
+
     def __init__(self, wanted: "VirtualCameraSettings") -> None:
         self._wanted = wanted
 
     def begin(self, session: "Session") -> None:
+        """Start the virtual camera."""
         session.start_camera(self._wanted)
 
     def look(self, session: "Session", status: "SessionStatus") -> bool:
+        """Continue until an error."""
         from clipseg_live.core.errors import Failure, SourceError
         from clipseg_live.core.settings.live import SourceState
 
@@ -42,14 +51,16 @@ class _VirtualCamera:
         return True
 
     def hear(self, message: "Message") -> bool:
+        """Let every message be printed."""
         return True
 
     def describe(self, status: "SessionStatus") -> str:
+        """Return the present state in one line."""
         return describe_camera(status)
 
 
 def describe_camera(status: "SessionStatus") -> str:
-    """What the virtual camera shows, and why, in one line."""
+    """Return the state of the virtual camera and the reason for it, in one line."""
     camera = status.camera
     if not camera.device:
         return "The virtual camera opens" if not camera.problem else "The virtual camera is away"
@@ -58,7 +69,7 @@ def describe_camera(status: "SessionStatus") -> str:
 
 
 def why_safe(status: "SessionStatus") -> str:
-    """Why the safe picture is shown."""
+    """Return why the safe image is shown."""
     from clipseg_live.core.settings.live import HiddenReason, SourceState, WorkerState
 
     source = {
