@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 OPEN_SECONDS = 10.0
 """Longest time for a source to open before its status says that it does not respond."""
 READ_SECONDS = 5.0
-"""Longest time for a live source to give a frame, likewise."""
+"""Longest time for a live source to give a frame before its status says that it does not respond."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _LATE = 0.5
 """Delay in seconds from which playback of a file continues at normal speed instead of catching up."""
@@ -271,7 +271,7 @@ class _Reader:
 
     @property
     def _waits(self) -> bool:
-        """Tell if the source is a set of photos that the user goes through."""
+        """Return whether the source is a set of photos that the user goes through."""
         return self._owner._photos_wait and self._report.status.photos > 0
 
     def rebase(self) -> None:

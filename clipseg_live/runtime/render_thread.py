@@ -319,7 +319,7 @@ class RenderThread:
         self, settings: LiveSettings, version: int, frame: Frame, answer: TimedPrediction, shares: tuple[float, ...],
         mattes: Mattes,
     ) -> Mattes:  # fmt: skip
-        """Mark the mattes as not the frame's own where hiding effects must hide the whole frame."""
+        """Mark the mattes as not the frame's own if hiding effects must hide the whole frame."""
         # A prediction for newer prompts can arrive before the settings. It does not fit the rows that are drawn.
         asked, answered = keys_of(settings.shown()), dict(zip(answer.ids, answer.keys, strict=True))
         fits = all(answered.get(number) == key for number, key in asked.items() if key[1] is not None)

@@ -222,10 +222,9 @@ class Stream:
         if not usable and not self._unusable:
             self._unusable = True
             logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
-        maps = prediction.probabilities
-        mattes = self._mattes(frame, maps if usable else None, prompts, styles)
+        mattes = self._mattes(frame, prediction.probabilities if usable else None, prompts, styles)
         problem = "" if usable else UNUSABLE
-        return StreamFrame(frame, maps, mattes, prompts, drawn, dict(prediction.timings), problem)
+        return StreamFrame(frame, prediction.probabilities, mattes, prompts, drawn, dict(prediction.timings), problem)
 
     def _mattes(
         self, frame: Frame, maps: Maps | None, prompts: tuple[Prompt, ...], styles: tuple[PromptStyle, ...]

@@ -21,7 +21,7 @@ from clipseg_live.runtime.outputs.replay import Replay
 logger = logging.getLogger(__name__)
 
 Say = Callable[[str, str, str], None]
-"""Topic, sentence and level of a message."""
+"""Takes the topic, text and level of a message."""
 
 OUTPUTS_TOPIC = "recording"
 _FILE_SECONDS = 30.0
