@@ -124,7 +124,7 @@ def export(
     ``sequence`` it is a video. A photo that cannot be read does not stop the others. It is reported by a warning and in
     the result's ``problems``.
 
-    Warnings (UserWarning) report facts about the result, for example that data show what effects hide.
+    Warnings (UserWarning) report facts about the result, for example that data show areas that effects hide.
 
     Args:
         source: File, folder, pattern or "demo:".

@@ -177,7 +177,7 @@ def entry_of(request: ExportRequest, model_digest: str) -> ManifestEntry:
 
 
 def judged(request: ExportRequest, entry: ManifestEntry, held: ManifestEntry | None) -> tuple[bool | None, str]:
-    """Decide what to do about an export, from the entry of an earlier run.
+    """Decide whether an export must run, from the entry of an earlier run.
 
     Args:
         request: Requested export.

@@ -49,7 +49,8 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
     names: dict[str, str] = {}
     notices: list[str] = []
     for name in inputs:
-        for source in _one_by_one(name, notices):
+        sources = _one_by_one(name, notices)
+        for source in sources:
             path = source if source.startswith(DEMO_PREFIX) else os.path.realpath(source)
             if path in names:
                 notices.append(f"{source} is named twice and done once.")

@@ -111,13 +111,12 @@ def plan_photos(request: ExportRequest, model_digest: str, held: Mapping[str, Ma
             entry = entry_of(part_request, model_digest)
         except OSError:  # the photo is gone; the export itself reports it
             entry = ManifestEntry(digest="", path=part_request.source, identity=())
-        result = part_request.result
-        known = held.get(result.name)
+        known = held.get(part_request.result.name)
         finished, reason = judged(part_request, entry, known)
         is_foreign = standing(part_request) and not (known is not None and is_left_over(part_request, known))
         if finished is None and is_foreign and not request.settings.overwrite:
-            finished, reason = False, f"{result} exists already: use --overwrite to replace it."
-        parts.append(PhotoPart(part_request, entry, known, finished, reason, _changed(result)))
+            finished, reason = False, f"{part_request.result} exists already: use --overwrite to replace it."
+        parts.append(PhotoPart(part_request, entry, known, finished, reason, _changed(part_request.result)))
     waiting = [part for part in parts if part.finished is None]
     if not waiting:
         return PhotoPlan(None, tuple(parts))
