@@ -110,7 +110,7 @@ def look_from(
     Args:
         names: Names of the prompts that are drawn.
         threshold: Threshold of all prompts, or of each prompt in their order.
-        colour: Colours, likewise.
+        colour: Colour of all prompts, or of each prompt in their order.
         opacity: Opacity of all prompts.
         effect: Effects, in place of those of the preset.
         preset: Name of a preset.

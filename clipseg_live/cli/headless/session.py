@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.1
 _FIRST_SECONDS = 120.0
 """Longest wait for the first frame with masks, from the first prediction."""
 _STOP_SECONDS = 10.0
-"""Longest wait for the end of all threads except the recording. It is longer than in a window, where a user waits."""
+"""Longest wait for the end of all threads except the recording. A window, where a user waits, has less time."""
 
 
 class Job(Protocol):
