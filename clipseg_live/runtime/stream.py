@@ -131,8 +131,8 @@ class _FrameReader:
 class Stream:
     """Iterator of ``StreamFrame`` over one source.
 
-    The thread and the source are released at the end of the source, on an error, by ``close``, at the end of ``with``,
-    and when the last reference to the stream is dropped.
+    The thread and the source are released at the end of the source, on an error, and by ``close``. They are also
+    released at the end of ``with``, and when the last reference to the stream is dropped.
 
     A live source gives its newest frame, and is opened again when it breaks. A file gives every frame, no faster than
     in playback. ``prompts`` may be set at any time, from any thread. They apply from the next frame.
