@@ -115,7 +115,7 @@ def run_batch(batch: BatchRequest, watch: BatchWatch) -> BatchReport:
     """Run all unfinished exports of a batch. A failed export does not stop the others.
 
     Ctrl-C (KeyboardInterrupt) abandons running exports, or keeps their finished part if their settings say so. The
-    report contains the kept files.
+    report says what is left.
 
     Args:
         batch: Requested batch.
