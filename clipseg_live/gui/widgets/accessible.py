@@ -1,7 +1,7 @@
-"""Values for screen readers: sliders and labels that say their value as it is written in the window.
+"""Text values of sliders and labels for screen readers.
 
-Qt reports the raw number of a slider (50 for "50 %" and for "0.50"), and a label's accessible name instead of its text.
-A widget with a ``value_text`` method gets an interface that reports that text as its value.
+Qt reports the raw number of a slider (50 for "50 %" and for "0.50"). For a label it reports the accessible name
+instead of the text. A widget with a ``value_text`` method gets an interface that reports that text as its value.
 """
 
 import weakref
@@ -15,13 +15,14 @@ from PySide6.QtWidgets import QAccessibleWidget as Base
 
 
 class HasValue(Protocol):
-    """A widget with a value to read out."""
+    """A widget with a value for screen readers."""
 
-    def value_text(self) -> str: ...
+    def value_text(self) -> str:
+        """Return the value as text."""
 
 
 class ValueLabel(QLabel):
-    """A label whose text is a value: screen readers get its name, and its text as the value."""
+    """Label whose text is a value: screen readers get its name and its text."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,10 +31,14 @@ class ValueLabel(QLabel):
         self.setAccessibleName(name)
 
     def value_text(self) -> str:
+        """Return the text of the label."""
         return self.text()
 
     def show_value(self, text: str) -> None:
-        """Show a text, and tell screen readers. The name has it as well: some read no values of labels."""
+        """Show a text and report it to screen readers.
+
+        The accessible name contains the text too, because some screen readers do not read values of labels.
+        """
         self.setText(text)
         self.rename(self._name)
 
@@ -45,7 +50,7 @@ class ValueLabel(QLabel):
 
 @cache
 def report_values() -> None:
-    """Make Qt ask this module for the interfaces of widgets with a value. Calling it again changes nothing."""
+    """Install the accessible interfaces of this module in Qt. Further calls have no effect."""
     QAccessible.installFactory(_make)
 
 
@@ -79,7 +84,7 @@ class _Slider(_Value):
 
 
 class _Number(QAccessibleValueInterface):
-    """The number of a slider and its range, which screen readers can change."""
+    """Number and range of a slider, which screen readers can change."""
 
     def __init__(self, slider: QAbstractSlider) -> None:
         super().__init__()

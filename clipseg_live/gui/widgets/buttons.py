@@ -1,4 +1,4 @@
-"""Small widgets that the panels share: icon buttons, a colour button, choices; and their style sheet."""
+"""Small widgets shared by the panels, and their style sheet."""
 
 from collections.abc import Sequence
 
@@ -27,13 +27,13 @@ from clipseg_live.core.settings.base import RGB
 from clipseg_live.gui.widgets import theme
 
 FIELD = 26
-"""Height of the small controls in a row, pixels."""
+"""Height of the small controls in a row, in pixels."""
 
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
 def panel_sheet() -> str:
-    """What panels add to the window's style sheet."""
+    """Return the panels' additions to the window's style sheet."""
     return f"""
     QFrame[kind="row"] {{ background: {theme.RAISED}; border: 1px solid {theme.LINE_COLOUR}; border-radius: 8px; }}
     QFrame[kind="row"][lively="true"] {{ border-color: {theme.EDGE}; }}
@@ -77,13 +77,15 @@ def panel_sheet() -> str:
 
 
 def hex_of(colour: RGB) -> str:
+    """Return a colour as "#rrggbb"."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 class IconButton(QToolButton):
-    """A small flat button with an icon and a name. For one that stays pressed give ``checked_icon``.
+    """Small flat button with an icon and a name.
 
-    A click leaves the focus where it is, in a text for instance; Tab comes here.
+    A button that stays pressed needs ``checked_icon``. A click does not move the focus, so a text field keeps it.
+    The Tab key does.
     """
 
     def __init__(
@@ -107,12 +109,13 @@ class IconButton(QToolButton):
         self.toggled.connect(self._draw)
 
     def name(self, name: str, hint: str = "") -> None:
-        """What a screen reader says, the tool tip and the line of help."""
+        """Set the accessible name, and the tool tip and help text (``hint``, else ``name``)."""
         self.setAccessibleName(name)
         self.setToolTip(hint or name)
         self.setStatusTip(hint or name)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Click the button on Enter."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
             self.click()
         else:
@@ -126,7 +129,10 @@ class IconButton(QToolButton):
 
 
 class ColourButton(QAbstractButton):
-    """Shows a colour; pressing it asks for another. Hollow: what has this colour is not shown."""
+    """Button that shows a colour. Pressing it lets the user choose another.
+
+    A hollow button means that nothing is drawn in this colour at the moment.
+    """
 
     def __init__(self, name: str, side: int = 22, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -139,32 +145,42 @@ class ColourButton(QAbstractButton):
 
     @property
     def colour(self) -> str:
-        """As "#rrggbb"."""
+        """The colour as "#rrggbb"."""
         return self._colour
 
     def show_colour(self, colour: RGB, *, hollow: bool = False, chosen: bool = False) -> None:
-        """chosen: with a mark, as the one of several that is in use."""
+        """Show a colour.
+
+        Args:
+            colour: the colour.
+            hollow: draw the outline only.
+            chosen: add the mark of the current colour of a palette.
+        """
         self._colour, self._hollow, self._chosen = hex_of(colour), hollow, chosen
         self.setAccessibleDescription(self._colour)
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Click on Enter. Leave the arrow keys to the parent."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
             self.click()
         elif event.key() in _ARROWS:
-            event.ignore()  # a palette of these goes by rows and columns
+            event.ignore()  # the palette moves the focus by rows and columns
         else:
             super().keyPressEvent(event)
 
     def enterEvent(self, event: QEnterEvent) -> None:
+        """Repaint with the outline."""
         super().enterEvent(event)
         self.update()
 
     def leaveEvent(self, event: QEvent) -> None:
+        """Repaint without the outline."""
         super().leaveEvent(event)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the colour, the outline and the mark."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colour = theme.qcolour(self._colour)
@@ -185,7 +201,11 @@ class ColourButton(QAbstractButton):
 
 
 class ChoiceBox(QComboBox):
-    """One of several values. picked: the person has chosen one, even the one that was chosen already."""
+    """Combo box for one of several values.
+
+    Attributes:
+        picked: signal with the value that the user has chosen, even if it is the current one.
+    """
 
     picked = Signal(object)
 
@@ -201,7 +221,11 @@ class ChoiceBox(QComboBox):
         self.activated.connect(lambda place: self.picked.emit(self.itemData(place)))
 
     def offer(self, choices: Sequence[tuple[object, str]]) -> None:
-        """Offer values, each with what a person reads; keeps what is there where it is the same."""
+        """Replace the choices. Nothing changes if they are the same as before.
+
+        Args:
+            choices: (value, text shown to the user) of each choice.
+        """
         if [(self.itemData(place), self.itemText(place)) for place in range(self.count())] == list(choices):
             return
         self.clear()
@@ -209,18 +233,22 @@ class ChoiceBox(QComboBox):
             self.addItem(text, value)
 
     def show_value(self, value: object) -> None:
-        """Show a value that is offered, without telling anybody."""
+        """Select a value without emitting ``picked``. Unknown values are ignored."""
         places = [place for place in range(self.count()) if self.itemData(place) == value]
         if places and places[0] != self.currentIndex():
             self.setCurrentIndex(places[0])
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scrolls the panel rather than changing a value that happens to pass under the pointer."""
+        """Leave the wheel to the panel, so that scrolling changes no value under the pointer."""
         event.ignore()
 
 
 class SegmentedControl(QWidget):
-    """One of a few values, all of them in sight."""
+    """Row of buttons for one of a few values.
+
+    Attributes:
+        picked: signal with the value that the user has chosen.
+    """
 
     picked = Signal(object)
 
@@ -246,23 +274,31 @@ class SegmentedControl(QWidget):
             self._buttons[value] = button
 
     def button(self, value: object) -> QPushButton:
+        """Return the button of a value."""
         return self._buttons[value]
 
     def show_value(self, value: object) -> None:
-        """Show a value without telling anybody; one that is not offered leaves none chosen."""
+        """Check the button of a value without emitting ``picked``. Unknown values are ignored."""
         button = self._buttons.get(value)
         if button is not None:
             button.setChecked(True)
 
 
 def open_menu_under(menu: QMenu, button: QWidget) -> None:
-    """Open a menu below a button, in line with the edge that leaves it more room; it is deleted once it is closed."""
+    """Open a menu below a button, aligned with ``corner_under``. It is deleted when it closes."""
     menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     menu.popup(corner_under(button, menu.sizeHint().width()))
 
 
 def corner_under(button: QWidget, width: int) -> QPoint:
-    """Where on the screen something as wide as ``width`` opens below a button, towards the side with more room."""
+    """Return the position of a popup below a button, in screen coordinates.
+
+    The popup is aligned with the edge of the button that leaves it more room in the window.
+
+    Args:
+        button: the button.
+        width: width of the popup, pixels.
+    """
     corner = button.mapToGlobal(QPoint(0, button.height() + 2))
     window = button.window()
     if button.mapTo(window, QPoint(button.width() // 2, 0)).x() > window.width() // 2:
@@ -271,7 +307,7 @@ def corner_under(button: QWidget, width: int) -> QPoint:
 
 
 def small_label(text: str, parent: QWidget | None = None) -> QLabel:
-    """Quiet text that wraps."""
+    """Return a muted label with word wrap."""
     label = QLabel(text, parent)
     label.setWordWrap(True)
     theme.set_kind(label, "muted")

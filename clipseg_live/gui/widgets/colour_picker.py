@@ -1,4 +1,4 @@
-"""A colour button that opens a small palette, and from there the platform's colour dialogue."""
+"""Colour button that opens a small palette and, from it, the platform's colour dialog."""
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent
@@ -12,9 +12,13 @@ _COLUMNS = 8
 
 
 class ColourPopup(QFrame):
-    """Sixteen colours and "More colours…"; closes itself once one is chosen, or on Escape.
+    """Popup with sixteen colours and "More colours…". It closes after a choice or on Escape.
 
-    chosen: an RGB value; more_wanted: none of these will do. Arrow keys go from colour to colour.
+    The arrow keys move between the colours.
+
+    Attributes:
+        chosen: signal with the RGB value.
+        more_wanted: signal, the user wants the colour dialog.
     """
 
     chosen = Signal(object)
@@ -46,7 +50,7 @@ class ColourPopup(QFrame):
         column.addWidget(self.more)
 
     def open_under(self, widget: QWidget) -> None:
-        """Show it below a widget, within the screen."""
+        """Show the popup below a widget, within the screen."""
         self.adjustSize()
         corner = widget.mapToGlobal(QPoint(0, widget.height() + 4))
         room = widget.screen().availableGeometry()
@@ -59,6 +63,7 @@ class ColourPopup(QFrame):
         own.setFocus(Qt.FocusReason.PopupFocusReason)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Move between the colours with the arrow keys and close on Escape."""
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -_COLUMNS, Qt.Key.Key_Down: _COLUMNS}
         step = steps.get(Qt.Key(event.key()))
         place = next((place for place, button in enumerate(self.buttons) if button.hasFocus()), None)
@@ -85,7 +90,11 @@ class ColourPopup(QFrame):
 
 
 class ColourChooser(ColourButton):
-    """A colour that can be changed. picked: the RGB value that the person has chosen."""
+    """Colour button that lets the user choose another colour.
+
+    Attributes:
+        picked: signal with the chosen RGB value.
+    """
 
     picked = Signal(object)
 

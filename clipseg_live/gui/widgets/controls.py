@@ -1,4 +1,4 @@
-"""Small parts that the bars of the window are made of."""
+"""Small widgets of the bars of the window."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
@@ -8,7 +8,14 @@ from clipseg_live.gui.widgets import theme
 
 
 def tool_button(icon: str, name: str, *, checkable: bool = False, text: str = "") -> QToolButton:
-    """A flat button. name: its tool tip and accessible name; text: beside the icon, "" for the icon alone."""
+    """Return a flat button with an icon.
+
+    Args:
+        icon: name of the icon.
+        name: tool tip, help text and accessible name.
+        checkable: whether it stays pressed.
+        text: text beside the icon, "" for the icon alone.
+    """
     button = QToolButton()
     theme.set_kind(button, "plain")
     button.setIcon(theme.icon(icon))
@@ -25,7 +32,7 @@ def tool_button(icon: str, name: str, *, checkable: bool = False, text: str = ""
 
 
 class ElidedLabel(QLabel):
-    """One line of plain text that is shortened in its middle where there is no room; the tool tip has all of it."""
+    """Label with one line of plain text, shortened in the middle to fit. The tool tip has the full text."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -34,11 +41,13 @@ class ElidedLabel(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
     def show_text(self, text: str) -> None:
+        """Show a text."""
         self._whole = text
         self.setToolTip(text)
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the text to the new width."""
         super().resizeEvent(event)
         self._fit()
 
@@ -47,7 +56,7 @@ class ElidedLabel(QLabel):
 
 
 def line(vertical: bool = False) -> QFrame:
-    """A hairline between two parts."""
+    """Return a hairline that separates two parts."""
     made = QFrame()
     theme.set_kind(made, "line")
     if vertical:

@@ -1,4 +1,4 @@
-"""Line icons, drawn from paths: sharp at every scale, in any colour, and there within a millisecond."""
+"""Line icons, rendered from SVG paths at any scale and in any colour."""
 
 from functools import cache
 
@@ -92,7 +92,17 @@ def _svg(name: str, colour: str) -> QByteArray:
 
 
 def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
-    """The icon ``name`` in ``colour`` ("#rrggbb"), ``size`` logical pixels wide, for a screen of this pixel ratio."""
+    """Render an icon.
+
+    Args:
+        name: one of ``NAMES``.
+        colour: "#rrggbb".
+        size: width and height, logical pixels.
+        ratio: pixel ratio of the screen.
+
+    Raises:
+        KeyError: if the name is not in ``NAMES``.
+    """
     picture = QPixmap(round(size * ratio), round(size * ratio))
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
@@ -104,7 +114,17 @@ def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
 
 @cache
 def make_icon(name: str, colour: str, disabled: str, checked: str) -> QIcon:
-    """An icon of all usual sizes. Colours are "#rrggbb". Raises KeyError for a name that is not in ``NAMES``."""
+    """Return an icon in all usual sizes.
+
+    Args:
+        name: one of ``NAMES``.
+        colour: "#rrggbb".
+        disabled: colour of a disabled button, "#rrggbb".
+        checked: colour of a checked button, "#rrggbb".
+
+    Raises:
+        KeyError: if the name is not in ``NAMES``.
+    """
     icon = QIcon()
     for size in _SIZES:
         normal = pixmap(name, colour, size)

@@ -1,4 +1,7 @@
-"""Files in memory for Qt, where a style sheet takes pictures only from files: nothing is left on the disk."""
+"""Qt resources in memory.
+
+Qt style sheets load images from files only. Resources avoid files on the disk.
+"""
 
 import struct
 from collections.abc import Mapping
@@ -8,15 +11,28 @@ from PySide6.QtCore import qRegisterResourceData
 _VERSION = 1
 _FOLDER = 2
 _registered: list[tuple[bytes, bytes, bytes]] = []
-"""Qt does not copy what it is given."""
+"""Registered data. Qt does not copy it, so it must stay alive."""
 
 
 def register(folder: str, files: Mapping[str, bytes]) -> str:
-    """Make files available under ``:/FOLDER/NAME``, and return ``:/FOLDER``. The format is that of Qt's ``rcc``."""
+    """Make files available under ``:/FOLDER/NAME``.
+
+    The data has the format of Qt's ``rcc``.
+
+    Args:
+        folder: name of the resource folder.
+        files: content by file name.
+
+    Returns:
+        The path of the folder, ``:/FOLDER``.
+
+    Raises:
+        ValueError: if Qt cannot read the resources.
+    """
     names, data = bytearray(), bytearray()
     tree = bytearray(_node(_add_name(names, ""), _FOLDER, struct.pack(">II", 1, 1)))
     tree += _node(_add_name(names, folder), _FOLDER, struct.pack(">II", len(files), 2))
-    for name in sorted(files, key=_hash):  # Qt searches for the hash
+    for name in sorted(files, key=_hash):  # Qt does a binary search by hash
         tree += _node(_add_name(names, name), 0, struct.pack(">HHI", 0, 1, len(data)))
         data += struct.pack(">I", len(files[name])) + files[name]
     parts = bytes(tree), bytes(names), bytes(data)
@@ -31,7 +47,7 @@ def _node(name: int, kind: int, rest: bytes) -> bytes:
 
 
 def _add_name(names: bytearray, name: str) -> int:
-    """Append a name, and return where it begins."""
+    """Append a name and return its offset."""
     start = len(names)
     encoded = name.encode("utf-16-be")
     names += struct.pack(">HI", len(encoded) // 2, _hash(name)) + encoded
@@ -39,7 +55,7 @@ def _add_name(names: bytearray, name: str) -> int:
 
 
 def _hash(name: str) -> int:
-    """Qt's hash of resource names."""
+    """Return Qt's hash of a resource name."""
     value = 0
     for character in name:
         value = (value << 4) + ord(character)

@@ -1,4 +1,4 @@
-"""A slider in a field, with its name and its figure."""
+"""A slider drawn as a field with its name and value."""
 
 from collections.abc import Callable
 
@@ -26,12 +26,25 @@ _GLYPH = 12
 
 
 class SliderField(QSlider):
-    """A value from ``low`` to ``top`` in hundredths: a field with its name and figure, filled as far as it goes.
+    """Slider for a value from ``low`` to ``top`` in steps of 0.01, drawn as a field with its name and value.
 
-    short, or glyph ("half", or the name of an icon): in place of the name where there is no room for it.
-    bare: the name is written beside the field.
-    edited: the person has changed the value; released: the person is done with this change.
-    Click or drag anywhere in it; arrow and page keys, Home and End; double-click, Backspace or Delete: the default.
+    The field is filled up to the value. Click or drag anywhere in it, or use the arrow keys, the page keys, Home and
+    End. A double-click, Backspace or Delete restores the default.
+
+    Args:
+        label: name, also for screen readers.
+        short: shown if the name does not fit.
+        glyph: drawn if no text fits: "half" or the name of an icon.
+        bare: draw no name, because it is written beside the field.
+        default: value that a reset restores.
+        low: smallest value.
+        top: largest value.
+        write: formats the value.
+        parent: parent widget.
+
+    Attributes:
+        edited: signal with the value, the user has changed it.
+        released: signal, the user has finished the change.
     """
 
     edited = Signal(float)
@@ -69,45 +82,54 @@ class SliderField(QSlider):
         self.valueChanged.connect(lambda value: self.edited.emit(value / _STEPS))
 
     def show_value(self, value: float) -> None:
-        """Show a value without telling anybody."""
+        """Show a value without emitting ``edited``."""
         self.blockSignals(True)
         self.setValue(round(value * _STEPS))
         self.blockSignals(False)
         self.update()
 
     def value_text(self) -> str:
-        """Return the value as it is written, for screen readers as well."""
+        """Return the formatted value, also for screen readers."""
         return self._write(self.value() / _STEPS)
 
     def show_share(self, share: float | None, colour: str) -> None:
-        """Draw a bar along the bottom that is ``share`` (0..1) of the width long; None: no bar."""
+        """Draw a bar along the bottom of the field.
+
+        Args:
+            share: length of the bar as a share of the width, 0 to 1; None for no bar.
+            colour: "#rrggbb".
+        """
         if (share, colour) != (self._share, self._colour):
             self._share, self._colour = share, colour
             self.update()
 
     @property
     def share(self) -> float | None:
+        """Length of the bar as a share of the width, 0 to 1; None without a bar."""
         return self._share
 
     def value_at(self, x: float) -> int:
-        """The step under a horizontal position in the widget."""
+        """Return the slider step at a horizontal position in the widget."""
         part = (x - _INSET) / max(1, self.width() - 2 * _INSET)
         return round(self.minimum() + min(max(part, 0.0), 1.0) * (self.maximum() - self.minimum()))
 
     def place_of(self, value: float) -> int:
-        """Where a value is in the widget, horizontally."""
+        """Return the horizontal position of a value in the widget."""
         return round(_INSET + self._part(value * _STEPS) * (self.width() - 2 * _INSET))
 
     def _part(self, step: float) -> float:
         return (step - self.minimum()) / (self.maximum() - self.minimum())
 
     def sizeHint(self) -> QSize:
+        """Return room for the name and the value."""
         return QSize(self.fontMetrics().horizontalAdvance(self._label) + 60, FIELD)
 
     def minimumSizeHint(self) -> QSize:
+        """Return room for the value."""
         return QSize(44, FIELD)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Jump to the pointer and begin a drag."""
         if event.button() != Qt.MouseButton.LeftButton:
             event.ignore()
             return
@@ -115,19 +137,23 @@ class SliderField(QSlider):
         self.setValue(self.value_at(event.position().x()))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Follow the pointer."""
         if self.isSliderDown():
             self.setValue(self.value_at(event.position().x()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Finish the drag."""
         if self.isSliderDown() and event.button() == Qt.MouseButton.LeftButton:
             self.setSliderDown(False)
             self.released.emit()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Restore the default."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._reset()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Restore the default on Backspace and Delete. Leave keys with modifiers to the parent."""
         if event.key() in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete) and not event.modifiers():
             self._reset()
         elif event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
@@ -136,22 +162,25 @@ class SliderField(QSlider):
             super().keyPressEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scrolls the list rather than changing a value that happens to pass under the pointer."""
+        """Change the value only with the focus, so that scrolling a list changes no value."""
         if self.hasFocus():
             super().wheelEvent(event)
         else:
             event.ignore()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Finish the change."""
         super().focusOutEvent(event)
         self.released.emit()
 
     def enterEvent(self, event: QEnterEvent) -> None:
+        """Highlight the field."""
         super().enterEvent(event)
         self._hovered = True
         self.update()
 
     def leaveEvent(self, event: QEvent) -> None:
+        """Remove the highlight."""
         super().leaveEvent(event)
         self._hovered = False
         self.update()
@@ -161,6 +190,7 @@ class SliderField(QSlider):
         self.released.emit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the field, its value and its text."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
@@ -184,7 +214,7 @@ class SliderField(QSlider):
         x = _INSET + part * (self.width() - 2 * _INSET) if 0 < part < 1 else part * self.width()
         strong = self.isEnabled() and (self.hasFocus() or self._hovered or self.isSliderDown())
         fill = theme.PRESSED if self.isEnabled() else theme.HOVER
-        # from where nothing is changed: the left end, or zero
+        # fill from the neutral value: zero, or the left end if the range has no negative values
         begin = _INSET + self._part(0) * (self.width() - 2 * _INSET) if self.minimum() < 0 else 0.0
         painter.fillRect(QRectF(min(begin, x), 0, abs(x - begin), self.height()), theme.qcolour(fill))
         if 0 < part < 1:

@@ -1,4 +1,4 @@
-"""The look of the window: one dark, neutral palette, one accent, distances in steps of eight pixels.
+"""Theme of the window: a dark, neutral palette, one accent colour, and distances in steps of eight pixels.
 
 Colours are "#rrggbb". Widgets ask for a variant with ``set_kind``: a QPushButton "primary" or "danger", a QToolButton
 "plain", a QLabel "muted", "heading", "figure" or "problem", a QFrame "panel", "bar" or "card".
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from clipseg_live.gui.widgets import icons, resources
 
 BACKGROUND_COLOUR = "#0f1012"
-"""Behind the picture."""
+"""Background of the frame."""
 SURFACE = "#17181b"
 """Bars and panels."""
 RAISED = "#202226"
@@ -22,17 +22,17 @@ RAISED = "#202226"
 HOVER = "#2a2d32"
 PRESSED = "#33373d"
 LINE_COLOUR = "#2b2e33"
-"""Between surfaces."""
+"""Lines between surfaces."""
 EDGE = "#7b818b"
-"""Around fields and buttons; at least 3:1 on every surface."""
+"""Borders of fields and buttons; contrast of at least 3:1 on every surface."""
 TEXT = "#eceef0"
 MUTED = "#a4abb4"
-"""Text of the second rank; 7:1 on SURFACE."""
+"""Secondary text; contrast of 7:1 on SURFACE."""
 FAINT = "#8c949e"
-"""Disabled text, and marks; at least 4.5:1 on RAISED, so that it can be read."""
+"""Disabled text and marks; contrast of at least 4.5:1 on RAISED, so that it is readable."""
 ACCENT = "#6cb2ff"
 ACCENT_SOFT = "#22364d"
-"""Behind what is chosen."""
+"""Background of the selection."""
 ON_ACCENT = "#08131f"
 DANGER = "#ff5c6c"
 WARNING = "#ffbd4a"
@@ -42,23 +42,29 @@ TEXT_CONTRAST, MARK_CONTRAST = 4.5, 3.0
 """Lowest contrast of text, and of borders and icons, that WCAG 2.2 allows at level AA."""
 
 UNIT = 8
-"""One step of distance, pixels."""
+"""One step of distance, in pixels."""
 RADIUS = 6
 CONTROL = 32
-"""Height of a button or field."""
+"""Height of a button or field, in pixels."""
 ICON = 18
 TEXT_SIZE = 13
 SMALL_SIZE = 12
-"""Pixels."""
+"""Size of small text, in pixels."""
 
 
 def icon(name: str, colour: str = TEXT, checked: str = ACCENT) -> QIcon:
-    """The icon ``name`` (one of ``icons.NAMES``), in ``checked`` while its button is checked."""
+    """Return an icon of the theme.
+
+    Args:
+        name: one of ``icons.NAMES``.
+        colour: "#rrggbb".
+        checked: colour while its button is checked, "#rrggbb".
+    """
     return icons.make_icon(name, colour, FAINT, checked)
 
 
 def set_kind(widget: QWidget, kind: str) -> None:
-    """Give a widget one of the variants; may be called again."""
+    """Set the style variant of a widget and restyle it. It may be called again."""
     if widget.property("kind") == kind:
         return
     widget.setProperty("kind", kind)
@@ -67,7 +73,7 @@ def set_kind(widget: QWidget, kind: str) -> None:
 
 
 def qcolour(colour: str, opacity: float = 1.0) -> QColor:
-    """A QColor of "#rrggbb"; opacity 0..1."""
+    """Return the QColor of "#rrggbb" with an opacity of 0 to 1."""
     made = QColor(colour)
     made.setAlphaF(opacity)
     return made
@@ -86,11 +92,12 @@ def _luminance(colour: QColor) -> float:
 
 
 def icon_size() -> QSize:
+    """Return the size of the icons of buttons."""
     return QSize(ICON, ICON)
 
 
 def apply_theme(app: QApplication) -> None:
-    """Fusion with this palette, font and style sheet."""
+    """Set the Fusion style with the palette, the font and the style sheet of the theme."""
     app.setStyle("Fusion")
     app.setPalette(palette())
     app.setFont(text_font())
@@ -98,7 +105,7 @@ def apply_theme(app: QApplication) -> None:
 
 
 def text_font() -> QFont:
-    """The platform's own interface font, in the window's text size."""
+    """Return the platform's interface font in the window's text size."""
     font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
     if sys.platform.startswith("linux"):
         font.setFamilies(["Inter", "Noto Sans", "Cantarell", "Ubuntu", "DejaVu Sans", font.family()])
@@ -107,7 +114,7 @@ def text_font() -> QFont:
 
 
 def figure_font(size: int = SMALL_SIZE) -> QFont:
-    """For figures that change: digits of one width."""
+    """Return a font with digits of equal width, for changing numbers."""
     font = text_font()
     font.setPixelSize(size)
     font.setFeature(QFont.Tag("tnum"), 1)
@@ -115,6 +122,7 @@ def figure_font(size: int = SMALL_SIZE) -> QFont:
 
 
 def palette() -> QPalette:
+    """Return the Qt palette of the theme."""
     role = QPalette.ColorRole
     colours = {
         role.Window: SURFACE,
@@ -160,7 +168,11 @@ def _marks() -> str:
 
 
 def style_sheet(marks: str) -> str:
-    """marks: the folder with down.png, up.png and check.png."""
+    """Return the style sheet of the window.
+
+    Args:
+        marks: the folder with down.png, up.png and check.png.
+    """
     sheet = _SHEET.replace("@MARKS", marks)
     values = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str | int)}
     for name in sorted(values, key=len, reverse=True):
