@@ -1,4 +1,4 @@
-"""What comes back at the next start: settings, sources, the window's place. Kept as JSON in the user's own folder."""
+"""Preferences: settings, recent sources and window layout, kept as JSON in the user's configuration folder."""
 
 import base64
 import json
@@ -24,15 +24,22 @@ logger = logging.getLogger(__name__)
 MOST_RECENT = 10
 MOST_ALLOWED = 100
 SAVE_AFTER = 1.0
-"""Seconds after the last change."""
+"""Seconds from the last change to writing."""
 _FILE = "preferences.json"
 
 
 class Preferences(BaseModel):
-    """recent: sources, newest first; the first of them is opened at the next start. geometry, panels: how the window
-    and the parts of it lie, as Qt's own bytes in base 64. folder: where recordings and pictures go, "" for the usual.
-    recording: what is recorded, and how. camera: the virtual one.
-    allowed: what sessions may use outside their folders, because the person said so or saved it here, newest first.
+    """Everything that is restored at the next start.
+
+    Attributes:
+        settings: settings of the session.
+        recent: sources, newest first; the first one is opened at the next start.
+        geometry: geometry of the window, Qt's bytes in base 64.
+        panels: layout of the panels, Qt's bytes in base 64.
+        folder: folder for recordings and snapshots, "" for the default folders.
+        recording: settings of recordings.
+        camera: settings of the virtual camera.
+        allowed: external references that sessions may use, newest first. The user allowed them or saved them here.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -47,7 +54,10 @@ class Preferences(BaseModel):
     allowed: tuple[ExternalReference, ...] = ()
 
     def with_source(self, spec: SourceSpec) -> "Preferences":
-        """With this source as the newest. A name that no JSON can hold is left out."""
+        """Return the preferences with this source as the newest.
+
+        They are returned unchanged if the name cannot be written as JSON.
+        """
         try:
             for name in (spec.name, *spec.more):
                 name.reveal().encode()
@@ -57,13 +67,13 @@ class Preferences(BaseModel):
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
 
     def allowing(self, found: Sequence[ExternalReference]) -> "Preferences":
-        """With this allowed from now on."""
+        """Return the preferences with these external references allowed."""
         others = tuple(each for each in self.allowed if each not in found)
         return self.model_copy(update={"allowed": (*found, *others)[:MOST_ALLOWED]})
 
 
 def preferences_path() -> Path:
-    """Where they are kept: in $CLIPSEG_LIVE_CONFIG where that is set, else in the user's folder for settings."""
+    """Return the path of the file, in $CLIPSEG_LIVE_CONFIG if set, else in the user's configuration folder."""
     chosen = os.environ.get("CLIPSEG_LIVE_CONFIG")
     if chosen:
         return Path(chosen) / _FILE
@@ -73,7 +83,14 @@ def preferences_path() -> Path:
 
 
 def load_preferences(path: Path) -> tuple[Preferences, str]:
-    """The preferences, and a sentence for the person where the file was no good; it is set aside then."""
+    """Read the preferences. A damaged file is renamed.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The preferences, and a message for the user if the file was damaged or unreadable, else "".
+    """
     try:
         return Preferences.model_validate_json(path.read_bytes()), ""
     except FileNotFoundError:
@@ -89,12 +106,20 @@ def load_preferences(path: Path) -> tuple[Preferences, str]:
 
 
 def save_preferences(path: Path, preferences: Preferences) -> str:
-    """Write them beside ``path``, for this user alone, and move them there; a sentence where that failed, else ""."""
+    """Write the preferences to a temporary file with permissions for this user only, then rename it.
+
+    Args:
+        path: the file.
+        preferences: what to write.
+
+    Returns:
+        A message for the user if writing failed, else "".
+    """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text = json.dumps(preferences.model_dump(mode="json", context=REVEAL), ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # addresses of cameras hold passwords
+        # addresses of cameras contain passwords
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         partial.replace(path)
@@ -106,10 +131,15 @@ def save_preferences(path: Path, preferences: Preferences) -> str:
 
 
 class PreferencesStore(QObject):
-    """Holds the preferences of a running window and writes them a moment after the last change. Changes that other
-    windows have made to the same file are kept.
+    """Preferences of a running window, written to the file shortly after the last change.
 
-    failed: called with a sentence when they could not be written.
+    Changes that other windows have made to the same file are kept.
+
+    Args:
+        path: the file.
+        preferences: the current preferences.
+        failed: called with a message if writing failed.
+        parent: parent object.
     """
 
     def __init__(
@@ -129,12 +159,13 @@ class PreferencesStore(QObject):
         self.change(self.value.model_copy(update=values))
 
     def change(self, preferences: Preferences) -> None:
+        """Replace the preferences and schedule writing them."""
         if preferences != self.value:
             self.value = preferences
             self._timer.start()
 
     def write(self) -> None:
-        """Write now what has changed."""
+        """Write pending changes now."""
         self._timer.stop()
         if self.value is not self._written:
             with locked(self._path):
@@ -145,7 +176,7 @@ class PreferencesStore(QObject):
                 self._written = self.value
 
     def _on_top_of_file(self) -> Preferences:
-        """Return what to write: another window may have changed the file since this one last read or wrote it."""
+        """Return the preferences merged with changes that other windows have made to the file."""
         try:
             there = Preferences.model_validate_json(self._path.read_bytes())
             base, ours, theirs = (
@@ -162,11 +193,12 @@ class PreferencesStore(QObject):
 
 
 def encode_bytes(data: bytes) -> str:
+    """Return bytes as base 64."""
     return base64.b64encode(data).decode("ascii")
 
 
 def decode_bytes(text: str) -> bytes:
-    """The bytes of ``encode_bytes``; none for a text that it cannot have made."""
+    """Return the bytes of a text from ``encode_bytes``; no bytes for an invalid text."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Earlier prompts, for completion: newest first, kept as a small JSON file."""
+"""Prompts used earlier, for completion, kept as a small JSON file."""
 
 import json
 import logging
@@ -14,18 +14,22 @@ from clipseg_live.gui.state.shared_file import locked
 logger = logging.getLogger(__name__)
 
 MOST_PROMPTS = 200
-"""Prompts that are remembered."""
+"""Largest number of prompts in the history."""
 LONGEST_PROMPT = 500
-"""Characters of a prompt that is remembered."""
+"""Longest prompt in the history, in characters."""
 _LARGEST_FILE = 4 << 20
 
 
 class PromptHistory:
-    """The prompts that were used, newest first, each once (whatever its capitals).
+    """Prompts used earlier, newest first, without duplicates (ignoring case).
 
-    path: the file that keeps them; None keeps them in memory alone. A file that is damaged is ignored, and replaced
-    at the next prompt. A folder that cannot be written leaves the history in memory: nothing is lost but comfort.
-    model: the same texts, for a QCompleter.
+    A damaged file is ignored and replaced at the next prompt. If it cannot be written, the history stays in memory.
+
+    Args:
+        path: the file; None keeps the history in memory only.
+
+    Attributes:
+        model: the texts, for a QCompleter.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -34,21 +38,25 @@ class PromptHistory:
 
     @property
     def texts(self) -> tuple[str, ...]:
+        """The texts, newest first."""
         return tuple(self.model.stringList())
 
     def add(self, text: str) -> None:
-        """Put a text in front; white space is made even. One that is empty or very long is not remembered."""
+        """Put a text in front, with white space normalised. Empty and very long texts are ignored."""
         text = " ".join(text.split())
         if not text or len(text) > LONGEST_PROMPT or self.texts[:1] == (text,):
             return
         self._change(text)
 
     def clear(self) -> None:
-        """Forget all, in the file too."""
+        """Delete all texts, in the file too."""
         self._change("")
 
     def _change(self, text: str) -> None:
-        """Put a text in front of what is in the file now, to which other windows may have added; "" forgets all."""
+        """Put a text in front of the texts in the file; "" deletes all.
+
+        Other windows may have added texts to the file.
+        """
         if self._path is None:
             self.model.setStringList(_with(text, self.texts))
             return
@@ -67,7 +75,7 @@ def _with(text: str, others: Sequence[str]) -> list[str]:
 
 
 def _read(path: Path) -> list[str] | None:
-    """Return the texts in a file; None if it cannot be used."""
+    """Return the texts in a file; None if it is unusable."""
     try:
         if path.stat().st_size > _LARGEST_FILE:
             return None

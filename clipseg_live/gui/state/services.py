@@ -1,4 +1,4 @@
-"""What a window asks of the rest of the application, beside the session."""
+"""Functions of the application that the window uses besides the session."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,18 @@ from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFr
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """list_cameras: (name for a SourceSpec, name for people) of each; slow, may raise ClipsegLiveError.
+    """Functions that the window calls. Slow ones must run in a background thread.
 
-    save_snapshot: writes the composed picture and each mask into a folder, returns the files; slow, may raise
-        ClipsegLiveError or OSError.
-    crop_of: a box on the framed picture (shares 0..1) as the crop of the source that frames it.
-    has_screen: whether the screen can be a source.
-    list_microphones: their names; slow, may raise ClipsegLiveError.
-    recover_recordings: gives recordings of a folder that broke off a name of their own, and returns it; slow.
-    list_virtual_cameras: (name for CameraSettings, name for people) of each; slow.
+    Attributes:
+        list_cameras: returns (name for a SourceSpec, name shown to the user) of each camera; slow, may raise
+            ClipsegLiveError.
+        save_snapshot: writes the rendered frame and each mask into a folder and returns the files; slow, may raise
+            ClipsegLiveError or OSError.
+        crop_of: converts a box on the transformed frame (shares, 0 to 1) to a crop of the source.
+        has_screen: returns whether the screen can be a source.
+        list_microphones: returns their names; slow, may raise ClipsegLiveError.
+        recover_recordings: recovers interrupted recordings of a folder under new names and returns these; slow.
+        list_virtual_cameras: returns (name for VirtualCameraSettings, name shown to the user) of each; slow.
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
@@ -31,7 +34,7 @@ class Services:
 
 
 def real_services() -> Services:
-    """Those of this application; what they need is loaded when they are first used."""
+    """Return the production implementations. Their dependencies are loaded on first use."""
     from clipseg_live.app import devices, virtual_camera
 
     return Services(

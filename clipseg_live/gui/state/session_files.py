@@ -1,4 +1,4 @@
-"""Opening and saving session files from the window, and choosing where recordings and pictures go."""
+"""Dialogs that open and save session files, and that choose the folder for recordings and snapshots."""
 
 from pathlib import Path
 
@@ -24,7 +24,11 @@ SESSION_TOPIC = "session"
 
 
 class SessionFiles(QObject):
-    """said: a Message for the person."""
+    """Opens and saves session files, and keeps the folder for recordings and snapshots.
+
+    Attributes:
+        said: signal with a Message for the user.
+    """
 
     said = Signal(object)
 
@@ -34,21 +38,22 @@ class SessionFiles(QObject):
 
     @property
     def folder(self) -> Path | None:
-        """Where recordings and pictures go; None for the user's own folders."""
+        """Folder for recordings and snapshots; None for the user's default folders."""
         chosen = self._keeper.value.folder
         return Path(chosen) if chosen else None
 
     @property
     def recording(self) -> RecordingSettings:
-        """What is recorded, and how."""
+        """Settings of recordings."""
         return self._keeper.value.recording
 
     @property
     def camera(self) -> VirtualCameraSettings:
-        """The virtual camera."""
+        """Settings of the virtual camera."""
         return self._keeper.value.camera
 
     def ask_open(self) -> None:
+        """Let the user choose a session file to open."""
         dialog = self._dialog(self.tr("Open a session"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([self.tr("Sessions") + f" (*{SESSION_SUFFIX} *.json)", self.tr("All files") + " (*)"])
@@ -56,6 +61,7 @@ class SessionFiles(QObject):
         dialog.open()
 
     def ask_save(self) -> None:
+        """Let the user choose where to save the session."""
         dialog = self._dialog(self.tr("Save the session as"))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setNameFilter(self.tr("Sessions") + f" (*{SESSION_SUFFIX})")
@@ -65,6 +71,7 @@ class SessionFiles(QObject):
         dialog.open()
 
     def ask_folder(self) -> None:
+        """Let the user choose the folder for recordings and snapshots."""
         dialog = self._dialog(self.tr("Folder for recordings and pictures"))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
@@ -72,9 +79,9 @@ class SessionFiles(QObject):
         dialog.open()
 
     def open(self, path: Path) -> None:
-        """Take over the settings of a session file; undo brings the old ones back.
+        """Load the settings of a session file as an edit that can be undone.
 
-        What it reads outside its folder is asked about, unless it was allowed or saved here before.
+        The user is asked about files outside its folder, unless they were allowed or saved here before.
         """
         try:
             opened = open_session(path)
@@ -87,6 +94,7 @@ class SessionFiles(QObject):
             self._ask_to_allow(path, opened)
 
     def save(self, path: Path) -> None:
+        """Save the settings as a session file, and allow the files outside its folder that it uses."""
         settings = self._store.settings
         try:
             save_session(path, settings)
@@ -101,7 +109,7 @@ class SessionFiles(QObject):
         self._say(self.tr("Opened the session {0}.").format(path.name))
 
     def _ask_to_allow(self, path: Path, opened: OpenedSession) -> None:
-        """Nothing is opened until there is an answer; the window goes on meanwhile."""
+        """Ask about files outside the folder, without blocking. Nothing is opened before the answer."""
         question = QMessageBox(self._window)
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         question.setIcon(QMessageBox.Icon.Question)

@@ -1,4 +1,4 @@
-"""The one owner of a window's settings: edits with undo and redo; widgets show it and ask it for changes."""
+"""The window's settings, with undo and redo."""
 
 from PySide6.QtCore import QObject, Signal
 
@@ -8,9 +8,10 @@ UNDO_STEPS = 200
 
 
 class Store(QObject):
-    """The settings of a window, and the way back.
+    """Owner of the settings of a window. Widgets show the settings and request edits.
 
-    changed: emitted after every change, without a payload; read ``settings``.
+    Attributes:
+        changed: signal without arguments, emitted after every change.
     """
 
     changed = Signal()
@@ -24,19 +25,27 @@ class Store(QObject):
 
     @property
     def settings(self) -> LiveSettings:
+        """The current settings."""
         return self._settings
 
     @property
     def can_undo(self) -> bool:
+        """Whether there is an edit to undo."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
+        """Whether there is an edit to redo."""
         return bool(self._future)
 
     def edit(self, settings: LiveSettings, merge: str = "") -> None:
-        """Change over to ``settings``. Edits in a row with the same non-empty ``merge`` ("threshold of row 3") are one
-        step of undo, as when a slider is dragged."""
+        """Replace the settings.
+
+        Args:
+            settings: the new settings.
+            merge: key of the edit, for example "threshold of row 3". Consecutive edits with the same non-empty key are
+                one undo step, as when a slider is dragged.
+        """
         if settings == self._settings:
             return
         if not (merge and merge == self._merging):
@@ -47,19 +56,28 @@ class Store(QObject):
         self.changed.emit()
 
     def update(self, merge: str = "", **values: object) -> None:
-        """``edit`` with some fields of the settings changed. Raises pydantic's ValidationError for impossible ones."""
+        """Edit some fields of the settings.
+
+        Args:
+            merge: as for ``edit``.
+            **values: new values by field name.
+
+        Raises:
+            ValidationError: pydantic's, if a value is invalid.
+        """
         self.edit(type(self._settings).model_validate({**dict(self._settings), **values}), merge)
 
     def edit_row(self, row: PromptRow, merge: str = "") -> None:
-        """``edit`` with the row of the same id replaced; nothing happens where there is none."""
+        """Replace the row with the same id. Nothing happens if there is none."""
         rows = tuple(row if each.id == row.id else each for each in self._settings.rows)
         self.update(merge, rows=rows)
 
     def end_merge(self) -> None:
-        """The next edit is a step of its own, as when a slider is let go."""
+        """Make the next edit a separate undo step, as when a slider is released."""
         self._merging = ""
 
     def undo(self) -> None:
+        """Undo the last edit."""
         if self._past:
             self._future.append(self._settings)
             self._settings = self._past.pop()
@@ -67,6 +85,7 @@ class Store(QObject):
             self.changed.emit()
 
     def redo(self) -> None:
+        """Redo the last undone edit."""
         if self._future:
             self._past.append(self._settings)
             self._settings = self._future.pop()

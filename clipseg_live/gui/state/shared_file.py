@@ -1,4 +1,4 @@
-"""Settings files that several windows share: a lock, and the changes of one window on top of the others'."""
+"""Locking and merging of settings files that several windows share."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -9,13 +9,15 @@ from PySide6.QtCore import QLockFile
 
 _LOCK_MILLISECONDS = 2000
 _NESTED = ("settings", "recording", "camera")
-"""Fields that are merged by their own fields."""
+"""Fields that are merged field by field."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file from reading it until it is replaced. The lock of a dead process does not count; where no
-    lock can be had within two seconds, go on without."""
+    """Hold the lock of a file while it is read and replaced.
+
+    A lock held by a dead process is ignored. If the lock is not free within two seconds, continue without it.
+    """
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
     lock = QLockFile(str(path.with_name(f"{path.name}.lock")))
@@ -27,12 +29,15 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what this window has changed on top of the file.
+    """Apply the changes of this window to the content of the file.
 
     Args:
-        base: the values of this window when it last read or wrote the file.
-        ours: its values now.
-        theirs: the values in the file, which other windows may have changed.
+        base: values of this window when it last read or wrote the file.
+        ours: current values of this window.
+        theirs: values in the file, possibly changed by other windows.
+
+    Returns:
+        The merged values.
     """
     merged = dict(theirs)
     for name, value in ours.items():
@@ -50,7 +55,7 @@ def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str,
 
 
 def _merge_lists(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any]:
-    """Merge lists that have their newest entry first: first what this window has put in front, then the others."""
+    """Merge lists that have their newest entry first: entries that this window added, then the others."""
     front = [entry for place, entry in enumerate(ours) if entry not in base or (place == 0 and entry != base[0])]
     kept = [_identity(entry) for entry in ours]
     left_out = [*map(_identity, front), *(_identity(entry) for entry in base if _identity(entry) not in kept)]
@@ -58,5 +63,5 @@ def _merge_lists(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[An
 
 
 def _identity(entry: Any) -> Any:
-    """Tell entries apart by their names, if they have any."""
+    """Return the identity of an entry: its name if it has one, else the entry."""
     return entry.get("name", entry) if isinstance(entry, dict) else entry

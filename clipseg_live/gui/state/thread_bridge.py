@@ -1,4 +1,4 @@
-"""The only crossing from other threads into Qt."""
+"""Transfer of notifications and results from other threads to the Qt thread."""
 
 import atexit
 import logging
@@ -21,10 +21,10 @@ _MOST_MESSAGES = 64
 
 
 class Bridge(QObject):
-    """Tells Qt that a session has a newer picture, or messages.
+    """Emits signals in the Qt thread when a session has a new frame or messages.
 
-    The signals carry nothing: whoever hears one fetches what is newest. At most one picture waits in Qt's queue,
-    however fast they come, so that the queue cannot grow.
+    The signals have no arguments: receivers fetch the newest data. At most one frame signal waits in Qt's queue, so the
+    queue cannot grow.
     """
 
     picture_changed = Signal()
@@ -44,15 +44,15 @@ class Bridge(QObject):
         session.on_message = self._on_message
 
     def messages(self) -> list[Message]:
-        """What has arrived since the last call, oldest first."""
-        found: list[Message] = []
+        """Return the messages since the last call, oldest first."""
+        messages: list[Message] = []
         with suppress(IndexError):
             while True:
-                found.append(self._messages.popleft())
-        return found
+                messages.append(self._messages.popleft())
+        return messages
 
     def let_go(self) -> None:
-        """Hear nothing any more."""
+        """Disconnect from the session."""
         self._session.on_picture = lambda: None
         self._session.on_message = lambda message: None
 
@@ -74,10 +74,14 @@ class Bridge(QObject):
 
 
 class BackgroundTask(QObject):
-    """Something slow, done in a thread of its own, whose outcome comes back in Qt's thread.
+    """Slow work in its own thread, with the result delivered in the Qt thread.
 
-    answered: what ``work`` returned. failed: a sentence for the person. One of the two comes, once for each ``start``;
-    none where this has been destroyed meanwhile, as with a dialog that was closed.
+    Each ``start`` emits exactly one of the two signals. If the task has been destroyed meanwhile, for example with a
+    closed dialog, it emits none.
+
+    Attributes:
+        answered: signal with the return value of ``work``.
+        failed: signal with an error message for the user.
     """
 
     answered = Signal(object)
@@ -91,10 +95,11 @@ class BackgroundTask(QObject):
 
     @property
     def running(self) -> bool:
+        """Whether the work is running."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Begin, unless it is under way."""
+        """Start the work, unless it is running."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="clipseg-live errand", daemon=True)
             self._thread.start()
@@ -121,10 +126,10 @@ class BackgroundTask(QObject):
 
 
 class _ResultDispatcher(QObject):
-    """Brings outcomes of errands into Qt's thread.
+    """Delivers results of background tasks in the Qt thread.
 
-    It lasts until the process ends: a signal that a thread emits on what Qt's thread is just destroying, as an errand
-    of a dialog that closes, would crash the program.
+    It lives until the process ends. A signal of an object that the Qt thread is destroying at that moment, such as a task
+    of a closing dialog, would crash the program.
     """
 
     _posted = Signal()
@@ -142,7 +147,7 @@ class _ResultDispatcher(QObject):
                 self._posted.emit()
 
     def close(self) -> None:
-        """Nothing is sent from now on, nor is still being sent."""
+        """Stop sending. No ``send`` is in progress after the return."""
         with self._lock:
             self._closed = True
 
@@ -156,7 +161,7 @@ class _ResultDispatcher(QObject):
 
 @lru_cache(maxsize=1)
 def _post() -> _ResultDispatcher:
-    """Made in Qt's thread, with the first errand."""
+    """Return the dispatcher. The first task creates it, in the Qt thread."""
     post = _ResultDispatcher()
     atexit.register(post.close)
     return post
