@@ -1,4 +1,4 @@
-"""One line that says what the control under the pointer, or with the focus, does."""
+"""Help text of the control under the pointer or with the focus."""
 
 from PySide6.QtWidgets import QLabel, QWidget
 
@@ -8,7 +8,10 @@ _LINES = 2
 
 
 class HelpLine(QLabel):
-    """Shows ``statusTip`` texts: of what the pointer is on, else of what has the focus, else how to get help at all."""
+    """Label with the ``statusTip`` of the control under the pointer, else of the focused control.
+
+    Without either it says how to get help.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -21,12 +24,12 @@ class HelpLine(QLabel):
         self._show()
 
     def point(self, text: str) -> None:
-        """What the pointer is on; empty for nothing."""
+        """Show the help of the control under the pointer; "" for none."""
         self._pointed = text
         self._show()
 
     def focus(self, widget: QWidget | None) -> None:
-        """What has the focus, None while that is no control of the window."""
+        """Show the help of the focused control, or of its nearest parent with a help text; None for none."""
         while widget is not None and not widget.statusTip():
             widget = widget.parentWidget()
         self._focused = widget.statusTip() if widget is not None else ""

@@ -1,4 +1,4 @@
-"""Statistics: milliseconds by stage over the last half minute, as a painted plot."""
+"""Plot of the milliseconds of each stage over the last half minute."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,11 @@ Rows = Sequence[tuple[float, Mapping[str, float]]]
 
 
 class StatsPanel(QFrame):
-    """A line for each stage, its median beside it. copy_asked: the diagnostics are wanted on the clipboard."""
+    """Plot with one line and the median of each stage.
+
+    Attributes:
+        copy_asked: signal, the user wants the diagnostics on the clipboard.
+    """
 
     copy_asked = Signal()
 
@@ -34,10 +38,16 @@ class StatsPanel(QFrame):
         self.copy_button.clicked.connect(self.copy_asked)
 
     def sizeHint(self) -> QSize:
+        """Return the default size."""
         return QSize(640, _HEIGHT)
 
     def show_timings(self, rows: Rows, medians: Mapping[str, float]) -> None:
-        """rows: (seconds ago, {stage: milliseconds}), oldest first. medians: by stage, milliseconds."""
+        """Show measurements.
+
+        Args:
+            rows: (seconds ago, {stage: milliseconds}), oldest first.
+            medians: milliseconds by stage.
+        """
         self._rows = rows
         self._medians = {name: value for name, value in medians.items() if value >= _LEAST}
         words = ", ".join(f"{name} {value:.1f} ms" for name, value in self._medians.items())
@@ -45,11 +55,13 @@ class StatsPanel(QFrame):
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Move the button to the right edge."""
         self.copy_button.adjustSize()
         side = 2 * theme.UNIT
         self.copy_button.move(self.width() - self.copy_button.width() - side, side - theme.UNIT // 2)
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the axes, the lines and the legend."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(theme.SURFACE))
@@ -100,7 +112,7 @@ class StatsPanel(QFrame):
 
 
 def round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, ... that is at least ``value``."""
+    """Return the smallest of 1, 2, 5, 10, 20, ... that is at least ``value``."""
     step = 1.0
     while True:
         for factor in (1, 2, 5):

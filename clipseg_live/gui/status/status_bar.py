@@ -1,4 +1,4 @@
-"""The status line, and the same figures as text to paste into a report."""
+"""The status line, and the diagnostics as text."""
 
 import platform
 import re
@@ -19,7 +19,7 @@ _WITHOUT_PICTURE = (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED)
 
 
 class ElidedStats(QLabel):
-    """Parts of a line, the most important first; those for which there is no room are left out."""
+    """Label with parts of a line, most important first. Parts that do not fit are omitted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,11 +30,13 @@ class ElidedStats(QLabel):
         self._parts: tuple[str, ...] = ()
 
     def show_parts(self, parts: Sequence[str]) -> None:
+        """Show parts, most important first."""
         self._parts = tuple(parts)
         self.setToolTip("\n".join(parts))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the parts to the new width."""
         super().resizeEvent(event)
         self._fit()
 
@@ -47,9 +49,13 @@ class ElidedStats(QLabel):
 
 
 class StatusLine(QFrame):
-    """One line of figures; where there is little room the less important ones are left out, the tool tip has all.
+    """Status of the worker and the rates in one line.
 
-    restart: the worker is wanted again. details: whether the statistics are wanted.
+    Less important values are omitted if they do not fit; the tool tip has all.
+
+    Attributes:
+        restart: signal, the user wants to restart the worker.
+        details: signal with True if the statistics are wanted, else False.
     """
 
     restart = Signal()
@@ -82,6 +88,7 @@ class StatusLine(QFrame):
         row.addWidget(self.details_button)
 
     def show_status(self, status: SessionStatus) -> None:
+        """Show the status of a session."""
         worker = status.worker
         words, colour = self._words(status)
         self.worker.setText(words)
@@ -96,7 +103,7 @@ class StatusLine(QFrame):
         self.figures.show_parts([] if status.source.state in _WITHOUT_PICTURE else self._figures(status))
 
     def _figures(self, status: SessionStatus) -> list[str]:
-        """The most important first."""
+        """Return the values as texts, most important first."""
         rates, source = status.rates, status.source
         steps = {"reduced": self.tr("simpler edges to keep up"), "least": self.tr("no crisp edges to keep up")}
         saved = [steps[status.effort]] if status.effort in steps else []
@@ -130,7 +137,10 @@ class StatusLine(QFrame):
 
 
 def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
-    """What to paste into a report: versions, what runs and how fast; no prompts, no paths, no addresses."""
+    """Return versions, configuration and rates as text for a bug report.
+
+    It contains no prompts, paths or addresses.
+    """
     source, worker, rates = status.source, status.worker, status.rates
     kind = "with a timeline" if source.seekable else "live"
     stages = ", ".join(f"{name} {value:.1f}" for name, value in rates.stages.items())
@@ -152,7 +162,7 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
 
 
 def _share_in(progress: str) -> float | None:
-    """How far words such as "34 %" or "120 of 600 MB" say that something is, 0 to 1; None where they do not."""
+    """Return the progress in a text such as "34 %" or "120 of 600 MB", 0 to 1; None without one."""
     share = re.search(r"(\d+(?:\.\d+)?)\s*%", progress)
     if share:
         return min(float(share[1]) / 100, 1.0)
