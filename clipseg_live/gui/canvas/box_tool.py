@@ -1,4 +1,4 @@
-"""Boxes that are drawn by keys: the arrows move one, with Shift its size."""
+"""Keyboard control of boxes: the arrow keys move a box, with Shift they resize it."""
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 
@@ -9,7 +9,15 @@ ARROWS = {
 
 
 def nudged(box: QRectF, by: QPointF, within: QRectF, least: float, *, resize: bool) -> QRectF:
-    """A box moved by a step, or made larger by it; it stays within, and at least ``least`` wide and high."""
+    """Return a box moved or resized by one step.
+
+    Args:
+        box: the box.
+        by: the step.
+        within: the result stays inside this rectangle.
+        least: smallest width and height of the result.
+        resize: whether to resize the box instead of moving it.
+    """
     box = QRectF(box)
     if resize:
         box.setWidth(min(max(box.width() + by.x(), least), within.right() - box.left()))

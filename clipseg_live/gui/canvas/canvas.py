@@ -1,4 +1,4 @@
-"""The canvas: paints the newest picture, and lets a person zoom, read, draw boxes and drop files."""
+"""Canvas that paints the newest frame and handles zoom, read-out, boxes and dropped files."""
 
 from pathlib import Path
 
@@ -35,18 +35,27 @@ MOST_ZOOM = 16.0
 _SMALLEST_BOX = 6.0
 _NUDGE = 0.02
 _GRASP = 7.0
-"""Pixels of the widget on each side of the wipe's line from which it can be dragged."""
+"""Distance from the line of the wipe at which it can be dragged, in pixels of the widget."""
 _WHOLE = QRectF(0, 0, 1, 1)
 
 
 class Canvas(QWidget):
-    """Shows a ``ViewFrame``, fitted. The wheel zooms about the pointer, a drag moves, two clicks ask for full screen.
+    """Widget that shows a ``ViewFrame`` fitted to its size.
 
-    While B is held, the untouched picture is shown, unless an effect hides something. A wipe's line can be dragged.
-    While a box is drawn: a drag, or the arrows (with Shift the size) and Enter; Esc or another button gives up.
-    box_drawn: the purpose and a QRectF in shares (0 to 1) of the picture. box_cancelled: its purpose.
-    dropped: list of Path. action: name of the notice's button that was pressed. wipe_moved: where the line of the wipe
-    is wanted, as a share of the width; wipe_released once it is let go.
+    The wheel zooms around the pointer, a drag moves the frame, a double-click requests full screen. While B is held,
+    the original frame is shown, unless an effect hides something. The line of a wipe can be dragged.
+
+    A box is drawn with a drag, or with the arrow keys (with Shift they resize it) and Enter. Esc or another mouse
+    button cancels it.
+
+    Attributes:
+        box_drawn: signal with the purpose and the box, a QRectF in shares (0 to 1) of the frame.
+        box_cancelled: signal with the purpose.
+        dropped: signal with a list of Path.
+        full_screen_asked: signal, the user wants to enter or leave full screen.
+        action: signal with the name of the pressed button of the notice.
+        wipe_moved: signal with the requested position of the wipe, as a share (0 to 1) of the width.
+        wipe_released: signal, the drag of the wipe has ended.
     """
 
     box_drawn = Signal(object, QRectF)
@@ -81,27 +90,31 @@ class Canvas(QWidget):
         self._wiping = False
 
     def sizeHint(self) -> QSize:
+        """Return the default size."""
         return QSize(960, 540)
 
     @property
     def picture(self) -> ViewFrame | None:
+        """The frame that is shown; None without one."""
         return self._picture
 
     @property
     def zoom(self) -> float:
+        """The zoom factor, 1 to ``MOST_ZOOM``; 1 fits the frame."""
         return self._zoom
 
     @property
     def purpose(self) -> object:
-        """What a box is being drawn for; None when none is."""
+        """The purpose of the box that is being drawn; None without one."""
         return self._purpose
 
     @property
     def notice(self) -> Notice | None:
+        """The notice over the frame; None without one."""
         return self._notice
 
     def show_picture(self, picture: ViewFrame | None) -> None:
-        """Paint this one from now on."""
+        """Show a frame; None for none."""
         if picture is None:
             self._picture = self._image = None
         elif picture is not self._picture:
@@ -113,19 +126,20 @@ class Canvas(QWidget):
 
     @property
     def comparing(self) -> bool:
-        """Whether the untouched picture is shown."""
+        """Whether the original frame is shown."""
         return self._before and not is_private(self._settings.effects)
 
     def compare(self, before: bool) -> None:
-        """Show the untouched picture, or what is drawn again."""
+        """Show the original frame (True) or the rendered frame."""
         if before != self._before:
             self._before = before
             self._draw_again()
 
     def show_settings(self, settings: LiveSettings) -> None:
-        """Take over the settings: they give texts and colours of the read-out and the place of a wipe's line.
+        """Use new settings for the read-out, the wipe and the privacy check.
 
-        A picture from before an effect began to hide something is not shown, saved or copied any more.
+        A frame that was rendered before an effect began to hide something is dropped: it is no longer shown, saved or
+        copied.
         """
         compared, self._settings = self.comparing, settings
         picture = self._picture
@@ -142,7 +156,7 @@ class Canvas(QWidget):
         self.update()
 
     def show_notice(self, notice: Notice | None) -> None:
-        """Put this over the picture, None for nothing."""
+        """Show a notice over the frame; None for none."""
         if notice == self._notice:
             return
         self._notice = notice
@@ -161,16 +175,16 @@ class Canvas(QWidget):
         self.update()
 
     def image(self) -> QImage | None:
-        """A copy of what is shown, in the picture's own size."""
+        """Return a copy of the shown image at the frame's size; None without one."""
         return self._image.copy() if self._image is not None else None
 
     def reset_view(self) -> None:
-        """Fit the whole picture."""
+        """Fit the whole frame."""
         self._zoom, self._centre = 1.0, QPointF(0.5, 0.5)
         self.update()
 
     def zoom_by(self, factor: float, about: QPointF | None = None) -> None:
-        """Zoom about a point of the widget, by default its middle; what lies there stays there."""
+        """Zoom around a point of the widget that does not move, by default the centre."""
         if self._image is None:
             return
         point = about or QPointF(self.width() / 2, self.height() / 2)
@@ -181,14 +195,14 @@ class Canvas(QWidget):
         self.update()
 
     def move_by(self, x: float, y: float) -> None:
-        """Move the picture by pixels of the widget."""
+        """Move the frame by pixels of the widget."""
         area = self.picture_rect()
         self._centre -= QPointF(x / max(area.width(), 1.0), y / max(area.height(), 1.0))
         self._keep_inside()
         self.update()
 
     def begin_box(self, purpose: object) -> None:
-        """Let the person draw a box; nothing happens before there is a picture."""
+        """Let the user draw a box; the signals pass on the purpose. Nothing happens without a frame."""
         if self._image is None or purpose is None:
             return
         self._purpose, self._corner, self._box = purpose, None, None
@@ -197,12 +211,13 @@ class Canvas(QWidget):
         self.update()
 
     def cancel_box(self) -> None:
+        """Cancel the box that is being drawn, if any."""
         if self._purpose is not None:
             purpose = self._end_box()
             self.box_cancelled.emit(purpose)
 
     def picture_rect(self) -> QRectF:
-        """Where the whole picture lies, in pixels of the widget; more than the widget when zoomed."""
+        """Return the rectangle of the whole frame in pixels of the widget, larger than the widget when zoomed."""
         if self._image is None:
             return QRectF(self.rect())
         width, height = self._image.width(), self._image.height()
@@ -212,14 +227,14 @@ class Canvas(QWidget):
         return QRectF(x, y, wide, high)
 
     def to_share(self, point: QPointF) -> QPointF:
-        """A point of the widget as shares of the picture; 0 to 1 within it."""
+        """Convert a point of the widget to shares of the frame, 0 to 1 inside it."""
         area = self.picture_rect()
         return QPointF(
             (point.x() - area.x()) / max(area.width(), 1.0), (point.y() - area.y()) / max(area.height(), 1.0)
         )
 
     def readings(self, point: QPointF) -> list[Reading]:
-        """Each prompt's probability under a point of the widget; empty outside the picture or before an answer."""
+        """Return the probability of each prompt at a point; empty outside the frame or without a prediction."""
         picture, share = self._picture, self.to_share(point)
         if picture is None or not (0 <= share.x() < 1 and 0 <= share.y() < 1) or not len(picture.ids):
             return []
@@ -233,6 +248,7 @@ class Canvas(QWidget):
         ]
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the frame and the overlays."""
         painter = QPainter(self)
         bounds = QRectF(self.rect())
         painter.fillRect(self.rect(), QColor(theme.BACKGROUND_COLOUR))
@@ -271,7 +287,7 @@ class Canvas(QWidget):
             painting.paint_line(painter, bounds, text, theme.ACCENT if self.comparing else theme.WARNING)
 
     def _wipe_line(self) -> float | None:
-        """Where the line of the first wipe is, in the widget's pixels across; None without one."""
+        """Return the horizontal position of the first wipe in pixels of the widget; None without one."""
         at = next((effect.at for effect in self._settings.effects if isinstance(effect, Wipe)), None)
         if at is None or self._image is None or self.comparing:
             return None
@@ -292,6 +308,7 @@ class Canvas(QWidget):
                 self.unsetCursor()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Begin a box, a drag of the wipe or a drag of the frame."""
         left = event.button() == Qt.MouseButton.LeftButton
         if self._purpose is not None:
             if left:
@@ -306,6 +323,7 @@ class Canvas(QWidget):
         self.update()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Continue the drag and update the read-out."""
         self._pointer = event.position()
         if self._purpose is not None and self._corner is not None:
             self._box = QRectF(self._corner, self._inside(event.position())).normalized()
@@ -321,6 +339,7 @@ class Canvas(QWidget):
         self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Finish the drag."""
         self._drag = None
         if self._wiping:
             self._wiping = False
@@ -329,28 +348,33 @@ class Canvas(QWidget):
             self._corner = None
             box = self._box_on_widget()
             if box is None or min(box.width(), box.height()) < _SMALLEST_BOX:
-                self._box = None  # a click, or a line: the person tries again
+                self._box = None  # a click or a line is not a box: let the user try again
             else:
                 self._finish_box()
         self.update()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Request full screen."""
         if self._purpose is None and event.button() == Qt.MouseButton.LeftButton:
             self._drag = None
             self.full_screen_asked.emit()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        event.accept()  # the right button gives up a box, and nothing else
+        """Accept the event: the right button only cancels a box."""
+        event.accept()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom around the pointer."""
         self.zoom_by(1.0015 ** event.angleDelta().y(), event.position())
         event.accept()
 
     def leaveEvent(self, event: QEvent) -> None:
+        """Hide the read-out."""
         self._pointer = None
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Draw a box, move the frame or compare with the original."""
         arrow = ARROWS.get(Qt.Key(event.key()))
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         if self._purpose is not None:
@@ -370,33 +394,40 @@ class Canvas(QWidget):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Stop comparing."""
         if event.key() == Qt.Key.Key_B and self._before and not event.isAutoRepeat():
             self.compare(False)
         else:
             super().keyReleaseEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
+        """Repaint with the outline of the focus."""
         super().focusInEvent(event)
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Stop comparing and repaint without the outline."""
         super().focusOutEvent(event)
         self.compare(False)
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the frame visible and the buttons in place."""
         self._keep_inside()
         self._place_buttons()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept local files."""
         if dropped_paths(event):
             event.acceptProposedAction()
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Accept local files."""
         if dropped_paths(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
+        """Emit the dropped files."""
         paths = dropped_paths(event)
         if paths:
             event.acceptProposedAction()
@@ -423,7 +454,7 @@ class Canvas(QWidget):
         )
 
     def _nudge_box(self, arrow: QPointF, resize: bool) -> None:
-        """The first arrow puts a box in the middle, the others move it or change its size."""
+        """Create a box in the centre, or move or resize the existing one."""
         if self._box is None:
             self._box = QRectF(0.3, 0.3, 0.4, 0.4)
             return
@@ -468,12 +499,13 @@ class Canvas(QWidget):
 
 
 def _image_of(pixels: Pixels) -> QImage:
-    pixels = np.ascontiguousarray(pixels)  # kept by its name while Qt reads it
+    pixels = np.ascontiguousarray(pixels)  # the local name keeps the data alive while Qt reads it
     height, width = pixels.shape[:2]
     packed = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    # Converting and scaling this format takes half as long as scaling the packed one.
+    # Converting to this format and scaling it is twice as fast as scaling the packed format.
     return packed.convertToFormat(QImage.Format.Format_RGB32)
 
 
 def dropped_paths(event: QDropEvent) -> list[Path]:
+    """Return the local files of a drop."""
     return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

@@ -1,4 +1,4 @@
-"""What the canvas says about the source, for each of its states."""
+"""Notices on the canvas for each state of the source."""
 
 from PySide6.QtCore import QCoreApplication
 
@@ -14,7 +14,14 @@ def _tr(text: str) -> str:
 
 
 def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: bool) -> Notice | None:
-    """title: what the person calls the source. has_picture: whether a last picture can stay on the canvas."""
+    """Return the notice for the state of the source; None if there is nothing to say.
+
+    Args:
+        status: status of the source.
+        title: name of the source shown to the user.
+        has_picture: whether the canvas still shows the last frame.
+        is_demo: whether the source is the demo scene.
+    """
     state = status.state
     demo = () if is_demo else ((DEMO_ACTION, _tr("Show the demo scene")),)
     if state is SourceState.CLOSED:
@@ -37,7 +44,7 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
 
 
 def hidden_notice(reason: HiddenReason | None) -> Notice | None:
-    """Return what the canvas says while the whole picture is hidden until the person does something."""
+    """Return the notice for a frame that is hidden until the user acts; None if it is not."""
     texts = {
         HiddenReason.NOTHING: _tr("Type into every prompt that is shown what is to be hidden."),
         HiddenReason.EDITING: _tr("The changed prompt counts once it is found, or after a few seconds."),

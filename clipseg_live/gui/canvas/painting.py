@@ -1,4 +1,4 @@
-"""What stands over the picture on the canvas: the read-out under the pointer, a box being drawn, and notices."""
+"""Painting of overlays on the canvas: read-out, box and notices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,14 @@ _MOST_NAME = 180
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What stands over the picture. text: one sentence. actions: (name, text) of buttons, the first is the main one.
+    """Text over the frame on the canvas.
 
-    quiet: one line at the top edge, the picture stays bright; else in the middle, over the dimmed picture.
+    Attributes:
+        title: the first line.
+        text: one sentence.
+        actions: (name, text) of each button; the first is the main one.
+        quiet: True: one line at the top edge, the frame is not dimmed. False: in the centre, over the dimmed frame.
+        colour: colour of the dot of a quiet notice, "#rrggbb".
     """
 
     title: str
@@ -29,7 +34,14 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One prompt under the pointer. passes: whether the probability reaches the prompt's threshold."""
+    """Probability of one prompt under the pointer.
+
+    Attributes:
+        name: text of the prompt.
+        colour: colour of the prompt.
+        probability: 0 to 1.
+        passes: whether the probability reaches the threshold of the prompt.
+    """
 
     name: str
     colour: RGB8
@@ -38,29 +50,37 @@ class Reading:
 
 
 def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: Sequence[Reading]) -> None:
-    """A card beside ``point``, within ``bounds``: one line for each prompt."""
+    """Paint a card with one line for each prompt beside ``point``, within ``bounds``."""
     painter.setFont(theme.figure_font())
     metrics = painter.fontMetrics()
-    names = [metrics.elidedText(each.name, Qt.TextElideMode.ElideRight, _MOST_NAME) for each in readings]
+    names = [metrics.elidedText(reading.name, Qt.TextElideMode.ElideRight, _MOST_NAME) for reading in readings]
     line, wide = metrics.height() + 4, max(metrics.horizontalAdvance(name) for name in names)
     width, height = wide + 88.0, line * len(readings) + 12.0
     x = point.x() + 18 if point.x() + 18 + width < bounds.right() else point.x() - 18 - width
     x = max(x, bounds.left() + theme.UNIT)
     y = min(max(point.y() + 18, bounds.top() + theme.UNIT), bounds.bottom() - height - theme.UNIT)
     _card(painter, QRectF(x, y, width, height))
-    for number, (each, name) in enumerate(zip(readings, names, strict=True)):
+    for number, (reading, name) in enumerate(zip(readings, names, strict=True)):
         top = y + 6 + number * line
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(*each.colour))
+        painter.setBrush(QColor(*reading.colour))
         painter.drawEllipse(QPointF(x + 14, top + line / 2), 4, 4)
-        painter.setPen(QColor(theme.TEXT if each.passes else theme.MUTED))
+        painter.setPen(QColor(theme.TEXT if reading.passes else theme.MUTED))
         painter.drawText(QRectF(x + 26, top, wide + 4, line), Qt.AlignmentFlag.AlignVCenter, name)
         beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(x + width - 60, top, 48, line), beside, f"{each.probability:.2f}")
+        painter.drawText(QRectF(x + width - 60, top, 48, line), beside, f"{reading.probability:.2f}")
 
 
 def paint_box(painter: QPainter, bounds: QRectF, target: QRectF, image: QImage | None, box: QRectF | None) -> None:
-    """The picture dimmed but for the box. target: where the whole picture lies."""
+    """Dim the frame outside a box.
+
+    Args:
+        painter: the painter.
+        bounds: the area to dim.
+        target: rectangle of the whole frame.
+        image: the frame; None for none.
+        box: the box; None dims the whole area.
+    """
     painter.fillRect(bounds, QColor(0, 0, 0, 110))
     if box is None:
         return
@@ -76,7 +96,7 @@ def paint_box(painter: QPainter, bounds: QRectF, target: QRectF, image: QImage |
 
 
 def paint_line(painter: QPainter, bounds: QRectF, text: str, colour: str) -> None:
-    """One line at the top edge, with a dot."""
+    """Paint one line of text with a dot at the top edge."""
     painter.setFont(theme.text_font())
     metrics = painter.fontMetrics()
     text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(bounds.width()) - 4 * _MARGIN)
@@ -91,18 +111,18 @@ def paint_line(painter: QPainter, bounds: QRectF, text: str, colour: str) -> Non
 
 
 def paint_grip(painter: QPainter, point: QPointF, held: bool) -> None:
-    """The handle of the wipe's line: a disc with an arrow to either side."""
+    """Paint the handle of a wipe: a disc with an arrow to each side."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(QPen(QColor(255, 255, 255, 235), 1.5))
     painter.setBrush(QColor(theme.ACCENT) if held else QColor(17, 18, 20, 200))
     painter.drawEllipse(point, 13, 13)
-    for way in (-1, 1):
-        tip = point + QPointF(8 * way, 0)
-        painter.drawPolyline([tip + QPointF(-4 * way, -4), tip, tip + QPointF(-4 * way, 4)])
+    for direction in (-1, 1):
+        tip = point + QPointF(8 * direction, 0)
+        painter.drawPolyline([tip + QPointF(-4 * direction, -4), tip, tip + QPointF(-4 * direction, 4)])
 
 
 def paint_notice(painter: QPainter, bounds: QRectF, notice: Notice, dimmed: bool) -> None:
-    """In the middle of ``bounds``; its buttons come below (``buttons_top``)."""
+    """Paint a notice in the centre of ``bounds``, above its buttons (``buttons_top``)."""
     if dimmed:
         painter.fillRect(bounds, QColor(10, 11, 13, 215))
     centre = Qt.AlignmentFlag.AlignHCenter
@@ -122,12 +142,17 @@ def paint_notice(painter: QPainter, bounds: QRectF, notice: Notice, dimmed: bool
 
 
 def buttons_top(bounds: QRectF, text_height: float) -> float:
-    """Where the buttons of a notice begin. text_height: of the notice's text, wrapped."""
+    """Return the top of the buttons of a notice.
+
+    Args:
+        bounds: area of the notice.
+        text_height: height of the wrapped text of the notice.
+    """
     return _text_area(bounds).top() + text_height + 2 * theme.UNIT
 
 
 def text_width(bounds: QRectF) -> int:
-    """How wide the text of a notice may be."""
+    """Return the largest width of the text of a notice."""
     return int(_text_area(bounds).width())
 
 

@@ -1,4 +1,4 @@
-"""Toasts: one calm card for each topic over the foot of the picture; they never take the focus."""
+"""Toasts: message cards over the lower part of the canvas that never take the focus."""
 
 import logging
 
@@ -18,11 +18,14 @@ _MOST = 4
 
 
 class Toasts(QWidget):
-    """A stack of cards in the lower left of ``over``, the newest below.
+    """Stack of message cards in the lower left corner of ``over``, newest at the bottom.
 
-    A newer message of a topic replaces the older one, an empty text takes it back. What only informs goes by itself,
-    the rest stays until it is closed or taken back; of more than four the oldest go. action: topic of the message
-    whose button was pressed.
+    There is one card for each topic. A newer message replaces the older one, an empty text removes it. Info messages
+    disappear after ``INFO_SECONDS``, others stay until they are closed or removed. If there are more than four cards,
+    the oldest is removed.
+
+    Attributes:
+        action: signal with the topic of the message whose button was pressed.
     """
 
     action = Signal(str)
@@ -39,11 +42,16 @@ class Toasts(QWidget):
         self.hide()
 
     def texts(self) -> list[str]:
-        """What stands there now, oldest first."""
+        """Return the texts that are shown, oldest first."""
         return [card.text for card in self._cards.values()]
 
     def show_message(self, message: Message, action: str = "") -> None:
-        """action: text of a button, "" for none."""
+        """Show a message.
+
+        Args:
+            message: the message; an empty text removes the card of its topic.
+            action: text of a button, "" for none. A message with a button does not disappear by itself.
+        """
         self.take_back(message.topic)
         if not message.text:
             return
@@ -60,7 +68,7 @@ class Toasts(QWidget):
         self._place()
 
     def take_back(self, topic: str) -> None:
-        """Remove the message of this topic, where there is one."""
+        """Remove the message of a topic, if there is one."""
         card = self._cards.pop(topic, None)
         if card is None:
             return
@@ -73,6 +81,7 @@ class Toasts(QWidget):
         self._place()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the size of the widget below."""
         if event.type() == QEvent.Type.Resize:
             self._place()
         return False
