@@ -23,7 +23,8 @@ _LARGEST_FILE = 4 << 20
 class PromptHistory:
     """Prompts used earlier, newest first, without duplicates (ignoring case).
 
-    A damaged file is ignored and replaced at the next prompt. If it cannot be written, the history stays in memory.
+    A damaged file is ignored and replaced at the next prompt. If the file cannot be written, the history stays in
+    memory.
 
     Args:
         path: the file; None keeps the history in memory only.

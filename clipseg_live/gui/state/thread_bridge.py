@@ -128,8 +128,8 @@ class BackgroundTask(QObject):
 class _ResultDispatcher(QObject):
     """Delivers results of background tasks in the Qt thread.
 
-    It lives until the process ends. A signal of an object that the Qt thread is destroying at that moment, such as a task
-    of a closing dialog, would crash the program.
+    It lives until the process ends. A thread that emits a signal of an object that the Qt thread is destroying, such as
+    a task of a closing dialog, would crash the program.
     """
 
     _posted = Signal()
