@@ -1,25 +1,33 @@
-"""Edits of the prompt list, as settings made from settings."""
+"""Edits of the prompt list as pure functions from settings to settings."""
 
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
 
 
 def row_of(settings: LiveSettings, row_id: int) -> PromptRow | None:
-    """The row with this id."""
+    """Return the row with this id; None if there is none."""
     return next((row for row in settings.rows if row.id == row_id), None)
 
 
 def place_of(settings: LiveSettings, row_id: int) -> int | None:
-    """Where the row with this id stands in the list, from 0."""
+    """Return the index of the row with this id; None if there is none."""
     return next((place for place, row in enumerate(settings.rows) if row.id == row_id), None)
 
 
 def with_new_row(settings: LiveSettings, text: str = "", picture: PromptImage | None = None) -> LiveSettings:
-    """With a row more at the end. Raises UsageError when the list is full."""
+    """Return the settings with a new row at the end.
+
+    Raises:
+        UsageError: if the list is full.
+    """
     return _with_rows(settings, (*settings.rows, settings.new_row(text, picture)))
 
 
 def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:
-    """With a copy of the row right after it, in a colour of its own. Raises UsageError when the list is full."""
+    """Return the settings with a copy of the row after it, in a new colour; unchanged without the row.
+
+    Raises:
+        UsageError: if the list is full.
+    """
     place, row = place_of(settings, row_id), row_of(settings, row_id)
     if place is None or row is None:
         return settings
@@ -30,11 +38,18 @@ def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:
 
 
 def without_row(settings: LiveSettings, row_id: int) -> LiveSettings:
+    """Return the settings without the row."""
     return _with_rows(settings, tuple(row for row in settings.rows if row.id != row_id))
 
 
 def with_row_moved(settings: LiveSettings, row_id: int, gap: int) -> LiveSettings:
-    """With the row put into a gap of the list: 0 is before the first row, ``len(rows)`` after the last."""
+    """Return the settings with the row moved; unchanged without the row.
+
+    Args:
+        settings: the settings.
+        row_id: id of the row.
+        gap: where to move it: 0 is before the first row, ``len(rows)`` after the last.
+    """
     place, row = place_of(settings, row_id), row_of(settings, row_id)
     if place is None or row is None:
         return settings

@@ -1,4 +1,4 @@
-"""The scrolling list of prompt rows, and how a row is dragged to another place."""
+"""Scrolling list of prompt rows that can be reordered by dragging."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,16 @@ from clipseg_live.gui.widgets import theme
 
 _GAP = 6
 _EDGE = 28
-"""Pixels from the list's ends in which a drag scrolls it."""
+"""Distance from the ends of the list at which a drag scrolls it, in pixels."""
 _SCROLL = 10
 _TICK = 16
 
 
 class RowList(QScrollArea):
-    """As high as its rows, if there is room, and scrolling where there is not.
+    """Scroll area that is as high as its rows if there is room.
 
-    moved: a row was dropped (its id, and the gap it was put into: 0 is before the first row).
+    Attributes:
+        moved: signal with the id of a dropped row and its new gap: 0 is before the first row.
     """
 
     moved = Signal(int, int)
@@ -51,15 +52,16 @@ class RowList(QScrollArea):
 
     @property
     def rows(self) -> tuple[PromptRowWidget, ...]:
-        """In their order."""
+        """The rows in their order."""
         return tuple(self._rows)
 
     @property
     def drop_line(self) -> QWidget:
+        """The line that marks the gap during a drag."""
         return self._line
 
     def show_rows(self, rows: Sequence[PromptRowWidget]) -> None:
-        """Show these in this order; rows that are there stay the same widgets, and keep the focus."""
+        """Show these rows in this order. Widgets that are already in the list keep the focus."""
         for row in self._rows:
             if row not in rows:
                 if row is self._dragged:
@@ -79,17 +81,20 @@ class RowList(QScrollArea):
         self.updateGeometry()
 
     def follow(self, row: QWidget) -> None:
-        """Scroll a row into sight, also when it has only just come and has no place yet."""
+        """Scroll to a row once it has been laid out."""
         self._follow = row
         QTimer.singleShot(0, self._catch_up)
 
     def sizeHint(self) -> QSize:
+        """Return the size of all rows."""
         return QSize(self._content.sizeHint().width(), self._content.sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
+        """Return the smallest width of the rows and no height."""
         return QSize(self._content.minimumSizeHint().width(), 0)
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
+        """Follow the size of the rows."""
         if event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().eventFilter(watched, event)  # type: ignore[arg-type]
@@ -136,7 +141,7 @@ class RowList(QScrollArea):
         self._dragged = None
 
     def _gap(self) -> int:
-        """The gap between rows that is nearest to the pointer."""
+        """Return the gap between rows that is nearest to the pointer."""
         y = self._content.mapFromGlobal(self._pointer).y()
         return sum(row.geometry().center().y() < y for row in self._rows)
 

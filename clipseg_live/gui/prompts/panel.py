@@ -1,4 +1,4 @@
-"""The list of prompts beside the picture."""
+"""Panel with the list of prompts."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -23,10 +23,11 @@ from clipseg_live.gui.widgets.buttons import IconButton, open_menu_under, panel_
 
 
 class PromptPanel(QWidget):
-    """The prompts of the Store, one row each, and a row for the next one.
+    """Panel with one row for each prompt of the Store and a row for a new prompt.
 
-    box_requested: the person wants to draw a box on the picture, for the row with this id, or (None) a new row;
-    the window answers with ``set_picture``.
+    Attributes:
+        box_requested: signal with the id of the row to draw a box for, None for a new row. The window answers with
+            ``set_picture``.
     """
 
     box_requested = Signal(object)
@@ -64,17 +65,26 @@ class PromptPanel(QWidget):
         QApplication.instance().focusChanged.connect(self._follow_focus)  # type: ignore[union-attr]
         self._show()
 
-    # ---- what the window does
+    # ---- called by the window
 
     def show_shares(self, shares: Mapping[int, float], presence: Mapping[int, float]) -> None:
-        """For each row by its id, the share (0..1) of the picture that passes, and its presence (0..1); rows that are
-        not named show none."""
+        """Show the area and presence of the prompts. Rows without values show none.
+
+        Args:
+            shares: area of the mask by row id, as a share (0 to 1) of the frame.
+            presence: presence by row id, 0 to 1.
+        """
         self._shares = dict(shares)
         for row_id, card in self._cards.items():
             card.show_share(self._shares.get(row_id), presence.get(row_id))
 
     def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
-        """Make a picture part of a row; None: of a new one. Nothing happens for a row that is gone."""
+        """Set the image of a row. Nothing happens if the row is gone.
+
+        Args:
+            row_id: id of the row; None adds a new row.
+            picture: the image.
+        """
         if row_id is None:
             self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, picture=picture)))
             return
@@ -83,14 +93,14 @@ class PromptPanel(QWidget):
             self._store.edit_row(row.model_copy(update={"picture": picture}))
 
     def focus_new_row(self) -> None:
-        """Go to where the next prompt is typed; where the list is full, to the last prompt."""
+        """Focus the field of the new row, or the last prompt if the list is full."""
         self._focus_place(len(self._store.settings.rows))
 
     def focus_first_row(self) -> None:
-        """Go to the first prompt's text; to the new row where there is none."""
+        """Focus the text of the first prompt, or the new row if there are no prompts."""
         self._focus_place(0)
 
-    # ---- what it is made of
+    # ---- construction
 
     def _make_header(self) -> None:
         self.count = QLabel(self)
@@ -129,7 +139,7 @@ class PromptPanel(QWidget):
         line.addWidget(self.picture)
 
     def menu(self) -> QMenu:
-        """What can be done with the list as a whole."""
+        """Return the menu of the whole list."""
         menu = QMenu(self)
         clear = menu.addAction(theme.icon("history", theme.MUTED), self.tr("Forget earlier prompts"))
         clear.triggered.connect(self._history.clear)
@@ -140,7 +150,7 @@ class PromptPanel(QWidget):
         return menu
 
     def picture_menu(self) -> QMenu:
-        """Where the picture of a new row comes from."""
+        """Return the menu with the sources of an image for a new row."""
         menu = QMenu(self)
         wanted: tuple[tuple[str, str, Callable[[], object]], ...] = (
             ("image", self.tr("Picture from a file…"), lambda: self._ask_file(None)),
@@ -232,7 +242,7 @@ class PromptPanel(QWidget):
         return self.list.rows.index(card) if card in self.list.rows else None
 
     def _focus_place(self, place: int) -> None:
-        """The text at this place of the list; past its end the new row, or the last text where there is none."""
+        """Focus the text at an index of the list; past the end the new row, or the last text without one."""
         rows = self.list.rows
         if place >= len(rows) and (self.field.isEnabled() or not rows):
             self.field.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -278,7 +288,7 @@ class PromptPanel(QWidget):
     def _drop(self, row_id: int, gap: int) -> None:
         self._store.edit(edits.with_row_moved(self._store.settings, row_id, gap))
 
-    # ---- pictures
+    # ---- images
 
     def _paste_clipboard(self, row_id: int | None) -> None:
         self._paste(row_id, QGuiApplication.clipboard().mimeData())
@@ -295,7 +305,7 @@ class PromptPanel(QWidget):
         dialog.open()
 
     def _try(self, do: Callable[[], None]) -> None:
-        """Do it, or say in the panel why it cannot be done."""
+        """Run an edit and show its error in the panel."""
         self.problem.hide()
         try:
             do()

@@ -1,4 +1,4 @@
-"""One prompt of the list: what it looks for, how it is drawn, and what of the picture passes."""
+"""Widget of one prompt: its text or image, style, threshold and area."""
 
 from PySide6.QtCore import QElapsedTimer, QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QEnterEvent, QKeyEvent
@@ -21,16 +21,22 @@ from clipseg_live.gui.widgets.colour_picker import ColourChooser
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 _WORD = 1500
-"""Milliseconds without a key after which typing is a new step of undo."""
+"""Milliseconds without a key after which typing begins a new undo step."""
 
 _ALT_SHIFT = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier
 
 
 class PromptRowWidget(PictureFrame):
-    """Shows one PromptRow of the Store and asks the Store for changes of it.
+    """Widget that shows one PromptRow of the Store and requests edits of it.
 
-    Asked of the panel, each with the row's id: ``duplicate_asked``, ``remove_asked``, ``move_asked`` (and by how many
-    places), ``file_wanted``, ``clipboard_wanted``, ``box_wanted``, ``pasted`` (and the QMimeData).
+    Attributes:
+        duplicate_asked: signal with the row id.
+        remove_asked: signal with the row id.
+        move_asked: signal with the row id and the number of places, negative for up.
+        file_wanted: signal with the row id, the user wants an image from a file.
+        clipboard_wanted: signal with the row id, the user wants the image of the clipboard.
+        box_wanted: signal with the row id, the user wants to draw a box.
+        pasted: signal with the row id and the QMimeData.
     """
 
     duplicate_asked = Signal(int)
@@ -57,7 +63,7 @@ class PromptRowWidget(PictureFrame):
         self._connect()
         self.set_lively(False)
 
-    # ---- what it is made of
+    # ---- construction
 
     def _make_controls(self) -> None:
         self.grip = DragHandle(self.tr("Drag to reorder"), self)
@@ -127,7 +133,7 @@ class PromptRowWidget(PictureFrame):
             slider.released.connect(self._store.end_merge)
 
     def tab_stops(self) -> list[QWidget]:
-        """In the order in which Tab goes through them."""
+        """Return the controls in the order of the Tab key."""
         return [
             self.swatch, self.thumbnail, self.field, self.delete, self.solo, self.eye, self.more,
             self.threshold, self.mix, self.opacity,
@@ -136,7 +142,13 @@ class PromptRowWidget(PictureFrame):
     # ---- showing
 
     def show_row(self, row: PromptRow, *, shown: bool, room: bool) -> None:
-        """shown: whether the row is drawn on the picture; room: whether the list takes another row."""
+        """Show a row.
+
+        Args:
+            row: the row.
+            shown: whether its mask is drawn.
+            room: whether the list has room for another row.
+        """
         self._room, style = room, row.style
         self._show_picture(row)
         self.field.hold(is_private(self._store.settings.effects))
@@ -166,21 +178,25 @@ class PromptRowWidget(PictureFrame):
         self._draw_share()
 
     def show_share(self, share: float | None, presence: float | None = None) -> None:
-        """share: 0..1 of the picture that passes; presence: 0..1, how surely the prompt is in the picture at all; None
-        while they are not known."""
+        """Show area and presence.
+
+        Args:
+            share: area of the mask as a share (0 to 1) of the frame; None if unknown.
+            presence: presence of the prompt, 0 to 1; None if unknown.
+        """
         if (share, presence) != (self._share, self._presence):
             self._share, self._presence = share, presence
             self._draw_share()
 
     def set_lively(self, lively: bool) -> None:
-        """Whether pointer or focus is in it: then the secondary buttons can be seen."""
+        """Show the secondary buttons while the row has the pointer or the focus."""
         if self.property("lively") != lively:
             self.setProperty("lively", lively)
             self.style().polish(self)
             self._show_buttons()
 
     def set_lifted(self, lifted: bool) -> None:
-        """Whether it is being dragged."""
+        """Mark the row while it is dragged."""
         self.setProperty("lifted", lifted)
         self.style().polish(self)
 
@@ -255,7 +271,7 @@ class PromptRowWidget(PictureFrame):
     # ---- the menu
 
     def menu(self) -> QMenu:
-        """All that can be done with the row."""
+        """Return the menu of the row."""
         menu = QMenu(self)
         picture = self._row.picture is not None
         self._add(menu, "image", self.tr("Picture from a file…"), lambda: self.file_wanted.emit(self.row_id))
@@ -282,7 +298,7 @@ class PromptRowWidget(PictureFrame):
         return action
 
     def open_options(self) -> RowOptions:
-        """Open what is set more rarely."""
+        """Open the panel with role and edges."""
         options = RowOptions(self.row_id, self._store, self)
         options.adjustSize()
         options.move(corner_under(self.more, options.width()))
@@ -295,7 +311,7 @@ class PromptRowWidget(PictureFrame):
     # ---- keys and pointer
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keys that no control of the row has taken."""
+        """Handle keys that no control of the row has used."""
         key = event.key()
         held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         if held == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
@@ -310,20 +326,26 @@ class PromptRowWidget(PictureFrame):
             super().keyPressEvent(event)
 
     def has_focus(self) -> bool:
+        """Return whether the row or one of its controls has the focus."""
         focus = QApplication.focusWidget()
         return focus is not None and (focus is self or self.isAncestorOf(focus))
 
     def enterEvent(self, event: QEnterEvent) -> None:
+        """Show the secondary buttons."""
         super().enterEvent(event)
         self.set_lively(True)
 
     def leaveEvent(self, event: QEvent) -> None:
+        """Hide the secondary buttons, unless the row has the focus."""
         super().leaveEvent(event)
         self.set_lively(self.has_focus())
 
 
 def written_share(share: float) -> str:
-    """A share of the picture in whole per cent, "<1 %" for little and nothing less than "0 %" for none."""
+    """Return a share of the frame (0 to 1) in whole per cent.
+
+    Values above 0 and below 1 % give "<1 %", so only an empty mask gives "0 %".
+    """
     if 0.0 < share < 0.01:
         return "<1 %"
     return _per_cent(share)

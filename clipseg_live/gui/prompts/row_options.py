@@ -1,4 +1,4 @@
-"""What a prompt is there for, and the shape of its matte: a panel that a row opens."""
+"""Panel with the role and the mask shape of a prompt."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
@@ -13,15 +13,17 @@ from clipseg_live.gui.widgets.slider_field import SliderField
 
 ROW_PANEL_WIDTH = 320
 _REACH = 5.0
-"""Percent of the picture's shorter side that the sliders for lengths go to, either way."""
+"""Range of the sliders for lengths, in percent of the frame's shorter side."""
 _AREA = 2.0
-"""Percent of the picture's area that the sliders for areas go to."""
+"""Top of the sliders for areas, in percent of the frame's area."""
 _ALL, _SEVERAL = "all", "several"
 
 
 class RowOptions(QFrame):
-    """Shows role, opponents and shape of one row of the Store, and asks the Store for changes; closes by itself when
-    the row has gone, with Escape, and with a click elsewhere."""
+    """Popup that shows role, competing prompts and mask shape of one row and requests edits of them.
+
+    It closes when the row is deleted, on Escape, and on a click elsewhere.
+    """
 
     def __init__(self, row_id: int, store: Store, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
@@ -37,7 +39,7 @@ class RowOptions(QFrame):
         self._show()
         self.role.button("show").setFocus()
 
-    # ---- what it is made of
+    # ---- construction
 
     def _make_controls(self) -> None:
         roles = [("show", self.tr("Show")), ("negative", self.tr("Take out")), ("contrast", self.tr("Contrast"))]

@@ -1,4 +1,4 @@
-"""Parts of a prompt row: what it is dragged by, its picture, and a frame that takes pictures."""
+"""Parts of a prompt row: drag handle, thumbnail, and a frame that accepts dropped images."""
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -21,7 +21,11 @@ from clipseg_live.gui.widgets.buttons import FIELD
 
 
 class PictureFrame(QFrame):
-    """A frame onto which a picture or picture file can be dropped. picture_dropped: what was brought, a QMimeData."""
+    """Frame that accepts dropped images and image files.
+
+    Attributes:
+        picture_dropped: signal with the QMimeData.
+    """
 
     picture_dropped = Signal(object)
 
@@ -30,6 +34,7 @@ class PictureFrame(QFrame):
         self.setAcceptDrops(True)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept images and mark the frame."""
         if holds_picture(event.mimeData()):
             event.acceptProposedAction()
             self._mark(True)
@@ -37,9 +42,11 @@ class PictureFrame(QFrame):
             event.ignore()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Remove the mark."""
         self._mark(False)
 
     def dropEvent(self, event: QDropEvent) -> None:
+        """Emit the dropped data."""
         self._mark(False)
         event.acceptProposedAction()
         self.picture_dropped.emit(event.mimeData())
@@ -50,7 +57,14 @@ class PictureFrame(QFrame):
 
 
 class DragHandle(QWidget):
-    """Where a row is taken hold of. Positions are the pointer's, on the screen."""
+    """Handle that drags a row.
+
+    Attributes:
+        lifted: signal, the drag has begun.
+        dragged: signal with the position of the pointer on the screen.
+        dropped: signal, the row was dropped.
+        cancelled: signal, the drag was cancelled.
+    """
 
     lifted = Signal()
     dragged = Signal(QPointF)
@@ -67,10 +81,12 @@ class DragHandle(QWidget):
         self._dragging = False
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Remember where a drag may begin."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._pressed = event.globalPosition()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Begin or continue the drag."""
         if self._pressed is None:
             return
         position = event.globalPosition()
@@ -84,16 +100,17 @@ class DragHandle(QWidget):
         self.dragged.emit(position)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Drop the row."""
         if event.button() == Qt.MouseButton.LeftButton and self._end():
             self.dropped.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """While dragging all keys come here; Escape lets go, the others wait."""
+        """Cancel the drag on Escape. Other keys are ignored during a drag."""
         if event.key() == Qt.Key.Key_Escape and self._end():
             self.cancelled.emit()
 
     def hideEvent(self, event: QEvent) -> None:
-        """The row was taken away under the pointer, by an undo for instance."""
+        """Cancel the drag, for example if an undo has removed the row."""
         if self._end():
             self.cancelled.emit()
 
@@ -105,6 +122,7 @@ class DragHandle(QWidget):
         return was
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the dots."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -117,7 +135,7 @@ class DragHandle(QWidget):
 
 
 class PromptThumbnail(QAbstractButton):
-    """The picture of a prompt, small; its tool tip shows more of it."""
+    """Button with a thumbnail of the image of a prompt. Its tool tip shows a larger preview."""
 
     _SIDE = 24
 
@@ -131,6 +149,7 @@ class PromptThumbnail(QAbstractButton):
         self._image = QImage()
 
     def show_picture(self, picture: PromptImage | None) -> None:
+        """Show an image; None for none."""
         if picture is self._picture:
             return
         self._picture = picture
@@ -139,12 +158,14 @@ class PromptThumbnail(QAbstractButton):
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Click on Enter."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
             self.click()
         else:
             super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the thumbnail and the outline."""
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)

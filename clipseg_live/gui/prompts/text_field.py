@@ -1,4 +1,4 @@
-"""The text of a prompt while it is typed."""
+"""Text field of a prompt."""
 
 from PySide6.QtCore import QEvent, QMimeData, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QLinearGradient, QPainter, QPaintEvent
@@ -8,7 +8,7 @@ from clipseg_live.core.settings.live import LONGEST_TEXT
 from clipseg_live.gui.widgets import theme
 
 PAUSE = 150
-"""Milliseconds after the last key at which a text is applied."""
+"""Milliseconds from the last key until the text is applied."""
 
 _POPUP = f"""
     QListView {{ background: {theme.RAISED}; border: 1px solid {theme.EDGE}; padding: 1px; outline: 0; }}
@@ -16,16 +16,20 @@ _POPUP = f"""
     QListView::item:selected, QListView::item:hover {{ background: {theme.ACCENT_SOFT}; }}
 """
 _FADE = 24
-"""Pixels in which a text that is too long fades out."""
+"""Width over which a long text fades out, in pixels."""
 
 
 class PromptField(QLineEdit):
-    """A line of text that tells when it is worth applying.
+    """Line edit that reports its text when the text should be applied.
 
-    settled: the text, PAUSE after the last key, or at once on Enter, on a completion and when the focus goes. While it
-    is held (``hold``), typing alone does not apply the text.
-    entered: the text, on Enter and on a completion. image_pasted: the clipboard's content, where it is a picture.
-    Undo and redo are left to the window, which has them for all edits.
+    While the field is held (``hold``), typing alone does not apply the text. Undo and redo are left to the window,
+    which undoes all edits.
+
+    Attributes:
+        settled: signal with the text, ``PAUSE`` after the last key, or at once on Enter, on a completion and when the
+            focus leaves.
+        entered: signal with the text, on Enter and on a completion.
+        image_pasted: signal with the QMimeData of the clipboard if it is an image.
     """
 
     settled = Signal(str)
@@ -36,7 +40,7 @@ class PromptField(QLineEdit):
         super().__init__(parent)
         theme.set_kind(self, "flat")
         self.setMaxLength(LONGEST_TEXT)
-        self.setAcceptDrops(False)  # a file that is dropped here is for the row, not a text
+        self.setAcceptDrops(False)  # dropped files go to the row
         self._known = ""
         self._typed = self._held = False
         self._pause = QTimer(self)
@@ -51,13 +55,15 @@ class PromptField(QLineEdit):
         popup = completer.popup()
         assert popup is not None
         popup.setStyleSheet(_POPUP)
-        # queued: after the field itself has taken the text
+        # queued, so that the field has inserted the completion before
         completer.activated[str].connect(self._complete, Qt.ConnectionType.QueuedConnection)  # type: ignore[index]
         self.setCompleter(completer)
 
     def show_text(self, text: str) -> None:
-        """Show the text that is in force. What is being typed, the cursor and the selection stay as they are, unless
-        the text has changed from elsewhere (an undo, say)."""
+        """Show the text of the settings.
+
+        Text being typed, the cursor and the selection stay, unless the text has changed elsewhere, for example by undo.
+        """
         if text == self._known:
             return
         self._known = text
@@ -70,7 +76,7 @@ class PromptField(QLineEdit):
             self.setCursorPosition(len(text) if at_end and self.hasFocus() else place if self.hasFocus() else 0)
 
     def hold(self, held: bool) -> None:
-        """Apply the text only when it is finished: on Enter, on a completion, or when the focus goes elsewhere.
+        """Apply the text only when it is finished: on Enter, on a completion, or when the focus leaves.
 
         While an effect hides something, a half-typed prompt must not replace a complete one.
         """
@@ -82,7 +88,7 @@ class PromptField(QLineEdit):
         self.update()
 
     def flush(self) -> None:
-        """Apply at once what was typed."""
+        """Apply typed text at once."""
         if self._typed:
             self._settle()
 
@@ -106,6 +112,7 @@ class PromptField(QLineEdit):
         self._enter()
 
     def event(self, event: QEvent) -> bool:
+        """Apply typed text before an undo or redo, and leave both to the window."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and _is_undo(event):
             self.flush()
             event.ignore()
@@ -113,14 +120,15 @@ class PromptField(QLineEdit):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Handle Enter, Escape, undo, redo and pasted images."""
         popup = self._completer.popup()
         assert popup is not None
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             if event.modifiers() & Qt.KeyboardModifier.AltModifier:
-                event.ignore()  # the row takes it
+                event.ignore()  # handled by the row
                 return
             if popup.isVisible() and popup.currentIndex().isValid():
-                event.ignore()  # the completer takes it
+                event.ignore()  # handled by the completer
                 return
             popup.hide()
             self._enter()
@@ -134,17 +142,19 @@ class PromptField(QLineEdit):
             super().keyPressEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Apply typed text and show the beginning of the text."""
         leaving = event.reason() not in (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
         if leaving or not self._held:
-            self.flush()  # before "editing finished" is told
+            self.flush()  # before the signal editingFinished
         super().focusOutEvent(event)
         if leaving:
-            self.home(False)  # a long text shows its beginning
+            self.home(False)  # show the beginning of a long text
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the text, a mark for text that waits for Enter, and the fade-out of long texts."""
         super().paintEvent(event)
         inside = self.rect().adjusted(2, 2, -2, -2)
-        if self._held and self._typed:  # Enter is still awaited
+        if self._held and self._typed:  # waiting for Enter
             painter = QPainter(self)
             painter.setPen(theme.qcolour(theme.WARNING))
             painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "⏎")

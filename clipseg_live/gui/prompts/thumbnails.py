@@ -1,4 +1,4 @@
-"""Pictures as parts of prompts: from files, the clipboard and images, and back to the screen."""
+"""Images of prompts: reading from files and the clipboard, and previews."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.live import PromptImage
 
 LONGEST_SIDE = 768
-"""Pixels; a model looks at less than half of it."""
+"""Longest side of the image of a prompt, in pixels; the default model input is less than half as large."""
 _PREVIEW = 192
 
 
@@ -19,9 +19,12 @@ def _tr(text: str) -> str:
 
 
 def prompt_image(image: QImage) -> PromptImage:
-    """An image as a picture in sRGB: transparent parts over black, at most LONGEST_SIDE pixels on its longer side.
+    """Convert an image for a prompt.
 
-    Raises UsageError for an image that is empty.
+    The result is in sRGB, with transparent parts over black, and at most ``LONGEST_SIDE`` pixels on its longer side.
+
+    Raises:
+        UsageError: if the image is empty.
     """
     if image.isNull() or image.width() < 1 or image.height() < 1:
         raise UsageError(_tr("There is no picture in this: choose another one."))
@@ -43,16 +46,22 @@ def prompt_image(image: QImage) -> PromptImage:
 
 
 def read_picture(path: Path) -> PromptImage:
-    """Read a picture from a file, as frames are read. Raises SourceError."""
+    """Read an image file in the same way as frames are read.
+
+    Raises:
+        SourceError: if the file cannot be read.
+    """
     from clipseg_live.media.images.reader import read_image
 
     return PromptImage.of(read_image(path, longest=LONGEST_SIDE))
 
 
 def clipboard_picture(content: QMimeData | None) -> PromptImage:
-    """The picture that the clipboard (or a drop) holds, as pixels or as a file.
+    """Return the image in the data of the clipboard or of a drop, from pixels or from a file.
 
-    Raises UsageError or Failure, in one sentence.
+    Raises:
+        UsageError: if there is no image.
+        SourceError: if the file cannot be read.
     """
     if content is not None and content.hasImage():
         image = content.imageData()
@@ -66,7 +75,7 @@ def clipboard_picture(content: QMimeData | None) -> PromptImage:
 
 
 def holds_picture(content: QMimeData) -> bool:
-    """Whether what is dragged is a picture, or a file that is named like one."""
+    """Return whether the data is an image or a file with an image suffix."""
     if content.hasImage():
         return True
     endings = {pattern[1:] for pattern in file_patterns().split()}
@@ -74,12 +83,12 @@ def holds_picture(content: QMimeData) -> bool:
 
 
 def image_of(picture: PromptImage) -> QImage:
-    """The picture for the screen; its own copy of the pixels."""
+    """Return a QImage with a copy of the pixels."""
     return QImage(picture.data, picture.width, picture.height, 3 * picture.width, QImage.Format.Format_RGB888).copy()
 
 
 def square_of(picture: PromptImage, side: int) -> QImage:
-    """The middle of a picture as a square of ``side`` pixels."""
+    """Return the centre of an image as a square of ``side`` pixels."""
     image = image_of(picture)
     least = min(image.width(), image.height())
     middle = image.copy((image.width() - least) // 2, (image.height() - least) // 2, least, least)
@@ -87,7 +96,7 @@ def square_of(picture: PromptImage, side: int) -> QImage:
 
 
 def preview_html(picture: PromptImage) -> str:
-    """The picture, small, as rich text for a tool tip."""
+    """Return a preview of an image as rich text for a tool tip."""
     image = image_of(picture)
     if max(image.width(), image.height()) > _PREVIEW:
         image = image.scaled(
@@ -101,14 +110,14 @@ def preview_html(picture: PromptImage) -> str:
 
 
 def file_patterns() -> str:
-    """The patterns of all picture files that can be read, for a file dialogue."""
+    """Return the patterns of all readable image files for a file dialog."""
     from clipseg_live.media.images.reader import IMAGE_SUFFIXES
 
     return " ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES | {".gif"}))
 
 
 def _fitted(size: QSize) -> QSize:
-    """Within LONGEST_SIDE, in the same shape; a very thin picture keeps at least one pixel."""
+    """Return the size scaled to fit ``LONGEST_SIDE``, with each side at least one pixel."""
     longest = max(size.width(), size.height())
     if longest <= LONGEST_SIDE:
         return size
