@@ -1,5 +1,4 @@
-"""What belongs to recordings and the virtual camera in a window beside their buttons: their settings, instant replay,
-and what broke off."""
+"""Controller for the settings of recordings, replay and the virtual camera, and for interrupted recordings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,12 @@ from clipseg_live.gui.state.thread_bridge import BackgroundTask
 
 
 class OutputController(QObject):
-    """Keeps the settings of recordings and of the virtual camera, hands them to the session, and looks once for
-    recordings that broke off.
+    """Stores the settings of recordings and the virtual camera and passes them to the session.
 
-    said: a Message for the person.
+    It also recovers interrupted recordings once, in the background.
+
+    Attributes:
+        said: signal with a Message for the user.
     """
 
     said = Signal(object)
@@ -55,7 +56,7 @@ class OutputController(QObject):
             self._session.set_replay(settings)
 
     def _change_camera(self, settings: VirtualCameraSettings) -> None:
-        """What is running goes on with other settings."""
+        """Store the settings and apply them to a running virtual camera."""
         self._keeper.update(camera=settings)
         if self._session.status().camera.active:
             self._session.start_camera(settings)

@@ -1,4 +1,4 @@
-"""Record, snapshot and copy: what a person takes away from the picture."""
+"""Buttons for recording, replay, snapshot and copy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +25,22 @@ SNAPSHOT_TOPIC = "snapshot"
 
 
 class RecordingBar(QWidget):
-    """Buttons, and how long and how large a running recording is.
+    """Output buttons, and the duration and size of the running recording.
 
-    folder: where files go, None for the user's folders of videos and pictures. recording: what is recorded, and how.
-    said: a Message for the person. recording_changed: other RecordingSettings. folder_asked: for another folder.
+    Args:
+        session: the session to record.
+        canvas: the canvas with the frame to save or copy.
+        services: functions of the application.
+        settings: returns the settings of the session.
+        folder: returns the folder of the files, None for the user's folders for videos and pictures.
+        recording: returns the settings of recordings.
+        parent: parent widget.
+
+    Attributes:
+        said: signal with a Message for the user.
+        recording_changed: signal with new RecordingSettings.
+        folder_asked: signal, the user wants to choose another folder.
+        last_folder: folder of the newest file; None before the first.
     """
 
     said = Signal(object)
@@ -91,14 +103,14 @@ class RecordingBar(QWidget):
             self._say(RECORDING_TOPIC, "")
 
     def toggle_pause(self) -> None:
-        """Leave out what comes until this is called again."""
+        """Pause or resume the running recording."""
         if self._active and self._paused:
             self._session.resume_recording()
         elif self._active:
             self._session.pause_recording()
 
     def save_replay(self) -> None:
-        """Save what was shown in the last seconds."""
+        """Save the last seconds as a file."""
         if not self._recording().replay_seconds:
             self._say(
                 RECORDING_TOPIC, self.tr("Instant replay is off: turn it on in the recording options first."), "warning"
@@ -108,7 +120,7 @@ class RecordingBar(QWidget):
         self._do(folder, lambda: self._session.save_replay(folder))
 
     def open_options(self) -> RecordingOptions:
-        """Open what is recorded, and how."""
+        """Open the panel with the recording options."""
         folder = str(self.recordings_folder())
         options = RecordingOptions(self._recording(), folder, self._services.list_microphones, self)
         options.changed.connect(self.recording_changed)
@@ -119,7 +131,7 @@ class RecordingBar(QWidget):
         return options
 
     def snapshot(self) -> None:
-        """Save what is shown as PNG, with one more for each mask."""
+        """Save the shown frame and each mask as PNG files."""
         picture, settings = self._canvas.picture, self._settings()
         if picture is None:
             self._say(SNAPSHOT_TOPIC, self.tr("There is no picture to save yet."), "warning")
@@ -134,7 +146,7 @@ class RecordingBar(QWidget):
         self._errand.start()
 
     def copy(self) -> None:
-        """Put the picture on the clipboard."""
+        """Copy the shown frame to the clipboard."""
         image = self._canvas.image()
         if image is None:
             self._say(SNAPSHOT_TOPIC, self.tr("There is no picture to copy yet."), "warning")
@@ -143,7 +155,7 @@ class RecordingBar(QWidget):
         self._say(SNAPSHOT_TOPIC, self.tr("The picture is on the clipboard."))
 
     def show_status(self, status: RecordingStatus) -> None:
-        """Elapsed time, size and lost frames of the running recording."""
+        """Show duration, size and dropped frames of the running recording."""
         if (status.active, status.paused) != (self._active, self._paused):
             self._show_active(status.active, status.paused)
         self.replay_button.setVisible(self._recording().replay_seconds > 0)
@@ -161,11 +173,11 @@ class RecordingBar(QWidget):
             self.figures.setToolTip(tip)
 
     def recordings_folder(self) -> Path:
-        """Where recordings go."""
+        """Return the folder for recordings."""
         return self._place(QStandardPaths.StandardLocation.MoviesLocation)
 
     def show_folder(self) -> None:
-        """Open the folder of the newest file in the system's own window."""
+        """Open the folder of the newest file in the system's file manager."""
         if self.last_folder is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.last_folder)))
 
@@ -185,7 +197,15 @@ class RecordingBar(QWidget):
         self.options_button.setVisible(not active)
 
     def _do(self, folder: Path, work: Callable[[], None]) -> bool:
-        """Something that writes into a folder, which is made where it is missing; whether it could be begun."""
+        """Start work that writes into a folder, and report errors as messages.
+
+        Args:
+            folder: created if it is missing.
+            work: starts the work.
+
+        Returns:
+            True if the work has started.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
             work()
@@ -220,7 +240,7 @@ class RecordingBar(QWidget):
 
 
 def size_text(size: int) -> str:
-    """Bytes for people, in powers of ten."""
+    """Return a size in bytes as text, with units in powers of ten."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":

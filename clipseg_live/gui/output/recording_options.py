@@ -1,4 +1,4 @@
-"""What is recorded, and how: a panel that the Record button opens."""
+"""Panel with the recording options."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,15 +27,17 @@ RECORDING_PANEL_WIDTH = 420
 PARTS: tuple[tuple[float | None, int | None], ...] = (
     (None, None), (300.0, None), (900.0, None), (3600.0, None), (None, 1_000_000_000), (None, 4_000_000_000),
 )  # fmt: skip
-"""Seconds, or bytes, after which the choices begin a new part."""
+"""Choices for beginning a new part: after seconds, after bytes, or never."""
 REPLAYS = (0.0, 10.0, 30.0, 60.0, 120.0)
 ListMicrophones = Callable[[], Sequence[str]]
 
 
 class RecordingOptions(QFrame):
-    """Shows settings, and tells of others; closes with Escape, and with a click elsewhere.
+    """Popup with the recording options. It closes on Escape and on a click elsewhere.
 
-    changed: RecordingSettings. folder_asked: the person wants another folder.
+    Attributes:
+        changed: signal with new RecordingSettings.
+        folder_asked: signal, the user wants to choose another folder.
     """
 
     changed = Signal(object)
@@ -56,12 +58,12 @@ class RecordingOptions(QFrame):
         self._microphones: Sequence[str] = ()
         self._errand = BackgroundTask(list_microphones, self)
         self._errand.answered.connect(self._offer_microphones)
-        self._errand.failed.connect(lambda _: None)  # the system's own microphone is still offered
+        self._errand.failed.connect(lambda _: None)  # the default microphone is still offered
         self._errand.start()
         self._show()
         self.tracks["composed"].setFocus()
 
-    # ---- what it is made of
+    # ---- construction
 
     def _make_controls(self, folder: str) -> None:
         tracks = {
@@ -173,7 +175,7 @@ class RecordingOptions(QFrame):
         settings = self._settings
         for track, box in self.tracks.items():
             box.setChecked(track in settings.tracks)
-            box.setEnabled(settings.tracks != (track,))  # something must be recorded
+            box.setEnabled(settings.tracks != (track,))  # at least one track is required
         for action in self.data_menu.actions():
             action.setChecked(action.data() in settings.data)
         chosen = [data_name(self, form) for form in settings.data]
@@ -240,7 +242,7 @@ class RecordingOptions(QFrame):
 
 
 def data_name(widget: QWidget, form: DataFormat) -> str:
-    """What a person reads for a format of data."""
+    """Return the name of a data format shown to the user."""
     names: dict[DataFormat, str] = {
         "jsonl": widget.tr("JSON lines"), "csv": widget.tr("CSV table"),
         "png": widget.tr("PNG masks"), "coco": widget.tr("COCO data set"),

@@ -1,4 +1,4 @@
-"""The virtual camera's button: on or off, what it shows, and its options."""
+"""Button of the virtual camera with its status and options."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,22 @@ from clipseg_live.gui.widgets.buttons import corner_under
 from clipseg_live.gui.widgets.controls import tool_button
 
 WORDS_FROM = 900
-"""Pixels of a window's width from which on the button has words beside its icon."""
+"""Smallest width of the window at which the button has text beside its icon, in pixels."""
 
 
 class VirtualCameraBar(QWidget):
-    """settings: of the virtual camera. changed: other VirtualCameraSettings."""
+    """Button that starts and stops the virtual camera, with its status.
+
+    Args:
+        session: the session.
+        services: functions of the application.
+        settings: returns the settings of the virtual camera.
+        parent: parent widget.
+
+    Attributes:
+        changed: signal with new VirtualCameraSettings.
+        options: the open panel; None while it is closed.
+    """
 
     changed = Signal(object)
 
@@ -46,7 +57,7 @@ class VirtualCameraBar(QWidget):
         self._show()
 
     def toggle(self) -> None:
-        """Start the virtual camera, or stop it."""
+        """Start or stop the virtual camera."""
         if self._status.active:
             self._session.stop_camera()
         else:
@@ -54,7 +65,7 @@ class VirtualCameraBar(QWidget):
         self.show_status(self._session.status().camera)
 
     def open_options(self) -> VirtualCameraOptions:
-        """Open which camera it is, and what it shows."""
+        """Open the panel with the options of the virtual camera."""
         options = self.options = VirtualCameraOptions(self._settings(), self._services.list_virtual_cameras, self)
         options.changed.connect(self.changed)
         options.toggled.connect(self.toggle)
@@ -66,7 +77,7 @@ class VirtualCameraBar(QWidget):
         return options
 
     def ask_safe_picture(self) -> None:
-        """Choose the picture that is shown while there is nothing to show."""
+        """Let the user choose the image to send while there is no frame to show."""
         dialog = QFileDialog(self.window(), self.tr("Choose a safe picture"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
@@ -76,7 +87,7 @@ class VirtualCameraBar(QWidget):
         dialog.open()
 
     def show_status(self, status: VirtualCameraStatus) -> None:
-        """Whether it is on, what it shows, and what is wrong with it."""
+        """Show whether the virtual camera is on, what it sends, and its problems."""
         has_room = self.window().width() >= WORDS_FROM
         if (status, has_room) != (self._status, self._has_room):
             self._status, self._has_room = status, has_room

@@ -1,4 +1,4 @@
-"""Which virtual camera, and what it shows: a panel that its button opens."""
+"""Panel with the options of the virtual camera."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,9 +19,12 @@ ListCameras = Callable[[], Sequence[tuple[str, str]]]
 
 
 class VirtualCameraOptions(QFrame):
-    """Shows settings, and tells of others; closes with Escape, and with a click elsewhere.
+    """Popup with the options of the virtual camera. It closes on Escape and on a click elsewhere.
 
-    changed: VirtualCameraSettings. safe_asked: the person wants to choose a safe picture. toggled: to start or stop it.
+    Attributes:
+        changed: signal with new VirtualCameraSettings.
+        safe_asked: signal, the user wants to choose a safe picture.
+        toggled: signal, the user wants to start or stop the virtual camera.
     """
 
     changed = Signal(object)
@@ -41,13 +44,13 @@ class VirtualCameraOptions(QFrame):
         self._lay_out()
         self._errand = BackgroundTask(list_cameras, self)
         self._errand.answered.connect(self._offer_cameras)
-        self._errand.failed.connect(lambda _: None)  # the first that is there is still offered
+        self._errand.failed.connect(lambda _: None)  # the first available camera is still offered
         self._errand.start()
         self._show()
         self.switch.setFocus()
 
     def show_status(self, status: VirtualCameraStatus) -> None:
-        """Whether it is on, what it shows, and what is wrong with it."""
+        """Show whether the virtual camera is on, what it sends, and its problems."""
         theme.set_kind(self.switch, "" if status.active else "primary")
         stop, start = self.tr("Stop the virtual camera"), self.tr("Start the virtual camera")
         self.switch.setText(stop if status.active else start)
@@ -55,11 +58,11 @@ class VirtualCameraOptions(QFrame):
         if status.active and status.device and status.safe:
             words = self.tr("Shows the safe picture: there is nothing to show yet.") + "\n" + words
         theme.set_kind(self.state, "problem" if status.problem else "muted")
-        self.state.setText(status.problem.replace("; ", ";\n") or words)  # a line for each step
+        self.state.setText(status.problem.replace("; ", ";\n") or words)  # one line per step
         self.state.setVisible(bool(self.state.text()))
         self.setFixedHeight(self._grid.totalHeightForWidth(CAMERA_PANEL_WIDTH))
 
-    # ---- what it is made of
+    # ---- construction
 
     def _make_controls(self) -> None:
         self.device = ChoiceBox(self.tr("Camera"), self)
@@ -167,14 +170,14 @@ class VirtualCameraOptions(QFrame):
     def _edit(self, **values: object) -> None:
         try:
             self._settings = VirtualCameraSettings.model_validate({**self._settings.model_dump(), **values})
-        except ValidationError:  # only what is possible is offered
+        except ValidationError:  # the choices are valid, so this does not happen
             return
         self.changed.emit(self._settings)
         self._show()
 
 
 def details(widget: QWidget, status: VirtualCameraStatus) -> str:
-    """Which camera is on, and how; "" for none."""
+    """Return the device, size, rate and late frames of the virtual camera; "" without a device."""
     if not status.device:
         return ""
     size, rate = _size(status.width, status.height), f"{status.rate:g}"
