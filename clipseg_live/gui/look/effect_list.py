@@ -1,4 +1,4 @@
-"""The effects of a session in the order in which they are drawn: add, remove, move, and each one's options."""
+"""List of the effects of a session, in drawing order, with their options."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,7 +27,7 @@ def _tr(text: str) -> str:
 
 
 def effect_title(kind: str) -> str:
-    """What a person reads for an effect."""
+    """Return the name of an effect shown to the user."""
     names = {
         "matte": _tr("Matte"), "cutout": _tr("Cut-out"), "sidebyside": _tr("Side by side"), "raw": _tr("Probabilities"),
         "blackout": _tr("Black out"), "wipe": _tr("Before and after"), "heatmap": _tr("Heat map"),
@@ -36,7 +36,7 @@ def effect_title(kind: str) -> str:
 
 
 def effect_help(kind: str) -> str:
-    """What an effect does, in one sentence."""
+    """Return one sentence on what an effect does."""
     sentences = {
         "tint": _tr("Fills each matte with its prompt's colour."),
         "outline": _tr("Draws a line along each border."),
@@ -59,7 +59,7 @@ def effect_help(kind: str) -> str:
 
 
 class EffectList(QWidget):
-    """One row an effect; the row that is chosen shows its options below."""
+    """List with one row for each effect. The options of the open row are shown below it."""
 
     def __init__(self, store: Store, parent: QWidget) -> None:
         super().__init__(parent)
@@ -111,19 +111,25 @@ class EffectList(QWidget):
         return menu
 
     def add(self, kind: str) -> None:
-        """Put an effect at the end of the list, and show its options."""
+        """Append an effect and show its options."""
         effects = self._store.settings.effects
         if len(effects) < MOST_EFFECTS:
             self._open = len(effects)
             self._edit((*effects, KINDS[kind]()))
 
     def remove(self, place: int) -> None:
+        """Remove the effect at an index."""
         effects = self._store.settings.effects
         self._open = None
         self._edit((*effects[:place], *effects[place + 1 :]))
 
     def move_effect(self, place: int, by: int) -> None:
-        """An effect one place up (-1) or down (1)."""
+        """Move an effect one place. Nothing happens at the ends of the list.
+
+        Args:
+            place: index of the effect.
+            by: -1 for up, 1 for down.
+        """
         effects = list(self._store.settings.effects)
         there = place + by
         if 0 <= there < len(effects):
@@ -132,11 +138,12 @@ class EffectList(QWidget):
             self._edit(tuple(effects))
 
     def use_preset(self, name: str) -> None:
+        """Replace effects and mask settings by those of a preset."""
         self._open = None
         self._store.edit(with_preset(self._store.settings, name))
 
     def unfold(self, place: int) -> None:
-        """Show an effect's options, or put them away again."""
+        """Show or hide the options of the effect at an index."""
         self._open = None if self._open == place else place
         self._build()
 

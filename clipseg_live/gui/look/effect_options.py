@@ -1,4 +1,4 @@
-"""Controls for one effect's own values, made from its fields."""
+"""Controls for the options of an effect, generated from its fields."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ _LONGEST = 10.0
 _LEAST = 0.05
 
 OnEdit = Callable[[dict[str, object], bool], None]
-"""Called with changed values, and whether more of the same change may follow, as from a slider."""
+"""Called with changed values and whether the change may continue, as with a slider."""
 
 
 def _tr(text: str) -> str:
@@ -25,7 +25,14 @@ def _tr(text: str) -> str:
 
 
 class EffectOptions(QWidget):
-    """Shows the values of one effect and emits changes through ``on_edit``; a new effect needs no code here."""
+    """Controls for the fields of one effect. New effects need no code here.
+
+    Args:
+        effect: the effect.
+        on_edit: called with changed values, see ``OnEdit``.
+        on_done: called when a slider is released.
+        parent: parent widget.
+    """
 
     def __init__(self, effect: AnyEffect, on_edit: OnEdit, on_done: Callable[[], None], parent: QWidget) -> None:
         super().__init__(parent)
@@ -51,7 +58,7 @@ class EffectOptions(QWidget):
 
     @staticmethod
     def title(name: str) -> str:
-        """What a person reads for a field."""
+        """Return the label of a field."""
         names = {
             "width": _tr("Width"), "reach": _tr("Reach"), "strength": _tr("Strength"), "opacity": _tr("Opacity"),
             "scale": _tr("Legend"), "dim": _tr("Darkness"), "what": _tr("What"), "amount": _tr("Amount"),

@@ -1,4 +1,4 @@
-"""How mattes are made: steadiness, motion, edges, prompts together."""
+"""Controls for the mask settings: smoothing, motion, edges and overlap of prompts."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from clipseg_live.gui.widgets.slider_field import SliderField
 
 
 class MatteSection(QWidget):
-    """Every control shows one field of ``MatteSettings`` and changes it through the store."""
+    """Controls for the fields of ``MatteSettings`` in the store."""
 
     def __init__(self, store: Store, parent: QWidget) -> None:
         super().__init__(parent)
@@ -55,7 +55,7 @@ class MatteSection(QWidget):
         self._show()
 
     def reset(self) -> None:
-        """Everything as it was at first."""
+        """Restore the default mask settings."""
         self._store.update(matte=MatteSettings())
 
     def _slide(self, title: str, name: str) -> SliderField:

@@ -1,4 +1,4 @@
-"""How the masks are drawn, and which model makes them."""
+"""Panel with effects, mask settings, display mode and model."""
 
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
@@ -16,15 +16,19 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, panel_sheet, small_label
 
 MODEL_SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
-"""Pixels of the model's input, multiples of its 16-pixel patch; None is the model's own."""
+"""Sizes of the model's input, in pixels, multiples of its 16-pixel patch; None for the default of the model."""
 
 _FOLDER = object()
 
 
 class LookPanel(QScrollArea):
-    """Effects, mattes, display mode, model, device, inference size, fit and detail; every change is live.
+    """Panel with effects, mask settings, display mode and inference options. Changes apply at once.
 
-    models: name and what a person reads, for each that is offered beside a folder. devices: names, "auto" first.
+    Args:
+        store: the settings.
+        models: (name, text shown to the user) of each model; a folder can be chosen too.
+        devices: names of the devices, "auto" first.
+        parent: parent widget.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class LookPanel(QScrollArea):
         store.changed.connect(self._show)
         self._show()
 
-    # ---- what it is made of
+    # ---- construction
 
     def _make_drawing(self) -> None:
         self.effects = EffectList(self._store, self._body)
