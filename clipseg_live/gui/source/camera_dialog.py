@@ -1,4 +1,4 @@
-"""The options of a camera: what it is asked for, and its own controls."""
+"""Dialog with the capture format and the controls of a camera."""
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
@@ -10,13 +10,18 @@ REQUESTED_SIZES = ((640, 480), (800, 600), (1280, 720), (1920, 1080), (2560, 144
 REQUESTED_RATES = (10.0, 15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 FORMATS = ("MJPG", "YUYV", "NV12", "H264")
 _SPANS = {"focus": 255, "gain": 255, "exposure": 2047}
-"""How far a control goes where its value does not say more; cameras tell no ranges."""
+"""Smallest top of the range of a control. Cameras report no ranges."""
 _LOGARITHMIC = -13
-"""The least exposure of the systems that count it in powers of two."""
+"""Lowest exposure on systems that measure it in powers of two."""
 
 
 class CameraDialog(QDialog):
-    """Stays open beside the picture. wanted: a SourceSpec with other options. control: a name and its new value."""
+    """Modeless dialog with the capture format and the controls of a camera.
+
+    Attributes:
+        wanted: signal with a SourceSpec with other options.
+        control: signal with the name of a control and its new value.
+    """
 
     wanted = Signal(object)
     control = Signal(str, float)
@@ -52,7 +57,7 @@ class CameraDialog(QDialog):
             box.currentIndexChanged.connect(self._ask)
 
     def show_status(self, status: SourceStatus) -> None:
-        """The controls that the open camera has, and their values."""
+        """Show the controls of the open camera and their values."""
         for name, value in status.controls:
             if name not in self.sliders:
                 self._add_slider(name, value)

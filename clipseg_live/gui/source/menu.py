@@ -1,4 +1,4 @@
-"""The menus of the source: which one, and how its picture is framed."""
+"""Menus that choose the source and transform its frames."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,11 +29,18 @@ from clipseg_live.gui.widgets import theme
 DEMO_ENTRY = SourceSpec(name=SourceName("demo:"))
 _MOST_TITLE = 32
 _MENU_GOES = 200
-"""Milliseconds after which a menu that closes is off the screen."""
+"""Milliseconds until a closing menu has left the screen."""
 
 
 def source_title(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> str:
-    """What a person calls this source; an address without its user, password and query."""
+    """Return the name of a source shown to the user.
+
+    Addresses are shown without user, password and query.
+
+    Args:
+        spec: the source.
+        cameras: (name for a SourceSpec, name shown to the user) of known cameras.
+    """
     known, name = dict(cameras), str(spec.name)
     if name in known:
         return known[name]
@@ -50,9 +57,12 @@ def source_title(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> s
 
 
 class SourceMenu(QToolButton):
-    """The button that names the source and opens the menu of all.
+    """Button with the name of the source and the menu of all sources.
 
-    chosen: a SourceSpec. camera_asked: the camera's options are wanted. problem: a sentence.
+    Attributes:
+        chosen: signal with a SourceSpec.
+        camera_asked: signal, the user wants the options of the camera.
+        problem: signal with an error message for the user.
     """
 
     chosen = Signal(object)
@@ -81,7 +91,7 @@ class SourceMenu(QToolButton):
         self.show_source(None)
 
     def show_source(self, spec: SourceSpec | None) -> None:
-        """The one that is open, None for none."""
+        """Show the name of the open source; None for none."""
         self._spec = spec
         title = self.title() if spec is not None else self.tr("Choose a source")
         room = _MOST_TITLE
@@ -90,10 +100,11 @@ class SourceMenu(QToolButton):
         self.setToolTip(title)
 
     def title(self) -> str:
+        """Return the name of the open source, "" for none."""
         return source_title(self._spec, self._cameras) if self._spec is not None else ""
 
     def ask_file(self) -> None:
-        """Let the person choose a video or picture."""
+        """Let the user choose a video or image file."""
         dialog = QFileDialog(self.window(), self.tr("Open a video or picture"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters(
@@ -117,16 +128,17 @@ class SourceMenu(QToolButton):
         dialog.open()
 
     def ask_address(self) -> None:
-        """Let the person type a stream's address."""
+        """Let the user type the address of a stream."""
         dialog = AddressDialog(self.window())
         dialog.chosen.connect(self.chosen)
         dialog.open()
 
     def choose_demo(self) -> None:
+        """Choose the demo scene."""
         self.chosen.emit(DEMO_ENTRY)
 
     def ask_region(self) -> None:
-        """Let the person draw a part of the screen."""
+        """Let the user select a region of the screen."""
         if self.picker is None:
             self.picker = ScreenPicker(self.window())
             self.picker.picked.connect(self._region_drawn)
@@ -169,7 +181,7 @@ class SourceMenu(QToolButton):
         menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))
-            # once the menu has gone, or it would be on the picture to draw on
+            # wait for the menu to close, or the image of the screen would contain it
             wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
             menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), wait)
         self._add(menu, "demo", self.tr("Demo scene"), DEMO_ENTRY)
@@ -187,7 +199,11 @@ class SourceMenu(QToolButton):
 
 
 class AddressDialog(QDialog):
-    """Asks for a stream's address. chosen: a SourceSpec."""
+    """Dialog that asks for the address of a stream.
+
+    Attributes:
+        chosen: signal with a SourceSpec.
+    """
 
     chosen = Signal(object)
 
@@ -231,7 +247,11 @@ class AddressDialog(QDialog):
 
 
 class FramingMenu(QToolButton):
-    """Mirror, turn and crop, through the store. crop_asked: the person wants to draw the region."""
+    """Menu that mirrors, turns and crops the frames.
+
+    Attributes:
+        crop_asked: signal, the user wants to draw the crop.
+    """
 
     crop_asked = Signal()
 
@@ -256,17 +276,19 @@ class FramingMenu(QToolButton):
         self._show()
 
     def mirror(self) -> None:
+        """Mirror the frames, or stop mirroring."""
         framing = self._store.settings.framing
         self._set(framing.model_copy(update={"mirror": not framing.mirror}))
 
     def turn(self) -> None:
-        """A quarter further, clockwise."""
+        """Turn the frames by 90° clockwise."""
         framing = self._store.settings.framing
-        # mirrored comes after turned, so that a turn of the mirrored picture goes the other way round
+        # mirroring follows turning, so a mirrored frame turns in the opposite direction
         step = -90 if framing.mirror else 90
         self._set(framing.model_copy(update={"turn": (framing.turn + step) % 360}))
 
     def uncrop(self) -> None:
+        """Remove the crop."""
         self._set(self._store.settings.framing.model_copy(update={"crop": None}))
 
     def _set(self, framing: FrameTransform) -> None:

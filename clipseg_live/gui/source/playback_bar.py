@@ -1,4 +1,4 @@
-"""The transport bar: play, seek, step, loop and speed of a timeline; previous and next of a set of photos."""
+"""Playback bar: play, seek, step, loop and speed for videos, previous and next for photos."""
 
 import time
 from fractions import Fraction
@@ -20,9 +20,10 @@ _HOLD_SECONDS = 0.4
 
 
 class SeekBar(QSlider):
-    """A slider that jumps to where it is pressed."""
+    """Slider that jumps to the position of a click."""
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Jump to the pointer and begin a drag."""
         if event.button() == Qt.MouseButton.LeftButton:
             option = QStyleOptionSlider()
             self.initStyleOption(option)
@@ -35,9 +36,9 @@ class SeekBar(QSlider):
 
 
 class PlaybackBar(QFrame):
-    """Shows a ``SourceStatus`` and steers the session; hidden for sources without a timeline.
+    """Bar that shows a ``SourceStatus`` and controls playback. It is hidden for sources without a timeline.
 
-    A set of photos has no timeline: it shows the number of the photo and the name of its file instead.
+    For a set of photos it shows the number of the photo and its file name instead of a timeline.
     """
 
     def __init__(self, session: LiveSession, parent: QWidget | None = None) -> None:
@@ -98,7 +99,7 @@ class PlaybackBar(QFrame):
         self.hide()
 
     def toggle(self) -> None:
-        """Play, or pause."""
+        """Play or pause."""
         if self._status.photos:
             return
         if self._status.state is SourceState.RUNNING:
@@ -107,22 +108,24 @@ class PlaybackBar(QFrame):
             self._session.play()
 
     def step(self, frames: int) -> None:
+        """Step by a number of frames, negative for back."""
         if self._status.seekable:
             self._session.step(frames)
 
     def skip(self, seconds: int) -> None:
-        """Jump by so many seconds; in a set of photos to the next one, or (negative) the one before."""
+        """Seek by seconds. In a set of photos, go to the next photo, or to the previous one if negative."""
         if self._status.photos:
             self._session.step(1 if seconds > 0 else -1)
         elif self._status.seekable:
             self._session.seek(max(self._status.position + seconds, Fraction(0)))
 
     def faster(self, steps: int) -> None:
-        """To the next speed of the list, or (negative) the one before."""
+        """Go up in the list of speeds by a number of steps, negative for down."""
         if self._status.seekable and not self._status.photos:
             self.speed_box.setCurrentIndex(min(max(self.speed_box.currentIndex() + steps, 0), len(SPEEDS) - 1))
 
     def show_status(self, status: SourceStatus) -> None:
+        """Show the status of the source."""
         if bool(self._status.photos) != bool(status.photos):
             self._show_kind(bool(status.photos))
         self._status = status
@@ -138,7 +141,7 @@ class PlaybackBar(QFrame):
         if status.speed in SPEEDS and not self.speed_box.view().isVisible():
             with QSignalBlocker(self.speed_box):
                 self.speed_box.setCurrentIndex(SPEEDS.index(status.speed))
-        # where the person has just put the handle it stays, until the source has got there
+        # keep the handle where the user has put it until the source has reached the position
         if not self.seek_bar.isSliderDown() and time.monotonic() >= self._held_until:
             with QSignalBlocker(self.seek_bar):
                 share = float(status.position / status.duration) if status.duration else 0.0
@@ -148,7 +151,7 @@ class PlaybackBar(QFrame):
         self.time.setText(f"{format_time(int(status.position))}{whole}")
 
     def _show_kind(self, photos: bool) -> None:
-        """Show the controls of a timeline, or those of a set of photos."""
+        """Show the controls for a timeline or for a set of photos."""
         for widget in self._of_timeline:
             widget.setVisible(not photos)
         for widget in self._of_photos:

@@ -1,4 +1,4 @@
-"""Drawing a part of the screen that is to be the source."""
+"""Selection of a region of the screen as the source."""
 
 import sys
 
@@ -11,17 +11,22 @@ from clipseg_live.gui.canvas.painting import paint_line
 from clipseg_live.gui.widgets import theme
 
 SMALLEST = 16
-"""Pixels of the screen that a part is at least wide and high."""
+"""Smallest width and height of a region, in pixels of the screen."""
 _STEP = 16.0
 
 PickedArea = tuple[int, int, int, int]
 
 
 def region_of(box: QRectF, origin: QPoint, ratio: float) -> PickedArea:
-    """Left, top, width and height in the desktop's own pixels of a box in a screen's logical pixels.
+    """Convert a box on a screen to pixels of the desktop.
 
-    origin: of the screen on the desktop; Qt gives it in the desktop's own pixels. ratio: the screen's own pixels per
-    logical one.
+    Args:
+        box: the box in logical pixels of the screen.
+        origin: origin of the screen on the desktop, in pixels of the desktop, as Qt reports it.
+        ratio: pixels of the screen per logical pixel.
+
+    Returns:
+        Left, top, width and height in pixels of the desktop.
     """
     left, top = round(box.left() * ratio), round(box.top() * ratio)
     right, bottom = round(box.right() * ratio), round(box.bottom() * ratio)
@@ -29,9 +34,11 @@ def region_of(box: QRectF, origin: QPoint, ratio: float) -> PickedArea:
 
 
 class ScreenPicker(QObject):
-    """Covers every screen until a part of one is drawn, or the person gives up; then it is gone.
+    """Covers every screen until the user has drawn a region or cancelled, then deletes itself.
 
-    picked: left, top, width, height in the desktop's own pixels. ended: also without a part.
+    Attributes:
+        picked: signal with left, top, width and height in pixels of the desktop.
+        ended: signal, emitted after a region or a cancellation.
     """
 
     picked = Signal(int, int, int, int)
@@ -46,13 +53,14 @@ class ScreenPicker(QObject):
             cover.begun.connect(self._begin)
 
     def show(self) -> None:
+        """Cover the screens."""
         for cover in self.covers:
             cover.show_on_its_screen()
         self.covers[0].activateWindow()
         self.covers[0].setFocus()
 
     def _begin(self, chosen: "_Cover") -> None:
-        """A box on one screen takes away those on the others."""
+        """Clear the boxes on the other screens."""
         for cover in self.covers:
             if cover is not chosen:
                 cover.clear()
@@ -71,7 +79,7 @@ class ScreenPicker(QObject):
 
 
 class _Cover(QWidget):
-    """Lies over one screen, which it shows dimmed as it was when it opened."""
+    """Window over one screen that shows the dimmed content from the time when it opened."""
 
     drawn = Signal(tuple)
     given_up = Signal()
@@ -82,7 +90,7 @@ class _Cover(QWidget):
         super().__init__(parent, flags)
         self.setAccessibleName(self.tr("Part of the screen"))
         self._on, self._behind = screen, screen.grabWindow(0)
-        if self._behind.isNull():  # where a program may not see the screen, it shines through
+        if self._behind.isNull():  # capturing is not permitted: make the cover translucent
             self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
         self.setCursor(Qt.CursorShape.CrossCursor)
         self._corner: QPointF | None = None
@@ -99,15 +107,15 @@ class _Cover(QWidget):
 
     @property
     def ratio(self) -> float:
-        """Pixels that a screen's picture has for each logical one; macOS counts logical ones there too."""
+        """Pixels of the captured screen per logical pixel; 1 on macOS, which captures in logical pixels."""
         return 1.0 if sys.platform == "darwin" else self.devicePixelRatioF()
 
     def region(self) -> PickedArea | None:
-        """What is drawn, None while that is too small."""
+        """Return the drawn region; None if there is none or it is too small."""
         if self.box is None:
             return None
-        found = region_of(self.box, self._on.geometry().topLeft(), self.ratio)
-        return found if min(found[2:]) >= SMALLEST else None
+        region = region_of(self.box, self._on.geometry().topLeft(), self.ratio)
+        return region if min(region[2:]) >= SMALLEST else None
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -172,7 +180,7 @@ class _Cover(QWidget):
         self._corner = None
         region = self.region()
         if region is None:
-            self.clear()  # a click: the person tries again
+            self.clear()  # a click is not a region: let the user try again
         else:
             self.drawn.emit(region)
 
@@ -189,7 +197,7 @@ class _Cover(QWidget):
             super().keyPressEvent(event)
 
     def _nudge(self, by: QPointF, resize: bool) -> None:
-        """The first arrow puts a part in the middle, the others move it or change its size."""
+        """Create a box in the centre, or move or resize the existing one."""
         area = QRectF(self.rect())
         if self.box is None:
             self.box = QRectF(0, 0, area.width() / 2, area.height() / 2)
