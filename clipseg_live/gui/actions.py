@@ -1,4 +1,4 @@
-"""Every action that has a key, in one table; the window makes its actions from it, F1 shows it."""
+"""Table of all actions and their shortcuts, which the window and its help use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,22 @@ _LEFT_GROUPS = 3
 
 
 def QT_TRANSLATE_NOOP(context: str, text: str) -> str:
-    """Marks a text for the translators' tools, which look for this name."""
+    """Mark a text for Qt's translation tools, which look for this name."""
     return text
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """name: what the window calls it. text: what it does. on_picture: only while the picture has the focus, because
-    elsewhere the key means something else."""
+    """One action of the window.
+
+    Attributes:
+        name: key of the handler.
+        keys: shortcuts, as QKeySequence reads them.
+        text: description shown to the user.
+        group: heading in the help.
+        icon: name of an icon, "" for none.
+        on_picture: active only while the canvas has the focus, because the key has another meaning elsewhere.
+    """
 
     name: str
     keys: tuple[str, ...]
@@ -109,15 +117,28 @@ IN_HAND: tuple[tuple[str, str], ...] = (
     (QT_TRANSLATE_NOOP("Shortcuts", "Double click"), QT_TRANSLATE_NOOP("Shortcuts", "Full screen")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Esc"), QT_TRANSLATE_NOOP("Shortcuts", "Leave full screen, give up a box")),
 )
-"""What the picture does by itself: (hand or key, what happens)."""
+"""Controls that the canvas handles itself: (mouse action or key, effect)."""
 
 
 def translated(text: str) -> str:
+    """Return the translation of a text of the table."""
     return QCoreApplication.translate(_CONTEXT, text)
 
 
 def make_actions(window: QWidget, picture: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
-    """An action for each row of the table, by name. Raises KeyError for one without a handler."""
+    """Create the action of each row of the table.
+
+    Args:
+        window: widget of the actions.
+        picture: widget of the actions with ``on_picture``.
+        handlers: what to call, by name of the action.
+
+    Returns:
+        The actions by name.
+
+    Raises:
+        KeyError: if an action has no handler.
+    """
     made: dict[str, QAction] = {}
     for row in TABLE:
         action = QAction(translated(row.text), window)
@@ -134,7 +155,7 @@ def make_actions(window: QWidget, picture: QWidget, handlers: Mapping[str, Calla
 
 
 class ShortcutsDialog(QDialog):
-    """The table, for reading."""
+    """Dialog that shows the table of shortcuts."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)

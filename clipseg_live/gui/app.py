@@ -1,4 +1,4 @@
-"""Starts the window. Nothing heavy is imported here: the window is up before the model's libraries are."""
+"""Start of the window. It imports no heavy libraries, so the window appears before they are loaded."""
 
 import logging
 import os
@@ -32,9 +32,10 @@ FIRST_SOURCE = "camera:0"
 
 
 class Startable(LiveSession, Protocol):
-    """A session that has not begun yet."""
+    """Session that has not been started."""
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Start the session."""
 
 
 MakeSession = Callable[[LiveSettings], Startable]
@@ -50,13 +51,26 @@ def run_window(
     services: Services | None = None,
     path: Path | None = None,
 ) -> int:
-    """Show the window until it is closed; the exit code.
+    """Show the window until it is closed.
 
-    settings, source: None for those of the last time. prompts: in place of those of the settings. model: likewise.
-    path: of the preferences, None for the usual place. Raises UsageError for impossible settings, and Failure where
-    something had to be left behind at the end.
+    Args:
+        settings: settings to begin with; None for those of the last run.
+        source: source to open; None for the one of the last run.
+        prompts: replace the prompts of the settings if not empty.
+        model: replaces the model of the settings; None keeps it.
+        make_session: creates the session; None for the production session.
+        services: functions of the application; None for the production ones.
+        path: file of the preferences; None for the default path.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: if the settings are invalid.
+        Failure: if a thread or device did not end in time.
     """
-    with qt_messages_logged(), signals.noted() as request:  # an exception in Qt's code would crash the process
+    # Signals are noted, not raised: an exception inside Qt would crash the process.
+    with qt_messages_logged(), signals.noted() as request:
         return _run(request, settings, source, prompts, model, make_session, services, path)
 
 
@@ -84,7 +98,7 @@ def _run(
         spec = _asked_for(source) or (None if problem else _first_source(kept))
         if spec is not None:
             try:
-                session.open(spec)  # it opens while the window is built
+                session.open(spec)  # opens in the background while the window is built
             except (ClipsegLiveError, ValueError, OSError) as error:
                 if source or not kept.recent:
                     raise
@@ -121,8 +135,8 @@ def _first_source(kept: preferences.Preferences) -> SourceSpec:
 
 
 def application() -> QApplication:
-    """The one QApplication, with the window's look."""
-    os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)  # OpenCV points it to plugins of its own
+    """Return the QApplication with the theme. It is created on the first call."""
+    os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)  # OpenCV sets it to its own plugins
     running = QCoreApplication.instance()
     app = running if isinstance(running, QApplication) else make_application(sys.argv[:1])
     logger.info("Qt %s on %s", qVersion(), app.platformName())
@@ -135,7 +149,16 @@ def application() -> QApplication:
 
 
 def beginning(settings: LiveSettings, prompts: Sequence[str], model: str | None) -> LiveSettings:
-    """The settings to begin with. Raises UsageError for too many prompts."""
+    """Return the settings to begin with.
+
+    Args:
+        settings: the settings.
+        prompts: replace the prompts of the settings if not empty.
+        model: replaces the model of the settings; None keeps it.
+
+    Raises:
+        UsageError: if there are too many prompts.
+    """
     if prompts:
         settings = settings.model_copy(update={"rows": ()})
         for text in prompts:
@@ -146,12 +169,12 @@ def beginning(settings: LiveSettings, prompts: Sequence[str], model: str | None)
 
 
 def bridge_message(session: LiveSession, text: str) -> None:
-    """Say something about the preferences the way the session says things."""
+    """Show a warning about the preferences as a message of the session."""
     session.on_message(Message("preferences", text, "warning"))
 
 
 def panels_for(folder: Path) -> MakePanels:
-    """Makes the panels; earlier prompts are kept in ``folder``."""
+    """Return a function that creates the panels. The prompt history is kept in ``folder``."""
 
     def make(store: Store) -> tuple[Any, QWidget]:
         from clipseg_live.app import devices
@@ -175,7 +198,7 @@ def _real_session(settings: LiveSettings) -> Startable:
 
 @contextmanager
 def _closing(window: MainWindow, request: signals.Request) -> Iterator[None]:
-    """Close the window when a signal asks for it, with whatever dialogs are open."""
+    """Close the window, and all open dialogs, on a signal of the operating system."""
 
     def close() -> None:
         notifier.setEnabled(False)
@@ -187,4 +210,4 @@ def _closing(window: MainWindow, request: signals.Request) -> Iterator[None]:
     try:
         yield
     finally:
-        notifier.setEnabled(False)  # before its descriptor is closed
+        notifier.setEnabled(False)  # before the descriptor is closed

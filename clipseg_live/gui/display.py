@@ -1,4 +1,4 @@
-"""Turns Qt's abort without a usable display into one sentence."""
+"""Creation of the QApplication, with a clear error if there is no usable display."""
 
 import ctypes
 import logging
@@ -19,10 +19,10 @@ MessageHandler = Callable[[QtMsgType, QMessageLogContext, str], None]
 
 
 def make_application(arguments: Sequence[str]) -> QApplication:
-    """Create the QApplication, or end the process with one sentence and exit code 1.
+    """Create the QApplication, or exit with a one-sentence error and exit code 1.
 
     Qt aborts the process if no platform plugin can be used. The abort cannot be caught, but Qt reports it to the
-    message handler first, and nothing else has been started yet.
+    message handler first. Nothing else has been started at that time.
     """
     given = ", ".join(f"{name}={os.environ[name]}" for name in _NAMES if os.environ.get(name))
     _drop_impossible_wayland()
@@ -43,7 +43,10 @@ def make_application(arguments: Sequence[str]) -> QApplication:
 
 
 def _drop_impossible_wayland() -> None:
-    """Let Qt go straight to X11 where a Wayland socket has no folder; the library would complain on the terminal."""
+    """Make Qt use X11 directly if the Wayland socket has no folder.
+
+    Otherwise the Wayland library prints an error on the terminal.
+    """
     if not os.environ.get("XDG_RUNTIME_DIR") and not os.environ.get("WAYLAND_DISPLAY", "").startswith("/"):
         os.environ.pop("WAYLAND_DISPLAY", None)
 
@@ -56,7 +59,7 @@ def _reason(given: str) -> str:
 
 
 def _missing_library() -> str:
-    """Name the library that keeps Qt's plugin for X11 from loading; "" for none."""
+    """Return the library that prevents Qt's X11 plugin from loading; "" for none."""
     plugin = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)) / "platforms" / "libqxcb.so"
     if os.environ.get("QT_QPA_PLATFORM", "xcb").split(":")[0] != "xcb" or not plugin.exists():
         return ""

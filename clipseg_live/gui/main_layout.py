@@ -1,4 +1,4 @@
-"""What fills the main window: bars above and below, the picture, and beside it the panels."""
+"""Layout of the main window: canvas, bars and panels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,11 +26,12 @@ from clipseg_live.gui.widgets.controls import line, tool_button
 PANEL_WIDTH = 352
 
 MakePanels = Callable[[Store], tuple[Any, QWidget]]
-"""The prompt panel (``show_shares``, ``set_picture``, ``focus_new_row``, ``box_requested``) and the look panel."""
+"""Creates the prompt panel (``show_shares``, ``set_picture``, ``focus_new_row``, ``box_requested``) and the look
+panel."""
 
 
 class WindowBody(QWidget):
-    """Makes the parts and lays them out; the main window connects them."""
+    """Creates the widgets of the main window and lays them out. The main window connects them."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class WindowBody(QWidget):
         self._panel_wanted = True
 
     def go_to(self, tab: int) -> None:
-        """Show a panel (0: prompts, 1: look) and give it the focus."""
+        """Show a panel (0: prompts, 1: look) and focus it."""
         self._panel_wanted = True
         self.panel.show()
         self.tabs.setCurrentIndex(tab)
@@ -79,11 +80,12 @@ class WindowBody(QWidget):
             self.tabs.tabBar().setFocus()
 
     def toggle_panel(self) -> None:
+        """Show or hide the panel."""
         self._panel_wanted = not self._panel_wanted
         self.panel.setVisible(self._panel_wanted)
 
     def set_bare(self, bare: bool) -> None:
-        """Nothing but the picture, or everything again as it was."""
+        """Show only the canvas (True), or restore the other widgets (False)."""
         for widget in self._bars:
             widget.setVisible(not bare)
         self.stats.setVisible(not bare and self.status_line.details_button.isChecked())

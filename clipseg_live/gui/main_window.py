@@ -1,4 +1,4 @@
-"""The main window: puts the parts together, and hands on between them, the store and the session."""
+"""The main window, which connects its widgets with the store and the session."""
 
 import logging
 from dataclasses import replace
@@ -44,7 +44,10 @@ _TIMINGS_EVERY = 4
 
 
 class MainWindow(QMainWindow):
-    """Shows a session; ``shut_down`` (also by closing) stops it and keeps what comes back at the next start."""
+    """Main window of a session.
+
+    Closing it calls ``shut_down``, which stops the session and saves the preferences.
+    """
 
     def __init__(
         self,
@@ -87,7 +90,10 @@ class MainWindow(QMainWindow):
         self.refresh()
 
     def show_source(self, spec: SourceSpec) -> None:
-        """Name a source that the session has been told to open. It is remembered when its first picture is shown."""
+        """Show the name of a source that the session is opening.
+
+        The source is added to the recent ones when its first frame is shown.
+        """
         self._spec, self._shown = spec, False
         self.source_menu.show_source(spec)
 
@@ -96,16 +102,18 @@ class MainWindow(QMainWindow):
             self._keeper.change(self._keeper.value.with_source(self._spec))
 
     def open_source(self, spec: SourceSpec) -> None:
+        """Open a source in the session and show its name."""
         self._session.open(spec)
         self.show_source(spec)
         self.canvas.cancel_box()
         self.refresh()
 
     def say(self, message: Message) -> None:
+        """Show a message."""
         self.messages.show_message(message)
 
     def refresh(self) -> None:
-        """Bring everything that shows the session's state up to it. A part that fails does not stop the others."""
+        """Update all widgets that show the state of the session. An error in one does not stop the others."""
         status = self._session.status()
         self._ticks += 1
         for show in (self._show_source_state, self._show_figures, self._show_presence):
@@ -122,10 +130,10 @@ class MainWindow(QMainWindow):
             self._spec is not None and self._spec.name == DEMO_ENTRY.name,
         )
         source = status.source
-        if source.state is SourceState.CLOSED and self._spec is not None:  # asked for, but not begun yet
+        if source.state is SourceState.CLOSED and self._spec is not None:  # requested, but not started yet
             source = replace(source, state=SourceState.OPENING)
         if source.photos and source.problem and has_picture:
-            self.canvas.show_picture(None)  # the picture is of another photo
+            self.canvas.show_picture(None)  # the frame belongs to another photo
             has_picture = False
         notice = overlay_notice.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
         self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_picture else None))
@@ -150,7 +158,7 @@ class MainWindow(QMainWindow):
             self.prompts.show_shares(dict(zip(picture.ids, picture.shares, strict=True)), presence)
 
     def shut_down(self) -> None:
-        """Stop the session and keep the preferences; once."""
+        """Stop the session and save the preferences. Further calls have no effect."""
         if self._down:
             return
         self._down = True
@@ -166,17 +174,19 @@ class MainWindow(QMainWindow):
         self._session.stop()
 
     def event(self, event: QEvent) -> bool:
-        """Qt sends the help of a control here when the pointer enters it, and nothing when it leaves."""
+        """Show the help of the control under the pointer. Qt sends no event when the pointer leaves it."""
         if isinstance(event, QStatusTipEvent):
             self.body.help_line.point(event.tip())
             return True
         return super().event(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        """Shut down."""
         self.shut_down()
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Leave full screen on Escape."""
         if event.key() == Qt.Key.Key_Escape and self.isFullScreen():
             self._full_screen()
         else:
@@ -252,7 +262,7 @@ class MainWindow(QMainWindow):
 
     def _take_picture(self) -> None:
         picture = self._session.picture()
-        if picture is not None:  # until the next source has one, the last picture of the old one stays
+        if picture is not None:  # keep the last frame until the next source has one
             self.canvas.show_picture(picture)
             if not self._shown:
                 self._shown = True
@@ -276,11 +286,12 @@ class MainWindow(QMainWindow):
         self.prompts.focus_new_row()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take a session file anywhere in the window. The canvas and the prompts take more."""
+        """Accept a session file anywhere in the window. The canvas and the prompts accept more."""
         if any(is_session_name(str(path)) for path in dropped_paths(event)[:1]):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
+        """Open the dropped file."""
         event.acceptProposedAction()
         self._dropped(dropped_paths(event))
 
@@ -337,7 +348,7 @@ class MainWindow(QMainWindow):
             self.say(Message("diagnostics", self.tr("The log is {0}").format(file)))
 
     def _full_screen(self) -> None:
-        """Only the picture, or everything again."""
+        """Enter or leave full screen, which shows only the canvas."""
         bare = not self.isFullScreen()
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
         self.body.set_bare(bare)
@@ -346,6 +357,6 @@ class MainWindow(QMainWindow):
 
 
 def _is_picture(path: Path) -> bool:
-    """Tell by its name if a file is a picture."""
+    """Return whether a file is an image, judging by its name."""
     kind = QMimeDatabase().mimeTypeForFile(str(path), QMimeDatabase.MatchMode.MatchExtension)
     return kind.name().startswith("image/")

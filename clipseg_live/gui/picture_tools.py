@@ -1,4 +1,4 @@
-"""What a person draws on the picture: the box of a crop or of a prompt, and the line of a wipe."""
+"""Tools of the canvas: the box of a crop or of a prompt, and the line of a wipe."""
 
 from PySide6.QtCore import QObject, QRectF, Signal
 
@@ -14,7 +14,11 @@ _LARGEST_PROMPT = 1024
 
 
 class PictureTools(QObject):
-    """Turns boxes and the wipe's line into settings. said: a Message for the person."""
+    """Converts boxes and the line of a wipe to settings.
+
+    Attributes:
+        said: signal with a Message for the user.
+    """
 
     said = Signal(object)
 
@@ -28,11 +32,11 @@ class PictureTools(QObject):
         body.prompts.box_requested.connect(self.begin_prompt)
 
     def begin_crop(self) -> None:
-        """The next box is what the source is cut to."""
+        """Let the user draw a box for the crop of the source."""
         self._begin(_CROP)
 
     def begin_prompt(self, row_id: object = None) -> None:
-        """The next box is the picture of a row, or (None) of a new one."""
+        """Let the user draw a box for the image of a row; None for a new row."""
         self._begin(("prompt", row_id))
 
     def _begin(self, purpose: object) -> None:
@@ -57,15 +61,19 @@ class PictureTools(QObject):
 
     def _move_wipe(self, at: float) -> None:
         effects = self._store.settings.effects
-        place = next((place for place, effect in enumerate(effects) if isinstance(effect, Wipe)), None)
-        if place is not None:
-            self._store.update("wipe", effects=(*effects[:place], Wipe(at=at), *effects[place + 1 :]))
+        index = next((index for index, effect in enumerate(effects) if isinstance(effect, Wipe)), None)
+        if index is not None:
+            self._store.update("wipe", effects=(*effects[:index], Wipe(at=at), *effects[index + 1 :]))
 
 
 def crop_prompt_image(pixels: Pixels, box: QRectF) -> PromptImage:
-    """What a box (shares of the picture) holds, at least one pixel, as a prompt; large ones at a part of their pixels.
+    """Return the part of a frame in a box as the image of a prompt.
 
-    pixels: uint8 (height, width, 3).
+    The image has at least one pixel. Large images are subsampled.
+
+    Args:
+        pixels: uint8 (height, width, 3).
+        box: the box in shares (0 to 1) of the frame.
     """
     height, width = pixels.shape[:2]
     left, top = min(int(box.left() * width), width - 1), min(int(box.top() * height), height - 1)

@@ -1,4 +1,4 @@
-"""Qt's own messages in the application's log."""
+"""Forwarding of Qt's messages to the application's log."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _LEVELS = {
 
 @contextmanager
 def qt_messages_logged() -> Iterator[None]:
-    """Send Qt's messages to the log until the context is left."""
+    """Send Qt's messages to the log until the context exits."""
     before = qInstallMessageHandler(_log)
     try:
         yield
