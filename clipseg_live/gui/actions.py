@@ -139,7 +139,7 @@ def make_actions(window: QWidget, picture: QWidget, handlers: Mapping[str, Calla
     Raises:
         KeyError: if an action has no handler.
     """
-    made: dict[str, QAction] = {}
+    actions: dict[str, QAction] = {}
     for row in TABLE:
         action = QAction(translated(row.text), window)
         action.setShortcuts([QKeySequence(key) for key in row.keys])
@@ -150,8 +150,8 @@ def make_actions(window: QWidget, picture: QWidget, handlers: Mapping[str, Calla
         if row.on_picture:
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
         (picture if row.on_picture else window).addAction(action)
-        made[row.name] = action
-    return made
+        actions[row.name] = action
+    return actions
 
 
 class ShortcutsDialog(QDialog):

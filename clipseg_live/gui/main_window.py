@@ -330,7 +330,7 @@ class MainWindow(QMainWindow):
     def _set_control(self, name: str, value: float) -> None:
         self._session.set_control(name, value)
         if self._spec is not None:
-            kept = tuple(each for each in self._spec.controls if each[0] != name)
+            kept = tuple(control for control in self._spec.controls if control[0] != name)
             self._spec = self._spec.model_copy(update={"controls": (*kept, (name, value))})
             self.source_menu.show_source(self._spec)
             self._remember_source()

@@ -222,9 +222,9 @@ class Canvas(QWidget):
             return QRectF(self.rect())
         width, height = self._image.width(), self._image.height()
         scale = min(self.width() / width, self.height() / height) * self._zoom
-        wide, high = width * scale, height * scale
-        x, y = self.width() / 2 - self._centre.x() * wide, self.height() / 2 - self._centre.y() * high
-        return QRectF(x, y, wide, high)
+        scaled_width, scaled_height = width * scale, height * scale
+        x, y = self.width() / 2 - self._centre.x() * scaled_width, self.height() / 2 - self._centre.y() * scaled_height
+        return QRectF(x, y, scaled_width, scaled_height)
 
     def to_share(self, point: QPointF) -> QPointF:
         """Convert a point of the widget to shares of the frame, 0 to 1 inside it."""
@@ -238,8 +238,8 @@ class Canvas(QWidget):
         picture, share = self._picture, self.to_share(point)
         if picture is None or not (0 <= share.x() < 1 and 0 <= share.y() < 1) or not len(picture.ids):
             return []
-        high, wide = picture.maps.shape[1:]
-        values = picture.maps[:, int(share.y() * high), int(share.x() * wide)]
+        map_height, map_width = picture.maps.shape[1:]
+        values = picture.maps[:, int(share.y() * map_height), int(share.x() * map_width)]
         rows = {row.id: row for row in self._settings.rows}
         return [
             Reading(row.text or self.tr("picture"), row.style.colour, float(value), value >= row.style.threshold)
@@ -268,8 +268,8 @@ class Canvas(QWidget):
                 text = f"{notice.title}   {notice.text}".strip()
                 painting.paint_line(painter, bounds, text, notice.colour)
             self._paint_compared(painter, bounds)
-            if self._pointer is not None and self._drag is None and (found := self.readings(self._pointer)):
-                painting.paint_readings(painter, self._pointer, bounds, found)
+            if self._pointer is not None and self._drag is None and (readings := self.readings(self._pointer)):
+                painting.paint_readings(painter, self._pointer, bounds, readings)
         if self.hasFocus() and self.window().isActiveWindow() and not self.window().isFullScreen():
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
             painter.setPen(QColor(theme.EDGE))
@@ -288,11 +288,11 @@ class Canvas(QWidget):
 
     def _wipe_line(self) -> float | None:
         """Return the horizontal position of the first wipe in pixels of the widget; None without one."""
-        at = next((effect.at for effect in self._settings.effects if isinstance(effect, Wipe)), None)
-        if at is None or self._image is None or self.comparing:
+        position = next((effect.at for effect in self._settings.effects if isinstance(effect, Wipe)), None)
+        if position is None or self._image is None or self.comparing:
             return None
         area = self.picture_rect()
-        return area.x() + at * area.width()
+        return area.x() + position * area.width()
 
     def _on_wipe(self, point: QPointF | None) -> bool:
         line = self._wipe_line()

@@ -54,8 +54,8 @@ def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: 
     painter.setFont(theme.figure_font())
     metrics = painter.fontMetrics()
     names = [metrics.elidedText(reading.name, Qt.TextElideMode.ElideRight, _MOST_NAME) for reading in readings]
-    line, wide = metrics.height() + 4, max(metrics.horizontalAdvance(name) for name in names)
-    width, height = wide + 88.0, line * len(readings) + 12.0
+    line, name_width = metrics.height() + 4, max(metrics.horizontalAdvance(name) for name in names)
+    width, height = name_width + 88.0, line * len(readings) + 12.0
     x = point.x() + 18 if point.x() + 18 + width < bounds.right() else point.x() - 18 - width
     x = max(x, bounds.left() + theme.UNIT)
     y = min(max(point.y() + 18, bounds.top() + theme.UNIT), bounds.bottom() - height - theme.UNIT)
@@ -66,7 +66,7 @@ def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: 
         painter.setBrush(QColor(*reading.colour))
         painter.drawEllipse(QPointF(x + 14, top + line / 2), 4, 4)
         painter.setPen(QColor(theme.TEXT if reading.passes else theme.MUTED))
-        painter.drawText(QRectF(x + 26, top, wide + 4, line), Qt.AlignmentFlag.AlignVCenter, name)
+        painter.drawText(QRectF(x + 26, top, name_width + 4, line), Qt.AlignmentFlag.AlignVCenter, name)
         beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         painter.drawText(QRectF(x + width - 60, top, 48, line), beside, f"{reading.probability:.2f}")
 

@@ -131,10 +131,10 @@ class EffectList(QWidget):
             by: -1 for up, 1 for down.
         """
         effects = list(self._store.settings.effects)
-        there = place + by
-        if 0 <= there < len(effects):
-            effects[place], effects[there] = effects[there], effects[place]
-            self._open = there if self._open == place else self._open
+        target = place + by
+        if 0 <= target < len(effects):
+            effects[place], effects[target] = effects[target], effects[place]
+            self._open = target if self._open == place else self._open
             self._edit(tuple(effects))
 
     def use_preset(self, name: str) -> None:
@@ -180,9 +180,9 @@ class EffectList(QWidget):
         self._options = None
         if self._open is not None and self._open >= len(effects):
             self._open = None
-        for place, effect in enumerate(effects):
-            self._rows.addWidget(self._row(place, effect))
-            if place == self._open and len(type(effect).model_fields) > 1:
+        for index, effect in enumerate(effects):
+            self._rows.addWidget(self._row(index, effect))
+            if index == self._open and len(type(effect).model_fields) > 1:
                 self._options = EffectOptions(effect, self._change, self._store.end_merge, self)
                 self._rows.addWidget(self._options)
 

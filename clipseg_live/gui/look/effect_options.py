@@ -90,8 +90,8 @@ class EffectOptions(QWidget):
         return self._file(name)
 
     def _slide(self, name: str, title: str, field: Any) -> SliderField:
-        most = next((each.le for each in field.metadata if getattr(each, "le", None) is not None), 1.0)
-        least = _LEAST if any(getattr(each, "gt", None) is not None for each in field.metadata) else 0.0
+        most = next((item.le for item in field.metadata if getattr(item, "le", None) is not None), 1.0)
+        least = _LEAST if any(getattr(item, "gt", None) is not None for item in field.metadata) else 0.0
         slide = SliderField(title, bare=True, default=field.default, top=min(most, _LONGEST), parent=self)
         slide.setFixedHeight(theme.CONTROL)
         slide.edited.connect(lambda value: self._on_edit({name: max(value, least)}, True))

@@ -118,9 +118,9 @@ class LookPanel(QScrollArea):
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
             (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit), (self.tr("Detail"), self.detail),
         )  # fmt: skip
-        for place, (text, control) in enumerate(rows):
-            engine.addWidget(self._label(text, control), place, 0)
-            engine.addWidget(control, place, 1)
+        for row, (text, control) in enumerate(rows):
+            engine.addWidget(self._label(text, control), row, 0)
+            engine.addWidget(control, row, 1)
         engine.addWidget(self.fit_hint, len(rows), 1)
         column.addStretch(1)
 

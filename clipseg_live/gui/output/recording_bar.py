@@ -161,14 +161,14 @@ class RecordingBar(QWidget):
         self.replay_button.setVisible(self._recording().replay_seconds > 0)
         self.figures.setVisible(status.active)
         if status.active:
-            words = f"{format_time(int(status.seconds))}  ·  {size_text(status.size)}"
+            text = f"{format_time(int(status.seconds))}  ·  {size_text(status.size)}"
             if status.part > 1:
-                words += "  ·  " + self.tr("part {0}").format(status.part)
+                text += "  ·  " + self.tr("part {0}").format(status.part)
             if status.dropped:
-                words += "  ·  " + self.tr("{0} lost").format(status.dropped)
+                text += "  ·  " + self.tr("{0} lost").format(status.dropped)
             if status.paused:
-                words += "  ·  " + self.tr("paused")
-            self.figures.setText(words)
+                text += "  ·  " + self.tr("paused")
+            self.figures.setText(text)
             tip = self.tr("Encoded by {0}").format(status.encoder) if status.encoder else ""
             self.figures.setToolTip(tip)
 

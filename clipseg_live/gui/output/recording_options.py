@@ -157,11 +157,11 @@ class RecordingOptions(QFrame):
             self.data, self.codec, self.encoder, self.quality, self.sound, self.pattern, self.problem, self.parts,
             self.on_change, self.replay, self.folder,
         )  # fmt: skip
-        for place, control in enumerate(controls, start=1):
+        for row, control in enumerate(controls, start=1):
             name = self.tr("Folder") if control is self.folder else control.accessibleName()
             if control is not self.problem:
-                grid.addWidget(self._label(name, control), place, 0)
-            grid.addWidget(control, place, 1)
+                grid.addWidget(self._label(name, control), row, 0)
+            grid.addWidget(control, row, 1)
 
     def _label(self, text: str, control: QWidget) -> QLabel:
         label = QLabel(text, self)

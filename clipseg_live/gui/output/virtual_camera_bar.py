@@ -108,7 +108,7 @@ class VirtualCameraBar(QWidget):
         self.button.setAccessibleName(name)
         self.button.setAccessibleDescription(words or self.tr("Off"))
         what = self.tr("Virtual camera: shows calls and OBS what you see here.")
-        lines = [each for each in (status.problem or details(self, status), self._why_safe()) if each]
+        lines = [line for line in (status.problem or details(self, status), self._why_safe()) if line]
         self.button.setToolTip("\n".join([name, *lines]))
         self.button.setStatusTip(lines[0] if lines else what)
 

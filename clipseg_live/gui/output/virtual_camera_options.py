@@ -54,11 +54,11 @@ class VirtualCameraOptions(QFrame):
         theme.set_kind(self.switch, "" if status.active else "primary")
         stop, start = self.tr("Stop the virtual camera"), self.tr("Start the virtual camera")
         self.switch.setText(stop if status.active else start)
-        words = details(self, status)
+        text = details(self, status)
         if status.active and status.device and status.safe:
-            words = self.tr("Shows the safe picture: there is nothing to show yet.") + "\n" + words
+            text = self.tr("Shows the safe picture: there is nothing to show yet.") + "\n" + text
         theme.set_kind(self.state, "problem" if status.problem else "muted")
-        self.state.setText(status.problem.replace("; ", ";\n") or words)  # one line per step
+        self.state.setText(status.problem.replace("; ", ";\n") or text)  # one line per step
         self.state.setVisible(bool(self.state.text()))
         self.setFixedHeight(self._grid.totalHeightForWidth(CAMERA_PANEL_WIDTH))
 
@@ -108,7 +108,7 @@ class VirtualCameraOptions(QFrame):
         safe.setSpacing(6)
         safe.addWidget(self.safe, 1)
         safe.addWidget(self.card)
-        for place, (control, name) in enumerate(
+        for row, (control, name) in enumerate(
             (
                 (self.device, self.tr("Camera")), (self.size_choice, self.tr("Size")), (self.rate, self.tr("Rate")),
                 (self.fit, self.tr("Other shapes")), (self.safe, self.tr("Safe picture")),
@@ -117,13 +117,13 @@ class VirtualCameraOptions(QFrame):
             label = QLabel(name, self)
             theme.set_kind(label, "muted")
             label.setBuddy(control)
-            grid.addWidget(label, place, 0)
+            grid.addWidget(label, row, 0)
             if control is self.safe:
-                grid.addLayout(safe, place, 1)
+                grid.addLayout(safe, row, 1)
             else:
-                grid.addWidget(control, place, 1)
-        for place, widget in enumerate((self.note, self.state, self.switch), start=grid.rowCount()):
-            grid.addWidget(widget, place, 0, 1, 2)
+                grid.addWidget(control, row, 1)
+        for row, widget in enumerate((self.note, self.state, self.switch), start=grid.rowCount()):
+            grid.addWidget(widget, row, 0, 1, 2)
 
     # ---- showing the settings
 
@@ -181,8 +181,8 @@ def details(widget: QWidget, status: VirtualCameraStatus) -> str:
     if not status.device:
         return ""
     size, rate = _size(status.width, status.height), f"{status.rate:g}"
-    words = widget.tr("{0}, {1}, {2} a second").format(status.device, size, rate)
-    return words + (widget.tr(" · {0} moments late").format(status.late) if status.late else "")
+    text = widget.tr("{0}, {1}, {2} a second").format(status.device, size, rate)
+    return text + (widget.tr(" · {0} moments late").format(status.late) if status.late else "")
 
 
 def _size(width: int, height: int) -> str:

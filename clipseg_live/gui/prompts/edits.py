@@ -10,7 +10,7 @@ def row_of(settings: LiveSettings, row_id: int) -> PromptRow | None:
 
 def place_of(settings: LiveSettings, row_id: int) -> int | None:
     """Return the index of the row with this id; None if there is none."""
-    return next((place for place, row in enumerate(settings.rows) if row.id == row_id), None)
+    return next((index for index, row in enumerate(settings.rows) if row.id == row_id), None)
 
 
 def with_new_row(settings: LiveSettings, text: str = "", picture: PromptImage | None = None) -> LiveSettings:
@@ -28,13 +28,13 @@ def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:
     Raises:
         UsageError: if the list is full.
     """
-    place, row = place_of(settings, row_id), row_of(settings, row_id)
-    if place is None or row is None:
+    index, row = place_of(settings, row_id), row_of(settings, row_id)
+    if index is None or row is None:
         return settings
     fresh = settings.new_row()
     style = row.style.model_copy(update={"colour": fresh.style.colour})
     copy = row.model_copy(update={"id": fresh.id, "style": style})
-    return _with_rows(settings, (*settings.rows[: place + 1], copy, *settings.rows[place + 1 :]))
+    return _with_rows(settings, (*settings.rows[: index + 1], copy, *settings.rows[index + 1 :]))
 
 
 def without_row(settings: LiveSettings, row_id: int) -> LiveSettings:
@@ -50,11 +50,11 @@ def with_row_moved(settings: LiveSettings, row_id: int, gap: int) -> LiveSetting
         row_id: id of the row.
         gap: where to move it: 0 is before the first row, ``len(rows)`` after the last.
     """
-    place, row = place_of(settings, row_id), row_of(settings, row_id)
-    if place is None or row is None:
+    index, row = place_of(settings, row_id), row_of(settings, row_id)
+    if index is None or row is None:
         return settings
-    others = [each for each in settings.rows if each.id != row_id]
-    others.insert(gap - 1 if gap > place else max(gap, 0), row)
+    others = [other for other in settings.rows if other.id != row_id]
+    others.insert(gap - 1 if gap > index else max(gap, 0), row)
     return _with_rows(settings, tuple(others))
 
 

@@ -67,15 +67,15 @@ class RowList(QScrollArea):
                 if row is self._dragged:
                     self._cancel()
                 self._column.removeWidget(row)
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if row not in self._rows:
                 row.grip.lifted.connect(self._lift)
                 row.grip.dragged.connect(self._drag)
                 row.grip.dropped.connect(self._drop)
                 row.grip.cancelled.connect(self._cancel)
-            if self._column.indexOf(row) != place:
+            if self._column.indexOf(row) != index:
                 self._column.removeWidget(row)
-                self._column.insertWidget(place, row)
+                self._column.insertWidget(index, row)
                 row.show()
         self._rows = list(rows)
         self.updateGeometry()

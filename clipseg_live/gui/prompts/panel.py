@@ -280,9 +280,9 @@ class PromptPanel(QWidget):
         self._store.edit(edits.without_row(self._store.settings, row_id))
 
     def _move(self, row_id: int, by: int) -> None:
-        place = edits.place_of(self._store.settings, row_id)
-        if place is not None and 0 <= place + by < len(self._store.settings.rows):
-            self._drop(row_id, place + by + (by > 0))
+        index = edits.place_of(self._store.settings, row_id)
+        if index is not None and 0 <= index + by < len(self._store.settings.rows):
+            self._drop(row_id, index + by + (by > 0))
             self.list.follow(self._cards[row_id])
 
     def _drop(self, row_id: int, gap: int) -> None:

@@ -216,8 +216,8 @@ class PromptRowWidget(PictureFrame):
         text = "" if self._share is None else written_share(self._share)
         if text != self.share.text():
             self.share.show_value(text)
-        there = self._presence is None or self._presence >= self._store.settings.matte.present
-        theme.set_kind(self.share, "figure" if there else "absent")
+        present = self._presence is None or self._presence >= self._store.settings.matte.present
+        theme.set_kind(self.share, "figure" if present else "absent")
         if self._presence is not None:
             text = self.tr("{0} of the picture, presence {1:.2f}").format(text, self._presence)
         if text != self.share.accessibleDescription():

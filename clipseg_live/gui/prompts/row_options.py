@@ -82,10 +82,10 @@ class RowOptions(QFrame):
             self.tr("Parts that cover less of the picture are left out."),
             self.tr("Holes that cover less of the picture are filled."),
         )
-        for place, (control, hint) in enumerate(zip(controls, hints, strict=True), start=2):
+        for row, (control, hint) in enumerate(zip(controls, hints, strict=True), start=2):
             control.setToolTip(hint)
-            grid.addWidget(self._against_label if control is self.against else self._label(control), place, 0)
-            grid.addWidget(control, place, 1)
+            grid.addWidget(self._against_label if control is self.against else self._label(control), row, 0)
+            grid.addWidget(control, row, 1)
         last = QHBoxLayout()
         last.addStretch(1)
         last.addWidget(self.reset)
@@ -120,11 +120,11 @@ class RowOptions(QFrame):
         self.reset.setEnabled((style.role, style.against, style.shape) != (plain.role, plain.against, plain.shape))
 
     def _show_against(self, row: PromptRow) -> None:
-        others = [each for each in self._store.settings.rows if each.id != row.id and each.style.role == "show"]
+        others = [other for other in self._store.settings.rows if other.id != row.id and other.style.role == "show"]
         choices: list[tuple[object, str]] = [(_ALL, self.tr("All that are shown"))]
-        choices += [(each.id, each.text or self.tr("Picture")) for each in others]
+        choices += [(other.id, other.text or self.tr("Picture")) for other in others]
         against = row.style.against
-        known = len(against) == 1 and against[0] in {each.id for each in others}
+        known = len(against) == 1 and against[0] in {other.id for other in others}
         if against and not known:
             choices.append((_SEVERAL, self.tr("Several")))
         self.against.offer(choices)

@@ -71,9 +71,9 @@ class PromptField(QLineEdit):
         self._pause.stop()
         if text != self.text():
             at_end = self.cursorPosition() == len(self.text())
-            place = self.cursorPosition()
+            cursor = self.cursorPosition()
             self.setText(text)
-            self.setCursorPosition(len(text) if at_end and self.hasFocus() else place if self.hasFocus() else 0)
+            self.setCursorPosition(len(text) if at_end and self.hasFocus() else cursor if self.hasFocus() else 0)
 
     def hold(self, held: bool) -> None:
         """Apply the text only when it is finished: on Enter, on a completion, or when the focus leaves.

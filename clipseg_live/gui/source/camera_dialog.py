@@ -116,6 +116,8 @@ class CameraDialog(QDialog):
     def _move(self, name: str, value: int) -> None:
         self._values[name].setText(f"{value:g}")
         self._spec = self._spec.model_copy(
-            update={"controls": (*(each for each in self._spec.controls if each[0] != name), (name, float(value)))}
+            update={
+                "controls": (*(control for control in self._spec.controls if control[0] != name), (name, float(value)))
+            }
         )
         self.control.emit(name, float(value))

@@ -63,12 +63,12 @@ class Preferences(BaseModel):
                 name.reveal().encode()
         except UnicodeEncodeError:
             return self
-        others = tuple(each for each in self.recent if (each.name, each.more) != (spec.name, spec.more))
+        others = tuple(other for other in self.recent if (other.name, other.more) != (spec.name, spec.more))
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
 
     def allowing(self, found: Sequence[ExternalReference]) -> "Preferences":
         """Return the preferences with these external references allowed."""
-        others = tuple(each for each in self.allowed if each not in found)
+        others = tuple(reference for reference in self.allowed if reference not in found)
         return self.model_copy(update={"allowed": (*found, *others)[:MOST_ALLOWED]})
 
 
@@ -178,9 +178,9 @@ class PreferencesStore(QObject):
     def _on_top_of_file(self) -> Preferences:
         """Return the preferences merged with changes that other windows have made to the file."""
         try:
-            there = Preferences.model_validate_json(self._path.read_bytes())
+            in_file = Preferences.model_validate_json(self._path.read_bytes())
             base, ours, theirs = (
-                each.model_dump(mode="json", context=REVEAL) for each in (self._written, self.value, there)
+                values.model_dump(mode="json", context=REVEAL) for values in (self._written, self.value, in_file)
             )
             merged = Preferences.model_validate(merge(base, ours, theirs))
         except FileNotFoundError:
@@ -188,8 +188,8 @@ class PreferencesStore(QObject):
         except (OSError, ValueError):
             logger.warning("The settings of another window could not be merged", exc_info=True)
             return self.value
-        most = {"recent": merged.recent[:MOST_RECENT], "allowed": merged.allowed[:MOST_ALLOWED]}
-        return merged.model_copy(update=most)
+        limited = {"recent": merged.recent[:MOST_RECENT], "allowed": merged.allowed[:MOST_ALLOWED]}
+        return merged.model_copy(update=limited)
 
 
 def encode_bytes(data: bytes) -> str:

@@ -62,8 +62,8 @@ class PromptHistory:
             self.model.setStringList(_with(text, self.texts))
             return
         with locked(self._path):
-            there = _read(self._path)
-            texts = _with(text, self.texts if there is None else there)
+            in_file = _read(self._path)
+            texts = _with(text, self.texts if in_file is None else in_file)
             self.model.setStringList(texts)
             try:
                 _write(self._path, texts)
@@ -72,7 +72,7 @@ class PromptHistory:
 
 
 def _with(text: str, others: Sequence[str]) -> list[str]:
-    return [text, *(each for each in others if each.casefold() != text.casefold())][:MOST_PROMPTS] if text else []
+    return [text, *(other for other in others if other.casefold() != text.casefold())][:MOST_PROMPTS] if text else []
 
 
 def _read(path: Path) -> list[str] | None:

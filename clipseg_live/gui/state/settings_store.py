@@ -69,7 +69,7 @@ class Store(QObject):
 
     def edit_row(self, row: PromptRow, merge: str = "") -> None:
         """Replace the row with the same id. Nothing happens if there is none."""
-        rows = tuple(row if each.id == row.id else each for each in self._settings.rows)
+        rows = tuple(row if other.id == row.id else other for other in self._settings.rows)
         self.update(merge, rows=rows)
 
     def end_merge(self) -> None:

@@ -44,11 +44,11 @@ def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str,
         before = base.get(name)
         if value == before and name in theirs:
             continue
-        there = theirs.get(name)
-        if isinstance(value, list) and isinstance(before, list) and isinstance(there, list):
-            merged[name] = _merge_lists(before, value, there)
-        elif name in _NESTED and isinstance(before, dict) and isinstance(there, dict):
-            merged[name] = {**there, **{key: each for key, each in value.items() if each != before.get(key)}}
+        in_file = theirs.get(name)
+        if isinstance(value, list) and isinstance(before, list) and isinstance(in_file, list):
+            merged[name] = _merge_lists(before, value, in_file)
+        elif name in _NESTED and isinstance(before, dict) and isinstance(in_file, dict):
+            merged[name] = {**in_file, **{key: field for key, field in value.items() if field != before.get(key)}}
         else:
             merged[name] = value
     return merged
@@ -56,7 +56,7 @@ def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str,
 
 def _merge_lists(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any]:
     """Merge lists that have their newest entry first: entries that this window added, then the others."""
-    front = [entry for place, entry in enumerate(ours) if entry not in base or (place == 0 and entry != base[0])]
+    front = [entry for index, entry in enumerate(ours) if entry not in base or (index == 0 and entry != base[0])]
     kept = [_identity(entry) for entry in ours]
     left_out = [*map(_identity, front), *(_identity(entry) for entry in base if _identity(entry) not in kept)]
     return [*front, *(entry for entry in theirs if _identity(entry) not in left_out)]

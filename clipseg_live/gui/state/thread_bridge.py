@@ -105,17 +105,17 @@ class BackgroundTask(QObject):
             self._thread.start()
 
     def _run(self) -> None:
-        answer: object = None
+        result: object = None
         problem: str | None = None
         try:
-            answer = self._work()
+            result = self._work()
         except (ClipsegLiveError, OSError) as error:
             logger.warning("A background task failed", exc_info=True)
             problem = str(error)
         except Exception as error:
             logger.exception("A background task failed unexpectedly")
             problem = f"{type(error).__name__}: {error}"
-        self._post.send(self, answer, problem)
+        self._post.send(self, result, problem)
 
     def _hand_on(self, answer: object, problem: str | None) -> None:
         self._thread = None
@@ -154,9 +154,9 @@ class _ResultDispatcher(QObject):
     def _deliver(self) -> None:
         with suppress(IndexError):
             while True:
-                errand, answer, problem = self._outcomes.popleft()
-                if isValid(errand):
-                    errand._hand_on(answer, problem)
+                task, result, problem = self._outcomes.popleft()
+                if isValid(task):
+                    task._hand_on(result, problem)
 
 
 @lru_cache(maxsize=1)

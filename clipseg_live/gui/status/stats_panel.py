@@ -50,8 +50,8 @@ class StatsPanel(QFrame):
         """
         self._rows = rows
         self._medians = {name: value for name, value in medians.items() if value >= _LEAST}
-        words = ", ".join(f"{name} {value:.1f} ms" for name, value in self._medians.items())
-        self.setAccessibleDescription(words)
+        text = ", ".join(f"{name} {value:.1f} ms" for name, value in self._medians.items())
+        self.setAccessibleDescription(text)
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

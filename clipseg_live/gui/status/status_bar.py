@@ -90,8 +90,8 @@ class StatusLine(QFrame):
     def show_status(self, status: SessionStatus) -> None:
         """Show the status of a session."""
         worker = status.worker
-        words, colour = self._words(status)
-        self.worker.setText(words)
+        text, colour = self._words(status)
+        self.worker.setText(text)
         self.worker.setToolTip(worker.problem)
         self.dot.setStyleSheet(f"color: {colour}; font-size: 11px")
         self.loading.setVisible(worker.state in _BUSY)
@@ -121,8 +121,8 @@ class StatusLine(QFrame):
         worker = status.worker
         if worker.state is WorkerState.READY:
             name = worker.model.rsplit("/", 1)[-1]
-            words = " · ".join(part for part in (name, worker.device, worker.dtype) if part)
-            return words, theme.WARNING if worker.problem else theme.GOOD
+            text = " · ".join(part for part in (name, worker.device, worker.dtype) if part)
+            return text, theme.WARNING if worker.problem else theme.GOOD
         if worker.state is WorkerState.WAITING:
             return self.tr("Segmentation stopped"), theme.DANGER
         if worker.state is WorkerState.LOADING:

@@ -218,7 +218,7 @@ class ChoiceBox(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMaxVisibleItems(20)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.activated.connect(lambda place: self.picked.emit(self.itemData(place)))
+        self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
 
     def offer(self, choices: Sequence[tuple[object, str]]) -> None:
         """Replace the choices. Nothing changes if they are the same as before.
@@ -226,7 +226,7 @@ class ChoiceBox(QComboBox):
         Args:
             choices: (value, text shown to the user) of each choice.
         """
-        if [(self.itemData(place), self.itemText(place)) for place in range(self.count())] == list(choices):
+        if [(self.itemData(index), self.itemText(index)) for index in range(self.count())] == list(choices):
             return
         self.clear()
         for value, text in choices:
@@ -234,9 +234,9 @@ class ChoiceBox(QComboBox):
 
     def show_value(self, value: object) -> None:
         """Select a value without emitting ``picked``. Unknown values are ignored."""
-        places = [place for place in range(self.count()) if self.itemData(place) == value]
-        if places and places[0] != self.currentIndex():
-            self.setCurrentIndex(places[0])
+        indices = [index for index in range(self.count()) if self.itemData(index) == value]
+        if indices and indices[0] != self.currentIndex():
+            self.setCurrentIndex(indices[0])
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the panel, so that scrolling changes no value under the pointer."""
@@ -260,11 +260,11 @@ class SegmentedControl(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(0)
-        for place, (value, text) in enumerate(choices):
+        for index, (value, text) in enumerate(choices):
             button = QPushButton(text, self)
             button.setCheckable(True)
             button.setAccessibleName(f"{name}: {text}")
-            button.setProperty("end", "first" if place == 0 else "last" if place == len(choices) - 1 else "")
+            button.setProperty("end", "first" if index == 0 else "last" if index == len(choices) - 1 else "")
             theme.set_kind(button, "segment")
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setMinimumWidth(0)

@@ -34,11 +34,11 @@ class ColourPopup(QFrame):
         grid = QGridLayout()
         grid.setSpacing(2)
         self.buttons: list[ColourButton] = []
-        for place, colour in enumerate(PALETTE):
+        for index, colour in enumerate(PALETTE):
             button = ColourButton(self.tr("Colour {}").format(hex_of(colour)), 28, self)
             button.show_colour(colour, chosen=colour == current)
             button.clicked.connect(lambda _checked=False, colour=colour: self._choose(colour))
-            grid.addWidget(button, place // _COLUMNS, place % _COLUMNS)
+            grid.addWidget(button, index // _COLUMNS, index % _COLUMNS)
             self.buttons.append(button)
         self.more = QPushButton(self.tr("More colours…"), self)
         theme.set_kind(self.more, "plain")
@@ -66,13 +66,13 @@ class ColourPopup(QFrame):
         """Move between the colours with the arrow keys and close on Escape."""
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -_COLUMNS, Qt.Key.Key_Down: _COLUMNS}
         step = steps.get(Qt.Key(event.key()))
-        place = next((place for place, button in enumerate(self.buttons) if button.hasFocus()), None)
+        index = next((index for index, button in enumerate(self.buttons) if button.hasFocus()), None)
         if event.key() == Qt.Key.Key_Escape:
             self.close()
-        elif step is not None and place is None:
+        elif step is not None and index is None:
             self.buttons[-1].setFocus(Qt.FocusReason.TabFocusReason)
-        elif step is not None and place is not None:
-            target = place + step
+        elif step is not None and index is not None:
+            target = index + step
             if 0 <= target < len(self.buttons):
                 self.buttons[target].setFocus(Qt.FocusReason.TabFocusReason)
             elif target >= len(self.buttons):

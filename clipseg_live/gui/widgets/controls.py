@@ -57,10 +57,10 @@ class ElidedLabel(QLabel):
 
 def line(vertical: bool = False) -> QFrame:
     """Return a hairline that separates two parts."""
-    made = QFrame()
-    theme.set_kind(made, "line")
+    hairline = QFrame()
+    theme.set_kind(hairline, "line")
     if vertical:
-        made.setFixedWidth(1)
+        hairline.setFixedWidth(1)
     else:
-        made.setFixedHeight(1)
-    return made
+        hairline.setFixedHeight(1)
+    return hairline

@@ -231,7 +231,7 @@ class SliderField(QSlider):
         metrics = painter.fontMetrics()
         figure = self.value_text()
         left = room.width() - metrics.horizontalAdvance(figure) - 4
-        label = next((each for each in self._labels if each and metrics.horizontalAdvance(each) <= left), "")
+        label = next((text for text in self._labels if text and metrics.horizontalAdvance(text) <= left), "")
         painter.setPen(theme.qcolour(theme.MUTED if self.isEnabled() else theme.FAINT))
         if label:
             painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, label)

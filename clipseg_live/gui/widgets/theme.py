@@ -74,9 +74,9 @@ def set_kind(widget: QWidget, kind: str) -> None:
 
 def qcolour(colour: str, opacity: float = 1.0) -> QColor:
     """Return the QColor of "#rrggbb" with an opacity of 0 to 1."""
-    made = QColor(colour)
-    made.setAlphaF(opacity)
-    return made
+    result = QColor(colour)
+    result.setAlphaF(opacity)
+    return result
 
 
 def contrast(one: str, other: str) -> float:
@@ -147,12 +147,12 @@ def palette() -> QPalette:
         role.Dark: BACKGROUND_COLOUR,
         role.Shadow: "#000000",
     }
-    made = QPalette()
-    for each, colour in colours.items():
-        made.setColor(each, QColor(colour))
-    for each in (role.WindowText, role.Text, role.ButtonText):
-        made.setColor(QPalette.ColorGroup.Disabled, each, QColor(FAINT))
-    return made
+    result = QPalette()
+    for entry, colour in colours.items():
+        result.setColor(entry, QColor(colour))
+    for entry in (role.WindowText, role.Text, role.ButtonText):
+        result.setColor(QPalette.ColorGroup.Disabled, entry, QColor(FAINT))
+    return result
 
 
 @cache
