@@ -22,7 +22,7 @@ from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
 from clipseg_live.core.settings.live import PromptSet
 from clipseg_live.core.system import console, logs, signals
 from clipseg_live.runtime.inference.change_detection import BlockMeans, block_means, is_static
-from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
+from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class _InferenceServer:
         # Owned by the main thread.
         self._engine: LiveEngine | None = None
         self._loaded: EngineSettings | None = None
-        self._slots: FrameTripleBuffer | None = None
+        self._slots: FrameDoubleBuffer | None = None
         self._maps: SharedBlock | None = None
         self._frame: tuple[Pixels, int, int] | None = None
         self._seen: tuple[BlockMeans, int] | None = None
@@ -144,7 +144,7 @@ class _InferenceServer:
             self._frame = None  # a view of the old memory
             if self._slots is not None:
                 self._slots.close()
-            self._slots = FrameTripleBuffer(slots)
+            self._slots = FrameDoubleBuffer(slots)
         if offered is None or self._slots is None:
             return False
         slot, height, width, index, epoch = offered

@@ -103,7 +103,7 @@ class SharedBlock:
             self._handle.close()
 
 
-class FrameTripleBuffer:
+class FrameDoubleBuffer:
     """Room for two frames in one block, written by the application and read by the worker.
 
     Write a frame only when the worker has asked for one. It then uses no other slot than the one written last.
@@ -114,7 +114,7 @@ class FrameTripleBuffer:
         self._written = 0
 
     @classmethod
-    def create(cls, capacity: int) -> "FrameTripleBuffer":
+    def create(cls, capacity: int) -> "FrameDoubleBuffer":
         """Make room for frames of at most ``capacity`` bytes.
 
         Raises:

@@ -13,7 +13,7 @@ from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.system import signals
 from clipseg_live.runtime.inference import server
-from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
+from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 from clipseg_live.runtime.process_exit import end_process, exit_reason
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class WorkerHandle:
         self.handed: Frame | None = None
         self.taken_at: float | None = None
         self.ids: tuple[int, ...] = ()
-        self._slots: FrameTripleBuffer | None = None
+        self._slots: FrameDoubleBuffer | None = None
         self._maps: SharedBlock | None = None
         self._too_large: tuple[int, float] | None = None
         self._taken: Frame | None = None
@@ -177,7 +177,7 @@ class WorkerHandle:
         if old is not None:
             old.close()
         self._too_large = capacity, time.monotonic() + _ROOM_SECONDS
-        self._slots = FrameTripleBuffer.create(capacity)
+        self._slots = FrameDoubleBuffer.create(capacity)
         self._too_large = None
         self.post("slots", self._slots.block.size, block=self._slots.block)
 

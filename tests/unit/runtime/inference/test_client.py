@@ -24,7 +24,7 @@ from clipseg_live.core.settings.live import Prediction, PromptSet, WorkerState, 
 from clipseg_live.runtime.inference import client as worker
 from clipseg_live.runtime.inference import shared_memory
 from clipseg_live.runtime.inference.client import InferenceClient
-from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
+from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 from tests.helpers.live_engine import fake
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
@@ -332,13 +332,13 @@ def test_frames_are_copied_only_when_the_process_is_free(
     watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[int] = []
-    write = FrameTripleBuffer.write
+    write = FrameDoubleBuffer.write
 
-    def counted(self: FrameTripleBuffer, pixels: Pixels) -> int:
+    def counted(self: FrameDoubleBuffer, pixels: Pixels) -> int:
         copied.append(int(pixels[0, -1, 2]))
         return write(self, pixels)
 
-    monkeypatch.setattr(FrameTripleBuffer, "write", counted)
+    monkeypatch.setattr(FrameDoubleBuffer, "write", counted)
     one = watched()
     one.ask(1, "slow")
     one.worker.submit(frame(0, RED))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.runtime.inference import shared_memory
-from clipseg_live.runtime.inference.shared_memory import FrameTripleBuffer, SharedBlock
+from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 
 
 def full(*arguments: object, **options: object) -> NoReturn:
@@ -69,8 +69,8 @@ def test_a_view_keeps_the_memory_after_its_block_was_closed() -> None:
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=9))
 def test_a_frame_that_is_read_stays_while_the_next_is_written(sizes: list[tuple[int, int]]) -> None:
-    ours = FrameTripleBuffer.create(9 * 9 * 3)
-    theirs = FrameTripleBuffer(crossed(ours.block))
+    ours = FrameDoubleBuffer.create(9 * 9 * 3)
+    theirs = FrameDoubleBuffer(crossed(ours.block))
     read = None
     for number, size in enumerate(sizes):
         slot = ours.write(np.full((*size, 3), number, np.uint8))
