@@ -1,4 +1,4 @@
-"""From steady maps to mattes: several prompts together, thresholds, shapes, edges."""
+"""Conversion of steady probability maps to mattes: overlap rules, thresholds, shapes and edges."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from clipseg_live.matting.thresholding import threshold_map
 from clipseg_live.matting.working_grid import DownscaledFrame
 
 _HYSTERESIS = 0.1
-"""How far the threshold gives way, at full steadiness, to what was there before."""
+"""Change of the threshold at full smoothing, towards the coverage of the last frame."""
 _UNSURE = 0.7
-"""Share of its smoothed presence under which a prompt's newest presence is a doubt."""
+"""Share of the smoothed presence below which the newest presence of a prompt counts as unsure."""
 _UNTRUSTED = np.float32(0.4)
-"""What a probability counts where it could not be followed: what is not known to be there is left out."""
+"""Factor for probabilities that could not be tracked. It keeps areas of unknown content out of the matte."""
 _CAUTIOUS = 0.7
-"""Share of its threshold at which a cautious matte begins."""
+"""Share of the threshold at which a cautious matte begins."""
 _KEPT_GROWTH = 2
-"""Pixels of the working grid by which a matte that is only kept grows with every frame."""
+"""Growth of a matte for each frame in which it is only kept, in pixels of the working grid."""
 
 Planes = NDArray[np.float32]
 """float32 (prompts, h, w) on the working grid."""
@@ -32,8 +32,13 @@ Planes = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PresenceFlags:
-    """How a prompt stands: its smoothed presence, whether it is drawn by it, and whether the last answer was less sure
-    than those before."""
+    """Presence of a prompt: its smoothed value, its visibility, and whether the last prediction dropped.
+
+    Attributes:
+        presence: smoothed presence, 0..1.
+        shown: True if the presence is high enough to draw the prompt.
+        unsure: True if the last prediction was less sure than those before it.
+    """
 
     presence: float = 0.0
     shown: bool = True
@@ -41,7 +46,7 @@ class PresenceFlags:
 
     @classmethod
     def of(cls, presence: float, shown: bool, newest: float) -> "PresenceFlags":
-        """With the presence that the last answer alone has."""
+        """Return the flags for a smoothed presence and ``newest``, the presence in the last prediction alone."""
         return cls(presence, shown, newest < _UNSURE * presence)
 
 
@@ -57,19 +62,31 @@ def build_mattes(
     own: bool,
     newest: Planes | None = None,
 ) -> tuple[Mattes, Planes | None]:
-    """The mattes of a frame, and what they cover on the working grid.
+    """Build the mattes of a frame.
 
-    maps: float32 (prompts, h, w), one for each prompt that is drawn, as are ``styles`` and ``standings``. trust:
-    float32 (h, w), where they are to be believed. before: what the same mattes covered in the last frame, carried to
-    this one. newest: the model's answer for this very frame, as ``maps``; None where there is none. Cautious mattes
-    cover it in full, whatever steadiness makes of it.
+    Args:
+        maps: float32 (prompts, h, w), one map for each drawn prompt, in the order of ``styles`` and ``standings``.
+        styles: styles of the drawn prompts.
+        small: the frame on the working grid.
+        trust: float32 (h, w), 0..1, how far the maps can be trusted.
+        before: coverage of the same mattes in the last frame, warped to this one; None without one.
+        pixels: uint8 (height, width, 3), the frame.
+        request: settings and kind of the mattes.
+        standings: presence of the drawn prompts.
+        own: True if the prediction belongs to this frame.
+        newest: the prediction for this very frame, shaped as ``maps``; None without one. Cautious mattes cover it in
+            full, regardless of smoothing.
+
+    Returns:
+        The mattes, and their coverage on the working grid, float32 (prompts, h, w). The coverage is None without
+            prompts or without edge refinement.
     """
     if not styles:
         return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
     covers = None
     seen = np.maximum(maps, newest) if request.cautious and newest is not None else maps
     if not request.settings.refine or (request.effort == "least" and not request.cautious):
-        each = binary_mattes(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
+        mattes = binary_mattes(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
     else:
         shaper = guided_filter.MaskRefiner(small.picture, trust, close=request.effort == "full")
         levels = _thresholds(styles, before, request)
@@ -79,32 +96,32 @@ def build_mattes(
         if request.cautious and before is not None:
             covers = _kept(covers, before, standings)
         covers = np.stack([_cleaned(plane, style.shape) for plane, style in zip(covers, styles, strict=True)])
-        each = [read_only(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
+        mattes = [read_only(*shaper.placed(plane).alpha(pixels, small.factor)) for plane in covers]
         if request.cautious and newest is not None:
-            found = binary_mattes(newest, styles, *pixels.shape[:2], cautious=True)
-            each = [_union(matte, other) for matte, other in zip(each, found, strict=True)]
-    each = [_moved_border(matte, style.shape) for matte, style in zip(each, styles, strict=True)]
+            binary = binary_mattes(newest, styles, *pixels.shape[:2], cautious=True)
+            mattes = [_union(matte, other) for matte, other in zip(mattes, binary, strict=True)]
+    mattes = [_moved_border(matte, style.shape) for matte, style in zip(mattes, styles, strict=True)]
     if request.settings.auto_hide and not request.cautious:
-        each = [
-            matte if one.shown else empty_matte(*pixels.shape[:2]) for matte, one in zip(each, standings, strict=True)
+        mattes = [
+            matte if one.shown else empty_matte(*pixels.shape[:2]) for matte, one in zip(mattes, standings, strict=True)
         ]
     presence = tuple(one.presence for one in standings)
-    return Mattes(pixels.shape[0], pixels.shape[1], tuple(each), maps, presence, own), covers
+    return Mattes(pixels.shape[0], pixels.shape[1], tuple(mattes), maps, presence, own), covers
 
 
 def _union(matte: Matte, other: Matte) -> Matte:
-    """Return what either matte covers: the guided filter and the smallest part may drop small predictions."""
+    """Return the union of two mattes, because the guided filter and the smallest part may drop small predictions."""
     return read_only(np.maximum(matte.alpha, other.alpha), disjoint([*matte.boxes, *other.boxes]))
 
 
 def kinds_of(request: MatteRequest) -> tuple[MatteRequest, ...]:
-    """Return a request for each kind of mattes that is wanted, the cautious one last."""
+    """Return one request for each requested kind of mattes, the cautious one last."""
     kinds = (False, True) if request.cautious is None else (request.cautious,)
     return tuple(replace(request, cautious=kind) for kind in kinds)
 
 
 def join_mattes(found: Mapping[bool, Mattes]) -> Mattes:
-    """Return the mattes of a frame from those of each kind, by caution."""
+    """Join the normal and the cautious mattes of a frame, keyed by caution."""
     if len(found) == 1:
         return next(iter(found.values()))
     return replace(found[False], cautious=found[True].each)
@@ -113,19 +130,28 @@ def join_mattes(found: Mapping[bool, Mattes]) -> Mattes:
 def binary_mattes(
     maps: Maps, styles: Sequence[PromptStyle], height: int, width: int, *, cautious: bool = False
 ) -> list[Matte]:
-    """What reaches the threshold, wholly; the rest not at all. maps: float32 (prompts, h, w) on any grid."""
+    """Return mattes that are 255 where a map reaches its threshold and 0 elsewhere.
+
+    Args:
+        maps: float32 (prompts, h, w) on any grid.
+        styles: styles of the prompts, with their thresholds.
+        height: height of the frame in pixels.
+        width: width of the frame in pixels.
+        cautious: use the lower threshold of cautious mattes.
+    """
     return [
-        read_only(*threshold_map(each, _level(style, cautious), height, width))
-        for each, style in zip(maps, styles, strict=True)
+        read_only(*threshold_map(probability, _level(style, cautious), height, width))
+        for probability, style in zip(maps, styles, strict=True)
     ]
 
 
 def empty_matte(height: int, width: int) -> Matte:
-    """The matte of what is not there."""
+    """Return a matte that covers nothing."""
     return read_only(np.zeros((height, width), np.uint8), ())
 
 
 def read_only(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
+    """Return a matte of ``alpha``, uint8 (height, width), and make the array read-only."""
     alpha.setflags(write=False)
     return Matte(alpha, tuple(boxes))
 
@@ -133,7 +159,7 @@ def read_only(alpha: NDArray[np.uint8], boxes: Sequence[Box]) -> Matte:
 def _thresholds(
     styles: Sequence[PromptStyle], before: Planes | None, request: MatteRequest
 ) -> list[NDArray[np.float32] | np.float32]:
-    """Each prompt's threshold: lower where it covered the last frame and higher where it did not (hysteresis)."""
+    """Return the threshold of each prompt with hysteresis: lower inside the last frame's coverage, higher outside."""
     levels = [_level(style, bool(request.cautious)) for style in styles]
     if before is None or request.settings.smoothing <= 0:
         return list(levels)
@@ -146,7 +172,7 @@ def _level(style: PromptStyle, cautious: bool) -> np.float32:
 
 
 def _kept(covers: Planes, before: Planes, standings: Sequence[PresenceFlags]) -> Planes:
-    """With what was covered before, grown, for prompts that the model has become unsure of."""
+    """Add the grown coverage of the last frame for prompts whose presence is unsure."""
     window = np.ones((2 * _KEPT_GROWTH + 1,) * 2, np.uint8)
     return np.stack(
         [
@@ -157,11 +183,11 @@ def _kept(covers: Planes, before: Planes, standings: Sequence[PresenceFlags]) ->
 
 
 def _cleaned(covers: NDArray[np.float32], shape: MatteShape) -> NDArray[np.float32]:
-    """Without parts and holes that are smaller than the shape allows."""
+    """Remove parts and fill holes that are smaller than the shape allows."""
     least, most = shape.smallest / 100 * covers.size, shape.fill / 100 * covers.size
     inside = covers > 0.5
     if least > 1 and (spots := _small_parts(inside, least)) is not None:
-        window = np.ones((5, 5), np.uint8)  # with their soft border
+        window = np.ones((5, 5), np.uint8)  # include their soft border
         covers = np.where(cv2.dilate(spots.view(np.uint8), window).reshape(covers.shape) > 0, 0, covers)
     if most > 0 and (holes := _small_parts(~inside, most)) is not None:
         covers = np.where(holes, 1, covers)
@@ -169,7 +195,7 @@ def _cleaned(covers: NDArray[np.float32], shape: MatteShape) -> NDArray[np.float
 
 
 def _small_parts(marked: NDArray[np.bool_], least: float) -> NDArray[np.bool_] | None:
-    """Connected parts of fewer cells than ``least``; None where there are none."""
+    """Return the connected parts of fewer than ``least`` cells, or None without any."""
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=4)
     small = statistics[:, cv2.CC_STAT_AREA] < least
     small[0] = False
@@ -177,7 +203,7 @@ def _small_parts(marked: NDArray[np.bool_], least: float) -> NDArray[np.bool_] |
 
 
 def _moved_border(matte: Matte, shape: MatteShape) -> Matte:
-    """Grown or shrunk, and faded over a length, as the shape asks."""
+    """Grow or shrink a matte and feather its border, according to the shape."""
     height, width = matte.alpha.shape
     unit = min(height, width) / 100
     grow, feather = shape.grow * unit, shape.feather * unit
@@ -198,7 +224,7 @@ def _moved_border(matte: Matte, shape: MatteShape) -> Matte:
 
 
 def _grown(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
-    """The border moved outwards by ``length`` pixels, inwards where negative. Beyond the part it goes on as it ends."""
+    """Move the border by ``length`` pixels, outwards if positive; the values at the edge continue beyond the array."""
     if abs(length) < 0.5:
         return alpha
     shrink = max(1, int(abs(length) // 4))
@@ -214,7 +240,7 @@ def _grown(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
 
 
 def _feathered(alpha: NDArray[np.uint8], length: float) -> NDArray[np.uint8]:
-    """Faded over ``length`` pixels outside the border, or inside where negative."""
+    """Fade the border over ``length`` pixels outside it, or inside if negative."""
     if abs(length) < 0.5:
         return alpha
     soft = cv2.GaussianBlur(

@@ -1,4 +1,4 @@
-"""From the model's answers to the mattes of every frame that is shown: carried along, steadied, fitted to edges."""
+"""Causal matting: mattes of every shown frame, tracked and smoothed from earlier predictions."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,19 +19,25 @@ from clipseg_live.matting.temporal_filter import FilterState, update_filter
 from clipseg_live.matting.working_grid import DownscaledFrame
 
 _LONGEST_WAY = 90
-"""Frames that the way back is kept for: answers that are older come too late."""
+"""Number of frames for which the backward flow is kept; older predictions are dropped."""
 _SPARSE = 2
-"""Every so many pixels of a map are enough to tell whether a prompt is there."""
+"""Step in pixels at which maps are sampled to measure presence."""
 _FAR = 2.5
-"""Pixels of the working grid after which half of the calm is gone."""
+"""Motion in pixels of the working grid that halves the calm."""
 _STILL = 0.25
-"""Mean change of light, in levels, below which nothing moves."""
+"""Mean change of brightness in levels below which a frame counts as still."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapAnswer:
-    """What the model found in a frame. maps: float32 (prompts, h, w), 0..1, read-only. keys: what tells the prompts
-    apart, one for each map."""
+    """Prediction of the model for a frame.
+
+    Attributes:
+        maps: float32 (prompts, h, w), 0..1, read-only.
+        keys: identity of each prompt, in the order of the maps.
+        index: index of the frame.
+        epoch: epoch of the frame.
+    """
 
     maps: Maps
     keys: tuple[Hashable, ...]
@@ -62,14 +68,26 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MattingState:
-    """All that is remembered when frame ``index`` of an epoch is shown.
+    """State of the pipeline at frame ``index`` of an epoch.
 
-    ways: the step back from each of the last frames to the one before it, on half the working grid, with the frames'
-    indices and times. answer: the last one, for a frame at the time ``answered``. belief: what is held since, and
-    ``way`` the way back to the frame it was formed at, whose small picture is ``seen``. trust: float32 (h, w), where
-    that was sure. standings: by key; news: seconds between the last two answers, None once ``standings`` hold the last
-    one. before: coverage of the last frame, warped to this one; covers: coverage of this frame, once it is drawn; both
-    for normal and for cautious mattes, by caution.
+    Attributes:
+        index: index of the shown frame.
+        epoch: epoch of the shown frame.
+        time: time of the shown frame in seconds.
+        small: the shown frame on the working grid.
+        ways: for each of the last frames its index, its time, and the flow back to the frame before it on half the
+            working grid.
+        way: flow back from the shown frame to the frame at which ``belief`` was formed.
+        trust: float32 (h, w), 0..1, how reliable ``belief`` was when it was formed.
+        seen: the small image of the frame at which ``belief`` was formed; None without a prediction.
+        answer: the last prediction.
+        answered: time of the frame of the last prediction in seconds.
+        belief: smoothed maps since then.
+        presence: smoothed presence of the prompts.
+        standings: presence flags by prompt key.
+        news: seconds between the last two predictions; None once ``standings`` include the last one.
+        before: coverage of the last frame, warped to this one, for normal and cautious mattes, keyed by caution.
+        covers: coverage of this frame once it is drawn, keyed by caution.
     """
 
     index: int
@@ -91,10 +109,10 @@ class MattingState:
 
 
 class MattePipeline:
-    """Give it every answer, and every frame that is shown, in order. For one thread at a time.
+    """Mattes of a live session. It takes every prediction and every shown frame, in order.
 
-    An answer is taken in with the next frame that is not older than its own, which may be some way back. What belongs
-    to another epoch, or lies before a cut, is left out.
+    A prediction is applied at the next shown frame that is not older than its own frame. Its frame may be some frames
+    back. Predictions of another epoch or from before a cut are dropped. Use an instance from one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -103,11 +121,18 @@ class MattePipeline:
         self._waiting: MapAnswer | None = None
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
-        """An answer for frame ``index``. maps: float32 (prompts, h, w), 0..1, on any grid that covers the frame."""
+        """Store a prediction for frame ``index``; the next call of ``show`` applies it.
+
+        Args:
+            maps: float32 (prompts, h, w), 0..1, on any grid that covers the frame.
+            keys: identity of each prompt, in the order of the maps.
+            index: index of the frame.
+            epoch: epoch of the frame.
+        """
         self._waiting = MapAnswer(maps, tuple(keys), index, epoch)
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
-        """Go on to a frame, or stay with it, and take in the answer that waits."""
+        """Advance to a frame, or stay at it, and apply the waiting prediction."""
         waiting = self._waiting
         fits = waiting is not None and waiting.epoch == frame.epoch and waiting.index <= frame.index
         if frame.independent and (fits or not self._shows(frame)):
@@ -118,73 +143,79 @@ class MattePipeline:
             self._state = with_prediction(state, waiting, settings)
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
-        """Of the frame that is shown; empty before an answer. The keys are some of the last answer's."""
+        """Return the mattes of the shown frame; they are empty before the first prediction.
+
+        The keys of the request must be among those of the last prediction.
+        """
         state, height, width = self._state, frame.height, frame.width
         answer = state.answer if state is not None else None
         if state is None or answer is None:
             return Mattes(height, width, own=False)
-        if not set(request.keys) <= set(answer.keys):  # the answer that has them was too late
+        if not set(request.keys) <= set(answer.keys):  # the prediction with these keys was too late
             return no_mattes(height, width, request.drawn)
         own = (answer.index, answer.epoch) == (frame.index, frame.epoch)
         settings = request.settings
         if not request.keys:
             return Mattes(height, width, own=own)
-        places = [answer.keys.index(key) for key in request.keys]
+        indices = [answer.keys.index(key) for key in request.keys]
         if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
-            maps, chosen = resolve_overlaps(answer.maps[places], request.styles, request.ids, settings)
-            stood = self._stood([request.keys[place] for place in chosen], maps, settings)
-            styles = [request.styles[place] for place in chosen]
-            presence = tuple(one.presence for one in stood)
+            maps, chosen = resolve_overlaps(answer.maps[indices], request.styles, request.ids, settings)
+            flags = self._stood([request.keys[index] for index in chosen], maps, settings)
+            styles = [request.styles[index] for index in chosen]
+            presence = tuple(one.presence for one in flags)
             plain: dict[bool, Mattes] = {}
             for kind in kinds_of(request):
                 each = binary_mattes(maps, styles, height, width, cautious=bool(kind.cautious))
                 plain[bool(kind.cautious)] = Mattes(height, width, tuple(each), maps, presence, own)
             return join_mattes(plain)
         assert state.belief is not None
-        maps = np.ascontiguousarray(np.moveaxis(warp(state.belief.maps[..., places], state.way.back), 2, 0))
+        maps = np.ascontiguousarray(np.moveaxis(warp(state.belief.maps[..., indices], state.way.back), 2, 0))
         maps.setflags(write=False)
         trust = _trusted(state)
         maps, chosen = resolve_overlaps(maps, request.styles, request.ids, settings)
-        keys = tuple(request.keys[place] for place in chosen)
-        stood = self._stood(keys, maps, settings)
-        styles = [request.styles[place] for place in chosen]
-        newest = self._newest(state, request, places) if own and request.cautious is not False else None
-        found: dict[bool, Mattes] = {}
+        keys = tuple(request.keys[index] for index in chosen)
+        flags = self._stood(keys, maps, settings)
+        styles = [request.styles[index] for index in chosen]
+        newest = self._newest(state, request, indices) if own and request.cautious is not False else None
+        mattes: dict[bool, Mattes] = {}
         covers: dict[bool, Coverage] = {}
         for kind in kinds_of(request):
             cautious = bool(kind.cautious)
             before = state.before[cautious].planes_of(keys) if cautious in state.before else None
-            found[cautious], planes = build_mattes(
-                maps, styles, state.small, trust, before, frame.pixels, kind, stood, own, newest
+            mattes[cautious], planes = build_mattes(
+                maps, styles, state.small, trust, before, frame.pixels, kind, flags, own, newest
             )
             if planes is not None:
                 covers[cautious] = Coverage(keys, planes)
         self._state = replace(self._state or state, covers=covers)
-        return join_mattes(found)
+        return join_mattes(mattes)
 
     @staticmethod
     def _newest(state: MattingState, request: MatteRequest, places: Sequence[int]) -> Planes:
-        """Return what the answer alone says of the drawn prompts, on the working grid."""
+        """Return the last prediction alone for the drawn prompts, on the working grid."""
         assert state.answer is not None
         maps = np.moveaxis(state.small.on_grid(state.answer.maps[list(places)]), 2, 0)
         return resolve_overlaps(np.ascontiguousarray(maps), request.styles, request.ids, request.settings)[0]
 
     def _stood(self, keys: Sequence[Hashable], maps: Maps, settings: MatteSettings) -> list[PresenceFlags]:
-        """How prompts stand, by what is left of their maps beside the others; the last answer is counted once."""
+        """Return the presence flags of prompts from their maps after the overlap rules.
+
+        The last prediction is counted once.
+        """
         state = self._state
         assert state is not None and state.answer is not None
         if state.news is not None:
             newest = presence_of(maps[:, ::_SPARSE, ::_SPARSE])
             presence, values, drawn = update_presence(state.presence, keys, newest, state.news, settings)
-            places = [state.answer.keys.index(key) for key in keys]
-            alone = presence_of(state.answer.maps[places, :: 2 * _SPARSE, :: 2 * _SPARSE])
-            found = zip(keys, values, drawn, alone, strict=True)
-            standings = {key: PresenceFlags.of(float(value), shown, float(now)) for key, value, shown, now in found}
+            indices = [state.answer.keys.index(key) for key in keys]
+            alone = presence_of(state.answer.maps[indices, :: 2 * _SPARSE, :: 2 * _SPARSE])
+            rows = zip(keys, values, drawn, alone, strict=True)
+            standings = {key: PresenceFlags.of(float(value), shown, float(now)) for key, value, shown, now in rows}
             state = self._state = replace(state, presence=presence, standings=standings, news=None)
         return [state.standings.get(key, PresenceFlags()) for key in keys]
 
     def _shows(self, frame: Frame) -> bool:
-        """Tell if the frame is the one that is shown already."""
+        """Return True if the frame is already shown."""
         state = self._state
         return state is not None and (state.index, state.epoch) == (frame.index, frame.epoch)
 
@@ -206,8 +237,8 @@ class MattePipeline:
         before = past.covers or past.before
         if follows:
             before = {
-                kind: replace(each, planes=np.stack([warp(plane, step.back) for plane in each.planes]))
-                for kind, each in before.items()
+                kind: replace(coverage, planes=np.stack([warp(plane, step.back) for plane in coverage.planes]))
+                for kind, coverage in before.items()
             }
         return replace(
             past,
@@ -222,14 +253,14 @@ class MattePipeline:
 
 
 def _begun(frame: Frame, small: DownscaledFrame) -> MattingState:
-    """A first frame, or one after a cut."""
+    """Return the state at a first frame, or at the first one after a cut."""
     still = BackwardFlow.still(small.grey.shape[0], small.grey.shape[1])
     ways = ((frame.index, frame.time, _halved(still)),)
     return MattingState(frame.index, frame.epoch, frame.time, small, ways, still, still.trust)
 
 
 def with_prediction(state: MattingState, answer: MapAnswer, settings: MatteSettings) -> MattingState:
-    """The state after an answer for its frame, or for one of the last; the same one for an answer that is too old."""
+    """Return the state after a prediction for its frame or a recent one, or ``state`` if the prediction is too old."""
     if answer.index < state.ways[0][0]:
         return state
     if not answer.keys:
@@ -261,18 +292,24 @@ def with_prediction(state: MattingState, answer: MapAnswer, settings: MatteSetti
 
 
 def _trusted(state: MattingState) -> NDArray[np.float32]:
-    """Where what is believed still holds in the frame that is shown: float32 (h, w), 0..1."""
+    """Return how far ``belief`` still holds in the shown frame, float32 (h, w), 0..1."""
     trust = warp(state.trust, state.way.back) * state.way.trust
     return trust if state.seen is None else trust * colour_consistency(state.seen, state.small.picture, state.way.back)
 
 
 def _way_to(state: MattingState, index: int) -> tuple[BackwardFlow | None, Fraction]:
-    """The way back to frame ``index``, or the next earlier one that was shown, and its time; None for no way at all."""
+    """Return the flow back to frame ``index``, or to the last one shown before it, and the time of that frame.
+
+    The flow is None if that frame is the shown one.
+
+    Raises:
+        ValueError: if the frame is older than all that are kept.
+    """
     back: BackwardFlow | None = None
-    for at, time, way in reversed(state.ways):
-        if at <= index:
+    for shown, time, step in reversed(state.ways):
+        if shown <= index:
             return (None if back is None else _resized(back, *state.small.grey.shape)), time
-        back = way if back is None else back.after(way)
+        back = step if back is None else back.after(step)
     raise ValueError(f"Frame {index} was before the first that is remembered.")
 
 
@@ -282,7 +319,7 @@ def _halved(step: BackwardFlow) -> BackwardFlow:
 
 
 def _resized(step: BackwardFlow, height: int, width: int) -> BackwardFlow:
-    """A step on another grid over the same frame."""
+    """Return the flow on another grid over the same frame."""
     columns, rows = step.back.shape[1], step.back.shape[0]
     how = cv2.INTER_AREA if width < columns else cv2.INTER_LINEAR
     scale = np.array([width / columns, height / rows], np.float32)

@@ -1,8 +1,9 @@
-"""Borders that follow the picture: a coarse map becomes a soft matte at the frame's own size.
+"""Guided filter: turns a coarse map into a soft matte at the size of the frame, with borders that follow the image.
 
-The guided filter (He, Sun and Tang, PAMI 2013) explains a map near each pixel by the picture's colours there; its fast
-form (He and Sun, arXiv:1505.00996) finds the coefficients in a small picture and applies them to the large one. It runs
-twice: over the reach of one of the model's tokens to find what belongs together, then closely to place the border.
+The guided filter (He, Sun and Tang, PAMI 2013) models a map near each pixel as a linear function of the colours there.
+Its fast form (He and Sun, arXiv:1505.00996) computes the coefficients on a small image and applies them to the large
+one. It runs twice: over the radius of one token of the model to find connected areas, then over a small radius to place
+the border.
 """
 
 from collections.abc import Iterator
@@ -16,36 +17,37 @@ from clipseg_live.core.frame import FloatPlane, Pixels
 from clipseg_live.core.mattes import Box, disjoint
 from clipseg_live.imaging.buffers import SCRATCH
 
-"""float32 (h, w) on the working grid."""
-
 Slices = tuple[slice, slice]
 _WHOLE: Slices = (slice(None), slice(None))
 _TOKENS = 22
-"""The model's grid has this many tokens a side: a border in a map is as wide as one of them."""
+"""Tokens on each side of the grid of the model; a border in a map is as wide as one token."""
 _COARSE, _CLOSE = 6e-4, 1e-4
 """Variances of colour (0..1) that count as flat, in the first pass and in the second."""
 _NEAR = 4
-"""Reach of the second pass in pixels of the working grid."""
+"""Radius of the second pass in pixels of the working grid."""
 _STEEP = 4.0
-"""How much steeper than the first pass leaves it a border is made."""
+"""Factor by which a border is made steeper after the first pass."""
 _CRISP = 1.4
 _EXPLAINED = 0.1, 0.5
-"""Under the first share of a map's variance that colours explain they have no say, over the second the map has none."""
+"""Shares of a map's variance explained by colour: below the first only the map counts, above the second only colour."""
 _LEVEL = 1e-4
-"""A variance of a map that counts as none."""
+"""Variance of a map that counts as none."""
 _TILE, _MOST_BOXES = 8, 24
 _MOST_AT_ONCE = 8 << 20
-"""Pixels of the frame that are worked on at once."""
+"""Pixels of the frame that are processed at once."""
 _LEAST_RANGE = 0.15
 _MIDDLE = 1.25
-"""What is explained is blurred outwards more than inwards: the border lies that much above the threshold's share."""
+"""Rise of the border above the threshold's share, because the first pass blurs outwards more than inwards."""
 
 
 class GuidedFilter:
-    """The colours around each pixel, for any number of maps.
+    """Guided filter of one image, for any number of maps.
 
-    picture: float32 (h, w, 3), 0..1. radius: pixels. flat: a variance of colour that counts as none.
-    weights: float32 (h, w), how much each pixel of a map is to be believed, or None for all alike.
+    Args:
+        picture: float32 (h, w, 3), 0..1.
+        radius: radius of the filter in pixels.
+        flat: variance of colour that counts as none.
+        weights: float32 (h, w), the weight of each pixel of a map, or None for equal weights.
     """
 
     def __init__(self, picture: FloatPlane, radius: int, flat: float, weights: FloatPlane | None = None) -> None:
@@ -68,17 +70,24 @@ class GuidedFilter:
         self._inverse = (irr, irg, irb), (irg, igg, igb), (irb, igb, ibb)
 
     def coefficients(self, plane: FloatPlane, area: Slices = _WHOLE) -> NDArray[np.float32]:
-        """float32 (h, w, 4): near a pixel the map is the first three times the colour, plus the last.
+        """Return the coefficients of a map, float32 (h, w, 4).
 
-        plane: float32 (h, w), a map, or its part in an area outside of which, and at whose border over twice the
-        radius, it is 0.
+        Near a pixel the map is the first three coefficients times the colour, plus the last.
+
+        Args:
+            plane: float32 (h, w), a map, or the part of it in ``area``. A part must be 0 outside the area, and within
+                twice the radius of its border.
+            area: rows and columns of ``plane`` in the image.
         """
         mean = self._average(plane, area)
         slopes, _ = self._slopes(plane, mean, area)
         return self._merged(slopes, mean, area)
 
     def explained(self, plane: FloatPlane) -> tuple[NDArray[np.float32], FloatPlane]:
-        """The coefficients of a whole map, and how much of its variance near each pixel they explain, about 0..1."""
+        """Return the coefficients of a whole map, and the share of its variance that they explain near each pixel.
+
+        The share is float32 (h, w), about 0..1.
+        """
         mean = self._average(plane)
         slopes, covariances = self._slopes(plane, mean, _WHOLE)
         explained = sum(slope * covariance for slope, covariance in zip(slopes, covariances, strict=True))
@@ -87,10 +96,10 @@ class GuidedFilter:
         return self._merged(slopes, mean, _WHOLE), share
 
     def _slopes(self, plane: FloatPlane, mean: FloatPlane, area: Slices) -> tuple[list[FloatPlane], list[FloatPlane]]:
-        """How the map rises with each colour, and their covariances with it."""
+        """Return the slopes of the map over each colour, and the covariances of the map with each colour."""
         covariances = [
-            self._average(colour[area] * plane, area) - at[area] * mean
-            for colour, at in zip(self._colours, self._means, strict=True)
+            self._average(colour[area] * plane, area) - average[area] * mean
+            for colour, average in zip(self._colours, self._means, strict=True)
         ]
         slopes = []
         for row in self._inverse:
@@ -102,8 +111,8 @@ class GuidedFilter:
 
     def _merged(self, slopes: list[FloatPlane], mean: FloatPlane, area: Slices) -> NDArray[np.float32]:
         rest = mean
-        for slope, at in zip(slopes, self._means, strict=True):
-            rest = rest - slope * at[area]
+        for slope, average in zip(slopes, self._means, strict=True):
+            rest = rest - slope * average[area]
         return np.asarray(cv2.merge([self._blur(each) for each in (*slopes, rest)]), np.float32)
 
     def _average(self, plane: Any, area: Slices = _WHOLE) -> FloatPlane:
@@ -117,16 +126,18 @@ class GuidedFilter:
 
 
 def apply_coefficients(coefficients: NDArray[np.float32], picture: NDArray[np.float32]) -> FloatPlane:
-    """What coefficients, float32 (h, w, 4), make of a picture of the same size."""
+    """Apply coefficients, float32 (h, w, 4), to an image of the same size."""
     mixed = cv2.multiply(coefficients, cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA))
     return np.asarray(cv2.transform(mixed, np.ones((1, 4), np.float32)), np.float32).reshape(picture.shape[:2])
 
 
 class MaskRefiner:
-    """Finds what maps cover in one picture, float32 (h, w, 3), 0..1.
+    """Refinement of the coverage of maps in one image.
 
-    trust: float32 (h, w), where maps are to be believed; elsewhere the colours decide. close: whether borders are
-    placed closely, or left as the first pass finds them.
+    Args:
+        picture: float32 (h, w, 3), 0..1.
+        trust: float32 (h, w), 0..1, how far maps can be trusted; the colours decide elsewhere.
+        close: run the second pass, which places borders exactly.
     """
 
     def __init__(self, picture: NDArray[np.float32], trust: FloatPlane, close: bool = True) -> None:
@@ -139,11 +150,16 @@ class MaskRefiner:
         self._near = GuidedFilter(picture, _NEAR, _CLOSE) if close else None
 
     def covers(self, plane: FloatPlane, threshold: "FloatPlane | np.float32") -> FloatPlane:
-        """What a map covers, float32 (h, w), 0..1, 0.5 at the border. threshold: one, or pixel by pixel."""
+        """Return the coverage of a map, float32 (h, w), 0..1, with 0.5 at the border.
+
+        Args:
+            plane: float32 (h, w), the map.
+            threshold: one threshold, or float32 (h, w) with one for each pixel.
+        """
         half = _resized(plane, self._half)
         coefficients, explained = self._far.explained(half)
         low = apply_coefficients(coefficients, self._small)
-        # what colours do not explain, as where they are the same on both sides, stays as the map has it
+        # Keep the map where colours do not explain it, for example with equal colours on both sides.
         known = np.clip((explained - np.float32(_EXPLAINED[0])) / np.float32(_EXPLAINED[1] - _EXPLAINED[0]), 0, 1)
         unexplained = (1 - known) * (half - low)
         low = np.clip(low + unexplained, 0, 1)
@@ -165,9 +181,11 @@ class MaskRefiner:
     def _border(
         self, low: FloatPlane, plane: FloatPlane, threshold: "FloatPlane | np.float32"
     ) -> tuple[FloatPlane, FloatPlane, FloatPlane]:
-        """Where the border lies: at the threshold. What is too small to fill a token reaches less than 1 in the map, so
-        that its border lies lower, between the least and the most around it. With the contrast there, and where the
-        map reaches the threshold nearby; on half the grid."""
+        """Return the level of the border, the contrast there, and where the map reaches the threshold nearby.
+
+        The border lies at the threshold. An object smaller than a token reaches less than 1 in the map. Its border lies
+        lower, between the minimum and the maximum around it. All three are on half the grid.
+        """
         window, size = np.ones((2 * self._token + 1,) * 2, np.uint8), (2 * self._token + 1,) * 2
         level = threshold if isinstance(threshold, np.floating) else _resized(threshold, self._half)
         reached = _resized((plane >= threshold).astype(np.float32), self._half)
@@ -179,7 +197,7 @@ class MaskRefiner:
         return np.asarray(border, np.float32), contrast, np.asarray(passes, np.float32)
 
     def placed(self, covers: FloatPlane) -> "RefinedMatte":
-        """The border of what is covered, where it lies in the picture."""
+        """Return the matte with the border of the covered area placed in the image."""
         box = _box_around(covers > 0, 2 * _NEAR + 1, _TILE)
         if box is None:
             return RefinedMatte(np.zeros((0, 0, 4), np.float32), self._picture[:0, :0], 0, 0)
@@ -194,10 +212,13 @@ class MaskRefiner:
 
 
 class RefinedMatte:
-    """One matte, ready to be brought to full size.
+    """Matte on the working grid, ready to be enlarged to full size.
 
-    coefficients: float32 (h, w, 4) of ``GuidedFilter``, for a part of the working grid that begins at ``left`` and
-    ``top``, which are whole tiles. picture: float32 (h, w, 3), the frame there.
+    Args:
+        coefficients: float32 (h, w, 4) of ``GuidedFilter``, for a part of the working grid.
+        picture: float32 (h, w, 3), the frame in that part.
+        left: first column of the part, a multiple of the tile size.
+        top: first row of the part, a multiple of the tile size.
     """
 
     def __init__(self, coefficients: NDArray[np.float32], picture: NDArray[np.float32], left: int, top: int) -> None:
@@ -212,32 +233,38 @@ class RefinedMatte:
         self._border = (most > 0.004) & ~self._full
 
     def alpha(self, pixels: Pixels, factor: int) -> tuple[NDArray[np.uint8], list[Box]]:
-        """The matte over the frame, uint8 (height, width), and boxes around all that it holds. Only tiles with a border
-        are worked on. factor: frame pixels that a pixel of the grid is wide and high."""
+        """Return the matte over the frame, uint8 (height, width), and boxes around everything it covers.
+
+        Only tiles with a border are computed.
+
+        Args:
+            pixels: uint8 (height, width, 3), the frame.
+            factor: width and height of a pixel of the grid in pixels of the frame.
+        """
         height, width = pixels.shape[:2]
         alpha = np.zeros((height, width), np.uint8)
         if not self._full.size:
             return alpha, []
         side, x0, y0 = _TILE * factor, self._left * factor, self._top * factor
-        here = alpha[y0:, x0:]
+        target = alpha[y0:, x0:]
         for top, bottom, left, right in _runs(self._full):
-            here[top * side : bottom * side, left * side : right * side] = 255
-        # Tiles of a thin frame are many pixels long; a run of them is brought to full size in pieces.
+            target[top * side : bottom * side, left * side : right * side] = 255
+        # Tiles of a thin frame are many pixels long: enlarge a run of them in parts.
         step = max(_MOST_AT_ONCE // (min(side, height) * min(side, width)), 1)
         for top, bottom, left, right in _runs(self._border):
             for start in range(left, right, step):
-                self._fill(here, pixels[y0:, x0:], factor, top, bottom, start, min(start + step, right))
-        found = mask_boxes(self._border | self._full)
+                self._fill(target, pixels[y0:, x0:], factor, top, bottom, start, min(start + step, right))
+        tiles = mask_boxes(self._border | self._full)
         boxes = [
             (x0 + x * side, y0 + y * side, min(x0 + r * side, width), min(y0 + b * side, height))
-            for x, y, r, b in found
+            for x, y, r, b in tiles
         ]
         return alpha, [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
 
     def _fill(
         self, alpha: NDArray[np.uint8], pixels: Pixels, factor: int, top: int, bottom: int, left: int, right: int
     ) -> None:
-        """One run of tiles, counted in tiles."""
+        """Fill one run of tiles, with positions in tiles."""
         grid = self._coefficients
         rows = slice(max(top * _TILE - 1, 0), min(bottom * _TILE + 1, grid.shape[0]))
         columns = slice(max(left * _TILE - 1, 0), min(right * _TILE + 1, grid.shape[1]))
@@ -266,7 +293,7 @@ def _enlarged(part: NDArray[np.float32], factor: int, area: Slices) -> NDArray[n
         return part[area]
     if size[0] * size[1] <= max(_MOST_AT_ONCE // 2, 4 * wanted):
         return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.float32)[area]
-    # Most of it lies beyond a thin frame: enlarge the thin side first, and keep only the rows or columns needed.
+    # Most of it is outside a thin frame: enlarge the thin side first, and keep only the rows or columns needed.
     if (area[0].stop - area[0].start) < (area[1].stop - area[1].start):
         tall = cv2.resize(part, (part.shape[1], size[1]), interpolation=cv2.INTER_LINEAR)[area[0]]
         return np.asarray(cv2.resize(tall, (size[0], tall.shape[0])), np.float32)[:, area[1]]
@@ -275,11 +302,12 @@ def _enlarged(part: NDArray[np.float32], factor: int, area: Slices) -> NDArray[n
 
 
 def slices_of(box: Box) -> Slices:
+    """Return the rows and columns of a box as slices."""
     return slice(box[1], box[3]), slice(box[0], box[2])
 
 
 def _box_around(marked: NDArray[np.bool_], margin: int, step: int) -> Box | None:
-    """The box around what is marked with a margin, on whole steps within the array; None where nothing is."""
+    """Return the box around marked cells with a margin, on whole steps within the array, or None without marks."""
     x, y, wide, high = cv2.boundingRect(marked.view(np.uint8))
     if wide == 0:
         return None
@@ -293,7 +321,7 @@ def _box_around(marked: NDArray[np.bool_], margin: int, step: int) -> Box | None
 
 
 def _doubled(plane: Any, box: Box) -> FloatPlane:
-    """A part of ``plane``, brought to twice its size as the whole would be, bilinear."""
+    """Return a part of ``plane`` at twice its size, bilinear, equal to the same part of the doubled whole."""
     left, top, right, bottom = box
     x0, y0 = max(left - 1, 0), max(top - 1, 0)
     part = plane[y0 : bottom + 1, x0 : right + 1]
@@ -303,7 +331,7 @@ def _doubled(plane: Any, box: Box) -> FloatPlane:
 
 
 def mask_boxes(marked: NDArray[np.bool_]) -> list[Box]:
-    """Boxes around the cells that lie together; one for all where there are many."""
+    """Return a box around each connected group of cells, or one box for all of many groups."""
     cells = marked.view(np.uint8)
     count, _, statistics, _ = cv2.connectedComponentsWithStats(cells)
     if count - 1 > _MOST_BOXES:
@@ -313,14 +341,14 @@ def mask_boxes(marked: NDArray[np.bool_]) -> list[Box]:
 
 
 def _resized(plane: Any, size: tuple[int, int]) -> FloatPlane:
-    """Bilinear, or means where it shrinks."""
+    """Resize bilinearly, or by averaging where it shrinks."""
     shrinks = size[0] < plane.shape[1]
     resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32).reshape(size[1], size[0], *plane.shape[2:])
 
 
 def _extremes(low: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
-    """The least and the most of each tile, a pixel around it included."""
+    """Return the minimum and the maximum of each tile with one pixel around it."""
     height, width = low.shape
     down, across = -height % _TILE, -width % _TILE
     padded = cv2.copyMakeBorder(low, 0, down, 0, across, cv2.BORDER_REPLICATE)
@@ -331,7 +359,7 @@ def _extremes(low: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
 
 
 def _runs(marked: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int]]:
-    """Top, bottom, left and right of the rows of marked tiles that lie together."""
+    """Yield top, bottom, left and right of each run of marked tiles in a row."""
     padded = np.pad(marked, ((0, 0), (1, 1)))
     steps = np.diff(padded.view(np.int8), axis=1)
     for row, (left, right) in zip(

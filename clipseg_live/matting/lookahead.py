@@ -1,4 +1,4 @@
-"""Mattes for export: each frame has its own answer, and what comes after it may be used as well."""
+"""Mattes for export: each frame has its own prediction, and later frames may be used too."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -17,19 +17,19 @@ from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, 
 from clipseg_live.matting.working_grid import DownscaledFrame
 
 _REACH = 8
-"""Frames on each side that count at full steadiness."""
+"""Number of frames on each side that count at full smoothing."""
 _UNLIKE = 0.3
-"""Answers that differ by this much from the average of those around count little."""
+"""Difference from the average of the surrounding predictions above which a prediction counts little."""
 
 
 class CausalMattes:
-    """The mattes that a live session in locked mode would show, from the same answers."""
+    """Mattes as a live session in locked mode shows them for the same predictions."""
 
     def __init__(self, request: MatteRequest) -> None:
         self._request, self._pipeline = request, MattePipeline()
 
     def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Take a frame and its maps, None for no prediction; give what is done."""
+        """Take a frame and its maps, None for no prediction; yield the finished frame."""
         if maps is not None:
             self._pipeline.take(maps, self._request.keys, frame.index, frame.epoch)
         self._pipeline.show(frame, self._request.settings)
@@ -38,31 +38,38 @@ class CausalMattes:
         yield frame, mattes if known else no_mattes(frame.height, frame.width, self._request.drawn)
 
     def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Give what is left."""
+        """Yield the remaining frames."""
         return iter(())
 
 
 class IndependentMattes:
-    """Mattes of unrelated photos: each has a sequence of its own, so that nothing is carried from one to another."""
+    """Mattes of unrelated photos: each has its own sequence, so nothing is carried from one to the next."""
 
     def __init__(self, make: Callable[[], MatteSequence]) -> None:
         self._make = make
 
     def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Take a photo and its maps, None for no prediction; give its mattes."""
+        """Take a photo and its maps, None for no prediction; yield its mattes."""
         sequence = self._make()
         yield from sequence.feed(frame, maps)
         yield from sequence.finish()
 
     def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Give nothing: no photo waits for another."""
+        """Yield nothing, because no photo waits for another."""
         return iter(())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Item:
-    """A frame that waits. maps: float32 (h, w, prompts), None without a prediction. back: the way to the item before;
-    on: the way from that to this one. Both are None where a cut lies between."""
+    """Frame that waits for the frames after it.
+
+    Attributes:
+        frame: the frame.
+        small: the frame on the working grid.
+        maps: float32 (h, w, prompts); None without a prediction.
+        back: flow back to the item before; None at a cut.
+        on: flow from the item before to this one; None at a cut.
+    """
 
     frame: Frame
     small: DownscaledFrame
@@ -72,8 +79,10 @@ class _Item:
 
 
 class LookaheadMattes:
-    """Averages each answer with those of the frames before and after it, carried to it along the motion, so that it
-    neither lags nor flickers. An answer that is unlike all around it counts little."""
+    """Mattes from a motion-compensated average of the predictions before and after each frame.
+
+    The average neither lags nor flickers. A prediction that differs from all around it counts little.
+    """
 
     def __init__(self, request: MatteRequest) -> None:
         settings = request.settings
@@ -85,7 +94,7 @@ class LookaheadMattes:
         self._covers: dict[bool, Planes] = {}
 
     def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Take a frame and its maps, None for no prediction; give what is done."""
+        """Take a frame and its maps, None for no prediction; yield the finished frames."""
         small = DownscaledFrame.of(frame.pixels)
         back = on = None
         last = self._items[-1] if self._items else None
@@ -97,15 +106,15 @@ class LookaheadMattes:
             yield self._next()
 
     def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Give what is left."""
+        """Yield the remaining frames."""
         while self._done < len(self._items):
             yield self._next()
 
     def _next(self) -> tuple[Frame, Mattes]:
-        items, place = self._items, self._done
-        item, average = items[place], self._averaged(place)
+        items, index = self._items, self._done
+        item, average = items[index], self._averaged(index)
         height, width = item.frame.height, item.frame.width
-        mattes = no_mattes(height, width, self._request.drawn) if average is None else self._fitted(place, average)
+        mattes = no_mattes(height, width, self._request.drawn) if average is None else self._fitted(index, average)
         if self._done >= self._reach:
             items.popleft()
         else:
@@ -113,36 +122,38 @@ class LookaheadMattes:
         return item.frame, mattes
 
     def _fitted(self, place: int, average: NDArray[np.float32]) -> Mattes:
-        """The mattes of an item from averaged maps, float32 (h, w, prompts)."""
+        """Return the mattes of an item from averaged maps, float32 (h, w, prompts)."""
         item, request = self._items[place], self._request
         maps, chosen = self._combined(average)
         newest = None if item.maps is None or request.cautious is False else self._combined(item.maps)[0]
         trust = np.ones(maps.shape[1:], np.float32)
-        styles = [request.styles[at] for at in chosen]
-        standings = self._standings(place, maps, [request.keys[at] for at in chosen])
-        found: dict[bool, Mattes] = {}
+        styles = [request.styles[position] for position in chosen]
+        standings = self._standings(place, maps, [request.keys[position] for position in chosen])
+        mattes: dict[bool, Mattes] = {}
         last, self._covers = self._covers, {}
         for kind in kinds_of(request):
             cautious, before = bool(kind.cautious), None
             if item.back is not None and cautious in last:
                 before = np.stack([warp(plane, item.back.back) for plane in last[cautious]])
-            found[cautious], covers = build_mattes(
+            mattes[cautious], covers = build_mattes(
                 maps, styles, item.small, trust, before, item.frame.pixels, kind, standings, item.maps is not None,
                 newest,
             )  # fmt: skip
             if covers is not None:
                 self._covers[cautious] = covers
-        return join_mattes(found)
+        return join_mattes(mattes)
 
     def _combined(self, maps: NDArray[np.float32]) -> tuple[Planes, tuple[int, ...]]:
-        """Maps, float32 (h, w, prompts), as those of the drawn prompts, and the drawn prompts' positions."""
+        """Return the maps of the drawn prompts, and the positions of these prompts, from float32 (h, w, prompts)."""
         planes = np.ascontiguousarray(np.moveaxis(maps, 2, 0))
         planes.setflags(write=False)
         return resolve_overlaps(planes, self._request.styles, self._request.ids, self._request.settings)
 
     def _averaged(self, place: int) -> NDArray[np.float32] | None:
-        """The maps of an item and of those around it, where they can be followed: float32 (h, w, prompts). None where
-        none of them has any."""
+        """Return the average of the maps of an item and those around it, where they can be tracked.
+
+        The result is float32 (h, w, prompts). It is None if none of these items has a prediction.
+        """
         items = self._items
         samples: list[NDArray[np.float32]] = []
         weights: list[NDArray[np.float32]] = []
@@ -151,31 +162,31 @@ class LookaheadMattes:
             samples.append(own)
             weights.append(np.ones(own.shape[:2], np.float32))
         for step in (-1, 1):
-            way: BackwardFlow | None = None
+            flow: BackwardFlow | None = None
             for distance in range(1, self._reach + 1):
-                there = place + step * distance
-                if not 0 <= there < len(items):
+                other = place + step * distance
+                if not 0 <= other < len(items):
                     break
-                link = items[there + 1].back if step < 0 else items[there].on
+                link = items[other + 1].back if step < 0 else items[other].on
                 if link is None:
                     break
-                way = link if way is None else way.after(link)
-                theirs = items[there].maps
-                if theirs is None:
+                flow = link if flow is None else flow.after(link)
+                maps = items[other].maps
+                if maps is None:
                     continue
-                samples.append(warp(theirs, way.back))
-                weights.append(way.trust * np.float32(np.exp(-0.5 * (2 * distance / self._reach) ** 2)))
+                samples.append(warp(maps, flow.back))
+                weights.append(flow.trust * np.float32(np.exp(-0.5 * (2 * distance / self._reach) ** 2)))
         if len(samples) == 1 and own is not None:
             return own
         if not samples:
             return None
         values, shares = np.stack(samples), np.stack(weights)[..., None]
         if own is None:
-            shares = shares + np.float32(1e-6)  # a place that cannot be followed has no weight at all
+            shares = shares + np.float32(1e-6)  # pixels that cannot be tracked have no weight
         average = (values * shares).sum(axis=0) / shares.sum(axis=0)
         likely = shares * np.exp(-(((values - average) / np.float32(_UNLIKE)) ** 2))
-        found: NDArray[np.float32] = (values * likely).sum(axis=0) / likely.sum(axis=0)
-        return found
+        result: NDArray[np.float32] = (values * likely).sum(axis=0) / likely.sum(axis=0)
+        return result
 
     def _standings(self, place: int, maps: Planes, keys: Sequence[Hashable]) -> list[PresenceFlags]:
         items = self._items

@@ -1,4 +1,4 @@
-"""Where things were in the frame before: dense optical flow, and how far it can be trusted."""
+"""Dense optical flow between frames, and its reliability."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,24 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 FlowField = NDArray[np.float32]
-"""For each pixel where it was: float32 (height, width, 2), x and y in pixels."""
+"""Position of each pixel in the earlier frame: float32 (height, width, 2), x and y in pixels."""
 
 _LEAST_SIDE = 64
-"""DIS reads beyond its memory in smaller pictures."""
+"""Smallest side in pixels for DIS, which reads beyond its memory in smaller images."""
 _AGREES = 1.0, 0.05
-"""Forward and backward may miss each other by this many pixels, and this share of the way's length."""
+"""Allowed difference of forward and backward flow: pixels, plus a share of the flow's length."""
 _COLOUR_STEP = 0.08
-"""How far a colour may change, 0..1, from the frame of an answer until now."""
+"""Allowed change of a colour, 0..1, between the frame of a prediction and the current one."""
 _LIGHT_STEP = 24.0
-"""Levels by which a pixel may change on its way before it counts as another one."""
+"""Change of a pixel along the flow, in levels, from which it counts as a different point."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BackwardFlow:
-    """The way from one frame back to an earlier one.
+    """Flow from a frame back to an earlier one.
 
-    back: float32 (h, w, 2), where each pixel of the later frame was. trust: float32 (h, w), 0..1, how sure that is; 0
-    for what was not visible in the earlier one.
+    Attributes:
+        back: float32 (h, w, 2), position of each pixel of the later frame in the earlier one.
+        trust: float32 (h, w), 0..1, reliability of the position; 0 for pixels not visible in the earlier frame.
     """
 
     back: FlowField
@@ -34,21 +35,21 @@ class BackwardFlow:
 
     @classmethod
     def still(cls, height: int, width: int) -> "BackwardFlow":
-        """Nothing moves."""
+        """Return a flow without motion."""
         return cls(pixel_grid(height, width), np.ones((height, width), np.float32))
 
     @classmethod
     def nowhere(cls, height: int, width: int) -> "BackwardFlow":
-        """Nothing is known, as at a cut."""
+        """Return an unknown flow, as at a cut."""
         return cls(pixel_grid(height, width), np.zeros((height, width), np.float32))
 
     def calm(self, half: float) -> NDArray[np.float32]:
-        """float32 (h, w), 1 where the way is no way at all, 0.5 where it is ``half`` pixels long, towards 0 beyond."""
-        here = pixel_grid(*self.trust.shape)
-        return np.asarray(half / (half + _length(self.back - here)), np.float32)
+        """Return the calm, float32 (h, w): 1 for zero displacement, 0.5 at ``half`` pixels, towards 0 beyond."""
+        start = pixel_grid(*self.trust.shape)
+        return np.asarray(half / (half + _length(self.back - start)), np.float32)
 
     def after(self, earlier: "BackwardFlow") -> "BackwardFlow":
-        """This way, and on along the earlier one."""
+        """Return this flow followed by the earlier one."""
         back = warp(earlier.back, self.back)
         return BackwardFlow(back, self.trust * warp(earlier.trust, self.back))
 
@@ -61,15 +62,15 @@ class FlowEstimator:
         self._fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def step(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> BackwardFlow:
-        """The way back from ``after`` to ``before``, grey uint8 (h, w) both.
+        """Return the flow back from ``after`` to ``before``, both grey uint8 (h, w).
 
-        It is trusted where forward and backward flow agree (Sundaram et al., ECCV 2010), lie within the picture, and
-        meet the same light.
+        It is trusted where three conditions hold. Forward and backward flow agree (Sundaram et al., ECCV 2010). The
+        position lies within the image. The brightness is the same.
         """
         return self._steps(before, after, forth=False)[0]
 
     def steps(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[BackwardFlow, BackwardFlow]:
-        """The way back from ``after`` to ``before``, and the way on from ``before`` to ``after``."""
+        """Return the flow back from ``after`` to ``before``, and the flow from ``before`` to ``after``."""
         back, on = self._steps(before, after, forth=True)
         return back, on
 
@@ -79,22 +80,22 @@ class FlowEstimator:
         if size != (width, height):
             before, after = _resized(before, size), _resized(after, size)
         backward = self._flow(self._fine, after, before)
-        # only to check with, the way on may be rough
+        # the forward flow may be rough if it only checks the backward one
         forward = self._flow(self._fine if forth else self._fast, before, after)
-        found = [_step(before, after, backward, forward)]
+        flows = [_step(before, after, backward, forward)]
         if forth:
-            found.append(_step(after, before, forward, backward))
+            flows.append(_step(after, before, forward, backward))
         if size != (width, height):
             scale = np.array([width / size[0], height / size[1]], np.float32)
-            half = np.float32(0.5)  # places are counted from the centre of the first pixel
-            found = [
+            half = np.float32(0.5)  # positions are relative to the centre of the first pixel
+            flows = [
                 BackwardFlow(
-                    (_resized(each.back, (width, height)) + half) * scale - half,
-                    _resized(each.trust, (width, height)),
+                    (_resized(flow.back, (width, height)) + half) * scale - half,
+                    _resized(flow.trust, (width, height)),
                 )
-                for each in found
+                for flow in flows
             ]
-        return found
+        return flows
 
     def _flow(self, estimator: cv2.DISOpticalFlow, here: Any, there: Any) -> FlowField:
         start = np.zeros((*here.shape, 2), np.float32)
@@ -102,7 +103,7 @@ class FlowEstimator:
 
 
 def _step(there: Any, here: Any, flow: FlowField, counter: FlowField) -> BackwardFlow:
-    """The way from ``here`` to ``there`` along ``flow``; ``counter`` leads back."""
+    """Return the flow from ``here`` to ``there`` along ``flow``, checked with ``counter`` in the opposite direction."""
     places = pixel_grid(*here.shape) + flow
     return BackwardFlow(
         places,
@@ -112,9 +113,16 @@ def _step(there: Any, here: Any, flow: FlowField, counter: FlowField) -> Backwar
 
 
 def colour_consistency(before: NDArray[np.float32], now: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
-    """float32 (h, w), 1 where the way leads to the same colour, 0 where to quite another: over many steps small errors
-    add up that no single step shows. What changes in the whole picture is light. before, now: pictures, float32
-    (h, w, 3), 0..1."""
+    """Return float32 (h, w), 1 where the flow leads to the same colour and 0 where it leads to a different one.
+
+    Small errors that no single step shows add up over many steps. A change of the whole image counts as light and is
+    removed first.
+
+    Args:
+        before: earlier image, float32 (h, w, 3), 0..1.
+        now: current image, float32 (h, w, 3), 0..1.
+        back: position of each current pixel in the earlier image.
+    """
     change = cv2.subtract(_fetched(before, back), now)
     light = np.array(cv2.mean(change)[:3], np.float32)
     red, green, blue = cv2.split(np.abs(change - light))
@@ -123,7 +131,7 @@ def colour_consistency(before: NDArray[np.float32], now: NDArray[np.float32], ba
 
 
 def warp(values: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
-    """What was where the field points: float32 (h, w) or (h, w, n), of the field's height and width."""
+    """Return the values at the positions of the field, float32 (h, w) or (h, w, n), of the field's height and width."""
     if not values.size:
         return np.zeros((*back.shape[:2], *values.shape[2:]), np.float32)
     fetched: NDArray[np.float32] = _fetched(values, back).reshape(*back.shape[:2], *values.shape[2:])
@@ -132,7 +140,7 @@ def warp(values: NDArray[np.float32], back: FlowField) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def pixel_grid(height: int, width: int) -> FlowField:
-    """Every pixel's own place; read-only."""
+    """Return the position of every pixel, read-only."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     places = np.stack([x, y], axis=-1)
     places.setflags(write=False)
@@ -140,7 +148,7 @@ def pixel_grid(height: int, width: int) -> FlowField:
 
 
 def _forward_backward_consistency(backward: FlowField, forward: FlowField, back: FlowField) -> NDArray[np.float32]:
-    """1 where the way there and back ends where it began, falling to 0 over the same distance again."""
+    """Return 1 where flow and counter flow end at the start, falling to 0 over the allowed distance beyond it."""
     missed = _length(backward + forward)
     allowed = _AGREES[0] + _AGREES[1] * (_length(backward) + _length(forward))
     height, width = back.shape[:2]

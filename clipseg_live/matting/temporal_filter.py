@@ -1,4 +1,4 @@
-"""Steadiness over time: an average of probability maps that forgets at cuts, and what a cut is."""
+"""Temporal smoothing of probability maps, and detection of cuts."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.protocols import Maps
 
 THUMBNAIL = (32, 32)
-"""Height and width that ``is_cut`` is made for."""
+"""Height and width of the thumbnails for ``is_cut``."""
 
 _LONGEST = 1.0
 _CHANGE, _UNLIKELY, _HELD = 0.4, 0.35, 0.15
@@ -25,10 +25,12 @@ _FLAT_STEP = 40.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilterState:
-    """What is held of each prompt after the answers so far, all in the coordinates of one frame.
+    """Smoothed prediction of each prompt, in the coordinates of one frame.
 
-    keys: what tells the prompts apart. maps: float32 (h, w, prompts), 0..1. support: float32, the same shape, how many
-    answers in a row have agreed, up to ``_SUPPORTED``.
+    Attributes:
+        keys: identity of each prompt.
+        maps: float32 (h, w, prompts), 0..1.
+        support: float32, the same shape, the number of consecutive predictions that agreed, up to ``_SUPPORTED``.
     """
 
     keys: tuple[Hashable, ...]
@@ -37,8 +39,11 @@ class FilterState:
 
 
 def filter_gain(strength: float, seconds: float) -> float:
-    """How much of an answer counts that comes ``seconds`` after the one before: an exponential average over
-    ``strength`` (0 off, to 1) squared times ``_LONGEST`` seconds, whatever the rate of answers."""
+    """Return the weight of a prediction that comes ``seconds`` after the one before.
+
+    It gives an exponential average with a time constant of ``strength`` squared times ``_LONGEST`` seconds, independent
+    of the rate of predictions. ``strength`` is 0 (off) to 1.
+    """
     memory = strength * strength * _LONGEST
     return 1.0 if memory <= 0 else 1.0 - math.exp(-max(seconds, 1e-3) / memory)
 
@@ -53,23 +58,30 @@ def update_filter(
     strength: float,
     seconds: float,
 ) -> FilterState:
-    """Take an answer in: steady where the picture goes on as it was, at once where it and the answer have both changed.
+    """Add a prediction: smooth where the image continues, and take it at once where both changed.
 
-    past: in the same frame's coordinates as ``answer``, float32 (h, w, prompts); None, or without a prompt's key, for
-    one that is new and is taken as it is. trust: float32 (h, w), 0..1, where the picture is the one that ``past`` was
-    about. sure: float32 (h, w), 0..1, where the answer's picture is this one. calm: float32 (h, w), 1 where nothing has
-    moved since ``past`` was formed, towards 0 the further it has: what is followed far is followed worse. A single
-    answer that differs widely from those before it, without a change in the picture, is held back; the next is
-    believed.
-    seconds: between this answer's frame and the last one's. strength 0 gives the answer as it is.
+    A single prediction that differs widely from those before it, without a change of the image, is held back. The next
+    one is accepted.
+
+    Args:
+        past: smoothed predictions in the same coordinates as ``answer``. A prompt that is not in it is new, and its map
+            is taken as it is; None if all are new.
+        keys: identity of each prompt.
+        answer: the prediction, float32 (h, w, prompts).
+        trust: float32 (h, w), 0..1, how far the image still matches the one of ``past``.
+        sure: float32 (h, w), 0..1, how far the image of the prediction matches this one.
+        calm: float32 (h, w), 1 where nothing moved since ``past`` was formed, towards 0 with growing motion, because
+            long motion is tracked less exactly.
+        strength: smoothing, 0..1; 0 returns the prediction as it is.
+        seconds: time between the frames of the last prediction and of this one.
     """
     keys = tuple(keys)
     if past is None or strength <= 0 or past.maps.shape[:2] != answer.shape[:2]:
         return FilterState(keys, answer, np.ones_like(answer))
-    places = [past.keys.index(key) if key in past.keys else -1 for key in keys]
-    known = np.array([place >= 0 for place in places])
-    before = np.where(known, past.maps[..., places], answer) if past.keys else answer
-    support = np.where(known, past.support[..., places], 0) if past.keys else np.zeros_like(answer)
+    indices = [past.keys.index(key) if key in past.keys else -1 for key in keys]
+    known = np.array([index >= 0 for index in indices])
+    before = np.where(known, past.maps[..., indices], answer) if past.keys else answer
+    support = np.where(known, past.support[..., indices], 0) if past.keys else np.zeros_like(answer)
     difference = answer - before
     size = np.abs(difference)
     moved = (1 - trust)[..., None]
@@ -84,20 +96,22 @@ def update_filter(
 
 
 def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:
-    """Whether a hard cut lies between two pictures, seen as small thumbnails of the whole frame.
+    """Return True if a hard cut lies between two images, given as small thumbnails of the whole frame.
 
-    previous, thumbnail: uint8 of one shape, (height, width) or (height, width, 3), sides multiples of 8, about 32.
+    As in the scene-cut detection of video encoders, the image is predicted from the one before it. Every block of 8 by
+    8 pixels is matched within 6 pixels. A cut is where this prediction is little better than a flat image. The search
+    compensates motion. Brightness and contrast are removed first, so a flash or a lamp switched on is not a cut.
+    Thumbnails of different shapes are a cut.
 
-    As in scene-cut decisions of video encoders, the picture is predicted from the one before it: every block of 8
-    by 8 looks for its best match within 6 pixels, and a cut is where prediction is little better than a flat
-    picture. Motion is found by the search; brightness and contrast are taken out beforehand, so a flash
-    or a lamp switched on is no cut. Thumbnails of different shapes are a cut.
+    Args:
+        previous: uint8, (height, width) or (height, width, 3), sides multiples of 8, about 32.
+        thumbnail: uint8, of the same shape.
     """
     if previous.shape != thumbnail.shape:
         return True
     before, after = _channels(previous), _channels(thumbnail)
     spreads = sorted((float(before[0].std()), float(after[0].std())))
-    if spreads[0] < _FLAT:  # an empty picture: nothing to match, so only its colour and the step to it speak
+    if spreads[0] < _FLAT:  # an empty image has nothing to match: compare only colours
         step = float(np.abs(before.mean(axis=(1, 2)) - after.mean(axis=(1, 2))).max())
         return spreads[1] > 4 * _FLAT or (spreads[1] < _FLAT and step > _FLAT_STEP)
     before, after = _normalised(before), _normalised(after)
@@ -106,7 +120,7 @@ def is_cut(previous: NDArray[np.uint8], thumbnail: NDArray[np.uint8]) -> bool:
 
 
 def _channels(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Luma and two weighted opponent colours, float32 (3, height, width); grey gives luma and zeros."""
+    """Return luma and two weighted opponent colours, float32 (3, height, width); for grey, luma and zeros."""
     values = thumbnail.astype(np.float32)
     if values.ndim == 2:
         return np.stack([values, np.zeros_like(values), np.zeros_like(values)])
@@ -116,13 +130,13 @@ def _channels(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _normalised(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without brightness and contrast: each channel about its mean, in units of luma's deviation."""
+    """Remove brightness and contrast: centre each channel on its mean, in units of the deviation of luma."""
     centred: NDArray[np.float32] = channels - channels.mean(axis=(1, 2), keepdims=True)
     return centred / max(float(centred[0].std()), _FLAT)
 
 
 def _prediction_error(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
-    """Mean absolute difference between ``after`` and the best-matching blocks of ``before``."""
+    """Return the mean absolute difference between ``after`` and the best-matching blocks of ``before``."""
     channels, height, width = after.shape
     edge = ((0, 0), (_REACH, _REACH), (_REACH, _REACH))
     shifted = np.lib.stride_tricks.sliding_window_view(

@@ -1,7 +1,7 @@
-"""Where maps reach a threshold, at a frame's size: the same as resizing first and comparing then, bit by bit.
+"""Threshold a low-resolution map at full resolution, bit-identical to resizing it first.
 
-Between the middles of four neighbouring cells of a map lies a square of pixels. Where all four are over the threshold
-so are the pixels, where all are under it none is; only squares on a border are interpolated.
+The centres of four neighbouring cells of a map enclose a square of pixels. If all four cells are over the threshold, so
+are the pixels. If all four are below it, so are the pixels. Only squares on a border are interpolated.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,42 +20,51 @@ from clipseg_live.matting.guided_filter import mask_boxes
 Places = NDArray[np.intp]
 
 _ROUNDING = np.float32(1e-6)
-"""By how much rounding may bring what lies between two values over or under both."""
+"""Largest error by which rounding moves a value outside the range of the two values it lies between."""
 _BORDER, _FULL = np.uint8(1), np.uint8(255)
 _STEP = 4
 _WINDOW = np.ones((_STEP, _STEP), np.uint8)
 _MANY = 0.4
-"""Share of pixels on a border above which it is quicker to interpolate all."""
+"""Share of pixels on a border above which interpolating all pixels is faster."""
 
 
 def threshold_map(
     probability: FloatPlane, threshold: np.float32, height: int, width: int
 ) -> tuple[BytePlane, list[Box]]:
-    """Where a map, float32 (h, w) of 0..1, reaches a threshold: uint8 (height, width), 255 there and 0 elsewhere, and
-    disjoint boxes around it."""
+    """Return where a map reaches a threshold.
+
+    Args:
+        probability: float32 (h, w), 0..1.
+        threshold: smallest probability that counts.
+        height: height of the frame in pixels.
+        width: width of the frame in pixels.
+
+    Returns:
+        uint8 (height, width), 255 where the map reaches the threshold and 0 elsewhere, and disjoint boxes around it.
+    """
     if probability.shape == (height, width):
         alpha = (probability >= threshold) * _FULL
         return alpha, _tight(alpha, mask_boxes(alpha > 0))
     cells = probability
     for axis in (0, 1):
-        if probability.shape[axis] == 1:  # so that each cell has a next one
+        if probability.shape[axis] == 1:  # each cell needs a next one
             cells = np.repeat(cells, 2, axis=axis)
     down, across = (_Line.between(old, new) for old, new in zip(probability.shape, (height, width), strict=True))
     alpha = np.zeros((height, width), np.uint8)
     boxes = []
     for (left, top, right, bottom), squares in _parts(cells, threshold):
         x, y, r, b = across.firsts[left], down.firsts[top], across.firsts[right], down.firsts[bottom]
-        if x == r or y == b:  # no pixel lies between cells of a map that is larger than the frame
+        if x == r or y == b:  # if the map is larger than the frame, some squares hold no pixel
             continue
-        here = alpha[y:b, x:r]
-        here[:] = squares.take(across.above[x:r] - left, axis=1).take(down.above[y:b] - top, axis=0)
+        target = alpha[y:b, x:r]
+        target[:] = squares.take(across.above[x:r] - left, axis=1).take(down.above[y:b] - top, axis=0)
         rows, columns = np.unravel_index(np.flatnonzero(squares == _BORDER), squares.shape)
         if min(down.fewest, across.fewest) == 0:
             held = down.holds(rows + top) & across.holds(columns + left)
             rows, columns = rows[held], columns[held]
-        if len(rows) * down.most * across.most > _MANY * here.size:
+        if len(rows) * down.most * across.most > _MANY * target.size:
             for strip, part in resized_strips(probability, height, width, slice(y, b), slice(x, r)):
-                np.multiply(part >= threshold, _FULL, out=here[strip])
+                np.multiply(part >= threshold, _FULL, out=target[strip])
         else:
             _settle(alpha, cells, threshold, (down, rows + top), (across, columns + left))
         boxes.append((int(x), int(y), int(r), int(b)))
@@ -63,8 +72,10 @@ def threshold_map(
 
 
 def _parts(cells: FloatPlane, threshold: np.float32) -> Iterator[tuple[Box, BytePlane]]:
-    """Boxes of squares between cells of which some may pass, and these: 255 where all of a square passes, 1 where some
-    of it may, 0 where none does."""
+    """Yield boxes of squares between cells that may reach the threshold, and the marks of these squares.
+
+    A mark is 255 where the whole square reaches the threshold, 1 where a part may, and 0 elsewhere.
+    """
     x, y, wide, high = cv2.boundingRect((cells >= threshold - _ROUNDING).view(np.uint8))
     if not wide:
         return
@@ -74,8 +85,8 @@ def _parts(cells: FloatPlane, threshold: np.float32) -> Iterator[tuple[Box, Byte
         _corners(near >= level, how)
         for level, how in ((threshold - _ROUNDING, np.maximum), (threshold + _ROUNDING, np.minimum))
     )
-    squares = np.maximum(some, all_four * _FULL)  # a mark is a border's 1
-    # what lies together is found in a smaller picture
+    squares = np.maximum(some, all_four * _FULL)  # the mark of a border is 1
+    # find connected squares on a coarser grid
     coarse = np.asarray(cv2.dilate(squares, _WINDOW, anchor=(0, 0)), np.uint8).reshape(squares.shape)[::_STEP, ::_STEP]
     for x, y, right, bottom in mask_boxes(coarse > 0):
         part = squares[y * _STEP : bottom * _STEP, x * _STEP : right * _STEP]
@@ -84,7 +95,7 @@ def _parts(cells: FloatPlane, threshold: np.float32) -> Iterator[tuple[Box, Byte
 
 
 def _corners(marked: NDArray[np.bool_], how: np.ufunc) -> BytePlane:
-    """The most or the least of the marks, 1 or 0, at each square's corners."""
+    """Return the maximum or the minimum of the marks, 1 or 0, at the corners of each square."""
     cells = marked.view(np.uint8)
     pairs = how(cells[:-1], cells[1:])
     corners: BytePlane = how(pairs[:, :-1], pairs[:, 1:])
@@ -98,7 +109,7 @@ def _settle(
     down: tuple["_Line", Places],
     across: tuple["_Line", Places],
 ) -> None:
-    """The pixels of some squares, in place, with the rounding of ``resize_map``."""
+    """Compute the pixels of some squares in place, with the rounding of ``resize_map``."""
     (rows, upper), (columns, left) = down, across
     y, x = rows.pixels(upper), columns.pixels(left)
     share = columns.shares[x]
@@ -112,8 +123,15 @@ def _settle(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Line:
-    """How pixels lie between cells, along one axis. above, shares: for each pixel the cell before it, and how far it
-    lies after that. firsts: for each cell, and the end, its first pixel. fewest, most: pixels of a cell."""
+    """Positions of pixels between cells along one axis.
+
+    Attributes:
+        above: the cell before each pixel.
+        shares: the distance of each pixel from that cell, 0..1.
+        firsts: the first pixel of each cell, and the end.
+        fewest: smallest number of pixels of a cell.
+        most: largest number of pixels of a cell.
+    """
 
     above: Places
     shares: FloatPlane
@@ -124,26 +142,27 @@ class _Line:
     @classmethod
     @lru_cache(maxsize=16)
     def between(cls, old: int, new: int) -> "_Line":
+        """Return the positions of ``new`` pixels between ``old`` cells."""
         above, shares = positions(old, new)
         firsts = np.searchsorted(above, np.arange(max(old, 2)))
         counts = np.diff(firsts)
         return cls(above, shares[:, 0], firsts, int(counts.min()), int(counts.max()))
 
     def holds(self, cells: Places) -> NDArray[np.bool_]:
-        """Which of some cells have a pixel."""
+        """Return which of the cells have a pixel."""
         return self.firsts[cells] < self.firsts[cells + 1]
 
     def pixels(self, cells: Places) -> Places:
-        """Those of some cells, intp (most, cells); where a cell has fewer the last is repeated."""
+        """Return the pixels of the cells, intp (most, cells); the last one is repeated for cells with fewer."""
         pixels = self.firsts[cells] + np.arange(self.most)[:, None]
         return np.minimum(pixels, self.firsts[cells + 1] - 1)
 
 
 def _tight(alpha: BytePlane, boxes: Iterable[Box]) -> list[Box]:
-    """The boxes as far as they hold something."""
-    found = []
+    """Return the boxes shrunk to their non-zero pixels, without empty ones."""
+    tight = []
     for left, top, right, bottom in boxes:
         x, y, wide, high = cv2.boundingRect(alpha[top:bottom, left:right])
         if wide:
-            found.append((left + x, top + y, left + x + wide, top + y + high))
-    return found
+            tight.append((left + x, top + y, left + x + wide, top + y + high))
+    return tight

@@ -1,4 +1,4 @@
-"""The working grid: a small picture of the frame, on which maps are carried, steadied and shaped."""
+"""Working grid: a downscaled frame on which maps are tracked, smoothed and shaped."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,20 +13,23 @@ from clipseg_live.matting.optical_flow import warp
 from clipseg_live.matting.temporal_filter import THUMBNAIL, is_cut
 
 GRID_SIDE = 320
-"""The longer side of the working grid, at most."""
+"""Largest length of the longer side of the working grid."""
 _MOST_PADDING = 2
-"""Pixels of the padded frame for each pixel of the frame, above which a frame is reduced in two steps."""
+"""Pixels of the padded frame for each pixel of the frame, above which the frame is reduced in two steps."""
 _SUDDEN = 6.0
-"""Mean change of light, in levels, above which a cut is looked for."""
+"""Mean change of brightness in levels above which cuts are checked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DownscaledFrame:
-    """A frame on the working grid.
+    """Frame on the working grid.
 
-    size: the frame's height and width. factor: how many frame pixels one of the grid's is wide and high; the grid has
-    even sides, and may reach beyond the frame by less than two of its pixels. grey: uint8 (h, w). picture: float32
-    (h, w, 3), 0..1.
+    Attributes:
+        size: height and width of the frame in pixels.
+        factor: width and height of a pixel of the grid in pixels of the frame. The grid has even sides, and may extend
+            beyond the frame by less than two of its pixels.
+        grey: uint8 (h, w).
+        picture: float32 (h, w, 3), 0..1.
     """
 
     size: tuple[int, int]
@@ -36,10 +39,10 @@ class DownscaledFrame:
 
     @classmethod
     def of(cls, pixels: Pixels) -> "DownscaledFrame":
-        """Of a frame, uint8 (height, width, 3)."""
+        """Downscale a frame, uint8 (height, width, 3)."""
         height, width = pixels.shape[:2]
         factor = -(-max(height, width) // GRID_SIDE)
-        down, across = -height % (2 * factor), -width % (2 * factor)  # the grid can be halved
+        down, across = -height % (2 * factor), -width % (2 * factor)  # makes the sides of the grid even
         size = (width + across) // factor, (height + down) // factor
         if (height + down) * (width + across) > _MOST_PADDING * height * width:
             # A thin frame: shorten its longer side first, so that the padding of the other stays small.
@@ -52,22 +55,40 @@ class DownscaledFrame:
         return cls((height, width), factor, grey, small.astype(np.float32) * np.float32(1 / 255))
 
     def change(self, before: "DownscaledFrame") -> float:
-        """Mean change of light since another frame of the same size, in levels."""
+        """Return the mean change of brightness since another frame of the same size, in levels."""
         return float(cv2.absdiff(self.grey, before.grey).mean())
 
     def follows_cut(self, before: "DownscaledFrame") -> bool:
-        """Whether something new begins here."""
+        """Return True if a cut lies between ``before`` and this frame."""
         return self.change(before) > _SUDDEN and is_cut(_thumbnail(before.picture), _thumbnail(self.picture))
 
     def on_grid(self, maps: Maps) -> NDArray[np.float32]:
-        """Maps over the frame, float32 (prompts, rows, columns), as float32 (h, w, prompts) on the grid, bilinear."""
+        """Resample maps over the frame to the grid, bilinear.
+
+        Args:
+            maps: float32 (prompts, rows, columns), over the frame.
+
+        Returns:
+            float32 (h, w, prompts), on the grid.
+        """
         places = _places(maps.shape[1], maps.shape[2], self.size, self.factor, self.grey.shape)
         return warp(np.ascontiguousarray(np.moveaxis(maps, 0, 2)), places)
 
 
 @lru_cache(maxsize=8)
 def _places(rows: int, columns: int, size: tuple[int, int], factor: int, grid: tuple[int, ...]) -> NDArray[np.float32]:
-    """Where the working grid's pixels lie in maps of (rows, columns) over a frame of ``size``, float32 (h, w, 2)."""
+    """Return the positions of the grid's pixels in maps over a frame.
+
+    Args:
+        rows: rows of the maps.
+        columns: columns of the maps.
+        size: height and width of the frame.
+        factor: see ``DownscaledFrame``.
+        grid: height and width of the grid.
+
+    Returns:
+        float32 (h, w, 2), x and y.
+    """
     down = (np.arange(grid[0]) + 0.5) * factor * rows / size[0] - 0.5
     across = (np.arange(grid[1]) + 0.5) * factor * columns / size[1] - 0.5
     return np.stack(np.meshgrid(across, down), axis=-1).astype(np.float32)
