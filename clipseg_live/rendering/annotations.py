@@ -1,4 +1,4 @@
-"""Effects that mark what was found: tint, outline, glow, labels."""
+"""Effects that mark objects: tint, outline, glow and labels."""
 
 from functools import lru_cache
 
@@ -28,12 +28,14 @@ _FONT_PERCENT = 2.6
 
 
 def draw_tints(canvas: EffectCanvas, effect: Tint) -> None:
+    """Tint each mask in the colour of its prompt."""
     for matte, style in canvas.each():
         for drawn, alpha in canvas.parts(matte, 0, TILE):
             cover_with(drawn, alpha, style.colour, style.opacity)
 
 
 def draw_outlines(canvas: EffectCanvas, effect: Outline) -> None:
+    """Draw a line with a halo along the border of each mask."""
     width = max(round(canvas.length(effect.width)), 1)
     scale = shrinkage(width)
     tile = max(round(TILE[0] / scale), 1) * scale, max(round(TILE[1] / scale), 1) * scale
@@ -44,7 +46,7 @@ def draw_outlines(canvas: EffectCanvas, effect: Outline) -> None:
 
 
 def _draw_line(drawn: BytePlane, alpha: BytePlane, width: int, tile: TileSize, keep: BytePlane, add: BytePlane) -> None:
-    """A line along the border of a matte, in place. Only the tiles that it runs through are worked on."""
+    """Draw a line along the border of a matte, in place; only the tiles on the border are processed."""
     mask = SCRATCH.take("mask", alpha.shape)
     cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY, dst=mask)
     field = blurred(mask, width)
@@ -57,7 +59,11 @@ def _draw_line(drawn: BytePlane, alpha: BytePlane, width: int, tile: TileSize, k
 
 @lru_cache(maxsize=64)
 def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[BytePlane, BytePlane]:
-    """For each value of a field: what of the picture is kept, uint8 (256,), and what is added, uint8 (256, 1, 3)."""
+    """Return tables over the values of a field for ``blend_evenly``.
+
+    Returns:
+        The share of the image that is kept, uint8 (256,), and the colour that is added, uint8 (256, 1, 3).
+    """
     distance = np.abs(distances(width))
     strength = min(1.0, 0.35 + opacity)
     line = np.clip(width * 0.85 + 0.5 - distance, 0, 1) * strength
@@ -69,6 +75,7 @@ def _line_tables(colour: RGB, opacity: float, width: int) -> tuple[BytePlane, By
 
 
 def draw_glow(canvas: EffectCanvas, effect: Glow) -> None:
+    """Draw a glow around each mask."""
     reach = max(canvas.length(effect.reach), 1.0)
     shrink = max(1, int(reach // 6))
     for matte, style in canvas.each():
@@ -84,6 +91,7 @@ def draw_glow(canvas: EffectCanvas, effect: Glow) -> None:
 
 
 def draw_labels(canvas: EffectCanvas, effect: Labels) -> None:
+    """Draw the name of each prompt above its largest part, with the presence if the effect asks for it."""
     size = max(round(canvas.length(_FONT_PERCENT)), 9)
     taken: list[Box] = []
     for number, (matte, style) in enumerate(canvas.each()):
@@ -98,7 +106,7 @@ def draw_labels(canvas: EffectCanvas, effect: Labels) -> None:
         height, width = alpha.shape
         x = min(max(box[0] + (box[2] - box[0] - width) // 2, 0), max(canvas.size[1] - width, 0))
         y = min(max(box[1] - height - size // 3, 0), max(canvas.size[0] - height, 0))
-        while y + 2 * height < canvas.size[0] and any(_overlap((x, y, x + width, y + height), each) for each in taken):
+        while y + 2 * height < canvas.size[0] and any(_overlap((x, y, x + width, y + height), area) for area in taken):
             y += height + 2
         taken.append((x, y, x + width, y + height))
         draw_text(canvas, chip, alpha, x, y)
@@ -109,7 +117,7 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _largest(matte: Matte) -> Box | None:
-    """The box of the part that covers most; None for an empty matte."""
+    """Return the box of the part with the largest area, or None for an empty matte."""
     sums = [int(cv2.countNonZero((matte.alpha[area_of(box)] >= 128).view(np.uint8))) for box in matte.boxes]
     if not sums or max(sums) == 0:
         return None
@@ -120,7 +128,7 @@ def _largest(matte: Matte) -> Box | None:
 
 @lru_cache(maxsize=128)
 def _chip(text: str, size: int, colour: RGB) -> tuple[BytePlane, BytePlane]:
-    """A dark rounded chip with a dot and a text: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
+    """Return a dark rounded chip with a dot and a text: uint8 (h, w, 3), and its alpha, uint8 (h, w)."""
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(text)
     height, pad, dot = round(size * 1.7), round(size * 0.6), round(size * 0.55)

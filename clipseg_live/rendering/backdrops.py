@@ -1,4 +1,4 @@
-"""What stands behind a cut-out: checks, a colour, a picture, a video in a loop."""
+"""Backdrops of cut-outs: a checkerboard, a colour, an image or a looped video."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -19,7 +19,10 @@ _SHORTEST = Fraction(1, 100)
 
 
 class Backdrops:
-    """Pictures of any size for the cut-outs of one look; files are read once, videos as they are needed."""
+    """Backdrops of any size for the cut-outs of one renderer.
+
+    Image files are read once, and videos as needed.
+    """
 
     def __init__(self) -> None:
         self._pictures: dict[Path, Pixels] = {}
@@ -27,8 +30,17 @@ class Backdrops:
         self._videos: dict[Path, _Loop] = {}
 
     def of(self, effect: CutOut, size: tuple[int, int], time: Fraction) -> Pixels:
-        """uint8 (height, width, 3), not to be written into. Raises UsageError without a file, SourceError for one that
-        cannot be read."""
+        """Return the backdrop of an effect, uint8 (height, width, 3), not to be written to.
+
+        Args:
+            effect: the cut-out.
+            size: height and width in pixels.
+            time: time of the frame in seconds.
+
+        Raises:
+            UsageError: if the effect needs a file and has none.
+            SourceError: if the file cannot be read.
+        """
         if effect.backdrop == "colour":
             return np.full((*size, 3), effect.colour, np.uint8)
         if effect.backdrop == "checkerboard":
@@ -45,6 +57,7 @@ class Backdrops:
         return self._fitted[key]
 
     def close(self) -> None:
+        """Close the videos."""
         for video in self._videos.values():
             video.close()
         self._videos.clear()
@@ -56,7 +69,7 @@ class Backdrops:
 
 
 class _Loop:
-    """A video that plays over and over by the time it is asked for."""
+    """Video that is repeated, read by time."""
 
     def __init__(self, path: Path) -> None:
         self._source = PlaybackSource(lambda start: open_source(path, start=start))
@@ -69,7 +82,7 @@ class _Loop:
         self._after = self._next()
 
     def at(self, time: Fraction) -> Pixels:
-        """The picture that shows at a time."""
+        """Return the image shown at a time in seconds."""
         assert self._frame is not None
         moment = time % self._duration if self._duration > _SHORTEST else Fraction(0)
         if moment < self._frame.time or (self._after is not None and moment > self._after.time + 1):
@@ -87,7 +100,7 @@ class _Loop:
 
 
 def cover_size(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture scaled to fill (height, width), its middle kept."""
+    """Return the image scaled to fill (height, width), cropped around its centre."""
     height, width = size
     scale = max(height / picture.shape[0], width / picture.shape[1])
     rows, columns = min(round(height / scale), picture.shape[0]), min(round(width / scale), picture.shape[1])
@@ -99,6 +112,7 @@ def cover_size(picture: Pixels, size: tuple[int, int]) -> Pixels:
 
 @lru_cache(maxsize=4)
 def checkerboard(height: int, width: int) -> Pixels:
+    """Return a dark checkerboard, uint8 (height, width, 3), read-only."""
     cell = max(4, min(height, width) // 40)
     rows, columns = np.arange(height) // cell, np.arange(width) // cell
     board = np.array(_CHECKS, np.uint8)[(rows[:, None] + columns[None, :]) % 2]

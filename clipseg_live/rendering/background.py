@@ -1,4 +1,4 @@
-"""Effects that change the picture itself: spotlight, blur, desaturate, invert, cut-out."""
+"""Effects that change the image itself: spotlight, blur, desaturate, invert and cut-out."""
 
 import cv2
 import numpy as np
@@ -10,27 +10,31 @@ from clipseg_live.rendering.blending import EffectCanvas, area_of, blend_over
 from clipseg_live.rendering.foreground import cut_out_foreground
 
 _LENS_SIDE = 180
-"""What is out of focus is blurred at a size whose shorter side is about this many pixels."""
+"""Blur is computed at a size whose shorter side is about this many pixels."""
 
 
 def draw_spotlight(canvas: EffectCanvas, effect: Spotlight) -> None:
+    """Dim everything outside the masks."""
     dimmed = np.asarray(cv2.convertScaleAbs(canvas.picture, alpha=1 - effect.dim), np.uint8)
     _behind(canvas, dimmed.reshape(canvas.picture.shape))
 
 
 def draw_desaturated(canvas: EffectCanvas, effect: Desaturate) -> None:
+    """Desaturate everything outside the masks."""
     grey = cv2.cvtColor(cv2.cvtColor(canvas.picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     pale = cv2.addWeighted(grey, effect.amount, canvas.picture, 1 - effect.amount, 0)
     _behind(canvas, np.asarray(pale, np.uint8).reshape(canvas.picture.shape))
 
 
 def draw_inverted(canvas: EffectCanvas, effect: Invert) -> None:
+    """Invert the colours inside the masks."""
     for area in map(area_of, canvas.union.boxes):
         drawn = canvas.picture[area]
         blend_over(drawn, np.bitwise_not(drawn), canvas.union.alpha[area])
 
 
 def draw_blurred(canvas: EffectCanvas, effect: Blur) -> None:
+    """Blur the background, or the object if the effect asks for it."""
     alpha = canvas.union.alpha
     hidden = effect.what == "object"
     soft = _out_of_focus(canvas.picture, alpha if hidden else np.bitwise_not(alpha), canvas.length(effect.amount))
@@ -42,6 +46,7 @@ def draw_blurred(canvas: EffectCanvas, effect: Blur) -> None:
 
 
 def draw_cutout(canvas: EffectCanvas, effect: CutOut, backdrops: Backdrops) -> None:
+    """Draw the masked area in front of a backdrop."""
     backdrop = backdrops.of(effect, canvas.size, canvas.time)
     drawn = backdrop.copy()
     for area in map(area_of, canvas.union.boxes):
@@ -50,15 +55,17 @@ def draw_cutout(canvas: EffectCanvas, effect: CutOut, backdrops: Backdrops) -> N
 
 
 def _behind(canvas: EffectCanvas, ground: Pixels) -> None:
-    """What is inside any matte in front of ``ground``, which becomes the picture."""
+    """Draw the masked area in front of ``ground``, and make the result the canvas's image."""
     for area in map(area_of, canvas.union.boxes):
         blend_over(ground[area], canvas.picture[area], canvas.union.alpha[area])
     canvas.picture = ground
 
 
 def _out_of_focus(picture: Pixels, seen: BytePlane, deviation: float) -> Pixels:
-    """The picture blurred where ``seen``, uint8 (height, width), says so. What is elsewhere gives no colour, or it
-    would glow."""
+    """Return the image blurred where ``seen``, uint8 (height, width), is not 0.
+
+    Pixels elsewhere contribute no colour; otherwise they would glow.
+    """
     height, width = seen.shape
     shrink = max(1, min(min(height, width) // _LENS_SIDE, int(deviation // 2)))
     size = max(width // shrink, 1), max(height // shrink, 1)

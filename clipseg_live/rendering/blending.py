@@ -1,4 +1,4 @@
-"""What every effect draws with: the picture so far, the mattes, and how to lay one over the other."""
+"""Canvas of the effects: the image drawn so far, the mattes, and functions that blend one over the other."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,22 @@ from clipseg_live.rendering.tiles import TILE, Tiles, TileSize
 Area = tuple[slice, slice]
 
 _STRIP = 1 << 16
-"""Pixels of a strip: what is between stays in the processor's cache."""
+"""Pixels of a strip; the intermediate values of a strip fit the processor cache."""
 _FLAT_STRIP = 1 << 15
-"""Pixels of a strip that is covered evenly: narrow ones follow the object's outline."""
+"""Pixels of an evenly covered strip; narrow strips follow the outline of the object."""
 
 
 @dataclass(slots=False)
 class EffectCanvas:
-    """One frame being drawn.
+    """Frame that is being drawn.
 
-    picture: uint8 (height, width, 3), drawn so far; effects write into it or put another one in its place. original:
-    the frame as it may be shown untouched: after privacy effects. styles, names: of the prompts that have a matte.
-    time: the frame's own, in seconds.
+    Attributes:
+        picture: uint8 (height, width, 3), drawn so far; effects write to it or replace it.
+        original: the frame as it may be shown without effects, which is after privacy effects.
+        mattes: mattes of the frame.
+        styles: styles of the prompts that have a matte.
+        names: names of the prompts that have a matte.
+        time: time of the frame in seconds.
     """
 
     picture: Pixels
@@ -45,19 +49,20 @@ class EffectCanvas:
         return self.picture.shape[0], self.picture.shape[1]
 
     def length(self, percent: float) -> float:
-        """Pixels for a length in percent of the picture's shorter side."""
+        """Return a length in pixels, from percent of the shorter side of the frame."""
         return min(self.size) * percent / 100
 
     def each(self) -> Iterator[tuple[Matte, PromptStyle]]:
-        """The mattes from the lowest to the topmost, with their styles."""
+        """Yield the mattes from the lowest to the topmost, with their styles."""
         for number, matte in enumerate(self.mattes.each):
             spare = PromptStyle(colour=PALETTE[number % len(PALETTE)])
             yield matte, self.styles[number] if number < len(self.styles) else spare
 
     def parts(self, matte: Matte, margin: int, tile: TileSize) -> Iterator[tuple[Pixels, BytePlane]]:
-        """The picture, to be drawn into, and the matte beside it wherever the matte is, with a margin.
+        """Yield parts of the image, to be drawn into, with the same parts of the matte.
 
-        Both are whole tiles high and wide; what they hold beyond the frame goes on as the frame ends.
+        The parts cover the matte with a margin. Both are whole tiles high and wide. Beyond the frame they repeat its
+        edge.
         """
         high, wide = tile
         for left, top, right, bottom in disjoint([_on_tiles(box, margin, self.size, tile) for box in matte.boxes]):
@@ -72,18 +77,18 @@ class EffectCanvas:
 
     @cached_property
     def union(self) -> Matte:
-        """All mattes as one."""
+        """Union of all mattes."""
         return union_of(self.mattes)
 
 
 def union_of(mattes: Mattes) -> Matte:
-    """All mattes as one: the largest alpha at each pixel."""
-    each = mattes.each
-    if len(each) == 1:
-        return each[0]
-    boxes = disjoint([box for matte in each for box in matte.boxes])
+    """Return the union of all mattes: the largest alpha at each pixel."""
+    parts = mattes.each
+    if len(parts) == 1:
+        return parts[0]
+    boxes = disjoint([box for matte in parts for box in matte.boxes])
     alpha = np.zeros((mattes.height, mattes.width), np.uint8)
-    for matte in each:
+    for matte in parts:
         for box in matte.boxes:
             area = area_of(box)
             np.maximum(alpha[area], matte.alpha[area], out=alpha[area])
@@ -92,17 +97,18 @@ def union_of(mattes: Mattes) -> Matte:
 
 
 def area_of(box: Box) -> Area:
+    """Return the rows and columns of a box as slices."""
     return slice(box[1], box[3]), slice(box[0], box[2])
 
 
 def grown(box: Box, margin: int, size: tuple[int, int]) -> Box:
-    """The box with a margin, within a picture of (height, width)."""
+    """Return the box with a margin, clipped to an image of (height, width)."""
     left, top, right, bottom = box
     return max(left - margin, 0), max(top - margin, 0), min(right + margin, size[1]), min(bottom + margin, size[0])
 
 
 def _on_tiles(box: Box, margin: int, size: tuple[int, int], tile: TileSize) -> Box:
-    """The box with a margin, on whole tiles as far as a picture of (height, width) has them."""
+    """Return the box with a margin, extended to whole tiles and clipped to an image of (height, width)."""
     left, top, right, bottom = grown(box, margin, size)
     high, wide = tile
     right, bottom = -(-right // wide) * wide, -(-bottom // high) * high
@@ -114,7 +120,10 @@ def _extended(plane: BytePlane, down: int, across: int) -> Any:
 
 
 def cover_with(drawn: Pixels, alpha: BytePlane, colour: RGB, opacity: float) -> None:
-    """Lay a colour over ``drawn`` in place, as far as alpha, uint8 (h, w), and an opacity say. Whole tiles."""
+    """Blend a colour over ``drawn`` in place, weighted by an alpha, uint8 (h, w), and an opacity.
+
+    Both arrays must be whole tiles high and wide.
+    """
     inside = SCRATCH.take("inside", alpha.shape)
     cv2.threshold(alpha, 254, 255, cv2.THRESH_BINARY, dst=inside)
     _cover_evenly(drawn, inside, colour, opacity)
@@ -129,15 +138,21 @@ def cover_with(drawn: Pixels, alpha: BytePlane, colour: RGB, opacity: float) -> 
 
 
 def blend_evenly(drawn: Pixels, field: BytePlane, keep: BytePlane, add: BytePlane) -> None:
-    """``drawn * keep / 255 + add``, in place. keep: uint8 (256,), and add: uint8 (256, 1, 3), for each value of a
-    field, uint8 (h, w)."""
+    """Compute ``drawn * keep / 255 + add`` in place, with factors from the values of a field.
+
+    Args:
+        drawn: uint8 (h, w, 3).
+        field: uint8 (h, w).
+        keep: uint8 (256,), for each value of the field.
+        add: uint8 (256, 1, 3), for each value of the field.
+    """
     share = cv2.cvtColor(cv2.LUT(field, keep), cv2.COLOR_GRAY2RGB)
     cv2.multiply(drawn, share, dst=share, scale=1 / 255)
     cv2.add(share, cv2.applyColorMap(field, add), dst=drawn)
 
 
 def _cover_evenly(drawn: Pixels, inside: BytePlane, colour: RGB, opacity: float) -> None:
-    """Lay a colour over ``drawn`` in place where ``inside``, uint8 (h, w), is not 0."""
+    """Blend a colour over ``drawn`` in place where ``inside``, uint8 (h, w), is not 0."""
     paint = _paint(colour, max(_FLAT_STRIP, inside.shape[1]))
     mixed = SCRATCH.take("mixed", paint.shape)
     height = max(1, _FLAT_STRIP // inside.shape[1])
@@ -148,14 +163,14 @@ def _cover_evenly(drawn: Pixels, inside: BytePlane, colour: RGB, opacity: float)
             continue
         rows, columns, size = slice(top + first, top + first + high), slice(left, left + wide), high * wide
         part = drawn[rows, columns]
-        there = mixed[:size].reshape(high, wide, 3)
-        cv2.addWeighted(part, 1 - opacity, paint[:size].reshape(high, wide, 3), opacity, 0, dst=there)
-        cv2.copyTo(there, inside[rows, columns], part)
+        blended = mixed[:size].reshape(high, wide, 3)
+        cv2.addWeighted(part, 1 - opacity, paint[:size].reshape(high, wide, 3), opacity, 0, dst=blended)
+        cv2.copyTo(blended, inside[rows, columns], part)
 
 
 @lru_cache(maxsize=64)
 def _soft_tables(colour: RGB, opacity: float) -> tuple[BytePlane, BytePlane]:
-    """Of ``blend_evenly``, for each alpha; where that is 255 nothing changes."""
+    """Return the tables of ``blend_evenly`` over alpha; an alpha of 255 changes nothing."""
     share = np.arange(256)[:, None] / 255 * opacity
     share[255] = 0
     add = (share * np.array(colour, float)).round().astype(np.uint8).reshape(256, 1, 3)
@@ -164,14 +179,14 @@ def _soft_tables(colour: RGB, opacity: float) -> tuple[BytePlane, BytePlane]:
 
 @lru_cache(maxsize=32)
 def _paint(colour: RGB, count: int) -> BytePlane:
-    """A colour for each of some pixels, uint8 (count, 3)."""
+    """Return a colour repeated for ``count`` pixels, uint8 (count, 3)."""
     paint = np.full((count, 3), colour, np.uint8)
     paint.setflags(write=False)
     return paint
 
 
 def blend_over(drawn: Pixels, above: BytePlane | RGB, share: BytePlane) -> None:
-    """Lay ``above``, a picture or one colour, over ``drawn`` in place; share: uint8 (h, w), how much of it covers."""
+    """Blend ``above``, an image or one colour, over ``drawn`` in place, weighted by ``share``, uint8 (h, w)."""
     height = max(1, _STRIP // max(share.shape[1], 1))
     for top in range(0, len(share), height):
         rows = slice(top, top + height)
@@ -192,13 +207,13 @@ def blend_over(drawn: Pixels, above: BytePlane | RGB, share: BytePlane) -> None:
 
 @lru_cache(maxsize=64)
 def _ramp(colour: RGB) -> BytePlane:
-    """A colour at each of 256 strengths, uint8 (256, 1, 3)."""
+    """Return a colour at each of 256 strengths, uint8 (256, 1, 3)."""
     levels = np.arange(256, dtype=np.float32)[:, None] / 255 * np.array(colour, np.float32)
     return (levels + 0.5).astype(np.uint8).reshape(256, 1, 3)
 
 
 def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: BytePlane, x: int, y: int) -> None:
-    """Lay a small picture at a place, as far as it lies within the frame."""
+    """Blend a small image over the canvas at a position, clipped to the frame."""
     drawn = canvas.picture[y : y + alpha.shape[0], x : x + alpha.shape[1]]
     height, width = drawn.shape[:2]
     if height and width:
@@ -206,5 +221,5 @@ def draw_text(canvas: EffectCanvas, chip: Pixels, alpha: BytePlane, x: int, y: i
 
 
 def scaled(alpha: Any, opacity: float) -> BytePlane:
-    """A share of an alpha, uint8."""
+    """Return an alpha multiplied by an opacity, uint8."""
     return np.asarray(cv2.convertScaleAbs(alpha, alpha=opacity), np.uint8).reshape(alpha.shape)

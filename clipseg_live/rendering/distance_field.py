@@ -1,8 +1,8 @@
-"""How far each pixel lies from a mask's border.
+"""Distance of each pixel from the border of a mask.
 
-A blurred mask is a field in 0..255 whose value tells the distance: blurring a straight edge with deviation s gives
-255 * Phi(d / s) at distance d (positive inside), which ``distances`` inverts. Whatever is drawn from it has the same
-width everywhere and clean edges.
+A blurred mask is a field in 0..255 whose values give the distance. Blurring a straight edge with deviation s gives 255
+* Phi(d / s) at distance d (positive inside), which ``distances`` inverts. Lines drawn from it have the same width
+everywhere and clean edges.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,19 @@ from clipseg_live.core.frame import BytePlane
 from clipseg_live.imaging.buffers import SCRATCH
 
 _INSIDE = np.uint8(118)
-"""The least value of a field within its mask, just outside the border: even a mask of one pixel gets its line."""
+"""Smallest value of a field within its mask, just outside the border, so that a mask of one pixel gets a line too."""
 _WINDOW = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DistanceField:
-    """A blurred mask, uint8 (h, w), valid until the next one is made in this thread, and what it was made from.
+    """Blurred mask, valid until the next one is made in this thread.
 
-    scale: what it was computed smaller by. small, covered: the field and the mask on that smaller grid, uint8.
+    Attributes:
+        values: uint8 (h, w), the field.
+        scale: factor by which the field was computed smaller.
+        small: uint8, the field on the smaller grid.
+        covered: uint8, the mask on the smaller grid.
     """
 
     values: BytePlane
@@ -35,8 +39,15 @@ class DistanceField:
     covered: BytePlane
 
     def marks(self, least: int, most: int) -> BytePlane:
-        """Where values, once ``filled``, may lie from ``least`` to ``most``, which are below and above those just
-        outside the border: uint8 on the smaller grid, 255 there and elsewhere 0, valid as long as the field."""
+        """Return where values, once ``filled``, may be from ``least`` to ``most``.
+
+        Args:
+            least: a value below those just outside the border.
+            most: a value above those just outside the border.
+
+        Returns:
+            uint8 on the smaller grid, 255 there and 0 elsewhere, valid as long as the field.
+        """
         marks, other = SCRATCH.take("marks", self.small.shape), SCRATCH.take("other marks", self.small.shape)
         cv2.threshold(self.small, least - 1, 255, cv2.THRESH_BINARY, dst=marks)
         cv2.threshold(self.covered, 0, 255, cv2.THRESH_BINARY, dst=other)
@@ -45,16 +56,19 @@ class DistanceField:
         cv2.min(marks, other, dst=marks)
         if self.scale == 1:
             return marks
-        # values lie between those around them in the small field, which rises too slowly to skip any
+        # values are between their neighbours in the small field, which is too smooth to skip any
         cv2.dilate(marks, _WINDOW, dst=other)
         return other
 
 
 def blurred(mask: BytePlane, deviation: int) -> DistanceField:
-    """The field of a mask, uint8 of 0 and 255, for a deviation in pixels. The mask is as many pixels high and wide as
-    ``shrinkage`` of the deviation divides.
+    """Return the distance field of a mask.
 
-    A mask that touches the picture's edge goes on beyond it.
+    A mask that touches the edge of the image continues beyond it.
+
+    Args:
+        mask: uint8, 0 or 255; height and width are multiples of ``shrinkage(deviation)``.
+        deviation: standard deviation of the blur in pixels.
     """
     scale = shrinkage(deviation)
     if scale == 1:
@@ -62,7 +76,7 @@ def blurred(mask: BytePlane, deviation: int) -> DistanceField:
         return DistanceField(values, 1, values, mask)
     size = mask.shape[1] // scale, mask.shape[0] // scale
     covered = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8).reshape(size[::-1])
-    # Shrinking and growing blur as well: by the variance of a box, and of a tent.
+    # Shrinking and enlarging blur too: by the variance of a box, and of a tent.
     rest = deviation**2 - (scale**2 - 1) / 12 - scale**2 / 6
     small = _smooth(covered, rest**0.5 / scale)
     values = SCRATCH.take("field", mask.shape)
@@ -71,24 +85,24 @@ def blurred(mask: BytePlane, deviation: int) -> DistanceField:
 
 
 def filled(field: BytePlane, mask: BytePlane) -> BytePlane:
-    """``field``, changed so that no pixel of the mask is far outside: small masks are washed out by blurring."""
+    """Raise ``field`` in place so that no pixel of the mask is far outside; blurring washes out small masks."""
     return np.maximum(field, np.bitwise_and(mask, _INSIDE), out=field)
 
 
 @lru_cache(maxsize=64)
 def distances(deviation: int) -> NDArray[np.float64]:
-    """Distance from the border in pixels, inside positive, for each value of a field."""
+    """Return the distance from the border in pixels, positive inside, for each value of a field."""
     normal = NormalDist(0, deviation)
     return np.array([normal.inv_cdf(min(max(value / 255, 0.002), 0.998)) for value in range(256)])
 
 
 def shrinkage(deviation: int) -> int:
-    """What a field is computed smaller by; its deviation there is still over one pixel."""
+    """Return the factor by which a field is computed smaller; its deviation there is still over one pixel."""
     return (deviation + 1) // 2
 
 
 def _smooth(mask: BytePlane, deviation: float) -> BytePlane:
-    # twice as quick as GaussianBlur, which rounds more finely in between
+    # twice as fast as GaussianBlur, whose intermediate rounding is finer
     smooth = cv2.sepFilter2D(mask, -1, *_kernels(deviation), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smooth, np.uint8).reshape(mask.shape)
 

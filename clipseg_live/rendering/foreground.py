@@ -1,8 +1,8 @@
-"""Putting an object before another background without a fringe of the old one.
+"""Cut-outs without a fringe of the old background.
 
-Where a matte is soft, a pixel mixes the object's colour with its old background. The object's own colour is estimated
-from its neighbourhood (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021), and mixed with the new
-background in linear light, as lenses do.
+A pixel of a soft matte mixes the colour of the object with its old background. The colour of the object is estimated
+from its neighbourhood (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021). It is mixed with the new
+background in linear light, as in a lens.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from clipseg_live.rendering.blending import area_of, grown
 _Means = Callable[[Pixels, Any, tuple[int, int]], NDArray[np.float32]]
 
 _SMALL_SIDE, _SIDE = 240, 15
-"""The neighbourhood is this many pixels wide in a picture whose shorter side is about so large."""
+"""The neighbourhood is ``_SIDE`` pixels wide in an image whose shorter side is about ``_SMALL_SIDE``."""
 _SOLID = ((np.arange(256) / 255) ** 12 * 255 + 0.5).astype(np.uint8)
-"""What is nearly solid counts most."""
+"""Weights over alpha: nearly solid pixels count most."""
 _WEIGHTS = ((np.arange(256) / 255) ** 8).astype(np.float32)
 _REACHES = ((_SIDE, np.float32(1)), (4 * _SIDE + 1, np.float32(1e-2)))
-"""Sides of neighbourhoods, and what each says; the near one decides wherever it holds anything solid."""
+"""Sides of neighbourhoods and their weights; the near one decides wherever it contains solid pixels."""
 _LINEAR_LEVELS = 4095
 _BLEED = 4
-"""How many pixels the object's colours go on outside of a transparent picture."""
+"""Pixels by which the colours of the object continue outside the matte in a transparent image."""
 
 
 def cut_out_foreground(picture: Pixels, alpha: NDArray[np.uint8], drawn: Pixels) -> None:
-    """Lay the picture over ``drawn`` in place, as far as alpha, uint8 (h, w), says."""
+    """Blend the image over ``drawn`` in place, weighted by alpha, uint8 (h, w)."""
     solid = alpha == 255
     np.copyto(drawn, picture, where=solid[..., None])
     band = (alpha > 0) & ~solid
@@ -47,10 +47,13 @@ def cut_out_foreground(picture: Pixels, alpha: NDArray[np.uint8], drawn: Pixels)
 
 
 def transparent(picture: Pixels, matte: Matte) -> NDArray[np.uint8]:
-    """What the matte covers with straight alpha, uint8 RGBA (height, width, 4), the old background left out.
+    """Return the area of the matte with straight alpha, without the old background.
 
-    A little way outside, where alpha is 0, the object's colours go on, so that scaling and coding leave no dark rim;
-    beyond, it is black.
+    Just outside, where alpha is 0, the colours of the object continue, so that scaling and coding leave no dark rim.
+    Farther away the image is black.
+
+    Returns:
+        uint8 RGBA (height, width, 4).
     """
     size = matte.alpha.shape[0], matte.alpha.shape[1]
     drawn = np.zeros((*size, 4), np.uint8)
@@ -63,8 +66,8 @@ def transparent(picture: Pixels, matte: Matte) -> NDArray[np.uint8]:
         rows, columns = np.nonzero((near > 0) & ~solid)
         if len(rows):
             share = alpha[rows, columns].astype(np.float32)[:, None] / np.float32(255)
-            found = _foreground(picture[area], alpha, rows, columns, share, _far_mean)
-            colours[rows, columns] = (found + np.float32(0.5)).astype(np.uint8)
+            foreground = _foreground(picture[area], alpha, rows, columns, share, _far_mean)
+            colours[rows, columns] = (foreground + np.float32(0.5)).astype(np.uint8)
     return drawn
 
 
@@ -72,7 +75,7 @@ def _foreground(
     picture: Pixels, alpha: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp],
     share: NDArray[np.float32], front_of: _Means,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """The object's colour at pixels of the band, float32 (n, 3), 0..255."""
+    """Return the colour of the object at pixels of the soft border, float32 (n, 3), 0..255."""
     height, width = alpha.shape
     shrink = max(1, min(height, width) // _SMALL_SIDE)
     size = -(-width // shrink), -(-height // shrink)
@@ -80,17 +83,17 @@ def _foreground(
     front = front_of(picture, alpha, size)[small]
     behind = _mean(picture, cv2.LUT(cv2.bitwise_not(alpha), _SOLID), size)[small]
     seen = picture[rows, columns].astype(np.float32)
-    found = front + share * (seen - share * front - (1 - share) * behind)
-    return np.asarray(np.clip(found, 0, 255), np.float32)
+    estimate = front + share * (seen - share * front - (1 - share) * behind)
+    return np.asarray(np.clip(estimate, 0, 255), np.float32)
 
 
 def _near_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The object's colour near each place of a smaller grid, float32 (h, w, 3); 0 where nothing near is solid."""
+    """Return the object's colour near each cell of a smaller grid, float32 (h, w, 3); 0 without solid pixels nearby."""
     return _mean(picture, cv2.LUT(alpha, _SOLID), size)
 
 
 def _mean(picture: Pixels, weight: Any, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Weighted mean of the colours near each place of a smaller grid, float32 (h, w, 3)."""
+    """Return the weighted mean of the colours near each cell of a smaller grid, float32 (h, w, 3)."""
     cover = cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
     lit = cv2.multiply(picture, cover, scale=1 / 255)
     shape = size[1], size[0], 3
@@ -102,7 +105,7 @@ def _mean(picture: Pixels, weight: Any, size: tuple[int, int]) -> NDArray[np.flo
 
 
 def _far_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Like ``_near_mean``, however far the nearest solid pixel is, and exact for little alpha; slower."""
+    """Return the same as ``_near_mean`` at any distance from solid pixels, exact for small alpha too, but slower."""
     weight = _WEIGHTS[alpha]
     sums = [
         cv2.resize(each, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
@@ -119,7 +122,7 @@ def _far_mean(picture: Pixels, alpha: Any, size: tuple[int, int]) -> NDArray[np.
 
 @lru_cache(maxsize=1)
 def _to_linear() -> NDArray[np.float32]:
-    """IEC 61966-2-1, for each of 256 values."""
+    """Return the linear value of each of 256 sRGB values (IEC 61966-2-1)."""
     value = np.arange(256) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     return linear.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Effects on HDR pictures: drawn in SDR, and put back into the HDR signal."""
+"""Effects on HDR frames: drawn in SDR, then transferred to the HDR signal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +17,11 @@ _ROUNDING = 1.5
 
 
 class HDRBlend:
-    """Puts what effects changed in the SDR picture into the HDR signal.
+    """Transfer of the changes that effects made in the SDR image to the HDR signal.
 
     Pixels that no effect changed keep their signal. The others are mapped from SDR to HDR with SDR white at reference
-    white (203 cd/m²). Highlights have lost a part of their brightness in the SDR picture; the share of it that an
-    effect lets through is found by drawing the effects a second time, over a picture that is darker by that part.
+    white (203 cd/m²). Highlights lose a part of their brightness in the SDR image. The share of it that an effect lets
+    through is measured by drawing the effects a second time, over an image that is darker by that part.
     """
 
     def __init__(self, hdr: HDRInfo) -> None:
@@ -30,10 +30,10 @@ class HDRBlend:
         self._to_sdr = ToSDR(hdr.colour)
 
     def __call__(self, frame: Frame, drawn: Pixels, draw: Callable[[Pixels], Pixels]) -> Signal:
-        """Return the signal of the drawn picture.
+        """Return the signal of the drawn frame.
 
         Args:
-            frame: has a ``signal``.
+            frame: a frame with a ``signal``.
             drawn: its pixels with the effects.
             draw: draws the same effects over other pixels.
         """
@@ -47,7 +47,7 @@ class HDRBlend:
             scale = 255 * min(1.0, _DARKEST / most)
             step = np.clip(np.round(lost * scale), 0, frame.pixels).astype(np.uint8)
             response = cv2.subtract(drawn, draw(frame.pixels - step), dtype=cv2.CV_32F)
-            # White drawn over a white highlight changes nothing in the SDR picture.
+            # White drawn over a white highlight does not change the SDR image.
             changed |= _differs(cv2.absdiff(response, step.astype(np.float32)), _ROUNDING)
             through = np.asarray(response, np.float32)[changed] / np.float32(scale)
         if not changed.any():
@@ -65,5 +65,5 @@ class HDRBlend:
 
 
 def _differs(difference: Any, most: float) -> NDArray[np.bool_]:
-    """Return where any channel of a difference, which is not negative, exceeds this."""
+    """Return where any channel of a non-negative difference exceeds ``most``."""
     return np.asarray(cv2.inRange(difference, (0,) * 3, (most,) * 3)) == 0

@@ -1,4 +1,4 @@
-"""Effects that show what the model sees: heat map, raw maps, mattes; and before beside after."""
+"""Effects for inspecting the model: heat map, raw maps, mattes, and comparison with the original."""
 
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ _SCALE_PERCENT = 2.4
 
 
 def draw_heatmap(canvas: EffectCanvas, effect: Heatmap) -> None:
+    """Draw the highest probability of all prompts as a heat map, with a scale if the effect asks for it."""
     maps, (height, width) = canvas.mattes.maps, canvas.size
     if not len(maps):
         return
@@ -32,6 +33,7 @@ def draw_heatmap(canvas: EffectCanvas, effect: Heatmap) -> None:
 
 
 def draw_raw_maps(canvas: EffectCanvas, effect: Raw) -> None:
+    """Draw the probability maps without refinement, each in the colour of its prompt."""
     maps, (height, width) = canvas.mattes.maps, canvas.size
     if not len(maps):
         return
@@ -43,10 +45,12 @@ def draw_raw_maps(canvas: EffectCanvas, effect: Raw) -> None:
 
 
 def draw_mattes(canvas: EffectCanvas, effect: MatteView) -> None:
+    """Draw the union of the mattes in grey."""
     canvas.picture = np.asarray(cv2.cvtColor(canvas.union.alpha, cv2.COLOR_GRAY2RGB), np.uint8).reshape(*canvas.size, 3)
 
 
 def draw_wipe(canvas: EffectCanvas, effect: Wipe) -> None:
+    """Draw the original to the left of a line, and the effects to the right."""
     width = canvas.size[1]
     line = min(max(round(effect.at * width), 0), width)
     canvas.picture[:, :line] = canvas.original[:, :line]
@@ -55,6 +59,7 @@ def draw_wipe(canvas: EffectCanvas, effect: Wipe) -> None:
 
 
 def draw_side_by_side(canvas: EffectCanvas, effect: SideBySide) -> None:
+    """Draw the original and the effects next to each other at half size."""
     height, width = canvas.size
     both = np.zeros_like(canvas.picture)
     half, high = width // 2, max(height // 2, 1)
@@ -69,7 +74,7 @@ def draw_side_by_side(canvas: EffectCanvas, effect: SideBySide) -> None:
 
 @lru_cache(maxsize=16)
 def _heat(opacity: float) -> tuple[BytePlane, BytePlane]:
-    """Colours (the perceptual map "inferno") and how much they cover, for each of 256 probabilities."""
+    """Return the colours of the perceptual map "inferno" and their alpha, for each of 256 probabilities."""
     levels = np.arange(256, dtype=np.uint8)[:, None]
     colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[:, :, ::-1]
     alphas = opacity + (1 - opacity) * opacity * np.linspace(-_FLOOR, 1 - _FLOOR, 256)
@@ -78,7 +83,7 @@ def _heat(opacity: float) -> tuple[BytePlane, BytePlane]:
 
 @lru_cache(maxsize=8)
 def _legend(size: int) -> tuple[BytePlane, BytePlane]:
-    """A bar from 0 to 1 on a dark chip: uint8 (h, w, 3), and how much of it covers, uint8 (h, w)."""
+    """Return a bar from 0 to 1 on a dark chip: uint8 (h, w, 3), and its alpha, uint8 (h, w)."""
     font = ImageFont.load_default(size)
     height, bar, pad = round(size * 1.9), size * 9, round(size * 0.7)
     digit = int(font.getlength("0")) + pad

@@ -1,4 +1,4 @@
-"""Effects that hide: pixelate and black out. They fail closed: without mattes of its own a frame is hidden whole."""
+"""Privacy effects: pixelate and black out. They fail closed: a frame without its own mattes is hidden completely."""
 
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from clipseg_live.rendering.blending import EffectCanvas, union_of
 
 
 def draw_pixelated(canvas: EffectCanvas, effect: Pixelate) -> None:
+    """Pixelate the masked area, or the whole frame if it must be hidden."""
     height, width = canvas.size
     cell = max(round(canvas.length(effect.cell)), 2)
     rows, columns = -(-height // cell), -(-width // cell)
@@ -31,6 +32,7 @@ def draw_pixelated(canvas: EffectCanvas, effect: Pixelate) -> None:
 
 
 def draw_blacked_out(canvas: EffectCanvas, effect: BlackOut) -> None:
+    """Fill the masked area with a colour, or the whole frame if it must be hidden."""
     hidden = _hidden(canvas, effect.grow)
     if hidden is None:
         canvas.picture[:] = effect.colour
@@ -39,7 +41,7 @@ def draw_blacked_out(canvas: EffectCanvas, effect: BlackOut) -> None:
 
 
 def _hidden(canvas: EffectCanvas, grow: float) -> BytePlane | None:
-    """Return where something must be hidden, uint8 (height, width), not 0 there; None for the whole frame."""
+    """Return the area to hide, uint8 (height, width), not 0 there, or None for the whole frame."""
     if hides_whole(canvas.mattes, len(canvas.styles)):
         return None
     marked = (union_of(replace(canvas.mattes, each=canvas.mattes.hiding)).alpha > 0).view(np.uint8)

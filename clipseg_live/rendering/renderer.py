@@ -1,4 +1,4 @@
-"""The composer: draws the effects of a look over its frames."""
+"""Renderer: draws the effects of the render settings over frames."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -35,15 +35,15 @@ _DRAWN: dict[type[AnyEffect], Callable[[EffectCanvas, Any], None]] = {
 
 
 def use_one_thread() -> None:
-    """Keep OpenCV, in this whole process, to the thread that calls it."""
+    """Restrict OpenCV in this whole process to the calling thread."""
     cv2.setNumThreads(1)
 
 
 class EffectRenderer:
-    """Draws a look's effects one after the other, privacy first. For one thread at a time.
+    """Renderer that draws effects one after the other, privacy first. For one thread at a time.
 
-    The same input gives the same pixels, and nothing is written into it. Prompts beyond the look's styles get the
-    colours of the palette in turn.
+    The same input gives the same pixels, and the input is not modified. Prompts without a style get the colours of the
+    palette in turn.
     """
 
     def __init__(self, look: RenderSettings) -> None:
@@ -51,9 +51,16 @@ class EffectRenderer:
         self._backdrops = Backdrops()
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
-        """A new picture, uint8 (height, width, 3). mattes: of this frame. time: the frame's own, in seconds.
+        """Return a new image with the effects, uint8 (height, width, 3).
 
-        Raises UsageError and SourceError for a cut-out's picture or video that is not there or cannot be read.
+        Args:
+            pixels: uint8 (height, width, 3), the frame.
+            mattes: mattes of this frame.
+            time: time of the frame in seconds.
+
+        Raises:
+            UsageError: if a cut-out has no file for its backdrop.
+            SourceError: if the image or video of a cut-out is missing or cannot be read.
         """
         canvas = EffectCanvas(pixels.copy(), pixels, mattes, self._look.styles, self._look.names, time)
         for effect in self._effects:
@@ -66,5 +73,5 @@ class EffectRenderer:
         return canvas.picture
 
     def close(self) -> None:
-        """Close the videos behind cut-outs."""
+        """Close the videos of backdrops."""
         self._backdrops.close()

@@ -1,4 +1,4 @@
-"""Pictures of a recording's tracks, and shots resized to the size of a file."""
+"""Images of the tracks of a recording, and frames fitted to the size of a file."""
 
 from dataclasses import replace
 
@@ -12,7 +12,10 @@ from clipseg_live.imaging.letterbox import letterbox
 
 
 def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
-    """uint8 (height, width, 3) of a track; mattes are white on black, the largest of all prompts at each pixel."""
+    """Return the image of a track, uint8 (height, width, 3).
+
+    Mattes are white on black, the largest of all prompts at each pixel.
+    """
     if track == "composed":
         return shot.composed.pixels
     if track == "camera":
@@ -23,7 +26,7 @@ def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
 
 
 def union_alpha(mattes: Mattes | None, height: int, width: int) -> BytePlane:
-    """uint8 (height, width): the largest alpha of all mattes at each pixel; 0 without any."""
+    """Return the largest alpha of all mattes at each pixel, uint8 (height, width); 0 without mattes."""
     whole = np.zeros((height, width), np.uint8)
     for matte in mattes.each if mattes is not None else ():
         for left, top, right, bottom in matte.boxes:
@@ -33,12 +36,12 @@ def union_alpha(mattes: Mattes | None, height: int, width: int) -> BytePlane:
 
 
 def fit_frame(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
-    """The shot at another size: as large as it fits, in the middle, with black bars (empty ones in mattes)."""
+    """Return the frame fitted to another size, centred, with black bars (empty ones in mattes)."""
     mattes = shot.mattes
     if mattes is not None:
-        each = tuple(Matte(letterbox(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
+        fitted = tuple(Matte(letterbox(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
         maps = tuple(letterbox(part, width, height) for part in mattes.maps)
-        mattes = replace(mattes, height=height, width=width, each=each, maps=np.stack(maps) if maps else mattes.maps)
+        mattes = replace(mattes, height=height, width=width, each=fitted, maps=np.stack(maps) if maps else mattes.maps)
     composed = _frame(shot.composed, width, height)
     same = shot.original.pixels is shot.composed.pixels
     original = replace(shot.original, pixels=composed.pixels) if same else _frame(shot.original, width, height)
@@ -46,4 +49,4 @@ def fit_frame(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
 
 
 def _frame(frame: Frame, width: int, height: int) -> Frame:
-    return replace(frame, pixels=letterbox(frame.pixels, width, height), file=None)  # no file holds it like this
+    return replace(frame, pixels=letterbox(frame.pixels, width, height), file=None)  # the file has other pixels
