@@ -1,4 +1,4 @@
-"""Videos with transparency, ProRes 4444 in MOV and VP9 in WebM, and single pictures."""
+"""Videos with transparency (ProRes 4444 in MOV, VP9 in WebM) and single transparent images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from clipseg_live.rendering.foreground import transparent
 AlphaCodec = Literal["prores", "vp9"]
 
 ALPHA_KEYFRAME_INTERVAL = "120"
-"""Frames from one that can be jumped to, to the next."""
+"""Frames between two key frames."""
 _SUFFIXES: dict[AlphaCodec, str] = {"prores": ".mov", "vp9": ".webm"}
 
 
 class WriterSink(ABC):
-    """Makes one picture of each frame with its mattes, and passes it to a writer."""
+    """Base of exporters that make one image of each frame with its mattes and pass it to a writer."""
 
     def __init__(self, writer: VideoWriter | ImageWriter) -> None:
         self._writer = writer
@@ -31,26 +31,40 @@ class WriterSink(ABC):
 
     @property
     def path(self) -> Path:
+        """Path of the file."""
         return self._writer.path
 
     @property
     def notices(self) -> list[str]:
+        """Messages for the user."""
         return self._writer.notices
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises SinkError."""
+        """Start the file under a temporary name.
+
+        Raises:
+            SinkError: if the file cannot be started, or a video is to hold a set of photos.
+        """
         if isinstance(self._writer, VideoWriter):
             require_film(self.path, info)
         self._count = 0
-        self._writer.open(replace(info, fields=None))  # transparent pictures are shown as whole frames
+        self._writer.open(replace(info, fields=None))  # transparent images are always progressive
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Add a frame with its mattes. Raises SinkError."""
+        """Add a frame with its mattes.
+
+        Raises:
+            SinkError: if the frame cannot be written.
+        """
         self._writer.write(replace(frame, pixels=self._picture(frame, mattes)))
         self._count += 1
 
     def finish(self) -> None:
-        """Complete the file and move it to its place; without a frame nothing is left. Raises SinkError."""
+        """Complete the file and move it to its path, or leave no file if there was no frame.
+
+        Raises:
+            SinkError: if the file cannot be completed.
+        """
         if self._count:
             self._writer.finish()
         else:
@@ -58,25 +72,26 @@ class WriterSink(ABC):
             self.notices.append(nothing_in(self.path))
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        """Stop and delete the file, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         return self._writer.abandon(keep_partial)
 
     @abstractmethod
     def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
-        """What the writer takes."""
+        """Return the image for the writer."""
 
 
 class _AlphaSink(WriterSink):
-    """Cuts out what all drawn mattes cover, with straight alpha: RGBA pictures."""
+    """Cut-out of everything that drawn mattes cover, as RGBA images with straight alpha."""
 
     def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
         return transparent(frame.pixels, union_of(mattes))
 
 
 class AlphaVideoSink(_AlphaSink):
-    """What all drawn mattes cover, with straight alpha: the frames' times, the colours and the sound are the source's.
+    """Video of everything that drawn mattes cover, with straight alpha.
 
-    ProRes 4444: yuva444p10le, its alpha exact. VP9: yuva420p, its alpha as lossy as its colours.
+    Times of the frames, colours and sound are those of the source. ProRes 4444 is yuva444p10le with exact alpha. VP9 is
+    yuva420p with lossy alpha and colours.
     """
 
     def __init__(
@@ -89,7 +104,11 @@ class AlphaVideoSink(_AlphaSink):
         end: Fraction | None = None,
         live: bool = False,
     ) -> None:
-        """Raises UsageError for another suffix than the codec's, otherwise as ``VideoWriter``."""
+        """Check the path and the codec.
+
+        Raises:
+            UsageError: if the suffix does not belong to the codec; other errors as for ``VideoWriter``.
+        """
         path = Path(path)
         if path.suffix.lower() != _SUFFIXES[codec]:
             name = "ProRes" if codec == "prores" else "VP9"
@@ -99,15 +118,15 @@ class AlphaVideoSink(_AlphaSink):
 
 
 class AlphaPictureSink(_AlphaSink):
-    """The one frame of a source as a PNG with straight alpha."""
+    """PNG with straight alpha for a source of one frame."""
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
-        """Raises as ``ImageWriter``."""
+        """Check the path; errors as for ``ImageWriter``."""
         super().__init__(ImageWriter(path, overwrite=overwrite))
 
 
 def nothing_in(path: Path) -> str:
-    """What a person is told where no frame was chosen for a file."""
+    """Return the notice for a file without any frame."""
     return f"{path.name} was not written: nothing was found to put into it."
 
 
@@ -121,7 +140,7 @@ def require_film(path: Path, info: SourceInfo) -> None:
 
 
 class _AlphaWriter(VideoWriter):
-    """Takes frames whose pixels are uint8 RGBA (height, width, 4), straight alpha."""
+    """Writer of frames whose pixels are uint8 RGBA (height, width, 4), with straight alpha."""
 
     _takes_hdr = False
 
@@ -136,5 +155,5 @@ class _Vp9(_AlphaWriter):
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         encoder, _, options = super()._encoding(info)
-        # Alternate references know no alpha; a live session's writer asks for no key frames by itself.
+        # Alternate references do not support alpha. A live session's writer sets no key frames by itself.
         return encoder, "yuva420p", {**options, "auto-alt-ref": "0", "g": ALPHA_KEYFRAME_INTERVAL}

@@ -1,4 +1,4 @@
-"""Short moving pictures with transparency: animated WebP and GIF, written frame by frame."""
+"""Short animations with transparency: animated WebP and GIF, written frame by frame."""
 
 import struct
 from abc import ABC, abstractmethod
@@ -28,14 +28,21 @@ from clipseg_live.rendering.foreground import transparent
 RGBA = NDArray[np.uint8]
 
 LONGEST_ANIMATION = Fraction(60)
-"""Seconds; such files have no sound, no index and little compression in time."""
+"""Longest duration in seconds. Such files lack sound and an index, and compress little over time."""
 LARGEST_SIDE = 640
 _USUAL_DURATION = Fraction(1, 25)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The part of a frame that is not empty: where its left upper corner lies, its pixels, and when it begins."""
+    """Non-empty part of a frame.
+
+    Attributes:
+        x: left edge in pixels.
+        y: top edge in pixels.
+        pixels: uint8 RGBA (h, w, 4).
+        begins: start time in units of the format.
+    """
 
     x: int
     y: int
@@ -44,20 +51,30 @@ class _Part:
 
 
 class AnimationSink(ABC):
-    """What all drawn mattes cover, moving, in a loop; at most a minute, its longer side at most 640 pixels.
+    """Looped animation of everything that drawn mattes cover.
 
-    Times are rounded one by one, so that the whole is as long as it should be. Frames that come less than ``least``
-    units after the last are left out. Memory holds one frame. notices: sentences for the person.
+    It lasts at most a minute, and its longer side has at most 640 pixels. Times are rounded one by one, so that the
+    total duration is right. Frames that follow the last one by less than ``least`` units are left out. Memory holds one
+    frame.
+
+    Attributes:
+        path: the file.
+        notices: messages for the user.
     """
 
     units: ClassVar[int]
-    """In which times are counted, a second."""
+    """Units of time in a second."""
     least: ClassVar[int]
-    """Units that a frame lasts at least."""
+    """Shortest duration of a frame in units."""
     instead: ClassVar[str] = "cut it with --from and --to, or write a video with alpha (.mov, .webm)"
 
     def __init__(self, path: str | Path, overwrite: bool = False, live: bool = False) -> None:
-        """Raises UsageError for a path that exists, SinkError for a folder that does not."""
+        """Check the path.
+
+        Raises:
+            UsageError: if the path exists.
+            SinkError: if its folder does not exist.
+        """
         self.path = Path(path)
         self.notices: list[str] = []
         self._place = AtomicOutput(path, overwrite, visible=live)
@@ -65,7 +82,12 @@ class AnimationSink(ABC):
         self._file: BinaryIO | None = None
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises UsageError for a source that is too long, SinkError."""
+        """Start the file under a temporary name.
+
+        Raises:
+            UsageError: if the source is too long.
+            SinkError: if the file cannot be started.
+        """
         require_film(self.path, info)
         if info.duration is not None and info.duration > LONGEST_ANIMATION:
             raise UsageError(
@@ -86,7 +108,11 @@ class AnimationSink(ABC):
             raise write_error(self.path, error) from error
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Add a frame with its mattes. Raises SinkError."""
+        """Add a frame with its mattes.
+
+        Raises:
+            SinkError: if the frame cannot be written.
+        """
         file = self._opened()
         if self._zero is None:
             self._zero = frame.time
@@ -106,7 +132,11 @@ class AnimationSink(ABC):
         self._held = part
 
     def finish(self) -> None:
-        """Complete the file and move it to its place; without a frame nothing is left. Raises SinkError."""
+        """Complete the file and move it to its path, or leave no file if there was no frame.
+
+        Raises:
+            SinkError: if the file cannot be completed.
+        """
         if self._held is None:
             self._opened()
             self.abandon()
@@ -116,7 +146,7 @@ class AnimationSink(ABC):
         self._place.commit()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        """Stop and delete the file, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         kept = self._place.finished
         if keep_partial and self._place.working is not None and self._held is not None:
             with suppress(SinkError):
@@ -127,22 +157,22 @@ class AnimationSink(ABC):
         if file is not None:
             try:
                 file.close()
-            except OSError:  # what is still to be written has no room
+            except OSError:  # no space for buffered data
                 kept = None
         self._place.discard()
         return kept
 
     @abstractmethod
     def _begin(self, file: BinaryIO, width: int, height: int) -> None:
-        """Write what comes before the first frame."""
+        """Write the data before the first frame."""
 
     @abstractmethod
     def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
-        """Write a frame that is shown for so many units."""
+        """Write a frame that is shown for this many units."""
 
     @abstractmethod
     def _end(self, file: BinaryIO) -> None:
-        """Write what comes after the last frame."""
+        """Write the data after the last frame."""
 
     def _part_of(self, frame: Frame, matte: Matte, begins: int) -> _Part:
         width, height = self._size
@@ -154,7 +184,7 @@ class AnimationSink(ABC):
             pixels, alpha = pixels.reshape(height, width, 3), alpha.reshape(height, width)
             boxes = ((0, 0, width, height),)
         x, y, wide, high = cv2.boundingRect(alpha)
-        x, wide, y, high = x - x % 2, wide + x % 2, y - y % 2, high + y % 2  # WebP knows only even places
+        x, wide, y, high = x - x % 2, wide + x % 2, y - y % 2, high + y % 2  # WebP supports only even positions
         drawn = transparent(pixels, Matte(alpha, boxes))
         if not wide or not high:
             return _Part(0, 0, np.zeros((1, 1, 4), np.uint8), begins)
@@ -185,7 +215,7 @@ class AnimationSink(ABC):
 
 
 class WebpAnimation(AnimationSink):
-    """Animated WebP: colours lossy, alpha exact at the size that it is written in; at most 100 frames a second."""
+    """Animated WebP with lossy colours and exact alpha at the written size; at most 100 frames per second."""
 
     units = 1000
     least = 10
@@ -212,15 +242,17 @@ class WebpAnimation(AnimationSink):
 
 
 class GifAnimation(AnimationSink):
-    """Animated GIF: each frame has 255 colours of its own; a pixel is there where the matte is at least one half. At
-    most 50 frames a second, because players slow down what is faster."""
+    """Animated GIF with 255 colours for each frame; a pixel is opaque where the matte is at least one half.
+
+    It has at most 50 frames per second, because players slow down faster ones.
+    """
 
     units = 100
     least = 2
 
     def _begin(self, file: BinaryIO, width: int, height: int) -> None:
         file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0))
-        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # for ever
+        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeat forever
 
     def _add(self, file: BinaryIO, part: _Part, units: int) -> None:
         milliseconds = 1000 // self.units * units
@@ -235,21 +267,21 @@ class GifAnimation(AnimationSink):
 
 
 _CLEAR = 255
-"""The index of what is transparent."""
+"""Palette index of transparent pixels."""
 
 
 def _indexed(pixels: RGBA) -> Image.Image:
-    """RGBA as a palette picture whose last index is transparent; the colours are chosen for what is there."""
-    there = pixels[..., 3] >= 128
+    """Return RGBA as a palette image whose last index is transparent; colours are chosen from the opaque pixels."""
+    opaque = pixels[..., 3] >= 128
     colours = pixels[..., :3]
-    chosen = colours[there]
+    chosen = colours[opaque]
     if not len(chosen):
         chosen = np.zeros((1, 3), np.uint8)
     sample = Image.fromarray(np.ascontiguousarray(chosen[None]))
     palette = sample.quantize(_CLEAR, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    found = Image.fromarray(np.ascontiguousarray(colours)).quantize(palette=palette, dither=Image.Dither.NONE)
-    indices = np.array(found)
-    indices[~there] = _CLEAR
+    quantized = Image.fromarray(np.ascontiguousarray(colours)).quantize(palette=palette, dither=Image.Dither.NONE)
+    indices = np.array(quantized)
+    indices[~opaque] = _CLEAR
     picture = Image.fromarray(indices).convert("P")
     table = np.zeros((256, 3), np.uint8)
     flat = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)[:_CLEAR]
@@ -267,10 +299,10 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _chunks(riff: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and contents of the chunks of a WebP file."""
-    found, at = [], 12
-    while at + 8 <= len(riff):
-        (size,) = struct.unpack_from("<I", riff, at + 4)
-        found.append((riff[at : at + 4], riff[at + 8 : at + 8 + size]))
-        at += 8 + size + size % 2
-    return found
+    """Return the names and contents of the chunks of a WebP file."""
+    chunks, offset = [], 12
+    while offset + 8 <= len(riff):
+        (size,) = struct.unpack_from("<I", riff, offset + 4)
+        chunks.append((riff[offset : offset + 4], riff[offset + 8 : offset + 8 + size]))
+        offset += 8 + size + size % 2
+    return chunks

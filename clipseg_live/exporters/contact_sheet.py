@@ -1,4 +1,4 @@
-"""A contact sheet: on one picture, what was found and when."""
+"""Contact sheet: one image that shows the detected prompts over time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from clipseg_live.media.images.icc_profiles import srgb_tag
 from clipseg_live.rendering.renderer import EffectRenderer
 
 SHOWN = 24
-"""Pictures on a sheet, at most."""
+"""Largest number of images on a sheet."""
 _KEPT = 2 * SHOWN
 _WIDE, _HIGH = 336, 252
 _SHEET_WIDTH = 1464
@@ -38,7 +38,13 @@ _EFFECTS = (Tint(), Outline(width=0.7))
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """A picture on the sheet. found: numbers of the prompts, and what share of the frame each covers."""
+    """Image on the sheet.
+
+    Attributes:
+        picture: the frame with its mattes, reduced, uint8 (h, w, 3).
+        time: time of the frame in seconds.
+        found: number and area of each detected prompt.
+    """
 
     picture: Pixels
     time: Fraction
@@ -46,9 +52,9 @@ class _Shot:
 
 
 class ContactSheetSink:
-    """A PNG with up to 24 frames in which something was found, evenly chosen, each with its time and prompts.
+    """PNG with up to 24 evenly chosen frames in which a prompt was detected, each with its time and prompts.
 
-    Of a long recording every second, then every fourth (and so on) of such frames is kept: memory does not grow.
+    For long recordings every second, then every fourth (and so on) of these frames is kept, so memory does not grow.
     """
 
     def __init__(
@@ -59,7 +65,12 @@ class ContactSheetSink:
         overwrite: bool = False,
         live: bool = False,
     ) -> None:
-        """Raises UsageError for a path that exists, SinkError for a folder that does not."""
+        """Check the path.
+
+        Raises:
+            UsageError: if the path exists.
+            SinkError: if its folder does not exist.
+        """
         self.path = Path(path)
         self.notices: list[str] = []
         self._header, self._labels = dict(header), tuple(labels)
@@ -68,7 +79,11 @@ class ContactSheetSink:
         self._working: Path | None = None
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises SinkError."""
+        """Start the file under a temporary name.
+
+        Raises:
+            SinkError: if the file cannot be started.
+        """
         self._working = self._place.begin()
         self._name = info.name
         self._categories = Categories(self._labels)
@@ -78,28 +93,36 @@ class ContactSheetSink:
         self._until = Fraction(0)
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Look at a frame with its mattes."""
+        """Add a frame with its mattes.
+
+        Raises:
+            SinkError: if the sheet is not open.
+        """
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         self._frames += 1
         self._until = frame.time
         numbers = self._categories.numbers(labels)
         shares = [cv2.countNonZero(mask_of(matte)) / (frame.height * frame.width) for matte in mattes.each]
-        found = tuple((number, share) for number, share in zip(numbers, shares, strict=True) if share > 0)
-        for number, _ in found:
+        detected = tuple((number, share) for number, share in zip(numbers, shares, strict=True) if share > 0)
+        for number, _ in detected:
             self._seen[number] = self._seen.get(number, 0) + 1
-        if not found:
+        if not detected:
             return
         if self._found % self._stride == 0:
             if len(self._shots) == _KEPT:
                 self._shots = self._shots[::2]
                 self._stride *= 2
             if self._found % self._stride == 0:
-                self._shots.append(_Shot(_thumbnail(frame, mattes, numbers), frame.time, found))
+                self._shots.append(_Shot(_thumbnail(frame, mattes, numbers), frame.time, detected))
         self._found += 1
 
     def finish(self) -> None:
-        """Draw the sheet and move it to its place; where nothing was found nothing is left. Raises SinkError."""
+        """Draw the sheet and move it to its path, or leave no file if no prompt was detected.
+
+        Raises:
+            SinkError: if the file cannot be written.
+        """
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         if not self._shots:
@@ -111,7 +134,7 @@ class ContactSheetSink:
         self._working = None
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: leave nothing, or draw what was seen and keep it as ``NAME.partial.png``. Never raises."""
+        """Stop and delete the file, or draw the frames so far as ``NAME.partial.png``. Never raises."""
         kept = self._place.finished
         if keep_partial and kept is None and self._working is not None and self._shots:
             try:
@@ -124,8 +147,8 @@ class ContactSheetSink:
         return kept
 
     def _draw(self, working: Path) -> None:
-        places = np.unique(np.linspace(0, len(self._shots) - 1, min(SHOWN, len(self._shots))).round().astype(int))
-        shots = [self._shots[place] for place in places]
+        indices = np.unique(np.linspace(0, len(self._shots) - 1, min(SHOWN, len(self._shots))).round().astype(int))
+        shots = [self._shots[index] for index in indices]
         sheet = self._sheet(shots)
         try:
             with working.open("wb") as file:
@@ -180,8 +203,8 @@ class ContactSheetSink:
 
     def _caption(self, pen: ImageDraw.ImageDraw, x: int, y: int, shot: _Shot, width: int) -> None:
         end = x + width
-        for place, (number, share) in enumerate(shot.found):
-            rest = len(shot.found) - place
+        for index, (number, share) in enumerate(shot.found):
+            rest = len(shot.found) - index
             name, covers = self._categories.names[number - 1], _percent(share)
             left = end - x - (30 if rest > 1 else 0)
             text = _shortened(f"{name}", 14, left - 18 - round(_length(covers, 14)) - 6)
@@ -195,7 +218,7 @@ class ContactSheetSink:
 
 
 class _Legend:
-    """Prompts with their colours and how often they were found, in as many lines as they take."""
+    """Legend of the prompts: their colours and how often they were detected, on as many lines as needed."""
 
     def __init__(self, entries: Sequence[tuple[RGB, str, str]], width: int) -> None:
         self._placed: list[tuple[int, int, RGB, str, str]] = []
@@ -217,14 +240,14 @@ class _Legend:
 
 
 def _thumbnail(frame: Frame, mattes: Mattes, numbers: Sequence[int]) -> Pixels:
-    """A small picture of a frame with its mattes drawn."""
+    """Return a small image of a frame with its mattes drawn."""
     scale = min(_WIDE / frame.width, _HIGH / frame.height, 1.0)
     size = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
     pixels = _smaller(frame.pixels, size)
     whole = ((0, 0, *size),)
-    each = tuple(Matte(_smaller(matte.alpha, size), whole) for matte in mattes.each)
+    small_mattes = tuple(Matte(_smaller(matte.alpha, size), whole) for matte in mattes.each)
     styles = tuple(PromptStyle(colour=_colour(number), opacity=0.45) for number in numbers)
-    small = Mattes(size[1], size[0], each, mattes.maps, mattes.presence)
+    small = Mattes(size[1], size[0], small_mattes, mattes.maps, mattes.presence)
     return EffectRenderer(RenderSettings(effects=_EFFECTS, styles=styles)).compose(pixels, small)
 
 
@@ -242,7 +265,7 @@ def _percent(share: float) -> str:
 
 
 def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: RGB, width: int) -> float:
-    """Write a line from its left upper corner, shortened to a width; the width that it took."""
+    """Write a line from its top left corner, shortened to a width; return the width of the text."""
     text = _shortened(text, size, width)
     pen.text((x, y + size), text, colour, font_for(text, size), anchor="ls")
     return _length(text, size)
@@ -253,7 +276,7 @@ def _length(text: str, size: int) -> float:
 
 
 def _shortened(text: str, size: int, width: float) -> str:
-    """The text, with its end left out where it is longer than a width in pixels; "" where nothing fits."""
+    """Return the text, cut at the end if it is longer than a width in pixels; "" if nothing fits."""
     text = " ".join(text.split())
     if _length(text, size) <= width:
         return text

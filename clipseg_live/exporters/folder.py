@@ -1,4 +1,4 @@
-"""What every folder of data has in common: it appears whole or not at all, and its lists are kept on the disk."""
+"""Base of folder exporters: the folder appears complete or not at all, and its lists are kept on disk."""
 
 import json
 import os
@@ -18,26 +18,29 @@ from clipseg_live.exporters.naming import FrameNames
 from clipseg_live.media.atomic_output import AtomicOutput
 
 OUTLINE = ".outline"
-"""Hidden file in a folder that is being written: index, lists and head of its JSON file."""
+"""Hidden file in an unfinished folder: index, lists and head of its JSON file."""
 _BLOCK = 1 << 16
 
 
 class FolderSink(ABC):
-    """A folder with something for each frame, and one JSON file that lists what is in it.
+    """Folder with data for each frame, and one JSON file that lists its contents.
 
-    path: the folder. notices: sentences for the person. ours: what may stand in such a folder, as a pattern of paths
-    within it; a folder that holds anything else is never replaced, except for files that its own index lists (photos
-    keep their names). index: the name of the JSON file, in the folder or in a folder in it.
+    Lists grow with the length of a recording. They are written to files of their own while frames arrive, and copied
+    into the JSON file at the end, so memory does not grow. ``OUTLINE`` holds the rest of the JSON file, so that
+    ``complete_folder`` can write it after the process was killed.
 
-    Lists grow with the length of a recording, so they are written beside as they come, and put into the JSON file at
-    the end: memory does not grow. ``OUTLINE`` holds what else the JSON file needs, so that ``complete_folder`` can
-    write it for a process that was killed.
+    Attributes:
+        path: the folder.
+        notices: messages for the user.
+        ours: pattern of the paths that such a folder may contain. A folder that contains anything else is never
+            replaced, except for files that its own index lists (photos keep their names).
+        index: path of the JSON file within the folder.
     """
 
     ours: ClassVar[str]
     index: ClassVar[str] = "index.json"
     lists: ClassVar[tuple[str, ...]] = ("frames",)
-    """The lists in the JSON file."""
+    """Lists in the JSON file."""
 
     def __init__(
         self,
@@ -47,10 +50,18 @@ class FolderSink(ABC):
         overwrite: bool = False,
         live: bool = False,
     ) -> None:
-        """live: see ``data_sinks``.
+        """Check the path.
 
-        Raises UsageError for a folder with anything in it (with ``overwrite``: anything but our own), SinkError for one
-        that cannot be made.
+        Args:
+            folder: the folder.
+            header: how the masks are made.
+            labels: prompts that are listed even if they never appear.
+            overwrite: replace an existing folder of the same kind.
+            live: see ``open_data_sink``.
+
+        Raises:
+            UsageError: if the folder is not empty; with ``overwrite``, if it contains foreign files.
+            SinkError: if the folder cannot be created.
         """
         self.path = Path(folder)
         self.notices: list[str] = []
@@ -65,11 +76,15 @@ class FolderSink(ABC):
         self._working: Path | None = None
         self._lists: dict[str, TextIO] = {}
         self._begun: set[str] = set()
-        self._outlined = -1  # prompts in the outline
-        self._whole: bool | None = None  # None until it was tried: lists are closed, and written, only once
+        self._outlined = -1  # number of prompts in the outline
+        self._whole: bool | None = None  # None before the only attempt to write the index
 
     def open(self, info: SourceInfo) -> None:
-        """Start the folder beside its place. Raises SinkError."""
+        """Start the folder under a temporary name.
+
+        Raises:
+            SinkError: if the folder cannot be created.
+        """
         self.info = info
         self._categories = Categories(self._first_labels)
         self._names = FrameNames()
@@ -86,7 +101,11 @@ class FolderSink(ABC):
             raise write_error(self.path, error) from error
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Add a frame with its mattes, one for each label. Raises SinkError."""
+        """Add a frame with its mattes, one for each label.
+
+        Raises:
+            SinkError: if the frame cannot be written.
+        """
         self._opened()
         fits(self.path, mattes, labels)
         try:
@@ -99,15 +118,19 @@ class FolderSink(ABC):
             raise write_error(self.path, error) from error
 
     def finish(self) -> None:
-        """Write the index and move the folder to its place. Raises SinkError."""
+        """Write the index and move the folder to its path.
+
+        Raises:
+            SinkError: if the index cannot be written or the folder cannot be moved.
+        """
         self._complete()
         self._place.commit()
         self._working = None
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or keep it as ``FOLDER.partial``. Never raises.
+        """Stop and delete the folder, or keep it as ``FOLDER.partial``. Never raises.
 
-        Where the disk has no room for the JSON file, its lists are kept instead, as ``frames.part`` and the like.
+        If the disk has no space for the JSON file, its lists are kept instead, as ``frames.part`` and so on.
         """
         kept = None
         if self._working is not None and keep_partial:
@@ -124,12 +147,15 @@ class FolderSink(ABC):
 
     @classmethod
     def listed(cls, index: Mapping[str, Any]) -> Iterator[str]:
-        """Yield the paths, within the folder, of the files that its JSON file lists. May raise KeyError, TypeError."""
+        """Yield the paths, within the folder, of the files that its JSON file lists.
+
+        May raise KeyError and TypeError for a damaged index.
+        """
         for entry in index["frames"]:
             yield entry["file"]
 
     def _listed_in(self, folder: Path) -> set[str]:
-        """Return the files that a folder of this kind lists; none if it has no usable index."""
+        """Return the files that the index of a folder of this kind lists; none without a usable index."""
         try:
             return set(self.listed(json.loads((folder / self.index).read_text(encoding="utf-8"))))
         except (OSError, ValueError, KeyError, TypeError):
@@ -137,20 +163,24 @@ class FolderSink(ABC):
 
     @abstractmethod
     def _add(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Write what belongs to a frame. May raise OSError and SinkError."""
+        """Write the data of a frame. May raise OSError and SinkError."""
 
     @abstractmethod
     def _head(self) -> dict[str, Any]:
-        """What stands in the JSON file before its lists."""
+        """Return the part of the JSON file before its lists."""
 
     def _begin(self, info: SourceInfo) -> None:  # noqa: B027 (most folders have nothing else to begin)
-        """Prepare the folder, which is there and empty. May raise OSError and SinkError."""
+        """Prepare the new, empty folder. May raise OSError and SinkError."""
 
     def _prompts_grew(self, first: int) -> None:  # noqa: B027
-        """Write what lists the prompts; the first new one has this number, from 0. May raise OSError and SinkError."""
+        """Write files that list the prompts. May raise OSError and SinkError.
+
+        Args:
+            first: number of the first new prompt, from 0.
+        """
 
     def _end(self) -> None:  # noqa: B027
-        """Complete what else is in the folder. May raise OSError and SinkError."""
+        """Complete the other files of the folder. May raise OSError and SinkError."""
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._opened() / name
@@ -158,7 +188,7 @@ class FolderSink(ABC):
             path.write_bytes(data)
         except OSError:
             with suppress(OSError):
-                path.unlink()  # half a file has no place in what is kept
+                path.unlink()  # keep no incomplete files
             raise
 
     def _list(self, name: str, entry: Mapping[str, Any]) -> None:
@@ -166,7 +196,7 @@ class FolderSink(ABC):
         self._begun.add(name)
 
     def _outline(self) -> None:
-        """Keep the outline up to date: it changes only with the prompts."""
+        """Update the outline, which changes only with the prompts."""
         known = len(self._categories.labels)
         if known == self._outlined:
             return
@@ -201,7 +231,7 @@ class FolderSink(ABC):
 
     def _close(self) -> None:
         for file in self._lists.values():
-            with suppress(OSError):  # what is still to be written may have no room
+            with suppress(OSError):  # buffered data may have no space
                 file.close()
         self._lists.clear()
 
@@ -212,8 +242,13 @@ class FolderSink(ABC):
 
 
 def complete_folder(folder: Path) -> None:
-    """Complete a folder whose process was killed: write its JSON file from the lists, as far as they are whole. Without
-    a usable outline the lists are kept as ``frames.part`` and the like. Raises OSError."""
+    """Complete a folder whose process was killed: write its JSON file from the complete lines of the lists.
+
+    Without a usable outline the lists are kept as ``frames.part`` and so on.
+
+    Raises:
+        OSError: if a file cannot be read or written.
+    """
     try:
         outline = json.loads((folder / OUTLINE).read_text(encoding="utf-8"))
         index, head, names = str(outline["index"]), dict(outline["head"]), [str(name) for name in outline["lists"]]
@@ -231,9 +266,11 @@ def complete_folder(folder: Path) -> None:
 
 
 def cut_to_whole_lines(path: Path, separator: bytes = b"") -> bool:
-    """Take off a last line that broke off in a file of JSON lines; False if nothing is left.
+    """Remove an incomplete last line from a file of JSON lines; return False if nothing is left.
 
-    separator: what stands between lines, before each line break; it is cut off with what follows it.
+    Args:
+        path: the file.
+        separator: text between lines, before each line break; it is removed with the line after it.
     """
     with path.open("rb+") as file:
         end = _last_line_at(file)
@@ -246,15 +283,15 @@ def cut_to_whole_lines(path: Path, separator: bytes = b"") -> bool:
 
 
 def _last_line_at(file: BinaryIO) -> int:
-    """Return where the last line begins: behind the last line break."""
-    at = file.seek(0, os.SEEK_END)
-    while at:
-        start = max(at - _BLOCK, 0)
+    """Return the position after the last line break."""
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        start = max(position - _BLOCK, 0)
         file.seek(start)
-        found = file.read(at - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        at = start
+        line_break = file.read(position - start).rfind(b"\n")
+        if line_break >= 0:
+            return start + line_break + 1
+        position = start
     return 0
 
 
@@ -273,19 +310,25 @@ def _write_index(folder: Path, index: str, head: Mapping[str, Any], lists: Seque
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON text, with Unicode characters unescaped."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def slug(text: str) -> str:
-    """A phrase as part of a file name: letters and digits of any script, joined by hyphens, at most 40."""
+    """Return a text as part of a file name: letters and digits of any script, joined by hyphens, at most 40."""
     return re.sub(r"[\W_]+", "-", text.casefold()).strip("-")[:40].strip("-") or "prompt"
 
 
 def fits(path: Path, mattes: Mattes, labels: Sequence[Label]) -> None:
-    """Raises SinkError where there is not one matte for each label."""
+    """Check that there is one matte for each label.
+
+    Raises:
+        SinkError: if the numbers differ.
+    """
     if len(mattes.each) != len(labels):
         raise SinkError(f"{len(mattes.each)} mattes do not fit {path.name}: {len(labels)} prompts need one each.")
 
 
 def write_error(path: Path, error: OSError) -> SinkError:
+    """Return the error for a path that cannot be written."""
     return SinkError(f"{path} could not be written: {error.strerror or error}.")

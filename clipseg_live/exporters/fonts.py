@@ -1,4 +1,4 @@
-"""A font that has the letters of a text."""
+"""Choice of a font that has the letters of a text."""
 
 from functools import lru_cache
 
@@ -11,14 +11,14 @@ _SYSTEM = (
     "arial.ttf", "msyh.ttc", "YuGothR.ttc", "malgun.ttf", "seguisym.ttf", "NotoSansArabic-Regular.ttf",
     "NotoSansDevanagari-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf",
 )  # fmt: skip
-"""Of Linux, macOS and Windows; Pillow knows where each keeps them."""
+"""Fonts of Linux, macOS and Windows; Pillow knows their folders."""
 _NOWHERE = "\U0010fffd"
-"""A letter that no font has: it is drawn as what is missing."""
+"""Character that no font has, drawn as a missing glyph."""
 
 
 @lru_cache(maxsize=64)
 def font_for(text: str, size: int) -> Font:
-    """Pillow's own font where it has every letter of the text, else the system's font that lacks the fewest."""
+    """Return Pillow's own font if it has every letter of the text, else the system font that lacks the fewest."""
     best, fewest = ImageFont.load_default(size), _missing(ImageFont.load_default(size), text)
     for name in _SYSTEM if fewest else ():
         try:

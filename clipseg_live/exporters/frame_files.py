@@ -1,4 +1,4 @@
-"""Folders with a file for each frame: transparent pictures, indexed masks, probability maps."""
+"""Folders with a file for each frame: transparent images, indexed masks and probability maps."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,10 @@ _MOST_INDEXED = 255
 
 
 class AlphaSequence(FolderSink):
-    """What all drawn mattes cover as pictures with straight alpha, ``000123.png`` or ``000123.webp`` (lossless)."""
+    """Folder of images of everything that drawn mattes cover, with straight alpha.
+
+    Names are ``000123.png`` or ``000123.webp`` (lossless).
+    """
 
     ours = r"index\.json|\d{6,}\.(png|webp)"
 
@@ -55,9 +58,10 @@ class AlphaSequence(FolderSink):
 
 
 class IndexedSink(FolderSink):
-    """Indexed masks, ``000123.png``: 8-bit palette pictures whose values are the prompts' numbers, 0 for none.
+    """Folder of indexed masks, ``000123.png``: 8-bit palette images with the number of the prompt, or 0 for none.
 
-    Prompts are numbered from 1; later ones lie above earlier ones. A mask is where the matte is at least one half.
+    Prompts are numbered from 1; later ones cover earlier ones. A pixel belongs to the mask where the matte is at least
+    one half.
     """
 
     ours = r"index\.json|\d{6,}\.png"
@@ -70,7 +74,7 @@ class IndexedSink(FolderSink):
         for number, matte in zip(numbers, mattes.each, strict=True):
             for area in map(area_of, matte.boxes):
                 values[area][matte.alpha[area] >= 128] = number
-        picture = Image.fromarray(values).convert("P")  # grey levels become indices as they are
+        picture = Image.fromarray(values).convert("P")  # keeps the grey levels as indices
         picture.putpalette(indexed_palette().tobytes())
         name = f"{self._names.stem(frame)}.png"
         self._put(name, saved(picture, "PNG"))
@@ -87,10 +91,17 @@ class IndexedSink(FolderSink):
 
 
 class MapsSink(FolderSink):
-    """Probability maps, ``000123.npz``: what ``numpy.load`` reads without pickles.
+    """Folder of probability maps, ``000123.npz``, readable by ``numpy.load`` without pickles.
 
-    maps: float16 (prompts, h, w), 0 to 1, on the model's own grid, which covers the frame; prompts: their names;
-    thresholds, presence: float32 (prompts,); size: height and width of the frame; frame: its number; time: seconds.
+    Each file has these arrays:
+
+    maps: float16 (prompts, h, w), 0 to 1, on the grid of the model, which covers the frame.
+    prompts: names of the prompts.
+    thresholds: float32 (prompts,).
+    presence: float32 (prompts,).
+    size: height and width of the frame.
+    frame: index of the frame.
+    time: time of the frame in seconds.
     """
 
     ours = r"index\.json|\d{6,}\.npz"
@@ -117,17 +128,17 @@ class MapsSink(FolderSink):
 
 
 def indexed_palette() -> NDArray[np.uint8]:
-    """uint8 (256, 3): black, the colours of prompts, then others, no two of which are the same."""
+    """Return a palette, uint8 (256, 3): black, the colours of prompts, then others, all different."""
     numbers = np.arange(256)
     spread = np.zeros((256, 3), np.uint8)
-    for bit in range(8):  # each bit of a number goes into the highest free bit of one channel
+    for bit in range(8):  # each bit of a number sets the highest free bit of one channel
         spread[:, bit % 3] |= ((numbers >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
     spread[1 : len(PALETTE) + 1] = PALETTE
     return spread
 
 
 def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
-    """A picture as the bytes of a file. Colours are tagged as sRGB."""
+    """Return an image as the bytes of a file, with colours tagged as sRGB."""
     if picture.mode in ("RGB", "RGBA"):
         options = srgb_tag(form) | options
     memory = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Mattes as grey videos: one of all prompts together, or a folder with one of each."""
+"""Mattes as grey videos: one of all prompts together, or a folder with one for each prompt."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,10 +25,10 @@ _TAGS = ColourInfo(FULL_RANGE, BT709, BT709, BT709)
 
 
 class MaskVideoSink(WriterSink):
-    """A grey video of what all drawn mattes cover, 0 (nothing) to 255 (wholly), without sound.
+    """Grey video of everything that drawn mattes cover, 0 (nothing) to 255 (fully), without sound.
 
-    ``.mkv`` is FFV1 with one grey plane: exact. Other suffixes of videos are coded as usual (H.264, VP9 for ``.webm``),
-    in full range, so that all 256 greys go in.
+    ``.mkv`` is FFV1 with one grey plane, which is exact. Other video suffixes use their usual codec (H.264, VP9 for
+    ``.webm``) in full range, so that all 256 levels are kept.
     """
 
     def __init__(
@@ -39,7 +39,11 @@ class MaskVideoSink(WriterSink):
         end: Fraction | None = None,
         live: bool = False,
     ) -> None:
-        """Raises UsageError for a suffix that is no video's, otherwise as ``VideoWriter``."""
+        """Check the path.
+
+        Raises:
+            UsageError: if the suffix is not that of a video; other errors as for ``VideoWriter``.
+        """
         name = Path(path).name
         if Path(name).suffix.lower() not in CONTAINERS:
             raise UsageError(
@@ -48,6 +52,7 @@ class MaskVideoSink(WriterSink):
         super().__init__(_GreyWriter(path, overwrite, start, end, live))
 
     def open(self, info: SourceInfo) -> None:
+        """Start the file under a temporary name, without sound."""
         super().open(replace(info, audio_path=None, media_path=None))
 
     def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:
@@ -55,10 +60,10 @@ class MaskVideoSink(WriterSink):
 
 
 class MaskVideoFolder(FolderSink):
-    """A folder with a lossless grey video of each prompt, such as ``1-red-circle.mkv``, and ``index.json``.
+    """Folder with a lossless grey video of each prompt, such as ``1-red-circle.mkv``, and ``index.json``.
 
-    A prompt's video begins with the first frame that has it, at that frame's time; from there on it has every frame,
-    black where the prompt is not asked for.
+    The video of a prompt begins at the time of the first frame with this prompt. From then on it has every frame, black
+    where the prompt is not in use.
     """
 
     ours = r"index\.json|\d+-[^/]*\.mkv"
@@ -78,6 +83,7 @@ class MaskVideoFolder(FolderSink):
         self._writers: dict[int, _GreyWriter] = {}
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Stop and delete the folder, or keep it as ``FOLDER.partial``. Never raises."""
         kept = super().abandon(keep_partial)
         for writer in self._writers.values():
             writer.abandon()
@@ -116,8 +122,8 @@ class MaskVideoFolder(FolderSink):
             try:
                 writer.finish()
             except SinkError:
-                for each in (writer, *self._writers.values()):
-                    each.abandon()
+                for unfinished in (writer, *self._writers.values()):
+                    unfinished.abandon()
                 self._writers.clear()
                 raise
 
@@ -133,7 +139,7 @@ class MaskVideoFolder(FolderSink):
 
 
 class _GreyWriter(VideoWriter):
-    """Takes frames whose pixels are uint8 (height, width)."""
+    """Writer of frames whose pixels are uint8 (height, width)."""
 
     _takes_hdr = False
 
@@ -151,7 +157,7 @@ class _GreyWriter(VideoWriter):
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
         encoder, pixel_format, options = super()._encoding(info)
         if self.codec == "ffv1":
-            options.pop("slices", None)  # a picture of one pixel has no four
+            options.pop("slices", None)  # a frame of one pixel cannot have four slices
             return encoder, "gray", options
         return encoder, pixel_format, {**options, "g": ALPHA_KEYFRAME_INTERVAL}
 
@@ -167,7 +173,7 @@ def _as_grey(alpha: NDArray[np.uint8]) -> av.VideoFrame:
 
 
 def _as_luma(alpha: NDArray[np.uint8]) -> av.VideoFrame:
-    """The values themselves as luma; no colour."""
+    """Return the values as luma, with neutral chroma."""
     height, width = alpha.shape
     frame = av.VideoFrame(width, height, "yuv420p")
     for number, plane in enumerate(frame.planes):

@@ -1,4 +1,4 @@
-"""Masks as data: JSON lines, or a folder of PNG pictures."""
+"""Masks as data: JSON lines, or a folder of PNG images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,8 +26,13 @@ def open_mask_sink(
     overwrite: bool = False,
     annotations: AnnotationSettings = DEFAULT_ANNOTATIONS,
 ) -> MaskSink:
-    """The sink that ``path`` means, not yet opened: JSON lines for ``.jsonl`` and ``.ndjson``, PNG pictures for a
-    folder (a name without a suffix). Raises UsageError for another suffix; otherwise as the sinks do."""
+    """Return the exporter for a path, not yet opened.
+
+    It writes JSON lines for ``.jsonl`` and ``.ndjson``, and PNG images for a folder (a name without a suffix).
+
+    Raises:
+        UsageError: if the suffix is another one; other errors as for the exporters.
+    """
     suffix = Path(path).suffix.lower()
     if suffix in (".jsonl", ".ndjson"):
         return JsonLinesMaskSink(path, header, overwrite, rule=annotations.instances)
@@ -37,16 +42,17 @@ def open_mask_sink(
 
 
 class PngMaskSink(FolderSink):
-    """A folder with one 8-bit grey PNG (0 or 255) for each frame and prompt, and ``index.json``.
+    """Folder with one 8-bit grey PNG (0 or 255) for each frame and prompt, and ``index.json``.
 
-    Names are the frame's name, the prompt's number from 1 and its words: ``000123_1-red-circle.png``. The index holds
-    the header, the prompts, and the number, time, name and thresholds (by the prompts' names) of every frame.
+    A file name joins the frame's name, the prompt's number from 1 and its text: ``000123_1-red-circle.png``. The index
+    holds the header, the prompts, and the number, time, name and thresholds (by the prompts' names) of every frame.
     """
 
     ours = r"index\.json|\d{6,}_\d+-[^/]*\.png"
 
     @classmethod
     def listed(cls, index: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the paths of the mask files that the index lists."""
         for entry in index["frames"]:
             yield from (f"{entry['name']}_{name}.png" for name in entry["thresholds"])
 
@@ -72,7 +78,7 @@ class PngMaskSink(FolderSink):
 
 
 def png_of(picture: NDArray[np.uint8]) -> bytes:
-    """A PNG file of grey, BGR or BGRA, uint8. Colours are tagged as sRGB."""
+    """Return grey, BGR or BGRA, uint8, as a PNG file, with colours tagged as sRGB."""
     _, encoded = cv2.imencode(".png", picture)
     data = encoded.tobytes()
     return data if picture.ndim == 2 else tagged_png(data)

@@ -11,43 +11,46 @@ from pathlib import Path
 from clipseg_live.core.frame import Frame
 
 _LONGEST = 150
-"""Bytes of a stem: room is left for what a format adds to it."""
+"""Longest stem in bytes; formats add further parts to it."""
 
 
 class FrameNames:
-    """Gives each frame of one data set its own name.
+    """Unique names for the frames of one data set.
 
-    Frames of a film are called by their number (``000123``). A photo keeps the stem of its file. Where that is taken,
-    the folder's name is put before it, or the suffix after it, or a number. Names that differ only in case count as
-    the same.
+    Frames of a video are named by their number (``000123``). A photo keeps the stem of its file. If that is taken, the
+    name of its folder is prepended, its suffix is appended, or a number is appended. Names that differ only in case
+    count as the same.
     """
 
     def __init__(self) -> None:
         self._stems: dict[str, Path] = {}
-        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))  # those not tried yet
+        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))  # next to try
         self._files: dict[Path, str] = {}
         self._taken: set[str] = set()
 
     def stem(self, frame: Frame) -> str:
-        """Return the name of the frame's files without suffix. Call it once per frame."""
+        """Return the name of the frame's files without suffix.
+
+        Call it once for each frame.
+        """
         if frame.file is None:
             return film_stem(frame.index)
         path = Path(os.path.abspath(frame.file))
         own = _clean(path.stem)
         numbered = (f"{own}-{number}" for number in self._numbers[own])
         candidates = chain(_candidates(own, path, self._stems), numbered)
-        stem = next(each for each in candidates if folded(each) not in self._stems)
+        stem = next(name for name in candidates if folded(name) not in self._stems)
         self._stems[folded(stem)] = path
         return stem
 
     def file(self, frame: Frame, source: str) -> str:
         """Return the name of the file that the frame came from.
 
-        A photo's name is its file name, with as many of its folders as it takes to differ from the photos before it.
+        The name of a photo is its file name, with as many of its folders as needed to differ from the photos before it.
 
         Args:
             frame: the frame.
-            source: name of the source, for frames of a film.
+            source: name of the source, for frames of a video.
         """
         if frame.file is None:
             return source
@@ -66,7 +69,7 @@ def film_stem(index: int) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a key that is equal for names which some file systems do not tell apart."""
+    """Return a key that is equal for names that some file systems do not distinguish."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -81,7 +84,7 @@ def _candidates(own: str, path: Path, stems: dict[str, Path]) -> Iterator[str]:
 
 
 def _clean(stem: str) -> str:
-    """Return a stem that every format can write: readable text without control characters, not hidden, not long."""
+    """Return a stem that every format can write: readable, without control characters, not hidden, not too long."""
     text = re.sub(r"[\x00-\x1f\x7f/\\]", "-", _readable(stem)).lstrip(".")
     return text.encode()[:_LONGEST].decode(errors="ignore") or "image"
 

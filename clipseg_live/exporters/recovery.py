@@ -1,4 +1,4 @@
-"""Recovery of recordings whose process was killed: videos and data are completed and get visible names."""
+"""Recovery of recordings whose process was killed: videos and data are completed and renamed."""
 
 import contextlib
 import logging
@@ -30,15 +30,14 @@ Repair = Callable[[Path], bool]
 
 
 def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
-    """Find what killed runs were recording in a folder, and give it a name of its own, ``NAME (recovered).SUFFIX``.
+    """Recover the recordings of killed processes in a folder, and name them ``NAME (recovered).SUFFIX``.
 
-    Data beside them is completed as far as it goes, and named alike.
-
-    A file counts as left when nobody has written to it for ``untouched`` seconds: recordings are written to, or
-    touched, every few seconds as long as they live. What holds no picture stays under its name. Nothing is replaced,
-    and nothing removed but unfinished plain copies of files that are whole. Never raises.
+    Data exported with them is completed as far as possible, and named alike. A file counts as abandoned if it has not
+    been written to for ``untouched`` seconds. A live recording is written to or touched every few seconds. Files
+    without any frame keep their name. Nothing is replaced, and only unfinished plain copies of complete files are
+    deleted. Never raises.
     """
-    found, names = [], []
+    recovered, names = [], []
     _clear_copies(Path(folder))
     with contextlib.suppress(OSError):
         for entry in sorted(Path(folder).iterdir()):
@@ -52,14 +51,14 @@ def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECOND
                 if not is_playable(entry):
                     continue
                 truncate_to_last_fragment(entry)
-                found.append(renamed(entry, name, entry.suffix))
+                recovered.append(renamed(entry, name, entry.suffix))
     with contextlib.suppress(OSError):
-        found += recover_data(Path(folder), untouched, names, is_playable, truncate_to_last_fragment)
-    return found
+        recovered += recover_data(Path(folder), untouched, names, is_playable, truncate_to_last_fragment)
+    return recovered
 
 
 def _clear_copies(folder: Path) -> None:
-    """Plain copies that a run which ended left half made: as large as the files themselves, and hidden."""
+    """Delete hidden, unfinished plain copies that an ended run left; they can be as large as the recordings."""
     with contextlib.suppress(OSError):
         for entry in folder.iterdir():
             if PLAIN_COPY.fullmatch(entry.stem) and entry.suffix.lower() in FRAGMENTED:
@@ -73,16 +72,19 @@ def recover_data(
 ) -> list[Path]:
     """Complete the data of killed recordings in a folder, and name it ``NAME (recovered).SUFFIX``.
 
-    Data counts as left if no process has claimed it and nothing has been written for ``untouched`` seconds. Formats
-    that are kept in memory (contact sheets) leave an empty file, which is removed. What cannot be completed stays.
+    Data counts as abandoned if no process has claimed it and nothing has been written for ``untouched`` seconds.
+    Formats that are kept in memory (contact sheets) leave an empty file, which is deleted. Data that cannot be
+    completed is kept.
 
     Args:
+        folder: the folder.
+        untouched: seconds without a change.
         recordings: names of the videos that were recovered. Hidden files of earlier versions belong to them if they
             begin with such a name; other hidden files may be exports.
-        plays: tells if a video can be decoded.
-        cut: takes off what broke off at the end of a video.
+        is_playable: checks if a video can be decoded.
+        cut: removes an incomplete end of a video.
     """
-    found = []
+    recovered = []
     for entry in sorted(folder.iterdir()):
         named = _name_of(entry, recordings)
         if named is None or entry.is_symlink():
@@ -94,14 +96,19 @@ def recover_data(
                 _complete(entry, is_playable, cut)
             elif not _mend(entry, is_playable, cut):
                 continue
-            found.append(renamed(entry, *named))
+            recovered.append(renamed(entry, *named))
         except (OSError, Failure):
             logger.warning("The data of a recording could not be recovered", exc_info=True)
-    return found
+    return recovered
 
 
 def renamed(entry: Path, name: str, suffix: str) -> Path:
-    """Move a file or folder to ``NAME (recovered).SUFFIX``, numbered where that is taken. Raises OSError, Failure."""
+    """Move a file or folder to ``NAME (recovered).SUFFIX``, with a number if that is taken.
+
+    Raises:
+        OSError: if it cannot be moved.
+        Failure: if all numbers are taken.
+    """
     for number in range(1, _MOST_NUMBERS):
         extra = " (recovered)" if number == 1 else f" (recovered {number})"
         target = entry.with_name(f"{name}{extra}{suffix}")
@@ -118,7 +125,7 @@ def renamed(entry: Path, name: str, suffix: str) -> Path:
 
 
 def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
-    """Return the name without its mark, and the suffix of what a recording left; None for other entries."""
+    """Return the name without its mark and the suffix of the remains of a recording, or None for other entries."""
     is_folder = entry.is_dir()
     match = _WHOLE.fullmatch(entry.name)
     if match is not None and not entry.name.startswith("."):
@@ -132,7 +139,7 @@ def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
     if not any(full.startswith(name[:_STEM]) for name in recordings):
         return None
     if is_folder:
-        return full, ""  # the dot was one of the name's own
+        return full, ""  # the dot is part of the name
     return (match["name"], match["suffix"]) if match["suffix"].lower() in (*_MENDING, *CONTAINERS) else None
 
 
@@ -146,7 +153,7 @@ def _within(entry: Path) -> Iterator[Path]:
 
 
 def _mend(entry: Path, is_playable: Repair, cut: Callable[[Path], None]) -> bool:
-    """Complete a file; False if nothing in it can be used."""
+    """Complete a file; return False if nothing in it can be used."""
     if not entry.stat().st_size:
         entry.unlink()
         return False
@@ -160,7 +167,7 @@ def _mend(entry: Path, is_playable: Repair, cut: Callable[[Path], None]) -> bool
 
 
 def _complete(folder: Path, is_playable: Repair, cut: Callable[[Path], None]) -> None:
-    """Complete a folder: the videos in it, and its JSON file."""
+    """Complete a folder: its videos and its JSON file."""
     for entry in sorted(folder.iterdir()):
         match = _WHOLE.fullmatch(entry.name) or _HIDDEN.fullmatch(entry.name)
         if (
@@ -175,27 +182,27 @@ def _complete(folder: Path, is_playable: Repair, cut: Callable[[Path], None]) ->
 
 
 def _mend_webp(path: Path) -> bool:
-    """Cut an animation to its last whole frame, and write its size."""
+    """Cut an animation after its last complete frame, and write its size."""
     with path.open("rb+") as file:
         data = file.read()
-        at, frames = 12, 0
-        while at + 8 <= len(data):
-            (size,) = struct.unpack_from("<I", data, at + 4)
-            end = at + 8 + size + size % 2
+        offset, frames = 12, 0
+        while offset + 8 <= len(data):
+            (size,) = struct.unpack_from("<I", data, offset + 4)
+            end = offset + 8 + size + size % 2
             if end > len(data):
                 break
-            frames += data[at : at + 4] == b"ANMF"
-            at = end
+            frames += data[offset : offset + 4] == b"ANMF"
+            offset = end
         if data[:4] != b"RIFF" or not frames:
             return False
-        file.truncate(at)
+        file.truncate(offset)
         file.seek(4)
-        file.write(struct.pack("<I", at - 8))
+        file.write(struct.pack("<I", offset - 8))
     return True
 
 
 def _mend_gif(path: Path) -> bool:
-    """Cut an animation to its last whole frame, and write its end."""
+    """Cut an animation after its last complete frame, and write its end."""
     with path.open("rb+") as file:
         data = file.read()
         end = _end_of_gif_frames(data)
@@ -208,29 +215,29 @@ def _mend_gif(path: Path) -> bool:
 
 
 def _end_of_gif_frames(data: bytes) -> int:
-    """Return where the last whole frame ends; 0 if there is none."""
+    """Return the end of the last complete frame, or 0 if there is none."""
     try:
-        at, whole = 13, 0
+        offset, whole = 13, 0
         while True:
-            kind = data[at]
+            kind = data[offset]
             if kind == 0x21:
-                at += 2
+                offset += 2
             elif kind == 0x2C:
-                colours = data[at + 9]
-                at += 10 + (3 << ((colours & 7) + 1) if colours & 0x80 else 0) + 1
+                colours = data[offset + 9]
+                offset += 10 + (3 << ((colours & 7) + 1) if colours & 0x80 else 0) + 1
             else:
                 return whole
-            while data[at]:
-                at += 1 + data[at]
-            at += 1
+            while data[offset]:
+                offset += 1 + data[offset]
+            offset += 1
             if kind == 0x2C:
-                whole = at
+                whole = offset
     except IndexError:
         return whole
 
 
 def _mend_picture(path: Path) -> bool:
-    """Tell if a picture is whole."""
+    """Return True if an image is complete."""
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""Which sink a format of data means, and which frames go into it."""
+"""Choice of the exporter for a data format, and selection of frames."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -26,7 +26,7 @@ _FILES: Mapping[DataFormat, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson"), "csv": (".csv",), "alpha-prores": (".mov",), "alpha-vp9": (".webm",),
     "animation-webp": (".webp",), "animation-gif": (".gif",), "sheet": (".png",),
 }  # fmt: skip
-"""Suffixes of formats that are one file; all others are folders, and masks as a video either."""
+"""Suffixes of formats that are one file. All others are folders; mask videos can be either."""
 _FOLDERS: Mapping[DataFormat, Callable[[Path, Mapping[str, Any], Sequence[Label], bool, bool], MaskSink]] = {
     "png": PngMaskSink, "indexed": IndexedSink, "npz": MapsSink,
 }  # fmt: skip
@@ -48,13 +48,24 @@ def open_data_sink(
     live: bool = False,
     annotations: AnnotationSettings = DEFAULT_ANNOTATIONS,
 ) -> MaskSink:
-    """The sink of a format, not yet opened.
+    """Return the exporter of a format, not yet opened.
 
-    header: what the masks are made with. labels: prompts that are listed even where they never appear. quality, start,
-    end: as for ``VideoWriter``; they matter to videos only. live: written by a recording: under a visible name, and in
-    such pieces that ``recovery`` can complete it if the process is killed. annotations: how annotations are written.
-    Raises UsageError for a path that does not fit the format, or where something stands; SinkError for a folder that
-    does not exist.
+    Args:
+        form: the format.
+        path: the file or folder.
+        header: how the masks are made.
+        labels: prompts that are listed even if they never appear.
+        overwrite: replace an existing file or folder.
+        quality: as for ``VideoWriter``; for videos only.
+        start: as for ``VideoWriter``; for videos only.
+        end: as for ``VideoWriter``; for videos only.
+        live: written by a recording: under a visible name, and in such a way that ``recovery`` can complete it if the
+            process is killed.
+        annotations: how annotations are written.
+
+    Raises:
+        UsageError: if the path does not fit the format or exists.
+        SinkError: if the folder does not exist.
     """
     if form not in get_args(DataFormat):
         raise UsageError(f"There is no data format {form!r}: use one of {', '.join(get_args(DataFormat))}.")
@@ -98,10 +109,14 @@ def open_transparent_sink(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> MaskSink:
-    """The sink with transparency that a name alone asks for, not yet opened: ``.mov`` (ProRes 4444), ``.webm`` (VP9),
-    ``.webp`` or ``.gif`` (moving pictures), ``.png`` for a source of one frame, a folder for PNG pictures.
+    """Return the exporter with transparency for a path, not yet opened.
 
-    Raises UsageError for another name, or a codec that the name does not mean; otherwise as ``open_data_sink``.
+    The suffix selects it: ``.mov`` (ProRes 4444), ``.webm`` (VP9), ``.webp`` or ``.gif`` (animations), ``.png`` for a
+    source of one frame, and a folder for PNG images.
+
+    Raises:
+        UsageError: if the suffix is another one, or the codec does not belong to it; other errors as for
+            ``open_data_sink``.
     """
     path = Path(path)
     suffix = "" if path.is_dir() else path.suffix.lower()
@@ -120,14 +135,21 @@ def open_transparent_sink(
 
 
 class SelectedFrames:
-    """Passes a choice of the frames on to another sink.
+    """Exporter that passes a selection of the frames to another one.
 
-    every: only every N-th frame, from the first. only_present: only frames where the mask of a prompt is not empty and
-    its presence is at least ``present``.
+    Args:
+        sink: the other exporter.
+        every: pass only every N-th frame, from the first.
+        only_present: pass only frames where the mask of a prompt is not empty and its presence is at least ``present``.
+        present: smallest presence, 0..1.
     """
 
     def __init__(self, sink: MaskSink, every: int = 1, only_present: bool = False, present: float = 0.35) -> None:
-        """Raises UsageError for an ``every`` under 1."""
+        """Check the selection.
+
+        Raises:
+            UsageError: if ``every`` is below 1.
+        """
         if every < 1:
             raise UsageError(f"Every {every}-th frame is not possible: --every goes from 1 (all of them).")
         self._sink, self._every, self._only_present, self._present = sink, every, only_present, present
@@ -135,25 +157,31 @@ class SelectedFrames:
 
     @property
     def path(self) -> Path:
+        """Path of the other exporter."""
         return self._sink.path
 
     @property
     def notices(self) -> list[str]:
+        """Messages of the other exporter for the user."""
         return self._sink.notices
 
     def open(self, info: SourceInfo) -> None:
+        """Open the other exporter."""
         self._count = 0
         self._sink.open(info)
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+        """Pass the frame on if it is selected."""
         self._count += 1
         if (self._count - 1) % self._every == 0 and (not self._only_present or self._shows(mattes)):
             self._sink.write(frame, mattes, labels)
 
     def finish(self) -> None:
+        """Finish the other exporter."""
         self._sink.finish()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
+        """Abandon the other exporter."""
         return self._sink.abandon(keep_partial)
 
     def _shows(self, mattes: Mattes) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of what was found: JSON lines with a line for each annotation, CSV with a row for each frame and prompt."""
+"""Tables of detections: JSON lines with a line for each annotation, CSV with a row for each frame and prompt."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from clipseg_live.media.atomic_output import AtomicOutput
 logger = logging.getLogger(__name__)
 
 HEADER_SUFFIX = ".header.json"
-"""Behind the name of a table: the file with what the table was made with."""
+"""Suffix appended to the name of a table: the file that says how the table was made."""
 CSV_COLUMNS = (
     "file", "frame", "time", "prompt", "threshold", "present", "presence", "probability", "area", "share", "components",
     "x", "y", "width", "height",
@@ -30,10 +30,10 @@ _BLOCK = 1 << 16
 
 
 class TableSink(ABC):
-    """A text file with the same columns, of the same types, in every line.
+    """Text file with the same columns, of the same types, in every line.
 
-    The ``header`` (what the masks are made with) would break the table, so it is written beside it, as
-    ``NAME.jsonl.header.json``. A recording has no such file: its header has no settings.
+    The ``header`` (how the masks are made) would break the table. It is written to a separate file,
+    ``NAME.jsonl.header.json``. A recording has no such file, because its header has no settings.
     """
 
     _before: ClassVar[str] = ""
@@ -47,18 +47,18 @@ class TableSink(ABC):
         live: bool = False,
         rule: InstanceRule = DEFAULT_ANNOTATIONS.instances,
     ) -> None:
-        """Check the place.
+        """Check the path.
 
         Args:
             path: the file.
-            header: what the masks are made with.
-            overwrite: replace what stands there.
-            live: see ``data_sinks``.
+            header: how the masks are made.
+            overwrite: replace an existing file.
+            live: see ``open_data_sink``.
             rule: see ``AnnotationSettings.instances``.
 
         Raises:
-            UsageError: For a path that exists.
-            SinkError: For a folder that does not.
+            UsageError: if the path exists.
+            SinkError: if its folder does not exist.
         """
         self.path = Path(path)
         self.notices: list[str] = []
@@ -70,7 +70,11 @@ class TableSink(ABC):
         self._source = ""
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises SinkError."""
+        """Start the file under a temporary name.
+
+        Raises:
+            SinkError: if the file cannot be started.
+        """
         working = self._place.begin()
         self._names, self._source = FrameNames(), info.name
         try:
@@ -80,7 +84,11 @@ class TableSink(ABC):
             raise write_error(self.path, error) from error
 
     def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Add a frame with its mattes, one for each label. Raises SinkError."""
+        """Add a frame with its mattes, one for each label.
+
+        Raises:
+            SinkError: if the frame cannot be written.
+        """
         fits(self.path, mattes, labels)
         if self._file is None:
             raise SinkError(f"{self.path.name} is not open.")
@@ -92,7 +100,11 @@ class TableSink(ABC):
             raise write_error(self.path, error) from error
 
     def finish(self) -> None:
-        """Complete the file and move it to its place. Raises SinkError."""
+        """Complete the file and move it to its path.
+
+        Raises:
+            SinkError: if the file cannot be completed.
+        """
         if self._file is None:
             raise SinkError(f"{self.path.name} is not open.")
         try:
@@ -105,7 +117,7 @@ class TableSink(ABC):
             self._write_header()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        """Stop and delete the file, or keep it as ``NAME.partial.SUFFIX``. Never raises."""
         file, self._file = self._file, None
         kept = None
         if file is not None:
@@ -129,31 +141,44 @@ class TableSink(ABC):
 
     def _write_header(self) -> None:
         path = self.path.with_name(self.path.name + HEADER_SUFFIX)
-        place = AtomicOutput(path, overwrite=True)
+        output = AtomicOutput(path, overwrite=True)
         try:
-            place.begin().write_text(to_json(self._header, indent=1) + "\n", encoding="utf-8")
-            place.commit()
+            output.begin().write_text(to_json(self._header, indent=1) + "\n", encoding="utf-8")
+            output.commit()
         except (OSError, ClipsegLiveError):
             logger.warning("The header of a table could not be written", exc_info=True)
             self.notices.append(f"{path.name}, which tells how {self.path.name} was made, could not be written.")
         finally:
-            place.discard()
+            output.discard()
 
 
 class JsonLinesMaskSink(TableSink):
-    """One JSON object a line, one line for each annotation, and one for each prompt that was not found in a frame.
+    """JSON lines: one object for each annotation, and one for each prompt that was not detected in a frame.
 
-    file: the photo's name, or the name of the source; frame: its number; time: seconds; prompt; instance: number of the
-    annotation within its frame and prompt, from 1, or 0 where the prompt was not found; threshold; rle: ``{"size":
-    [height, width], "counts": "..."}`` in COCO's compressed form; area: pixels; box: [x, y, width, height] of the mask;
-    probability: mean inside the mask; presence: 0 to 1, how surely the prompt is in the picture. Where nothing was
-    found, area, box and probability are 0. A mask is where the matte is at least one half.
+    Each object has these fields:
+
+    file: name of the photo, or of the source.
+    frame: index of the frame.
+    time: time of the frame in seconds.
+    prompt: name of the prompt.
+    instance: number of the annotation within its frame and prompt, from 1; 0 if the prompt was not detected.
+    threshold: threshold of the prompt.
+    rle: ``{"size": [height, width], "counts": "..."}`` in COCO's compressed form.
+    area: pixels of the mask.
+    box: [x, y, width, height] of the mask.
+    probability: mean probability inside the mask.
+    presence: confidence that the prompt is in the frame, 0 to 1.
+
+    Area, box and probability are 0 if the prompt was not detected. A pixel belongs to the mask where the matte is at
+    least one half.
     """
 
     def _lines(self, file: str, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> Iterator[str]:
         for number, label in enumerate(labels):
-            found = annotations_of(frame, mattes, number, self._rule)
-            for instance, each in enumerate(found or [empty_annotation(frame, mattes, number)], start=bool(found)):
+            annotations = annotations_of(frame, mattes, number, self._rule)
+            for instance, annotation in enumerate(
+                annotations or [empty_annotation(frame, mattes, number)], start=bool(annotations)
+            ):
                 entry = {
                     "file": file,
                     "frame": frame.index,
@@ -161,20 +186,25 @@ class JsonLinesMaskSink(TableSink):
                     "prompt": label.name,
                     "instance": instance,
                     "threshold": float(label.threshold),
-                    "rle": each.rle(),
-                    "area": each.area,
-                    "box": list(each.box),
-                    "probability": each.probability,
-                    "presence": each.presence,
+                    "rle": annotation.rle(),
+                    "area": annotation.area,
+                    "box": list(annotation.box),
+                    "probability": annotation.probability,
+                    "presence": annotation.presence,
                 }
                 yield to_json(entry) + "\n"
 
 
 class CsvSink(TableSink):
-    """RFC 4180 in UTF-8, with a row for each frame and prompt; columns as in ``CSV_COLUMNS``.
+    """CSV (RFC 4180, UTF-8) with a row for each frame and prompt, and the columns of ``CSV_COLUMNS``.
 
-    present: true where the mask is not empty; area: its pixels; share: of the frame, 0 to 1; components: number of its
-    connected components; x, y, width, height: its box. The others are those of JSON lines.
+    Other columns than these are the same as in JSON lines:
+
+    present: true if the mask is not empty.
+    area: pixels of the mask.
+    share: area as a share of the frame, 0 to 1.
+    components: number of connected components of the mask.
+    x, y, width, height: box of the mask.
     """
 
     _before = ",".join(CSV_COLUMNS) + "\r\n"
@@ -182,32 +212,34 @@ class CsvSink(TableSink):
     def _lines(self, file: str, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> Iterator[str]:
         for number, label in enumerate(labels):
             parts = len(annotations_of(frame, mattes, number, "component"))
-            found = annotations_of(frame, mattes, number, "prompt")
-            each = found[0] if found else empty_annotation(frame, mattes, number)
-            share = each.area / (frame.width * frame.height)
+            masks = annotations_of(frame, mattes, number, "prompt")
+            whole = masks[0] if masks else empty_annotation(frame, mattes, number)
+            share = whole.area / (frame.width * frame.height)
             yield _row(
-                file, frame.index, float(frame.time), label.name, float(label.threshold), "true" if found else "false",
-                each.presence, each.probability, each.area, f"{share:.8f}", parts, *each.box,
+                file, frame.index, float(frame.time), label.name, float(label.threshold), "true" if masks else "false",
+                whole.presence, whole.probability, whole.area, f"{share:.8f}", parts, *whole.box,
             )  # fmt: skip
 
 
 def cut_to_whole_rows(path: Path) -> bool:
-    """Take off a last row that broke off in a CSV file; False if nothing is left. A quoted field may have line breaks.
+    """Remove an incomplete last row from a CSV file; return False if nothing is left.
+
+    Quoted fields may contain line breaks.
 
     Raises:
-        OSError: If the file cannot be read or changed.
+        OSError: if the file cannot be read or changed.
     """
     with path.open("rb+") as file:
-        at = whole = 0
+        position = whole = 0
         quoted = False
         while block := file.read(_BLOCK):
             for number, text in enumerate(block.split(b'"')):
                 if number:
                     quoted = not quoted
-                    at += 1
+                    position += 1
                 if not quoted and b"\n" in text:
-                    whole = at + text.rindex(b"\n") + 1
-                at += len(text)
+                    whole = position + text.rindex(b"\n") + 1
+                position += len(text)
         file.truncate(whole)
         return file.seek(0, os.SEEK_END) > 0
 

@@ -1,4 +1,4 @@
-"""Numbers of prompts in data: given out in the order of their first appearance, and kept."""
+"""Numbers of prompts in exported data, assigned in the order of their first appearance."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,13 @@ from clipseg_live.core.mattes import Label
 
 
 class Categories:
-    """The prompts that data tells apart, numbered from 1.
+    """Prompts of exported data, numbered from 1.
 
-    A prompt is known by its name; where several of one frame have the same name, by its place among them. ``names``
-    and ``labels`` are of all that have appeared, in their order; names are made unique, as in ``"mug (2)"``.
+    A prompt is identified by its name. Prompts of one frame with the same name are distinguished by their order.
+
+    Attributes:
+        names: unique names of all prompts so far, in the order of their numbers, such as ``"mug (2)"``.
+        labels: labels of all prompts so far, in the same order.
     """
 
     def __init__(self, labels: Sequence[Label] = ()) -> None:
@@ -19,22 +22,22 @@ class Categories:
         self.numbers(labels)
 
     def numbers(self, labels: Sequence[Label]) -> tuple[int, ...]:
-        """Of these labels of one frame, in their order; new ones get the next number."""
+        """Return the numbers of the labels of one frame, in their order; new ones get the next number."""
         seen: dict[str, int] = {}
-        found = []
+        numbers = []
         for label in labels:
-            place = seen[label.name] = seen.get(label.name, 0) + 1
-            key = label.name, place
+            count = seen[label.name] = seen.get(label.name, 0) + 1
+            key = label.name, count
             if key not in self._numbers:
                 self._numbers[key] = len(self.names) + 1
                 self.names.append(self._unique(label.name))
                 self.labels.append(label)
-            found.append(self._numbers[key])
-        return tuple(found)
+            numbers.append(self._numbers[key])
+        return tuple(numbers)
 
     def _unique(self, name: str) -> str:
-        unique, place = name, 1
+        unique, count = name, 1
         while unique in self.names:
-            place += 1
-            unique = f"{name} ({place})"
+            count += 1
+            unique = f"{name} ({count})"
         return unique

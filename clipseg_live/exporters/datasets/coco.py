@@ -1,4 +1,4 @@
-"""A COCO data set: images, and what is where on them."""
+"""COCO data sets: images and their annotations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from clipseg_live.exporters.datasets.instances import Annotation, annotations_of
 
 
 class CocoSink(ImageFolderSink):
-    """``images/000123.jpg`` and ``annotations/instances_default.json``, the layout of datumaro and CVAT.
+    """Folder with ``images/000123.jpg`` and ``annotations/instances_default.json``, the layout of datumaro and CVAT.
 
     Annotations have COCO's own fields (segmentation, bbox, area, iscrowd 0), and threshold, probability (mean inside)
-    and presence. Categories are the prompts, from 1 in the order of their first appearance; an image's id is its
-    frame's number.
+    and presence. Categories are the prompts, numbered from 1 in the order of their first appearance. The id of an image
+    is the index of its frame.
     """
 
     ours = (
@@ -26,6 +26,7 @@ class CocoSink(ImageFolderSink):
 
     @classmethod
     def listed(cls, index: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the paths of the images that the index lists."""
         for image in index["images"]:
             yield f"images/{image['file_name']}"
 
@@ -40,13 +41,13 @@ class CocoSink(ImageFolderSink):
             "id": frame.index, "file_name": name, "width": frame.width, "height": frame.height, "time": time,
         })  # fmt: skip
         for number, (category, label) in enumerate(zip(self._categories.numbers(labels), labels, strict=True)):
-            for found in annotations_of(frame, mattes, number, self._annotations.instances):
+            for instance in annotations_of(frame, mattes, number, self._annotations.instances):
                 self._count += 1
                 self._list("annotations", {
                     "id": self._count, "image_id": frame.index, "category_id": category,
-                    "segmentation": self._segmentation(found), "area": found.area, "bbox": list(found.box),
-                    "iscrowd": 0, "threshold": label.threshold, "probability": found.probability,
-                    "presence": found.presence,
+                    "segmentation": self._segmentation(instance), "area": instance.area, "bbox": list(instance.box),
+                    "iscrowd": 0, "threshold": label.threshold, "probability": instance.probability,
+                    "presence": instance.presence,
                 })  # fmt: skip
 
     def _segmentation(self, found: Annotation) -> Any:

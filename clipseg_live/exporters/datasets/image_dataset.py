@@ -1,4 +1,4 @@
-"""Folders of images with annotations: what COCO and YOLO have in common."""
+"""Base of data sets with images: the common parts of COCO and YOLO."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,11 @@ from clipseg_live.exporters.folder import FolderSink
 
 
 class ImageFolderSink(FolderSink):
-    """A folder with ``images/`` in it. annotations: how annotations are written."""
+    """Folder with an ``images`` folder inside.
+
+    Args:
+        annotations: how annotations are written; the others are those of ``FolderSink``.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,7 @@ class ImageFolderSink(FolderSink):
         (self._opened() / "images").mkdir()
 
     def _put_image(self, stem: str, frame: Frame) -> str:
-        """Write the image of a frame, and return its name. May raise OSError and SinkError."""
+        """Write the image of a frame and return its name. May raise OSError and SinkError."""
         name, encoded = put_picture(self._opened() / "images", stem, frame)
         self._encoded += encoded
         return name

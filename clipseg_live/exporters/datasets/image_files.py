@@ -1,4 +1,4 @@
-"""Images of data sets: the photo's own file where its pixels are those of the frame, otherwise a new file."""
+"""Images of data sets: a copy of the photo's own file if its pixels are those of the frame, otherwise a new file."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 try:
     from fcntl import ioctl
-except ImportError:  # Windows has no such call
+except ImportError:  # not available on Windows
     ioctl = None  # type: ignore[assignment]
 
 JPEG_QUALITY = 95
@@ -34,11 +34,11 @@ _FICLONE = 0x40049409
 
 
 def put_picture(folder: Path, stem: str, frame: Frame) -> tuple[str, bool]:
-    """Write a frame's image into a folder.
+    """Write the image of a frame to a folder.
 
-    A photo is copied byte by byte (as a reflink where the file system can) if its file shows the frame's pixels as they
-    are. It is encoded again if the frame was rotated by EXIF, cropped, mirrored or otherwise changed, or if the format
-    is one that few tools read. It is never hard-linked: some trainers rewrite images in place.
+    A photo is copied byte by byte (as a reflink if the file system supports it) if its file shows exactly the pixels of
+    the frame. It is encoded again if the frame was rotated by EXIF, cropped, mirrored or otherwise changed, or if few
+    tools read the format. It is never hard-linked, because some trainers rewrite images in place.
 
     Args:
         folder: an existing folder.
@@ -46,11 +46,11 @@ def put_picture(folder: Path, stem: str, frame: Frame) -> tuple[str, bool]:
         frame: the frame.
 
     Returns:
-        The image's name, and True if a photo had to be encoded again.
+        The name of the image, and True if a photo had to be encoded again.
 
     Raises:
-        OSError: If it cannot be written.
-        SinkError: If the image is too large for its format.
+        OSError: if the image cannot be written.
+        SinkError: if the image is too large for its format.
     """
     photo = frame.file
     if photo is not None and _shows(photo, frame):
@@ -85,7 +85,7 @@ def encoded_again(photos: int) -> str:
 
 
 def _shows(photo: Path, frame: Frame) -> bool:
-    """Tell if any reader of the file sees the frame's pixels at the frame's size."""
+    """Return True if any reader of the file gets the pixels of the frame at its size."""
     if photo.suffix.lower() not in _KEPT_SUFFIXES:
         return False
     try:
@@ -112,12 +112,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _cloned(source: int, target: int) -> bool:
-    """Share the blocks of a file, where the file system can."""
+    """Share the blocks of a file if the file system supports it; return True on success."""
     if ioctl is None or os.name != "posix":
         return False
     try:
         ioctl(target, _FICLONE, source)
-    except OSError:  # most file systems
+    except OSError:  # not supported by most file systems
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Annotations: what one prompt's mask is divided into, and each part in numbers."""
+"""Annotations: parts of the mask of a prompt, with their measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ _DIAGONAL_TOO = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
-    """One annotation of a frame: a connected component, or a prompt's whole mask.
+    """Annotation of a frame: a connected component, or the whole mask of a prompt.
 
     Attributes:
-        part: uint8, 1 where it is, cut out at ``box``.
+        part: uint8, 1 inside the mask and 0 outside, cropped to ``box``.
         box: x, y, width and height in pixels.
         size: height and width of the frame.
-        area: pixels.
-        probability: mean probability inside; 0 where the mask is empty.
-        presence: 0 to 1, of the prompt.
+        area: pixels of the mask.
+        probability: mean probability inside; 0 for an empty mask.
+        presence: presence of the prompt, 0 to 1.
     """
 
     part: Mask
@@ -57,17 +57,17 @@ class Annotation:
 
 
 def mask_of(matte: Matte) -> Mask:
-    """Return uint8 (height, width), 1 where the matte is at least one half."""
+    """Return the mask of a matte, uint8 (height, width), 1 where the matte is at least one half."""
     return (matte.alpha >= 128).view(np.uint8)
 
 
 def annotations_of(frame: Frame, mattes: Mattes, number: int, rule: InstanceRule) -> list[Annotation]:
-    """Return the annotations of one of a frame's mattes, from top to bottom; none where its mask is empty.
+    """Return the annotations of one matte of a frame, from top to bottom; none for an empty mask.
 
     Args:
         frame: the frame.
-        mattes: of the frame.
-        number: place of the matte.
+        mattes: mattes of the frame.
+        number: position of the matte.
         rule: see ``AnnotationSettings.instances``.
     """
     mask = mask_of(mattes.each[number])
@@ -76,17 +76,17 @@ def annotations_of(frame: Frame, mattes: Mattes, number: int, rule: InstanceRule
         return []
     inside = resize_map(mattes.maps[number], frame.height, frame.width)
     presence = float(round(mattes.presence[number], 4))
-    found = []
+    annotations = []
     for part, (x, y, width, height) in parts:
         mean = cv2.mean(inside[y : y + height, x : x + width], part)[0]
         area = int(cv2.countNonZero(part))
         size = frame.height, frame.width
-        found.append(Annotation(part, (x, y, width, height), size, area, round(float(mean), 6), presence))
-    return found
+        annotations.append(Annotation(part, (x, y, width, height), size, area, round(float(mean), 6), presence))
+    return annotations
 
 
 def empty_annotation(frame: Frame, mattes: Mattes, number: int) -> Annotation:
-    """Return what stands for a prompt that was not found."""
+    """Return the annotation of a prompt that was not detected."""
     presence = float(round(mattes.presence[number], 4))
     return Annotation(np.zeros((0, 0), np.uint8), (0, 0, 0, 0), (frame.height, frame.width), 0, 0.0, presence)
 

@@ -1,11 +1,11 @@
 """Masks as polygons, exact to the pixel.
 
-Two readers disagree about the pixels at a polygon's border, so there are two kinds of outline:
+Two groups of readers treat the pixels at the border of a polygon differently, so there are two kinds of outline:
 
 - pycocotools (and everything built on it) fills pixels whose centre lies inside, on a grid of a fifth of a pixel.
   ``coco_polygons`` puts vertices between a quarter and a half pixel from the pixel's top left corner.
-- ``cv2.fillPoly`` fills the border too, after vertices have become integers: Ultralytics truncates them, supervision
-  rounds them. ``corner_polygons`` gives the integer pixels; a quarter added to each survives both.
+- ``cv2.fillPoly`` also fills the border, after vertices have become integers. Ultralytics truncates them, supervision
+  rounds them. ``corner_polygons`` gives the integer pixels; a quarter added to each works with both.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,18 +32,18 @@ _DIRECTIONS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1,
 def coco_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
     """Return a polygon for each connected component (8 neighbours) of a mask, uint8 (height, width), 0 or not.
 
-    pycocotools decodes them to the mask, to the pixel. A hole is joined to the border by a cut of no width.
+    pycocotools decodes them to the mask, to the pixel. A hole is joined to the border by a cut of zero width.
     """
     return [_without_straight(line) for line in _lines(mask, _outline)]
 
 
 def corner_polygons(mask: NDArray[np.uint8]) -> list[Vertices]:
-    """Return the same polygons with whole numbers for vertices: the pixels that ``cv2.fillPoly`` joins."""
+    """Return the same polygons with integer vertices: the pixels that ``cv2.fillPoly`` joins."""
     return [_with_three(_without_straight(line)) for line in _lines(mask, lambda chain: chain.astype(np.float64))]
 
 
 def bridged(polygons: Sequence[Vertices]) -> Vertices:
-    """Return all polygons as one, joined by bridges of no width between their nearest vertices."""
+    """Return all polygons as one, joined by bridges of zero width between their nearest vertices."""
     vertices = np.concatenate(polygons)
     owners = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
     numbers = np.arange(len(vertices))
@@ -54,9 +54,9 @@ def bridged(polygons: Sequence[Vertices]) -> Vertices:
         _come_nearer(vertices, numbers[waiting], added, apart, nearest)
         end = int(numbers[waiting][apart[waiting].argmin()])
         added = numbers[owners == owners[end]]
-        at = int(np.flatnonzero(joined == nearest[end])[0])
+        index = int(np.flatnonzero(joined == nearest[end])[0])
         around = np.roll(added, added[0] - end)
-        joined = np.concatenate([joined[: at + 1], around, around[:1], joined[at:]])
+        joined = np.concatenate([joined[: index + 1], around, around[:1], joined[index:]])
         waiting &= owners != owners[end]
     return vertices[joined]
 
@@ -68,7 +68,7 @@ def _come_nearer(
     apart: NDArray[np.float64],
     nearest: NDArray[np.intp],
 ) -> None:
-    """Note for each vertex that waits if one of those that were added is the nearest so far."""
+    """Update the nearest joined vertex of each waiting vertex with the newly added ones."""
     rows = max((1 << 20) // len(added), 1)
     for start in range(0, len(waiting), rows):
         some = waiting[start : start + rows]
@@ -99,7 +99,7 @@ def _lines(mask: NDArray[np.uint8], outline: Callable[[PolygonPoints], Vertices]
 def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]) -> Vertices:
     """Join a border and its holes to one closed line."""
     joined = border
-    # To the left of a hole lies the border, or a hole that begins further left and is joined already.
+    # To the left of a hole is the border, or a hole that begins further left and is already joined.
     for hole in sorted(holes, key=lambda line: int(line[:, 0].min())):
         first = int(np.floor(hole[:, 0]).argmin())
         x, y = (int(value) for value in hole[first])
@@ -107,9 +107,9 @@ def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]
         empty = np.flatnonzero(row == 0)
         edge = int(empty[-1]) + 1 if len(empty) else 0
         pixels = np.floor(joined)
-        at = int(np.flatnonzero((pixels[:, 0] == edge) & (pixels[:, 1] == y))[0])
+        index = int(np.flatnonzero((pixels[:, 0] == edge) & (pixels[:, 1] == y))[0])
         around = np.concatenate([hole[first:], hole[: first + 1]])
-        joined = np.concatenate([joined[: at + 1], around, joined[at:]])
+        joined = np.concatenate([joined[: index + 1], around, joined[index:]])
     return joined
 
 
@@ -131,7 +131,7 @@ def _direction(step: PolygonPoints) -> NDArray[np.intp]:
 
 
 def _position(first: int, second: int) -> tuple[float, float]:
-    """Return the place of the corner between two sides within a pixel, or the middle of a side."""
+    """Return the position of the corner between two sides within a pixel, or the middle of a side."""
     steps = (_DIRECTIONS[first], _DIRECTIONS[second])
     x, y = (sum(step[axis] for step in steps) for axis in (0, 1))
     places = {-1: _NEAR, -2: _NEAR, 0: _MIDDLE, 1: _FAR, 2: _FAR}
@@ -139,9 +139,10 @@ def _position(first: int, second: int) -> tuple[float, float]:
 
 
 def _tables() -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return direction numbers by step, and the vertices of a pixel by the directions it is entered from and left to.
+    """Return direction numbers by step, and the vertices of a pixel by its directions of entry and exit.
 
-    The mask ends at the sides between these directions, counter-clockwise: borders run with the mask on their left.
+    The mask ends at the sides between these directions, counter-clockwise, because borders run with the mask on their
+    left.
     """
     numbers = np.zeros((3, 3), np.intp)
     for number, (x, y) in enumerate(_DIRECTIONS):
@@ -163,7 +164,7 @@ _SINGLE = np.array([(_NEAR, _NEAR), (_NEAR, _FAR), (_FAR, _FAR), (_FAR, _NEAR)])
 
 
 def _without_straight(line: Vertices) -> Vertices:
-    """Leave out repeated vertices, and those between two others on a straight way."""
+    """Remove repeated vertices, and those on a straight line between two others."""
     repeated = (line == np.roll(line, 1, axis=0)).all(axis=1)
     line = line[:1] if repeated.all() else line[~repeated]
     if len(line) < 3:
@@ -175,5 +176,5 @@ def _without_straight(line: Vertices) -> Vertices:
 
 
 def _with_three(line: Vertices) -> Vertices:
-    """Repeat vertices: a polygon has at least three, but a component of one or two pixels has fewer corners."""
+    """Repeat vertices up to three, because a component of one or two pixels has fewer corners."""
     return line if len(line) >= 3 else np.resize(line, (3, 2))

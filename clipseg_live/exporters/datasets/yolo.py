@@ -1,4 +1,4 @@
-"""A data set for YOLO's segmentation: images, and polygons beside them."""
+"""YOLO segmentation data sets: images with polygon labels."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,13 @@ _NO_SPLIT = "# No image is set apart for validation: it uses those of training. 
 
 
 class YoloSink(ImageFolderSink):
-    """``images/000123.jpg``, ``labels/000123.txt``, ``data.yaml`` and ``index.json`` (header, numbers and times).
+    """Folder with ``images/000123.jpg``, ``labels/000123.txt``, ``data.yaml`` and ``index.json``.
 
-    A line of a label file is an annotation: the prompt's number from 0, then x and y of the polygon's corners over
-    width and height. Corners lie a quarter pixel from the top left of a border pixel, so that readers that truncate and
-    readers that round draw the mask. Holes are joined to the border by a cut of no width, and components of one
-    annotation by bridges of no width. A frame without anything has an empty file, as a background does.
+    The index holds the header, and numbers and times of frames. Each line of a label file is an annotation: the number
+    of the prompt from 0, then x and y of the polygon's corners over width and height. Corners lie a quarter pixel from
+    the top left of a border pixel, so that readers that truncate and readers that round both draw the mask. Holes are
+    joined to the border by a cut of zero width, and components of one annotation by bridges of zero width. A frame
+    without annotations has an empty file, which means background.
 
     With a split, images and labels are in folders ``train`` and ``val``.
     """
@@ -32,6 +33,7 @@ class YoloSink(ImageFolderSink):
 
     @classmethod
     def listed(cls, index: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the paths of the images and labels that the index lists."""
         for entry in index["frames"]:
             for part in ("", "train/", "val/"):
                 yield from (f"images/{part}{entry['file']}", f"labels/{part}{entry['name']}.txt")
@@ -47,8 +49,8 @@ class YoloSink(ImageFolderSink):
         stem = self._names.stem(frame)
         lines = []
         for number, category in enumerate(self._categories.numbers(labels)):
-            for found in annotations_of(frame, mattes, number, self._annotations.instances):
-                corners = (bridged(found.corner_polygons()) + CORNER) / (frame.width, frame.height)
+            for annotation in annotations_of(frame, mattes, number, self._annotations.instances):
+                corners = (bridged(annotation.corner_polygons()) + CORNER) / (frame.width, frame.height)
                 lines.append(f"{category - 1} " + " ".join(f"{value:.6f}" for value in corners.ravel()) + "\n")
         name = self._put_image(stem, frame)
         self._put(f"labels/{stem}.txt", "".join(lines).encode("ascii"))
@@ -95,14 +97,14 @@ def split_of(
 ) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
     """Divide images into training and validation; each gets at least one source.
 
-    Photos are divided by their file, in an order that only the names and the seed decide. The frames of a film resemble
-    their neighbours, so its end is for validation.
+    Photos are divided by their file, in an order that depends only on the names and the seed. Frames of a video
+    resemble their neighbours, so its end is used for validation.
 
     Args:
-        frames: stem, image name and source file of each image; the source is empty for a frame of a film. At least two
-            sources, or two frames of a film.
-        share: of the sources, for training.
-        seed: another one gives another division of photos.
+        frames: stem, image name and source file of each image; the source is empty for a frame of a video. There must
+            be at least two sources, or two frames of a video.
+        share: share of the sources for training.
+        seed: seed of the order of photos.
     """
     sources = list(dict.fromkeys(source or stem for stem, _, source in frames))
     if any(source for _, _, source in frames):
@@ -117,7 +119,7 @@ def split_of(
 
 
 def _quoted(name: str) -> str:
-    """Return a text as YAML: ASCII only, because some readers open the file with the encoding of their system."""
+    """Return a text as YAML in ASCII, because some readers open the file with the encoding of their system."""
     return '"' + "".join(_escaped(character) for character in name) + '"'
 
 
