@@ -1,4 +1,4 @@
-"""Our engine beside transformers' own forward: same weights, same device and precision, one run."""
+"""Benchmark of the engine against the forward of transformers: same weights, same device and precision, one run."""
 
 import statistics
 import time
@@ -25,13 +25,21 @@ PHRASES = (
 class BenchmarkRow:
     """Medians for one number of prompts.
 
-    reference_ms: transformers' forward, text encoding included, from ready pixel values to probabilities on the host.
-    ours_ms: ``Segmenter.segment`` on a new frame, from its uint8 pixels to probabilities on the host; prompts are
-        encoded beforehand, as they are while a video runs.
-    ratio: reference_ms / ours_ms. max_difference: the largest difference of any probability on the same frame.
-    stages: milliseconds of each of our stages.
-    matrix_share: time of the linear layers of the encoder's blocks alone, over the time of the encoder.
-    gigaflops: those layers' floating-point operations over the encoder's time, per second.
+    Attributes:
+        prompts: number of prompts.
+        size: side of the network's square in pixels.
+        device: name of the device.
+        dtype: name of the precision.
+        threads: CPU threads of PyTorch.
+        reference_ms: forward of transformers, text encoding included, from ready pixel values to probabilities on the
+            host.
+        ours_ms: ``Segmenter.segment`` on a new frame, from its uint8 pixels to probabilities on the host. Prompts are
+            encoded beforehand, as while a video runs.
+        ratio: reference_ms / ours_ms.
+        max_difference: largest difference of any probability on the same frame.
+        stages: milliseconds of each stage of the engine.
+        matrix_share: time of the linear layers of the encoder's blocks alone, over the time of the encoder.
+        gigaflops: floating-point operations of those layers over the encoder's time, in 1e9 per second.
     """
 
     prompts: int
@@ -49,7 +57,13 @@ class BenchmarkRow:
 
 
 def benchmark(segmenter: Segmenter, counts: Sequence[int], *, rounds: int = 3) -> Iterator[BenchmarkRow]:
-    """A row for each number of prompts (1 to 16). ``segmenter`` must be loaded with fit "stretch"."""
+    """Yield a row for each number of prompts (1 to 16).
+
+    Args:
+        segmenter: loaded with fit "stretch".
+        counts: numbers of prompts.
+        rounds: repetitions of each measurement.
+    """
     frames = [_frame(seed) for seed in range(2)]
     share, gigaflops = _matrix_share(segmenter, frames[0], rounds)
     for count in counts:
@@ -67,15 +81,15 @@ def _row(
 ) -> BenchmarkRow:
     reference = _Reference(segmenter, prompts)
     difference = float(np.abs(segmenter.segment(frames[0], prompts).probabilities - reference(frames[0])).max())
-    theirs, ours, stages = [], [], []
+    reference_times, engine_times, stages = [], [], []
     for number in range(rounds):
-        theirs.append(_milliseconds(lambda: reference(frames[0]), segmenter.network.device))
-        for repeat in range(3):  # never the frame before, whose features are still there
+        reference_times.append(_milliseconds(lambda: reference(frames[0]), segmenter.network.device))
+        for repeat in range(3):  # never the last frame, whose features are cached
             frame = frames[(number + repeat + 1) % 2]
             start = time.perf_counter()
             stages.append(segmenter.segment(frame, prompts).timings)
-            ours.append((time.perf_counter() - start) * 1000)
-    reference_ms, ours_ms = statistics.median(theirs), statistics.median(ours)
+            engine_times.append((time.perf_counter() - start) * 1000)
+    reference_ms, ours_ms = statistics.median(reference_times), statistics.median(engine_times)
     return BenchmarkRow(
         prompts=len(prompts),
         size=segmenter.size,
@@ -93,7 +107,7 @@ def _row(
 
 
 class _Reference:
-    """transformers' forward for the same picture and phrases, in the engine's device and precision."""
+    """Forward of transformers for the same image and texts, on the device and in the precision of the engine."""
 
     def __init__(self, segmenter: Segmenter, prompts: list[TextPrompt]) -> None:
         self._segmenter = segmenter
@@ -119,7 +133,10 @@ def _pixel_values(segmenter: Segmenter, frame: Pixels) -> Tensor:
 
 @torch.inference_mode()
 def _matrix_share(segmenter: Segmenter, frame: Pixels, rounds: int) -> tuple[float, float]:
-    """How much of the encoder's time its blocks' linear layers alone would take, and their rate in the encoder."""
+    """Return the share of the encoder's time that its blocks' linear layers alone take, and their rate.
+
+    The rate is their floating-point operations over the encoder's time, in 1e9 per second.
+    """
     network = segmenter.network
     pixels = _pixel_values(segmenter, frame)
     blocks = network.vision.encoder.layers[: network.depth]
@@ -154,6 +171,6 @@ def _milliseconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _frame(seed: int) -> Pixels:
-    """1280×720 of coarse coloured noise."""
+    """Return 1280×720 pixels of coarse coloured noise."""
     coarse = np.random.default_rng(seed).integers(0, 256, (45, 80, 3), np.uint8)
     return coarse.repeat(16, axis=0).repeat(16, axis=1)

@@ -1,8 +1,7 @@
-"""How the modules of transformers' CLIPSeg are run: the image once, only as deep as the decoder reads, and the
-decoder for all prompts together.
+"""CLIPSeg network: runs the image encoder once, only as deep as the decoder needs, and the decoder for all prompts.
 
-The modules and their weights are those of ``CLIPSegForImageSegmentation``; nothing is converted. What differs from
-its ``forward`` is what is left out or done once, and that a token grid may have any shape.
+The modules and their weights are those of ``CLIPSegForImageSegmentation``; nothing is converted. Differences from its
+``forward``: unused layers are skipped, shared work is done once, and a token grid may have any shape.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from transformers import CLIPSegForImageSegmentation
 from transformers.models.clipseg.modeling_clipseg import CLIPSegDecoderLayer, CLIPSegEncoderLayer, CLIPSegMLP
 
 _CACHE_BYTES = 2 << 20
-"""About the second-level cache of one core: what an intermediate result should fit into on a CPU."""
+"""Size for intermediate results on a CPU, about the second-level cache of one core."""
 
 _GPU_CHUNK = 64
 """Prompts decoded together on a GPU."""
@@ -25,11 +24,12 @@ _QUICK_GELU = 1.702
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What the decoder needs of one picture, whatever the prompts.
+    """Features of one image for the decoder, independent of the prompts.
 
-    conditioned: (1, 1 + rows · columns, reduce_dim), what the prompts are applied to (by FiLM).
-    later: tensors of the same shape, each added before one of the decoder's remaining layers.
-    grid: rows and columns of tokens.
+    Attributes:
+        conditioned: (1, 1 + rows · columns, reduce_dim), to which the prompts are applied (by FiLM).
+        later: tensors of the same shape, each added before one of the decoder's remaining layers.
+        grid: rows and columns of tokens.
     """
 
     conditioned: Tensor
@@ -38,7 +38,7 @@ class Features:
 
 
 class ClipSeg:
-    """Runs a ``CLIPSegForImageSegmentation`` stage by stage, on the device and in the precision it is in."""
+    """Stages of a ``CLIPSegForImageSegmentation``, run on its device and in its precision."""
 
     def __init__(self, network: CLIPSegForImageSegmentation) -> None:
         self.network = network.eval()
@@ -53,10 +53,12 @@ class ClipSeg:
 
     @property
     def device(self) -> torch.device:
+        """Device of the network."""
         return self.decoder.film_mul.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Precision of the network."""
         return self.decoder.film_mul.weight.dtype
 
     @property
@@ -65,9 +67,10 @@ class ClipSeg:
         return self._upsampling.scale
 
     def features(self, pixel_values: Tensor) -> Features:
-        """The vision encoder, as deep as the decoder reads, and the decoder's reductions.
+        """Run the vision encoder, as deep as the decoder needs, and the decoder's reductions.
 
-        pixel_values: (1, 3, height, width), normalised; both sides multiples of the patch.
+        Args:
+            pixel_values: (1, 3, height, width), normalised; both sides are multiples of the patch.
         """
         rows, columns = pixel_values.shape[2] // self.patch, pixel_values.shape[3] // self.patch
         hidden = self.vision.pre_layrnorm(self._embed(pixel_values, rows, columns))
@@ -84,10 +87,14 @@ class ClipSeg:
         return Features(conditioned, tuple(reduced), (rows, columns))
 
     def probabilities(self, features: Features, conditional: Tensor, chunk: int | None = None) -> Iterator[Tensor]:
-        """Probability maps, chunk by chunk: each (prompts of the chunk, rows · scale, columns · scale).
+        """Yield probability maps in chunks, each (prompts of the chunk, rows · scale, columns · scale).
 
-        conditional: (prompts, embedding_size). chunk: prompts decoded together; None picks what the device's
-        memory is fast for. Values are NaN where the network's output is not finite.
+        Values are NaN where the output of the network is not finite.
+
+        Args:
+            features: features of the image.
+            conditional: (prompts, embedding_size).
+            chunk: prompts decoded together; None selects a number that suits the memory of the device.
         """
         rows, columns = features.grid
         size = chunk or self.chunk(rows * columns)
@@ -95,23 +102,32 @@ class ClipSeg:
             yield _as_probabilities(self._logits(features, part))
 
     def chunk(self, tokens: int) -> int:
-        """Prompts to decode together, so that the largest intermediate of a chunk stays in cache on a CPU."""
+        """Return the number of prompts to decode together; on a CPU, the largest intermediate result stays in cache."""
         if self.device.type != "cpu":
             return _GPU_CHUNK
         return max(1, 2 * _CACHE_BYTES // (tokens * self._upsampling.widest * 4))
 
     def text_embeddings(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(texts, tokens) ids and mask → (texts, embedding_size)."""
-        found: Tensor = self.network.clip.get_text_features(input_ids, attention_mask=attention_mask).pooler_output
-        return found
+        """Encode texts to (texts, embedding_size).
+
+        Args:
+            input_ids: (texts, tokens).
+            attention_mask: (texts, tokens).
+        """
+        embeddings: Tensor = self.network.clip.get_text_features(input_ids, attention_mask=attention_mask).pooler_output
+        return embeddings
 
     def image_embeddings(self, pixel_values: Tensor) -> Tensor:
-        """(pictures, 3, height, width) normalised → (pictures, embedding_size); runs the whole vision encoder."""
-        found: Tensor = self.network.clip.get_image_features(pixel_values).pooler_output
-        return found
+        """Encode images to (images, embedding_size) with the whole vision encoder.
+
+        Args:
+            pixel_values: (images, 3, height, width), normalised.
+        """
+        embeddings: Tensor = self.network.clip.get_image_features(pixel_values).pooler_output
+        return embeddings
 
     def _embed(self, pixel_values: Tensor, rows: int, columns: int) -> Tensor:
-        """Patches, the class token and positions; the interpolated positions are kept for each grid."""
+        """Return patches and the class token with positions; interpolated positions are cached for the last grid."""
         embeddings = self.vision.embeddings
         patches = embeddings.patch_embedding(pixel_values.to(self.dtype)).flatten(2).transpose(1, 2)
         tokens = torch.cat([embeddings.class_embedding.expand(patches.shape[0], 1, -1), patches], dim=1)
@@ -133,16 +149,16 @@ class ClipSeg:
 
 
 def _as_probabilities(logits: Tensor) -> Tensor:
-    """Apply the sigmoid in place. The result is NaN where a logit is not finite; the sigmoid alone gives 0 or 1."""
+    """Apply the sigmoid in place, with NaN where a logit is not finite; the sigmoid alone gives 0 or 1."""
     nothing = logits * 0  # NaN for NaN and infinity
     return logits.sigmoid_().add_(nothing)
 
 
 class _Upsampling:
-    """The decoder's transposed convolutions, for any token grid.
+    """Transposed convolutions of the decoder, for any token grid.
 
-    Their kernels equal their strides, so outputs never overlap: each is a matrix product and a rearrangement of
-    its result, which is several times faster on a CPU than the general operation.
+    Their kernels equal their strides, so outputs never overlap. Each is a matrix product and a rearrangement of its
+    result, which is several times faster on a CPU than the general operation.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -164,7 +180,12 @@ class _Upsampling:
         self.widest = int(self._weights[0].shape[0])
 
     def __call__(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """tokens: (prompts, rows · columns, channels) → logits (prompts, rows · scale, columns · scale)."""
+        """Return the logits, (prompts, rows · scale, columns · scale).
+
+        Args:
+            tokens: (prompts, rows · columns, channels).
+            grid: rows and columns of tokens.
+        """
         count, (rows, columns) = tokens.shape[0], grid
         if self._smooth is not None:
             square = tokens.transpose(1, 2).reshape(count, -1, rows, columns)
@@ -184,20 +205,20 @@ class _Upsampling:
 
 
 class _Scratch:
-    """Memory that is used again: a fresh temporary of megabytes costs a CPU more in page faults than its filling."""
+    """Reused memory: on a CPU the page faults of a new temporary of megabytes cost more than filling it."""
 
     def __init__(self) -> None:
         self._memory = torch.empty(0)
 
     def take(self, like: Tensor, rows: int, columns: int) -> Tensor:
-        """(rows, columns) of ``like``'s type and device, valid until the next call."""
+        """Return (rows, columns) of the type and device of ``like``, valid until the next call."""
         if self._memory.numel() < rows * columns or self._memory.dtype != like.dtype:
             self._memory = like.new_empty(rows * columns)
         return self._memory[: rows * columns].view(rows, columns)
 
 
 def _encoder_layer(layer: CLIPSegEncoderLayer, hidden: Tensor, scratch: _Scratch) -> Tensor:
-    """A pre-norm layer; on a CPU its MLP works in place."""
+    """Run a pre-norm layer; on a CPU its MLP works in place."""
     hidden = hidden + layer.self_attn(layer.layer_norm1(hidden))[0]
     normed = layer.layer_norm2(hidden)
     if hidden.device.type != "cpu":
@@ -207,7 +228,7 @@ def _encoder_layer(layer: CLIPSegEncoderLayer, hidden: Tensor, scratch: _Scratch
 
 
 def _decoder_layer(layer: CLIPSegDecoderLayer, hidden: Tensor, scratch: _Scratch) -> Tensor:
-    """A post-norm layer; on a CPU its MLP, 32 times as wide as its input, runs in slices that stay in cache."""
+    """Run a post-norm layer; on a CPU its MLP, 32 times as wide as its input, runs in slices that stay in cache."""
     hidden = layer.layer_norm1(layer.self_attn(hidden)[0].add_(hidden))
     if hidden.device.type != "cpu":
         wide = layer.mlp(hidden)
@@ -219,10 +240,10 @@ def _decoder_layer(layer: CLIPSegDecoderLayer, hidden: Tensor, scratch: _Scratch
 
 
 def _mlp(mlp: CLIPSegMLP, hidden: Tensor, scratch: _Scratch, rows: int) -> Tensor:
-    """``mlp(hidden)`` without its wide temporaries: at most ``rows`` tokens at a time, activated in place.
+    """Compute ``mlp(hidden)`` without its wide temporaries: at most ``rows`` tokens at a time, activated in place.
 
-    Quick GELU is x · sigmoid(1.702 x) = silu(1.702 x) / 1.702 (Hendrycks and Gimpel, arXiv:1606.08415), and both
-    factors ride along in the matrix products.
+    Quick GELU is x · sigmoid(1.702 x) = silu(1.702 x) / 1.702 (Hendrycks and Gimpel, arXiv:1606.08415). Both factors
+    are part of the matrix products.
     """
     tokens = hidden.reshape(-1, hidden.shape[-1])
     output = torch.empty_like(tokens)
@@ -240,5 +261,5 @@ def _mlp(mlp: CLIPSegMLP, hidden: Tensor, scratch: _Scratch, rows: int) -> Tenso
 def _activate(mlp: CLIPSegMLP, wide: Tensor) -> Tensor:
     if isinstance(mlp.activation_fn, nn.ReLU):
         return functional.relu_(wide)
-    found: Tensor = mlp.activation_fn(wide)
-    return found
+    activated: Tensor = mlp.activation_fn(wide)
+    return activated

@@ -1,12 +1,13 @@
-"""Detail where it pays: further passes of the model over parts of a frame, merged into the maps of the whole.
+"""Finer maps from further passes of the model over parts of a frame, merged into the maps of the whole frame.
 
-The model sees every picture at one small size, so an object that covers little of a frame covers few of its tokens. A
-part of the frame, seen by itself, gives it more of them, but lacks what lies around it. So within a part
+The model sees every image at one small size, so an object that covers little of a frame covers few of its tokens. A
+part of the frame alone gives the object more tokens, but lacks the surroundings. Within a part the maps are therefore
+merged by these rules:
 
-- a large object stays as the whole picture has it, since a part may hold only a piece of it;
-- so does one of which the part sees nothing at all, so that nothing drops out by looking closer;
-- elsewhere the part's log-odds count, drawn towards the whole picture's by a bounded step: what that missed can still
-  be found, but what it denies must be plain in the part.
+- A large object keeps the map of the whole frame, because the part may contain only a fraction of it.
+- An object that the part does not detect at all keeps it too, so that a closer view removes nothing.
+- Elsewhere the log-odds of the part count, moved towards those of the whole frame by a bounded step. The part can add
+  objects that the whole frame missed, but it must be clear about those that the whole frame rejects.
 """
 
 import math
@@ -20,33 +21,35 @@ from torch import Tensor
 from torch.nn import functional
 
 CELLS = 32
-"""Parts of a frame are cut along a grid of this many cells each way."""
+"""Cells along each side of the grid along which parts of a frame are cut."""
 FIRES = 0.3
-"""Probability from which a cell counts as covered when a place to zoom into is looked for."""
+"""Probability from which a cell counts as covered when the part to zoom into is chosen."""
 SMALL_CELLS = 64
-"""A connected part is small where its box has at most this many of the 1024 cells."""
+"""Largest box of a small connected part, of the 1024 cells."""
 SPECK = 0.5
-"""A small part that has less than this share of the heaviest one's probability is left out, so that a false alarm
-elsewhere does not keep the model from looking closer."""
+"""Share of the largest total probability of a small part, below which a small part is ignored.
+
+A false detection elsewhere then does not prevent the zoom.
+"""
 GROWN = 1.5
-"""How much larger than the box around the small parts the zoomed part is, along each side."""
+"""Size of the zoomed part over the box around the small parts, along each side."""
 ZOOM_SIDES = (8, 12, 16)
-"""Possible sides of a zoomed part, in cells; few, so that it changes rarely. The largest is a quarter of the frame."""
+"""Possible sides of a zoomed part in cells, at most a quarter of the frame; they are few, so that it changes rarely."""
 
 TILE_PIXELS = 1000
-"""Tiles are as many as make them at most about this large."""
+"""Largest side of a tile in pixels, approximately; it sets the number of tiles."""
 MOST_TILES = 4
-"""Along each side, however large the frame."""
+"""Largest number of tiles along each side, for frames of any size."""
 OVERLAP = 1.25
-"""Tiles are this much longer than their distance at two, so that their borders fade into one another."""
+"""Length of a tile over its distance from the next, at two tiles, so that borders fade into one another."""
 
 LONGEST_FRAME_SIDE = 1056
-"""Longest side of the finer grid, unless the model's own maps are larger."""
+"""Longest side of the finer grid, unless the maps of the model are larger."""
 LARGE_SHARE = 0.12
-"""An object is large where it holds a box of this share of the frame's height and width."""
+"""Share of the frame's height and width; an object is large if it contains a box of this size."""
 PULL = 0.3
 MOST_PULL = 1.0
-"""A part's log-odds go this share of the way to the whole picture's, but never further than this."""
+"""The log-odds of a part move by the share ``PULL`` towards those of the whole frame, but at most by ``MOST_PULL``."""
 
 _COARSE = 56
 _STEPS = 20
@@ -55,7 +58,7 @@ _SURE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class DetailTile:
-    """A part of a frame, in cells: from ``top`` and ``left`` to just before ``bottom`` and ``right``."""
+    """Part of a frame, in cells: from ``top`` and ``left`` to just before ``bottom`` and ``right``."""
 
     top: int
     bottom: int
@@ -63,21 +66,24 @@ class DetailTile:
     right: int
 
     def slices(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns of this part in a picture or map of (height, width); at least one of each."""
+        """Return the rows and columns of this part in an image or map of (height, width), at least one of each."""
         return _span(self.top, self.bottom, height), _span(self.left, self.right, width)
 
 
 WHOLE = DetailTile(0, CELLS, 0, CELLS)
 
 PredictView = Callable[[int, DetailTile], Tensor]
-"""Runs the model on a part of the frame: (its number, from 1; the part) → maps (prompts, rows, columns)."""
+"""Function that runs the model on a part: (its number, from 1; the part) → maps (prompts, rows, columns)."""
 
 
 def zoomed(whole: Tensor, look: PredictView) -> Tensor:
-    """The maps on a grid twice as fine, small objects seen by one further pass where they lie close together.
+    """Return the maps on a grid twice as fine, with one further pass over small objects that are close together.
 
-    whole: float (prompts, rows, columns), 0..1, of the whole frame. The grid is the same whether or not something was
-    small enough to look closer at.
+    The grid is the same whether or not an object was small enough for the further pass.
+
+    Args:
+        whole: float (prompts, rows, columns), 0..1, maps of the whole frame.
+        look: runs the model on a part.
     """
     finer = _resized(whole.float(), _finer(whole, 2))
     part = zoom_part(cells_of(whole))
@@ -85,10 +91,17 @@ def zoomed(whole: Tensor, look: PredictView) -> Tensor:
 
 
 def tiled(whole: Tensor, height: int, width: int, size: int, look: PredictView) -> Tensor:
-    """The maps on a grid as much finer as there are tiles along a side, each tile seen by a pass of its own.
+    """Return the maps on a finer grid, with a further pass for each tile.
 
-    whole: float (prompts, rows, columns), 0..1, of the whole frame. height, width: of the frame, in pixels. size: side
-    of the network's square; a frame that is hardly larger than it has nothing to gain, and ``whole`` comes back.
+    The grid is finer by the number of tiles along a side. A frame that is hardly larger than the network's square has
+    no tiles, and ``whole`` is returned.
+
+    Args:
+        whole: float (prompts, rows, columns), 0..1, maps of the whole frame.
+        height: height of the frame in pixels.
+        width: width of the frame in pixels.
+        size: side of the network's square in pixels.
+        look: runs the model on a part.
     """
     parts = tile_parts(height, width, size)
     if not parts:
@@ -98,16 +111,19 @@ def tiled(whole: Tensor, height: int, width: int, size: int, look: PredictView) 
 
 
 def cells_of(maps: Tensor) -> NDArray[np.float32]:
-    """The largest probability in each cell: float32 (prompts, CELLS, CELLS), on the host."""
-    found: NDArray[np.float32] = functional.adaptive_max_pool2d(maps.float().cpu(), CELLS).numpy()
-    return found
+    """Return the largest probability in each cell: float32 (prompts, CELLS, CELLS), on the host."""
+    cells: NDArray[np.float32] = functional.adaptive_max_pool2d(maps.float().cpu(), CELLS).numpy()
+    return cells
 
 
 def zoom_part(cells: NDArray[np.float32]) -> DetailTile | None:
-    """Where to look closer: around all that is small, of all prompts, with what lies about it.
+    """Return the part to zoom into: all small objects of all prompts, with some surroundings.
 
-    cells: float32 (prompts, CELLS, CELLS). The part has the frame's own shape. None where nothing is small, or what is
-    small lies too far apart for a quarter of the frame.
+    The part has the aspect ratio of the frame. It is None if no object is small, or if the small ones are too far apart
+    for a quarter of the frame.
+
+    Args:
+        cells: float32 (prompts, CELLS, CELLS).
     """
     small = [(weight, box) for weight, box in _connected(cells) if _area(box) <= SMALL_CELLS]
     if not small:
@@ -126,9 +142,9 @@ def zoom_part(cells: NDArray[np.float32]) -> DetailTile | None:
 
 
 def tile_parts(height: int, width: int, size: int) -> tuple[DetailTile, ...]:
-    """Overlapping tiles of the frame's own shape that cover it, row by row, as many down as across.
+    """Return overlapping tiles with the aspect ratio of the frame that cover it, row by row, as many down as across.
 
-    Empty where the frame has hardly more pixels than the network's square.
+    The result is empty if the frame has hardly more pixels than the network's square.
     """
     side = math.sqrt(height * width)
     if side < 1.25 * size:
@@ -140,9 +156,11 @@ def tile_parts(height: int, width: int, size: int) -> tuple[DetailTile, ...]:
 
 
 def merged(whole: Tensor, found: list[tuple[DetailTile, Tensor]]) -> Tensor:
-    """Maps of the whole frame with those of its parts laid in, fading towards borders inside the frame.
+    """Return the maps of the whole frame with those of its parts merged in, fading towards borders inside the frame.
 
-    whole: float32 (prompts, rows, columns), on the finer grid already. found: parts with maps on any grid.
+    Args:
+        whole: float32 (prompts, rows, columns), already on the finer grid.
+        found: parts with maps on any grid.
     """
     rows, columns = whole.shape[1:]
     total, weights = torch.zeros_like(whole), torch.zeros_like(whole[0])
@@ -159,21 +177,28 @@ def merged(whole: Tensor, found: list[tuple[DetailTile, Tensor]]) -> Tensor:
 
 
 def _kept(whole: Tensor, parts: Tensor) -> Tensor:
-    """How much each place stays as the whole picture has it, 0..1: what is large, or what no part sees."""
+    """Return how far each pixel keeps the map of the whole frame, 0..1.
+
+    It is kept for large objects, and for objects that no part detects.
+    """
     coarse, seen = _resized(whole, (_COARSE, _COARSE)), _resized(parts, (_COARSE, _COARSE))
     box = 2 * round(LARGE_SHARE * _COARSE / 2) + 1
     cores = _dilated(-_dilated(-coarse, box), box)
     large = _rebuilt(cores, coarse)
     unseen = coarse - _rebuilt(torch.minimum(coarse, seen), coarse)
-    kept = _dilated(torch.maximum(large, unseen), 3)  # with its border
+    kept = _dilated(torch.maximum(large, unseen), 3)  # include the border
     soft = functional.avg_pool2d(kept[None], 3, 1, 1, count_include_pad=False)[0]
     return _resized(((soft - 0.2) / 0.4).clamp(0, 1), (whole.shape[1], whole.shape[2]))
 
 
 def _rebuilt(seeds: Tensor, under: Tensor) -> Tensor:
-    """What of ``under`` is connected with the seeds: grey reconstruction by dilation (Vincent, 1993), bounded in steps.
+    """Return the part of ``under`` that is connected with the seeds.
 
-    seeds: nowhere above ``under``; both (prompts, rows, columns).
+    This is grey reconstruction by dilation (Vincent, 1993), with a limited number of steps.
+
+    Args:
+        seeds: (prompts, rows, columns), nowhere above ``under``.
+        under: (prompts, rows, columns).
     """
     for _ in range(_STEPS):
         seeds = torch.minimum(_dilated(seeds, 3), under)
@@ -185,20 +210,20 @@ def _dilated(maps: Tensor, box: int) -> Tensor:
 
 
 def _window(start: int, stop: int, inside: slice, like: Tensor) -> Tensor:
-    """Weights of a part along one side: 1, but falling smoothly to 0 at a border that lies inside the frame."""
+    """Return the weights of a part along one side: 1, falling smoothly to 0 at a border inside the frame."""
     length = inside.stop - inside.start
-    place = (torch.arange(length, device=like.device, dtype=torch.float32) + 0.5) / length
+    position = (torch.arange(length, device=like.device, dtype=torch.float32) + 0.5) / length
     fade = 1 - 1 / OVERLAP
-    weight = torch.ones_like(place)
+    weight = torch.ones_like(position)
     if start > 0:
-        weight = weight * (place / fade).clamp(max=1)
+        weight = weight * (position / fade).clamp(max=1)
     if stop < CELLS:
-        weight = weight * ((1 - place) / fade).clamp(max=1)
+        weight = weight * ((1 - position) / fade).clamp(max=1)
     return weight * weight * (3 - 2 * weight)
 
 
 def _connected(cells: NDArray[np.float32]) -> list[tuple[float, DetailTile]]:
-    """The parts of each prompt's covered cells that are connected by sides: (sum of their probabilities, their box).
+    """Return the connected parts (by sides) of each prompt's covered cells: sum of their probabilities, and their box.
 
     Cells are numbered, and the largest number spreads through each part.
     """
@@ -220,11 +245,11 @@ def _connected(cells: NDArray[np.float32]) -> list[tuple[float, DetailTile]]:
     weights = np.bincount(which, cells[prompt, row, column])
     count = len(weights)
     lowest, highest = np.full((2, count), CELLS), np.zeros((2, count), np.intp)
-    for side, place in enumerate((row, column)):
-        np.minimum.at(lowest[side], which, place)
-        np.maximum.at(highest[side], which, place + 1)
-    found = zip(weights.tolist(), *lowest.tolist(), *highest.tolist(), strict=True)
-    return [(weight, DetailTile(top, bottom, left, right)) for weight, top, left, bottom, right in found]
+    for side, positions in enumerate((row, column)):
+        np.minimum.at(lowest[side], which, positions)
+        np.maximum.at(highest[side], which, positions + 1)
+    boxes = zip(weights.tolist(), *lowest.tolist(), *highest.tolist(), strict=True)
+    return [(weight, DetailTile(top, bottom, left, right)) for weight, top, left, bottom, right in boxes]
 
 
 def _area(box: DetailTile) -> int:
@@ -245,8 +270,8 @@ def _finer(maps: Tensor, factor: int) -> tuple[int, int]:
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if maps.shape[1:] == size:
         return maps
-    found = functional.interpolate(maps[None], size=size, mode="bilinear", antialias=True, align_corners=False)
-    return found[0].clamp(0, 1)
+    resized = functional.interpolate(maps[None], size=size, mode="bilinear", antialias=True, align_corners=False)
+    return resized[0].clamp(0, 1)
 
 
 def _logit(maps: Tensor) -> Tensor:

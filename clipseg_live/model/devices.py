@@ -1,4 +1,4 @@
-"""Where the network runs and in which precision; moving pictures there and maps back."""
+"""Device and precision of the network, transfer of images and maps, and timing of stages."""
 
 import os
 import time
@@ -14,10 +14,10 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 def leave_a_core() -> int:
-    """Keep PyTorch's CPU threads to one less than the cores of this process, at least one; the number they are then.
+    """Limit PyTorch's CPU threads to one less than the cores of this process, at least one, and return their number.
 
-    Threads of a network wait for one another: where another process needs most of a core, with a thread for every core
-    all of them wait for the one that has to share. OMP_NUM_THREADS, where it is set, is obeyed instead.
+    Threads of a network wait for one another. With a thread on every core, all of them wait for the one that shares its
+    core with another process. OMP_NUM_THREADS takes precedence if it is set.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() - 1)))
@@ -25,8 +25,13 @@ def leave_a_core() -> int:
 
 
 def share_cores(processes: int) -> int:
-    """Keep PyTorch's CPU threads to this process's share of the cores, at least one, where so many work side by side;
-    the number they are then. OMP_NUM_THREADS, where it is set, is obeyed instead."""
+    """Limit PyTorch's CPU threads to this process's share of the cores, at least one, and return their number.
+
+    OMP_NUM_THREADS takes precedence if it is set.
+
+    Args:
+        processes: number of processes that share the cores.
+    """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() // max(processes, 1))))
     return torch.get_num_threads()
@@ -37,9 +42,10 @@ def _cores() -> int:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; "auto" is the first of cuda, mps and cpu that is there.
+    """Return the device of this name; "auto" is the first available one of cuda, mps and cpu.
 
-    Raises UsageError for one that is not there.
+    Raises:
+        UsageError: if the device is not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -51,15 +57,21 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"{name!r} is not a device: use auto, cpu, cuda or mps.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        there = "no CUDA GPU that PyTorch can use" if count == 0 else f"only {count} CUDA GPU(s), from cuda:0"
-        raise UsageError(f"The device {name} is not there: this machine has {there}; --device cpu works everywhere.")
+        available = "no CUDA GPU that PyTorch can use" if count == 0 else f"only {count} CUDA GPU(s), from cuda:0"
+        raise UsageError(
+            f"The device {name} is not there: this machine has {available}; --device cpu works everywhere."
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("The device mps is not there: it needs an Apple GPU; --device cpu works everywhere.")
     return device
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The precision of this name; "auto" is float16 on a GPU and float32 on a CPU. Raises UsageError."""
+    """Return the precision of this name; "auto" is float16 on a GPU and float32 on a CPU.
+
+    Raises:
+        UsageError: if the name is unknown.
+    """
     if name == "auto":
         return torch.float32 if device.type == "cpu" else torch.float16
     if name not in _DTYPES:
@@ -68,16 +80,16 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 class Upload:
-    """Copies pictures to a device through one page-locked buffer, without waiting; on a CPU it does nothing."""
+    """Transfer of images to a device through one page-locked buffer, without waiting; on a CPU it does nothing."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pinned: Tensor | None = None
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """(1, 3, h, w) uint8 on the CPU → the same on the device.
+        """Copy an image, (1, 3, h, w) uint8 on the CPU, to the device.
 
-        The buffer is free again when the maps of this picture have come back, which ``to_host`` waits for.
+        The buffer is free again when the maps of this image have arrived, which ``to_host`` waits for.
         """
         if self._device.type == "cpu":
             return picture
@@ -90,18 +102,18 @@ class Upload:
 
 
 def to_host(maps: Tensor) -> NDArray[np.float32]:
-    """Maps as a float32 NumPy array; waits until they are computed."""
+    """Return maps as a float32 NumPy array; wait until they are computed."""
     if maps.device.type != "cuda":
-        found: NDArray[np.float32] = maps.to("cpu", torch.float32).contiguous().numpy()
-        return found
-    host = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True)  # from torch's own cache of pinned blocks
+        array: NDArray[np.float32] = maps.to("cpu", torch.float32).contiguous().numpy()
+        return array
+    host = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True)  # from torch's cache of pinned blocks
     host.copy_(maps, non_blocking=True)
     torch.cuda.current_stream(maps.device).synchronize()
     return np.array(host.float().numpy())
 
 
 def free_memory(device: torch.device) -> None:
-    """Give cached blocks back after memory ran out."""
+    """Release cached blocks after memory ran out."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -109,7 +121,7 @@ def free_memory(device: torch.device) -> None:
 
 
 class StageClock:
-    """Milliseconds per stage: the wall clock on a CPU, events in the stream (without waiting) on a CUDA GPU."""
+    """Milliseconds of each stage, by the wall clock on a CPU, and by stream events (without waiting) on a CUDA GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -125,7 +137,7 @@ class StageClock:
         self._take()
 
     def milliseconds(self) -> dict[str, float]:
-        """Every stage so far; on a GPU call it after the work is done."""
+        """Return the milliseconds of every stage so far; on a GPU call it after the work is done."""
         if self._cuda:
             self._events[-1].synchronize()
             pairs = zip(self._names, self._events, self._events[1:], strict=False)

@@ -1,4 +1,4 @@
-"""The engine as live sessions, exports and streams use it: a frame without a prediction does not end them."""
+"""Engine for live sessions, exports and streams, in which a frame without a prediction is not an error."""
 
 import logging
 
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 class DriverSegmenter(Segmenter):
-    """A ``Segmenter`` that returns maps of NaN where ``Segmenter`` raises NoPrediction.
+    """``Segmenter`` that returns maps of NaN where ``Segmenter`` raises NoPrediction.
 
-    Drivers treat maps that are not finite as no prediction, whatever engine they come from.
+    Drivers treat maps that are not finite as no prediction, with any engine.
     """
 
     def _segment(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
-        """As ``Segmenter._segment``, with maps of NaN on a grid of one cell for a frame without a prediction."""
+        """Segment a frame as ``Segmenter._segment``; without a prediction return maps of NaN on a grid of one cell."""
         try:
             return super()._segment(pixels, wanted)
         except NoPrediction as error:

@@ -1,4 +1,4 @@
-"""From a frame to what the vision encoder reads, and from an image prompt to its prepared picture."""
+"""Preprocessing: frames for the vision encoder, and prepared images for image prompts."""
 
 import json
 import logging
@@ -20,22 +20,25 @@ from clipseg_live.core.settings.base import FITS, Fit
 logger = logging.getLogger(__name__)
 
 _RESAMPLING = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers, which checkpoints use, as torch's names."""
+"""Names in torch for Pillow's resampling numbers, which checkpoints use."""
 
 CONTEXT = 0.1
-"""Share of an object's longer side that is kept around it on each side of a prepared image prompt."""
+"""Margin around the object on each side of a prepared image prompt, as a share of its longer side."""
 DIMMED = 0.1
-"""Brightness that is left outside the object."""
+"""Share of the brightness outside the object."""
 BLUR = 0.015
-"""Deviation of the Gaussian blur outside the object, as a share of the picture's side (5 pixels at 352)."""
+"""Deviation of the Gaussian blur outside the object, as a share of the image's side (5 pixels at 352)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """A checkpoint's own constants.
+    """Constants of a checkpoint.
 
-    size: side of its square in pixels. mean, deviation: of each channel, for values in 0..1.
-    resampling: torch's name of the interpolation.
+    Attributes:
+        size: side of its square in pixels.
+        mean: mean of each channel, for values in 0..1.
+        deviation: standard deviation of each channel, for values in 0..1.
+        resampling: name of the interpolation in torch.
     """
 
     size: int
@@ -47,11 +50,11 @@ class Preprocessing:
     def read(path: Path) -> "Preprocessing":
         """Read a file with the constants of an image processor.
 
-        ``preprocessor_config.json`` of transformers 4 holds them itself, also in its older form (``"size": 352``);
-        ``processor_config.json`` of transformers 5 holds them under ``image_processor``.
+        ``preprocessor_config.json`` of transformers 4 holds them at the top level, also in its older form (``"size":
+        352``). ``processor_config.json`` of transformers 5 holds them under ``image_processor``.
 
         Raises:
-            ModelError: The file is damaged, or asks for something that is not known here.
+            ModelError: if the file is damaged, or requests an unknown resampling.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +82,7 @@ class Preprocessing:
         return Preprocessing(int(size), mean, deviation, resampling)
 
     def normalise(self, picture: Tensor, dtype: torch.dtype) -> Tensor:
-        """(1, 3, h, w) with values 0..255 → the same with the checkpoint's mean and deviation taken out."""
+        """Normalise (1, 3, h, w) with values 0..255 by the mean and deviation of the checkpoint."""
         shape = (1, 3, 1, 1)
         scale = picture.new_tensor([1 / (255 * d) for d in self.deviation], dtype=torch.float32).view(shape)
         shift = picture.new_tensor(
@@ -89,7 +92,7 @@ class Preprocessing:
 
 
 def _normalisation(values: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation for values in 0..1, with the processor's own scale and switches taken into account."""
+    """Return mean and deviation for values in 0..1, including the processor's own scale and switches."""
     mean, deviation = (tuple(float(v) for v in values[name]) for name in ("image_mean", "image_std"))
     if not values.get("do_normalize", True):
         mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -101,10 +104,15 @@ def _normalisation(values: dict[str, Any]) -> tuple[tuple[float, ...], tuple[flo
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a frame lies in the network's input.
+    """Position of a frame in the input of the network; the rest of the input is padding.
 
-    height, width: of the input, multiples of the patch. top, left, inner_height, inner_width: the part that the
-    frame fills; the rest is padding.
+    Attributes:
+        height: height of the input in pixels, a multiple of the patch.
+        width: width of the input in pixels, a multiple of the patch.
+        top: first row of the frame.
+        left: first column of the frame.
+        inner_height: height of the frame in the input.
+        inner_width: width of the frame in the input.
     """
 
     height: int
@@ -115,7 +123,12 @@ class Placement:
     inner_width: int
 
     def crop(self, maps: Tensor, scale: float) -> Tensor:
-        """Maps (prompts, rows, columns) of the whole input, ``scale`` map pixels an input pixel → the frame's part."""
+        """Return the part of maps that the frame covers.
+
+        Args:
+            maps: (prompts, rows, columns), over the whole input.
+            scale: map pixels for each input pixel.
+        """
         top, left = round(self.top * scale), round(self.left * scale)
         height = max(1, round((self.top + self.inner_height) * scale) - top)
         width = max(1, round((self.left + self.inner_width) * scale) - left)
@@ -123,11 +136,21 @@ class Placement:
 
 
 def place_frame(height: int, width: int, *, size: int, patch: int, fit: Fit) -> Placement:
-    """Fit a frame of (height, width) to an input of about size² pixels.
+    """Fit a frame to an input of about size² pixels.
 
-    stretch: the square, whatever the frame's shape. letterbox: the whole frame in the square, at its own shape.
-    aspect: a rectangle of whole patches, about as many as the square has, as close to the frame's shape as they allow.
-    Raises UsageError for another ``fit``.
+    Args:
+        height: height of the frame in pixels.
+        width: width of the frame in pixels.
+        size: side of the network's square in pixels.
+        patch: side of a patch in pixels.
+        fit: how the frame is fitted.
+            "stretch": the square, for any shape of the frame.
+            "letterbox": the whole frame in the square, with its own aspect ratio.
+            "aspect": a rectangle of whole patches with nearly the frame's aspect ratio. It has about as many patches
+            as the square.
+
+    Raises:
+        UsageError: if ``fit`` is another value.
     """
     if fit == "stretch":
         return Placement(size, size, 0, 0, size, size)
@@ -144,14 +167,14 @@ def place_frame(height: int, width: int, *, size: int, patch: int, fit: Fit) -> 
 
 
 def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """(h, w, 3) pixels as a (1, 3, h, w) view of the same memory, channels last."""
+    """Return (h, w, 3) pixels as a (1, 3, h, w) view of the same memory, channels last."""
     if not pixels.flags.writeable:
-        pixels = np.asarray(_Unlocked(pixels))  # torch warns of read-only memory, though it is only read here
+        pixels = np.asarray(_Unlocked(pixels))  # torch warns about read-only memory, but here it is only read
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
 
 
 class _Unlocked:
-    """An array's memory under an interface that says it may be written."""
+    """Interface to an array's memory that marks it as writable."""
 
     def __init__(self, array: NDArray[np.uint8]) -> None:
         self._owner = array
@@ -160,9 +183,14 @@ class _Unlocked:
 
 
 def resize(picture: Tensor, placement: Placement, preprocessing: Preprocessing) -> Tensor:
-    """(1, 3, h, w) uint8 → (1, 3, height, width) of the network's input, values 0..255, on the same device.
+    """Resize an image to the input of the network, (1, 3, height, width), values 0..255, on the same device.
 
-    Antialiased like Pillow's resampling, and rounded to whole levels like it. Padding is the checkpoint's mean.
+    It is antialiased and rounded to whole levels like Pillow's resampling. Padding is the mean of the checkpoint.
+
+    Args:
+        picture: (1, 3, h, w), uint8.
+        placement: position of the frame in the input.
+        preprocessing: constants of the checkpoint.
     """
     target = (placement.inner_height, placement.inner_width)
     mode = preprocessing.resampling
@@ -183,11 +211,11 @@ def resize(picture: Tensor, placement: Placement, preprocessing: Preprocessing) 
 
 
 def prepare_image_prompt(prompt: ImagePrompt, preprocessing: Preprocessing, size: int) -> Tensor:
-    """An image prompt as (1, 3, size, size), values 0..255.
+    """Return an image prompt as (1, 3, size, size), values 0..255.
 
-    Without a box or mask the whole picture, as the checkpoint's processor does it. With one, what Lüddecke and Ecker
-    (arXiv:2112.10003, "Visual Prompt Engineering") found to work best: cropped to a square around the object, and
-    dimmed and blurred outside it.
+    Without a box or mask the whole image is used, as by the checkpoint's processor. With one, the image is cropped to a
+    square around the object, and dimmed and blurred outside it. Lüddecke and Ecker (arXiv:2112.10003, "Visual Prompt
+    Engineering") found this to work best.
     """
     whole = Placement(size, size, 0, 0, size, size)
     if prompt.box is None and prompt.mask is None:
@@ -212,7 +240,7 @@ def _inside(prompt: ImagePrompt) -> NDArray[np.bool_]:
 
 
 def _square_around(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """top, bottom, left, right of the object's square with its context; it may reach beyond the picture."""
+    """Return top, bottom, left, right of the object's square with its margin; it may extend beyond the image."""
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     side = math.ceil(side * (1 + 2 * CONTEXT))
@@ -222,17 +250,17 @@ def _square_around(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _crop(array: NDArray, top: int, bottom: int, left: int, right: int) -> NDArray:
-    """A part of an array; what lies beyond its borders is zero."""
+    """Return a part of an array, with zeros beyond its borders."""
     height, width = array.shape[:2]
-    found = np.zeros((bottom - top, right - left, *array.shape[2:]), dtype=array.dtype)
+    cropped = np.zeros((bottom - top, right - left, *array.shape[2:]), dtype=array.dtype)
     rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
     part = array[rows, columns]
-    found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
-    return found
+    cropped[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
+    return cropped
 
 
 def _blur(picture: Tensor, deviation: float) -> Tensor:
-    """Gaussian blur of (1, 3, h, w), borders repeated."""
+    """Apply a Gaussian blur to (1, 3, h, w), repeating the border."""
     radius = max(1, math.ceil(3 * deviation))
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (offsets / deviation) ** 2)

@@ -1,4 +1,4 @@
-"""What this machine computes with: its processor, its GPUs, its precisions, and what would make it faster."""
+"""Report on the hardware of this machine: processor, GPUs, precisions, and advice for more speed."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clipseg_live.model.segmenter import Segmenter
 
 FASTER = 1.2
-"""From this ratio of times on a saving is told: below it, it drowns in what else the machine does."""
+"""Ratio of times from which a gain is reported; smaller ones are lost in the noise of other processes."""
 
 _INSTRUCTIONS = {
     "avx2": "AVX2",
@@ -42,10 +42,16 @@ _SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """The processor. cores: physical ones this process may use, by its affinity and its container's quota (logical
-    ones where the system does not tell).
+    """Processor.
 
-    threads: how many PyTorch uses. capability: the instruction set that PyTorch's own kernels use.
+    Attributes:
+        name: name of the processor.
+        cores: physical cores that this process may use, by its affinity and its container's quota; logical ones if the
+            system does not report them.
+        logical: logical cores that this process may use.
+        threads: threads that PyTorch uses.
+        capability: instruction set that PyTorch's own kernels use.
+        instructions: supported instruction sets.
     """
 
     name: str
@@ -58,7 +64,14 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU that PyTorch can use, under its device name; bytes of memory, None where the driver does not say."""
+    """GPU that PyTorch can use.
+
+    Attributes:
+        device: its device name.
+        name: its product name.
+        total_bytes: its memory; None if the driver does not report it.
+        free_bytes: its free memory; None if the driver does not report it.
+    """
 
     device: str
     name: str
@@ -68,10 +81,17 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """build: what PyTorch was built for ("CPU", "CUDA 12.6"). nvidia: GPUs that NVIDIA's driver knows.
+    """Devices of this machine.
 
-    chosen: what ``--device auto`` takes. warning: what PyTorch said when it looked for a GPU. load: threads that
-    wanted the processor at a time, over the last minute; None where the system does not count them.
+    Attributes:
+        cpu: the processor.
+        gpus: GPUs that PyTorch can use.
+        build: platform that PyTorch was built for ("CPU", "CUDA 12.6").
+        nvidia: names of the GPUs that NVIDIA's driver reports.
+        chosen: the device that ``--device auto`` selects.
+        warning: warning of PyTorch when it looked for a GPU.
+        load: mean number of threads that were ready to run over the last minute; None if the system does not count
+            them.
     """
 
     cpu: Cpu
@@ -85,10 +105,16 @@ class Devices:
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """A low precision beside float32 with the model ``shapes``, on one drawn picture and three phrases.
+    """Comparison of a low precision with float32, with the model ``shapes`` on one drawn image and three texts.
 
-    largest, mean: of the absolute differences of probability; None where it was refused, and ``refusal`` says why.
-    milliseconds, float32_milliseconds: a frame, the fastest of some rounds taken in turns.
+    Attributes:
+        dtype: name of the precision.
+        device: name of the device.
+        refusal: the reason if the precision was refused, else None.
+        largest: largest absolute difference of probability; None if it was refused.
+        mean: mean absolute difference of probability; None if it was refused.
+        milliseconds: time of a frame, the fastest of some alternating rounds; None if it was refused.
+        float32_milliseconds: the same in float32.
     """
 
     dtype: str
@@ -102,9 +128,12 @@ class Precision:
 
 @dataclass(frozen=True, slots=True)
 class MatrixSpeed:
-    """Milliseconds of one product of the published models' size on the CPU, the fastest of some rounds.
+    """Milliseconds of one matrix product of the published models' size on the CPU, the fastest of some rounds.
 
-    all_cores: in float32 with a thread a core; None where PyTorch uses as many already.
+    Attributes:
+        float32: in float32.
+        bfloat16: in bfloat16.
+        all_cores: in float32 with a thread for each core; None if PyTorch already uses as many.
     """
 
     float32: float
@@ -113,7 +142,7 @@ class MatrixSpeed:
 
 
 def find_devices() -> Devices:
-    """The processor and the GPUs, as PyTorch sees them."""
+    """Return the processor and the GPUs, as PyTorch sees them."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     import torch
 
@@ -137,7 +166,14 @@ def find_devices() -> Devices:
 
 
 def cpu(threads: int, capability: str, information: Path = _CPU_INFO, quota: Path = _QUOTA) -> Cpu:
-    """The processor, from files in the formats of Linux's /proc/cpuinfo and cpu.max; else what Python knows."""
+    """Return the processor, read from /proc/cpuinfo and cpu.max of Linux, or from Python elsewhere.
+
+    Args:
+        threads: threads that PyTorch uses.
+        capability: instruction set that PyTorch's own kernels use.
+        information: file in the format of /proc/cpuinfo.
+        quota: file in the format of cpu.max.
+    """
     logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -157,26 +193,31 @@ def cpu(threads: int, capability: str, information: Path = _CPU_INFO, quota: Pat
 
 
 def nvidia_gpus(folder: Path = _NVIDIA) -> tuple[str, ...]:
-    """Names of the GPUs that NVIDIA's driver knows, whether or not PyTorch can use them; empty without a driver."""
-    found = []
+    """Return the names of the GPUs that NVIDIA's driver reports, whether or not PyTorch can use them.
+
+    The result is empty without a driver.
+    """
+    names = []
     for information in sorted(folder.glob("*/information")):
         lines = information.read_text(encoding="utf-8", errors="replace").splitlines()
-        found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
     tool = shutil.which("nvidia-smi")
-    if found or tool is None:
-        return tuple(found)
-    asked = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    if names or tool is None:
+        return tuple(names)
+    command = [tool, "--query-gpu=name", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=3, check=True).stdout
-    except (OSError, subprocess.SubprocessError):  # the tool is there without a driver that answers
+        output = subprocess.run(command, capture_output=True, text=True, timeout=3, check=True).stdout
+    except (OSError, subprocess.SubprocessError):  # the tool is installed, but no driver responds
         return ()
-    return tuple(line.strip() for line in answer.splitlines() if line.strip())
+    return tuple(line.strip() for line in output.splitlines() if line.strip())
 
 
 def precisions(device: str = "auto", model: str = loading.SHAPES_MODEL) -> tuple[Precision, ...]:
-    """The low precisions of a device beside float32: bfloat16, and float16 on a GPU.
+    """Compare the low precisions of a device with float32: bfloat16, and float16 on a GPU.
 
-    Raises ModelError where the model is not there, UsageError for a device that is not there.
+    Raises:
+        ModelError: if the model is missing.
+        UsageError: if the device is not available.
     """
     from clipseg_live.model.segmenter import Segmenter
 
@@ -186,7 +227,11 @@ def precisions(device: str = "auto", model: str = loading.SHAPES_MODEL) -> tuple
 
 
 def matrix_speed(cores: int | None) -> MatrixSpeed:
-    """Time one matrix product in float32 and bfloat16. cores: threads to try, too, where PyTorch uses others."""
+    """Time one matrix product in float32 and bfloat16.
+
+    Args:
+        cores: number of threads to try too, if PyTorch uses another one.
+    """
     import torch
 
     def product(dtype: torch.dtype) -> Callable[[], object]:
@@ -207,20 +252,26 @@ def matrix_speed(cores: int | None) -> MatrixSpeed:
 
 
 def advice(found: Devices | None, speed: MatrixSpeed | None, compared: tuple[Precision, ...] = ()) -> tuple[str, ...]:
-    """What would make this machine faster: only what was seen or measured; None and () for what was not."""
+    """Return advice for more speed, based only on facts that were detected or measured.
+
+    Args:
+        found: the devices; None if they were not detected.
+        speed: the speed of matrix products; None if it was not measured.
+        compared: the precisions; empty if they were not compared.
+    """
     if found is None:
         return ()
-    said = []
+    messages = []
     if found.nvidia and not any(gpu.device.startswith("cuda") for gpu in found.gpus):
-        said.append(_unused_gpu(found))
+        messages.append(_unused_gpu(found))
     if found.chosen == "cpu" and speed is not None:
-        said += _faster_cpu(found.cpu, speed, compared)
+        messages += _faster_cpu(found.cpu, speed, compared)
     if found.load is not None and found.load > found.cpu.logical:
-        said.append(
+        messages.append(
             f"Other programs keep the processor busy (a load of {found.load:.1f} over the last minute on "
             f"{_count(found.cpu.logical, 'processor')}): end them, and do not trust the times above until then."
         )
-    return tuple(said)
+    return tuple(messages)
 
 
 def _build(cuda: str | None, hip: str | None) -> str:
@@ -252,16 +303,16 @@ def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, .
     low = next((one for one in compared if one.dtype == "bfloat16" and one.device == "cpu"), None)
     if ratio < FASTER or (low is not None and low.refusal is not None):
         return
-    told = (
+    gain = (
         f"--dtype bfloat16: the widest product of the published models' encoder ran {ratio:.1f} times as fast as "
         "in float32 here"
     )
     if low is None or low.largest is None or low.milliseconds is None:
-        yield f"{told}; what it changes in the masks was not measured (the model {loading.SHAPES_MODEL} is needed)."
+        yield f"{gain}; what it changes in the masks was not measured (the model {loading.SHAPES_MODEL} is needed)."
         return
     factor = low.float32_milliseconds / low.milliseconds
     yield (
-        f"{told}; a whole frame of the model {loading.SHAPES_MODEL} ran {factor:.1f} times as fast, "
+        f"{gain}; a whole frame of the model {loading.SHAPES_MODEL} ran {factor:.1f} times as fast, "
         f"with probabilities that differ by {low.largest:.2g} at most."
     )
 
@@ -277,14 +328,14 @@ def _compare(full: "Segmenter", low: "Segmenter", name: str) -> Precision:
         reference = _fastest([_turns(full, pictures, phrases)], _ROUNDS)[0]
         refusal = low.notices[0] if low.notices else f"{low.dtype} is used in its place."
         return Precision(name, full.device, refusal, None, None, None, reference)
-    expected, found = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
-    difference = np.abs(found - expected)
+    expected, actual = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
+    difference = np.abs(actual - expected)
     reference, time_taken = _fastest([_turns(one, pictures, phrases) for one in (full, low)], _ROUNDS)
     return Precision(name, full.device, None, float(difference.max()), float(difference.mean()), time_taken, reference)
 
 
 def _turns(segmenter: "Segmenter", pictures: tuple[Pixels, Pixels], phrases: Sequence[Prompt]) -> Callable[[], object]:
-    """Segment a frame; a different one at each call, for the features of the last are kept."""
+    """Return a function that segments a different frame at each call, because the features of the last are cached."""
     count = 0
 
     def frame() -> object:
@@ -296,7 +347,7 @@ def _turns(segmenter: "Segmenter", pictures: tuple[Pixels, Pixels], phrases: Seq
 
 
 def _pictures(side: int) -> tuple[Pixels, Pixels]:
-    """A red disc and a blue square over a gradient, uint8 (side, side, 3), and its mirror image."""
+    """Return a red disc and a blue square over a gradient, uint8 (side, side, 3), and its mirror image."""
     ramp = np.linspace(60, 190, side, dtype=np.float32)
     picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 200 - ramp), axis=-1)
     rows, columns = (axis / side for axis in np.ogrid[:side, :side])
@@ -307,9 +358,9 @@ def _pictures(side: int) -> tuple[Pixels, Pixels]:
 
 
 def _fastest(actions: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Milliseconds of each action, the fastest of some rounds in turns.
+    """Return the milliseconds of each action, the fastest of some alternating rounds.
 
-    On a machine that is busy or slow it ends after the round in which ``_SECONDS`` are over.
+    On a busy or slow machine it ends after the round in which ``_SECONDS`` have passed.
     """
     best = [float("inf")] * len(actions)
     began = time.perf_counter()
@@ -329,13 +380,13 @@ def _cuda(index: int) -> Gpu:
     properties = torch.cuda.get_device_properties(index)
     try:
         free: int | None = torch.cuda.mem_get_info(index)[0]
-    except RuntimeError:  # a GPU in exclusive use tells its size, but not what is free
+    except RuntimeError:  # a GPU in exclusive use reports its total memory, but not its free memory
         free = None
     return Gpu(f"cuda:{index}", properties.name, properties.total_memory, free)
 
 
 def _physical_cores(pairs: list[tuple[str, str]]) -> int:
-    """Distinct (socket, core) of /proc/cpuinfo; 0 where it does not tell them."""
+    """Return the number of distinct (socket, core) pairs in /proc/cpuinfo, or 0 if it has none."""
     cores, socket = set(), "0"
     for key, value in pairs:
         if key == "physical id":
@@ -346,7 +397,7 @@ def _physical_cores(pairs: list[tuple[str, str]]) -> int:
 
 
 def _quota(file: Path) -> int:
-    """Whole cores' worth of time that the container gets, at least 1; 0 where nothing limits it."""
+    """Return the container's quota of CPU time in whole cores, at least 1, or 0 without a limit."""
     try:
         share, period = file.read_text(encoding="ascii").split()
     except (OSError, ValueError):

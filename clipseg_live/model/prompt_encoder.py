@@ -1,4 +1,4 @@
-"""Prompts to conditional embeddings: encoded when they change, kept while they are used."""
+"""Encoding of prompts to conditional embeddings, with a cache."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing, prepare_image_prompt
 
 _SENTENCES = 64
-"""Sentences that are encoded together, at most."""
+"""Largest number of sentences that are encoded together."""
 
 _QUOTED = 40
-"""Columns of a prompt, and of the part that was cut off, in a notice: together one line."""
+"""Columns of a prompt, and of its cut-off part, in a notice: together one line."""
 
 _MOST_NOTICES = 16
-"""Notices that are kept, the newest."""
+"""Number of notices that are kept, the newest."""
 
 CACHE_CAPACITY = 512
-"""Encoded prompts that are kept; one of CLIPSeg's takes 2 KiB."""
+"""Number of encoded prompts that are kept; one of CLIPSeg takes 2 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """Look-ups of encoded prompts so far, and how many are kept now."""
+    """Look-ups of encoded prompts so far, and the number that is cached now."""
 
     hits: int
     misses: int
@@ -39,11 +39,16 @@ class CacheStatistics:
 
 
 class PromptEncoder:
-    """Encodes prompts for one model, with a bounded least-recently-used cache keyed by the prompts' content.
+    """Encoder of prompts for one model, with a bounded least-recently-used cache keyed by the content of prompts.
 
     Not thread-safe: ``Segmenter`` calls it with its lock held.
 
-    identity: tells models apart, so that embeddings of one are never taken for another's.
+    Args:
+        network: the network.
+        tokenizer: the tokenizer of the model.
+        preprocessing: constants of the checkpoint.
+        identity: distinguishes models, so that embeddings of one are never used for another.
+        capacity: largest number of cached prompts.
     """
 
     def __init__(
@@ -65,38 +70,40 @@ class PromptEncoder:
 
     @property
     def statistics(self) -> CacheStatistics:
+        """Statistics of the cache."""
         return CacheStatistics(self._hits, self._misses, len(self._cache), self._capacity)
 
     def use(self, network: ClipSeg) -> None:
-        """Go over to the same model in another precision; what was encoded in the old one is dropped."""
+        """Switch to the same model in another precision; embeddings of the old one are dropped."""
         self._network = network
         self._cache.clear()
 
     @torch.inference_mode()
     def encode(self, prompts: Sequence[Prompt]) -> Tensor:
-        """(prompts, embedding_size), on the model's device and in its precision.
+        """Return the embeddings of prompts, (prompts, embedding_size), on the device and in the precision of the model.
 
-        Raises UsageError for an embedding of another length than the model's, NoPrediction for a prompt whose
-        embedding is not finite.
+        Raises:
+            UsageError: if an embedding has another length than those of the model.
+            NoPrediction: if the embedding of a prompt is not finite.
         """
-        found: dict[str, Tensor] = {}
+        embeddings: dict[str, Tensor] = {}
         missing: dict[str, Prompt] = {}
         for prompt in prompts:
             kept = self._cache.get((self._identity, prompt.key))
             if kept is not None:
                 self._cache.move_to_end((self._identity, prompt.key))
-                found[prompt.key] = kept
+                embeddings[prompt.key] = kept
                 self._hits += 1
             elif prompt.key not in missing:
                 missing[prompt.key] = prompt
                 self._misses += 1
         if missing:
-            found |= self._encode_new(list(missing.values()))
-        return torch.stack([found[prompt.key] for prompt in prompts])
+            embeddings |= self._encode_new(list(missing.values()))
+        return torch.stack([embeddings[prompt.key] for prompt in prompts])
 
     @torch.inference_mode()
     def encode_sentences(self, sentences: Sequence[str]) -> Tensor:
-        """Return the embeddings of sentences, (sentences, embedding_size), without keeping them."""
+        """Return the embeddings of sentences, (sentences, embedding_size), without caching them."""
         return self._encode_batch([self._tokens(sentence) for sentence in sentences])
 
     def _encode_new(self, prompts: list[Prompt]) -> dict[str, Tensor]:
@@ -120,7 +127,7 @@ class PromptEncoder:
         return encoded
 
     def _encode_texts(self, prompts: list[TextPrompt]) -> list[Tensor]:
-        """The sentences of all prompts in batches; a prompt is the mean of its sentences."""
+        """Encode the sentences of all prompts in batches; a prompt is the mean of its sentences."""
         if not prompts:
             return []
         rows = [self._tokens(sentence) for prompt in prompts for sentence in prompt.sentences]
@@ -138,7 +145,7 @@ class PromptEncoder:
         return self._network.text_embeddings(ids.to(device), mask.to(device))
 
     def _tokens(self, sentence: str) -> list[int]:
-        """Token ids with start and end; what is over the model's length is cut, and a notice names it."""
+        """Return token ids with start and end; tokens beyond the model's limit are cut, with a notice."""
         limit = int(self._network.network.config.text_config.max_position_embeddings)
         encoding = self._tokenizer(sentence, return_offsets_mapping=True, verbose=False)
         ids: list[int] = encoding["input_ids"]
@@ -170,7 +177,7 @@ class PromptEncoder:
 
 
 def no_prediction(dtype: torch.dtype) -> str:
-    """Return the sentence about output of the network that is not finite, with the remedy for its precision."""
+    """Return the message about non-finite output of the network, with the remedy for its precision."""
     name = str(dtype).removeprefix("torch.")
     if dtype == torch.float32:
         remedy = "its weights do not work; fetch the model again or use another one"

@@ -1,6 +1,6 @@
-"""A CLIPSeg folder of the published architecture with seeded random weights: to measure and test without a network.
+"""CLIPSeg model folders with seeded random weights, for measurements and tests without downloads.
 
-It means nothing: its masks are arbitrary, though they differ from prompt to prompt and spread over 0..1.
+The masks are arbitrary, but they differ between prompts and their values spread over 0..1.
 """
 
 import json
@@ -20,17 +20,17 @@ _PREPROCESSOR = {
     "resample": 2,
     "size": 352,
 }
-"""As the published checkpoints have it: the constants of ImageNet, in the legacy format."""
+"""Values of the published checkpoints: the constants of ImageNet, in the legacy format."""
 
 _SPREAD = 2.0
-"""Deviation of the logits on the picture they are calibrated with."""
+"""Deviation of the logits on the image with which they are calibrated."""
 
 _LATER = 0.1
-"""Scale of the decoder's later reductions, which would else drown what the prompts changed before them."""
+"""Scale of the decoder's later reductions; without it they would dominate the effect of the prompts."""
 
 
 def refined_configuration() -> CLIPSegConfig:
-    """The configuration of CIDAS/clipseg-rd64-refined."""
+    """Return the configuration of CIDAS/clipseg-rd64-refined."""
     return CLIPSegConfig(
         vision_config={"patch_size": 16, "image_size": 224},
         extract_layers=[3, 6, 9],
@@ -40,7 +40,10 @@ def refined_configuration() -> CLIPSegConfig:
 
 
 def write_random_model(folder: Path, *, seed: int = 0, configuration: CLIPSegConfig | None = None) -> Path:
-    """Write a whole model folder, the same for the same seed; by default of rd64-refined's architecture (600 MB)."""
+    """Write a complete model folder, the same for the same seed.
+
+    The default architecture is that of rd64-refined (600 MB).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     configuration = configuration or refined_configuration()
     configuration.architectures = ["CLIPSegForImageSegmentation"]
@@ -57,7 +60,7 @@ def write_random_model(folder: Path, *, seed: int = 0, configuration: CLIPSegCon
 
 
 def random_network(configuration: CLIPSegConfig, seed: int) -> CLIPSegForImageSegmentation:
-    """Weights of the scale that keeps signals alive through the layers, and logits that spread around 0."""
+    """Return a network whose weights keep signals at a useful scale through the layers, with logits spread around 0."""
     generator = torch.Generator().manual_seed(seed)
     network = CLIPSegForImageSegmentation(configuration).eval().requires_grad_(False)
     for module in network.modules():
@@ -96,7 +99,7 @@ def _calibrate(network: CLIPSegForImageSegmentation, generator: torch.Generator)
 
 
 def _write_tokenizer(folder: Path, vocabulary_size: int) -> None:
-    """A tokenizer of CLIP's format that knows single bytes only; unused entries fill it to its size."""
+    """Write a tokenizer in CLIP's format that knows only single bytes; unused entries fill it to its size."""
     letters = list(_byte_letters())
     tokens = [*letters, *(letter + "</w>" for letter in letters)]
     tokens += [f"<|unused{number}|>" for number in range(vocabulary_size - len(tokens) - 2)]
@@ -111,7 +114,7 @@ def _write_tokenizer(folder: Path, vocabulary_size: int) -> None:
 
 
 def _byte_letters() -> list[str]:
-    """The 256 letters by which byte-level tokenizers write bytes: printable ones as themselves, others from U+0100."""
+    """Return the 256 letters with which byte-level tokenizers write bytes: printable ones as is, others from U+0100."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [value for value in range(256) if value not in printable]
     letters = {value: chr(value) for value in printable}

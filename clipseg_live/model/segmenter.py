@@ -1,4 +1,4 @@
-"""The engine around CLIPSeg: pictures and prompts in, probability maps out."""
+"""Segmentation engine around CLIPSeg: from frames and prompts to probability maps."""
 
 import copy
 import logging
@@ -31,11 +31,9 @@ _S = TypeVar("_S", bound="Segmenter")
 
 
 class Segmenter:
-    """CLIPSeg, ready to run: make one with ``Segmenter.load``.
+    """CLIPSeg model, ready to run; create it with ``Segmenter.load``.
 
-    Threads can share one: calls run one after another, and each gets its own result in an array of its own.
-
-    notices: sentences a person should read (a prompt that was cut, a precision that was not good enough).
+    Threads can share one. Calls run one after another, and each gets its own result in its own array.
     """
 
     def __init__(
@@ -84,17 +82,23 @@ class Segmenter:
         fit: Fit = "stretch",
         detail: Detail = "off",
     ) -> _S:
-        """Load a model by name, alias or folder, or one that ``loading.find`` has found.
+        """Load a model by name, alias or folder, or from files that ``loading.find_model_files`` has found.
 
-        device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps". dtype: "auto" (float16 on a GPU,
-        float32 on a CPU), "float32", "float16", "bfloat16"; a precision whose masks differ visibly from float32's is
-        not used, and a notice says so. size: side of the network's square in pixels, None for the checkpoint's own.
-        fit: "stretch", "letterbox" or "aspect". detail: "off"; "zoom" (where small objects lie together, one more pass
-        looks closer) or "tiles" (overlapping parts of large frames are looked at as well), whose maps are finer.
+        Args:
+            model: name, alias or folder, or the files of a model.
+            device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1" or "mps".
+            dtype: "auto" (float16 on a GPU, float32 on a CPU), "float32", "float16" or "bfloat16". A precision whose
+                masks differ visibly from those of float32 is not used, and a notice says so.
+            size: side of the network's square in pixels; None for the checkpoint's own.
+            fit: "stretch", "letterbox" or "aspect".
+            detail: "off", "zoom" (one more pass where small objects are close together) or "tiles" (further passes over
+                overlapping parts of large frames). Both give finer maps.
 
-        Raises UsageError for a value that cannot be, ModelError where the model is missing, damaged or too large.
+        Raises:
+            UsageError: if a value is invalid.
+            ModelError: if the model is missing, damaged or too large.
         """
-        check_options(device, dtype, fit, detail)  # before a download of hundreds of megabytes
+        check_options(device, dtype, fit, detail)  # check before a download of hundreds of megabytes
         files = loading.find_model_files(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
             loaded = loading.load_network(files)
@@ -113,7 +117,7 @@ class Segmenter:
         return segmenter
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copy the state for a pickle or a deep copy, without the lock, which cannot be copied."""
+        """Return the state for a pickle or a deep copy, without the lock, which cannot be copied."""
         with self._lock:
             return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
@@ -121,10 +125,12 @@ class Segmenter:
         self.__dict__.update(state, _lock=threading.RLock())
 
     def configure(self, size: int | None = None, fit: Fit = "stretch", detail: Detail | None = None) -> None:
-        """Change the network's square, how frames meet it, and (unless None) the detail; nothing is loaded.
+        """Change the network's square, the fit of frames and (unless None) the detail, without loading the model again.
 
-        It holds for all threads that share this segmenter, from their next call on.
-        Raises UsageError as ``load``.
+        The change applies to all threads that share this segmenter, from their next call.
+
+        Raises:
+            UsageError: if a value is invalid, as for ``load``.
         """
         wanted = self.detail if detail is None else detail
         _check_choices(fit, wanted)
@@ -135,37 +141,42 @@ class Segmenter:
 
     @property
     def name(self) -> str:
-        """What the model was asked for by."""
+        """Name or folder with which the model was loaded."""
         return self.files.name
 
     @property
     def device(self) -> str:
+        """Name of the device."""
         return str(self.network.device)
 
     @property
     def dtype(self) -> str:
+        """Name of the precision."""
         return str(self.network.dtype).removeprefix("torch.")
 
     @property
     def prompt_cache(self) -> CacheStatistics:
-        """How often a prompt was found encoded, and how many are kept."""
+        """Statistics of the cache of encoded prompts."""
         with self._lock:
             return self._prompts.statistics
 
     @property
     def notices(self) -> tuple[str, ...]:
+        """Messages for the user, such as a prompt that was cut or a precision that was not accurate enough."""
         return (*self._precision_notices, *self._prompts.notices)
 
     @torch.inference_mode()
     def encode(self, prompts: PromptLike | Sequence[PromptLike]) -> NDArray[np.float32]:
-        """Conditional embeddings of prompts, float32 (prompts, embedding size); cached by content.
+        """Return the conditional embeddings of prompts, float32 (prompts, embedding size), cached by content.
 
-        Raises UsageError for no prompt or an embedding of the wrong length, NoPrediction where one is not finite.
+        Raises:
+            UsageError: if there is no prompt, or an embedding has the wrong length.
+            NoPrediction: if an embedding is not finite.
         """
         wanted = require_prompts(prompts)
         with self._lock, _clear_memory_errors("encode the prompts"):
-            found: NDArray[np.float32] = self._prompts.encode(wanted).float().cpu().numpy()
-        return found
+            embeddings: NDArray[np.float32] = self._prompts.encode(wanted).float().cpu().numpy()
+        return embeddings
 
     @overload
     def segment(
@@ -189,31 +200,33 @@ class Segmenter:
         *,
         channels: Channels = "rgb",
     ) -> Segmentation | list[Segmentation]:
-        """Probability maps of a frame, or of each of several, for all prompts.
+        """Return the probability maps of a frame, or of each of several, for all prompts.
 
-        The prompts of the last call cost nothing to encode; a frame that looks the same to the network as the last one
-        costs only the decoder. ``timings`` has the further passes of ``detail`` as a stage of that name.
+        The prompts of the last call need no encoding. A frame that gives the same network input as the last one needs
+        only the decoder. ``timings`` has the further passes of ``detail`` as a stage of that name.
 
         Args:
-            frame: A path, the bytes of an image file, a PIL image, an array or a tensor of any size from 1×1, as
-                ``core.images.as_pixels`` describes them; or a list or a tuple of these, or an array or a tensor of four
-                dimensions. Of several, the prompts are encoded once, and files are read one at a time.
-            prompts: One or several: texts, prompts, or images of what to look for (paths, PIL images, arrays).
+            frame: a path, the bytes of an image file, a PIL image, an array or a tensor of any size from 1×1, as
+                ``core.image_input.as_pixels`` describes them. For several frames, a list or a tuple of these, or an
+                array or a tensor of four dimensions; the prompts are then encoded once, and files are read one at a
+                time.
+            prompts: one or several: texts, prompts, or image prompts (paths, PIL images, arrays).
             channels: "bgr" for arrays and tensors in OpenCV's order.
 
         Returns:
             One result, or a list of results in the order of the frames.
 
         Raises:
-            UsageError: For what is no image or prompt, no prompt, or an embedding of the wrong length.
-            SourceError: For a file that cannot be read.
-            ModelError: When memory runs out even with one prompt at a time.
-            NoPrediction: Where the network's output is not finite.
+            UsageError: if an argument is not an image or prompt, there is no prompt, or an embedding has the wrong
+                length.
+            SourceError: if a file cannot be read.
+            ModelError: if memory runs out even with one prompt at a time.
+            NoPrediction: if the output of the network is not finite.
         """
         wanted = require_prompts(prompts)
         if is_batch(frame):
             frames = cast("Sequence[ImageLike]", frame)
-            return [self._locked(as_pixels(each, channels), wanted) for each in frames]
+            return [self._locked(as_pixels(image, channels), wanted) for image in frames]
         return self._locked(as_pixels(cast("ImageLike", frame), channels), wanted)
 
     def _locked(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
@@ -234,13 +247,13 @@ class Segmenter:
             probabilities = devices.to_host(maps)
             clock.mark("download")
         if not np.isfinite(probabilities).all():
-            self._seen.clear()  # so that the next call does not start from features that may be the cause
+            self._seen.clear()  # these features may be the cause
             raise NoPrediction(no_prediction(self.network.dtype))
         probabilities.setflags(write=False)
         return Segmentation(probabilities, wanted, (height, width), clock.milliseconds())
 
     def _closer(self, whole: Tensor, picture: Tensor, conditional: Tensor) -> Tensor:
-        """The maps of the whole picture with those of its parts merged in."""
+        """Return the maps of the whole frame with those of its parts merged in."""
         height, width = picture.shape[2:]
 
         def look(number: int, part: details.DetailTile) -> Tensor:
@@ -252,9 +265,13 @@ class Segmenter:
         return details.tiled(whole, height, width, self.size, look)
 
     def _look(self, number: int, picture: Tensor, conditional: Tensor, mark: Callable[[str], None]) -> Tensor:
-        """Maps (prompts, rows, columns), on the device, of a picture (1, 3, h, w) that is on it.
+        """Return the maps of an image, (prompts, rows, columns), on the device.
 
-        number: 0 for the whole frame, else a part's: what the network saw there last is kept by it.
+        Args:
+            number: 0 for the whole frame, else the number of the part; the last network input is cached by it.
+            picture: (1, 3, h, w), on the device.
+            conditional: embeddings of the prompts.
+            mark: ends a stage of the clock.
         """
         height, width = picture.shape[2:]
         placement = place_frame(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
@@ -264,7 +281,7 @@ class Segmenter:
         return maps
 
     def _see(self, number: int, whole: Tensor, placement: Placement, mark: Callable[[str], None]) -> Features:
-        """The features of a picture: the last ones where the network would read the very same."""
+        """Return the features of an image; the cached ones if the network input is identical."""
         picture = resize(whole, placement, self.preprocessing)
         mark("prepare")
         seen = self._seen.get(number)
@@ -273,7 +290,7 @@ class Segmenter:
             return seen[1]
         self._seen.pop(number, None)
         features = self.network.features(self.preprocessing.normalise(picture, self.network.dtype))
-        # a frame of the input's own size is used as it lies, so what is kept must be a copy
+        # a frame of the input's size is not copied by resizing, so the cache needs a copy
         own = picture.shape == whole.shape
         self._seen[number] = (picture.clone() if own else picture), features
         self.vision_passes += 1
@@ -281,7 +298,10 @@ class Segmenter:
         return features
 
     def _decode(self, features: Features, conditional: Tensor, placement: Placement) -> Tensor:
-        """Maps (prompts, rows, columns) on the device, cut to the frame; in smaller chunks where memory is short."""
+        """Return the maps, (prompts, rows, columns), on the device, cut to the frame.
+
+        The chunks become smaller if memory is short.
+        """
         scale = self.network.scale / self.network.patch
         chunk = self._chunk
         while True:
@@ -289,7 +309,7 @@ class Segmenter:
                 parts = [
                     placement.crop(part, scale) for part in self.network.probabilities(features, conditional, chunk)
                 ]
-                self._chunk = chunk  # what fitted once is what the next frame begins with
+                self._chunk = chunk  # the next frame begins with the size that fitted
                 return parts[0] if len(parts) == 1 else torch.cat(parts)
             except torch.OutOfMemoryError:
                 chunk = min(len(conditional), chunk or self.network.chunk(features.grid[0] * features.grid[1])) // 2
@@ -307,7 +327,10 @@ class Segmenter:
         return size
 
     def _lower_precision(self, model: loading.LoadedModel, precision: torch.dtype) -> None:
-        """Go over to ``precision`` if it gives the same masks as float32 on one picture; else stay, and say so."""
+        """Switch to ``precision`` if it gives the same masks as float32 on one image.
+
+        Otherwise keep float32 and add a notice.
+        """
         name = str(precision).removeprefix("torch.")
         full = self.network
         reference = self._trial()
@@ -336,7 +359,11 @@ class Segmenter:
 
     @torch.inference_mode()
     def _try_out(self) -> None:
-        """Run all parts of the network on a tiny picture. Raises whatever they raise for a damaged model."""
+        """Run all parts of the network on a tiny image.
+
+        Raises:
+            Exception: any error of a damaged model.
+        """
         patch = self.network.patch
         picture = self.preprocessing.normalise(
             torch.zeros(1, 3, patch, 2 * patch, device=self.network.device), self.network.dtype
@@ -346,7 +373,7 @@ class Segmenter:
             pass
 
     def _trial(self) -> NDArray[np.float32]:
-        """Maps of a drawn picture (gradients, a disc, noise) for three phrases."""
+        """Return the maps of a drawn image (gradients, a disc, noise) for three texts."""
         side = 256
         ramp = np.linspace(0, 255, side, dtype=np.float32)
         picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 255 - ramp), axis=-1)
@@ -354,16 +381,20 @@ class Segmenter:
         picture[(rows - 150) ** 2 + (columns - 100) ** 2 < 50**2] = (220, 30, 40)
         picture[:80] += np.random.default_rng(0).normal(0, 40, (80, side, 3))
         phrases = [Prompt.text(text) for text in ("a red circle", "the sky", "everything")]
-        found = Segmenter._segment(self, picture.clip(0, 255).astype(np.uint8), tuple(phrases)).probabilities
+        probabilities = Segmenter._segment(self, picture.clip(0, 255).astype(np.uint8), tuple(phrases)).probabilities
         self.vision_passes = 0
-        return found
+        return probabilities
 
 
 def check_options(device: str, dtype: str, fit: str, detail: str = "off") -> tuple[torch.device, torch.dtype]:
-    """The device and precision that are meant. Raises UsageError for what cannot be on this machine."""
+    """Return the device and the precision of these names.
+
+    Raises:
+        UsageError: if a value is invalid, or not available on this machine.
+    """
     _check_choices(fit, detail)
-    found = devices.choose_device(device)
-    return found, devices.choose_dtype(dtype, found)
+    chosen = devices.choose_device(device)
+    return chosen, devices.choose_dtype(dtype, chosen)
 
 
 def _check_choices(fit: str, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""What of the known models is on this machine; looks at the disk alone, never at the network."""
+"""State of the known models on this machine, from the disk only, never from the network."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,18 @@ from clipseg_live.model.store.layout import check_weights
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """A known model and what is on disk of it.
+    """Known model and its state on disk.
 
-    path: its folder, None where there is none. bytes: what it takes on disk, 0 where there is none.
-    whole: every needed file is there and the weights are not cut short; problem says what is wrong otherwise.
+    Attributes:
+        name: name of the model.
+        aliases: other names.
+        summary: description for users.
+        default: True for the default model.
+        ships: True if it ships with the package.
+        path: its folder; None without one.
+        bytes: its size on disk; 0 without a folder.
+        whole: True if every needed file exists and the weights are not cut short.
+        problem: the reason if it is not whole, else None.
     """
 
     name: str
@@ -29,7 +37,7 @@ class CatalogueEntry:
 
 
 def catalogue() -> tuple[CatalogueEntry, ...]:
-    """Every known model, in the order of ``KNOWN_MODELS``."""
+    """Return every known model, in the order of ``KNOWN_MODELS``."""
     return tuple(_entry(model) for model in loading.KNOWN_MODELS.values())
 
 

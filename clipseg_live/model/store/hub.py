@@ -1,4 +1,4 @@
-"""Model repositories of the Hugging Face hub: look in the cache, download, verify and remove."""
+"""Access to model repositories of the Hugging Face hub: look in the cache, download, verify and remove."""
 
 import hashlib
 import logging
@@ -44,26 +44,26 @@ def cached_folder(repository: str) -> Path | None:
     from huggingface_hub import constants, try_to_load_from_cache
 
     try:
-        found = try_to_load_from_cache(repository, "config.json", cache_dir=constants.HF_HUB_CACHE)
+        path = try_to_load_from_cache(repository, "config.json", cache_dir=constants.HF_HUB_CACHE)
     except (OSError, ValueError):  # a damaged reference, or a folder without permission
         logger.warning("The hub's cache of %s cannot be read", repository, exc_info=True)
         return None
-    return Path(found).parent if isinstance(found, str) else None
+    return Path(path).parent if isinstance(path, str) else None
 
 
 def download(repository: str, on_progress: Callable[[str], None] | None = None, *, force: bool = False) -> Path:
     """Download the files of a model that are needed and not in the cache yet.
 
     Args:
-        repository: Owner and name on the hub.
-        on_progress: Receives the progress in words; without it, a terminal shows a bar.
-        force: Download all files again.
+        repository: owner and name on the hub.
+        on_progress: receives the progress as text; without it, a terminal shows a bar.
+        force: download all files again.
 
     Returns:
         The folder with the files.
 
     Raises:
-        ModelError: One sentence with the cause and the remedy.
+        ModelError: if the download fails; the message has the cause and the remedy.
     """
     from huggingface_hub import constants, snapshot_download
 
@@ -86,7 +86,7 @@ def repair(repository: str, folder: Path, on_progress: Callable[[str], None] | N
         The names of the files that were downloaded again.
 
     Raises:
-        ModelError: The hub cannot be reached, or a file differs even after it was downloaded again.
+        ModelError: if the hub cannot be reached, or a file differs even after it was downloaded again.
     """
     damaged = _damaged(repository, folder)
     if damaged:
@@ -108,7 +108,7 @@ def delete_repository(repository: str) -> None:
     """Delete a repository from the hub's cache, with all its revisions.
 
     Raises:
-        ModelError: The files cannot be deleted.
+        ModelError: if the files cannot be deleted.
     """
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
@@ -135,7 +135,10 @@ def delete_repository(repository: str) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Add up the sizes of all files below a folder. Links are not followed: the cache counts each file once."""
+    """Return the total size of all files below a folder.
+
+    Links are not followed, because the cache would count files twice.
+    """
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -225,7 +228,7 @@ def _explained(repository: str) -> Iterator[None]:
 
 
 def _progress_bar(on_progress: Callable[[str], None] | None) -> type:
-    """Return a class of progress bars: silent without a terminal, in words for a listener."""
+    """Return a class of progress bars: silent without a terminal, or as text for a callback."""
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):

@@ -1,4 +1,4 @@
-"""Errors of the hub's client, its HTTP transport and the disk, as one sentence with the cause and the remedy."""
+"""Translation of errors of the hub's client, its HTTP transport and the disk to messages with cause and remedy."""
 
 import errno
 import importlib
@@ -22,19 +22,19 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 def explain(error: BaseException, repository: str) -> ModelError:
     """Return the error to show for a failed download.
 
-    The client wraps errors of the network in its own, so the whole chain of causes is looked at.
+    The client wraps network errors in its own, so the whole chain of causes is searched.
     """
     chain = list(_chain(error))
-    if any(isinstance(each, ssl.SSLError) for each in chain):
+    if any(isinstance(link, ssl.SSLError) for link in chain):
         return _failed(
             repository,
             "the hub's TLS certificate was not accepted: check the clock, or set SSL_CERT_FILE to the certificates of "
             "your network",
         )
-    for each in chain:
-        found = _of_hub(each, repository) or _of_transport(each, repository) or _of_disk(each, repository)
-        if found is not None:
-            return found
+    for link in chain:
+        explained = _of_hub(link, repository) or _of_transport(link, repository) or _of_disk(link, repository)
+        if explained is not None:
+            return explained
     reason = " ".join(str(error).split())[:160]
     return _failed(
         repository, f"{type(error).__name__}: {reason}: check the network and HF_ENDPOINT, and try again, {_OTHERWISE}"
@@ -56,7 +56,7 @@ def _failed(repository: str, rest: str) -> ModelError:
 
 
 def _of_hub(error: BaseException, repository: str) -> ModelError | None:
-    """Explain the client's own errors. They are OSErrors as well, so they come before those of the disk."""
+    """Explain the client's own errors; they are OSErrors too, so they are checked before those of the disk."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.OfflineModeIsEnabled):
@@ -160,7 +160,10 @@ def _of_transport(error: BaseException, repository: str) -> ModelError | None:
 
 
 def _of_disk(error: BaseException, repository: str) -> ModelError | None:
-    """Explain errors of the disk. Errors of the hub without a number (a missing cache entry) are none."""
+    """Explain errors of the disk.
+
+    Errors of the hub without a number (a missing cache entry) are not errors of the disk.
+    """
     from huggingface_hub import constants
 
     if not isinstance(error, OSError):
@@ -185,7 +188,7 @@ def _proxy(repository: str) -> ModelError:
 
 
 def _uses_proxy() -> bool:
-    """Tell whether requests to the hub go through a proxy."""
+    """Return True if requests to the hub go through a proxy."""
     try:
         address = urlsplit(_endpoint())
     except ValueError:

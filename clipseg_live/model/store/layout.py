@@ -1,8 +1,8 @@
-"""Files of a model folder: choose them, check that they are there, and read the weights.
+"""Files of a model folder: selection, completeness checks, and reading of weights.
 
 transformers 4 saves ``preprocessor_config.json``, ``vocab.json`` and ``merges.txt``; transformers 5 saves
-``processor_config.json`` and ``tokenizer.json``. Weights are one file, or shards with an index. All of these are read,
-for folders and for repositories of the hub alike.
+``processor_config.json`` and ``tokenizer.json``. Weights are one file, or shards with an index. All of these are
+supported, in folders and in repositories of the hub.
 """
 
 import hashlib
@@ -33,22 +33,22 @@ _SMALL = (
     "config.json", _PROCESSOR, _OLD_PROCESSOR, "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip
-"""Every file that is read besides the weights. Those that exist are downloaded."""
+"""Every file that is read in addition to the weights. Those that exist are downloaded."""
 
 _LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model folder in which everything needed is present.
+    """Files of a complete model folder.
 
     Attributes:
-        name: Name or folder that the user asked for.
-        folder: Folder of all files.
-        processor: File with the preprocessing constants.
-        weights: The weights file, or the index of its shards.
-        shards: The files that hold the tensors; ``weights`` alone if it is no index.
-        remedy: What to do if a file is damaged, as the end of a sentence.
+        name: name or folder that the user asked for.
+        folder: folder of all files.
+        processor: file with the preprocessing constants.
+        weights: the weights file, or the index of its shards.
+        shards: the files that hold the tensors; ``weights`` alone if it is not an index.
+        remedy: advice for a damaged file, as the end of a sentence.
     """
 
     name: str
@@ -64,7 +64,7 @@ class ModelFiles:
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def identity(self) -> str:
-        """Return a text that changes when another weights file takes the place of this one."""
+        """Return a text that changes when another weights file replaces this one."""
         status = [(shard.resolve(), shard.stat()) for shard in self.shards]
         return ";".join(f"{path}:{each.st_size}:{each.st_mtime_ns}" for path, each in status)
 
@@ -76,7 +76,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def missing_file(names: Collection[str]) -> str | None:
-    """Name the first file that a model with these files lacks, or None if nothing is missing."""
+    """Return the first file that a model with these files lacks, or None if nothing is missing."""
     if "config.json" not in names:
         return "config.json"
     if _PROCESSOR not in names and _OLD_PROCESSOR not in names:
@@ -98,15 +98,15 @@ def weights_of(names: Collection[str]) -> str | None:
 
 
 def small_files(names: Collection[str]) -> list[str]:
-    """Return the files among ``names`` that are read besides the weights."""
+    """Return the files among ``names`` that are read in addition to the weights."""
     return [name for name in _SMALL if name in names]
 
 
 def check_folder(folder: Path, name: str, remedy: str = "get the whole model again") -> ModelFiles:
-    """Check that a folder holds a complete CLIPSeg model.
+    """Check that a folder holds a complete CLIPSeg model, and return its files.
 
     Raises:
-        ModelError: A file is missing, a JSON file is damaged, or it is another kind of model.
+        ModelError: if a file is missing, a JSON file is damaged, or it is another kind of model.
     """
     names: set[str] = set()
     with suppress(OSError):  # a folder that cannot be listed has no config.json below
@@ -148,7 +148,7 @@ def read_index(path: Path, remedy: str) -> dict[str, str]:
     """Read an index of shards: the file name of each tensor.
 
     Raises:
-        ModelError: The index is damaged, or names a file that is not a weights file beside it.
+        ModelError: if the index is damaged, or names a file that is not a weights file in the same folder.
     """
     shards = _read_json(path, remedy).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(isinstance(each, str) for each in shards.values()):
@@ -183,7 +183,7 @@ def read_weights(files: ModelFiles) -> "dict[str, Tensor]":
     """Read all tensors by name. Python objects in a ``.bin`` file are never run.
 
     Raises:
-        ModelError: A file is damaged, holds something other than tensors, or lacks a tensor that the index lists.
+        ModelError: if a file is damaged, holds something other than tensors, or lacks a tensor that the index lists.
     """
     if files.shards == (files.weights,):
         return _read_file(files.weights, files.remedy)
@@ -211,7 +211,7 @@ def _read_file(path: Path, remedy: str) -> "dict[str, Tensor]":
         if path.suffix == ".safetensors":
             return load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that are refused a moment later
+            warnings.simplefilter("ignore")  # about pickles that are then refused
             state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         if not all(isinstance(values, torch.Tensor) for values in state.values()):
             raise pickle.UnpicklingError(path.name)
@@ -234,7 +234,7 @@ def check_weights(paths: Iterable[Path], remedy: str) -> None:
     """Check quickly that weights files are as long as their own tables of contents say.
 
     Raises:
-        ModelError: A file is cut short.
+        ModelError: if a file is cut short.
     """
     import zipfile
 
@@ -249,7 +249,7 @@ def check_weights(paths: Iterable[Path], remedy: str) -> None:
             logger.warning("The weights %s cannot be opened", path.name, exc_info=True)
             raise ModelError(f"Its {path.name} is cut short or damaged: {remedy}.") from error
         is_empty = path.stat().st_size == 0
-        if is_empty or (_starts_with(path, b"PK") and not zipfile.is_zipfile(path)):  # the older format is no archive
+        if is_empty or (_starts_with(path, b"PK") and not zipfile.is_zipfile(path)):  # the old format is no zip
             raise ModelError(f"Its {path.name} is cut short or damaged: {remedy}.")
 
 

@@ -1,4 +1,4 @@
-"""Find a model by name and load it. Code that comes with a model is never run."""
+"""Search for models by name, and loading of their networks. Code that comes with a model is never run."""
 
 import logging
 import os
@@ -26,7 +26,14 @@ SHAPES_MODEL = "shapes"
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model with a name. repository: its place on the hub, None for the one that ships with the package."""
+    """Model with a known name.
+
+    Attributes:
+        name: full name.
+        summary: description for users.
+        repository: repository on the hub; None for the model that ships with the package.
+        aliases: other names, the preferred one first.
+    """
 
     name: str
     summary: str
@@ -35,6 +42,7 @@ class KnownModel:
 
     @property
     def short_name(self) -> str:
+        """First alias, or the name without aliases."""
         return (self.aliases or (self.name,))[0]
 
 
@@ -70,7 +78,7 @@ KNOWN_MODELS: dict[str, KnownModel] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """The network in float32 on the CPU, and what belongs to it."""
+    """Network in float32 on the CPU, with its files and its tokenizer."""
 
     files: ModelFiles
     network: "CLIPSegForImageSegmentation"
@@ -78,7 +86,7 @@ class LoadedModel:
 
 
 def known(name: str) -> KnownModel | None:
-    """The known model of this name or alias."""
+    """Return the known model of this name or alias, or None."""
     for model in KNOWN_MODELS.values():
         if name in (model.name, *model.aliases):
             return model
@@ -103,13 +111,13 @@ def find_model_files(
     """Find a model by name, alias or folder; download a known one if it is not in the hub's cache.
 
     Args:
-        name: A known name, an alias, or the path of a folder. Other names are never looked up on the network.
-        download: False to look at the disk only.
-        on_progress: Receives the progress of a download in words; without it, a terminal shows a bar.
+        name: a known name, an alias, or the path of a folder. Other names are never looked up on the network.
+        download: False to search only the disk.
+        on_progress: receives the progress of a download as text; without it, a terminal shows a bar.
 
     Raises:
-        UsageError: The name means nothing.
-        ModelError: The model's files are missing or cannot be downloaded.
+        UsageError: if the name is neither known nor a folder.
+        ModelError: if files of the model are missing or cannot be downloaded.
     """
     model = known(name)
     if model is not None and model.repository is None:
@@ -153,12 +161,12 @@ def _find_on_hub(
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A model that has just been downloaded and verified.
+    """Model that has just been downloaded and verified.
 
     Attributes:
-        files: The complete model.
-        bytes: Size on disk.
-        repaired: Names of damaged files that were downloaded again.
+        files: the complete model.
+        bytes: size on disk.
+        repaired: names of damaged files that were downloaded again.
     """
 
     files: ModelFiles
@@ -167,11 +175,11 @@ class Fetched:
 
 
 def fetch_model(name: str, *, force: bool = False) -> Fetched:
-    """Download what is missing of a named model, and verify every file against the hub's checksums.
+    """Download the missing files of a named model, and verify every file against the hub's checksums.
 
     Raises:
-        UsageError: The name is a folder, or not the name of a model.
-        ModelError: The model cannot be downloaded.
+        UsageError: if the name is a folder, or not the name of a model.
+        ModelError: if the model cannot be downloaded.
     """
     model = _named(name, "fetched")
     if model.repository is None:
@@ -185,7 +193,7 @@ def fetch_model(name: str, *, force: bool = False) -> Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Removable:
-    """A downloaded model that can be deleted: its folder in the hub's cache, and its size on disk."""
+    """Downloaded model that can be deleted: its folder in the hub's cache, and its size on disk."""
 
     model: KnownModel
     folder: Path
@@ -193,11 +201,11 @@ class Removable:
 
 
 def find_removable(name: str) -> Removable:
-    """Find what ``remove_model`` would delete.
+    """Find the files that ``remove_model`` deletes.
 
     Raises:
-        UsageError: The name is a folder, the built-in model, or not the name of a model.
-        ModelError: The model is not on this machine.
+        UsageError: if the name is a folder, the built-in model, or not the name of a model.
+        ModelError: if the model is not on this machine.
     """
     model = _named(name, "removed")
     if model.repository is None:
@@ -209,13 +217,22 @@ def find_removable(name: str) -> Removable:
 
 
 def remove_model(found: Removable) -> None:
-    """Delete a downloaded model. Raises ModelError if its files cannot be deleted."""
+    """Delete a downloaded model.
+
+    Raises:
+        ModelError: if its files cannot be deleted.
+    """
     if found.model.repository is not None:
         hub.delete_repository(found.model.repository)
 
 
 def _named(name: str, done: str) -> KnownModel:
-    """Return the known model of this name; ``done`` says what happens to it."""
+    """Return the known model of this name.
+
+    Args:
+        name: the name or alias.
+        done: the action as a participle, for the error messages.
+    """
     model = known(name)
     if model is None:
         if os.path.exists(os.path.expanduser(name[:4096])):
@@ -229,7 +246,11 @@ def _short_names() -> str:
 
 
 def load_network(files: ModelFiles) -> LoadedModel:
-    """Read the weights into transformers' own network. Raises ModelError for damaged or unfitting files."""
+    """Read the weights into the network of transformers.
+
+    Raises:
+        ModelError: if files are damaged or do not fit together.
+    """
     from transformers import CLIPSegConfig, CLIPTokenizer
 
     logger.debug("Reading the model %s", files.folder)
@@ -262,7 +283,7 @@ def load_network(files: ModelFiles) -> LoadedModel:
 
 
 def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPSegForImageSegmentation":
-    """Build the network around the given weights, without filling it with random ones first."""
+    """Build the network around the given weights, without initialising it with random ones first."""
     import torch
     from transformers import CLIPSegForImageSegmentation
 
@@ -293,11 +314,14 @@ def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPS
 
 
 def _require_finite(state: "dict[str, Tensor]", files: ModelFiles) -> None:
-    """Raise ModelError if a float32 weight is NaN or infinite.
+    """Check that no float32 weight is NaN or infinite.
 
-    A sum is the cheapest check: it is not finite if one of its terms is not. Only then are all values looked at,
-    because a sum of finite values can overflow. NumPy sums in one thread: for hundreds of small tensors PyTorch's
-    threads wait for one another longer than they work.
+    A sum is the cheapest check: it is not finite if one of its terms is not. Only then are all values checked, because
+    a sum of finite values can overflow. NumPy sums in one thread: for hundreds of small tensors PyTorch's threads spend
+    more time waiting than working.
+
+    Raises:
+        ModelError: if a weight is not finite.
     """
     for name, values in state.items():
         with np.errstate(over="ignore", invalid="ignore"):
