@@ -1,4 +1,4 @@
-"""Encoding while it happens: a packet for every frame at once, a key frame at least every second."""
+"""Real-time encoding: one packet for each frame without delay, and a key frame at least every second."""
 
 import contextlib
 from fractions import Fraction
@@ -20,15 +20,30 @@ from clipseg_live.media.writers.encoders import (
 )
 
 KEYFRAME_SECONDS = Fraction(1)
-"""Seconds."""
+"""Longest time between two key frames, in seconds."""
 _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 
 
 class AdaptiveEncoder:
-    """One stream of a file that grows. Its encoder can be changed for a faster one in the middle; packets go on in the
-    same stream, each key frame with its own headers.
+    """A video stream of a growing file, whose encoder can be exchanged for a faster one.
 
-    Raises av.FFmpegError and ValueError, as PyAV does.
+    After a change, packets continue in the same stream. Each key frame carries its own headers.
+
+    Args:
+        container: Output that gets the stream; its header is not written yet.
+        encoder: Encoder to start with.
+        quality: 0 (smallest) to 100 (best).
+        info: Source of the frames.
+        clock: Time base of the stream, in seconds per tick.
+
+    Attributes:
+        encoder: Encoder in use.
+        stream: Stream of the output.
+        padded: True if a column or row is repeated because the encoder takes even sizes only.
+
+    Raises:
+        av.FFmpegError: If the encoder cannot be opened, or fails.
+        ValueError: If PyAV does not know the encoder or an option.
     """
 
     def __init__(
@@ -54,7 +69,16 @@ class AdaptiveEncoder:
         self._key: int | None = None
 
     def encode(self, pixels: Pixels, stamp: int, duration: int) -> list[av.Packet]:
-        """uint8 RGB of the source's size; stamp and duration in ticks of the clock. Stamps grow."""
+        """Encode a frame.
+
+        Args:
+            pixels: uint8 RGB (height, width, 3) at the size of the source.
+            stamp: Presentation time, in ticks of the clock. It grows with every call.
+            duration: Duration, in ticks of the clock.
+
+        Returns:
+            The packets that the encoder released.
+        """
         picture = self._convert(even(pixels) if self.padded else pixels)
         picture.pts, picture.time_base, picture.duration = stamp, self._clock, duration
         step = 0 if self._last is None else stamp - self._last
@@ -68,22 +92,23 @@ class AdaptiveEncoder:
         return packets
 
     def flush(self) -> list[av.Packet]:
-        """What is still inside; nothing can be encoded afterwards, but with another encoder."""
+        """Flush the encoder and return its last packets; encode nothing afterwards without a change of encoder."""
         return self._packets(None)
 
     @property
     def can_hurry(self) -> bool:
+        """True if there is a faster preset."""
         return self._rung + 1 < len(self._ladder)
 
     def hurry(self) -> list[av.Packet]:
-        """Go on with the next preset; what the one before still held."""
+        """Change to the next faster preset, and return the last packets of the previous one."""
         left = self._packets(None)
         self._rung += 1
         self._change(self.encoder)
         return left
 
     def change_to(self, encoder: Encoder) -> list[av.Packet]:
-        """Go on with another encoder of the same codec, where this one has failed; what it still gave away."""
+        """Change to another encoder of the same codec after a failure, and return what the old one released."""
         left: list[av.Packet] = []
         with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             left = self._packets(None)
@@ -104,7 +129,7 @@ class AdaptiveEncoder:
         return made
 
     def _with_headers(self, packet: av.Packet) -> av.Packet:
-        """The software's encoders repeat their headers at key frames; most of the hardware's do not."""
+        """Return the packet with headers: hardware encoders mostly omit them at key frames, software ones do not."""
         headers = bytes(self._context.extradata or b"")
         data = bytes(packet) if self.encoder.hardware and packet.is_keyframe else b""
         if not data or not headers.startswith(_START_CODES) or headers in data:

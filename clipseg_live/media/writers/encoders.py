@@ -1,4 +1,4 @@
-"""Which encoder makes which codec, with what options; the machine's own encoders are tried before they are used."""
+"""Encoders of each codec and their options; hardware encoders are tested before use."""
 
 import os
 import threading
@@ -20,24 +20,31 @@ from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.hdr_metadata import encoder_options
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 
-os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 writes to the terminal itself: only its errors
+os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 logs to the terminal: errors only
 
 Options = dict[str, str]
 DEFAULT_VIDEO_RATE = Fraction(25)
 LARGEST_H264 = 16384
 HEVC_TAG = "hvc1"
-"""The name of H.265 in MP4 and MOV that Apple's players know."""
+"""Codec tag of H.265 in MP4 and MOV that Apple's players accept."""
 _FINEST_CLOCK = 1_000_000_000
 _TRIED_FRAMES = 5
 _MANY_CORES = 8
-_LAMBDA = 118  # FFmpeg's unit of quality, for each step of a quantiser
+_LAMBDA = 118  # FFmpeg's unit of quality, per quantiser step
 _COARSER = 30
-"""Of quality, on the last rung: where there is no quicker preset, fewer bits are less work."""
+"""Quality steps to subtract in the last preset: without a faster preset, fewer bits save time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """name: FFmpeg's. pixel_format: what it is fed with. hardware: it runs on the machine's own circuits."""
+    """An encoder of FFmpeg.
+
+    Attributes:
+        codec: Codec that it writes.
+        name: Name in FFmpeg.
+        pixel_format: Pixel format of its input.
+        hardware: True if it runs on dedicated hardware.
+    """
 
     codec: Codec
     name: str
@@ -46,7 +53,7 @@ class Encoder:
 
     @property
     def needs_even(self) -> bool:
-        """Whether it takes even sizes only."""
+        """True if it takes even sizes only."""
         return self.codec in ("h264", "h265") or self.hardware
 
 
@@ -58,7 +65,7 @@ SOFTWARE: dict[Codec, Encoder] = {
     "ffv1": Encoder("ffv1", "ffv1", "bgr0"),
     "prores": Encoder("prores", "prores_ks", "yuv422p10le"),
 }
-"""Always there, in the wheels of PyAV."""
+"""Encoders that PyAV's wheels always contain."""
 
 _HDR_FORMATS: dict[Codec, str] = {
     "h265": "yuv420p10le",
@@ -81,16 +88,22 @@ HARDWARE: Candidates = {
     "av1": _hardware("av1", "av1"),
     "prores": (Encoder("prores", "prores_videotoolbox", "p210le", True),),
 }
-"""NVIDIA's, Intel's, Apple's and AMD's, in the order in which they are tried."""
+"""Hardware encoders of NVIDIA, Intel, Apple and AMD, in the order in which they are tried."""
 
 _working: dict[tuple[Encoder, int], bool] = {}
 _trying = threading.Lock()
 
 
 def choose_encoder(codec: Codec, info: SourceInfo, *, auto: bool = True, candidates: Candidates = HARDWARE) -> Encoder:
-    """The first of the candidates that really encodes pictures of about this size here, else the software's.
+    """Return the first candidate that can encode on this machine, else the software encoder.
 
-    What was tried once is known until the process ends.
+    Each candidate is tested once per process and magnitude of the frame size.
+
+    Args:
+        codec: Codec to write.
+        info: Source of the frames.
+        auto: False to use the software encoder only.
+        candidates: Encoders to try, for each codec.
     """
     for each in candidates.get(codec, ()) if auto else ():
         key = each, max(info.width, info.height).bit_length()
@@ -103,7 +116,7 @@ def choose_encoder(codec: Codec, info: SourceInfo, *, auto: bool = True, candida
 
 
 def _encodes(encoder: Encoder, info: SourceInfo) -> bool:
-    """Whether a few frames come out as packets."""
+    """Return True if a few test frames produce packets."""
     try:
         context, convert = new_context(
             encoder, padded(encoder, info), Fraction(1, 1000), live_options(encoder, 70, info)[0]
@@ -115,14 +128,19 @@ def _encodes(encoder: Encoder, info: SourceInfo) -> bool:
             picture.pts, picture.time_base = 40 * number, Fraction(1, 1000)
             size += sum(packet.size for packet in context.encode(picture))
         return size + sum(packet.size for packet in context.encode(None)) > 0
-    except (av.FFmpegError, OSError, ValueError, TypeError):  # an unknown name is a ValueError
+    except (av.FFmpegError, OSError, ValueError, TypeError):  # PyAV raises ValueError for an unknown name
         return False
 
 
 def new_context(
     encoder: Encoder, info: SourceInfo, clock: Fraction, options: Options
 ) -> tuple[av.VideoCodecContext, ToVideo]:
-    """An encoder by itself, opened, and what makes its frames. Raises av.FFmpegError and ValueError."""
+    """Return an opened encoder without a container, and the converter for its frames.
+
+    Raises:
+        av.FFmpegError: If the encoder cannot be opened.
+        ValueError: If PyAV does not know the encoder or an option.
+    """
     context = av.CodecContext.create(encoder.name, "w")
     assert isinstance(context, av.VideoCodecContext)
     context.framerate = info.rate or DEFAULT_VIDEO_RATE
@@ -138,9 +156,9 @@ def new_context(
 def prepare_encoder(
     context: av.VideoCodecContext, info: SourceInfo, clock: Fraction, pixel_format: str, tags: ColourInfo
 ) -> None:
-    """Tell a context that is not open yet of size, clock, colours and pixel aspect.
+    """Set size, clock, colours and pixel aspect of a context that is not open yet.
 
-    Variable rates are exact only because the clock is set here, before anything is encoded.
+    Variable frame rates are exact only because the clock is set before anything is encoded.
     """
     context.width, context.height = info.width, info.height
     context.pix_fmt = pixel_format
@@ -153,27 +171,33 @@ def prepare_encoder(
 
 
 def padded(encoder: Encoder, info: SourceInfo) -> SourceInfo:
-    """With the size that is encoded; where it is another one, pictures have to go through ``even`` first."""
+    """Return the source with the encoded size; if it differs, pass frames through ``even`` first."""
     if not encoder.needs_even:
         return info
     return replace(info, width=info.width + info.width % 2, height=info.height + info.height % 2)
 
 
 def even(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The picture with its last column and row repeated where a side is odd."""
+    """Return the image with its last column and row repeated where a side is odd."""
     height, width = pixels.shape[:2]
     padded = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     return np.asarray(padded)
 
 
 def clock_of(time_base: Fraction) -> Fraction:
-    """A time base 1/n of which ``time_base`` is a multiple, or nanoseconds where that would be too fine."""
+    """Return a time base 1/n of which ``time_base`` is a multiple, but no finer than nanoseconds."""
     denominator = Fraction(time_base).denominator
     return Fraction(1, denominator if denominator <= _FINEST_CLOCK else _FINEST_CLOCK)
 
 
 def export_options(codec: Codec, quality: int, info: SourceInfo) -> Options:
-    """Of the software's encoder, where it may take its time. quality: 0 (smallest) to 100."""
+    """Return options of the software encoder for exports, where speed matters less.
+
+    Args:
+        codec: Codec to write.
+        quality: 0 (smallest) to 100 (best).
+        info: Source of the frames.
+    """
     if codec == "h264":
         return {"crf": _crf(codec, quality), "preset": "fast"}
     if codec == "h265":
@@ -186,9 +210,10 @@ def export_options(codec: Codec, quality: int, info: SourceInfo) -> Options:
 
 
 def hdr_codec(given: Codec | None, possible: tuple[Codec, ...]) -> Codec:
-    """Return the codec for HDR video: the one that was asked for, or the first possible one that can hold it.
+    """Return the codec for HDR video: the given one, else the first possible one that supports HDR.
 
-    Raises UsageError if the given codec cannot.
+    Raises:
+        UsageError: If the given codec does not support HDR.
     """
     if given is None:
         return next(codec for codec in possible if codec in _HDR_FORMATS)
@@ -210,9 +235,9 @@ def check_interlaced(codec: Codec, info: SourceInfo) -> None:
 
 
 def interlaced_options(codec: Codec, options: Options, fields: FieldOrder) -> Options:
-    """Return the options with those that make an encoder write interlaced frames."""
+    """Return the options with those for interlaced encoding."""
     made = options | {"flags": options.get("flags", "") + "+ildct+ilme"}
-    if codec == "h264":  # x264 takes the order of its timing messages from here, not from the frames
+    if codec == "h264":  # x264 takes the field order of its timing messages from here, not from the frames
         name = "x264-params"
         made[name] = f"{made[name]}:{fields}=1" if name in made else f"{fields}=1"
     return made
@@ -227,10 +252,10 @@ def hdr_encoding(codec: Codec, quality: int, info: SourceInfo, hdr: HDRInfo) -> 
 
 
 def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Options, ...]:
-    """For a recording, from careful to fastest: nothing is held back, key frames come when they are asked for, and
-    every key frame can be decoded without what was before it in the file.
+    """Return options for recordings, from the most careful preset to the fastest.
 
-    The options that the headers tell of are the same on each rung, so that a file may change over in its middle.
+    No frame is held back, and key frames come on request. Every key frame can be decoded without earlier packets.
+    Options that affect the headers are the same in each preset, so that a file can switch between them.
     """
     codec = encoder.codec
     if encoder.hardware:
@@ -260,11 +285,11 @@ def live_options(encoder: Encoder, quality: int, info: SourceInfo) -> tuple[Opti
         shared = {"crf": _crf(codec, quality), "g": "9999", "svtav1-params": "pred-struct=1:lookahead=0:scd=0"}
         return tuple(shared | {"preset": preset} for preset in ("9", "10", "12"))
     own = _ffv1() | {"g": "1"} if codec == "ffv1" else _prores(quality)
-    return (own | {"thread_type": "slice"},)  # threads that have a frame each would hold frames back
+    return (own | {"thread_type": "slice"},)  # frame threads would hold frames back
 
 
 def _crf(codec: Codec, quality: int) -> str:
-    """The constant quality that looks about the same in each codec: 70 is hard to tell from the original."""
+    """Return the constant quality that looks about the same in each codec; 70 is close to the original."""
     if codec == "h264":
         return f"{38 - 0.26 * quality:.2f}"
     if codec == "h265":
@@ -282,8 +307,10 @@ def _ffv1() -> Options:
 
 
 def _prores(quality: int) -> Options:
-    """Proxy, LT, 422 or HQ, each with one quantiser: searching for those that fill a given size costs ten times as
-    much, and looks no better."""
+    """Return options for ProRes Proxy, LT, 422 or HQ, each with one quantiser.
+
+    Searching for quantisers that fit a given size takes ten times as long and looks no better.
+    """
     profile = sum(quality >= least for least in (25, 50, 80))
     quantiser = round(16 - 0.14 * quality)
     return {
@@ -292,7 +319,10 @@ def _prores(quality: int) -> Options:
 
 
 def _hardware_options(encoder: Encoder, quality: int, info: SourceInfo) -> Options:
-    """As FFmpeg's documentation of each names them; quantisers go from 0 (best) to 51, AV1's of NVIDIA and AMD too."""
+    """Return options from FFmpeg's documentation of each encoder; quantisers range from 0 (best) to 51.
+
+    This range also holds for AV1 of NVIDIA and AMD.
+    """
     level = str(round(40 - 0.26 * quality))
     own: dict[str, Options] = {
         "nvenc": {"preset": "p4", "tune": "ll", "zerolatency": "1", "delay": "0", "forced-idr": "1",
@@ -308,6 +338,6 @@ def _hardware_options(encoder: Encoder, quality: int, info: SourceInfo) -> Optio
 
 
 def _bits(quality: int, info: SourceInfo) -> int:
-    """Bits a second, for what knows no constant quality: 0.03 to 0.2 a pixel."""
+    """Return a bit rate in bits per second, 0.03 to 0.2 bits per pixel, for encoders without constant quality."""
     rate = float(info.rate or DEFAULT_VIDEO_RATE)
     return round(info.width * info.height * rate * (0.03 + 0.0017 * quality))

@@ -1,7 +1,7 @@
-"""Everything beside pictures and sound that a media file has: titles, chapters, subtitles, timecode, attachments.
+"""Metadata of a media file: titles, chapters, subtitles, timecode and attachments.
 
-What the new container can hold is kept, shifted and cut with the range of an export; text subtitles are converted. The
-rest is listed in one sentence.
+What the new container supports is kept, shifted and cut with the range of an export. Text subtitles are converted. The
+rest is listed in one message.
 """
 
 import logging
@@ -30,7 +30,7 @@ _TECHNICAL = frozenset(
      "number_of_frames", "number_of_bytes", "handler_name", "vendor_id", "software", "mpeg7description",
      "service_name", "service_provider", "variant_bitrate", "id3v2_priv.com.apple.streaming.transportstreamtimestamp"}
 )  # fmt: skip
-"""Metadata about the old file itself, in lower case. ``_STATISTICS`` tags are left out as well."""
+"""Metadata about the old file itself, in lower case. ``_STATISTICS`` tags are dropped as well."""
 _STATISTICS = "_statistics_"
 _MP4_KEYS = frozenset(
     {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping",
@@ -38,11 +38,11 @@ _MP4_KEYS = frozenset(
      "compilation", "media_type", "hd_video", "gapless_playback", "track", "disc", "episode_sort", "season_number",
      "make", "model"}
 )  # fmt: skip
-"""Metadata for which FFmpeg's muxer of MP4 and MOV has a place."""
+"""Metadata keys that FFmpeg's muxer for MP4 and MOV supports."""
 _ALIASES = {"com.apple.quicktime.location.iso6709": "location", "location-eng": "", "com.apple.quicktime.make": "make",
             "com.apple.quicktime.model": "model", "com.apple.quicktime.creationdate": "date"}  # fmt: skip
 _MOV_LANGUAGES = {"deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "fre": "fra"}
-"""Codes of QuickTime, where it knows a language by another one than ISO 639-2/T."""
+"""Language codes of QuickTime that differ from ISO 639-2/T."""
 _KEPT_FLAGS = (
     Disposition.default | Disposition.forced | Disposition.dub | Disposition.original | Disposition.comment
     | Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.captions | Disposition.descriptions
@@ -60,10 +60,17 @@ _ASS_HEADER = (
 
 
 class MetadataCopier:
-    """Copies them from ``path`` into ``output``, whose header is not written yet.
+    """Copies the metadata of a file into an output.
 
-    video: the stream of the output. rate: of its frames. start, end: the range of the export, in seconds.
-    ``notices`` grows by a sentence if something cannot be kept.
+    Args:
+        path: File to copy from.
+        output: Output whose header is not written yet.
+        video: Video stream of the output.
+        suffix: Suffix of the output, in lower case with its dot.
+        notices: List that gets a message if something cannot be kept.
+        rate: Frame rate of the video, None where unknown.
+        start: Start of the exported range, in seconds.
+        end: End of the exported range, in seconds.
     """
 
     def __init__(
@@ -88,7 +95,7 @@ class MetadataCopier:
         self._begun = False
         try:
             self._input = container = open_input(path)
-        except SourceError:  # the pictures or the sound will tell
+        except SourceError:  # reading the video or the audio reports it
             return
         self._zero = clock_zero(container)
         first = _first_frame(start, rate)
@@ -105,13 +112,13 @@ class MetadataCopier:
             notices.append(f"Not kept from {path.name} in {suffix}: {', '.join(dict.fromkeys(self._dropped))}.")
 
     def begin(self, offset: Fraction) -> None:
-        """Take ``offset`` seconds off all times from here on."""
+        """Subtract ``offset`` seconds from all times from now on."""
         self._offset, self._begun = offset, True
         if self._input is not None and self._subtitles:
             self._packets = self._input.demux([self._input.streams[number] for number in self._subtitles])
 
     def advance(self, until: Fraction | None) -> None:
-        """Write the subtitles up to a time of the source, or (None) all that are left."""
+        """Write the subtitles up to a time of the source; None writes the rest."""
         while self._begun and self._subtitles:
             packet, self._ahead = self._ahead, None
             try:
@@ -227,7 +234,7 @@ class MetadataCopier:
             kept = self._output.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             kept.metadata.update(stream.metadata)
         elif not _timecode_of(stream.metadata) and not (self._chapters and stream.frames == self._chapters):
-            self._dropped.append(_name_of(stream))  # MOV keeps the timecode and the chapters in tracks like these
+            self._dropped.append(_name_of(stream))  # MOV keeps timecode and chapters in such tracks
 
     def _input_video(self) -> av.stream.Stream | None:
         return None if self._input is None else self._input.streams.best("video")
@@ -259,14 +266,19 @@ class MetadataCopier:
 
 
 class _Subtitles:
-    """A subtitle track: its stream in the output, its codec there and in the source. last: time of its last packet."""
+    """A subtitle track: its output stream, and its codec in the source and in the output.
+
+    Attributes:
+        stream: Stream of the output.
+        last: Time of its last packet, in ticks.
+    """
 
     def __init__(self, stream: av.stream.Stream, codec: str, target: str) -> None:
         self.stream, self._codec, self._target = stream, codec, target
         self.last: int | None = None
 
     def converted(self, data: bytes) -> bytes | None:
-        """Return a packet's content in the codec of the output; None for one without text."""
+        """Return the content of a packet in the codec of the output, None without text."""
         if self._codec == self._target:
             return data if self._codec != "mov_text" or any(data[:2]) else None
         text = _text_of(data, self._codec)
@@ -291,10 +303,10 @@ def _text_of(data: bytes, codec: str) -> str:
 
 
 def keep_track(source: av.stream.Stream | None, made: av.stream.Stream) -> None:
-    """Keep the title, the language and the flags (default, forced and the like) of a track."""
+    """Copy the title, language and flags (default, forced and others) of a track."""
     if source is None:
         return
-    for key, name in (("name", "title"), ("title", "title"), ("language", "language")):  # MP4 has a title as "name"
+    for key, name in (("name", "title"), ("title", "title"), ("language", "language")):  # MP4 names it "name"
         if key in source.metadata:
             made.metadata[name] = source.metadata[key]
     if made.container.format.name == "mov" and "language" in made.metadata:
@@ -306,18 +318,24 @@ def keep_track(source: av.stream.Stream | None, made: av.stream.Stream) -> None:
 
 
 def _timecode_of(metadata: Mapping[str, str]) -> str | None:
-    """Return the timecode in metadata. Matroska writes the key in capitals."""
+    """Return the timecode from metadata; Matroska writes the key in capitals."""
     return next((value for key, value in metadata.items() if key.lower() == "timecode"), None)
 
 
 def shifted_timecode(code: str, frames: int, rate: Fraction) -> str | None:
-    """Return a timecode (hh:mm:ss:ff, with ``;`` for drop frame) some frames later; None if it is none."""
+    """Return a timecode shifted by some frames, None if it is invalid.
+
+    Args:
+        code: Timecode as hh:mm:ss:ff, with ``;`` for drop frame.
+        frames: Frames to add.
+        rate: Frame rate.
+    """
     found = re.fullmatch(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)", code)
     if found is None:
         return None
     hours, minutes, seconds, number = (int(found[at]) for at in (1, 2, 3, 5))
     whole = math.ceil(rate)
-    skipped = 2 * (whole // 30) if found[4] != ":" else 0  # numbers left out each minute but the tenth
+    skipped = 2 * (whole // 30) if found[4] != ":" else 0  # numbers dropped each minute, except each tenth
     minute = 60 * hours + minutes
     count = (60 * minute + seconds) * whole + number - skipped * (minute - minute // 10) + frames
     count %= 24 * 3600 * whole - skipped * (1440 - 144)
@@ -329,7 +347,7 @@ def shifted_timecode(code: str, frames: int, rate: Fraction) -> str | None:
 
 
 def _first_frame(start: Fraction | None, rate: Fraction | None) -> Fraction:
-    """Return the time of the first frame of a range."""
+    """Return the time of the first frame of a range, in seconds."""
     if not start:
         return Fraction(0)
     return Fraction(math.ceil(start * rate)) / rate if rate else start

@@ -1,4 +1,4 @@
-"""Recordings that survive: a file that can be played up to its last moment, whatever happens while it is written."""
+"""Crash-safe recordings: fragmented files that stay playable if the process dies."""
 
 import contextlib
 import os
@@ -37,15 +37,23 @@ _SYNC_SECONDS = 1.0
 
 
 class RecordingWriter:
-    """Writes frames as they come into a file that grows visibly: ``NAME.recording.SUFFIX``, beside its place.
+    """Writes live frames into a growing, visible file ``NAME.recording.SUFFIX`` in the folder of the result.
 
-    What is in it can be played at any moment and lacks less than a second: MP4 and MOV in fragments, Matroska and WebM
-    in clusters, of 0.3 seconds each, brought to the disk every second; no encoder holds frames back. It is written by
-    one thread.
+    The file is playable at any moment and lacks less than a second. MP4 and MOV use fragments, Matroska and WebM use
+    clusters, of 0.3 seconds each. The file is synced to disk every second. No encoder holds frames back. If a hardware
+    encoder fails, the software encoder continues in the same file. Use it from one thread.
 
-    path: its suffix is that of ``core.recording.SUFFIXES``, or another that can hold the codec. encoder: "auto" tries
-    ``candidates`` first. microphone: None for the sound of ``info.audio_path``.
-    After an error of a hardware encoder the software's goes on in the same file.
+    Args:
+        path: Result. Its suffix is one of ``core.recording.SUFFIXES``, or another that can hold the codec.
+        codec: Codec of the video.
+        encoder: "auto" tries ``candidates`` first.
+        quality: 0 (smallest) to 100 (best).
+        microphone: Microphone to record, None for the audio of ``info.audio_path``.
+        candidates: Hardware encoders to try.
+
+    Attributes:
+        encoder: Name of the encoder in use, "" before ``open``.
+        notices: Messages for the user.
     """
 
     def __init__(
@@ -58,8 +66,12 @@ class RecordingWriter:
         microphone: Microphone | None = None,
         candidates: Candidates = HARDWARE,
     ) -> None:
-        """Raises UsageError for a name, codec or quality that cannot be, or a file that exists; SinkError for a folder
-        that does not."""
+        """Check the settings.
+
+        Raises:
+            UsageError: If the name, codec or quality is invalid, or the file exists.
+            SinkError: If the folder does not exist.
+        """
         self.path = Path(path)
         self.codec = choose_codec(path, codec)
         if not 0 <= quality <= 100:
@@ -81,11 +93,16 @@ class RecordingWriter:
 
     @property
     def working(self) -> Path | None:
+        """The file that is being written, None if there is none."""
         return self._place.working
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file. Raises SinkError, or UsageError where a file stands there already or H.264 cannot be so
-        large."""
+        """Start the file.
+
+        Raises:
+            SinkError: If the file cannot be written.
+            UsageError: If the file exists already, or the frame is too large for H.264.
+        """
         if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
             raise UsageError(
                 f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
@@ -111,7 +128,15 @@ class RecordingWriter:
         raise write_failure(self.path, errors[0]) from errors[0]
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
-        """Add a frame of the source's size, at its own time. Raises SinkError."""
+        """Add a frame of the source's size at its own time.
+
+        Args:
+            frame: Frame to write.
+            heard: Time in the source of the audio that belongs to the frame, in seconds.
+
+        Raises:
+            SinkError: If the frame has another size, or writing fails.
+        """
         self._opened()
         info = self._info
         if (frame.width, frame.height) != (info.width, info.height):
@@ -140,14 +165,18 @@ class RecordingWriter:
             raise write_failure(self.path, error) from error
 
     def hurry(self) -> bool:
-        """From the next frame on, encode with the next quicker preset; False where there is none."""
+        """Use the next faster preset from the next frame on; return False if there is none."""
         if self._container is None or self._hurry or not self._video.can_hurry:
             return False
         self._hurry = True
         return True
 
     def finish(self) -> None:
-        """Complete the file and move it to its place. Raises SinkError; the file is then still in ``working``."""
+        """Complete the file and move it to its path.
+
+        Raises:
+            SinkError: If it cannot be completed. The file is then still at ``working``.
+        """
         self._opened()
         if not self._count:
             raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
@@ -160,8 +189,16 @@ class RecordingWriter:
         self._place.commit()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or keep it as ``NAME.partial.SUFFIX``, whole where the disk has room for its
-        end. Never raises."""
+        """Stop, and remove the file or keep it as ``NAME.partial.SUFFIX``. Never raises.
+
+        A kept file is complete if the disk has room for its end.
+
+        Args:
+            keep_partial: True to keep what was written.
+
+        Returns:
+            The file that was kept, None if nothing was kept.
+        """
         if keep_partial and self._count and self._container is not None:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 self._complete()
@@ -212,7 +249,7 @@ class RecordingWriter:
             return left + self._video.encode(frame.pixels, stamp, ticks)
 
     def _look_after(self) -> None:
-        """Notice a file that was taken away: writing to it goes on without an error on most systems."""
+        """Raise SinkError if the file was moved or removed; most systems report no error when writing goes on."""
         now, working = time.monotonic(), self._place.working
         if working is None or now < self._looked + _SYNC_SECONDS:
             return
@@ -254,7 +291,7 @@ class RecordingWriter:
 
 
 class _Sync:
-    """Brings a growing file to its disk every second, beside the thread that writes it, until stopped."""
+    """Syncs a growing file to disk every second, in its own thread, until stopped."""
 
     def __init__(self, path: Path) -> None:
         self._stopping = threading.Event()

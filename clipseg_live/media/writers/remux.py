@@ -1,4 +1,4 @@
-"""Remuxing of finished recordings: fragmented MP4 and MOV files become plain ones with the index in front."""
+"""Remuxing of finished recordings: converts fragmented MP4 and MOV files to plain ones with the index in front."""
 
 import contextlib
 import os
@@ -22,16 +22,22 @@ FRAGMENTED = (".mp4", ".m4v", ".mov")
 _SPARE_BYTES = 64 << 20
 _HEVC_ARRAYS = 23
 _INDEX_BYTES, _PACKET_BYTES = 32 << 10, 40
-"""What the index of a file, and of each packet in it, takes at most."""
+"""Upper limits of the index size for a file, and for each packet in it."""
 PLAIN_COPY = re.compile(r"\..*\.plain-[0-9a-f]{8}")
 
 
 def remux_to_faststart(path: str | Path, stop: Callable[[], bool] = lambda: False) -> str:
-    """Make a finished MP4 or MOV of fragments into a plain one with its index in front: the same packets, times and
-    tags. It is written beside it, compared, and takes its place at once; whatever goes wrong, the file stays as it is.
+    """Remux a finished, fragmented MP4 or MOV file to a plain one with its index in front.
 
-    stop: asked often; True gives up, silently. Other containers are left alone. Returns "", or a sentence that says
-    why the file stayed as it was. Never raises.
+    Packets, times and tags stay the same. The copy is written to the same folder, compared, and then replaces the file
+    in one step. After any failure the file is unchanged. Files of other containers are left alone. Never raises.
+
+    Args:
+        path: File to convert.
+        stop: Called often; True gives up without a message.
+
+    Returns:
+        "", or a sentence with the reason why the file was left unchanged.
     """
     path = Path(path)
     if path.suffix.lower() not in FRAGMENTED:
@@ -68,7 +74,7 @@ def remux_to_faststart(path: str | Path, stop: Callable[[], bool] = lambda: Fals
 
 
 def is_playable(path: Path) -> bool:
-    """Whether at least one picture of a file can be decoded."""
+    """Return True if at least one frame of a file can be decoded."""
     try:
         with open_input(path) as container:
             return next(container.decode(video=0), None) is not None
@@ -77,8 +83,10 @@ def is_playable(path: Path) -> bool:
 
 
 def truncate_to_last_fragment(path: Path) -> None:
-    """Take off what broke off at the end of a file of fragments (MP4, MOV) or clusters (Matroska), which decoders
-    complain of. Never raises."""
+    """Truncate an incomplete fragment (MP4, MOV) or cluster (Matroska) at the end of a file. Never raises.
+
+    Decoders report errors for such incomplete ends.
+    """
     with contextlib.suppress(OSError), path.open("rb+") as file:
         size = os.fstat(file.fileno()).st_size
         end = whole_end(file, size) if path.suffix.lower() in FRAGMENTED else whole_clusters_end(file, size)
@@ -92,7 +100,7 @@ class _Stopped(Exception):
 
 @dataclass
 class _Track:
-    """What is compared: the codec with its headers and tags, and the times and contents of all packets."""
+    """Properties to compare: codec with headers and tags, and times and contents of all packets."""
 
     kind: tuple[object, ...]
     count: int = 0
@@ -103,13 +111,23 @@ class _Track:
 
 
 def _copy(path: Path, beside: Path, index: int, stop: Callable[[], bool]) -> None:
-    """The same packets in a plain file. index: bytes that are kept for it in front. Raises what PyAV raises, and
-    _Stopped."""
+    """Copy all packets to a plain file.
+
+    Args:
+        path: File to copy.
+        beside: File to write.
+        index: Bytes to reserve for the index in front.
+        stop: Called for each packet; True stops.
+
+    Raises:
+        av.FFmpegError: If a file cannot be read or written. PyAV can also raise OSError and ValueError.
+        _Stopped: If ``stop`` returned True.
+    """
     form = CONTAINERS[path.suffix.lower()].format
     with open_input(path) as source:
         clocks = [stream.time_base for stream in source.streams if stream.time_base]
         options = fast_start_options(max(clock.denominator for clock in clocks))
-        del options["movflags"]  # to make room afterwards takes as long again, and no stop ends that
+        del options["movflags"]  # moving the index afterwards takes as long again, and cannot be stopped
         options["moov_size"] = str(index)
         with av.open(f"file:{beside}", "w", format=form, container_options=options) as output:
             tracks = {}
@@ -152,7 +170,7 @@ def _kind(stream: av.VideoStream | av.AudioStream, path: Path) -> tuple[object, 
     context = stream.codec_context
     headers = bytes(context.extradata or b"")
     if context.codec.canonical_name == "hevc":
-        headers = headers[:_HEVC_ARRAYS]  # what follows says whether the packets repeat it, which they may do anyway
+        headers = headers[:_HEVC_ARRAYS]  # the rest says whether packets repeat the headers
     shared = (context.name, context.codec_tag, headers, stream.metadata.get("language"))
     if not isinstance(stream, av.VideoStream):
         return (*shared, stream.codec_context.sample_rate, layout_name(stream, path))

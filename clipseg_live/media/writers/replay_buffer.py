@@ -1,4 +1,4 @@
-"""The last seconds of a picture with its sound, in memory: a fragmented MP4 whose oldest fragments are dropped."""
+"""Replay: the last seconds of video and audio, kept in memory as a fragmented MP4 without its oldest fragments."""
 
 import contextlib
 import io
@@ -25,13 +25,17 @@ _OPTIONS = {
     "flush_packets": "1", "avoid_negative_ts": "disabled", "max_interleave_delta": "200000",
 }  # fmt: skip
 _MARGIN = 2.0
-"""Seconds that are kept beside those that were asked for: a key frame comes every second, a fragment is 0.4 s."""
+"""Seconds to keep in addition to those requested: a key frame comes every second, a fragment lasts 0.4 s."""
 
 
 class ReplayBuffer:
-    """A ``core.ports.ReplaySink``. Codecs that MP4 cannot hold, or that would fill the memory, are kept as H.264.
+    """A ``core.ports.ReplaySink`` that keeps the last seconds in memory. Use it from one thread.
 
-    seconds: how much is kept, at least. Used by one thread.
+    Args:
+        seconds: Least time to keep, in seconds.
+        codec: Codec of the video. H.264 replaces codecs that MP4 cannot hold or that need too much memory.
+        encoder: "auto" tries hardware encoders first.
+        quality: 0 (smallest) to 100 (best).
     """
 
     def __init__(self, seconds: float, codec: Codec = "h264", *, encoder: Encoding = "auto", quality: int = 70) -> None:
@@ -45,7 +49,11 @@ class ReplayBuffer:
         self._hurry = False
 
     def open(self, info: SourceInfo) -> None:
-        """Begin anew. Raises SinkError."""
+        """Start, and drop what was kept before.
+
+        Raises:
+            SinkError: If no encoder can be opened.
+        """
         self.close()
         self._info, self._clock = info, clock_of(info.time_base)
         encoder = choose_encoder(self._codec, info, auto=self._auto)
@@ -61,7 +69,15 @@ class ReplayBuffer:
             raise SinkError(f"The last seconds cannot be kept: {getattr(error, 'strerror', None) or error}.") from error
 
     def write(self, frame: Frame, heard: Fraction | None = None) -> None:
-        """Keep a frame; ``frame.time`` grows. Raises SinkError."""
+        """Keep a frame.
+
+        Args:
+            frame: Frame to keep; ``frame.time`` grows with every call.
+            heard: Time in the source of the audio that belongs to the frame, in seconds.
+
+        Raises:
+            SinkError: If encoding fails; the replay is then lost.
+        """
         if self._container is None:
             raise SinkError("The last seconds are not kept any more.")
         stamp = round(frame.time / self._clock)
@@ -82,19 +98,23 @@ class ReplayBuffer:
         self._ring.drop_before(float(stamp * self._clock), self._wanted + _MARGIN)
 
     def hurry(self) -> bool:
-        """From the next frame on, encode with the next quicker preset; False where there is none."""
+        """Use the next faster preset from the next frame on; return False if there is none."""
         if self._container is None or self._hurry or not self._video.can_hurry:
             return False
         self._hurry = True
         return True
 
     def seconds(self) -> float:
-        """How much can be saved."""
+        """Return the number of seconds that can be saved."""
         return min(self._ring.seconds, self._wanted)
 
     def save(self, path: Path) -> None:
-        """Write the last seconds as a whole file, from the last key frame before them. Raises SinkError; UsageError
-        where something stands at ``path``."""
+        """Write the last seconds as a plain file, from the last key frame before them.
+
+        Raises:
+            SinkError: If nothing can be saved or the file cannot be written.
+            UsageError: If ``path`` exists.
+        """
         place = AtomicOutput(path, overwrite=False)
         working = place.begin()
         form = CONTAINERS[path.suffix.lower()].format if path.suffix.lower() in CONTAINERS else "mp4"
@@ -108,7 +128,7 @@ class ReplayBuffer:
             place.discard()
 
     def close(self) -> None:
-        """Forget everything; may be called more than once."""
+        """Drop everything; may be called more than once."""
         container, self._container = self._container, None
         sound, self._sound = self._sound, None
         if sound is not None:
@@ -124,14 +144,19 @@ class ReplayBuffer:
 
 @dataclass(frozen=True, slots=True)
 class _Fragment:
-    """One moof box with its mdat (ISO/IEC 14496-12, section 8.8). time: of the newest picture when it came."""
+    """A moof box with its mdat box (ISO/IEC 14496-12, section 8.8).
+
+    Attributes:
+        data: Both boxes.
+        time: Time of the newest frame when the fragment arrived, in seconds.
+    """
 
     data: bytes
     time: float
 
 
 class _Ring(io.RawIOBase):
-    """Takes a fragmented MP4 as it is written; keeps its head, and the newest fragments."""
+    """File object that takes a fragmented MP4, and keeps its header and the newest fragments."""
 
     def __init__(self) -> None:
         self.clear()
@@ -162,13 +187,13 @@ class _Ring(io.RawIOBase):
         return len(part)
 
     def drop_before(self, now: float, seconds: float) -> None:
-        """It is ``now``: forget what is older than so many seconds."""
+        """Drop fragments that are older than ``seconds`` at the time ``now``."""
         self._now = now
         while self._fragments and self._fragments[0].time < now - seconds:
             self._fragments.popleft()
 
     def content(self) -> bytes:
-        """A file that can be played, but for what the newest fragment still lacks."""
+        """Return a playable file; the newest fragment may be incomplete."""
         return b"".join((bytes(self._head), *(fragment.data for fragment in self._fragments)))
 
     def _next_box(self) -> bytes | None:
@@ -181,7 +206,17 @@ class _Ring(io.RawIOBase):
 
 
 def _copy(content: bytes, working: Path, form: str, seconds: float) -> int:
-    """The last seconds of a file in memory as a plain file that begins at zero; how many pictures it holds."""
+    """Write the last seconds of a file in memory to a plain file that starts at zero.
+
+    Args:
+        content: Fragmented MP4.
+        working: File to write.
+        form: Format of the file, as FFmpeg names it.
+        seconds: Seconds to write.
+
+    Returns:
+        The number of video frames written.
+    """
     if not content:
         return 0
     with av.open(io.BytesIO(content), "r", format="mp4") as source:

@@ -1,4 +1,4 @@
-"""Video files as a place for frames: every timestamp, the colours, the pixel aspect and the sound kept."""
+"""Export of frames as a video file, with exact timestamps, colours, pixel aspect and audio."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -38,10 +38,10 @@ from clipseg_live.media.writers.encoders import (
 from clipseg_live.media.writers.metadata import MetadataCopier
 
 FRAGMENT = Fraction(3, 10)
-"""Seconds that a growing file lacks at most, beside what the encoder holds."""
+"""Duration of a fragment in seconds: a growing file lacks at most this, besides what the encoder holds."""
 _INTERLEAVE = Fraction(1, 5)
 _LONGEST_DELAY = 60
-"""Seconds between decoding and showing a frame; a larger difference is an error of the encoder."""
+"""Longest time from decoding to presentation in seconds; longer ones are errors of the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Container:
     codecs: tuple[Codec, ...]
 
 
-# The first codec of each is what a name alone asks for.
+# The first codec of each container is its default.
 CONTAINERS = {
     ".mp4": _Container("mp4", ("h264", "h265", "vp9", "av1")),
     ".m4v": _Container("mp4", ("h264", "h265")),
@@ -61,8 +61,15 @@ CONTAINERS = {
 
 
 def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
-    """The codec for a file name. Raises UsageError for an unknown suffix, or a codec that the container cannot
-    hold, naming one that can."""
+    """Return the codec for a file name.
+
+    Args:
+        path: File to write.
+        codec: Codec to check, None for the default of the suffix.
+
+    Raises:
+        UsageError: If the suffix or codec is unknown, or the container cannot hold the codec.
+    """
     suffix = Path(path).suffix.lower()
     known = ", ".join(CONTAINERS)
     if codec is not None and codec not in get_args(Codec):
@@ -80,22 +87,30 @@ def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
 class VideoWriter:
     """Writes frames as a video file.
 
-    codec: None takes the usual one of the suffix. quality: 0 (smallest) to 100 (best); ffv1 is always lossless.
-    start, end: the range of the source, in seconds, that the frames come from. With a ``start`` the file begins
-        with the first frame at 0, and the sound is cut to match; without one every frame keeps its own time.
-    live: frames come from a session that runs: a quick preset without look-ahead, so that encoding keeps up, and a file
-        that is visible and can be recovered while it is written.
-    padded: whether a line or column was repeated, because H.264 and H.265 take only even sizes.
-    notices: sentences for the person, such as that a sound track was converted.
+    The clock of ``.mp4``, ``.m4v`` and ``.mov`` files is that of the source, so times are exact. Matroska and WebM
+    round to
+    milliseconds. Times below 0 are shifted so that the first frame is at 0.
 
-    The clock of ``.mp4``, ``.m4v`` and ``.mov`` is the source's, so that times come back exactly; Matroska and
-    WebM count in milliseconds, to which they round. Times below 0 are moved so that the first frame is at 0.
+    Args:
+        path: Result.
+        codec: Codec, None for the default of the suffix.
+        quality: 0 (smallest) to 100 (best). ffv1 is always lossless.
+        overwrite: True to replace an existing file.
+        start: Start of the source's range, in seconds. The file then starts with the first frame at 0, and the audio is
+            cut to match. With None, every frame keeps its own time.
+        end: End of the source's range, in seconds.
+        live: True for frames of a live session. A fast preset without look-ahead is used. The file is visible, and can
+            be recovered while it is written.
+
+    Attributes:
+        padded: True if a row or column was repeated because H.264 and H.265 take only even sizes.
+        notices: Messages for the user, such as that an audio track was converted.
     """
 
     _metadata: ClassVar[Mapping[str, str]] = {}
-    """Of the video's stream."""
+    """Metadata of the video stream."""
     _takes_hdr: ClassVar = True
-    """False for writers of other pictures than those of the source."""
+    """False for writers of images other than the source's frames, such as mattes."""
 
     def __init__(
         self,
@@ -107,8 +122,12 @@ class VideoWriter:
         end: Fraction | None = None,
         live: bool = False,
     ) -> None:
-        """Raises UsageError for a name, codec or quality that cannot be, or a file that exists; SinkError for a
-        folder that does not."""
+        """Check the settings.
+
+        Raises:
+            UsageError: If the name, codec or quality is invalid, or the file exists.
+            SinkError: If the folder does not exist.
+        """
         self.path = Path(path)
         self.codec = choose_codec(path, codec)
         self._given_codec = codec
@@ -131,11 +150,16 @@ class VideoWriter:
 
     @property
     def working(self) -> Path | None:
-        """The file that is being written; hidden, but for live ones."""
+        """The file that is being written; it is hidden except in live mode."""
         return self._place.working
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises SinkError, or UsageError where a file stands there already."""
+        """Start a temporary file in the folder of the result.
+
+        Raises:
+            SinkError: If the file cannot be written, or the source has images of different sizes.
+            UsageError: If the file exists already, or the codec does not fit the source.
+        """
         self._info = info
         if info.independent and info.frame_count != 1:
             raise SinkError(
@@ -170,7 +194,11 @@ class VideoWriter:
             self.notices.append(loss)
 
     def write(self, frame: Frame) -> None:
-        """Add a frame of the source's size. Raises SinkError."""
+        """Add a frame of the source's size.
+
+        Raises:
+            SinkError: If the frame has another size, or writing fails.
+        """
         container = self._opened()
         if (frame.width, frame.height) != (self._info.width, self._info.height):
             raise SinkError(
@@ -206,7 +234,11 @@ class VideoWriter:
         self._count += 1
 
     def finish(self) -> None:
-        """Complete the file and move it to its place. Raises SinkError."""
+        """Complete the file and move it to its path.
+
+        Raises:
+            SinkError: If there are no frames, or writing fails.
+        """
         self._opened()
         if not self._count:
             raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
@@ -217,7 +249,14 @@ class VideoWriter:
         self._place.commit()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop: remove what was written, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
+        """Stop, and remove the file or complete it as ``NAME.partial.SUFFIX``. Never raises.
+
+        Args:
+            keep_partial: True to keep what was written.
+
+        Returns:
+            The file that was kept, None if nothing was kept.
+        """
         kept = None
         if keep_partial and self._count > 0 and (self._is_whole or self._container is not None):
             try:
@@ -268,7 +307,7 @@ class VideoWriter:
             container.start_encoding()
 
     def _encoding(self, info: SourceInfo) -> tuple[str, str, dict[str, str]]:
-        """The encoder, the format of its pixels, and its options. Writers of other pictures have others."""
+        """Return the encoder, its pixel format and its options. Subclasses override it."""
         if self._hdr is not None:
             return hdr_encoding(self.codec, self._quality, info, self._hdr)
         encoder = SOFTWARE[self.codec]
@@ -277,7 +316,7 @@ class VideoWriter:
         return encoder.name, encoder.pixel_format, export_options(self.codec, self._quality, info)
 
     def _tags(self, info: SourceInfo) -> ColourInfo:
-        """How the file says that its samples mean colours."""
+        """Return the colour tags of the file."""
         colour = info.colour if self._hdr is None else self._hdr.colour
         return written_colour(colour, is_rgb=self.codec == "ffv1", height=info.height)
 
@@ -285,7 +324,7 @@ class VideoWriter:
         return ToVideo(pixel_format, tags, interlaced=info.fields is not None)
 
     def _packets(self, picture: av.VideoFrame | None) -> list[av.Packet]:
-        """Return what the encoder gives; with one or two frames libx265 leaves their decoding times undefined."""
+        """Return the encoder's packets with valid decoding times; libx265 leaves them undefined for 1 or 2 frames."""
         packets = self._stream.encode(picture)
         for packet in packets:
             delay = None if packet.dts is None or packet.pts is None else (packet.pts - packet.dts) * self._clock
@@ -324,16 +363,18 @@ class VideoWriter:
 
 
 def fast_start_options(clock: int) -> dict[str, str]:
-    """Of a plain MP4 or MOV with its index in front. clock: ticks a second."""
+    """Return options for a plain MP4 or MOV file with its index in front; ``clock`` is in ticks per second."""
     scale = clock
-    while scale < 10_000:  # as FFmpeg does for the track; edit lists are then as exact as the frames
+    while scale < 10_000:  # as FFmpeg does for the track: edit lists are then as exact as the frames
         scale *= 2
     return {"movflags": "+faststart", "movie_timescale": str(scale)}
 
 
 def fragment_options(form: str) -> dict[str, str]:
-    """Return options for a file that can be played while it grows: short pieces, each written as soon as it is whole,
-    and no waiting for a track that is silent."""
+    """Return options for a file that is playable while it grows.
+
+    Fragments are short and written as soon as they are complete. The muxer does not wait for a silent track.
+    """
     shared = {
         "flush_packets": "1",
         "avoid_negative_ts": "disabled",
@@ -342,7 +383,7 @@ def fragment_options(form: str) -> dict[str, str]:
     if form in ("matroska", "webm"):
         return shared | {"cluster_time_limit": str(round(FRAGMENT * 1000))}
     return shared | {
-        # Fragments begin where their own times say, also those of a track that begins late.
+        # Each fragment starts at its own time, also in a track that starts late.
         "movflags": "+empty_moov+default_base_moof+frag_discont",
         "frag_duration": str(round(FRAGMENT * 1_000_000)),
         "use_editlist": "0",
