@@ -56,16 +56,16 @@ ImageKind = Literal["still", "animation", "video"]
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 254, 255
 _REDUCED_OR_MASK = 0b101
 _FINEST = 1_000_000
-"""Units a second for times whose exact unit would be finer."""
+"""Finest time unit, in units per second, for times whose exact unit would be finer."""
 
 
 def kind_of(path: Path) -> ImageKind:
     """Return what a file holds: one image, an animation, or a video.
 
-    The content decides; for formats that are not recognised and files that cannot be read, the suffix does.
+    The content decides. The suffix decides for unknown formats and unreadable files.
     """
     by_suffix: ImageKind = "still" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
-    if not os.path.isfile(path):  # to open a named pipe could wait for ever
+    if not os.path.isfile(path):  # opening a named pipe could block forever
         return by_suffix
     try:
         with path.open("rb") as file:
@@ -81,7 +81,7 @@ def kind_of(path: Path) -> ImageKind:
                 if not found.is_sequence:
                     return "still"
                 return "animation" if found.kind == "avif" else "video"
-        # Photos of some cameras are TIFF files with an image of their own kind, so the suffix has to agree.
+        # Raw photos of some cameras are TIFF files too, so the suffix must agree.
         if head.startswith(TIFF) and by_suffix == "still":
             with open_image(path) as (image, _):
                 return "animation" if len(_pages(image)) > 1 else "still"
@@ -91,9 +91,12 @@ def kind_of(path: Path) -> ImageKind:
 
 
 class _Frames(Protocol):
-    """Frames in order, each composited onto the ones before it as its format says.
+    """Frames in order, each composited onto the previous ones as its format defines.
 
-    durations: seconds that each is shown. independent: pages of different sizes. is_cut_short: the file ends early.
+    Attributes:
+        durations: Seconds that each frame is shown.
+        independent: True for pages of different sizes.
+        is_cut_short: True if the file ends early.
     """
 
     durations: Sequence[Fraction]
@@ -101,16 +104,28 @@ class _Frames(Protocol):
     is_cut_short: bool
 
     def read(self, first: int) -> Iterator[Pixels]:
-        """Yield the pixels of all frames from a number on."""
+        """Yield uint8 RGB pixels of all frames, starting with frame number ``first``."""
 
 
 class AnimationSource:
-    """The frames of an animated image file from ``start`` up to, not including, ``end`` (seconds).
+    """Frames of an animated image file, read one at a time.
 
-    The times are those of the file; delays of 10 ms and less in GIF, WebP and APNG count as 100 ms, as in browsers. The
-    pages of a TIFF file follow one another at ``rate``. Pages of different sizes are independent images, with their
-    number as time, as the photos of a folder have it. Frames are read one at a time. Where a file breaks, ``read``
-    raises SourceError after the last whole frame.
+    The times are those of the file. In GIF, WebP and APNG, delays of 10 ms and less count as 100 ms, as in browsers.
+    The
+    pages of a TIFF file have the constant frame rate ``rate``. Pages of different sizes are independent images. Their
+    time
+    is their number, as for photos of a folder. If the file is damaged, ``read`` raises SourceError after the last
+    complete
+    frame.
+
+    Args:
+        path: File to read.
+        start: Start of the range, in seconds.
+        end: End of the range, in seconds; it is not included.
+        rate: Pages per second of a TIFF file.
+
+    Raises:
+        UsageError: If the range is invalid.
     """
 
     def __init__(
@@ -135,7 +150,11 @@ class AnimationSource:
         self._independent = False
 
     def open(self) -> SourceInfo:
-        """Open the file and read its first frame. Raises SourceError."""
+        """Open the file and read its first frame.
+
+        Raises:
+            SourceError: If the file cannot be read, or has no frames in the range.
+        """
         self.close()
         try:
             with image_errors(self.path):
@@ -146,7 +165,11 @@ class AnimationSource:
             raise
 
     def read(self) -> Frame | None:
-        """The next frame, or None after the last. Raises SourceError where the file breaks."""
+        """Return the next frame, or None after the last.
+
+        Raises:
+            SourceError: If the file is damaged or cut short.
+        """
         if self._next >= len(self._shown):
             self._check_end()
             return None
@@ -202,7 +225,11 @@ class AnimationSource:
             raise self._broken(time) from error
 
     def _check_end(self) -> None:
-        """Report once that the file ended early. Raises SourceError."""
+        """Report once that the file ended early.
+
+        Raises:
+            SourceError: If it did.
+        """
         cut_at, self._cut_at = self._cut_at, None
         if cut_at is not None:
             raise self._broken(cut_at)
@@ -218,7 +245,7 @@ class AnimationSource:
         if head.startswith(GIF):
             return _ComposedFrames(self.path.name, GifParts(file))
         is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-        whole_frames = whole_frames_of_webp(file) if is_webp else None  # Pillow refuses a file that is cut short
+        whole_frames = whole_frames_of_webp(file) if is_webp else None  # Pillow rejects a file that is cut short
         opened_image = open_in(self._stack, whole_frames or self.path)
         image = opened_image.image
         if image.format == "PNG":
@@ -243,7 +270,7 @@ class AnimationSource:
 
 
 class _PillowFrames:
-    """Frames that Pillow composites."""
+    """Frames composited by Pillow."""
 
     def __init__(
         self,
@@ -260,16 +287,16 @@ class _PillowFrames:
         self.durations, self.independent = durations, independent
 
     def read(self, first: int) -> Iterator[Pixels]:
-        """Yield the pixels of all frames from a number on."""
+        """Yield uint8 RGB pixels of all frames, starting with frame number ``first``."""
         for number in self._numbers[first:]:
             self._image.seek(number)
             check_size(self._name, *self._image.size)
-            is_page = self._image.format == "TIFF"  # each has a profile of its own
+            is_page = self._image.format == "TIFF"  # each page has its own profile
             yield pixels_of(self._image, profile_of(self._image.info) if is_page else self._profile)
 
 
 class _ComposedFrames:
-    """Frames of a GIF or APNG file, composited as in browsers: what is cleared becomes transparent."""
+    """Frames of a GIF or APNG file, composited as in browsers: cleared areas become transparent."""
 
     independent = False
 
@@ -281,7 +308,7 @@ class _ComposedFrames:
         self.is_cut_short = parts.is_cut_short
 
     def read(self, first: int) -> Iterator[Pixels]:
-        """Yield the pixels of all frames from a number on."""
+        """Yield uint8 RGB pixels of all frames, starting with frame number ``first``."""
         canvas = np.zeros((self._parts.height, self._parts.width, 4), np.uint8)
         for number, part in enumerate(self._parts.each):
             area = canvas[part.top : part.top + part.height, part.left : part.left + part.width]

@@ -1,4 +1,4 @@
-"""Headers of image files that Pillow does not report: coded colours, and the parts and times of animations."""
+"""Parsers for image headers that Pillow does not report: coded colours, and parts and times of animations."""
 
 import os
 import struct
@@ -18,12 +18,12 @@ _MOST_FRAMES = 1_000_000
 
 
 def shown_for(duration: Fraction) -> Fraction:
-    """Return for how long browsers show a frame of GIF, WebP or APNG: 100 ms if the file asks for 10 ms or less."""
+    """Return how long browsers show a GIF, WebP or APNG frame: 100 ms if the file asks for 10 ms or less."""
     return _INSTEAD if duration <= _SHORTEST else duration
 
 
 def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, position of the content and length of each chunk of a PNG file."""
+    """Yield name, content offset and length of each chunk of a PNG file."""
     position = len(PNG)
     while True:
         file.seek(position)
@@ -50,7 +50,7 @@ def png_colour(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def webp_durations(file: BinaryIO) -> list[Fraction]:
-    """Return the durations of an animated WebP file's frames; none for a still image."""
+    """Return the frame durations of an animated WebP file; an empty list for a still image."""
     durations: list[Fraction] = []
     position = 12
     while len(durations) < _MOST_FRAMES:
@@ -68,10 +68,10 @@ def webp_durations(file: BinaryIO) -> list[Fraction]:
 
 
 def whole_frames_of_webp(file: BinaryIO) -> bytes | None:
-    """Return an animated WebP file that is cut short as a valid file of its whole frames.
+    """Return a truncated animated WebP file as a valid file of its complete frames.
 
     Returns:
-        None if the file is not cut short, or no frame is whole.
+        None if the file is not truncated, or no frame is complete.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -93,7 +93,7 @@ def whole_frames_of_webp(file: BinaryIO) -> bytes | None:
 
 
 def _chunk_of_webp(file: BinaryIO, position: int) -> tuple[bytes, int] | None:
-    """Return the name of the chunk at a position, and where the next one begins; None at the end of the file."""
+    """Return the name of the chunk at an offset and the offset of the next one; None at the end of the file."""
     file.seek(position)
     head = file.read(8)
     if len(head) < 8:
@@ -104,16 +104,16 @@ def _chunk_of_webp(file: BinaryIO, position: int) -> tuple[bytes, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class FramePart:
-    """The part of the canvas that one frame of a GIF or an APNG file draws.
+    """The part of the canvas that one frame of a GIF or APNG file draws.
 
     Attributes:
-        left, top, width, height: Its place.
+        left, top, width, height: Area, in pixels.
         duration: Seconds that the frame is shown.
-        replaces: It replaces what is there, transparency included, instead of being drawn over it.
-        clears: Its place becomes transparent afterwards.
-        restores: Its place becomes what it was before.
-        data: Position and length in the file of what makes up its image.
-        transparent: The palette index that is transparent (GIF).
+        replaces: True if it replaces the area, transparency included, instead of being drawn over it.
+        clears: True if the area becomes transparent afterwards.
+        restores: True if the area is restored afterwards.
+        data: Offset and length of each section of image data in the file.
+        transparent: Transparent palette index (GIF), None if there is none.
     """
 
     left: int
@@ -129,12 +129,12 @@ class FramePart:
 
 
 class FrameParts(ABC):
-    """The parts of a GIF or an APNG file, each of which can be had as an image file of its own.
+    """The parts of a GIF or APNG file; each can be extracted as an image file.
 
     Attributes:
-        width, height: Of the canvas.
-        each: In their order.
-        is_cut_short: The file ends before its last part does.
+        width, height: Size of the canvas, in pixels.
+        each: Parts in order.
+        is_cut_short: True if the file ends before its last part does.
     """
 
     width: int
@@ -144,11 +144,11 @@ class FrameParts(ABC):
 
     @abstractmethod
     def image(self, part: FramePart) -> bytes:
-        """Return the image of a part as a file of the same format."""
+        """Return a part as an image file of the same format."""
 
 
 class PngParts(FrameParts):
-    """The parts of an animated PNG file (third edition of the specification); none for a still image."""
+    """Parts of an animated PNG file (third edition of the specification); none for a still image."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -169,7 +169,7 @@ class PngParts(FrameParts):
                 break
             elif name == b"fcTL" and length == 26 and len(self.each) < _MOST_FRAMES:
                 self._add(self._read(position, length))
-            elif name in (b"IDAT", b"fdAT") and self.each:  # an IDAT without an fcTL is no part of the animation
+            elif name in (b"IDAT", b"fdAT") and self.each:  # an IDAT without an fcTL does not belong to the animation
                 skipped = 4 if name == b"fdAT" else 0
                 last = self.each[-1]
                 data = (*last.data, (position + skipped, length - skipped))
@@ -185,7 +185,7 @@ class PngParts(FrameParts):
         self.each.append(FramePart(left, top, width, height, duration, blend == 0, disposal == 1, disposal == 2))
 
     def image(self, part: FramePart) -> bytes:
-        """Return the image of a part as a PNG file."""
+        """Return a part as a PNG file."""
         header = struct.pack(">II", part.width, part.height) + self._header[8:]
         data = b"".join(self._read(position, length) for position, length in part.data)
         return PNG + _png_chunk(b"IHDR", header) + self._palette + _png_chunk(b"IDAT", data) + _png_chunk(b"IEND", b"")
@@ -200,11 +200,11 @@ def _png_chunk(name: bytes, data: bytes) -> bytes:
 
 
 class GifParts(FrameParts):
-    """The parts of a GIF file.
+    """Parts of a GIF file.
 
     Args:
-        file: Kept for reading.
-        most: Parts to look for.
+        file: File to read; it must stay open.
+        most: Number of parts to look for, at most.
     """
 
     def __init__(self, file: BinaryIO, most: int = _MOST_FRAMES) -> None:
@@ -222,7 +222,7 @@ class GifParts(FrameParts):
                 self._read_extension()
             elif kind == b",":
                 self._read_image()
-            elif kind != b"\0":  # the trailer, the end of the file, or something unknown; some writers pad with zeros
+            elif kind != b"\0":  # trailer, end of file or unknown; some encoders pad with zeros
                 break
         self.width = self.width or max((part.left + part.width for part in self.each), default=0)
         self.height = self.height or max((part.top + part.height for part in self.each), default=0)
@@ -256,7 +256,7 @@ class GifParts(FrameParts):
         self.is_cut_short = True
 
     def image(self, part: FramePart) -> bytes:
-        """Return the image of a part as a GIF file, without its transparency."""
+        """Return a part as a GIF file, without its transparency."""
         position, length = part.data[0]
         self._file.seek(position)
         content = self._file.read(length)
@@ -271,7 +271,7 @@ class GifParts(FrameParts):
         return head + b",\0\0\0\0" + size_bytes + bytes((flags & 0x40,)) + content + b";"
 
     def _skip_blocks(self) -> bool:
-        """Skip data blocks up to their end; return whether it was there."""
+        """Skip data blocks; return True if their end was found."""
         while True:
             length = self._file.read(1)
             if not length:

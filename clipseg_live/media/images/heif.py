@@ -1,4 +1,4 @@
-"""HEIF files (HEIC, AVIF): what kind a file is, and how it codes colours. Pixels are read by Pillow and pillow-heif."""
+"""Type and coded colours of HEIF files (HEIC, AVIF); Pillow and pillow-heif read the pixels."""
 
 import os
 from collections.abc import Iterator
@@ -12,12 +12,17 @@ _AVIF = frozenset({b"avif", b"avis"})
 _HEIF = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"})
 _SEQUENCES = frozenset({b"avis", b"hevc", b"hevx", b"hevm", b"hevs", b"msf1"})
 LARGEST_META = 2**20
-"""Bytes at the start of a file that hold its properties; those of a photo of a thousand tiles take less."""
+"""Bytes at the start of a file that hold its properties; a photo of a thousand tiles needs less."""
 
 
 class HeifFile(NamedTuple):
-    """kind: by the brands. is_sequence: its images are a track with times, as in a video. is_cut_short: its end is
-    missing, which libheif does not report."""
+    """Type of a HEIF file.
+
+    Attributes:
+        kind: Format according to the brands.
+        is_sequence: True if its images are a track with times, as in a video.
+        is_cut_short: True if its end is missing, which libheif does not report.
+    """
 
     kind: HeifKind
     is_sequence: bool
@@ -26,7 +31,7 @@ class HeifFile(NamedTuple):
 
 @lru_cache(maxsize=1)
 def can_read_heic() -> bool:
-    """Return whether pillow-heif is installed; if so Pillow reads HEIC from now on."""
+    """Return True if pillow-heif is installed, and register it with Pillow."""
     try:
         import pillow_heif
     except ImportError:
@@ -36,7 +41,7 @@ def can_read_heic() -> bool:
 
 
 def identify(file: BinaryIO) -> HeifFile | None:
-    """Return what kind of HEIF file this is; None if it is something else. The position in the file is kept."""
+    """Return the type of a HEIF file, None for other files. The position in the file is kept."""
     start = file.tell()
     try:
         size = file.seek(0, os.SEEK_END)
@@ -57,7 +62,7 @@ def identify(file: BinaryIO) -> HeifFile | None:
 
 
 def coded_colour(data: bytes) -> tuple[int, int] | None:
-    """Return the colour primaries and transfer characteristics (ITU-T H.273) of an AVIF file, where it names them."""
+    """Return colour primaries and transfer characteristics (ITU-T H.273) of an AVIF file; None if it has none."""
     place = data.find(b"ipco")
     end = place + int.from_bytes(data[max(place - 4, 0) : place], "big")
     found = data.find(b"colrnclx", place, end) if place > 0 else -1
@@ -67,7 +72,7 @@ def coded_colour(data: bytes) -> tuple[int, int] | None:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield name and end of each outer box of a file (ISO/IEC 14496-12, section 4.2)."""
+    """Yield name and end of each top-level box of a file (ISO/IEC 14496-12, section 4.2)."""
     start = 0
     while start + 8 <= size:
         file.seek(start)
@@ -76,6 +81,6 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
         yield head[4:8], start + length
-        if length < 8:  # 0: up to the end of the file
+        if length < 8:  # 0 means up to the end of the file
             return
         start += length

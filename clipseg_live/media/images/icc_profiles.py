@@ -1,4 +1,4 @@
-"""Colour profiles of images: conversion to sRGB on reading, and the sRGB tag on writing."""
+"""Colour profiles of images: conversion to sRGB on reading, sRGB tags on writing."""
 
 import logging
 import struct
@@ -31,36 +31,36 @@ _PRIMARIES: dict[int, Chromaticities] = {
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
 }
-"""By ITU-T H.273's number of the colour primaries."""
+"""Chromaticities for each code of colour primaries in ITU-T H.273."""
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
-"""By H.273's number of the transfer characteristics. Others of standard range count as sRGB's, as in browsers."""
+"""Gamma for codes of transfer characteristics in H.273. Other SDR codes count as sRGB, as in browsers."""
 _PQ, _HLG = 16, 18
 _REFERENCE_WHITE, _HLG_PEAK = 203.0, 1000.0
-"""cd/m² (ITU-R BT.2408)."""
+"""Luminance of reference white and of the HLG peak, in cd/m² (ITU-R BT.2408)."""
 _KNEE = 0.8
 _STEPS = 4096
 _NEARLY_SRGB = 1
-"""Levels, of 255. Profiles that differ less from sRGB are not applied, so that sRGB images stay exact."""
+"""Levels of 255. Profiles that differ less from sRGB are skipped, so that sRGB images stay exact."""
 
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 _SPACES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK", "Lab ": "LAB"}
-"""Pillow's mode for the data of a profile's colour space."""
+"""Pillow mode for each colour space of a profile."""
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert an image to sRGB by its ICC profile.
+    """Convert an image to sRGB with its ICC profile.
 
-    The intent is relative colorimetric with black point compensation. A profile that is damaged, of an unsupported
-    kind or not of the image's colour space is logged and ignored.
+    The intent is relative colorimetric with black point compensation. A profile that is damaged, unsupported or for
+    another colour space is logged and ignored.
 
     Args:
-        image: 8 bits a channel, mode L, LA, P, PA, RGB, RGBA, CMYK or LAB.
+        image: 8 bits per channel, mode L, LA, P, PA, RGB, RGBA, CMYK or LAB.
         profile: ICC profile.
 
     Returns:
-        RGB, RGBA where the image has transparency, or the same image where the profile does not apply.
+        RGB, or RGBA if the image has transparency. The same image if the profile is ignored or changes nothing.
     """
     try:
         space = _space_of(profile)
@@ -82,12 +82,12 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _base(image: Image.Image, space: str) -> Image.Image | None:
-    """Return the image without alpha in the mode that a profile of this colour space reads; None if there is none."""
+    """Return the image without alpha in the mode for a colour space, None if it has no such mode."""
     mode = _SPACES.get(space)
     if mode == "RGB":
         if image.mode in ("CMYK", "LAB"):
             return None
-        # The detour over RGBA keeps the colours of palette entries and drops the alpha.
+        # The conversion through RGBA keeps the colours of palette entries and drops the alpha.
         return image if image.mode == "RGB" else image.convert("RGBA").convert("RGB")
     if mode == "L":
         return image.convert("L") if image.mode in ("1", "L", "LA", "La") else None
@@ -101,7 +101,7 @@ def _space_of(profile: bytes) -> str:
 
 @lru_cache(maxsize=32)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform to sRGB; None where it would change nothing visible."""
+    """Return the transform to sRGB, None if it has no visible effect."""
     transform = ImageCms.ImageCmsTransform(
         ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.ImageCmsProfile(BytesIO(srgb_profile())), mode, "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
@@ -121,9 +121,9 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def profile_of(info: Mapping[Any, Any]) -> bytes | None:
-    """Return the ICC profile that Pillow's ``Image.info`` names, or one that is made of other colour tags.
+    """Return the ICC profile from Pillow's ``Image.info``, or one built from other colour tags.
 
-    An ICC profile comes first, then coded colours (pillow-heif's ``nclx_profile``), then PNG's sRGB, gAMA and cHRM.
+    The order is: ICC profile, coded colours (``nclx_profile`` of pillow-heif), sRGB, gAMA and cHRM of PNG.
     """
     nclx = info.get("nclx_profile")
     profile = info.get("icc_profile")
@@ -136,7 +136,7 @@ def profile_of(info: Mapping[Any, Any]) -> bytes | None:
     gamma, chromaticities = info.get("gamma"), info.get("chromaticity")
     if not gamma:
         return None
-    # 0.45455 stands for sRGB's curve wherever it is written: PNG has no other number for it.
+    # 0.45455 means the curve of sRGB, because PNG has no other number for it.
     power = None if abs(gamma - 0.45455) < 0.005 else 1 / gamma
     if power is None and chromaticities is None:
         return None
@@ -158,8 +158,8 @@ def _matrix_profile(chromaticities: Chromaticities, power: float | None, transfe
 
     Args:
         chromaticities: Primaries and white.
-        power: Exponent from signal to light; None for sRGB's curve.
-        transfer: PQ or HLG, instead of ``power``: tone-mapped to the standard range, each channel by itself.
+        power: Exponent from signal to light, None for the curve of sRGB.
+        transfer: Code of PQ or HLG, replaces ``power``. Each channel is tone-mapped to standard range on its own.
     """
     columns = _adapted(chromaticities)
     if columns is None:
@@ -192,7 +192,7 @@ def _matrix_profile(chromaticities: Chromaticities, power: float | None, transfe
 
 
 def _adapted(chromaticities: Chromaticities) -> NDArray[np.float64] | None:
-    """Return the matrix from linear RGB to XYZ, adapted to D50; None for impossible chromaticities."""
+    """Return the matrix from linear RGB to XYZ, adapted to D50; None for invalid chromaticities."""
     values = np.array(chromaticities, np.float64).reshape(4, 2)
     if not np.isfinite(values).all() or (values[:, 1] <= 0).any():
         return None
@@ -209,7 +209,7 @@ def _adapted(chromaticities: Chromaticities) -> NDArray[np.float64] | None:
 
 
 def _hdr_light(signal: NDArray[np.float64], transfer: int) -> NDArray[np.float64]:
-    """Return the light of PQ or HLG signals, 1 being reference white."""
+    """Return the light of PQ or HLG signals; 1 is reference white."""
     if transfer == _PQ:
         root = signal ** (1 / 78.84375)
         light = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
@@ -220,9 +220,9 @@ def _hdr_light(signal: NDArray[np.float64], transfer: int) -> NDArray[np.float64
 
 
 def _rolled_off(light: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compress what is brighter than a knee so that the brightest light becomes 1."""
+    """Compress light above a knee so that the brightest light becomes 1."""
     over, span = (light - _KNEE).clip(0), light[-1] - _KNEE
-    # A rational curve that starts with slope 1 and reaches 1 - knee at the end of the range.
+    # Rational curve that starts with slope 1 and reaches 1 - knee at the end of the range.
     bent = over / (1 + over * (1 / (1 - _KNEE) - 1 / span))
     return np.where(light <= _KNEE, light, _KNEE + bent)
 
@@ -243,9 +243,9 @@ def lab_profile() -> bytes:
 
 @lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """Return an ICC profile of sRGB; always the same bytes, so that the same image gives the same file."""
+    """Return an ICC profile of sRGB with constant bytes, so that equal images give equal files."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # when it was made
+    profile[24:36] = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # creation date
     return bytes(profile)
 
 
@@ -253,7 +253,7 @@ def srgb_tag(form: str) -> dict[str, Any]:
     """Return the options of Pillow's ``save`` that tag an image as sRGB.
 
     Args:
-        form: Pillow's name of the file format. Formats without colour tags get no option.
+        form: File format, as Pillow names it. Formats without colour tags get no option.
     """
     if form == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -263,7 +263,7 @@ def srgb_tag(form: str) -> dict[str, Any]:
 
 
 def tagged_png(data: bytes) -> bytes:
-    """Return a PNG file without colour tags with an sRGB chunk added."""
+    """Add an sRGB chunk to a PNG file without colour tags."""
     chunk = b"sRGB\0"
     end_of_header = 33
     tag = b"\0\0\0\x01" + chunk + zlib.crc32(chunk).to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""Photo sets: picture files that are unrelated to one another, listed and read one by one."""
+"""Photo sets: unrelated image files, listed and read one by one."""
 
 import glob
 import logging
@@ -18,17 +18,17 @@ from clipseg_live.media.images.reader import IMAGE_SUFFIXES, read_image
 logger = logging.getLogger(__name__)
 
 _ANIMATED = frozenset({".png", ".webp", ".tif", ".tiff", ".avif"})
-"""Names of files that may hold an animation or several pages."""
+"""Suffixes of files that may hold an animation or several pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The picture files that a folder or pattern names, in natural order.
+    """The image files of a folder or pattern, in natural order.
 
     Attributes:
-        name: The folder or pattern.
-        files: The pictures.
-        skipped: Number of hidden files and of files that are not pictures.
+        name: Folder or pattern.
+        files: Image files.
+        skipped: Number of hidden files and of files that are not images.
         folders: Number of sub-folders, which are not searched.
     """
 
@@ -39,12 +39,12 @@ class Listing:
 
     @property
     def title(self) -> str:
-        """Short name for people."""
+        """Short name for display."""
         return Path(os.path.abspath(self.name)).name or self.name
 
     @property
     def notice(self) -> str:
-        """One sentence about what was left out; empty if nothing was."""
+        """Sentence about what was left out, "" if nothing was."""
         parts = []
         if self.skipped:
             parts.append("1 file was skipped" if self.skipped == 1 else f"{self.skipped} files were skipped")
@@ -60,9 +60,12 @@ class Listing:
 
 
 def list_photos(name: str | Path) -> Listing:
-    """List the pictures in a folder, or those that match a pattern, in natural order.
+    """List the images in a folder, or those that match a pattern, in natural order.
 
-    Sub-folders are searched only by a pattern with ``**``. Raises SourceError if there are no pictures.
+    Sub-folders are searched only by a pattern with ``**``.
+
+    Raises:
+        SourceError: If there are no images, or the folder cannot be read.
     """
     path = Path(name)
     if os.path.isdir(path):
@@ -86,7 +89,7 @@ def list_photos(name: str | Path) -> Listing:
 
 
 def photos_among(names: Sequence[str]) -> Listing:
-    """Return the pictures among some files, each once and in natural order. Folders are not searched."""
+    """Return the images among some files, without duplicates and in natural order. Folders are not searched."""
     files = list(dict.fromkeys(Path(name) for name in names))
     folders = {file.parent for file in files}
     return _sorted_out(str(folders.pop()) if len(folders) == 1 else "photos", files, folders=True)
@@ -103,7 +106,7 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def _sorted_out(name: str, entries: Iterable[Path], folders: bool) -> Listing:
-    """Divide entries into pictures, other files and folders."""
+    """Sort entries into images, other files and folders."""
     photos, skipped, below = [], 0, 0
     for entry in entries:
         if entry.is_dir():
@@ -120,7 +123,7 @@ def _is_hidden(entry: Path, name: str) -> bool:
 
 
 def globbed(pattern: str) -> list[Path]:
-    """Return what matches a pattern. A folder in front of it that exists is taken by its name, whatever is in it."""
+    """Return the paths that match a pattern. Existing leading folders are taken literally."""
     folder, rest = os.path.split(pattern)
     while folder and not os.path.isdir(folder):
         folder, last = os.path.split(folder)
@@ -132,7 +135,7 @@ def globbed(pattern: str) -> list[Path]:
 
 
 def _numbered(path: Path, place: re.Match[str]) -> list[Path]:
-    """Return the files whose names have a number in a place such as ``%04d``."""
+    """Return the files whose names have a number in place of a field such as ``%04d``."""
     before, after = re.escape(path.name[: place.start()]), re.escape(path.name[place.end() :])
     fits = re.compile(rf"{before}\d+{after}")
     if not path.parent.is_dir():
@@ -141,16 +144,20 @@ def _numbered(path: Path, place: re.Match[str]) -> list[Path]:
 
 
 class PhotoSetSource:
-    """Photos as a source of independent frames; also a ``LiveSource`` that goes to any photo by its number.
+    """Photos as a source of independent frames; also a ``LiveSource`` that seeks to any photo by its number.
 
-    ``Frame.index`` and ``Frame.time`` are the photo's number, from 0. Photos may have different sizes. A photo that
-    cannot be read, or has vanished, does not end the source (see ``SourceInfo.independent``).
+    ``Frame.index`` and ``Frame.time`` are the number of the photo, from 0. Photos may have different sizes. An
+    unreadable
+    or missing photo does not end the source (see ``SourceInfo.independent``).
+
+    Args:
+        find: Lists the photos; called by ``open``.
     """
 
     live = False
 
     def __init__(self, find: Callable[[], Listing]) -> None:
-        """Take what lists the photos; it is called by ``open``."""
+        """Prepare a source that is not open yet."""
         self._find = find
         self._paths: tuple[Path, ...] = ()
         self._next = 0
@@ -158,7 +165,11 @@ class PhotoSetSource:
         self._is_open = False
 
     def open(self) -> SourceInfo:
-        """List the photos, and read the first that can be read. Raises SourceError if none can."""
+        """List the photos, and read the first readable one.
+
+        Raises:
+            SourceError: If none can be read.
+        """
         listing = self._find()
         self._paths = listing.files
         if not self._paths:
@@ -180,7 +191,11 @@ class PhotoSetSource:
         )
 
     def read(self) -> Frame | None:
-        """Return the next photo, or None after the last. Raises PhotoError for one that cannot be read."""
+        """Return the next photo, or None after the last.
+
+        Raises:
+            PhotoError: If the photo cannot be read.
+        """
         if not self._is_open or self._next >= len(self._paths):
             return None
         number, opened = self._next, self._opened
@@ -196,7 +211,7 @@ class PhotoSetSource:
         return Frame(pixels, number, Fraction(number), file=self._paths[number], independent=True)
 
     def seek(self, time: Fraction) -> None:
-        """Make the next ``read`` give the photo with this number, or the first or last one."""
+        """Make the next ``read`` return the photo with this number, limited to the first and last."""
         self._next = min(max(int(time // 1), 0), len(self._paths) - 1)
 
     def close(self) -> None:

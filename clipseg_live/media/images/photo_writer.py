@@ -1,4 +1,4 @@
-"""Composed photos of a set as picture files, one for each, in a folder."""
+"""Writer of rendered photos: one image file for each photo of a set, in a folder."""
 
 import os
 from collections.abc import Mapping
@@ -11,15 +11,14 @@ from clipseg_live.media.images.writers import ImageWriter
 
 
 class PhotoWriter:
-    """Writes each photo of a set to a file of its own (a ``FrameSink``).
+    """Writes each photo of a set to its own file (a ``FrameSink``).
 
-    Each picture appears whole under its name, as soon as it is done. Pictures that are done stay, whatever becomes of
-    the others.
+    Each image appears under its name only when it is complete. Complete images are kept even if others fail.
 
     Attributes:
-        path: The folder.
-        padded: Always False; for the likeness with ``VideoWriter``.
-        notices: Sentences for the user.
+        path: Folder.
+        padded: Always False, for the same interface as ``VideoWriter``.
+        notices: Messages for the user.
     """
 
     def __init__(
@@ -28,14 +27,14 @@ class PhotoWriter:
         """Prepare a writer.
 
         Args:
-            folder: It is made if it is missing; its parent must exist.
-            names: Name of the picture of each photo, by ``Frame.file``. Photos that are not listed are not written.
+            folder: Folder for the images. It is created if missing; its parent must exist.
+            names: File name for each photo, by ``Frame.file``. Photos that are not listed are not written.
             quality: 0 (smallest) to 100 (best), for JPEG.
-            overwrite: Replace files that exist.
+            overwrite: True to replace existing files.
 
         Raises:
-            UsageError: The folder is a file, or a picture exists.
-            SinkError: Nothing can be written there.
+            UsageError: If the folder is a file, or an image exists.
+            SinkError: If the folder cannot be written to.
         """
         self.path = Path(folder)
         self._names, self._quality, self._overwrite = dict(names), quality, overwrite
@@ -47,7 +46,11 @@ class PhotoWriter:
         self._check()
 
     def open(self, info: SourceInfo) -> None:
-        """Make the folder. Raises SinkError."""
+        """Create the folder.
+
+        Raises:
+            SinkError: If it cannot be created.
+        """
         self._info, self._count = replace(info, frame_count=1), 0
         try:
             self._made = not self.path.exists()
@@ -56,7 +59,11 @@ class PhotoWriter:
             raise SinkError(f"The folder {self.path} cannot be made: {error.strerror or error}.") from error
 
     def write(self, frame: Frame) -> None:
-        """Write a photo as a whole file. Raises SinkError."""
+        """Write a photo as a complete file.
+
+        Raises:
+            SinkError: If it cannot be written.
+        """
         if self._info is None:
             raise SinkError(f"{self.path.name} is not open.")
         name = None if frame.file is None else self._names.get(frame.file)
@@ -73,11 +80,11 @@ class PhotoWriter:
         self._count += 1
 
     def finish(self) -> None:
-        """Do nothing: every picture is in its place already."""
+        """Do nothing: every image is complete already."""
         self._info = None
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop. Return the folder if pictures are in it, and remove it otherwise. Never raises."""
+        """Stop. Return the folder if it contains images, otherwise remove it. Never raises."""
         self._info = None
         if self._count:
             return self.path
@@ -99,7 +106,7 @@ class PhotoWriter:
                     else f"{first} and {len(standing) - 1} more exist already: use --overwrite to replace them."
                 )
             for name in standing:
-                ImageWriter(self.path / name, overwrite=True)  # a folder or link of this name cannot be replaced
+                ImageWriter(self.path / name, overwrite=True)  # raises if a folder or link has this name
         elif os.path.lexists(self.path):
             raise UsageError(f"{self.path} is a file: name a folder.")
         elif not os.path.isdir(self.path.absolute().parent):

@@ -1,4 +1,4 @@
-"""Image files as pixels: the one reader behind every use of an image file."""
+"""Reader of image files, used for every image file in the project."""
 
 import io
 import logging
@@ -31,12 +31,12 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".tga", ".jp2",
      ".avif", ".heic", ".heif", ".hif"}
 )  # fmt: skip
-"""Names of files that hold an image; some hold several, as an animation."""
+"""Suffixes of image files; some formats can hold several images."""
 _MOST_PIXELS = 178_000_000
-# The content decides, not the file name. PostScript, for one, would be run by another program.
+# Content decides, not the file name. PostScript is excluded because another program would run it.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "GIF", "ICO")
 
-# Pillow's decoders raise these for damaged data.
+# Errors of Pillow's decoders for damaged data.
 IMAGE_READ_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError,
     struct.error, zlib.error,
@@ -46,20 +46,22 @@ IMAGE_READ_ERRORS = (
 def read_image(source: str | PathLike[str] | bytes | Image.Image, *, longest: int | None = None) -> Pixels:
     """Read an image as pixels.
 
-    The image is turned upright as its EXIF orientation says and converted to sRGB by its colour profile. Transparent
-    parts are blended with black, 16 bits a channel are scaled to 8, floating-point values from 0..1. Grey, palette,
-    CMYK and Lab images become RGB. Only the first image of an animation or a multi-page file is read.
+    The image is rotated by its EXIF orientation and converted to sRGB by its colour profile. Transparent parts are
+    blended
+    with black. 16 bits per channel are scaled to 8, floating-point values from 0..1. Grey, palette, CMYK and Lab images
+    become RGB. Only the first image of an animation or a multi-page file is read.
 
     Args:
-        source: Path of a file, the bytes of one, or an image of Pillow.
-        longest: Pixels of the longer side, at most; larger images are scaled down.
+        source: Path of a file, the bytes of one, or a Pillow image.
+        longest: Limit for the longer side in pixels; larger images are scaled down.
 
     Returns:
         uint8 RGB (height, width, 3).
 
     Raises:
-        UsageError: For a source of another type.
-        SourceError: The file is missing, empty, damaged, no image, over 178 megapixels, or HEIC without pillow-heif.
+        UsageError: If the source has another type.
+        SourceError: If the file is missing, empty, damaged, not an image, over 178 megapixels, or HEIC without
+            pillow-heif.
     """
     if isinstance(source, Image.Image):
         with image_errors(b""):
@@ -71,12 +73,12 @@ def read_image(source: str | PathLike[str] | bytes | Image.Image, *, longest: in
         raise UsageError(f"{type(source).__name__} is not an image file: give a path, bytes or a PIL image.")
     with open_image(source if isinstance(source, bytes) else Path(source)) as (image, profile):
         if longest is not None:
-            image.draft(None, (longest, longest))  # a JPEG is decoded at a smaller size, which saves time and memory
+            image.draft(None, (longest, longest))  # decodes a JPEG at a smaller size, which saves time and memory
         return pixels_of(image, profile, longest)
 
 
 class OpenedImage(NamedTuple):
-    """An image file that Pillow has open, and the ICC profile of its colours; None for sRGB."""
+    """An image file opened by Pillow, and its ICC profile; None for sRGB."""
 
     image: Image.Image
     profile: bytes | None
@@ -84,13 +86,13 @@ class OpenedImage(NamedTuple):
 
 @contextmanager
 def open_image(source: str | Path | bytes) -> Iterator[OpenedImage]:
-    """Open an image file with Pillow. The errors of the context's body are translated as by ``image_errors``."""
+    """Open an image file with Pillow. Errors in the body are translated as by ``image_errors``."""
     with image_errors(source), ExitStack() as stack:
         yield open_in(stack, source)
 
 
 def open_in(stack: ExitStack, source: str | Path | bytes) -> OpenedImage:
-    """Open an image file with Pillow until ``stack`` is closed. To be called within ``image_errors``."""
+    """Open an image file with Pillow until ``stack`` is closed. Call it within ``image_errors``."""
     name = _name_of(source)
     file = stack.enter_context(bytes_of(source))
     image = stack.enter_context(Image.open(file, formats=_formats(file, name)))
@@ -104,7 +106,7 @@ def image_errors(source: str | Path | bytes) -> Iterator[None]:
     name = _name_of(source)
     try:
         with warnings.catch_warnings():
-            # Large images are allowed up to our own limit, and damage is reported in our own words.
+            # Large images are allowed up to our limit, and damage is reported as SourceError.
             warnings.simplefilter("ignore")
             yield
     except Image.DecompressionBombError as error:
@@ -122,7 +124,7 @@ def image_errors(source: str | Path | bytes) -> Iterator[None]:
 
 @contextmanager
 def bytes_of(source: str | Path | bytes) -> Iterator[BinaryIO]:
-    """Open what holds an image, for reading. To be called within ``image_errors``, which translates the errors."""
+    """Open an image for reading. Call it within ``image_errors``, which translates the errors."""
     if isinstance(source, bytes):
         if not source:
             raise SourceError("The image is empty: it holds not a single byte.")
@@ -165,7 +167,11 @@ def _name_of(source: str | Path | bytes) -> str:
 
 
 def check_size(name: str, width: int, height: int) -> None:
-    """Refuse images that would take too much memory, and those without pixels. Raises SourceError."""
+    """Reject images without pixels, and those that need too much memory.
+
+    Raises:
+        SourceError: If the size is invalid.
+    """
     if width < 1 or height < 1:
         raise SourceError(f"{name} has no pixels: its size is {width}×{height}.")
     if width * height > _MOST_PIXELS:
@@ -180,14 +186,14 @@ def pixels_of(image: Image.Image, profile: bytes | None = None, longest: int | N
     """Return the pixels of an image, or of the current frame of an animation, as ``read_image`` describes them.
 
     Args:
-        image: As Pillow opened it.
-        profile: ICC profile; None for sRGB.
-        longest: As for ``read_image``.
+        image: Image as Pillow opened it.
+        profile: ICC profile, None for sRGB.
+        longest: Limit for the longer side in pixels; larger images are scaled down.
     """
     image.load()
     upright = eight_bits(_upright(image))
     if longest is not None:
-        # Palette entries must not be blended, and transparent pixels not with the colours under them.
+        # Do not blend palette indices, nor transparent pixels with the colours under them.
         upright = _thumbnail(upright, longest)
     if upright.mode == "LAB":
         profile = lab_profile()
@@ -218,7 +224,7 @@ def _thumbnail(image: Image.Image, longest: int) -> Image.Image:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Convert grey images of integers or floating-point values to 8 bits a pixel; others stay."""
+    """Convert grey images of integers or floating-point values to 8 bits per pixel; return others as they are."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image)
@@ -231,7 +237,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _scaled(values: NDArray, limits: tuple[float, ...]) -> NDArray[np.uint8]:
-    """Scale values to 0..255: by the first limit that holds all, or else from the least to the greatest value."""
+    """Scale values to 0..255 by the first limit that is not exceeded, otherwise by minimum and maximum."""
     low, high = values.min(), values.max()
     limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
     if limit is None:
@@ -243,7 +249,7 @@ def _scaled(values: NDArray, limits: tuple[float, ...]) -> NDArray[np.uint8]:
 
 
 def _coded_colour(file: BinaryIO, image: Image.Image) -> dict[str, dict[str, int]]:
-    """Return the coded colours that Pillow does not report, of AVIF and PNG, as pillow-heif reports those of HEIC."""
+    """Return coded colours of AVIF and PNG, which Pillow omits, in the form that pillow-heif uses for HEIC."""
     if image.format == "AVIF":
         file.seek(0)
         found = heif.coded_colour(file.read(heif.LARGEST_META))

@@ -1,4 +1,4 @@
-"""Pictures as sources: one image, or a folder or pattern of images as the frames of a video."""
+"""Sources of still images: one image, or many images as the frames of a video."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,14 +12,18 @@ DEFAULT_IMAGE_RATE = Fraction(25)
 
 
 class ImageSource:
-    """One picture as a source of one frame at time 0."""
+    """An image as a source of one frame at time 0."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._frame: Frame | None = None
 
     def open(self) -> SourceInfo:
-        """Read the picture. Raises SourceError."""
+        """Read the image.
+
+        Raises:
+            SourceError: If it cannot be read.
+        """
         pixels = read_image(self.path)
         self._frame = Frame(pixels, index=0, time=Fraction(0), file=self.path, independent=True)
         return SourceInfo(
@@ -33,20 +37,27 @@ class ImageSource:
         )
 
     def read(self) -> Frame | None:
-        """The frame, then None."""
+        """Return the frame the first time, then None."""
         frame, self._frame = self._frame, None
         return frame
 
     def close(self) -> None:
-        """Let go of the picture."""
+        """Release the image."""
         self._frame = None
 
 
 class ImageSequenceSource:
-    """Picture files, in the order given, as frames at a constant ``rate`` (frames per second).
+    """Image files in the given order, as frames at a constant rate.
 
-    ``start`` and ``end`` in seconds choose the pictures with start ≤ time < end, where picture k has the time
-    k / rate. Every picture must have the size of the first. ``name`` is what the source calls itself.
+    Image k has the time k / rate. Every image must have the size of the first.
+
+    Args:
+        paths: Image files.
+        rate: Frames per second.
+        start: Time of the first image, in seconds.
+        end: End of the range, in seconds; it is not included.
+        name: Name of the source, None for the folder's name.
+        notices: Messages for the user.
     """
 
     def __init__(
@@ -71,7 +82,11 @@ class ImageSequenceSource:
         self._opened: Pixels | None = None
 
     def open(self) -> SourceInfo:
-        """Read the first picture. Raises SourceError."""
+        """Read the first image.
+
+        Raises:
+            SourceError: If there are no images in the range, or the first cannot be read.
+        """
         if not self._paths:
             raise SourceError("There are no pictures to read.")
         if not self._numbers:
@@ -93,7 +108,11 @@ class ImageSequenceSource:
         )
 
     def read(self) -> Frame | None:
-        """The next picture, or None after the last. Raises SourceError for one of another size, or unreadable."""
+        """Return the next image, or None after the last.
+
+        Raises:
+            SourceError: If it has another size than the first, or cannot be read.
+        """
         if self._size is None or self._next >= len(self._numbers):
             return None
         number = self._numbers[self._next]
@@ -111,5 +130,5 @@ class ImageSequenceSource:
         return frame
 
     def close(self) -> None:
-        """Let go of the picture that was read ahead."""
+        """Release the image that was read ahead."""
         self._opened, self._size = None, None

@@ -1,4 +1,4 @@
-"""Which sink an output names: a video file, or a picture for a source of one frame."""
+"""Choice of the writer for an output file: a video, or an image for a source of one frame."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -19,12 +19,12 @@ _FORMATS = {
     ".tiff": "TIFF",
 }  # fmt: skip
 IMAGE_WRITER_SUFFIXES = frozenset(_FORMATS)
-"""Kinds of pictures that can be written."""
+"""Suffixes of image files that can be written."""
 _LARGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 
 
 def is_writable(path: str | Path) -> bool:
-    """Tell if a name has a suffix of a video or picture that can be written."""
+    """Return True if the suffix is that of a video or image that can be written."""
     return Path(path).suffix.lower() in (*_FORMATS, *CONTAINERS)
 
 
@@ -37,10 +37,19 @@ def open_sink(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> "VideoWriter | ImageWriter":
-    """The sink that ``path`` means, not yet opened: a picture for a picture's suffix, otherwise a video.
+    """Return the writer for a path, not yet opened: an image for an image suffix, otherwise a video.
 
-    Raises UsageError for a suffix that cannot be written, a codec that the container cannot hold, or a file that
-    exists already; SinkError for a folder that does not exist.
+    Args:
+        path: File to write.
+        codec: Codec of a video, None for the default of the suffix.
+        quality: 0 (smallest) to 100 (best).
+        overwrite: True to replace an existing file.
+        start: Start of the source's range, in seconds.
+        end: End of the source's range, in seconds.
+
+    Raises:
+        UsageError: If the suffix is unknown, the container cannot hold the codec, or the file exists.
+        SinkError: If the folder does not exist.
     """
     suffix = Path(path).suffix.lower()
     if suffix in _FORMATS:
@@ -54,13 +63,25 @@ def open_sink(
 
 
 class ImageWriter:
-    """Writes the one frame of a source as a picture. ``quality`` (0 to 100) is for JPEG; WebP is lossless.
+    """Writes the only frame of a source as an image. WebP is lossless.
 
-    padded and notices are there for the likeness with ``VideoWriter``: always False and empty.
+    Args:
+        path: Result.
+        quality: 0 (smallest) to 100 (best), for JPEG.
+        overwrite: True to replace an existing file.
+
+    Attributes:
+        padded: Always False, for the same interface as ``VideoWriter``.
+        notices: Always empty, for the same interface as ``VideoWriter``.
     """
 
     def __init__(self, path: str | Path, quality: int = 70, overwrite: bool = False) -> None:
-        """Raises UsageError for a file that exists or a suffix that is no picture's, SinkError as ``AtomicOutput``."""
+        """Check the settings.
+
+        Raises:
+            UsageError: If the file exists, or the suffix or quality is invalid.
+            SinkError: If the folder does not exist, as in ``AtomicOutput``.
+        """
         self.path = Path(path)
         if self.path.suffix.lower() not in _FORMATS:
             raise UsageError(f"{self.path.name} has no suffix of a picture: use one of {', '.join(_FORMATS)}.")
@@ -74,7 +95,12 @@ class ImageWriter:
         self._count = 0
 
     def open(self, info: SourceInfo) -> None:
-        """Start the file beside its place. Raises SinkError, UsageError for a source of many frames."""
+        """Start a temporary file in the folder of the result.
+
+        Raises:
+            SinkError: If it cannot be created.
+            UsageError: If the source has many frames, or HDR is to be kept.
+        """
         if info.hdr is not None and info.hdr.kept:
             raise UsageError(
                 f"{self.path.name} is a picture of 8 bits: leave out --hdr keep, or name a video such as .mov."
@@ -87,7 +113,11 @@ class ImageWriter:
         self._working = self._place.begin()
 
     def write(self, frame: Frame) -> None:
-        """Write the frame. Raises SinkError, also for a second one."""
+        """Write the frame.
+
+        Raises:
+            SinkError: If it cannot be written, or is a second frame.
+        """
         if self._count:
             raise SinkError(f"{self.path.name} is a single picture: name a video such as .mp4 for many frames.")
         name = _FORMATS[self.path.suffix.lower()]
@@ -106,20 +136,28 @@ class ImageWriter:
         self._count = 1
 
     def finish(self) -> None:
-        """Move the picture to its place. Raises SinkError."""
+        """Move the image to its path.
+
+        Raises:
+            SinkError: If there is no frame, or the move fails.
+        """
         if not self._count:
             raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
         self._place.commit()
 
     def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Remove what was written, or keep a whole picture as ``NAME.partial.SUFFIX``. Never raises."""
+        """Remove what was written, or keep a complete image as ``NAME.partial.SUFFIX``. Never raises."""
         kept = self._place.keep_partial() if keep_partial and self._count else None
         self._place.discard()
         return kept
 
 
 def check_side(form: str, width: int, height: int) -> None:
-    """Refuse a picture that is too long for its format. Raises SinkError."""
+    """Reject an image that is too large for its format.
+
+    Raises:
+        SinkError: If a side is too long.
+    """
     most = _LARGEST_SIDES.get(form, max(width, height))
     if max(width, height) > most:
         raise SinkError(f"{width}×{height} pixels do not fit into a {form} picture, which has at most {most} a side.")
