@@ -1,4 +1,4 @@
-"""Certificates of servers: which authorities are trusted, and why a certificate cannot be verified."""
+"""Server certificates: trusted authorities, and reasons for failed verification."""
 
 import importlib
 import importlib.util
@@ -29,7 +29,7 @@ def tls_options(insecure: bool) -> dict[str, str]:
 
 
 def authorities() -> str | None:
-    """Return the file with trusted authorities; None where the TLS library has to know them itself.
+    """Return the file with trusted authorities, None if the TLS library has its own.
 
     ``SSL_CERT_FILE`` in the environment comes first, then the system's file, then that of the package certifi.
     """
@@ -60,5 +60,5 @@ def certificate_problem(host: str, port: int, seconds: float) -> str:
     except ssl.SSLCertVerificationError as error:
         return str(error.verify_message).rstrip(".") or "it is not valid"
     except (OSError, ValueError) as error:
-        logger.debug("There is no certificate to look at: %s", error)  # its context may hold the address
+        logger.debug("There is no certificate to look at: %s", error)  # its context may contain the address
         return ""

@@ -1,4 +1,4 @@
-"""What a container file says of itself: whether it is one, where its clock begins, whether its end is missing."""
+"""Opening and inspection of container files: format, clock, and truncation."""
 
 import os
 from fractions import Fraction
@@ -14,7 +14,7 @@ from clipseg_live.media.ffmpeg.guarded_av import has_flag, media_errors
 from clipseg_live.media.ffmpeg.whitelist import file_options, is_playlist
 from clipseg_live.media.images import heif
 
-# FFmpeg plays text as "ANSI art"; no person who names a text file wants that.
+# FFmpeg renders text files as "ANSI art", which no user expects.
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 _HEAD = 4096
 _BOXES = frozenset(
@@ -24,7 +24,11 @@ _BOXES = frozenset(
 
 
 def open_input(path: Path) -> av.container.InputContainer:
-    """Open a local media file. Raises SourceError, in one sentence, for whatever is not one."""
+    """Open a local media file.
+
+    Raises:
+        SourceError: If it cannot be opened as one; the message is one sentence.
+    """
     name = path.name
     check_input(path)
     try:
@@ -32,7 +36,7 @@ def open_input(path: Path) -> av.container.InputContainer:
             size = os.fstat(file.fileno()).st_size
             head = file.read(_HEAD)
             still = heif.identify(file)
-    except (FileNotFoundError, ValueError) as error:  # a name that no file can have
+    except (FileNotFoundError, ValueError) as error:  # invalid file names
         raise SourceError(f"There is no file {path}.") from error
     except IsADirectoryError as error:
         raise SourceError(f"{path} is a folder, not a video file.") from error
@@ -49,7 +53,7 @@ def open_input(path: Path) -> av.container.InputContainer:
             f"{name} is a playlist, which only names where pictures are: open what it names, or its own address."
         )
     with media_errors(f"{name} is not a video, or it is cut short: nothing in it can be played."):
-        # "file:" keeps a name with a colon from being taken for a protocol.
+        # "file:" prevents a name with a colon from being read as a protocol.
         container = av.open(f"file:{path}", mode="r", metadata_errors="replace", container_options=file_options())
     if container.format.name in TEXT_FORMATS:
         container.close()
@@ -66,7 +70,7 @@ class FileStatus(NamedTuple):
 
 
 def status_of(path: Path) -> FileStatus | None:
-    """Return the status of a file; None if there is none."""
+    """Return the status of a file, None if it does not exist."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -75,21 +79,25 @@ def status_of(path: Path) -> FileStatus | None:
 
 
 def has_running_clock(container: av.container.InputContainer) -> bool:
-    """Whether the format's timestamps start anywhere and may jump, as in a broadcast (MPEG-TS, MPEG-PS)."""
+    """Return True if timestamps may start anywhere and jump, as in a broadcast (MPEG-TS, MPEG-PS)."""
     return has_flag(container, FormatFlags.ts_discont)
 
 
 def clock_zero(container: av.container.InputContainer) -> Fraction:
-    """What to take off every timestamp, in seconds: the first one where the format's clock starts anywhere
-    (MPEG-TS, MPEG-PS), otherwise 0, for the container's own zero holds."""
+    """Return the seconds to subtract from every timestamp.
+
+    This is the first timestamp if the clock of the format may start anywhere (MPEG-TS, MPEG-PS). Otherwise it is 0,
+    because
+    the zero of the container holds.
+    """
     if has_running_clock(container) and container.start_time is not None:
-        # Their clock ticks at 90 kHz; the container's start is only given in whole microseconds.
+        # The clock ticks at 90 kHz, but the container's start is given in whole microseconds.
         return Fraction(round(Fraction(container.start_time * 90_000, av.time_base)), 90_000)
     return Fraction(0)
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether the file is shorter than the sizes it declares (ISO media, Matroska, AVI); False where none is."""
+    """Return True if a file is shorter than the sizes it declares (ISO media, Matroska, AVI)."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -106,7 +114,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def whole_end(file: BinaryIO, size: int) -> int:
-    """Where the last whole fragment of an ISO media file ends, or what is before the first; 0 for another file."""
+    """Return where the last complete fragment of an ISO media file ends, or the part before the first; 0 otherwise."""
     position = end = 0
     while position + 8 <= size:
         file.seek(position)
@@ -115,13 +123,13 @@ def whole_end(file: BinaryIO, size: int) -> int:
         if length < 8 or head[4:8] not in _BOXES or position + length > size:
             break
         position += length
-        if head[4:8] != b"moof":  # nothing without what it tells of
+        if head[4:8] != b"moof":  # a moof without its mdat is useless
             end = position
     return end
 
 
 def _boxes_end(file: BinaryIO, size: int) -> int:
-    """Where the last top-level box of an ISO media file ends (ISO/IEC 14496-12, section 4.2)."""
+    """Return where the last top-level box of an ISO media file ends (ISO/IEC 14496-12, section 4.2)."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -131,14 +139,14 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
             length = int.from_bytes(head[8:16], "big")
         elif length == 0:
             return size
-        if length < 8 or head[4:8] not in _BOXES:  # something was appended to a whole file
+        if length < 8 or head[4:8] not in _BOXES:  # other data was appended to a complete file
             return position
         position += length
     return position
 
 
 def whole_clusters_end(file: BinaryIO, size: int) -> int:
-    """Where the last whole element of a Matroska file's segment ends; 0 for another file."""
+    """Return where the last complete element of a Matroska segment ends; 0 for other files."""
     end = 0
     if _segment_start(file):
         _ebml_size(file)
@@ -146,7 +154,7 @@ def whole_clusters_end(file: BinaryIO, size: int) -> int:
             first = file.read(1)
             if not first or not first[0]:
                 break
-            file.seek(start + 9 - first[0].bit_length())  # behind its name
+            file.seek(start + 9 - first[0].bit_length())  # after the element ID
             length, known = _ebml_size(file)
             if not known or file.tell() + length > size:
                 break
@@ -156,7 +164,7 @@ def whole_clusters_end(file: BinaryIO, size: int) -> int:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """Where the segment of a Matroska file ends (RFC 8794 and 9559); 0 where its size is unknown."""
+    """Return where the segment of a Matroska file ends (RFC 8794 and 9559); 0 if its size is unknown."""
     if not _segment_start(file):
         return 0
     length, known = _ebml_size(file)
@@ -164,7 +172,7 @@ def _segment_end(file: BinaryIO) -> int:
 
 
 def _segment_start(file: BinaryIO) -> bool:
-    """Go to the size of a Matroska file's segment; whether there is one."""
+    """Move to the size of a Matroska file's segment; return False if there is none."""
     file.seek(4)
     header, known = _ebml_size(file)
     if not known:
@@ -174,7 +182,7 @@ def _segment_start(file: BinaryIO) -> bool:
 
 
 def _ebml_size(file: BinaryIO) -> tuple[int, bool]:
-    """A variable-length integer, and whether it is a size (all ones mean "unknown")."""
+    """Return a variable-length integer, and False if it means "unknown" (all ones) or is missing."""
     first = file.read(1)
     if not first or not first[0]:
         return 0, False

@@ -1,4 +1,4 @@
-"""The decoder of a video stream: FFmpeg's usual one, or one that keeps transparency."""
+"""Decoders of video streams: FFmpeg's default, or one that keeps transparency."""
 
 import logging
 
@@ -9,11 +9,11 @@ from clipseg_live.core.frame import ColourInfo
 logger = logging.getLogger(__name__)
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that give the alpha of WebM; FFmpeg's own leave it out."""
+"""Decoders that return the alpha of WebM; FFmpeg's own decoders drop it."""
 
 
 def decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
-    """Return the decoder for the packets of a stream; its threads are set like those of the stream."""
+    """Return the decoder for the packets of a stream, with the threads of the stream's default decoder."""
     usual = stream.codec_context
     name = _WITH_ALPHA.get(usual.name)
     if name is None or _metadata(stream).get("alpha_mode") != "1":

@@ -1,14 +1,14 @@
-"""Guarded access to PyAV: side data, format flags, channel layouts, and read errors as sentences.
+"""Guarded access to PyAV: side data, format flags, channel layouts, and readable read errors.
 
 PyAV 17.1 to 18.1 has three faults that media files can trigger:
 
-- Side data of a kind that is newer than its enumeration raises ValueError for the whole frame.
-- A custom channel layout (the channels are not in FFmpeg's own order) is copied without its map, which is then freed
-  twice. The process aborts at the first access to the layout, or at the first decoded frame.
+- Side data of a kind that its enumeration does not contain raises ValueError for the whole frame.
+- A custom channel layout (channels not in FFmpeg's own order) is copied without its map, which is then freed twice. The
+  process aborts at the first access to the layout, or at the first decoded frame.
 - The planes of a planar frame with eight or more channels are counted past their end, which crashes. Samples are
   therefore exchanged in packed frames (``samples_of``, ``frame_of``).
 
-All modules that read media files use the functions here instead of the properties concerned.
+All modules that read media files use these functions instead of the properties concerned.
 """
 
 import json
@@ -42,14 +42,14 @@ MEDIA_READ_ERRORS = (
 _PROBE_SECONDS = 20.0
 _DISPLAY_MATRIX_BYTES = 36
 
-# Containers whose demuxers never give a custom layout, by FFmpeg's name.
+# Containers whose demuxers never return a custom layout, by FFmpeg's name.
 _NATIVE_LAYOUTS = frozenset(
     {"matroska,webm", "avi", "wav", "ogg", "flac", "mp3", "mpegts", "mpeg", "flv", "asf", "gif", "aac", "ac3"}
 )
 _MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 _MOOV_BYTES = 64 << 20
 _ORDINARY = tuple(bytes(4) + struct.pack(">I", tag << 16 | count) for tag, count in ((1, 0), (100, 1), (101, 2)))
-"""Beginnings of boxes chan with Core Audio's layout tags for a bitmap of channels, mono and stereo."""
+"""First bytes of chan boxes with Core Audio's layout tags for a channel bitmap, mono and stereo."""
 _USAC = 42
 _CHANNEL_ORDER = (
     "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
@@ -63,7 +63,7 @@ _NAMED_LAYOUTS = (
 
 
 def _unknown_side_data(kind: type[SideDataType], value: object) -> SideDataType:
-    """Return a member for side data that PyAV does not know, so that the known side data stays readable."""
+    """Return a member for side data that PyAV does not know, so that the other side data stays readable."""
     member: Any = object.__new__(kind)
     member._name_, member._value_ = f"UNKNOWN_{value}", value
     return cast(SideDataType, member)
@@ -74,7 +74,7 @@ cast(Any, SideDataType)._missing_ = classmethod(_unknown_side_data)
 
 @contextmanager
 def media_errors(sentence: str) -> Iterator[None]:
-    """Turn every error of PyAV in the block into a SourceError with this sentence; log its cause."""
+    """Convert every error of PyAV in the block to a SourceError with this message; log its cause."""
     try:
         yield
     except ClipsegLiveError:
@@ -85,9 +85,9 @@ def media_errors(sentence: str) -> Iterator[None]:
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
-    """Return the four entries (a, b, c, d) of the display matrix that rotate and mirror; None without a matrix."""
+    """Return the entries (a, b, c, d) of the display matrix that rotate and mirror; None without a matrix."""
     try:
-        data = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)  # its type is not declared
+        data = cast(Any, frame.side_data).get(SideDataType.DISPLAYMATRIX)  # PyAV does not declare its type
         raw = b"" if data is None else bytes(data)
     except MEDIA_READ_ERRORS:
         logger.warning("The side data of a frame could not be read", exc_info=True)
@@ -99,22 +99,23 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
 
 
 def _rotation_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
-    """Return the matrix of the frame's rotation alone."""
+    """Return the matrix for the frame's rotation alone."""
     quarters = round(frame.rotation / 90) % 4
     return {1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}.get(quarters)
 
 
 def has_flag(container: av.container.InputContainer, flag: FormatFlags) -> bool:
-    """Return True if the container's format has a flag, even beside flags that PyAV does not know."""
+    """Return True if the container's format has a flag, even next to flags that PyAV does not know."""
     return bool(int(container.format.flags) & cast(Any, flag).value)
 
 
 @dataclass(frozen=True, slots=True)
 class SoundLayout:
-    """The channels of a sound track, as PyAV may see them.
+    """The channels of an audio track, in a form that is safe for PyAV.
 
-    name: a layout that PyAV can carry. order: for each channel of ``name`` its position in the track; None if the
-    track has that order already.
+    Attributes:
+        name: Layout that PyAV supports.
+        order: Position in the track for each channel of ``name``, None if the track has that order already.
     """
 
     name: str
@@ -122,6 +123,7 @@ class SoundLayout:
 
     @property
     def channels(self) -> int:
+        """Number of channels."""
         return int(av.AudioLayout(self.name).nb_channels)
 
     def ordered(self, frame: av.AudioFrame) -> av.AudioFrame:
@@ -150,7 +152,7 @@ def frame_of(samples: NDArray[np.float32], layout: str) -> av.AudioFrame:
 def sound_layout(stream: av.AudioStream, path: Path) -> SoundLayout:
     """Return the layout of a track, and make its decoder safe to use.
 
-    Call it before anything else that touches the track's layout or decodes it.
+    Call it before anything else that accesses the track's layout or decodes it.
 
     Raises:
         ValueError: If PyAV cannot decode the track without a crash; the text completes "it was left out: ...".
@@ -182,7 +184,11 @@ def layout_name(stream: av.AudioStream, path: Path) -> str:
 
 
 def _description_of(stream: av.AudioStream, path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return FFmpeg's description of a layout, and the channels of a custom one. Raises ValueError."""
+    """Return FFmpeg's description of a layout, and the channels of a custom one.
+
+    Raises:
+        ValueError: If the layout cannot be read.
+    """
     try:
         return _described(str(path), _version(path))[stream.index]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
@@ -200,7 +206,7 @@ def _plain_name(layout: av.AudioLayout) -> str:
 
 
 def _native(names: tuple[str, ...]) -> SoundLayout:
-    """Return the named layout of these channels, or an unnamed one of as many."""
+    """Return the named layout of these channels, or an unnamed one with the same number of channels."""
     for name in _NAMED_LAYOUTS:
         wanted = [channel.name for channel in av.AudioLayout(name).channels]
         if sorted(wanted) == sorted(names):
@@ -228,7 +234,7 @@ def _object_type(extra: bytes) -> int:
 
 
 def _version(path: Path) -> tuple[int, int]:
-    """Return what changes when a file changes."""
+    """Return size and modification time in ns as a key for caches."""
     try:
         status = path.stat()
     except OSError:
@@ -240,7 +246,7 @@ def _version(path: Path) -> tuple[int, int]:
 def _names_channels(path: str, version: tuple[int, int]) -> bool:
     """Return True if the header of an ISO media file may describe channels one by one (boxes chan and chnl).
 
-    A box chan with a bitmap, mono or stereo does not, which spares most files the probing process.
+    A chan box with a bitmap, mono or stereo does not, so most files need no probing process.
     """
     try:
         with Path(path).open("rb") as file:
@@ -253,7 +259,7 @@ def _names_channels(path: str, version: tuple[int, int]) -> bool:
 
 
 def _movie_header(file: BinaryIO, size: int) -> bytes | None:
-    """Return the moov box of an ISO media file; None if it cannot be found or is too large to search."""
+    """Return the moov box of an ISO media file, None if it is missing or too large to search."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -274,10 +280,15 @@ def _movie_header(file: BinaryIO, size: int) -> bytes | None:
 
 @lru_cache(maxsize=64)
 def _described(path: str, version: tuple[int, int]) -> Mapping[int, tuple[str, tuple[str, ...]]]:
-    """Return the layout of each sound track by its index: its description, and the channels of a custom layout.
+    """Return the layout of each audio track by its index: its description, and the channels of a custom layout.
 
-    FFmpeg describes them in a process of its own: its log, which has the description, is the only safe way to a
-    custom layout, and turning the log on concerns the whole process. Raises OSError, SubprocessError, ValueError.
+    The description is in FFmpeg's log, which is the only safe access to a custom layout. A separate process reads it,
+    because log levels apply to the whole process.
+
+    Raises:
+        OSError: If the process cannot be started.
+        subprocess.SubprocessError: If it fails or takes too long.
+        ValueError: If its output is invalid.
     """
     program = f"import sys; sys.path[:] = {sys.path!r}\nfrom clipseg_live.media.ffmpeg.layout_probe import main; main()"
     done = subprocess.run(
@@ -291,7 +302,7 @@ def _described(path: str, version: tuple[int, int]) -> Mapping[int, tuple[str, t
 
 
 def _custom_channels(description: str) -> tuple[str, ...]:
-    """Return the channels of a custom layout; empty if FFmpeg's own order describes the layout."""
+    """Return the channels of a custom layout; empty if the layout is in FFmpeg's own order."""
     _, found, rest = description.partition(" channels (")
     if not found:
         return ()

@@ -1,4 +1,4 @@
-"""The process that describes channel layouts for ``guarded``. It imports little, for it is started once for a file."""
+"""Process that describes channel layouts for ``guarded_av``; it imports little because it starts once per file."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from clipseg_live.media.ffmpeg.whitelist import file_options
 
 
 def main() -> None:
-    """Print the index and the layout of each sound track of a file as JSON: the program of the probing process."""
+    """Print the index and layout of each audio track of a file as JSON."""
     av.logging.set_skip_repeated(False)
     container = av.open(f"file:{sys.argv[1]}", metadata_errors="replace", container_options=file_options())
     av.logging.set_level(av.logging.INFO)

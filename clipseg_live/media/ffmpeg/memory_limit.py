@@ -1,8 +1,8 @@
-"""Stop FFmpeg's blocking calls when they cost too much memory.
+"""Memory limit for FFmpeg's blocking calls.
 
-A hostile server can make FFmpeg allocate gigabytes within one call: a part of a stream that never ends, or a playlist
-that names itself. PyAV lets FFmpeg ask now and then whether the call is to be interrupted, and answers by the clock.
-``MemoryLimit`` gives it a clock that has run out when the process has grown too much.
+A hostile server can make FFmpeg allocate gigabytes within one call, with an endless segment or a playlist that contains
+itself. FFmpeg regularly asks PyAV whether to interrupt the call, and PyAV compares the time with its timeout.
+``MemoryLimit`` replaces this clock with one that runs out when the process has grown too much.
 """
 
 import math
@@ -17,14 +17,20 @@ import av.container.core
 MOST_GROWTH = 512 << 20
 """Bytes by which the process may grow during one call."""
 _BUSY_CHECKS = 150
-"""Checks from which on a call counts as busy: an idle one is checked ten times a second."""
+"""Number of checks after which a call counts as busy; an idle one is checked ten times per second."""
 _EVERY_SECONDS = 0.02
 
 
 class MemoryLimit:
-    """Calls of PyAV in ``with`` are interrupted when the process grows by more than ``most`` bytes.
+    """Context manager that interrupts PyAV's calls when the process grows too much.
 
-    exceeded: whether that has happened. One call at a time; used in the thread of the call.
+    It covers one call at a time, in the thread of the call.
+
+    Args:
+        most: Bytes by which the process may grow.
+
+    Attributes:
+        exceeded: True if the limit was exceeded.
     """
 
     def __init__(self, most: int = MOST_GROWTH) -> None:
@@ -45,7 +51,11 @@ class MemoryLimit:
         _inside.bound = None
 
     def check(self, now: float) -> bool:
-        """Return whether the call is to be interrupted."""
+        """Return True if the call must be interrupted.
+
+        Args:
+            now: Time of ``time.monotonic``, in seconds.
+        """
         self._checks += 1
         if not self.exceeded and self._checks >= _BUSY_CHECKS and now >= self._next:
             self._next = now + _EVERY_SECONDS
@@ -58,17 +68,18 @@ class _Inside(threading.local):
 
 
 class _Clock:
-    """Stands for the module ``time`` in PyAV, which asks it for nothing else."""
+    """Replacement for the module ``time`` in PyAV, which uses only ``monotonic``."""
 
     @staticmethod
     def monotonic() -> float:
+        """Return the time in seconds; infinity once the limit is exceeded."""
         now = time.monotonic()
         bound = _inside.bound
         return math.inf if bound is not None and bound.check(now) else now
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process: now on Linux and Windows, its largest so far elsewhere."""
+    """Return the memory of this process in bytes: current on Linux and Windows, the maximum so far elsewhere."""
     if sys.platform == "linux" and Path("/proc/self/statm").exists():
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
     if sys.platform == "win32":

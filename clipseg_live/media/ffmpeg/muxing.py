@@ -1,14 +1,17 @@
-"""Packets that last until the next one, as fragments of MP4 need them."""
+"""Muxing of packets with exact durations, as MP4 fragments need them."""
 
 import av
 
 
 class DurationFixingMuxer:
-    """Muxes the packets of one stream, each one step late, when it is known how long it lasts.
+    """Muxes the packets of one stream with a delay of one packet, when the duration is known.
 
-    FFmpeg's muxer puts the first packet of a fragment where the one before ended by its own account, not where its time
-    says; without this, pictures of a variable rate, and sound after a gap, would be misplaced there. Other
-    containers (``is_needed`` False) get every packet at once.
+    FFmpeg's muxer places the first packet of a fragment at the end of the previous one and ignores its time. This would
+    misplace frames of a variable rate, and audio after a gap.
+
+    Args:
+        output: Container to write to.
+        is_needed: False for other containers, which get every packet without delay.
     """
 
     def __init__(self, output: av.container.OutputContainer, is_needed: bool) -> None:
@@ -16,7 +19,14 @@ class DurationFixingMuxer:
         self._held: av.Packet | None = None
 
     def mux(self, packet: av.Packet) -> None:
-        """Times of packets grow, in one clock. Raises av.FFmpegError."""
+        """Mux a packet.
+
+        Args:
+            packet: Packet with a later time than the previous one, in the same clock.
+
+        Raises:
+            av.FFmpegError: If writing fails.
+        """
         held, self._held = self._held, packet
         if not self._is_needed:
             held, self._held = packet, None
@@ -26,12 +36,16 @@ class DurationFixingMuxer:
             self._output.mux(held)
 
     def finish(self) -> None:
-        """Mux the last one. Raises av.FFmpegError."""
+        """Mux the last packet.
+
+        Raises:
+            av.FFmpegError: If writing fails.
+        """
         held, self._held = self._held, None
         if held is not None:
             self._output.mux(held)
 
 
 def needs_spacing(suffix: str) -> bool:
-    """Whether recordings with this suffix are fragmented MP4 or MOV."""
+    """Return True if recordings with this suffix are fragmented MP4 or MOV."""
     return suffix in (".mp4", ".m4v", ".mov")

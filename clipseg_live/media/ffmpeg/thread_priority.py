@@ -1,4 +1,4 @@
-"""Scheduling of threads, which an encoder may change."""
+"""Protection of thread scheduling against encoders that change it."""
 
 import logging
 import os
@@ -13,8 +13,9 @@ logger = logging.getLogger(__name__)
 def keep_priority() -> Iterator[None]:
     """Undo real-time scheduling that starts in the body. Open encoders within it.
 
-    libsvtav1 makes the calling thread and its own threads real-time if root runs it. They, and every thread that is
-    started later by the calling thread, would then starve all other work on the machine.
+    If root runs libsvtav1, it makes the calling thread and its own threads real-time. Threads that the calling thread
+    starts
+    later inherit this. They would starve all other work on the machine.
     """
     if sys.platform != "linux":
         yield
@@ -34,7 +35,7 @@ def _real_time() -> set[int]:
     """Return the threads of this process with real-time scheduling; Linux only."""
     found = set()
     for name in os.listdir("/proc/self/task") if sys.platform == "linux" else ():
-        with suppress(OSError):  # a thread may end between being listed and being asked
+        with suppress(OSError):  # a thread may have ended since it was listed
             if os.sched_getscheduler(int(name)) in (os.SCHED_FIFO, os.SCHED_RR):
                 found.add(int(name))
     return found

@@ -1,7 +1,7 @@
-"""What FFmpeg may open on behalf of an address or a file: the protocols and formats of its own kind, and nothing else.
+"""Protocols and formats that FFmpeg may open for an address or a file.
 
-A playlist can name other addresses and files, and a server can send a playlist where a video was expected. Every name
-that FFmpeg meets on the way is held against these lists, however deep it is nested.
+A playlist can name other addresses and files, and a server can send a playlist instead of a video. FFmpeg checks every
+nested name against these lists.
 """
 
 from functools import lru_cache
@@ -16,44 +16,44 @@ _PROTOCOLS = {
 }  # fmt: skip
 
 PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
-"""Formats that hold no pictures but name where they are."""
+"""Formats without frames, which refer to other files or addresses."""
 _SCRIPTS = frozenset({"avisynth", "vapoursynth", "lavfi"})
-"""Formats that are programs."""
+"""Formats that run scripts."""
 _COMPANIONS = frozenset({"image2", "vobsub", "rtsp", "sap", "rtp"})
-"""Formats that read further files, or the network, by names made from their own."""
+"""Formats that read further files, or the network, by names derived from their own."""
 
 
 def network_options(address: str) -> dict[str, str]:
-    """Options of ``av.open`` for an address: what it leads to stays on the network, with the protocols of its kind."""
+    """Return options of ``av.open`` for an address: nested names stay on the network and use its protocols."""
     scheme = address.partition("://")[0].lower()
     unwanted = _SCRIPTS | {"concat", "sdp", "imf", "image2", "vobsub"}
     return {"protocol_whitelist": ",".join(_PROTOCOLS[scheme]), "format_whitelist": _all_but(unwanted)}
 
 
 def without_format(options: dict[str, str], name: str) -> dict[str, str]:
-    """Return the options without this format among those that may be opened."""
+    """Return the options without this format in the whitelist."""
     formats = options["format_whitelist"].split(",")
     return {**options, "format_whitelist": ",".join(each for each in formats if each != name)}
 
 
 def file_options() -> dict[str, str]:
-    """Options of ``av.open`` for a file: that file, and no other."""
+    """Return options of ``av.open`` for a file: FFmpeg opens that file and no other."""
     return {"protocol_whitelist": "file", "format_whitelist": _all_but(PLAYLISTS | _SCRIPTS | _COMPANIONS)}
 
 
 @lru_cache(maxsize=4)
 def _all_but(unwanted: frozenset[str]) -> str:
-    """The names of every format that can be read here, but for some."""
+    """Return the names of all readable formats except the unwanted ones."""
     names: set[str] = set()
     for name in av.formats_available:
         try:
             names.add(av.ContainerFormat(name, "r").name)
-        except ValueError:  # one that is only written
+        except ValueError:  # write-only formats
             continue
     return ",".join(sorted(name for name in names if not unwanted & set(name.split(","))))
 
 
 def is_playlist(head: bytes) -> bool:
-    """Whether a file that begins like this names where pictures are, instead of holding them."""
+    """Return True if a file with this start is a playlist, which refers to videos instead of containing them."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return text.startswith((b"#EXTM3U", b"ffconcat version", b"v=0", b"[playlist]")) or b"<MPD" in head
