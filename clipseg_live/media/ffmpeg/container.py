@@ -87,8 +87,7 @@ def clock_zero(container: av.container.InputContainer) -> Fraction:
     """Return the seconds to subtract from every timestamp.
 
     This is the first timestamp if the clock of the format may start anywhere (MPEG-TS, MPEG-PS). Otherwise it is 0,
-    because
-    the zero of the container holds.
+    because the zero of the container holds.
     """
     if has_running_clock(container) and container.start_time is not None:
         # The clock ticks at 90 kHz, but the container's start is given in whole microseconds.

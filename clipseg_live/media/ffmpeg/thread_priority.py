@@ -14,8 +14,7 @@ def keep_priority() -> Iterator[None]:
     """Undo real-time scheduling that starts in the body. Open encoders within it.
 
     If root runs libsvtav1, it makes the calling thread and its own threads real-time. Threads that the calling thread
-    starts
-    later inherit this. They would starve all other work on the machine.
+    starts later inherit this. They would starve all other work on the machine.
     """
     if sys.platform != "linux":
         yield

@@ -111,12 +111,9 @@ class AnimationSource:
     """Frames of an animated image file, read one at a time.
 
     The times are those of the file. In GIF, WebP and APNG, delays of 10 ms and less count as 100 ms, as in browsers.
-    The
-    pages of a TIFF file have the constant frame rate ``rate``. Pages of different sizes are independent images. Their
-    time
-    is their number, as for photos of a folder. If the file is damaged, ``read`` raises SourceError after the last
-    complete
-    frame.
+    The pages of a TIFF file have the constant frame rate ``rate``. Pages of different sizes are independent images.
+    Their time is their number, as for photos of a folder. If the file is damaged, ``read`` raises SourceError after the
+    last complete frame.
 
     Args:
         path: File to read.

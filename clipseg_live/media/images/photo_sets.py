@@ -147,8 +147,7 @@ class PhotoSetSource:
     """Photos as a source of independent frames; also a ``LiveSource`` that seeks to any photo by its number.
 
     ``Frame.index`` and ``Frame.time`` are the number of the photo, from 0. Photos may have different sizes. An
-    unreadable
-    or missing photo does not end the source (see ``SourceInfo.independent``).
+    unreadable or missing photo does not end the source (see ``SourceInfo.independent``).
 
     Args:
         find: Lists the photos; called by ``open``.

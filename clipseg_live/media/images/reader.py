@@ -47,9 +47,8 @@ def read_image(source: str | PathLike[str] | bytes | Image.Image, *, longest: in
     """Read an image as pixels.
 
     The image is rotated by its EXIF orientation and converted to sRGB by its colour profile. Transparent parts are
-    blended
-    with black. 16 bits per channel are scaled to 8, floating-point values from 0..1. Grey, palette, CMYK and Lab images
-    become RGB. Only the first image of an animation or a multi-page file is read.
+    blended with black. 16 bits per channel are scaled to 8, floating-point values from 0..1. Grey, palette, CMYK and
+    Lab images become RGB. Only the first image of an animation or a multi-page file is read.
 
     Args:
         source: Path of a file, the bytes of one, or a Pillow image.

@@ -88,8 +88,7 @@ class VideoWriter:
     """Writes frames as a video file.
 
     The clock of ``.mp4``, ``.m4v`` and ``.mov`` files is that of the source, so times are exact. Matroska and WebM
-    round to
-    milliseconds. Times below 0 are shifted so that the first frame is at 0.
+    round to milliseconds. Times below 0 are shifted so that the first frame is at 0.
 
     Args:
         path: Result.
