@@ -1,4 +1,4 @@
-"""Codecs of sound: which ones a container can hold, and to which one the others are converted."""
+"""Audio codecs: those that each container supports, and the targets of conversion."""
 
 import av
 
@@ -16,19 +16,23 @@ _MATROSKA = frozenset(
 _COPIED = {
     ".mp4": _MP4, ".m4v": _MP4, ".mov": _MOV, ".mkv": _MATROSKA, ".webm": frozenset({"opus", "vorbis"}),
 }  # fmt: skip
-"""Codecs that a container has a name of its own for, so that players know them. Others are converted."""
+"""Codecs with a standard mapping in a container, so that players support them. Others are converted."""
 
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 def can_copy(codec: str, suffix: str) -> bool:
-    """Return True if a container (by its suffix) holds sound coded like that, in a way that players know."""
+    """Return True if a container (by its suffix) holds this audio codec in a way that players support."""
     return codec in _COPIED[suffix]
 
 
 def coding_of(stream: av.AudioStream) -> str:
-    """By which codec a stream is coded. Raises ValueError for one that nothing can be made of."""
+    """Return the name of a stream's codec.
+
+    Raises:
+        ValueError: If the codec is unknown or the stream is damaged.
+    """
     if stream.codec_context is None:
         raise ValueError("it is coded in a way that is not known here")
     if not stream.codec_context.sample_rate:
@@ -37,12 +41,16 @@ def coding_of(stream: av.AudioStream) -> str:
 
 
 def target_of(suffix: str) -> str:
-    """Return the codec to which audio is converted if the container cannot hold its own."""
+    """Return the codec to which audio is converted if the container does not support its own."""
     return "Opus" if suffix in (".webm", ".mkv") else "AAC"
 
 
 def converted_layout(layout: SoundLayout) -> str:
-    """Return the layout that sound is converted to. Raises ValueError if these channels cannot be mixed down to it."""
+    """Return the layout that audio is converted to.
+
+    Raises:
+        ValueError: If the channels cannot be mixed down to it.
+    """
     if layout.channels in LAYOUTS:
         return LAYOUTS[layout.channels]
     frame = av.AudioFrame("flt", layout.name, samples=1024)

@@ -1,4 +1,4 @@
-"""Sound of a microphone, captured in its own thread and placed where the pictures say that it belongs."""
+"""Microphone audio, captured in its own thread and aligned with the video frames."""
 
 import errno
 import glob
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 _FORMATS = {"darwin": "avfoundation", "win32": "dshow"}
 _FORMAT = _FORMATS.get(sys.platform, "alsa")
-_ALSA_NAMES = ("default", "pulse", "pipewire", "sysdefault:")  # its other names are parts of these
+_ALSA_NAMES = ("default", "pulse", "pipewire", "sysdefault:")  # other names are derived from these
 _ALSA_CONFIG = "/usr/share/alsa/alsa.conf"
 _ALSA_PLUGINS = ("/usr/lib/*-linux-gnu*/alsa-lib", "/usr/lib64/alsa-lib", "/usr/lib/alsa-lib")
 _RATE = 48_000
@@ -32,13 +32,13 @@ _BLOCK_SECONDS = 0.01
 _OPEN_SECONDS, _STOP_SECONDS = 1.5, 0.5
 _PATIENCE = 0.25
 
-# Seconds: for how long the block that came soonest counts, when it is known, and how late one is after missing samples.
+# Seconds: window for the earliest block, time until its result is valid, and lateness after missing samples.
 _SOONEST_OF, _KNOWN_AFTER, _MISSING = 2.0, 0.4, 0.25
 _PAUSE = 0.08
-"""Seconds by which pictures jump where a recording was paused."""
+"""Change of a frame's offset in seconds from which on it counts as a pause of the recording."""
 JUMP = 0.03
-"""Seconds by which sound may be early or late before it is moved at once."""
-_SMOOTH = 0.02  # of each block's error, so that a block that was fetched late moves nothing
+"""Seconds of error above which audio is moved in one step."""
+_SMOOTH = 0.02  # share of each block's error, so that one late block has little effect
 _STILL = 0.001
 _STRETCH = 0.002
 _LATE = Fraction(1)
@@ -46,34 +46,55 @@ _LATE = Fraction(1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleBlock:
-    """Sound in one piece. start: ``time.monotonic()`` of its first sample."""
+    """Consecutive samples.
+
+    Attributes:
+        samples: float32 (channels, samples), -1..1.
+        start: Time of the first sample, in seconds of ``time.monotonic``.
+    """
 
     samples: Samples
     start: float
 
 
 class SoundCapture(Protocol):
-    """A sound device. Made without touching it; used by one thread."""
+    """An audio device. Creating it does not access the device; it is used by one thread.
+
+    Attributes:
+        rate: Samples per second.
+        channels: Number of channels.
+    """
 
     rate: int
     channels: int
 
     def open(self) -> None:
-        """Sets rate and channels. Raises SourceError."""
+        """Open the device, and set rate and channels.
+
+        Raises:
+            SourceError: If the device cannot be opened.
+        """
 
     def read(self) -> Samples | None:
-        """The next samples, as soon as they are there; None after the last. Raises SourceError."""
+        """Return the next samples as soon as they are available, or None after the last.
 
-    def close(self) -> None: ...
+        Raises:
+            SourceError: If the device is lost.
+        """
+
+    def close(self) -> None:
+        """Close the device."""
 
 
 def find_microphones() -> list[str]:
-    """Names that ``Microphone`` takes, the system's own choice first; empty where there are none, or the system does
-    not tell."""
+    """Return the device names for ``Microphone``, the system's default first.
+
+    The list is empty if there are none or the system does not report them.
+    """
     _show_alsa_its_files()
     try:
         found = sorted(av.enumerate_input_devices(_FORMAT), key=lambda one: not one.is_default)
-    except (av.FFmpegError, ValueError, OSError, AttributeError):  # the last: an older PyAV
+    except (av.FFmpegError, ValueError, OSError, AttributeError):  # AttributeError: older PyAV
         return []
     if _FORMAT == "alsa":
         return list(dict.fromkeys(one.name for one in found if one.name.startswith(_ALSA_NAMES)))
@@ -81,7 +102,7 @@ def find_microphones() -> list[str]:
 
 
 def _show_alsa_its_files() -> None:
-    """The library within PyAV's wheel looks for the system's configuration and plugins where it was built."""
+    """Set the paths of ALSA, because the library in PyAV's wheel searches those of its build machine."""
     if _FORMAT != "alsa":
         return
     if os.path.exists(_ALSA_CONFIG):
@@ -91,7 +112,7 @@ def _show_alsa_its_files() -> None:
 
 
 class SoundDevice:
-    """A microphone of this machine, or (form) of another input that FFmpeg knows by that name."""
+    """A microphone of this machine, or an input of another FFmpeg format (``form``)."""
 
     def __init__(self, name: str = "", form: str = _FORMAT) -> None:
         self._name, self._form = name, form
@@ -99,6 +120,7 @@ class SoundDevice:
         self.rate, self.channels = _RATE, 1
 
     def open(self) -> None:
+        """Open the device, and set rate and channels."""
         _show_alsa_its_files()
         try:
             self._container = self._opened()
@@ -112,8 +134,9 @@ class SoundDevice:
         self._frames = self._container.decode(stream)
 
     def read(self) -> Samples | None:
+        """Return the next samples, or None after the last."""
         parts: list[Samples] = []
-        while sum(part.shape[1] for part in parts) < _BLOCK_SECONDS * self.rate:  # some devices give 3 ms at a time
+        while sum(part.shape[1] for part in parts) < _BLOCK_SECONDS * self.rate:  # some devices return 3 ms at a time
             try:
                 frame = next(self._frames, None)
             except (av.FFmpegError, OSError, ValueError) as error:
@@ -125,6 +148,7 @@ class SoundDevice:
         return np.concatenate(parts, axis=1) if parts else None
 
     def close(self) -> None:
+        """Close the device."""
         container, self._container = self._container, None
         if container is not None:
             container.close()
@@ -159,16 +183,27 @@ class SoundDevice:
 
 
 class Microphone:
-    """Captures while it is attached to a recording. One recording at a time.
+    """Captures while it is attached to a recording, one recording at a time.
 
-    name: of ``find_microphones``, "" for the system's own. capture: makes what is captured from.
+    Args:
+        name: Name from ``find_microphones``, "" for the system's default.
+        capture: Creates the device, None for a ``SoundDevice``.
     """
 
     def __init__(self, name: str = "", capture: Callable[[], SoundCapture] | None = None) -> None:
         self._make = (lambda: SoundDevice(name)) if capture is None else capture
 
     def attach(self, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> "MicrophoneTrack":
-        """Add its track to a file that is not begun yet, and start listening. Raises SourceError."""
+        """Add a track to a file whose header is not written yet, and start capturing.
+
+        Args:
+            output: File that gets the track.
+            suffix: Suffix of the file, in lower case with its dot.
+            notices: List that gets messages for the user.
+
+        Raises:
+            SourceError: If the device cannot be opened.
+        """
         listener = Listener(self._make())
         try:
             listener.wait_until_open(_OPEN_SECONDS)
@@ -180,8 +215,11 @@ class Microphone:
 
 
 class _ContinuousClock:
-    """Sound without a gap. Blocks are fetched late, some later than others, never early: when a sample was heard
-    follows from the block of the last seconds that came soonest."""
+    """Estimates when gapless audio was captured.
+
+    Blocks are fetched late by varying amounts, but never early. The earliest block of the last seconds therefore gives
+    the time of every sample.
+    """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -190,16 +228,21 @@ class _ContinuousClock:
 
     @property
     def origin(self) -> float:
-        """When its first sample was heard."""
+        """Time of its first sample, in seconds."""
         return min(self._newest)
 
     @property
     def is_known(self) -> bool:
-        """Whether enough was heard; devices often hand over a store of blocks at once in the beginning."""
+        """True if enough audio was captured; devices often deliver many stored blocks at the start."""
         return self.count >= _KNOWN_AFTER * self._rate
 
     def goes_on(self, samples: int, now: float) -> bool:
-        """Take in a block that was fetched now; False where samples are missing before it."""
+        """Add a block that was fetched now; return False if samples are missing before it.
+
+        Args:
+            samples: Number of samples.
+            now: Time in seconds.
+        """
         origin = now - (self.count + samples) / self._rate
         if self._newest and origin > self.origin + _MISSING:
             return False
@@ -209,13 +252,20 @@ class _ContinuousClock:
 
 
 class Listener:
-    """The thread that captures, and what it has heard: the last ten seconds that nobody has fetched.
+    """Thread that captures, with a buffer of the last ten seconds that were not taken.
 
-    dropped: blocks that were thrown away. error: the sentence where the device was lost.
+    Attributes:
+        dropped: Number of blocks that did not fit in the buffer.
+        error: Message if the device was lost, otherwise "".
     """
 
     def __init__(self, capture: SoundCapture, clock: Callable[[], float] = time.monotonic) -> None:
-        """capture: not open yet: its thread opens and closes it, for both may take as long as the device likes."""
+        """Start the thread.
+
+        Args:
+            capture: Device that is not open yet. The thread opens and closes it, because both can take any time.
+            clock: Returns the time in seconds.
+        """
         self._capture, self._clock = capture, clock
         self._blocks: deque[tuple[Samples, _ContinuousClock, int]] = deque()
         self._waiting = 0
@@ -231,16 +281,27 @@ class Listener:
         self._thread.start()
 
     def wait_until_open(self, seconds: float) -> None:
-        """Raises SourceError where the device cannot be opened, or not in time."""
+        """Wait until the device is open.
+
+        Args:
+            seconds: Longest time to wait.
+
+        Raises:
+            SourceError: If the device cannot be opened, or not in time.
+        """
         if not self._open.wait(seconds):
             raise SourceError("The microphone does not answer: choose another, or record without its sound.")
         if not self._was_open:
             raise SourceError(self.error)
 
     def take(self, until: float, patience: float = 0.0) -> list[SampleBlock]:
-        """Blocks that began by a time of the clock, oldest first; in the beginning they wait until it is known when.
+        """Return the blocks that started by a time, oldest first.
 
-        patience: seconds to wait at most for what was heard by then but is not fetched yet.
+        At the beginning, blocks are kept until their time is known.
+
+        Args:
+            until: Time of the clock, in seconds.
+            patience: Longest time to wait for blocks of that time that are not fetched yet, in seconds.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._heard_until() >= until, patience)
@@ -261,7 +322,7 @@ class Listener:
         return sound.origin + sound.count / self.rate if sound.count else 0.0
 
     def stop(self) -> None:
-        """End the thread; one that the device holds is left to itself."""
+        """Stop the thread; abandon it if it is stuck in a driver."""
         self._stopping.set()
         self._thread.join(_STOP_SECONDS)
 
@@ -281,7 +342,7 @@ class Listener:
         except SourceError as error:
             logger.warning("The microphone failed", exc_info=True)
             self.error = str(error)
-        except Exception as error:  # a resampler or driver raises anything; the recording continues without sound
+        except Exception as error:  # resamplers and drivers can raise anything; the recording continues without audio
             logger.exception("The microphone failed unexpectedly")
             words = " ".join(str(error).split())[:160].rstrip(".")
             self.error = f"The microphone broke off unexpectedly ({type(error).__name__}: {words})."
@@ -306,25 +367,33 @@ class Listener:
 
 
 class MicrophoneTrack:
-    """Places what a listener hears. The sound card's clock is never quite ours: where they part, blocks are stretched
-    by at most 0.2 %; what parts by more than ``JUMP`` is moved at once, and gaps become silence.
+    """Aligns captured audio with the video frames.
 
-    Raises av.FFmpegError where nothing can be written.
+    The clock of the sound card drifts against that of the system. Blocks are stretched by at most 0.2 % to follow.
+    Larger errors than ``JUMP`` are corrected in one step. Gaps become silence.
+
+    Raises:
+        av.FFmpegError: If writing fails.
     """
 
     def __init__(self, track: PcmTrack, listener: Listener, notices: list[str]) -> None:
         self._track, self._listener, self._notices = track, listener, notices
-        self._offset: float | None = None  # time in the file less time of the clock
-        self._error: float | None = None  # seconds by which sound is late in the file, smoothed
+        self._offset: float | None = None  # time in the file minus time of the clock
+        self._error: float | None = None  # seconds by which audio is late in the file, smoothed
         self._end = Fraction(0)
         self._told = False
 
     def follow(self, time_: Fraction, captured: float | None) -> None:
-        """A picture at ``time_`` of the file, in seconds, got at ``captured`` of ``time.monotonic``."""
+        """Write the audio up to a frame.
+
+        Args:
+            time_: Time of the frame in the file, in seconds.
+            captured: Time of ``time.monotonic`` when the frame was captured, None for now.
+        """
         now = time.monotonic() if captured is None else captured
         offset = float(time_) - now
         if self._offset is not None and abs(offset - self._offset) > _PAUSE:
-            for block in self._listener.take(now):  # a pause: what was heard in it is left out
+            for block in self._listener.take(now):  # drop what was captured during a pause
                 self._place(block, limit=time_)
             self._track.silence(round(time_ * self._track.rate))
             self._offset = self._error = None
@@ -338,7 +407,7 @@ class MicrophoneTrack:
             self._told = True
 
     def finish(self) -> None:
-        """Write what was heard up to the last picture, and end the track."""
+        """Write the audio up to the last frame, and end the track."""
         if self._offset is not None:
             for block in self._listener.take(float(self._end) - self._offset, _PATIENCE):
                 self._place(block, limit=self._end)
@@ -346,6 +415,7 @@ class MicrophoneTrack:
         self._track.finish()
 
     def close(self) -> None:
+        """Stop capturing."""
         self._listener.stop()
 
     def _place(self, block: SampleBlock, limit: Fraction | None = None) -> None:
@@ -367,7 +437,7 @@ class MicrophoneTrack:
             self._track.put(samples, position)
 
     def _converted(self, samples: Samples) -> Samples:
-        """At the track's rate and channels, which are the device's for all usual ones."""
+        """Return samples at the rate of the track, which most devices have."""
         if self._listener.rate != self._track.rate:
             count = round(samples.shape[1] * self._track.rate / self._listener.rate)
             samples = _resized(samples, count)
@@ -375,7 +445,7 @@ class MicrophoneTrack:
 
 
 def _stretched(samples: Samples, error: float, rate: int) -> tuple[Samples, float]:
-    """Longer where the sound is early, shorter where it is late; the seconds that were added."""
+    """Return the samples stretched by up to the error, and the seconds that were added."""
     if abs(error) < _STILL:
         return samples, 0.0
     most = max(1, round(samples.shape[1] * _STRETCH))

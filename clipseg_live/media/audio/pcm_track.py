@@ -1,4 +1,4 @@
-"""A track of sound made of samples that are placed in time: gaps become silence, overlaps are cut."""
+"""Audio track of samples that are placed in time: gaps become silence, overlaps are cut."""
 
 from fractions import Fraction
 
@@ -11,19 +11,33 @@ from clipseg_live.media.ffmpeg.guarded_av import frame_of
 from clipseg_live.media.ffmpeg.muxing import needs_spacing
 
 Samples = NDArray[np.float32]
-"""Sound: float32, shape (channels, samples), each value in -1..1."""
+"""Audio samples: float32 (channels, samples), each value in -1..1."""
 
 _BLOCK = 1 << 14
 
 
 class PcmTrack:
-    """Adds a stream to a container that is not begun yet, and encodes into it: Opus for WebM and Matroska, otherwise
-    AAC.
+    """Adds a stream to a container without a header, and encodes into it.
 
-    fragmented: whether the file is written in fragments, if it is MP4 or MOV.
-    rate, channels: as near to what is wished as the encoder takes; samples are given in these.
-    position: samples written, from the file's beginning. The track begins there, with silence if need be.
-    Raises av.FFmpegError, as PyAV does.
+    The codec is Opus for WebM and Matroska, otherwise AAC.
+
+    Args:
+        output: Container that gets the stream.
+        suffix: Suffix of the file, in lower case with its dot.
+        rate: Preferred samples per second.
+        channels: Preferred number of channels.
+        fragmented: True if an MP4 or MOV file is written in fragments.
+
+    Attributes:
+        target: Name of the codec.
+        rate: Samples per second that the encoder accepts, which ``put`` expects.
+        channels: Number of channels that the encoder accepts, which ``put`` expects.
+        layout: Channel layout.
+        stream: Stream of the container.
+        position: Number of samples written since the start of the file. The track starts there, with silence if needed.
+
+    Raises:
+        av.FFmpegError: If encoding or writing fails.
     """
 
     def __init__(
@@ -39,29 +53,34 @@ class PcmTrack:
         stream.layout = self.layout
         self.stream = stream
         self._output = output
-        # Fragmented MP4 has no place for what an encoder puts before the beginning.
+        # Fragmented MP4 cannot store samples before the start.
         self._cuts_lead = fragmented and needs_spacing(suffix)
         self.position = 0
 
     @property
     def reached(self) -> Fraction:
-        """Seconds of the file."""
+        """Time up to which the track is written, in seconds of the file."""
         return Fraction(self.position, self.rate)
 
     def put(self, samples: Samples, at: int) -> None:
-        """Place samples; ``at`` counts in samples from the file's beginning."""
+        """Write samples at a position, counted in samples from the start of the file.
+
+        Args:
+            samples: float32 (channels, samples).
+            at: Position of the first sample.
+        """
         self.silence(at)
         late = self.position - at
         if late < samples.shape[1]:
             self._encode(samples[:, late:])
 
     def silence(self, until: int) -> None:
-        """Go on with silence up to a sample."""
+        """Write silence up to a position."""
         while (missing := until - self.position) > 0:
             self._encode(np.zeros((self.channels, min(missing, _BLOCK)), np.float32))
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Flush the encoder."""
         self._mux(self.stream.encode(None))
 
     def _encode(self, samples: Samples) -> None:

@@ -1,4 +1,4 @@
-"""The sound of a file that is played, looped and searched through, as it belongs to the pictures of a recording."""
+"""Audio of a file during playback, loops and seeks, synchronised with the frames of a recording."""
 
 import logging
 import re
@@ -19,37 +19,44 @@ from clipseg_live.media.ffmpeg.muxing import DurationFixingMuxer, needs_spacing
 logger = logging.getLogger(__name__)
 
 STEADY = Fraction(1, 50)
-"""Seconds by which pictures may come early or late before sound is taken from another place."""
+"""Deviation of frame times in seconds that counts as no jump."""
 _ENCODED_AS = {"aac": "fltp", "libopus": "flt"}
 _PCM_SAMPLES = 1024
 _NEARBY = Fraction(3)
 _NUDGE = Fraction(3, 250)
-# The header of a file that grows is written before any packet is there.
+# The header of a growing file is written before any packet is available.
 _HEADER_IN_PACKETS = ("ac3", "eac3")
 _HEADER_BESIDE = ("aac", "opus", "flac", "vorbis")
 
 
 class SyncedAudio(AudioTracks):
-    """Follows the pictures: where they jump, sound is taken from the new place; where they stand, or run at another
-    speed, there is silence. A jump is believed at the second picture that agrees with it.
+    """Audio that follows the frames of a recording.
 
-    Packets are copied where the container can hold them, and moved by at most 12 ms so that the track has no gaps.
+    After a jump, audio continues at the new time. While the frames stand still or run at another speed, there is
+    silence. A jump is accepted when a second frame confirms it. Packets are copied if the container supports their
+    codec. They are moved by at most 12 ms, so that the track has no gaps.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
-        self._run: Fraction | None = None  # time in the file less time in the source, while sound runs
-        self._place: tuple[Fraction, Fraction] | None = None  # where it may run from: time in the file, in the source
+        self._run: Fraction | None = None  # time in the file minus time in the source, while audio runs
+        self._place: tuple[Fraction, Fraction] | None = None  # possible restart: time in the file, time in the source
         self._last = Fraction(0), Fraction(0)
         self._read: Fraction | None = None
         super().__init__(path, output, suffix, notices)
 
     def follow(self, time: Fraction, heard: Fraction | None, duration: Fraction) -> None:
-        """A picture at ``time`` of the file, to which the sound at ``heard`` of the source belongs; seconds."""
+        """Write the audio up to a frame.
+
+        Args:
+            time: Time of the frame in the file, in seconds.
+            heard: Time in the source of the audio that belongs to the frame, in seconds. None for silence.
+            duration: Duration of the frame, in seconds.
+        """
         last, self._last = self._last, (time, duration)
         if heard is not None and self._run is not None and abs(time - heard - self._run) <= STEADY:
             self.advance(heard)
             return
-        if self._run is not None:  # up to this picture
+        if self._run is not None:  # up to this frame
             self.advance(min(time, last[0] + 2 * last[1]) - self._run)
             self._run = None
         place, self._place = self._place, None if heard is None else (time, heard)
@@ -60,7 +67,7 @@ class SyncedAudio(AudioTracks):
         self._hush(time)
 
     def finish(self) -> None:
-        """Write what belongs to the last picture, and end the tracks."""
+        """Write the audio of the last frame, and end the tracks."""
         if self._run is not None:
             self.advance(sum(self._last) - self._run)
         for index in list(self._tracks):
@@ -82,7 +89,7 @@ class SyncedAudio(AudioTracks):
         for track in self._tracks.values():
             track.begin(self._zero, -self._run, heard, None)
         if self._read is not None and 0 <= heard - self._read < _NEARBY:
-            return  # reading on is quicker than searching
+            return  # reading on is faster than seeking
         for start in (heard - 1, Fraction(0)):
             self._go_to(max(start, Fraction(0)))
             packet = self._next()
@@ -104,15 +111,16 @@ class SyncedAudio(AudioTracks):
 
 
 class _ResumableTrack(AudioTrack):
-    """A track that goes on after a jump."""
+    """A track that can continue after a jump."""
 
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        """Continue at another time of the source."""
         super().begin(zero, offset, start, end)
         self._joining = True
 
     @abstractmethod
     def hush(self, until: Fraction) -> None:
-        """Silence up to a time of the file."""
+        """Write silence up to a time of the file, in seconds."""
 
 
 class _Copied(_ResumableTrack):
@@ -122,12 +130,13 @@ class _Copied(_ResumableTrack):
         self.stream = output.add_stream_from_template(source)
         self._spacing = DurationFixingMuxer(output, needs_spacing(suffix))
         self._silent = _silent_packet(source, layout)
-        self._next = Fraction(0)  # where the track goes on, seconds of the file
+        self._next = Fraction(0)  # where the track continues, in seconds of the file
         self._begun = False
         self._shift = Fraction(0)
         self._usual = self._silent[1] if self._silent is not None else Fraction(1, 50)
 
     def take(self, packet: av.Packet | None) -> None:
+        """Write a packet; None ends the track."""
         if packet is None:
             self._spacing.finish()
             return
@@ -139,7 +148,7 @@ class _Copied(_ResumableTrack):
         at = stamp * base - self._zero - self._offset
         if self._joining:
             slack = min(length / 2, _NUDGE) if self._begun else Fraction(0)
-            first = self._next  # silence reaches nearly to where sound begins anew
+            first = self._next  # silence ends just before audio resumes
             if self._silent is None and self._start is not None:
                 first = max(first, self._start - self._offset)
             if at < first - slack:
@@ -156,6 +165,7 @@ class _Copied(_ResumableTrack):
         self._spacing.mux(packet)
 
     def hush(self, until: Fraction) -> None:
+        """Write silence up to a time of the file, if the codec has a packet for it."""
         if self._silent is None:
             return
         data, length = self._silent
@@ -171,7 +181,7 @@ class _Copied(_ResumableTrack):
             self._spacing.mux(packet)
 
     def _last_tick(self, base: Fraction) -> int:
-        """Of the packet before; a muxer takes only times that grow."""
+        """Return the tick of the previous packet; muxers require increasing times."""
         return round(self._stamped / base) if self._begun else -1
 
 
@@ -187,7 +197,7 @@ class _Converted(ConvertedTrack, _ResumableTrack):
         super().__init__(source, output, codec, suffix, layout, fragmented=True)
 
     def _is_heard(self, time: Fraction, length: Fraction) -> bool:
-        return True  # what does not fit is cut when it is placed
+        return True  # the excess is cut when samples are placed
 
     def _place(self, samples: Samples, at: int) -> None:
         if self._joining:
@@ -199,11 +209,12 @@ class _Converted(ConvertedTrack, _ResumableTrack):
             super()._place(samples, at)
 
     def hush(self, until: Fraction) -> None:
+        """Write silence up to a time of the file."""
         self._pcm.silence(round(until * self._pcm.rate))
 
 
 def _silent_packet(source: av.AudioStream, layout: SoundLayout) -> tuple[bytes, Fraction] | None:
-    """A packet of silence that can stand between those of the source, and its length; None where none can be made."""
+    """Return a packet of silence for the source's decoder and its length, None if there is none."""
     context = source.codec_context
     pcm = re.fullmatch(r"pcm_[sf](\d+)[lb]e", context.codec.canonical_name)
     if pcm is not None:
@@ -220,7 +231,7 @@ def _silent_packet(source: av.AudioStream, layout: SoundLayout) -> tuple[bytes, 
         made.flags |= int(CodecFlags.global_header)
         made.open()
         if name == "aac" and bytes(made.extradata or b"")[:2] != bytes(context.extradata)[:2]:
-            return None  # another profile: its decoder would not read what this encoder writes
+            return None  # another profile: the source's decoder cannot read this encoder's packets
         quiet = np.zeros((layout.channels, 8192), np.float32)
         frame = frame_of(quiet, layout.name)
         frame.sample_rate, frame.pts = context.sample_rate, 0

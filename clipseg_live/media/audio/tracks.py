@@ -1,4 +1,4 @@
-"""Sound that belongs to a video: copied untouched where the new container can hold it, else encoded anew."""
+"""Audio tracks of a video: copied if the new container supports their codec, otherwise converted."""
 
 import contextlib
 import errno
@@ -24,18 +24,24 @@ from clipseg_live.media.writers.metadata import keep_track
 logger = logging.getLogger(__name__)
 
 _ROUNDING = Fraction(3, 1000)
-"""Seconds by which times of packets may be off, for the clock of a container is coarse."""
+"""Tolerance for packet times in seconds, because container clocks are coarse."""
 _CUT_PACKETS = 2
-"""Packets that a broadcast may lack without being damaged: one is cut in two at its beginning, one at its end."""
+"""Packets that an undamaged broadcast may lack: one is cut at its start, one at its end."""
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EDQUOT)
 
 
 class AudioTracks:
-    """Feeds the sound of ``path`` into ``output``, up to whatever time the pictures have reached.
+    """Copies the audio of a file to an output, up to the time of the frames written so far.
 
-    The output's streams are added here, before its header is written. ``notices`` grows by a sentence for each
-    thing a person should know. What cannot be decoded is left out, also where packets are copied, so that the result
-    plays whole; worse damage ends a track, never the video; an error of the disk is raised.
+    The streams are added to the output in the constructor, before its header is written. Audio that cannot be decoded
+    is left out, also where packets are copied, so that the result plays completely. Worse damage ends a track but not
+    the video. Disk errors are raised.
+
+    Args:
+        path: File with the audio.
+        output: Container to write to.
+        suffix: Suffix of the output, in lower case with its dot.
+        notices: List that gets messages for the user.
     """
 
     def __init__(self, path: Path, output: av.container.OutputContainer, suffix: str, notices: list[str]) -> None:
@@ -77,7 +83,12 @@ class AudioTracks:
         return self._index is not None and stream.index in self._index.mixed_sound
 
     def _track(self, stream: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> "AudioTrack":
-        """One track for a stream. Raises ValueError and av.FFmpegError for a stream that cannot be kept."""
+        """Return the track for a stream.
+
+        Raises:
+            ValueError: If the stream cannot be kept.
+            av.FFmpegError: If PyAV cannot read it.
+        """
         codec = coding_of(stream)
         layout = sound_layout(stream, self._path)
         if can_copy(codec, suffix) and not self._is_mixed(stream):
@@ -85,7 +96,13 @@ class AudioTracks:
         return _Encoded(stream, output, codec, suffix, layout)
 
     def begin(self, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
-        """From here on: sound with start ≤ time < end is taken, and ``offset`` seconds are taken off its times."""
+        """Start to write audio in a range of the source.
+
+        Args:
+            offset: Seconds to subtract from all times.
+            start: Start of the range in seconds, None for no limit.
+            end: End of the range in seconds (not included), None for no limit.
+        """
         if self._input is None or not self._tracks:
             return
         self._end = end
@@ -97,7 +114,7 @@ class AudioTracks:
             self._packets = timed_packets(self._input, self._wanted_streams(), self._times)
 
     def _go_to(self, start: Fraction) -> None:
-        """Read on from a time of the source, or (without a usable index) from an earlier one."""
+        """Continue at a time of the source, or at an earlier one if there is no usable index."""
         assert self._input is not None
         if self._times is None:
             with contextlib.suppress(*MEDIA_READ_ERRORS):
@@ -113,7 +130,7 @@ class AudioTracks:
         return [self._input.streams[index] for index in self._tracks]
 
     def advance(self, until: Fraction | None) -> None:
-        """Write the sound up to a time of the source, or (None) all that is left."""
+        """Write the audio up to a time of the source; None writes the rest."""
         while self._tracks:
             packet = self._ahead
             self._ahead = None
@@ -131,7 +148,7 @@ class AudioTracks:
             self._take(packet)
 
     def finish(self) -> None:
-        """Write what is left and end the tracks."""
+        """Write the rest and end the tracks."""
         self.advance(None)
         for index in list(self._tracks):
             self._guarded(index, None)
@@ -181,10 +198,13 @@ def _reason(error: Exception) -> str:
 
 
 class AudioTrack(ABC):
-    """One track: takes packets of the source in their order, None at the end.
+    """An audio track that takes the packets of the source in order.
 
-    codec: by which the source is coded. target: what it is converted to, "" where packets are copied. lost: packets
-    that were left out because they cannot be decoded.
+    Attributes:
+        stream: Stream of the output.
+        codec: Codec of the source.
+        target: Codec to which it is converted, "" if packets are copied.
+        lost: Number of packets that were left out because they cannot be decoded.
     """
 
     stream: av.AudioStream
@@ -193,6 +213,7 @@ class AudioTrack(ABC):
     lost = 0
 
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        """Set the zero and the offset of times, and the range of the source; all in seconds."""
         self._zero, self._offset = zero, offset
         self._start, self._end = start, end
 
@@ -200,7 +221,7 @@ class AudioTrack(ABC):
         return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
 
     def _decoded(self, source: av.AudioStream, packet: av.Packet | None) -> list[av.AudioFrame] | None:
-        """What a packet holds, None where it is damaged."""
+        """Return the frames of a packet, None if it is damaged."""
         try:
             return source.decode(packet)
         except av.error.InvalidDataError:
@@ -208,22 +229,24 @@ class AudioTrack(ABC):
             return None
 
     @abstractmethod
-    def take(self, packet: av.Packet | None) -> None: ...
+    def take(self, packet: av.Packet | None) -> None:
+        """Write a packet; None ends the track."""
 
 
 class _Copied(AudioTrack):
-    """Packets as they are. Their times are those of the source: equal ones (TrueHD in milliseconds) stay equal."""
+    """Track of copied packets with the times of the source; equal times (TrueHD in milliseconds) stay equal."""
 
     def __init__(self, source: av.AudioStream, output: av.container.OutputContainer, suffix: str) -> None:
         self.stream: av.AudioStream = output.add_stream_from_template(source)
         self._source, self._output = source, output
-        # MP4 and MOV take only times that grow; they count audio in samples.
+        # MP4 and MOV require increasing times, and count audio in samples.
         self._clock = None if suffix in (".mkv", ".webm") else Fraction(1, source.codec_context.sample_rate)
         self._lead = _codec_delay(source)
         self._last: int | None = None
         self._next = Fraction(0)
 
     def take(self, packet: av.Packet | None) -> None:
+        """Write a packet; None ends the track."""
         if packet is None:
             return
         base = packet.time_base
@@ -233,7 +256,7 @@ class _Copied(AudioTrack):
         lost = self.lost
         decoded = self._decoded(self._source, packet)
         if not self._wanted(time):
-            self.lost = lost  # after a seek, a decoder may need some packets to begin
+            self.lost = lost  # after a seek, a decoder may need some packets to start
             return
         if decoded is None:
             return
@@ -241,9 +264,9 @@ class _Copied(AudioTrack):
         clock = self._clock or base
         tick = round((time - self._offset) / clock)
         if tick < 0 and self._clock is None:
-            # Matroska has no edit list. Some players take a time below 0 for 0 and play all that follows too late, so
-            # the samples that an encoder puts before the beginning are left out. A delay that the track declares does
-            # no harm: the muxer adds it to the times.
+            # Matroska has no edit list. Some players treat a time below 0 as 0 and play all that follows too late. So
+            # the samples that an encoder adds before the start are left out. A delay that the track declares is
+            # harmless, because the muxer adds it to the times.
             first = -math.ceil(self._lead / clock)
             if tick < first and time + length / 2 < self._offset - self._lead:
                 return
@@ -259,7 +282,7 @@ class _Copied(AudioTrack):
 
 
 def _codec_delay(stream: av.AudioStream) -> Fraction:
-    """Return the seconds that Opus declares to skip at the beginning (RFC 7845, section 5.1); 0 for other codecs."""
+    """Return the seconds that Opus declares to skip at the start (RFC 7845, section 5.1); 0 for other codecs."""
     header = bytes(stream.codec_context.extradata or b"")
     if stream.codec_context.name not in ("opus", "libopus") or header[:8] != b"OpusHead":
         return Fraction(0)
@@ -267,7 +290,7 @@ def _codec_delay(stream: av.AudioStream) -> Fraction:
 
 
 class ConvertedTrack(AudioTrack):
-    """Decoded, and encoded as ``PcmTrack``; the source may change its sample rate and channels."""
+    """Track that is decoded and encoded with ``PcmTrack``; the source may change its sample rate and channels."""
 
     def __init__(
         self,
@@ -287,12 +310,14 @@ class ConvertedTrack(AudioTrack):
         self._reached = Fraction(0)
 
     def begin(self, zero: Fraction, offset: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+        """Set the zero and the offset of times, and the range of the source; reset the decoder."""
         super().begin(zero, offset, start, end)
         self._source.codec_context.flush_buffers()
         self._resampler: av.AudioResampler | None = None
         self._kind: tuple[int, int, str] | None = None
 
     def take(self, packet: av.Packet | None) -> None:
+        """Convert a packet; None ends the track."""
         for frame in self._decoded(self._source, packet) or ():
             time = self._reached
             if frame.pts is not None and frame.time_base:
@@ -310,7 +335,7 @@ class ConvertedTrack(AudioTrack):
         return (self._start is None or time + length > self._start) and (self._end is None or time < self._end)
 
     def _resampled(self, frame: av.AudioFrame) -> Iterator[Samples]:
-        """The samples of a frame as ``PcmTrack`` takes them."""
+        """Yield the samples of a frame in the format of ``PcmTrack``."""
         kind = frame.sample_rate, frame.layout.nb_channels, frame.format.name
         if self._resampler is None or kind != self._kind:
             self._resampler, self._kind = av.AudioResampler("flt", self._pcm.layout, self._pcm.rate), kind
@@ -320,7 +345,7 @@ class ConvertedTrack(AudioTrack):
             yield samples_of(part)
 
     def _place(self, samples: Samples, at: int) -> None:
-        """Once sound runs, rounding of the source's clock leaves neither gaps nor overlaps."""
+        """Place samples; rounding of the source's clock must not cause gaps or overlaps."""
         near = abs(at - self._pcm.position) <= round(_ROUNDING * self._pcm.rate)
         self._pcm.put(samples, self._pcm.position if near else at)
 
