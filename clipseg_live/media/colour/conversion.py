@@ -1,7 +1,7 @@
-"""Between a video's samples and RGB: which matrix and range apply, and the conversion both ways.
+"""Conversion between video samples and RGB in both directions, with the matrix and range that apply.
 
-A source that names no matrix is read as players read it: BT.709 for high definition (from 720 lines), BT.601
-below. The writer makes the same assumption, so that an untagged video comes out with the colours it went in with.
+A source without a matrix tag is read as players do: BT.709 from 720 lines, BT.601 below. The writer makes the same
+assumption, so that an untagged video keeps its colours.
 """
 
 from typing import Any
@@ -22,14 +22,14 @@ BT601 = 6
 LIMITED_RANGE = 1
 _HD_LINES = 720
 
-# FFmpeg's numbers of matrices that the scaler knows: BT.709, FCC, BT.601 (625 and 525 lines), SMPTE 240M, BT.2020.
+# Matrices that the scaler supports, by FFmpeg's number: BT.709, FCC, BT.601 (625 and 525 lines), SMPTE 240M, BT.2020.
 _KNOWN_MATRICES = (1, 4, 5, 6, 7, 9)
 _BT2020_CONSTANT = 10
 _FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 def assumed_matrix(matrix: int, height: int) -> int:
-    """The matrix to convert with: the one named, or what players assume for that many lines."""
+    """Return the matrix to convert with: the tagged one, or the one that players assume for the height."""
     if matrix in _KNOWN_MATRICES:
         return matrix
     if matrix == _BT2020_CONSTANT:
@@ -38,7 +38,7 @@ def assumed_matrix(matrix: int, height: int) -> int:
 
 
 def colour_of(frame: av.VideoFrame) -> ColourInfo:
-    """How a decoded frame says that its samples mean colours."""
+    """Return the colour tags of a decoded frame."""
     return ColourInfo(
         range=FULL_RANGE if is_full_range(frame) else int(frame.color_range),
         matrix=int(frame.colorspace),
@@ -50,18 +50,22 @@ def colour_of(frame: av.VideoFrame) -> ColourInfo:
 class FromVideo:
     """Converts decoded frames to 8-bit RGB; keeps the converters between frames.
 
-    The usual formats (YUV in three planes of 8 bits) are converted by OpenCV, at a quarter of the scaler's cost.
-    HDR and wide-gamut video is converted to BT.709 (see ``hdr``).
+    OpenCV converts the common formats (YUV in three planes of 8 bits) at a quarter of the scaler's cost. HDR and
+    wide-gamut video is converted to BT.709 (see ``hdr``).
     """
 
     def __init__(self, container: ColourInfo | None = None) -> None:
-        """Args: container: the tags of the container, for frames that have none."""
+        """Prepare a converter.
+
+        Args:
+            container: Colour tags of the container, for frames that have none.
+        """
         self._container = container or ColourInfo()
         self._reformatter = VideoReformatter()
         self._sdr: dict[ColourInfo, ToSDR] = {}
 
     def colour_of(self, frame: av.VideoFrame) -> ColourInfo:
-        """Return the tags of a frame; those of the container where it has none."""
+        """Return the tags of a frame, completed with those of the container."""
         own, container = colour_of(frame), self._container
         return completed(
             ColourInfo(
@@ -73,9 +77,9 @@ class FromVideo:
         )
 
     def __call__(self, frame: av.VideoFrame) -> Pixels:
-        """Return uint8 RGB (height, width, 3), C-contiguous; alpha is laid over black.
+        """Return uint8 RGB (height, width, 3), C-contiguous; alpha is blended with black.
 
-        The frame is left untouched but for its tags of matrix and range, which then name those that were used.
+        The frame is unchanged except for its matrix and range tags, which are set to those that were used.
         """
         return self.picture(frame, keep=False)[0]
 
@@ -98,7 +102,7 @@ class FromVideo:
         return self._scaled(frame), None
 
     def _named(self, frame: av.VideoFrame, colour: ColourInfo) -> int:
-        """Write the range and the matrix that are used into the frame's tags; return the matrix."""
+        """Write the range and matrix to use into the frame's tags; return the matrix."""
         if not frame.color_range and colour.range:
             frame.color_range = colour.range
         if frame.format.is_rgb:
@@ -132,8 +136,10 @@ def _has_fields_of_chroma(frame: av.VideoFrame) -> bool:
 class ToVideo:
     """Converts RGB pixels to frames for an encoder, with the colour tags of the file.
 
-    pixel_format: the encoder's. tags: a complete set, as ``written_colour`` gives. interlaced: chroma is averaged
-    within each field only.
+    Args:
+        pixel_format: Pixel format of the encoder.
+        tags: Complete set of tags, as ``written_colour`` returns it.
+        interlaced: True to average chroma within each field only.
     """
 
     def __init__(self, pixel_format: str, tags: ColourInfo, interlaced: bool = False) -> None:
@@ -144,7 +150,7 @@ class ToVideo:
         self._reformatter = VideoReformatter()
 
     def __call__(self, pixels: NDArray[Any]) -> av.VideoFrame:
-        """Return RGB (height, width, 3), uint8 or uint16, or RGBA (4), uint8, as a frame in the encoder's format."""
+        """Convert RGB (height, width, 3), uint8 or uint16, or RGBA (4), uint8, to a frame in the encoder's format."""
         if pixels.dtype == np.uint16:
             layout = "rgb48le"
         else:
@@ -170,42 +176,42 @@ class ToVideo:
         )
 
 
-# The scaler's own numbers (SWS_CS_*), which differ from FFmpeg's for BT.601.
+# Numbers of the scaler (SWS_CS_*), which differ from FFmpeg's for BT.601.
 _SCALER_NUMBERS = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 
 
 def tagged(frame: av.VideoFrame, tags: ColourInfo) -> av.VideoFrame:
-    """Write the tags into a frame: some encoders take them from there (ProRes), not from their context."""
+    """Write the tags into a frame: some encoders (ProRes) read them from there, not from their context."""
     frame.color_range, frame.colorspace = tags.range, tags.matrix
     frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
     return frame
 
 
 def shown_colour(colour: ColourInfo) -> ColourInfo:
-    """Return the tags that suit the pixels of ``FromVideo``: BT.709 for a source that is converted to it."""
+    """Return the tags for the pixels of ``FromVideo``: BT.709 for a source that is converted to it."""
     if dynamic_range(colour) is None:
         return colour
     return ColourInfo(LIMITED_RANGE, BT709, BT709, SRGB if colour.transfer == SRGB else BT709)
 
 
 def written_colour(colour: ColourInfo, is_rgb: bool, height: int) -> ColourInfo:
-    """Return the complete set of tags for frames made by ``ToVideo``.
+    """Return the complete set of tags for frames of ``ToVideo``.
 
-    The tags are those of the source. Missing ones are named as the source is shown: with the assumed matrix, and
-    without a conversion of primaries and transfer, which is BT.709.
+    The tags are those of the source. Missing ones are set as the source is displayed: the assumed matrix, and BT.709 as
+    primaries and transfer, because these are not converted.
     """
     primaries = BT709 if colour.primaries in (0, UNSPECIFIED) else colour.primaries
     transfer = BT709 if colour.transfer in (0, UNSPECIFIED) else colour.transfer
     if is_rgb:
         return ColourInfo(FULL_RANGE, RGB_FORMAT, primaries, transfer)
-    # Samples of an RGB source are full range; what is written from them in YUV is not.
+    # Samples of an RGB source are full range, but YUV written from them is not.
     is_full = colour.range == FULL_RANGE and colour.matrix != RGB_FORMAT
     matrix = assumed_matrix(colour.matrix, height)
     return ColourInfo(FULL_RANGE if is_full else LIMITED_RANGE, matrix, primaries, transfer)
 
 
 def over_black(rgba: Pixels) -> Pixels:
-    """uint8 RGBA (height, width, 4), straight alpha, laid over black: uint8 RGB."""
+    """Blend uint8 RGBA (height, width, 4) with straight alpha over black; return uint8 RGB."""
     alpha = rgba[..., 3]
     rgb = np.ascontiguousarray(rgba[..., :3])
     if alpha.min(initial=255) == 255:

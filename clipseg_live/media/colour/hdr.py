@@ -4,13 +4,13 @@ The conversion has two steps:
 
 1. The transfer function is decoded, the primaries are converted in linear light, and the result is encoded with the
    display gamma of BT.1886 (sRGB stays sRGB). HDR reference white (203 cd/m², ITU-R BT.2408) becomes 1.0; highlights
-   lie above 1.0 ("extended" values). Colours outside BT.709 are desaturated at equal luminance until they fit.
+   are above 1.0 ("extended" values). Colours outside BT.709 are desaturated at equal luminance until they fit.
 2. Highlights are compressed. Values up to ``KNEE`` are exact. Values from ``KNEE`` to the brightest value of the frame
    are mapped to ``KNEE``..1 by one factor for all three channels, so that hues do not change. A frame without
    highlights is exact up to reference white.
 
 HLG is decoded for its nominal display of 1000 cd/m². The system gamma of 1.2 is applied to each channel, as FFmpeg's
-zscale does: SDR content that was put into HLG comes back with its own saturation.
+zscale does: SDR content in HLG keeps its saturation.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ from clipseg_live.media.colour.planes import LUMA, can_convert, plane_of, rgb_of
 
 Floats = NDArray[np.floating]
 Tile = tuple[tuple[slice, slice], int]
-"""Rows and columns of a part of a picture, and its largest root of light."""
+"""Rows and columns of a part of a frame, and its largest root of light."""
 
 BT709 = 1
 UNSPECIFIED = 2
@@ -48,8 +48,8 @@ _LARGEST = 65535
 _STEP = 1 / 255
 _BLOCK = 4
 _TILE = (40, 640)
-"""Rows and columns, whole blocks."""
-_ZERO: Any = 0.0  # typed so that OpenCV's functions take it
+"""Rows and columns of a tile; multiples of a block."""
+_ZERO: Any = 0.0  # typed for OpenCV's functions
 _TINY: Any = 1e-6
 _HIGHEST: Any = float(_LARGEST)
 _TOLERANCE = 1e-3
@@ -66,7 +66,7 @@ _FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL
 
 
 def completed(colour: ColourInfo) -> ColourInfo:
-    """Return the colours with the matrix and primaries of BT.2020 where an HDR source does not name them."""
+    """Return the tags with the BT.2020 matrix and primaries where those of an HDR source are missing."""
     if colour.transfer not in (PQ, HLG):
         return colour
     matrix = BT2020 if colour.matrix == UNSPECIFIED else colour.matrix
@@ -74,20 +74,24 @@ def completed(colour: ColourInfo) -> ColourInfo:
 
 
 def dynamic_range(colour: ColourInfo) -> DynamicRange | None:
-    """Return what has to be converted to BT.709; None for colours that are shown as they are."""
+    """Return the kind of video that needs conversion to BT.709, None for colours that are displayed as they are."""
     if colour.transfer in (PQ, HLG):
         return "PQ" if colour.transfer == PQ else "HLG"
     return "wide gamut" if colour.primaries in _WIDE else None
 
 
 class ToSDR:
-    """Converts frames of one kind of HDR or wide-gamut video. For one thread at a time."""
+    """Converts frames of one kind of HDR or wide-gamut video. Use it from one thread at a time."""
 
     def __init__(self, colour: ColourInfo) -> None:
-        """Args: colour: the tags of the frames; ``dynamic_range`` must not be None for them."""
+        """Prepare a converter.
+
+        Args:
+            colour: Tags of the frames; ``dynamic_range`` must not be None for them.
+        """
         colour = completed(colour)
         self._transfer, self._is_hdr = colour.transfer, colour.transfer in (PQ, HLG)
-        # Light is scaled so that the root of the largest that occurs is ``_LARGEST``.
+        # Light is scaled so that the root of its maximum is ``_LARGEST``.
         self._white = _LARGEST**2 / _most_light(colour.transfer)
         self._matrix = (between(colour.primaries, BT709) * self._white).astype(np.float32)
         self._luminance = _to_xyz(BT709)[1:2].astype(np.float32)
@@ -97,7 +101,7 @@ class ToSDR:
         """Return the R'G'B' signal of a decoded frame.
 
         Args:
-            frame: its tag of the matrix may be overwritten.
+            frame: Its matrix tag may be overwritten.
             matrix: FFmpeg's number of the matrix of its samples.
 
         Returns:
@@ -114,7 +118,7 @@ class ToSDR:
         return rgb_of(frame, matrix, np.uint16)
 
     def __call__(self, signal: Signal) -> Pixels:
-        """Return uint8 RGB (height, width, 3) in BT.709."""
+        """Convert a signal to uint8 RGB (height, width, 3) in BT.709."""
         roots, tiles = self._roots(signal)
         values, plain = _values(self._transfer), _bytes(self._transfer)
         white = round(_LARGEST * _most_light(self._transfer) ** -0.5)
@@ -134,14 +138,14 @@ class ToSDR:
         return pixels
 
     def extended(self, signal: Signal) -> NDArray[np.float32]:
-        """Return BT.709 with display gamma, (height, width, 3); 1.0 is reference white."""
+        """Convert a signal to BT.709 with display gamma, float32 (height, width, 3); 1.0 is reference white."""
         return np.asarray(cv2.LUT(self._roots(signal)[0], _values(self._transfer)), np.float32)
 
     def _roots(self, signal: Signal) -> tuple[NDArray[np.uint16], list[Tile]]:
-        """Return the square roots of linear light, which are even enough for tables of 16 bits.
+        """Return the square roots of linear light, which are uniform enough for tables of 16 bits.
 
-        They are valid until the next call in this thread. The tiles, of which few need all steps, fit into the
-        processor's cache.
+        They are valid until the next call in this thread. Tiles fit into the processor's cache; few of them need all
+        steps.
         """
         roots = SCRATCH.take("roots", signal.shape, np.uint16)
         table = _light(self._transfer)
@@ -150,7 +154,7 @@ class ToSDR:
         tiles: list[Tile] = []
         for place in _places(*signal.shape[:2]):
             light: Any = cv2.transform(cv2.LUT(signal[place], table), self._matrix)
-            # In this shape the search takes much less than for a single column, and scalars apply to all channels.
+            # In this shape the search is much faster than for a single column, and scalars apply to all channels.
             numbers: Any = light.reshape(light.shape[0], -1)
             least, most, _, _ = cv2.minMaxLoc(numbers)
             if least < -margin or most > highest + margin:
@@ -160,23 +164,23 @@ class ToSDR:
             cv2.sqrt(numbers, dst=numbers)
             if most > _LARGEST**2:
                 cv2.min(numbers, _HIGHEST, dst=numbers)
-            np.copyto(roots[place], light, casting="unsafe")  # rounds down, several times quicker than rounding
+            np.copyto(roots[place], light, casting="unsafe")  # rounds down, several times faster than rounding
             tiles.append((place, int(min(max(most, 0) ** 0.5, _LARGEST))))
         return roots, tiles
 
 
 def effective_peak(peak: float) -> float:
-    """Return the value that becomes 1.
+    """Return the value that is mapped to 1.
 
-    Coding errors lift the brightest value of a frame without highlights a little above reference white. That must not
-    darken its whites, so small excesses are reduced; from 1.5 on the peak counts in full.
+    Coding errors raise the brightest value of a frame without highlights slightly above reference white. This must not
+    darken its whites, so small excesses are reduced. From 1.5 on the peak counts in full.
     """
     share = min(max((peak - 1) / 0.5, 0.0), 1.0)
     return 1 + max(peak - 1, 0.0) * share**2 * (3 - 2 * share)
 
 
 def compressed(values: Floats, peak: float) -> Floats:
-    """Map 0..peak to 0..1: the identity up to ``KNEE``, and from there a smooth curve without a flat end."""
+    """Map 0..peak to 0..1: the identity up to ``KNEE``, then a smooth curve without a flat end."""
     if peak <= 1:
         return np.minimum(values, 1.0)
     above = np.maximum(values - KNEE, 0) / (1 - KNEE)
@@ -188,7 +192,7 @@ def to_linear(values: Floats, transfer: int) -> Floats:
     """Decode a transfer function.
 
     Args:
-        values: signal from 0 to 1.
+        values: Signal from 0 to 1.
         transfer: FFmpeg's number of the function; unknown ones are decoded as BT.1886.
 
     Returns:
@@ -248,7 +252,7 @@ def _light(transfer: int) -> NDArray[np.float32]:
 @lru_cache(maxsize=8)
 def _values(transfer: int) -> NDArray[np.float32]:
     """Return the table from roots of light to extended values."""
-    # The roots were rounded down; 0 and the largest stay what they are.
+    # The roots were rounded down; 0 and the maximum stay as they are.
     middles = np.arange(_LARGEST + 1) + 0.5
     middles[[0, -1]] = 0, _LARGEST
     light = (middles / _LARGEST) ** 2 * _most_light(transfer)
@@ -261,7 +265,7 @@ def _bytes(transfer: int) -> NDArray[np.uint8]:
 
 
 def _move_into_gamut(light: Any, grey: Any, highest: Any, margin: float) -> None:
-    """Mix colours outside the gamut with grey of their luminance until they lie between 0 and ``highest``."""
+    """Mix colours outside the gamut with grey of their luminance until they are between 0 and ``highest``."""
     parts = _split(light)
     least = cv2.min(cv2.min(parts[0], parts[1]), parts[2])
     cv2.threshold(least, -margin, 0, cv2.THRESH_TOZERO_INV, dst=least)
@@ -278,7 +282,7 @@ def _move_into_gamut(light: Any, grey: Any, highest: Any, margin: float) -> None
 
 
 def _split(tile: NDArray[Any]) -> list[Any]:
-    """Return the three channels, valid until the next call in this thread for this kind of numbers."""
+    """Return the three channels, valid until the next call in this thread with the same dtype."""
     planes = SCRATCH.take(f"planes {tile.dtype}", (3, *tile.shape[:2]), tile.dtype)
     return list(cv2.split(tile, list(planes)))
 
@@ -294,7 +298,7 @@ def _places(height: int, width: int) -> list[tuple[slice, slice]]:
 
 
 def _peak(roots: NDArray[np.uint16], tiles: list[Tile], least: int) -> int:
-    """Return the largest mean of a block of 4×4 pixels, which noise and ringing hardly change; at least ``least``."""
+    """Return the largest mean of a block of 4×4 pixels, which resists noise and ringing; at least ``least``."""
     peak = least
     for place, highest in sorted(tiles, key=itemgetter(1), reverse=True):
         if highest <= peak:

@@ -23,12 +23,12 @@ _LUMINANCE_UNIT = 10_000
 
 
 def hdr_info(frame: av.VideoFrame, colour: ColourInfo, keep: bool) -> HDRInfo | None:
-    """Return the HDR description of a source by its first frame and its tags; None for SDR in BT.709.
+    """Return the HDR description of a source from its first frame and its tags; None for SDR in BT.709.
 
     Args:
-        frame: carries the metadata.
-        colour: complete tags of the frame.
-        keep: results are to be written as HDR; only HDR can be kept, not a wide gamut alone.
+        frame: First frame, which carries the metadata.
+        colour: Complete tags of the frame.
+        keep: True to write results as HDR. Only HDR can be kept, not a wide gamut alone.
     """
     kind = dynamic_range(colour)
     if kind is None:
@@ -37,7 +37,7 @@ def hdr_info(frame: av.VideoFrame, colour: ColourInfo, keep: bool) -> HDRInfo | 
 
 
 def mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
-    """Return the mastering display of a frame; None where it is not, or only partly, described."""
+    """Return the mastering display of a frame, None if its description is missing or incomplete."""
     values = _ints(frame, SideDataType.MASTERING_DISPLAY_METADATA)
     if len(values) < _MASTERING_INTS or not (values[20] and values[21]):
         return None
@@ -46,15 +46,15 @@ def mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
 
 
 def content_light(frame: av.VideoFrame) -> tuple[int, int] | None:
-    """Return MaxCLL and MaxFALL in cd/m²; None where a frame does not tell them."""
+    """Return MaxCLL and MaxFALL in cd/m², None if the frame has none."""
     values = _ints(frame, SideDataType.CONTENT_LIGHT_LEVEL)
     return (values[0], values[1]) if len(values) >= _LIGHT_INTS and any(values[:2]) else None
 
 
 def encoder_options(codec: Codec, mastering: MasteringDisplay | None, light: tuple[int, int] | None) -> dict[str, str]:
-    """Return what makes an encoder write the metadata into its stream; nothing for codecs that have no place for it.
+    """Return options that make an encoder write the metadata, empty for codecs that do not support them.
 
-    H.265 counts in steps of 1/50000 and 1/10000 cd/m², AV1 takes decimal fractions.
+    H.265 uses units of 1/50000 for chromaticities and 1/10000 cd/m² for luminance. AV1 uses decimal fractions.
     """
     parts: list[str] = []
     if codec == "h265":
@@ -71,7 +71,7 @@ def encoder_options(codec: Codec, mastering: MasteringDisplay | None, light: tup
 
 
 def loss_of_metadata(codec: Codec, hdr: HDRInfo) -> str | None:
-    """Return the sentence about static metadata that are not written with this codec; None if nothing is lost."""
+    """Return the message about static metadata that this codec loses, None if nothing is lost."""
     if not (hdr.mastering or hdr.light) or encoder_options(codec, hdr.mastering, hdr.light):
         return None
     return (
@@ -81,7 +81,7 @@ def loss_of_metadata(codec: Codec, hdr: HDRInfo) -> str | None:
 
 
 def _display(mastering: MasteringDisplay, chromaticity: int, luminance: int) -> str:
-    """Green, blue, red, white point and luminances, in these units; 0 for decimal fractions."""
+    """Return green, blue, red, white point and luminances in these units; 0 for decimal fractions."""
     red, green, blue, white = ((mastering.xy[at], mastering.xy[at + 1]) for at in range(0, _CHROMATICITIES, 2))
     points = zip("GB", (green, blue), strict=True), (("R", red), ("WP", white))
     text = "".join(

@@ -15,7 +15,7 @@ from clipseg_live.core.frame import FieldOrder
 logger = logging.getLogger(__name__)
 
 _ORDERS: dict[int, FieldOrder] = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
-"""Field first shown, by FFmpeg's number of the field order (AV_FIELD_TT, BB, TB and BT)."""
+"""Field that is displayed first, by FFmpeg's number of the field order (AV_FIELD_TT, BB, TB and BT)."""
 FIELD_NUMBERS: dict[FieldOrder, int] = {"tff": 2, "bff": 3}
 _PROPERTIES = (
     "pts", "dts", "duration", "time_base", "color_range", "colorspace", "color_primaries", "color_trc",
@@ -23,14 +23,15 @@ _PROPERTIES = (
 
 
 def field_order(context: av.VideoCodecContext) -> FieldOrder | None:
-    """Return the field order of a stream; None for progressive and unknown ones."""
+    """Return the field order of a stream, None for progressive and unknown ones."""
     return _ORDERS.get(int(context.field_order))
 
 
 def order_of(frame: av.VideoFrame) -> FieldOrder | None:
-    """Return the field order of a frame; None for a progressive one.
+    """Return the field order of a frame, None for a progressive one.
 
-    PyAV does not tell it, and containers are wrong about it: a filter lets only frames pass that begin with the top.
+    PyAV does not report it, and containers are unreliable. A filter that passes only frames with the top field first
+    detects it.
     """
     if not frame.interlaced_frame:
         return None
@@ -59,20 +60,24 @@ def _graph(frame: av.VideoFrame, *filters: tuple[str, dict[str, str]]) -> av.fil
 
 
 class Deinterlacer:
-    """Makes one progressive frame of each interlaced one (FFmpeg's bwdif); progressive frames pass unchanged.
+    """Converts each interlaced frame to one progressive frame (FFmpeg's bwdif); progressive frames pass unchanged.
 
-    The filter needs the next frame as well, so that it gives each frame one frame later.
+    The filter needs the next frame as well, so it has a delay of one frame.
     """
 
     def __init__(self, order: FieldOrder | None) -> None:
-        """Args: order: of the stream; if it is interlaced, so are frames without a flag of their own."""
+        """Prepare a deinterlacer.
+
+        Args:
+            order: Field order of the stream. If it is interlaced, so are frames without their own flag.
+        """
         self._order = order
         self._graph: av.filter.Graph | None = None
         self._kind: tuple[Any, ...] = ()
         self._held: deque[dict[str, Any]] = deque()
 
     def frames(self, decoded: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-        """Yield the frames of ``decoded``; before an error of it, those that the filter still holds."""
+        """Yield the frames of ``decoded``; before one of its errors, yield those that the filter still holds."""
         try:
             for frame in decoded:
                 yield from self._next(frame)
@@ -97,7 +102,7 @@ class Deinterlacer:
         yield from self._done(self._graph)
 
     def _made(self, frame: av.VideoFrame) -> av.filter.Graph:
-        """Frames that are flagged tell their own field order; the others have that of the stream."""
+        """Return the filter graph: flagged frames have their own field order, others that of the stream."""
         filters = [("bwdif", {"mode": "send_frame", "parity": "auto", "deint": "interlaced"})]
         if not frame.interlaced_frame and self._order is not None:
             filters.insert(0, ("setfield", {"mode": self._order}))
@@ -122,7 +127,7 @@ class Deinterlacer:
 
 
 class FieldFlags:
-    """Marks frames as interlaced, in this field order: encoders and containers write it down."""
+    """Marks frames as interlaced in this field order, which encoders and containers store."""
 
     def __init__(self, order: FieldOrder) -> None:
         self._order = order
@@ -153,7 +158,7 @@ def fields_of(frame: av.VideoFrame) -> list[av.VideoFrame]:
 
 
 def weave_frames(fields: Sequence[av.VideoFrame]) -> av.VideoFrame:
-    """Return one frame of a top and a bottom field."""
+    """Combine a top and a bottom field into one frame."""
     top, bottom = fields
     frame = av.VideoFrame(top.width, top.height + bottom.height, top.format.name)
     for target, *sources in zip(frame.planes, top.planes, bottom.planes, strict=True):
@@ -166,7 +171,7 @@ def weave_frames(fields: Sequence[av.VideoFrame]) -> av.VideoFrame:
 
 
 def weave_rows(fields: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return one picture of the rows of a top and a bottom field."""
+    """Interleave the rows of a top and a bottom field into one image."""
     top, bottom = fields
     woven = np.empty((len(top) + len(bottom), *top.shape[1:]), top.dtype)
     woven[0::2], woven[1::2] = top, bottom

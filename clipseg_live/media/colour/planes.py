@@ -1,4 +1,4 @@
-"""Conversion of YUV samples in three planes to RGB with OpenCV: quicker than FFmpeg's scaler, and exact for 16 bits."""
+"""Conversion of planar YUV samples to RGB with OpenCV: faster than FFmpeg's scaler, and exact for 16 bits."""
 
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,7 @@ from clipseg_live.imaging.buffers import SCRATCH
 FULL_RANGE = 2
 """FFmpeg's number of the range 0..255 (AVCOL_RANGE_JPEG)."""
 LUMA = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Share of red and of blue in the luma, by FFmpeg's number of the matrix."""
+"""Weights of red and blue in the luma, by FFmpeg's number of the matrix."""
 
 _SAMPLINGS = ("420", "422", "444")
 _BITS = {f"yuv{sampling}p{suffix}": bits for sampling in _SAMPLINGS
@@ -23,11 +23,12 @@ _BITS |= {f"yuvj{sampling}p": 8 for sampling in _SAMPLINGS}
 
 
 def can_convert(frame: av.VideoFrame, matrix: int) -> bool:
-    """Return True if ``rgb_of`` knows the format of the frame and the matrix."""
+    """Return True if ``rgb_of`` supports the format of the frame and the matrix."""
     return frame.format.name in _BITS and matrix in LUMA
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:
+    """Return True if the samples of a frame span the full range."""
     return int(frame.color_range) == FULL_RANGE or frame.format.name.startswith("yuvj")
 
 
@@ -37,12 +38,12 @@ def rgb_of(frame: av.VideoFrame, matrix: int, dtype: type[np.uint8] | type[np.ui
     Chroma is interpolated bilinearly about the centres of its samples; in interlaced frames within each field.
 
     Args:
-        frame: of a format for which ``can_convert`` is true.
+        frame: Frame in a format for which ``can_convert`` is true.
         matrix: FFmpeg's number of its matrix.
-        dtype: of the result, which spans its whole range.
+        dtype: Type of the result, whose whole range is used.
 
     Returns:
-        (height, width, 3), C-contiguous.
+        RGB (height, width, 3), C-contiguous.
     """
     planes = [plane_of(plane, _BITS[frame.format.name]) for plane in frame.planes]
     coefficients = _to_rgb(matrix, is_full_range(frame), _BITS[frame.format.name], int(np.iinfo(dtype).max))
@@ -66,14 +67,14 @@ def plane_of(plane: VideoPlane, bits: int) -> NDArray[Any]:
 
 
 def can_write(pixel_format: str, matrix: int) -> bool:
-    """Return True if ``full_range_frame`` knows the format and the matrix."""
+    """Return True if ``full_range_frame`` supports the format and the matrix."""
     return _BITS.get(pixel_format) == 8 and matrix in LUMA
 
 
 def full_range_frame(pixels: NDArray[np.uint8], pixel_format: str, matrix: int) -> av.VideoFrame:
-    """Convert RGB to YUV of full range.
+    """Convert RGB to full-range YUV.
 
-    FFmpeg's scaler lowers chroma by half a step each time, which adds up when a video is written again and again.
+    FFmpeg's scaler lowers chroma by half a step each time, which adds up when a video is rewritten several times.
     """
     height, width = pixels.shape[:2]
     frame = av.VideoFrame(width, height, pixel_format)
@@ -99,7 +100,7 @@ def _converted(planes: list[NDArray[Any]], coefficients: NDArray[np.float32], dt
     height, width = luma.shape
     across, down = -(-width // chroma[0].shape[1]), -(-height // chroma[0].shape[0])
     if across * down > 1:
-        # The last sample of a picture with an odd side covers one pixel of it only.
+        # In a frame with an odd side, the last chroma sample covers only one pixel.
         size = across * chroma[0].shape[1], down * chroma[0].shape[0]
         chroma = [cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[:height, :width] for part in chroma]
     samples = SCRATCH.take(f"samples {luma.itemsize}", (height, width, 3), luma.dtype)
@@ -112,7 +113,7 @@ def _converted(planes: list[NDArray[Any]], coefficients: NDArray[np.float32], dt
 
 @lru_cache(maxsize=32)
 def _to_rgb(matrix: int, is_full: bool, bits: int, largest: int) -> NDArray[np.float32]:
-    """From Y, Cb and Cr to R, G and B (0..largest), (3, 4): the equations of ITU-R BT.601, BT.709 and BT.2020."""
+    """Return the (3, 4) matrix from Y, Cb, Cr to R, G, B in 0..largest, by ITU-R BT.601, BT.709 and BT.2020."""
     red, blue = LUMA[matrix]
     green = 1 - red - blue
     unit, top = 1 << (bits - 8), (1 << bits) - 1
