@@ -1,4 +1,4 @@
-"""Cameras through OpenCV: opened with what they are asked for, described by what they really give."""
+"""Cameras through OpenCV: opened with the requested settings, described by the actual ones."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ from clipseg_live.media import probe
 from clipseg_live.media.probe import FoundCamera
 
 CLOCK_TICK = Fraction(1, 1_000_000)
-"""The unit of the capture clock's times, in seconds."""
+"""Unit of the capture clock, in seconds."""
 
 _BACKENDS = {
     "linux": (cv2.CAP_V4L2,),
@@ -26,8 +26,8 @@ _BACKENDS = {
 }.get(sys.platform, (cv2.CAP_ANY,))
 
 _CONTROLS = {"exposure": cv2.CAP_PROP_EXPOSURE, "focus": cv2.CAP_PROP_FOCUS, "gain": cv2.CAP_PROP_GAIN}
-# What must be switched off for a value to hold: (property, its value for "by hand"). The other backends switch
-# their own automatic exposure off when they are given an exposure.
+# Properties that switch automatic control off, and their values for manual control. Other backends switch automatic
+# exposure off themselves when an exposure is set.
 _AUTOMATICS = {"focus": (cv2.CAP_PROP_AUTOFOCUS, 0.0)}
 if sys.platform == "linux":
     _AUTOMATICS["exposure"] = (cv2.CAP_PROP_AUTO_EXPOSURE, 1.0)
@@ -40,23 +40,42 @@ _FORGIVEN_SECONDS = 1.0
 
 
 class VideoCapture(Protocol):
-    """What is used of ``cv2.VideoCapture``."""
+    """The part of ``cv2.VideoCapture`` that is used."""
 
-    def open(self, index: int, apiPreference: int, /) -> bool: ...
-    def isOpened(self) -> bool: ...
-    def grab(self) -> bool: ...
-    def retrieve(self) -> tuple[bool, Any]: ...
-    def get(self, prop: int, /) -> float: ...
-    def set(self, prop: int, value: float, /) -> bool: ...
-    def release(self) -> None: ...
+    def open(self, index: int, apiPreference: int, /) -> bool:
+        """Open a camera by its number; return False if it fails."""
+
+    def isOpened(self) -> bool:
+        """Return True if a camera is open."""
+
+    def grab(self) -> bool:
+        """Grab the next frame; return False if it fails."""
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Return True and the decoded frame, or False if it fails."""
+
+    def get(self, prop: int, /) -> float:
+        """Return the value of a property."""
+
+    def set(self, prop: int, value: float, /) -> bool:
+        """Set a property; return False if it is not supported."""
+
+    def release(self) -> None:
+        """Close the camera."""
 
 
 FindCameras = Callable[[], Sequence[FoundCamera]]
 
 
 def find_cameras(seconds: float = probe.CAMERA_SECONDS) -> tuple[FoundCamera, ...]:
-    """The cameras of this machine, asked for in a process of its own. Raises SourceError where that gives no answer
-    within ``seconds``."""
+    """Return the cameras of this machine, listed by a separate process.
+
+    Args:
+        seconds: Longest time to wait.
+
+    Raises:
+        SourceError: If the process does not answer in time.
+    """
     try:
         return probe.cameras(seconds)
     except (TimeoutError, RuntimeError, OSError) as error:
@@ -65,7 +84,11 @@ def find_cameras(seconds: float = probe.CAMERA_SECONDS) -> tuple[FoundCamera, ..
 
 
 def find_camera(name: str, cameras: Sequence[FoundCamera]) -> FoundCamera:
-    """The camera of this name, in whatever case; else the only one whose name contains it. Raises SourceError."""
+    """Return the camera with this name in any case, else the only one whose name contains it.
+
+    Raises:
+        SourceError: If no camera or more than one matches.
+    """
     wanted = name.casefold().strip()
     found = [camera for camera in cameras if camera.name.casefold() == wanted]
     if not found:
@@ -79,15 +102,27 @@ def find_camera(name: str, cameras: Sequence[FoundCamera]) -> FoundCamera:
 
 
 class CameraSource:
-    """The pictures of a camera, as a ``LiveSource``.
+    """Frames of a camera, as a ``LiveSource``.
 
-    camera: its number for OpenCV, or its name (looked up at each ``open``, so that a camera that comes back under
-    another number is found). width, height, rate, fourcc: what it is asked for; it may give something else, which
-    ``SourceInfo`` tells. Where HD is asked for without a pixel format, it is asked for MJPG, which most cameras need
-    for that; one that gives no picture in the format that was asked for is opened without. controls: values by
-    name, set at each ``open``, together with those of ``set_control``; ``close`` gives the camera its own back.
+    ``Frame.time`` is the capture clock: seconds since ``open``, in exact microseconds. ``Frame.index`` counts from 0.
+    The camera may use other settings than the requested ones; ``SourceInfo`` has the actual ones.
 
-    ``Frame.time`` is the capture clock: seconds since ``open``, exact microseconds. ``Frame.index`` counts from 0.
+    Args:
+        camera: Number for OpenCV, or name. A name is looked up at each ``open``, so that a reconnected camera is found
+            under another number.
+        width: Requested width in pixels.
+        height: Requested height in pixels.
+        rate: Requested frames per second.
+        fourcc: Requested pixel format. HD without a format requests MJPG, which most cameras need for it. A camera that
+            returns no frame in the format is opened without it.
+        controls: Values by name, set at each ``open`` together with those of ``set_control``. ``close`` restores the
+            camera's own values.
+        capture: Creates the capture object.
+        cameras: Lists the cameras.
+        clock: Returns the time in seconds.
+
+    Raises:
+        UsageError: If the number or pixel format is invalid.
     """
 
     live = True
@@ -119,7 +154,11 @@ class CameraSource:
         self._name = camera if isinstance(camera, str) else f"camera {camera}"
 
     def open(self) -> SourceInfo:
-        """Open the camera and take its first picture. Raises SourceError."""
+        """Open the camera and read its first frame.
+
+        Raises:
+            SourceError: If the camera cannot be opened, or returns no frame.
+        """
         self.close()
         index = self._index()
         capture, first = self._opened(index)
@@ -140,8 +179,11 @@ class CameraSource:
         return SourceInfo(name=self._name, width=width, height=height, rate=rate, time_base=CLOCK_TICK)
 
     def read(self) -> Frame | None:
-        """The next picture, waiting for it; None where the camera is not open. Raises SourceError where it stops
-        giving pictures."""
+        """Wait for the next frame and return it; return None if the camera is not open.
+
+        Raises:
+            SourceError: If the camera stops returning frames, or changes their size.
+        """
         if self._capture is None:
             return None
         if self._first is not None:
@@ -157,7 +199,7 @@ class CameraSource:
         return frame
 
     def close(self) -> None:
-        """Give the camera back, with its own exposure, focus and gain; may be called more than once."""
+        """Restore exposure, focus and gain, and release the camera; may be called more than once."""
         capture, self._capture = self._capture, None
         self._first = None
         if capture is None:
@@ -170,18 +212,24 @@ class CameraSource:
             capture.release()
 
     def seek(self, time: Fraction) -> None:
-        """Raises SourceError: what a camera saw cannot be asked for again."""
+        """Raise SourceError: a camera cannot seek."""
         raise SourceError(f"{self._name} is live: there is nothing to seek in.")
 
     def controls(self) -> Mapping[str, float]:
-        """Of "exposure", "focus" and "gain" those that the camera offers, in its own units; empty while closed."""
+        """Return those of "exposure", "focus" and "gain" that the camera has, in its own units; empty while closed."""
         if self._capture is None:
             return {}
         return {name: self._capture.get(_CONTROLS[name]) for name in self._offered}
 
     def set_control(self, name: str, value: float) -> None:
-        """Change a value by hand, now and after each later ``open``; its automatic, where there is one, is switched
-        off. What the camera does not offer, or refuses, is left as it was."""
+        """Set a control now and after each later ``open``; its automatic mode, if any, is switched off.
+
+        A control that the camera does not have or rejects is not changed.
+
+        Args:
+            name: "exposure", "focus" or "gain".
+            value: Value in the camera's own units.
+        """
         if math.isfinite(value) and (self._capture is None or self._set(name, value)):
             self._wanted[name] = value
 
@@ -193,7 +241,7 @@ class CameraSource:
         return found.index
 
     def _opened(self, index: int) -> tuple[VideoCapture, Pixels]:
-        """The camera and its first picture, in the first of the formats to try that gives one."""
+        """Return the camera and its first frame, in the first format that returns one."""
         there = False
         for backend in _BACKENDS:
             for fourcc in self._formats():
@@ -202,7 +250,7 @@ class CameraSource:
                     with _quiet():
                         if not capture.open(index, backend) or not capture.isOpened():
                             capture.release()
-                            break  # another format will not help
+                            break  # another format does not help
                         there = True
                         self._ask(capture, fourcc)
                         return capture, self._grabbed(capture)[0]
@@ -226,19 +274,19 @@ class CameraSource:
     def _ask(self, capture: VideoCapture, fourcc: str | None) -> None:
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         code = None if fourcc is None else float(cv2.VideoWriter.fourcc(*fourcc))
-        # The format comes first: cameras take large sizes and high rates only in some formats.
+        # Set the format first: cameras support large sizes and high rates only in some formats.
         if code is not None:
             capture.set(cv2.CAP_PROP_FOURCC, code)
         for prop, value in zip((cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT), self._size, strict=True):
             if value is not None:
                 capture.set(prop, float(value))
         if code is not None and capture.get(cv2.CAP_PROP_FOURCC) != code:
-            capture.set(cv2.CAP_PROP_FOURCC, code)  # some backends forget it when the size changes
+            capture.set(cv2.CAP_PROP_FOURCC, code)  # some backends reset it when the size changes
         if self._rate is not None:
             capture.set(cv2.CAP_PROP_FPS, self._rate)
 
     def _grabbed(self, capture: VideoCapture) -> tuple[Pixels, float]:
-        """A picture and when it came. A few failures in a row are forgiven: one bad picture is no lost camera."""
+        """Return a frame and its capture time; tolerate a few failures in a row, such as a damaged frame."""
         began = self._clock()
         for _ in range(_FORGIVEN_READS):
             try:
@@ -248,7 +296,7 @@ class CameraSource:
                     if taken and picture is not None and picture.size:
                         return _to_rgb(picture, self._name), now
             except cv2.error:
-                pass  # a damaged picture
+                pass  # damaged frame
             if self._clock() - began > _FORGIVEN_SECONDS:
                 break
         raise SourceError(f"{self._name} gives no more pictures: see that it is plugged in and not used elsewhere.")
@@ -258,7 +306,7 @@ class CameraSource:
         value = self._capture.get(_CONTROLS[name])
         if not math.isfinite(value) or value == _NOT_OFFERED:
             return False
-        # Some backends say 0 of what is not there, but refuse to set it.
+        # Some backends report 0 for missing controls, but refuse to set them.
         return value != 0 or self._capture.set(_CONTROLS[name], 0.0)
 
     def _set(self, name: str, value: float) -> bool:
@@ -275,7 +323,7 @@ class CameraSource:
             if automatic is not None and was is not None and was != _NOT_OFFERED:
                 capture.set(automatic[0], was)
             return False
-        # Given back in reverse: first the value, while it can be set by hand, then the automatic.
+        # Restored in reverse order: first the value, while manual control is on, then the automatic mode.
         if automatic is not None and was is not None and was != _NOT_OFFERED:
             self._found_as.setdefault(automatic[0], was)
         self._found_as.setdefault(prop, before)
@@ -283,7 +331,7 @@ class CameraSource:
 
 
 def _rate(told: float) -> Fraction | None:
-    """Frames per second as a camera tells it: 30, or 30000/1001 for 29.97."""
+    """Return the frame rate that a camera reports, such as 30, or 30000/1001 for 29.97."""
     if not math.isfinite(told) or not 0 < told <= 1000:
         return None
     film = Fraction(round(told * 1.001) * 1000, 1001)
@@ -294,7 +342,7 @@ def _rate(told: float) -> Fraction | None:
 
 
 def _to_rgb(picture: Any, name: str) -> Pixels:
-    """What OpenCV gives (BGR, or grey) as uint8 RGB (height, width, 3)."""
+    """Convert an image from OpenCV (BGR or grey) to uint8 RGB (height, width, 3)."""
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     code = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(channels)
     if picture.dtype != np.uint8 or code is None:
@@ -308,7 +356,7 @@ def _listed(cameras: Sequence[FoundCamera]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """OpenCV writes a warning of its own for a camera that is not there; ours is enough."""
+    """Suppress OpenCV's own warning about a missing camera, which SourceError already reports."""
     before = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

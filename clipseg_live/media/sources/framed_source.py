@@ -1,4 +1,4 @@
-"""A source whose frames are cut, turned and mirrored."""
+"""Source with cropped, rotated and mirrored frames."""
 
 from dataclasses import replace
 
@@ -9,12 +9,13 @@ from clipseg_live.media.sources.framing import apply_framing, framed_size
 
 
 class FramedSource:
-    """Another source's frames (a ``FrameSource``), framed; its size is that of the framed pictures."""
+    """Frames of another source (a ``FrameSource``) after framing; its size is that of the framed frames."""
 
     def __init__(self, source: FrameSource, framing: FrameTransform) -> None:
         self._source, self._framing = source, framing
 
     def open(self) -> SourceInfo:
+        """Open the source and return its description after framing."""
         info = self._source.open()
         width, height = framed_size(info.width, info.height, self._framing)
         aspect = 1 / info.pixel_aspect if self._framing.turn in (90, 270) else info.pixel_aspect
@@ -22,6 +23,7 @@ class FramedSource:
         return replace(info, width=width, height=height, pixel_aspect=aspect, fields=fields)
 
     def read(self) -> Frame | None:
+        """Return the next framed frame, or None after the last."""
         frame = self._source.read()
         if frame is None:
             return None
@@ -29,4 +31,5 @@ class FramedSource:
         return replace(frame, pixels=apply_framing(frame.pixels, self._framing), signal=signal)
 
     def close(self) -> None:
+        """Close the source."""
         self._source.close()

@@ -1,4 +1,4 @@
-"""How a person frames a source: a cut, a turn and a mirroring, and the way back from the framed picture."""
+"""Framing of a source: crop, rotation and mirroring, and the way back from the framed frame."""
 
 from typing import Any, TypeVar
 
@@ -11,17 +11,21 @@ from clipseg_live.core.settings.live import FrameTransform
 
 AnyPixels = TypeVar("AnyPixels", Pixels, Signal)
 Crop = tuple[float, float, float, float]
-"""x, y, width, height as shares (0 to 1) of a picture."""
+"""x, y, width and height as fractions (0 to 1) of a frame."""
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _SMALLEST = 1e-6
 
 
 def apply_framing(pixels: AnyPixels, framing: FrameTransform) -> AnyPixels:
-    """Cut, then turned, then mirrored.
+    """Crop, then rotate, then mirror a frame.
 
-    pixels: uint8 or uint16 (height, width, 3); left untouched. The result is C-contiguous, of at least one pixel; it is
-    the very same array where there is nothing to do.
+    Args:
+        pixels: uint8 or uint16 (height, width, 3); it is not changed.
+        framing: Crop, rotation and mirroring.
+
+    Returns:
+        C-contiguous array of at least one pixel; the same array if there is nothing to do.
     """
     framed: NDArray[Any] = pixels
     if framing.crop is not None:
@@ -39,7 +43,7 @@ def apply_framing(pixels: AnyPixels, framing: FrameTransform) -> AnyPixels:
 
 
 def framed_size(width: int, height: int, framing: FrameTransform) -> tuple[int, int]:
-    """Return the width and height that a picture of this size has once it is framed."""
+    """Return the width and height of a frame of this size after framing."""
     if framing.crop is not None:
         x, y, share_x, share_y = framing.crop
         left, right = _span(x, share_x, width)
@@ -49,16 +53,25 @@ def framed_size(width: int, height: int, framing: FrameTransform) -> tuple[int, 
 
 
 def to_source(x: float, y: float, width: float, height: float, framing: FrameTransform) -> Crop:
-    """A box on the framed picture as a crop of the source's picture.
+    """Convert a box on the framed frame to a crop of the source's frame.
 
-    x, y, width, height: shares (0 to 1) of the framed picture, clipped to it. The result takes the place of
-    ``framing.crop``: with turn and mirror as they are, it frames what the box holds. It is never empty.
+    The result replaces ``framing.crop``: with the same rotation and mirroring, it frames the content of the box.
+
+    Args:
+        x: Left edge, as a fraction (0 to 1) of the framed frame. All values are clipped to the frame.
+        y: Top edge.
+        width: Width of the box.
+        height: Height of the box.
+        framing: Current framing.
+
+    Returns:
+        The crop, which is never empty.
     """
     left, right = _clipped(x), _clipped(x + width)
     top, bottom = _clipped(y), _clipped(y + height)
     if framing.mirror:
         left, right = 1 - right, 1 - left
-    if framing.turn == 90:  # what was at the left is at the top, what was at the bottom is at the left
+    if framing.turn == 90:  # left moves to the top, bottom moves to the left
         left, right, top, bottom = top, bottom, 1 - right, 1 - left
     elif framing.turn == 180:
         left, right, top, bottom = 1 - right, 1 - left, 1 - bottom, 1 - top
@@ -71,7 +84,7 @@ def to_source(x: float, y: float, width: float, height: float, framing: FrameTra
 
 
 def _span(start: float, share: float, size: int) -> tuple[int, int]:
-    """First pixel and the one after the last, at least one pixel apart."""
+    """Return the first pixel and the one after the last, at least one pixel apart."""
     first = min(round(start * size), size - 1)
     return first, min(max(round((start + share) * size), first + 1), size)
 
@@ -81,7 +94,7 @@ def _clipped(value: float) -> float:
 
 
 def _within(start: float, length: float, low: float, high: float) -> tuple[float, float]:
-    """The part from ``low`` to ``high`` of a span, as start and length that lie in 0..1."""
+    """Return the part from ``low`` to ``high`` of a span, as start and length within 0..1."""
     length_inside = max((high - low) * length, _SMALLEST)
     inside = min(start + low * length, 1 - length_inside)
     return max(inside, 0.0), length_inside

@@ -1,7 +1,7 @@
 """HLS playlists: every address in them is opened with the options of the playlist itself.
 
-FFmpeg opens what a playlist names without the TLS options, so that certificates of segments would not be verified.
-It also follows playlists that name playlists without end. Here both are limited.
+FFmpeg opens addresses in a playlist without the TLS options, so that certificates of segments would not be verified. It
+also follows nested playlists without end. This module limits both.
 """
 
 import logging
@@ -14,11 +14,11 @@ from clipseg_live.core.addresses import redact
 
 logger = logging.getLogger(__name__)
 
-OPTIONS = {"http_persistent": "0", "http_multiple": "0"}  # they need connections of FFmpeg's own
+OPTIONS = {"http_persistent": "0", "http_multiple": "0"}  # they need connections that FFmpeg opens itself
 MOST_VARIANTS = 200
-"""Further playlists that a playlist may name; those may name none."""
+"""Number of further playlists that a playlist may contain; those may contain none."""
 MOST_BYTES = 8 << 20
-"""Length of a playlist; a day of segments takes half of it."""
+"""Size limit of a playlist in bytes; a day of segments takes half of it."""
 _READ_BYTES = 32768
 _BEGINNING = b"#EXTM3U"
 _VARIANT = re.compile(rb"#EXT-X-(?:STREAM-INF|MEDIA):")
@@ -30,7 +30,9 @@ SecondsLeft = Callable[[], float]
 class Resources:
     """Opens the addresses of one playlist for FFmpeg; ``open`` is the ``io_open`` of ``av.open``.
 
-    seconds_left: until the call of FFmpeg that is under way has to be over.
+    Args:
+        options: Options for every address.
+        seconds_left: Returns the seconds until the current FFmpeg call must end.
     """
 
     def __init__(self, options: Mapping[str, str], seconds_left: SecondsLeft) -> None:
@@ -38,7 +40,17 @@ class Resources:
         self._first = True
 
     def open(self, address: str, flags: int, options: Mapping[str, str]) -> "Resource":
-        """Open one address. Raises for the playlist itself; what it names is empty if it cannot be opened."""
+        """Open one address; an address from the playlist that cannot be opened is empty.
+
+        Args:
+            address: Address to open.
+            flags: Flags of FFmpeg, not used.
+            options: Options of FFmpeg, which those of the playlist override.
+
+        Raises:
+            TimeoutError: If there is no time left.
+            av.FFmpegError: If the playlist itself cannot be opened. PyAV can also raise OSError and ValueError.
+        """
         first, self._first = self._first, False
         if self._seconds_left() <= 0:
             raise TimeoutError
@@ -53,9 +65,14 @@ class Resources:
 
 
 class Resource:
-    """The bytes at an address as a file; without an address an empty one.
+    """The bytes at an address as a file, empty without an address.
 
-    most_variants: so many playlists a playlist may name. One that names more, or is too long, ends there.
+    Args:
+        address: Address, None for an empty file.
+        options: Options of FFmpeg.
+        seconds_left: Returns the seconds until the current FFmpeg call must end.
+        most_variants: Number of playlists that a playlist may contain. It is cut off if it contains more or is too
+            long.
     """
 
     def __init__(
@@ -76,7 +93,7 @@ class Resource:
 
     def read(self, count: int) -> bytes:
         """Return at most ``count`` bytes, none at the end."""
-        if self._seconds_left() <= 0:  # FFmpeg asks for the time only where it reads by itself
+        if self._seconds_left() <= 0:  # FFmpeg checks the time only when it reads by itself
             raise TimeoutError
         while not self._rest and self._container is not None:
             try:
@@ -93,12 +110,13 @@ class Resource:
         return data
 
     def close(self) -> None:
+        """Close the connection."""
         container, self._container = self._container, None
         if container is not None:
             container.close()
 
     def _allowed(self, data: bytes) -> bool:
-        """Return whether the bytes are no playlist's, or those of one within the limits."""
+        """Return True if the bytes do not belong to a playlist, or to one within the limits."""
         self._start += data[: len(_BEGINNING) - len(self._start)]
         if not _BEGINNING.startswith(self._start):
             return True

@@ -1,4 +1,4 @@
-"""Which live source a name means: a camera, an address, the screen, a file, a folder or a pattern of pictures."""
+"""Choice of the live source for a name: camera, address, screen, file, folder or pattern of images."""
 
 import re
 from fractions import Fraction
@@ -20,17 +20,19 @@ from clipseg_live.media.sources.seekable import PlaybackSource
 
 CAMERA_PREFIX = "camera:"
 
-_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one is a drive
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # at least two letters: one is a drive
 _MEANT = "a camera (camera:0), a file, a folder, an address (rtsp://, http://), screen: or demo:"
 
 
 def open_live(spec: SourceSpec) -> LiveSource:
-    """The source that ``spec.name`` means, not yet opened.
+    """Return the source for ``spec.name``, not yet opened.
 
-    ``camera:NUMBER`` or ``camera:NAME``; an address; ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``; anything else is
-    a file, a folder or a pattern of pictures. With pictures in ``spec.more`` it is one set of photos. No device and no
-    file is opened before ``open``. Raises UsageError for a name that means nothing; scenes (``demo:``) are not known
-    here.
+    Names are ``camera:NUMBER`` or ``camera:NAME``, an address, ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``. Any
+    other name is a file, a folder or a pattern of images. With images in ``spec.more``, it is one set of photos.
+    Devices and files are opened only by ``open``.
+
+    Raises:
+        UsageError: If the name is invalid. Demo scenes (``demo:``) are not supported here.
     """
     name = spec.name.reveal().strip()
     if not name:
@@ -58,12 +60,12 @@ def open_live(spec: SourceSpec) -> LiveSource:
 def open_playback(
     name: str | Path, sequence: Fraction | None = None, deinterlace: Deinterlace = "auto"
 ) -> PlaybackSource | PhotoSetSource:
-    """Return the file, folder or pattern of pictures that ``name`` means, not yet opened.
+    """Return the source for a file, folder or pattern of images, not yet opened.
 
     Args:
-        name: The file, folder or pattern.
-        sequence: Frames per second, if a folder or pattern is a film.
-        deinterlace: "off" leaves both fields in the frames of interlaced videos.
+        name: File, folder or pattern.
+        sequence: Frames per second if a folder or pattern is a film.
+        deinterlace: "off" keeps both fields in the frames of interlaced videos.
     """
     if sequence is None and is_folder_or_pattern(name):
         return PhotoSetSource(lambda: list_photos(name))

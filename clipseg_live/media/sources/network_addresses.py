@@ -1,4 +1,4 @@
-"""Check which addresses of streams can be opened."""
+"""Validation of stream addresses."""
 
 from clipseg_live.core.addresses import SCHEMES, address_problem, safe_name
 from clipseg_live.core.errors import UsageError
@@ -7,7 +7,11 @@ __all__ = ["SCHEMES", "check_address", "safe_name"]
 
 
 def check_address(address: str) -> str:
-    """Return the address without blanks around it. Raises UsageError for one that cannot be a stream's."""
+    """Return the address without surrounding whitespace.
+
+    Raises:
+        UsageError: If it is not the address of a stream.
+    """
     if problem := address_problem(address):
         raise UsageError(problem)
     return address.strip()

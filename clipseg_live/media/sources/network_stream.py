@@ -41,16 +41,16 @@ STREAM_READ_SECONDS = 10.0
 
 _CLOCK_TICK = Fraction(1, 1_000_000)
 _JUMP = Fraction(10)
-"""Seconds by which timestamps may run ahead of the clock before they are taken for those of another recording."""
+"""Seconds that timestamps may be ahead of the clock before they count as those of another recording."""
 _STEP_BACK = Fraction(1)
 _LATE = 0.5
 _LONGEST_WAIT = 1.5
 _ENDING = Fraction(1)
 _SEGMENTED = ("hls", "dash")
 
-# A rate from five pictures will do: to look at twenty, as FFmpeg does, takes a live stream most of a second.
-# fflags=nobuffer is not among them: it throws away what was read to recognise the stream, the first keyframe
-# included, and the picture would come a whole keyframe interval later.
+# Five frames are enough for a rate; FFmpeg's twenty take most of a second on a live stream. fflags=nobuffer is not
+# used: it drops the packets read to probe the stream, including the first key frame, and would delay the first frame by
+# a whole key frame interval.
 _OPTIONS = {"flags": "low_delay", "fpsprobesize": "5"}
 _TRANSPORTS: dict[RTSPTransport, dict[str, str]] = {
     "auto": {"rtsp_flags": "prefer_tcp"},
@@ -58,21 +58,30 @@ _TRANSPORTS: dict[RTSPTransport, dict[str, str]] = {
     "udp": {"rtsp_transport": "udp"},
 }
 _MOST_PIXELS = 36_000_000
-"""A picture of 8K has 35 million."""
+"""An 8K frame has 35 million pixels."""
 
 
 class StreamSource:
-    """The pictures of an address (rtsp, rtsps, rtmp, rtmps, http, https), as a ``LiveSource``.
+    """Frames of a network stream (rtsp, rtsps, rtmp, rtmps, http, https), as a ``LiveSource``.
 
-    ``Frame.time`` comes from the stream's timestamps and begins at 0; from the clock (exact microseconds since
-    ``open``) where the format has none, as MJPEG. It always grows: steps back and jumps of other recordings are carried
-    on. Pictures of a stream that can be fetched faster than they play (HLS, a file over HTTP) are given when they are
-    due; others at once. ``read`` raises SourceError where the stream is cut off or falls silent, and gives None at
-    the end of a whole file. ``close`` and ``open`` start anew.
+    ``Frame.time`` comes from the stream's timestamps and starts at 0. For formats without timestamps, such as MJPEG, it
+    is the clock: exact microseconds since ``open``. It always grows; jumps to other recordings are bridged. Streams
+    that can be read faster than they play (HLS, a file over HTTP) return frames when they are due, others without
+    delay. ``read`` raises SourceError if the stream is cut off or silent, and returns None at the end of a complete
+    file. ``close`` and ``open`` start again. User name and password of an address never appear in a message or name.
 
-    open_seconds, read_seconds: how long the network may be silent, while opening and while reading. rtsp_transport:
-    "auto" tries TCP first and UDP where the server offers no other. insecure: certificates are not verified.
-    Raises UsageError for what is no address. User name and password of an address appear in no message or name.
+    Args:
+        address: Address of the stream.
+        open_seconds: Longest silence of the network while opening.
+        read_seconds: Longest silence of the network while reading.
+        rtsp_transport: "auto" tries TCP first, and UDP if the server offers nothing else.
+        insecure: True to accept any certificate.
+        deinterlace: "off" keeps both fields in the frames of interlaced video.
+        clock: Returns the time in seconds.
+        wait: Sleeps for a number of seconds.
+
+    Raises:
+        UsageError: If the address is invalid.
     """
 
     live = True
@@ -103,7 +112,11 @@ class StreamSource:
         self._decoded: Iterator[av.VideoFrame] = iter(())
 
     def open(self) -> SourceInfo:
-        """Connect, and wait for the first picture. Raises SourceError."""
+        """Connect, and wait for the first frame.
+
+        Raises:
+            SourceError: If the stream cannot be opened.
+        """
         self.close()
         try:
             return self._open()
@@ -123,7 +136,7 @@ class StreamSource:
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        stream.thread_type = "SLICE"  # threads by frame would hold back one picture each
+        stream.thread_type = "SLICE"  # frame threads would hold back one frame each
         self._stream = stream
         self._convert = FromVideo(container_colour(stream))
         decoded = self._decode(container, stream)
@@ -165,8 +178,14 @@ class StreamSource:
         )
 
     def read(self) -> Frame | None:
-        """The next picture, waiting for it; None where the stream is not open or its file has ended.
-        Raises SourceError where it breaks off."""
+        """Wait for the next frame and return it.
+
+        Returns:
+            None if the stream is not open or its file has ended.
+
+        Raises:
+            SourceError: If the stream breaks off.
+        """
         if self._container is None:
             return None
         first, self._first = self._first, None
@@ -179,7 +198,7 @@ class StreamSource:
             raise SourceError(f"{self.name} changed the size of its pictures: it is opened again.")
         now = self._clock()
         pixels: Pixels = turned(self._convert(picture), self._orientation)
-        if changed:  # an advertisement, say; opening it again would begin from the start
+        if changed:  # e.g. an advertisement; reopening would restart the stream
             width, height = reversed(self._size) if self._orientation[0] == 0 else self._size
             pixels = letterbox(pixels, width, height)
         duration = None
@@ -197,31 +216,31 @@ class StreamSource:
         return Frame(pixels, self._index - 1, moment, duration)
 
     def close(self) -> None:
-        """Hang up; may be called more than once."""
+        """Disconnect; may be called more than once."""
         container, self._container = self._container, None
         self._decoded, self._first = iter(()), None
         if container is not None:
             container.close()
 
     def seek(self, time: Fraction) -> None:
-        """Raises SourceError: a stream is live."""
+        """Raise SourceError: a stream is live."""
         raise SourceError(f"{self.name} is live: there is nothing to seek in.")
 
     def controls(self) -> Mapping[str, float]:
-        """None."""
+        """Return no controls: a stream has none."""
         return {}
 
     def set_control(self, name: str, value: float) -> None:
-        """Does nothing: a stream has no controls."""
+        """Do nothing: a stream has no controls."""
 
     def _connected(self) -> av.container.InputContainer:
         began = self._clock()
         try:
             container = self._container_of_address()
         except (av.FFmpegError, OSError, ValueError) as error:
-            logger.warning("%s cannot be opened: %s", self.name, redact(str(error)))  # a traceback holds the address
-            waited = self._clock() - began >= self._limits[0]  # which RTSP does not call a time-out
-            # What FFmpeg says holds the whole address: it is neither repeated nor chained.
+            logger.warning("%s cannot be opened: %s", self.name, redact(str(error)))  # a traceback contains the address
+            waited = self._clock() - began >= self._limits[0]  # RTSP does not report this as a timeout
+            # FFmpeg's message contains the whole address: it is neither repeated nor chained.
             raise SourceError(self._in_words(TimeoutError() if waited else error)) from None
         if container.format.name in TEXT_FORMATS:
             container.close()
@@ -235,7 +254,7 @@ class StreamSource:
         with self._call(self._limits[0]):
             try:
                 return self._av_open(without_format(options, "hls"))
-            except av.error.ArgumentError:  # what FFmpeg says of a format that is not wanted
+            except av.error.ArgumentError:  # FFmpeg's error for a format that is not allowed
                 if self._scheme not in ("http", "https"):
                     raise
         with self._call(2 * self._limits[0]):  # FFmpeg opens a stream in two calls
@@ -256,7 +275,11 @@ class StreamSource:
 
     @contextmanager
     def _call(self, seconds: float) -> Iterator[None]:
-        """Limit the memory and the time of one call of FFmpeg. Raises SourceError where it needs too much memory."""
+        """Limit the memory and the time of one FFmpeg call.
+
+        Raises:
+            SourceError: If the call needs too much memory.
+        """
         self._deadline = time.monotonic() + seconds
         try:
             with self._bound:
@@ -264,16 +287,20 @@ class StreamSource:
         except (av.FFmpegError, OSError, ValueError):
             if not self._bound.exceeded:
                 raise
-        if self._bound.exceeded:  # FFmpeg may go on with what it has
+        if self._bound.exceeded:  # FFmpeg may continue with what it has
             logger.warning("%s needs too much memory", self.name)
             raise SourceError(f"{self.name} sends more than fits into memory at once: check the address.")
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        """Pictures from the first whole one on; damaged packets are passed over. Raises SourceError."""
+        """Yield frames from the first complete one on; skip damaged packets.
+
+        Raises:
+            SourceError: If the stream breaks off or returns no frame.
+        """
         started = False
         decoder = decoder_of(stream)
         silent_since = self._clock()
-        # Steps ahead are compared with the clock, by ``Timeline``.
+        # ``StreamClock`` compares forward jumps with the clock.
         times = TimeMap([stream], gaps_are_meant=True, endless=True)
         try:
             packets = container.demux(stream)
@@ -299,7 +326,7 @@ class StreamSource:
             raise SourceError(self._in_words(error) if not started else self._cut(error)) from None
 
     def _check_ending(self) -> None:
-        """At the end: of a whole file, or of a stream that should have gone on."""
+        """Raise SourceError if the stream ended before the end of a complete file."""
         self._decoded = iter(())
         if self._duration is None or self._reached < self._duration - _ENDING - (self._usual_gap() or 0):
             raise SourceError(f"{self.name} was cut off.")
@@ -309,7 +336,7 @@ class StreamSource:
         return 2 / Fraction(rate) if rate else None
 
     def _pace(self, moment: Fraction) -> None:
-        """Wait until a picture is due; one that comes too late, or lies too far ahead, sets the pace anew."""
+        """Wait until a frame is due; reset the pace after one that is too late or too far ahead."""
         now = self._clock()
         began, first = self._due or (now, moment)
         due = began + float(moment - first)
@@ -334,7 +361,7 @@ class StreamSource:
         return f"{self.name} was cut off."
 
     def _in_words(self, error: Exception) -> str:
-        """Why the stream cannot be opened."""
+        """Return the message for an error while opening the stream."""
         name = self.name
         if isinstance(error, av.error.ExitError | TimeoutError):
             return f"{name} did not answer within {self._limits[0]:g} seconds: check the address and the network."
@@ -361,10 +388,14 @@ class StreamSource:
 
 
 class StreamClock:
-    """Timestamps of a live stream made into times that begin at 0 and always grow.
+    """Converts timestamps of a live stream to times that start at 0 and always grow.
 
-    A picture without a timestamp comes as long after the one before it as the clock says. tick: the unit of the
-    timestamps, in seconds. rate: pictures a second, where it is known. now: the clock's seconds.
+    For a frame without a timestamp, the clock gives the time since the previous one.
+
+    Args:
+        tick: Unit of the timestamps, in seconds.
+        rate: Frames per second, None where unknown.
+        now: Time of the clock, in seconds.
     """
 
     def __init__(self, tick: Fraction, rate: Fraction | None, now: float) -> None:
@@ -375,7 +406,13 @@ class StreamClock:
         self._now = now
 
     def time(self, stamp: int | None, length: int, now: float) -> Fraction:
-        """The time of the next picture. stamp, length: in ticks, None or 0 where unknown. now: the clock's seconds."""
+        """Return the time of the next frame in seconds.
+
+        Args:
+            stamp: Timestamp in ticks, None where unknown.
+            length: Duration in ticks, 0 where unknown.
+            now: Time of the clock, in seconds.
+        """
         elapsed, self._now = Fraction(now - self._now), now
         usual, self._length = self._length, length or self._length
         if self._last is None:
@@ -392,6 +429,6 @@ class StreamClock:
         return self._last * self.tick
 
     def _is_elsewhere(self, number: int, elapsed: Fraction) -> bool:
-        """Whether a timestamp lies so far off that it must belong to another recording."""
+        """Return True if a timestamp is so far off that it must belong to another recording."""
         ahead = (number - (self._last or 0)) * self.tick
         return ahead > elapsed + _JUMP or ahead < -_STEP_BACK

@@ -1,4 +1,4 @@
-"""Open the source that an input names: a video file, an image, or a folder or pattern of images."""
+"""Choice of the source for an input: a video file, an image, or a folder or pattern of images."""
 
 import glob
 from fractions import Fraction
@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv",
      ".ogv", ".3gp", ".mxf", ".gif", ".apng", ".avifs", ".heics", ".heifs"}
 )  # fmt: skip
-"""What a folder's videos are known by; a file that is named itself may have any suffix."""
+"""Suffixes of videos in a folder; a file that is named itself may have any suffix."""
 
 
 def open_source(
@@ -32,23 +32,23 @@ def open_source(
     deinterlace: Deinterlace = "auto",
     keep_hdr: bool = False,
 ) -> FrameSource:
-    """Return the source that ``name`` means, not yet opened.
+    """Return the source for a name, not yet opened.
 
-    A folder, a pattern with ``*``, ``?``, ``[...]`` or ``**``, or a numbered name such as ``shot_%04d.png`` means
-    pictures: a set of independent photos, or the frames of a film if ``sequence`` is given. The content of a file tells
-    if it is an image, an animation or a video.
+    A folder, a pattern with ``*``, ``?``, ``[...]`` or ``**``, or a numbered name such as ``shot_%04d.png`` stands for
+    images: a set of independent photos, or the frames of a film if ``sequence`` is given. The content of a file decides
+    whether it is an image, an animation or a video.
 
     Args:
-        name: The file, folder or pattern.
+        name: File, folder or pattern.
         start: Videos and films begin with the first frame at or after this time, in seconds.
         end: Videos and films end before this time, in seconds.
-        sequence: Frames per second of a film that is made of pictures.
-        deinterlace: "off" leaves both fields in the frames of interlaced videos.
-        keep_hdr: Frames of HDR videos keep their signal.
+        sequence: Frames per second of a film that consists of images.
+        deinterlace: "off" keeps both fields in the frames of interlaced videos.
+        keep_hdr: True to keep the signal in frames of HDR videos.
 
     Raises:
-        SourceError: A folder or pattern has no pictures.
-        UsageError: The range or the rate is impossible, or does not fit the kind of source.
+        SourceError: If a folder or pattern contains no images.
+        UsageError: If the range or the rate is invalid, or does not fit the kind of source.
     """
     path = Path(name)
     if is_folder_or_pattern(name):
@@ -71,7 +71,7 @@ def open_source(
 
 
 def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None:
-    """Raise UsageError if a part of a photo set is asked for by time."""
+    """Raise UsageError if a time range is given for a photo set."""
     if start is not None or end is not None:
         raise UsageError(
             "Separate photos have no times: leave out --from and --to, or add --sequence to make a film of them."
@@ -79,18 +79,22 @@ def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None
 
 
 def list_images(name: str | Path) -> list[Path]:
-    """Return the files that the source of this name reads: its pictures, in their order, or the one file itself.
+    """Return the files that the source of this name reads: its images in order, or the file itself.
 
-    Raises SourceError for a folder or pattern without pictures.
+    Raises:
+        SourceError: If a folder or pattern contains no images.
     """
     return list(list_photos(name).files) if is_folder_or_pattern(name) else [Path(name)]
 
 
 def list_videos(name: str | Path) -> list[Path]:
-    """The videos in a folder, or those that fit a pattern, in natural order; hidden files are left out.
+    """Return the videos in a folder, or those that match a pattern, in natural order, without hidden files.
 
-    They are known by their suffix; a pattern that ends in a suffix of its own, such as ``*.dv``, means every file
-    with it that is no picture. Raises SourceError for a folder that cannot be read.
+    The suffix identifies videos. A pattern with its own suffix, such as ``*.dv``, matches every file with that suffix
+    except images.
+
+    Raises:
+        SourceError: If the folder cannot be read.
     """
     path = Path(name)
     try:

@@ -1,4 +1,4 @@
-"""A part of the screen as a live source (the optional package mss)."""
+"""The screen or a part of it as a live source (needs the optional package mss)."""
 
 import importlib
 import math
@@ -22,12 +22,19 @@ _TICK = Fraction(1, 1_000_000)
 
 
 class ScreenSource:
-    """The screen, as a ``LiveSource`` of ``rate`` pictures a second.
+    """Frames of the screen, as a ``LiveSource``.
 
-    region: left, top, width, height in the desktop's own pixels; None takes the whole main screen. It must lie on the
-    desktop. grabber: gives the object that takes the pictures; by default one of mss.
+    ``Frame.time`` is in exact microseconds since ``open``.
 
-    ``Frame.time`` counts exact microseconds since ``open``. Raises UsageError for an impossible region or rate.
+    Args:
+        region: Left, top, width and height in desktop pixels, None for the main screen. It must be on the desktop.
+        rate: Frames per second.
+        grabber: Creates the object that captures; by default one of mss.
+        clock: Returns the time in seconds.
+        wait: Sleeps for a number of seconds.
+
+    Raises:
+        UsageError: If the region or rate is invalid.
     """
 
     live = True
@@ -53,7 +60,15 @@ class ScreenSource:
 
     @classmethod
     def named(cls, name: str, rate: float | None = None) -> "ScreenSource":
-        """The source of ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``. Raises UsageError for any other name."""
+        """Return the source for ``screen:`` or ``screen:LEFT,TOP,WIDTH,HEIGHT``.
+
+        Args:
+            name: Name in lower case.
+            rate: Frames per second.
+
+        Raises:
+            UsageError: If the name is invalid.
+        """
         rest = name.removeprefix(SCREEN_PREFIX).strip()
         if not rest:
             return cls(None, rate)
@@ -66,7 +81,12 @@ class ScreenSource:
         return cls((left, top, width, height), rate)
 
     def open(self) -> SourceInfo:
-        """Take a first picture. Raises SourceError, and UsageError where mss is not installed."""
+        """Capture the first frame.
+
+        Raises:
+            SourceError: If the screen cannot be captured.
+            UsageError: If mss is not installed.
+        """
         self.close()
         self._grabber = self._make()
         try:
@@ -84,7 +104,11 @@ class ScreenSource:
         return SourceInfo("screen", width, height, rate, _TICK)
 
     def read(self) -> Frame | None:
-        """The screen when the next picture is due; None where it is not open. Raises SourceError."""
+        """Capture the screen when the next frame is due; return None if it is not open.
+
+        Raises:
+            SourceError: If the screen cannot be captured, or changes its size.
+        """
         if self._grabber is None:
             return None
         if self._first is not None:
@@ -102,25 +126,25 @@ class ScreenSource:
         return Frame(pixels, self._index - 1, self._last)
 
     def close(self) -> None:
-        """Let go of the screen; may be called more than once."""
+        """Release the screen; may be called more than once."""
         grabber, self._grabber = self._grabber, None
         self._first = None
         if grabber is not None:
             grabber.close()
 
     def seek(self, time: Fraction) -> None:
-        """Raises SourceError: the screen is live."""
+        """Raise SourceError: the screen is live."""
         raise SourceError("The screen is live: there is nothing to seek in.")
 
     def controls(self) -> Mapping[str, float]:
-        """None."""
+        """Return no controls: the screen has none."""
         return {}
 
     def set_control(self, name: str, value: float) -> None:
-        """Does nothing: the screen has no controls."""
+        """Do nothing: the screen has no controls."""
 
     def _pace(self) -> None:
-        """Until the next picture is due; one that is late already moves those after it."""
+        """Wait until the next frame is due; a late frame delays those after it."""
         self._due += 1 / self._rate
         late = self._clock() - self._due
         if late >= 0:
@@ -154,7 +178,7 @@ class ScreenSource:
 
 
 class _in_words:
-    """mss tells of trouble in exceptions of its own."""
+    """Converts errors of mss to SourceError."""
 
     def __enter__(self) -> None: ...
 

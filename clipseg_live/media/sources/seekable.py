@@ -1,4 +1,4 @@
-"""Files with a timeline as live sources: play on, go anywhere, step back."""
+"""Seekable live sources: playback of files, with seeks and single steps."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
@@ -12,20 +12,22 @@ from clipseg_live.core.protocols import FrameSource
 MakeSource = Callable[[Fraction | None], FrameSource]
 
 _KEPT_BYTES = 48 * 2**20
-"""Pixels of past frames that are kept, so that steps back cost nothing."""
+"""Bytes of pixels of past frames that are kept, so that steps back are free."""
 _NEAR = Fraction(1)
 """Seconds ahead that are reached by reading on, which is cheaper than another seek."""
 _GROWTH = 4
 
 
 class PlaybackSource:
-    """A ``LiveSource`` over any source that can be started at a time.
+    """A ``LiveSource`` over any source that can start at a given time.
 
-    make: gives a new, unopened source whose first frame is the first with ``Frame.time >= start`` (None: the very
-    first); times must not depend on ``start``. ``VideoFileSource``, ``SequenceSource`` and ``DemoSource`` are such.
+    ``Frame.time`` is that of the source, exact before and after a seek. ``Frame.index`` counts the frames that were
+    returned since ``open``. After a seek, it is not the number of the frame in the file.
 
-    ``Frame.time`` is the source's own, exact before and after a seek. ``Frame.index`` counts the frames that were
-    delivered since ``open``, whatever was sought between them: after a seek it is not the frame's number in the file.
+    Args:
+        make: Returns a new, unopened source whose first frame is the first with ``Frame.time >= start``, or the very
+            first for None. Times must not depend on ``start``, as in ``VideoFileSource``, ``ImageSequenceSource`` and
+            ``DemoSource``.
     """
 
     live = False
@@ -34,7 +36,7 @@ class PlaybackSource:
         self._make = make
         self._inner: FrameSource | None = None
         self._info: SourceInfo | None = None
-        self._recent: list[Frame] = []  # without a gap; the last is the newest that the inner source gave
+        self._recent: list[Frame] = []  # without gaps; the last is the newest of the inner source
         self._next = 0
         self._ended = False
         self._problem: SourceError | None = None
@@ -43,7 +45,11 @@ class PlaybackSource:
         self._first_time = Fraction(0)
 
     def open(self) -> SourceInfo:
-        """Open at the beginning. Raises SourceError."""
+        """Open the file at its beginning.
+
+        Raises:
+            SourceError: If it cannot be opened or has no frames.
+        """
         self.close()
         self._info = self._start(None)
         self._delivered = 0
@@ -57,7 +63,11 @@ class PlaybackSource:
         return self._info
 
     def read(self) -> Frame | None:
-        """The next frame, or None after the last. Raises SourceError where the file breaks."""
+        """Return the next frame, or None after the last.
+
+        Raises:
+            SourceError: If the file is damaged.
+        """
         if self._info is None:
             return None
         if self._next >= len(self._recent) and self._advance() is None:
@@ -76,8 +86,16 @@ class PlaybackSource:
         self._close_inner()
 
     def seek(self, time: Fraction) -> None:
-        """The next ``read`` gives the last frame whose time is at most ``time`` (the first for less, the last for
-        more). Raises SourceError."""
+        """Make the next ``read`` return the last frame at or before a time.
+
+        The first frame is returned for earlier times, the last for later ones.
+
+        Args:
+            time: Time in seconds.
+
+        Raises:
+            SourceError: If the source is not open or cannot be read.
+        """
         if self._info is None:
             raise SourceError("There is nothing to seek in: the source is not open.")
         if self._recent and self._recent[0].time <= time < self._recent[-1].time + _NEAR:
@@ -88,11 +106,11 @@ class PlaybackSource:
             self._reopen_before(time)
 
     def controls(self) -> Mapping[str, float]:
-        """None: files have no controls."""
+        """Return no controls: files have none."""
         return {}
 
     def set_control(self, name: str, value: float) -> None:
-        """Does nothing: files have no controls."""
+        """Do nothing: files have no controls."""
 
     def _forget(self) -> None:
         self._recent, self._next = [], 0
@@ -104,14 +122,18 @@ class PlaybackSource:
             inner.close()
 
     def _start(self, start: Fraction | None) -> SourceInfo:
-        """Open the file anew. Raises SourceError, also where no frame lies after ``start``."""
+        """Open the file again.
+
+        Raises:
+            SourceError: If it cannot be opened, or has no frame after ``start``.
+        """
         self._close_inner()
         self._forget()
         self._inner = self._make(start)
         return self._inner.open()
 
     def _advance(self) -> Frame | None:
-        """Take one more frame from the inner source; None at its end or where it breaks (``_problem`` says why)."""
+        """Read one more frame from the inner source; return None at its end or an error (see ``_problem``)."""
         if self._ended or self._inner is None:
             return None
         try:
@@ -132,12 +154,12 @@ class PlaybackSource:
         return self._problem or SourceError(f"{self._info.name if self._info else 'The file'} holds no frames.")
 
     def _read_until(self, time: Fraction) -> None:
-        """Put ``_next`` on the last frame at or before ``time``; frames from ``_recent`` on are looked at."""
+        """Move ``_next`` to the last frame at or before ``time``, starting with those in ``_recent``."""
         while not self._ended:
             last = self._recent[-1]
             if last.time > time or (last.duration is not None and last.time + last.duration > time):
                 break
-            self._next = len(self._recent)  # so that what lies before may be dropped
+            self._next = len(self._recent)  # so that earlier frames may be dropped
             self._advance()
         self._next = max(bisect_right(self._recent, time, key=lambda frame: frame.time) - 1, 0)
 
@@ -146,7 +168,7 @@ class PlaybackSource:
         assert self._info is not None
         period = 1 / self._info.rate if self._info.rate else Fraction(1, 10)
         margin = 2 * period
-        if self._recent and time < self._recent[0].time < time + _NEAR:  # a step back: the next ones will follow
+        if self._recent and time < self._recent[0].time < time + _NEAR:  # a step back: more will probably follow
             margin = period * max(self._capacity // 2, 2)
         duration = self._info.duration
         target = time if duration is None else min(time, self._first_time + duration)
@@ -161,10 +183,10 @@ class PlaybackSource:
         self._read_until(time)
 
     def _found_from(self, start: Fraction, time: Fraction) -> bool:
-        """Whether a source started at ``start`` has a frame at or before ``time``; if so it is the next one."""
+        """Start at ``start``; return True if the next frame is then the last at or before ``time``."""
         try:
             self._start(start)
-        except SourceError:  # nothing lies behind start, or the file is gone: then its beginning will say so
+        except SourceError:  # no frame after start, or a missing file, which opening at its beginning reports
             return False
         first = self._advance()
         if first is None or first.time > time:

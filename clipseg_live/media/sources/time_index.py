@@ -1,7 +1,7 @@
-"""The time index of a file whose clock may jump: its duration, and the way to any time in it.
+"""Time index of a file whose clock may jump: its duration, and access to any time in it.
 
-Seeking by time fails in such a file, because times occur twice in it. The index is made by reading all packets once
-(about 0.4 GB/s), without decoding pictures; it is kept until the file changes.
+Seeking by time fails in such a file, because times occur twice in it. The index is built by reading all packets once
+(about 0.4 GB/s) without decoding frames. It is cached until the file changes.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from clipseg_live.media.sources.timestamps import Keyframe, TimeIndex, TimeMap, 
 logger = logging.getLogger(__name__)
 
 QUICK_BYTES = 1 << 30
-"""Size up to which a file is indexed when it is opened; a larger one when it is first searched."""
+"""Size in bytes up to which a file is indexed when opened; larger files are indexed at the first seek."""
 _PROBED_EVERY = 16
-"""Every so many packets of sound, one is decoded to see whether the sample rate or the channels change."""
+"""Interval of audio packets that are decoded to see whether the sample rate or the channels change."""
 
 
 def index_of(path: Path) -> TimeIndex | None:
-    """Return the index of a file; None if its clock cannot jump, or it cannot be read."""
+    """Return the index of a file, None if its clock cannot jump or it cannot be read."""
     status = status_of(path)
     if status is None:
         return None
@@ -43,10 +43,12 @@ def clock_of_file(
     """Return a new time map for a container of the file, and the file's index.
 
     Args:
-        indexed: Read the whole file, however large it is.
+        path: File.
+        container: The file opened for reading.
+        indexed: True to read the whole file, however large it is.
 
     Returns:
-        Both None if the times of the file never jump. The index is None where it was not made.
+        Both None if the times of the file never jump. The index is None if it was not built.
     """
     if not may_jump(container):
         return None, None
@@ -59,7 +61,7 @@ def clock_of_file(
 
 
 def seek_to(container: av.container.InputContainer, index: TimeIndex, time: Fraction) -> bool:
-    """Go to the last key frame at or before a mapped time (seconds) of a file with jumps; False if it failed."""
+    """Move to the last key frame at or before a mapped time (seconds) of a file with jumps; return False if it fails."""
     place = max((each.position for each in index.keyframes if each.time <= time), default=0)
     try:
         container.seek(place, unsupported_byte_offset=True)
@@ -72,7 +74,7 @@ def seek_to(container: av.container.InputContainer, index: TimeIndex, time: Frac
 def decoding_delay(path: Path, number: int) -> Fraction:
     """Return the seconds from the decode time of a stream's first packet to its presentation time.
 
-    AVI has no presentation times. Those that FFmpeg makes for H.264 begin later by this delay.
+    AVI has no presentation times. Those that FFmpeg creates for H.264 start later by this delay.
     """
     try:
         with open_input(path) as container:
@@ -86,7 +88,7 @@ def decoding_delay(path: Path, number: int) -> Fraction:
 
 @lru_cache(maxsize=16)
 def _read_index(path: str, version: object) -> TimeIndex | None:
-    """Read all packets of a file. version: changes when the file does."""
+    """Read all packets of a file; ``version`` changes when the file does."""
     try:
         container = open_input(Path(path))
     except SourceError:
@@ -125,7 +127,11 @@ def _index(path: Path, container: av.container.InputContainer, times: TimeMap) -
 
 
 class _SoundKinds:
-    """Finds the audio streams whose sample rate or channels change. mixed: their numbers."""
+    """Finds the audio streams whose sample rate or channels change.
+
+    Attributes:
+        mixed: Numbers of these streams.
+    """
 
     def __init__(self, path: Path, container: av.container.InputContainer) -> None:
         self.mixed: set[int] = set()
@@ -139,6 +145,7 @@ class _SoundKinds:
         self._segments = 0
 
     def take(self, packet: av.Packet, segments: int) -> None:
+        """Examine a packet, given the number of segments so far."""
         number = packet.stream_index
         if number not in self._decoded:
             return

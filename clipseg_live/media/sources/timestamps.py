@@ -1,18 +1,17 @@
 """One time mapping for all packets of a source whose clock may jump (MPEG-TS, MPEG-PS, FLV, live streams).
 
-A clock jumps where an encoder restarted, where an advertisement was cut in, or where a 33-bit counter begins anew. The
-packets between two jumps form a segment; a segment has one shift, which is added to the times of its video and its
-audio alike. Video and audio of a file are read separately, and each reader maps the same packets, so both get the same
-times.
+A clock jumps when an encoder restarts, an advertisement is inserted, or a 33-bit counter overflows. The packets between
+two jumps form a segment. A segment has one shift, which is added to the times of both its video and its audio. Video
+and audio of a file are read separately. Each reader maps the same packets, so both get the same times.
 
 Rules:
 
-- A stream's decode time that steps back by more than ``_BACK`` seconds begins a segment. A smaller overlap does not.
-- A step ahead of more than ``_AHEAD`` seconds begins a segment if no other stream has reached that time. A shorter step
-  is a gap (lost packets), and stays.
-- A segment begins as soon as no stream of it overlaps with what came before. To know its first video and audio
-  packet, packets are held back at a jump, at most ``_HELD_PACKETS``.
-- A packet belongs to the newest segment that begins before it in the file and whose clock fits.
+- A stream's decode time that steps back by more than ``_BACK`` seconds starts a segment. A smaller overlap does not.
+- A step ahead of more than ``_AHEAD`` seconds starts a segment if no other stream has reached that time. A shorter step
+  is a gap (lost packets), and is kept.
+- A segment starts as soon as no stream of it overlaps with earlier packets. To know its first video and audio packet,
+  packets are held back at a jump, at most ``_HELD_PACKETS``.
+- A packet belongs to the newest segment that starts before it in the file and whose clock fits.
 """
 
 import math
@@ -32,24 +31,27 @@ _BACK = Fraction(1, 10)
 _AHEAD = Fraction(10)
 _TIGHT = Fraction(1, 200)
 _BEFORE = Fraction(2)
-"""Seconds by which a stream may begin before the packet that began its segment."""
+"""Seconds that a stream may start before the packet that started its segment."""
 _REORDERED = Fraction(1)
-"""Seconds that presentation times may step back, where there are no decode times."""
+"""Seconds that presentation times may step back if there are no decode times."""
 _HELD_PACKETS = 160
 _HELD_SECONDS = Fraction(3, 2)
 
 _STEADY_FORMATS = frozenset({"ogg"})
 """Formats that are marked as discontinuous but have one clock."""
 _BACKWARD_FORMATS = frozenset({"flv", "live_flv"})
-"""Formats whose times may step back after a restart, and in which every gap is meant."""
+"""Formats whose times may step back after a restart, and in which every gap is intended."""
 
 
 @dataclass(slots=True, eq=False)
 class _Segment:
-    """Packets with one clock.
+    """Packets with one clock; times are in units of the map.
 
-    shift: added to their times; None while it is not decided. position: byte at which it begins, -1 if unknown.
-    low, high: decode times in it, of the source. starts: first presentation time of each stream. All in units.
+    Attributes:
+        shift: Added to their times, None while undecided.
+        position: Byte offset of its start, -1 if unknown.
+        low, high: Lowest and highest decode time of the source.
+        starts: First presentation time of each stream.
     """
 
     shift: int | None
@@ -61,10 +63,14 @@ class _Segment:
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """The state of one stream.
+    """State of one stream; times are in units of the map.
 
-    due: decode time of its next packet. end: mapped end of its last picture or sound. unordered: whether ``due`` comes
-    from a presentation time, for lack of a decode time.
+    Attributes:
+        segment: Segment of its last packet.
+        due: Decode time of its next packet.
+        end: Mapped end of its last frame or samples.
+        position: Byte offset of its last packet.
+        unordered: True if ``due`` comes from a presentation time because there is no decode time.
     """
 
     segment: _Segment
@@ -75,7 +81,7 @@ class _Track:
 
 
 class Keyframe(NamedTuple):
-    """Mapped time (seconds) and byte position of a key frame of the video."""
+    """Mapped time (seconds) and byte offset of a key frame of the video."""
 
     time: Fraction
     position: int
@@ -83,11 +89,14 @@ class Keyframe(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TimeIndex:
-    """Found by reading all packets of a file.
+    """Result of reading all packets of a file.
 
-    segments: position, shift, lowest and highest decode time of each, in units of the map. end: of the last packet,
-    mapped, in seconds. frames: number of video packets. mixed_sound: the numbers of audio streams that change their
-    sample rate or channels.
+    Attributes:
+        segments: Position, shift, lowest and highest decode time of each, in units of the map.
+        end: Mapped end of the last packet, in seconds.
+        frames: Number of video packets.
+        keyframes: Key frames of the video.
+        mixed_sound: Numbers of audio streams that change their sample rate or channels.
     """
 
     segments: tuple[tuple[int, int, int, int], ...]
@@ -98,15 +107,22 @@ class TimeIndex:
 
     @property
     def has_jumps(self) -> bool:
+        """True if the clock jumps in the file."""
         return len(self.segments) > 1
 
 
 class TimeMap:
-    """Gives packets the times of one continuous timeline; the same packets always get the same times.
+    """Maps packets to one continuous timeline; the same packets always get the same times.
 
-    streams: the video and audio streams of one source. gaps_are_meant: only steps back begin a segment.
-    index: of the same file; packets may then be read from any place of it. endless: a live source, for which segments
-    of the past are forgotten.
+    Args:
+        streams: Video and audio streams of one source.
+        gaps_are_meant: True if only steps back start a segment.
+        index: Index of the same file; packets may then be read from any position.
+        endless: True for a live source, for which past segments are dropped.
+
+    Attributes:
+        unit: Unit of times, in seconds.
+        segments: Segments in the order of the file.
     """
 
     def __init__(
@@ -128,13 +144,13 @@ class TimeMap:
         self._tracks: dict[int, _Track] = {}
         self._held: list[tuple[av.Packet, _Segment | None]] = []
         self._undecided: _Segment | None = None
-        self._followed: _Segment | None = None  # the segment before the undecided one
+        self._followed: _Segment | None = None  # segment before the undecided one
         self.segments: list[_Segment] = []
         if index is not None:
             self.segments = [_Segment(shift, place, low, high) for place, shift, low, high in index.segments]
 
     def feed(self, packet: av.Packet) -> list[av.Packet]:
-        """Take the next packet in the order of the file; return those whose times are known, mapped in place."""
+        """Add the next packet of the file; return the packets whose times are known, mapped in place."""
         self._held.append((packet, self._segment_of(packet)))
         if self._undecided is not None and not self._is_complete(self._undecided):
             return []
@@ -154,7 +170,7 @@ class TimeMap:
         return [packet for packet, _ in ready]
 
     def _segment_of(self, packet: av.Packet) -> _Segment | None:
-        """Return the packet's segment, and note how far its stream has come."""
+        """Return the segment of a packet, and update the state of its stream."""
         number = packet.stream_index
         factor = self._factors.get(number)
         stamp = packet.dts if packet.dts is not None else packet.pts
@@ -186,7 +202,7 @@ class TimeMap:
         for each in reversed(self.segments):
             if self._fits(each, at):
                 return each
-        return self._begin(at, place, 0)  # the first of all, or another program's clock
+        return self._begin(at, place, 0)  # the first of all, or the clock of another program
 
     def _next_segment(self, track: _Track, number: int, at: int, place: int, unordered: bool) -> _Segment:
         current, step = track.segment, at - track.due
@@ -227,13 +243,13 @@ class TimeMap:
         )
 
     def _is_complete(self, segment: _Segment) -> bool:
-        """Return True if no further stream has to be waited for."""
+        """Return True if no other stream can still join the segment."""
         if len(self._held) >= _HELD_PACKETS or segment.high - segment.low > self._most:
             return True
         return all(track.segment is not self._followed for track in self._tracks.values())
 
     def _decide(self) -> None:
-        """Place the undecided segment behind all that came before it."""
+        """Place the undecided segment after all earlier packets."""
         segment, self._undecided = self._undecided, None
         if segment is None:
             return
@@ -257,13 +273,13 @@ def may_jump(container: av.container.InputContainer) -> bool:
 
 
 def timed_streams(container: av.container.InputContainer) -> list[av.stream.Stream]:
-    """Return the streams that the time map of a container is made from."""
+    """Return the streams that the time map of a container is built from."""
     pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
     return [*pictures, *container.streams.audio]
 
 
 def map_of(container: av.container.InputContainer, index: TimeIndex | None = None) -> TimeMap | None:
-    """Return a new time map of a container; None where its times never jump."""
+    """Return a new time map of a container, None if its times never jump."""
     streams = timed_streams(container)
     if not may_jump(container) or not streams:
         return None
@@ -273,10 +289,12 @@ def map_of(container: av.container.InputContainer, index: TimeIndex | None = Non
 def timed_packets(
     container: av.container.InputContainer, wanted: Iterable[av.stream.Stream], times: TimeMap | None
 ) -> Iterator[av.Packet]:
-    """Read packets of some streams with mapped times; an empty packet ends each stream.
+    """Yield packets of some streams with mapped times; an empty packet ends each stream.
 
     Args:
-        times: A map that has not read anything; None reads only what is wanted, unchanged.
+        container: Container to read.
+        wanted: Streams to yield.
+        times: Map that has not read anything. None reads only the wanted streams, with their own times.
     """
     wanted = list(wanted)
     if times is None:
@@ -292,9 +310,9 @@ def timed_packets(
 
 
 def _contiguous(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """Place each packet of sound where the one before it ends.
+    """Place each audio packet at the end of the previous one.
 
-    AVI has no times for them; those that FFmpeg counts are wrong for codecs whose blocks are not declared (G.726).
+    AVI has no times for them. Those that FFmpeg computes are wrong for codecs whose blocks are not declared (G.726).
     """
     due: dict[int, int] = {}
     for packet in packets:

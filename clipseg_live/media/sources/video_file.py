@@ -1,4 +1,4 @@
-"""Video files as a source of frames: exact timestamps, upright pixels, the colours that were meant."""
+"""Video files as a source of frames, with exact timestamps, upright pixels and correct colours."""
 
 import logging
 from collections.abc import Generator, Iterator
@@ -37,23 +37,31 @@ _CLOCK_JUMP = Fraction(1)
 _HIGHEST_RATE = 10_000
 """Frames per second. A larger number (raw DV) is the clock of the format."""
 _REORDERED = 8
-"""Frames after a gap that wait for an earlier one."""
+"""Number of frames after a gap that wait for an earlier one."""
 
 
 class VideoFileSource:
-    """The frames of a video file from ``start`` up to, not including, ``end`` (seconds of ``Frame.time``).
+    """The frames of a video file.
 
-    Time is the container's own: presentation timestamp times time base. Broadcast formats (MPEG-TS, MPEG-PS),
-    whose clock has no zero of its own, count from the start of the file; where their clock jumps, the time map in
-    ``timestamps.py`` carries it on. A frame without a timestamp follows the one before it by its duration; a
-    timestamp that repeats or steps back is moved to one unit after the one before it, and in other formats, after a
-    jump back of more than a second, the rest is carried on from there, so that time always grows. ``Frame.index``
-    counts the frames that are delivered. Frames of another size than the first are fitted into it, with black bars.
+    Time is that of the container: presentation timestamp times time base. Broadcast formats (MPEG-TS, MPEG-PS), whose
+    clock has no zero, count from the start of the file; the time map in ``timestamps.py`` bridges jumps of their clock.
 
-    Rotation by quarters and mirroring from the display matrix are applied to the pixels; interlaced video is
-    deinterlaced; HDR and wide-gamut video is converted to BT.709; alpha is laid over black. Where a file breaks, the
-    whole frames before that point are delivered and ``read`` then raises SourceError with the time; broadcast formats
-    are read on, as players do.
+    ``Frame.time`` always grows. A frame without a timestamp follows the previous one by the duration of that one. A
+    timestamp that repeats or steps back is moved to one unit after the previous one. In other than broadcast formats,
+    after a jump back of more than a second, the rest is shifted to continue from there. ``Frame.index`` counts the
+    frames that are returned. Frames of another size than the first are scaled to fit, with black bars.
+
+    Quarter turns and mirroring from the display matrix are applied to the pixels. Interlaced video is deinterlaced. HDR
+    and wide-gamut video is converted to BT.709. Alpha is blended with black. If a file is damaged, the complete frames
+    before that point are returned, and ``read`` then raises SourceError with the time. Broadcast formats are read on,
+    as players do.
+
+    Args:
+        path: File to read.
+        start: Start of the range, in seconds of ``Frame.time``.
+        end: End of the range in seconds; it is not included.
+        deinterlace: "off" keeps both fields in each frame.
+        keep_hdr: True to keep the signal in frames of HDR video.
     """
 
     def __init__(
@@ -65,7 +73,11 @@ class VideoFileSource:
         deinterlace: Deinterlace = "auto",
         keep_hdr: bool = False,
     ) -> None:
-        """Args: deinterlace: "off" leaves both fields in each frame. keep_hdr: frames of HDR video keep its signal."""
+        """Check the range.
+
+        Raises:
+            UsageError: If the range is invalid.
+        """
         if start is not None and start < 0:
             raise UsageError(f"A start of {float(start):g} s is not possible: the video begins at 0.")
         if end is not None and end <= (start or 0):
@@ -79,7 +91,11 @@ class VideoFileSource:
         self._convert = FromVideo()
 
     def open(self) -> SourceInfo:
-        """Open the file and read its first frame. Raises SourceError."""
+        """Open the file and read its first frame.
+
+        Raises:
+            SourceError: If the file cannot be read, or has no frames in the range.
+        """
         self.close()
         check_input(self.path)
         self._cut_short = is_cut_short(self.path)
@@ -93,11 +109,15 @@ class VideoFileSource:
             if self._first is None:
                 self.close()
                 raise SourceError(self._nothing_there())
-            # The stream of now: finding the start may have opened the file again.
+            # Finding the start may have opened the file again, so use the current stream.
             return self._describe(self._stream, self._first)
 
     def read(self) -> Frame | None:
-        """The next frame, or None after the last. Raises SourceError where the file breaks."""
+        """Return the next frame, or None after the last.
+
+        Raises:
+            SourceError: If the file is damaged.
+        """
         if self._first is not None:
             frame, self._first = self._first, None
             return frame
@@ -121,7 +141,7 @@ class VideoFileSource:
             raise SourceError(f"{self.path.name} holds {what}: a file with a video track is needed.")
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
-        if stream.frames == 1 and stream.duration is None:  # the cover image of a HEIF sequence, beside its track
+        if stream.frames == 1 and stream.duration is None:  # the cover image of a HEIF sequence, next to its track
             stream = max(streams, key=lambda each: each.frames)
         if stream.codec_context is None:
             self.close()
@@ -167,7 +187,7 @@ class VideoFileSource:
         )
 
     def _expected(self, stream: av.VideoStream) -> tuple[int | None, Fraction | None]:
-        """Frames and seconds to come, as far as the container tells."""
+        """Return the number of frames and seconds to come, as far as the container declares them."""
         whole: Fraction | None = None
         frames = stream.frames
         if self._index is not None:
@@ -191,7 +211,7 @@ class VideoFileSource:
         return f"{self.path.name} has no frames in the range that was asked for{until}."
 
     def _read_range(self) -> Iterator[Frame]:
-        """Each frame lasts until the next: with reordered frames, containers give durations in coding order."""
+        """Yield frames that last until the next: with reordered frames, containers use durations in coding order."""
         held: tuple[av.VideoFrame, Fraction] | None = None
         index = 0
         try:
@@ -223,12 +243,12 @@ class VideoFileSource:
         return frame.duration * self._tick if frame.duration else None
 
     def _timed_from_start(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-        """Frames from ``start`` on, found by a seek to the keyframe before and decoding forward."""
+        """Yield frames from ``start`` on, by a seek to the previous key frame and decoding."""
         if not self._start:
             yield from self._timed()
             return
         for margin in (*_SEEK_MARGINS, None):
-            if margin is None:  # the index leads astray: read the file from its beginning
+            if margin is None:  # the index is wrong: read the file from its beginning
                 self._close_container()
                 self._open_stream()
             elif not self._seek(max(self._start - margin, Fraction(0))):
@@ -246,14 +266,14 @@ class VideoFileSource:
             return
 
     def _close_container(self) -> None:
-        """Close the file alone, so that it can be opened again while frames are being read."""
+        """Close only the file, so that it can be opened again while frames are being read."""
         if self._container is not None:
             self._container.close()
 
     def _seek(self, time: Fraction) -> bool:
         assert self._container is not None
         if self._times is not None:
-            self._times, _ = clock_of_file(self.path, self._container, indexed=True)  # one that has read nothing
+            self._times, _ = clock_of_file(self.path, self._container, indexed=True)  # a map that has read nothing
             return self._index is not None and seek_to(self._container, self._index, time + self._zero)
         try:
             self._container.seek(int((time + self._zero) / self._tick), stream=self._stream)
@@ -265,7 +285,7 @@ class VideoFileSource:
         return True
 
     def _timed(self) -> Generator[tuple[av.VideoFrame, Fraction], None, None]:
-        """Frames with times that always grow."""
+        """Yield frames with times that always grow."""
         last: int | None = None
         length = self._usual_length()
         shift = 0
@@ -288,7 +308,7 @@ class VideoFileSource:
             yield frame, time
 
     def _ordered(self) -> Iterator[av.VideoFrame]:
-        """Frames in the order of their times. Where packets were lost, decoders may give them in another order."""
+        """Yield frames in the order of their times; decoders may return another order after lost packets."""
         if not self._broadcast:
             yield from self._decoded()
             return
@@ -312,7 +332,7 @@ class VideoFileSource:
         return self._ordered() if self._deinterlace == "off" else Deinterlacer(self._order).frames(self._ordered())
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Frames in order of presentation, until the end or the first one that is damaged."""
+        """Yield frames in order of presentation, until the end or the first damaged one."""
         assert self._container is not None
         started = False
         try:
@@ -342,10 +362,14 @@ class VideoFileSource:
         self._check_unchanged()
 
     def _check_unchanged(self) -> None:
-        """See at the end of the file that it has the size it had at the beginning. Raises SourceError."""
+        """Check at the end of the file that its size is the same as at the beginning.
+
+        Raises:
+            SourceError: If the size has changed.
+        """
         before, now = self._status, status_of(self.path)
         if before is None or now is None or before[:2] != now[:2] or before.size == now.size:
-            return  # a file that was removed or replaced is still read to its own end
+            return  # a removed or replaced file is still read to its own end
         if now.size < before.size:
             raise self._broken()
         reached = format_time(self._reached or Fraction(0), 3)
@@ -354,7 +378,7 @@ class VideoFileSource:
         )
 
     def _drained(self) -> Iterator[av.VideoFrame]:
-        """The whole frames that the decoder still holds."""
+        """Yield the complete frames that the decoder still holds."""
         try:
             for frame in self._decoder.decode(None):
                 if frame.is_corrupt:
@@ -364,7 +388,7 @@ class VideoFileSource:
             logger.warning("The decoder of a video file could not be drained", exc_info=True)
 
     def _broken(self) -> SourceError:
-        """A damaged file keeps its frames; one that changes while it is read does not count as read."""
+        """Return the error: frames of a damaged file are kept, but not those of a file that changes while it is read."""
         if status_of(self.path) != self._status:
             return SourceError(self._broken_off())
         return SourceBroken(self._broken_off())
@@ -393,7 +417,7 @@ class VideoFileSource:
         return self._upright(pixels, frame), None if signal is None else self._upright(signal, frame)
 
     def _upright(self, picture: FramePixels, frame: av.VideoFrame) -> FramePixels:
-        """Return a picture turned, and fitted into the size of the first one."""
+        """Return a frame rotated, and scaled to fit the size of the first one."""
         assert self._orientation is not None
         upright = turned(picture, self._orientation)
         if (frame.width, frame.height) == self._size:
@@ -403,9 +427,10 @@ class VideoFileSource:
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """The frame's display matrix as (a, b, c, d): a stored point (x, y) is shown at (a·x + c·y, b·x + d·y).
+    """Return the frame's display matrix as (a, b, c, d).
 
-    Quarter turns and mirrorings come back with entries of -1, 0 and 1; any other angle counts as upright.
+    A stored point (x, y) is displayed at (a·x + c·y, b·x + d·y). Quarter turns and mirroring have entries of -1, 0 and
+    1. Any other angle counts as upright.
     """
     matrix = display_matrix(frame)
     if matrix is None:
@@ -419,7 +444,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 
 def turned(pixels: FramePixels, orientation: Orientation) -> FramePixels:
-    """The picture as the orientation shows it; the very same array where it is upright already."""
+    """Return the image rotated by the orientation; the same array if it is upright already."""
     a, b, c, d = orientation
     if (a, d) == (1, 1):
         return pixels
