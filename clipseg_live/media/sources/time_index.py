@@ -61,7 +61,7 @@ def clock_of_file(
 
 
 def seek_to(container: av.container.InputContainer, index: TimeIndex, time: Fraction) -> bool:
-    """Move to the last key frame at or before a mapped time (seconds) of a file with jumps; return False if it fails."""
+    """Move to the last key frame at or before a mapped time (seconds) of a file with jumps; return True if done."""
     place = max((each.position for each in index.keyframes if each.time <= time), default=0)
     try:
         container.seek(place, unsupported_byte_offset=True)
