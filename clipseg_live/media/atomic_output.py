@@ -1,4 +1,4 @@
-"""Results appear whole or not at all: written under a hidden name beside their place, and moved when complete."""
+"""Atomic output: results are written to a temporary file or folder and renamed when complete."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 fcntl: ModuleType | None
 try:
     import fcntl
-except ImportError:  # Windows, which does not move files that are open
+except ImportError:  # Windows, which does not move open files
     fcntl = None
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
@@ -30,18 +30,18 @@ _STALE_SECONDS = 24 * 3600.0
 _MOST_NUMBERS = 1000
 _LONGEST_STEM = 200
 RECORDING_MARK = ".recording"
-"""Before the suffix of a file that is being recorded."""
+"""Mark before the suffix of a file that is being recorded."""
 _LITTER = re.compile(
     r"\.ds_store|\._.*|\.localized|\.directory|thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|icon\r",
     re.IGNORECASE | re.DOTALL,
 )
-"""Files that file managers put into folders by themselves: a folder with nothing else is empty."""
+"""Files that file managers add to folders: a folder with nothing else is empty."""
 _CACHE = ".cache"
-"""Suffix of files that trainers put into data sets: they never keep a folder from being replaced."""
+"""Suffix of cache files that trainers add to data sets; they never prevent the replacement of a folder."""
 
 
 def write_failure(path: Path, error: Exception) -> SinkError:
-    """The sentence for an error of the disk, or of an encoder, while ``path`` was being written."""
+    """Return the error with a message for a disk or encoder error while ``path`` was being written."""
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return SinkError(
@@ -56,9 +56,14 @@ def write_failure(path: Path, error: Exception) -> SinkError:
 
 
 def move_without_replacing(source: Path, target: Path) -> None:
-    """Raises FileExistsError where something stands at ``target``, and OSError."""
+    """Move a file to a path that must not exist.
+
+    Raises:
+        FileExistsError: If ``target`` exists.
+        OSError: If the move fails.
+    """
     try:
-        os.link(source, target)  # unlike a rename, this never replaces what appeared meanwhile
+        os.link(source, target)  # unlike a rename, this never replaces a file created meanwhile
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -66,15 +71,17 @@ def move_without_replacing(source: Path, target: Path) -> None:
         try:
             source.replace(target)
         except OSError:
-            target.unlink(missing_ok=True)  # the empty file that kept the place
+            target.unlink(missing_ok=True)  # the empty placeholder file
             raise
         return
     source.unlink()
 
 
 def is_claimed(path: Path) -> bool:
-    """Tell if a process that lives is writing to a visible unfinished file or folder. Systems without such locks never
-    say so; there a file that was just written to counts as claimed."""
+    """Return True if a running process is writing to a visible unfinished file or folder.
+
+    On systems without such locks, the result is always False. Callers there treat recently written files as claimed.
+    """
     if fcntl is None:
         return False
     try:
@@ -106,14 +113,22 @@ def _nothing() -> None: ...
 
 
 class AtomicOutput:
-    """Where a file (or, with ``folder``, a folder of files) is to stand.
+    """Destination of a file or, with ``folder``, of a folder of files.
 
-    ours: for a folder, a pattern of the paths within it that may be thrown away with ``overwrite``; a folder that
-        holds anything else is never replaced.
-    listed: for a folder, returns more such paths; it is called only if something does not match ``ours``.
-    visible: what is being written is ``NAME.recording.SUFFIX``, or the folder ``NAME.recording``, to be found after
-        whatever happens. Nothing ever clears it away, and it is claimed (``is_claimed``) as long as it is written.
-    finished: where ``commit`` has kept a whole result that it could not move.
+    Args:
+        path: Destination.
+        overwrite: True to replace an existing result.
+        folder: True for a folder.
+        ours: For a folder, a pattern of the paths in it that ``overwrite`` may delete. A folder that contains other
+            paths is never replaced.
+        visible: True to write to ``NAME.recording.SUFFIX``, or the folder ``NAME.recording``, so that users find it
+            after a crash. It is never deleted automatically, and is locked (``is_claimed``) while it is written.
+        listed: For a folder, returns more paths that may be deleted. It is called only if a path does not match
+            ``ours``.
+
+    Attributes:
+        working: File or folder that is being written, None if there is none.
+        finished: Complete result that ``commit`` kept because it could not move it, otherwise None.
     """
 
     def __init__(
@@ -133,8 +148,12 @@ class AtomicOutput:
         self._release: Callable[[], object] = _nothing
 
     def check(self) -> None:
-        """Raises UsageError where something stands already and may not be replaced, SinkError where nothing can
-        be written."""
+        """Check that the result can be written.
+
+        Raises:
+            UsageError: If the destination exists and may not be replaced, or its name is invalid.
+            SinkError: If the parent folder is missing or cannot be written to.
+        """
         parent = self.path.parent
         try:
             self.path.lstat()
@@ -164,7 +183,12 @@ class AtomicOutput:
             raise SinkError(f"{parent} may not be written to: change its permissions, or write somewhere else.")
 
     def begin(self) -> Path:
-        """Create the file or folder to work in, and return it. Raises as ``check``."""
+        """Create the file or folder to work in, and return it.
+
+        Raises:
+            UsageError: As in ``check``.
+            SinkError: As in ``check``, or if it cannot be created.
+        """
         self.check()
         try:
             if self._visible:
@@ -185,11 +209,11 @@ class AtomicOutput:
         return working
 
     def commit(self) -> None:
-        """Move the whole result to its place.
+        """Move the complete result to its destination.
 
         Raises:
-            SinkError: If it cannot be moved. The whole result is then kept under another name, which the sentence and
-                ``kept`` tell. A visible file stays in ``working``.
+            SinkError: If it cannot be moved. The complete result is then kept under another name, which is in the
+                message and in ``finished``. A visible file stays in ``working``.
         """
         working = self._begun()
         try:
@@ -209,7 +233,7 @@ class AtomicOutput:
         self._release()
 
     def _not_moved(self, reason: str, cause: Exception) -> SinkError:
-        """Keep the whole result under another name, and return the error that tells it."""
+        """Keep the complete result under another name, and return the error with this name."""
         logger.warning("A finished result could not be moved to its place", exc_info=cause)
         sentence = f"{self.path} could not be put in its place ({reason})"
         if self._visible or self.working is None or not os.path.lexists(self.working):
@@ -233,8 +257,13 @@ class AtomicOutput:
             return
 
     def keep_partial(self) -> Path | None:
-        """Move what was written to the final name with ``.partial`` before the suffix, numbered where that is
-        taken; None where it cannot be. Never raises. A whole result that ``commit`` has kept stays where it is."""
+        """Move what was written to the final name with ``.partial`` before the suffix. Never raises.
+
+        A number is added if the name is taken. A complete result that ``commit`` has kept is not moved.
+
+        Returns:
+            The new path, None if it cannot be moved.
+        """
         return self.finished or self._keep_as("partial")
 
     def _keep_as(self, word: str) -> Path | None:
@@ -267,7 +296,7 @@ class AtomicOutput:
         raise FileExistsError(errno.EEXIST, "too many unfinished files of this name")
 
     def _clear_stale(self, new: Path) -> None:
-        """Remove what killed runs of this name left here: hidden files of ours that nobody has touched for a day."""
+        """Remove hidden files that killed runs left for this name and that did not change for a day."""
         stem = new.name.rpartition(".partial-")[0]
         ours = re.compile(re.escape(stem) + r"\.partial-[0-9a-f]{8}" + re.escape(self.path.suffix))
         with contextlib.suppress(OSError):
@@ -285,7 +314,7 @@ class AtomicOutput:
 
     def _move_file(self, working: Path) -> None:
         if self._overwrite:
-            check_replaceable(self.path)  # once more: it may have changed since the beginning
+            check_replaceable(self.path)  # again: it may have changed since the beginning
             working.replace(self.path)
             return
         move_without_replacing(working, self.path)
@@ -305,7 +334,7 @@ class AtomicOutput:
         shutil.rmtree(old, ignore_errors=True)
 
     def _foreign(self, entries: Sequence[Path]) -> Path | None:
-        """Return the first entry that is not ours; None if all are."""
+        """Return the first entry that is not ours, None if all are."""
         inside = ((entry, entry.relative_to(self.path).as_posix()) for entry in entries)
         others = [(entry, name) for entry, name in inside if not self._ours.fullmatch(name) and not is_litter(entry)]
         listed = set(self._listed(self.path)) if others else set()
@@ -313,7 +342,7 @@ class AtomicOutput:
 
 
 def is_litter(entry: Path) -> bool:
-    """Tell if other programs put such files into data sets by themselves: file managers, and trainers their caches."""
+    """Return True for files that other programs add to data sets: those of file managers, and caches of trainers."""
     return _is_left_by_a_file_manager(entry) or (entry.suffix.lower() == _CACHE and not entry.is_dir())
 
 

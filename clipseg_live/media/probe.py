@@ -1,4 +1,4 @@
-"""What this machine's video libraries can do: encoders that really encode, cameras that are there."""
+"""Tests of this machine's video libraries: working encoders and connected cameras."""
 
 import json
 import os
@@ -18,7 +18,14 @@ _RATE = 48000
 
 @dataclass(frozen=True, slots=True)
 class EncoderProbe:
-    """An encoder and whether it encoded one frame here; problem says in a few words why not."""
+    """An encoder and the result of encoding one frame.
+
+    Attributes:
+        name: Name in FFmpeg.
+        kind: "video", "audio" or "unknown".
+        works: True if it encoded the frame.
+        problem: Short reason for a failure.
+    """
 
     name: str
     kind: str
@@ -28,9 +35,13 @@ class EncoderProbe:
 
 @dataclass(frozen=True, slots=True)
 class FoundCamera:
-    """A camera. index: OpenCV's number for it. path: its device, empty where the system names none.
+    """A camera of this machine.
 
-    readable: whether this user may open the device; None where that cannot be seen without opening it.
+    Attributes:
+        index: Number for OpenCV.
+        name: Name for display.
+        path: Device file, "" if the system has none.
+        readable: True if this user may open the device, None if only opening it would show.
     """
 
     index: int
@@ -58,11 +69,17 @@ def probe_encoder(name: str) -> EncoderProbe:
 
 
 def cameras(seconds: float = CAMERA_SECONDS, program: str | None = None) -> tuple[FoundCamera, ...]:
-    """The cameras of this machine, asked for in a process of its own, so that a driver that hangs can be left.
+    """Return the cameras of this machine, listed by a separate process that is killed if a driver hangs.
 
-    seconds: how long it gets. program: the Python text it runs. Raises TimeoutError, or RuntimeError where it failed.
+    Args:
+        seconds: Longest time to wait.
+        program: Python source that the process runs, None for ``main`` of this module.
+
+    Raises:
+        TimeoutError: If the process does not answer in time.
+        RuntimeError: If it fails.
     """
-    path = f"import sys; sys.path[:] = {sys.path!r}\n"  # ours, and not the folder that the person stands in
+    path = f"import sys; sys.path[:] = {sys.path!r}\n"  # our search path, not the current folder
     process = subprocess.Popen(
         [sys.executable, "-c", path + (program or "from clipseg_live.media.probe import main; main()")],
         stdin=subprocess.DEVNULL,
@@ -85,7 +102,7 @@ def cameras(seconds: float = CAMERA_SECONDS, program: str | None = None) -> tupl
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """Kill and reap; one that the system holds inside a device is left after a second."""
+    """Kill and reap a process; abandon it after a second if it is stuck in a driver."""
     process.kill()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
@@ -95,7 +112,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 def ffmpeg_version() -> str:
-    """The version of the FFmpeg libraries inside PyAV."""
+    """Return the version of the FFmpeg libraries in PyAV."""
     import av
 
     return str(getattr(av, "ffmpeg_version_info", "unknown"))
@@ -134,7 +151,7 @@ def _encode_sound(context: Any) -> list[Any]:
 
 
 def _enumerate() -> list[FoundCamera]:
-    """Every camera once, though several of OpenCV's backends may reach it."""
+    """Return every camera once, although several of OpenCV's backends may list it."""
     from cv2_enumerate_cameras import enumerate_cameras, supported_backends
 
     found: dict[str, FoundCamera] = {}
@@ -147,5 +164,5 @@ def _enumerate() -> list[FoundCamera]:
 
 
 def main() -> None:
-    """Write the cameras as JSON; what the process of ``cameras`` runs."""
+    """Write the cameras as JSON, in the process of ``cameras``."""
     json.dump([asdict(camera) for camera in _enumerate()], sys.stdout)

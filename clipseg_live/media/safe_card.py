@@ -1,4 +1,4 @@
-"""The card that a virtual camera shows while there is nothing to show: calm, dark, with nothing of any camera."""
+"""Placeholder image of a virtual camera: calm, dark, and without any camera content."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,11 +11,11 @@ CARD_TEXT = "The picture is back shortly."
 _MIDDLE, _EDGE = (30, 34, 42), (13, 14, 17)
 _TEXT, _QUIET, _ACCENT = (236, 238, 240), (150, 158, 168), (108, 178, 255)
 _FINE = 4
-"""Round shapes are drawn so many times larger, and made smaller."""
+"""Factor by which round shapes are drawn larger and then reduced."""
 
 
 def placeholder_card(width: int, height: int) -> Pixels:
-    """uint8 (height, width, 3), read-only."""
+    """Return the placeholder as uint8 RGB (height, width, 3), read-only."""
     card = Image.fromarray(_ground(width, height))
     unit = min(width, height, width * 0.75) / 100
     middle, centre = width / 2, height / 2
@@ -28,7 +28,7 @@ def placeholder_card(width: int, height: int) -> Pixels:
 
 
 def _ground(width: int, height: int) -> Pixels:
-    """A little lighter in the middle; a trace of noise, always the same, keeps encoders from making steps of it."""
+    """Return a background that is lighter in the middle; fixed noise prevents banding by encoders."""
     across, down = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
     far = np.clip(np.hypot(across[None, :], down[:, None] * 0.9) / 1.25, 0, 1)[..., None] ** 1.4
     shade = np.array(_MIDDLE, np.float32) * (1 - far) + np.array(_EDGE, np.float32) * far
@@ -37,7 +37,7 @@ def _ground(width: int, height: int) -> Pixels:
 
 
 def _dots(card: Image.Image, x: float, y: float, unit: float) -> None:
-    """Three, from bright to faint: something is on its way."""
+    """Draw three dots, from bright to faint, as a sign of progress."""
     radius, step, fine = 1.15 * unit, 4.6 * unit, _FINE
     size = max(round(2 * step + 4 * radius), 1), max(round(4 * radius), 1)
     corner = round(x - size[0] / 2), round(y - size[1] / 2)

@@ -1,4 +1,4 @@
-"""A virtual camera through the optional package pyvirtualcam, and what to do where its driver is missing."""
+"""A virtual camera through the optional package pyvirtualcam, with instructions for a missing driver."""
 
 import importlib
 import logging
@@ -39,19 +39,24 @@ STEPS = {
     "Windows": "install OBS 26 or later from https://obsproject.com, or download Unity Capture from "
     "https://github.com/schellingb/UnityCapture and run its Install.bat; then start the virtual camera again",
 }
-"""What to do, by the system's name, where there is no driver."""
+"""Instructions for a missing driver, by the system's name."""
 _BUSY = re.compile(r"could not be started|already in use", re.IGNORECASE)
 _MISSING = re.compile(
     r"not found|not installed|no v4l2 loopback|no camera registered|supports only|does not exist", re.IGNORECASE
 )
-"""Words of the drivers of all three systems."""
+"""Error texts of the drivers on all three systems."""
 _SYSFS = Path("/sys/devices/virtual/video4linux")
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualCameraEntry:
-    """A virtual camera. name: for settings; label: as other programs list it. settled: what the program at its other
-    end holds it at, where there is one and it tells."""
+    """A virtual camera.
+
+    Attributes:
+        name: Name for settings.
+        label: Name in other programs.
+        settled: Format that a program at its other end holds, None if there is none or it is unknown.
+    """
 
     name: str
     label: str
@@ -59,13 +64,13 @@ class VirtualCameraEntry:
 
 
 def list_devices(system: str = "", sysfs: Path = _SYSFS) -> Sequence[VirtualCameraEntry]:
-    """The virtual cameras that there are (Linux), or that there may be (macOS, Windows: only opening one tells)."""
+    """Return the virtual cameras (Linux), or possible ones (macOS, Windows, where only opening one shows)."""
     system = system or platform.system()
     if system != "Linux":
         return [VirtualCameraEntry(name, name) for name in ((OBS,) if system == "Darwin" else (OBS, UNITY))]
     found = []
     for folder in sorted(sysfs.glob("video*"), key=lambda path: int(re.sub(r"\D", "", path.name) or 0)):
-        with suppress(OSError):  # only this driver's devices tell a format
+        with suppress(OSError):  # only v4l2loopback devices report a format
             settled = _settled((folder / "format").read_text(encoding="ascii", errors="replace"))
             label = (folder / "name").read_text(encoding="utf-8", errors="replace").strip()
             found.append(VirtualCameraEntry(f"/dev/{folder.name}", label or folder.name, settled))
@@ -73,7 +78,7 @@ def list_devices(system: str = "", sysfs: Path = _SYSFS) -> Sequence[VirtualCame
 
 
 def _settled(text: str) -> VirtualCameraFormat | None:
-    """Of "YU12:1280x720@30" or "YU12:1280x720@30000/1001"; None for an empty one: nobody holds the device."""
+    """Parse a format such as "YU12:1280x720@30" or "YU12:1280x720@30000/1001"; None if empty, i.e. not in use."""
     match = re.search(r":(\d+)x(\d+)@(\d+)(?:/(\d+))?", text)
     if match is None or not int(match[3]) or not int(match[4] or 1):
         return None
@@ -81,7 +86,12 @@ def _settled(text: str) -> VirtualCameraFormat | None:
 
 
 class VirtualCamera:
-    """One virtual camera (``core.ports.PictureOutput``). system, sysfs: of this machine."""
+    """A virtual camera (``core.protocols.VirtualCameraDevice``).
+
+    Args:
+        system: Name of the system, "" for this machine's.
+        sysfs: Folder of video devices on Linux.
+    """
 
     def __init__(self, system: str = "", sysfs: Path = _SYSFS) -> None:
         self._system, self._sysfs = system or platform.system(), sysfs
@@ -90,7 +100,16 @@ class VirtualCamera:
         self._fit: CameraFit = "letterbox"
 
     def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
-        """Open the device. Raises UsageError where the package is missing, Failure where no device can be opened."""
+        """Open the device, and return the format in use.
+
+        Args:
+            settings: Device, format and fit.
+            source: Format of the source.
+
+        Raises:
+            UsageError: If pyvirtualcam is not installed.
+            Failure: If no device can be opened.
+        """
         self.close()
         package = _package()
         devices = list_devices(self._system, self._sysfs) if self._system == "Linux" else ()
@@ -107,7 +126,7 @@ class VirtualCamera:
                     wanted.width, wanted.height, float(wanted.rate),
                     fmt=package.PixelFormat.RGB, device=device.name or None,
                 )  # fmt: skip
-            except Exception as error:  # drivers raise anything
+            except Exception as error:  # drivers can raise anything
                 logger.warning("A virtual camera could not be opened", exc_info=True)
                 problem = problem or self._in_words(error, device, devices)
                 continue
@@ -117,30 +136,39 @@ class VirtualCamera:
         raise problem
 
     def fitted(self, pixels: Pixels) -> Pixels:
-        """uint8 (height, width, 3) at the device's size; the same array where it has that size."""
+        """Return uint8 RGB (height, width, 3) at the device's size; the same array if it has that size."""
         return fit_pixels(pixels, self._size, self._fit)
 
     def safe_picture(self, path: str) -> Pixels:
-        """The picture file, or the drawn card for "", at the device's size. Raises SourceError."""
+        """Return the placeholder at the device's size: an image file, or the drawn card for "".
+
+        Raises:
+            SourceError: If the file cannot be read.
+        """
         return self.fitted(read_image(path)) if path else placeholder_card(*self._size)
 
     def send(self, pixels: Pixels) -> None:
-        """Show a picture of the device's size. Raises Failure."""
+        """Send a frame of the device's size.
+
+        Raises:
+            Failure: If the device is lost.
+        """
         try:
             self._camera.send(pixels)
         except Exception as error:
             raise Failure(f"The virtual camera is gone: {_said(error)}.") from error
 
     def close(self) -> None:
+        """Close the device; may be called more than once."""
         camera, self._camera = self._camera, None
         if camera is not None:
             try:
                 camera.close()
-            except Exception:  # drivers raise anything
+            except Exception:  # drivers can raise anything
                 logger.warning("A virtual camera could not be closed", exc_info=True)
 
     def _name(self, devices: Sequence[VirtualCameraEntry]) -> str:
-        """As other programs list it."""
+        """Return the name of the camera in other programs."""
         name = str(self._camera.device)
         return next((each.label for each in devices if each.name == name), name)
 
@@ -189,22 +217,28 @@ def _package() -> Any:
 
 
 def _said(error: Exception) -> str:
-    """A driver's own words in one line, without the name that the package puts before them."""
+    """Return a driver's message in one line, without the backend prefix of the package."""
     words = re.sub(r"^'\w+' backend: ", "", str(error), flags=re.MULTILINE)
     return (" ".join(words.split()).rstrip(".") or type(error).__name__)[:300]
 
 
 def fit_pixels(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
-    """A picture at (width, height), scaled once: whole between black bars, or filling it without its edges.
+    """Scale an image once to a size, with black bars or cropped.
 
-    uint8 (height, width, 3), C-contiguous; the same array where it is that already.
+    Args:
+        pixels: uint8 RGB (height, width, 3).
+        size: Width and height in pixels.
+        fit: "letterbox" adds bars; "fill" crops the edges.
+
+    Returns:
+        uint8 (height, width, 3), C-contiguous; the same array if it fits already.
     """
     width, height = size
     if pixels.shape[:2] == (height, width):
         return np.ascontiguousarray(pixels)
     scales = width / pixels.shape[1], height / pixels.shape[0]
     scale = min(scales) if fit == "letterbox" else max(scales)
-    # averaging areas takes five times as long, and shows only where many pixels become one
+    # INTER_AREA takes five times as long, and differs visibly only for strong reductions
     how = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
     if fit == "fill":
         columns, rows = min(round(width / scale), pixels.shape[1]), min(round(height / scale), pixels.shape[0])

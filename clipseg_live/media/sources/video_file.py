@@ -388,7 +388,7 @@ class VideoFileSource:
             logger.warning("The decoder of a video file could not be drained", exc_info=True)
 
     def _broken(self) -> SourceError:
-        """Return the error; frames of a damaged file are kept, but not those of a file that changes while being read."""
+        """Return the error; frames are kept if the file is damaged, but not if it changes while it is read."""
         if status_of(self.path) != self._status:
             return SourceError(self._broken_off())
         return SourceBroken(self._broken_off())

@@ -29,7 +29,7 @@ _MARGIN = 2.0
 
 
 class ReplayBuffer:
-    """A ``core.ports.ReplaySink`` that keeps the last seconds in memory. Use it from one thread.
+    """A ``core.protocols.ReplaySink`` that keeps the last seconds in memory. Use it from one thread.
 
     Args:
         seconds: Least time to keep, in seconds.
