@@ -162,7 +162,7 @@ class AtomicOutput:
                 raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
         check_replaceable(self.path)
         if self._folder and self.path.is_dir():
-            held = [each for each in self.path.rglob("*") if not _is_left_by_a_file_manager(each)]
+            held = [entry for entry in self.path.rglob("*") if not _is_left_by_a_file_manager(entry)]
             if (foreign := self._foreign(held)) is not None:
                 raise UsageError(
                     f"The folder {self.path} holds other files ({foreign.name}): name a new or an empty one."

@@ -41,9 +41,9 @@ def _dots(card: Image.Image, x: float, y: float, unit: float) -> None:
     radius, step, fine = 1.15 * unit, 4.6 * unit, _FINE
     size = max(round(2 * step + 4 * radius), 1), max(round(4 * radius), 1)
     corner = round(x - size[0] / 2), round(y - size[1] / 2)
-    for place, share in enumerate((1.0, 0.55, 0.25)):
+    for number, share in enumerate((1.0, 0.55, 0.25)):
         mask = Image.new("L", (size[0] * fine, size[1] * fine))
-        box = [side * fine for side in (place * step + radius, radius, place * step + 3 * radius, 3 * radius)]
+        box = [side * fine for side in (number * step + radius, radius, number * step + 3 * radius, 3 * radius)]
         ImageDraw.Draw(mask).ellipse(box, round(255 * share))
         card.paste(_ACCENT, corner, mask.resize(size, Image.Resampling.LANCZOS))
 

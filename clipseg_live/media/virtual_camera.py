@@ -55,7 +55,7 @@ class VirtualCameraEntry:
     Attributes:
         name: Name for settings.
         label: Name in other programs.
-        settled: Format that a program at its other end holds, None if there is none or it is unknown.
+        settled: Format fixed by a program that reads from the camera, None if not fixed or unknown.
     """
 
     name: str
@@ -68,13 +68,13 @@ def list_devices(system: str = "", sysfs: Path = _SYSFS) -> Sequence[VirtualCame
     system = system or platform.system()
     if system != "Linux":
         return [VirtualCameraEntry(name, name) for name in ((OBS,) if system == "Darwin" else (OBS, UNITY))]
-    found = []
+    devices = []
     for folder in sorted(sysfs.glob("video*"), key=lambda path: int(re.sub(r"\D", "", path.name) or 0)):
         with suppress(OSError):  # only v4l2loopback devices report a format
             settled = _settled((folder / "format").read_text(encoding="ascii", errors="replace"))
             label = (folder / "name").read_text(encoding="utf-8", errors="replace").strip()
-            found.append(VirtualCameraEntry(f"/dev/{folder.name}", label or folder.name, settled))
-    return found
+            devices.append(VirtualCameraEntry(f"/dev/{folder.name}", label or folder.name, settled))
+    return devices
 
 
 def _settled(text: str) -> VirtualCameraFormat | None:
@@ -113,7 +113,7 @@ class VirtualCamera:
         self.close()
         package = _package()
         devices = list_devices(self._system, self._sysfs) if self._system == "Linux" else ()
-        named = [each for each in devices if settings.device in (each.name, each.label)]
+        named = [entry for entry in devices if settings.device in (entry.name, entry.label)]
         if settings.device:
             candidates = named or [VirtualCameraEntry(settings.device, settings.device)]
         else:
@@ -170,7 +170,7 @@ class VirtualCamera:
     def _name(self, devices: Sequence[VirtualCameraEntry]) -> str:
         """Return the name of the camera in other programs."""
         name = str(self._camera.device)
-        return next((each.label for each in devices if each.name == name), name)
+        return next((entry.label for entry in devices if entry.name == name), name)
 
     def _in_words(
         self, error: Exception, device: VirtualCameraEntry, devices: Sequence[VirtualCameraEntry]
@@ -186,7 +186,7 @@ class VirtualCamera:
             steps = STEPS.get(self._system, f"there is no way known for {self._system}")
             return Failure(f"There is no virtual camera on this system: {steps}.")
         if device.name and _MISSING.search(said):
-            others = ", ".join(f"{each.label} ({each.name})" for each in devices)
+            others = ", ".join(f"{entry.label} ({entry.name})" for entry in devices)
             return Failure(f"There is no virtual camera {name}: there are {others}.")
         if "permission" in said.lower():
             return Failure(
@@ -239,16 +239,16 @@ def fit_pixels(pixels: Pixels, size: tuple[int, int], fit: CameraFit) -> Pixels:
     scales = width / pixels.shape[1], height / pixels.shape[0]
     scale = min(scales) if fit == "letterbox" else max(scales)
     # INTER_AREA takes five times as long, and differs visibly only for strong reductions
-    how = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR
     if fit == "fill":
         columns, rows = min(round(width / scale), pixels.shape[1]), min(round(height / scale), pixels.shape[0])
         left, top = (pixels.shape[1] - columns) // 2, (pixels.shape[0] - rows) // 2
         part = pixels[top : top + max(rows, 1), left : left + max(columns, 1)]
-        return np.asarray(cv2.resize(part, size, interpolation=how), np.uint8)
+        return np.asarray(cv2.resize(part, size, interpolation=interpolation), np.uint8)
     inner = max(min(round(pixels.shape[1] * scale), width), 1), max(min(round(pixels.shape[0] * scale), height), 1)
     if inner == size:
-        return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+        return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), np.uint8)
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     made = np.zeros((height, width, 3), np.uint8)
-    made[top : top + inner[1], left : left + inner[0]] = cv2.resize(pixels, inner, interpolation=how)
+    made[top : top + inner[1], left : left + inner[0]] = cv2.resize(pixels, inner, interpolation=interpolation)
     return made

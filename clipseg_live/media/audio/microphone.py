@@ -93,12 +93,12 @@ def find_microphones() -> list[str]:
     """
     _show_alsa_its_files()
     try:
-        found = sorted(av.enumerate_input_devices(_FORMAT), key=lambda one: not one.is_default)
+        devices = sorted(av.enumerate_input_devices(_FORMAT), key=lambda device: not device.is_default)
     except (av.FFmpegError, ValueError, OSError, AttributeError):  # AttributeError: older PyAV
         return []
     if _FORMAT == "alsa":
-        return list(dict.fromkeys(one.name for one in found if one.name.startswith(_ALSA_NAMES)))
-    return list(dict.fromkeys(one.description for one in found if "audio" in one.media_types))
+        return list(dict.fromkeys(device.name for device in devices if device.name.startswith(_ALSA_NAMES)))
+    return list(dict.fromkeys(device.description for device in devices if "audio" in device.media_types))
 
 
 def _show_alsa_its_files() -> None:
@@ -107,7 +107,7 @@ def _show_alsa_its_files() -> None:
         return
     if os.path.exists(_ALSA_CONFIG):
         os.environ.setdefault("ALSA_CONFIG_PATH", _ALSA_CONFIG)
-    for folder in (found for pattern in _ALSA_PLUGINS for found in sorted(glob.glob(pattern))):
+    for folder in (path for pattern in _ALSA_PLUGINS for path in sorted(glob.glob(pattern))):
         os.environ.setdefault("ALSA_PLUGIN_DIR", folder)
 
 
@@ -421,11 +421,11 @@ class MicrophoneTrack:
     def _place(self, block: SampleBlock, limit: Fraction | None = None) -> None:
         assert self._offset is not None
         rate, samples = self._track.rate, self._converted(block.samples)
-        at = (block.start + self._offset) * rate
-        error = at / rate - self._track.position / rate
+        exact = (block.start + self._offset) * rate
+        error = exact / rate - self._track.position / rate
         if self._error is None or abs(error) > JUMP:
             self._error = 0.0
-            position = round(at)
+            position = round(exact)
         else:
             self._error += _SMOOTH * (error - self._error)
             position = self._track.position
@@ -455,5 +455,5 @@ def _stretched(samples: Samples, error: float, rate: int) -> tuple[Samples, floa
 
 def _resized(samples: Samples, count: int) -> Samples:
     before = np.arange(samples.shape[1])
-    places = np.linspace(0, samples.shape[1] - 1, count)
-    return np.stack([np.interp(places, before, channel) for channel in samples]).astype(np.float32)
+    positions = np.linspace(0, samples.shape[1] - 1, count)
+    return np.stack([np.interp(positions, before, channel) for channel in samples]).astype(np.float32)

@@ -94,8 +94,8 @@ class SyncedAudio(AudioTracks):
             self._go_to(max(start, Fraction(0)))
             packet = self._next()
             self._ahead = packet
-            found = None if packet is None else self._time_of(packet)
-            if found is not None and found <= heard:
+            time_ahead = None if packet is None else self._time_of(packet)
+            if time_ahead is not None and time_ahead <= heard:
                 return
 
     def _hush(self, until: Fraction) -> None:
@@ -145,23 +145,23 @@ class _Copied(_ResumableTrack):
             return
         base = packet.time_base
         length = packet.duration * base if packet.duration else self._usual
-        at = stamp * base - self._zero - self._offset
+        time = stamp * base - self._zero - self._offset
         if self._joining:
             slack = min(length / 2, _NUDGE) if self._begun else Fraction(0)
             first = self._next  # silence ends just before audio resumes
             if self._silent is None and self._start is not None:
                 first = max(first, self._start - self._offset)
-            if at < first - slack:
+            if time < first - slack:
                 return
-            self.hush(at)
-            near = abs(at - self._next) <= slack
-            self._shift, self._joining = (self._next - at if near else Fraction(0)), False
-        at += self._shift
-        tick = round(at / base)
+            self.hush(time)
+            near = abs(time - self._next) <= slack
+            self._shift, self._joining = (self._next - time if near else Fraction(0)), False
+        time += self._shift
+        tick = round(time / base)
         packet.pts = packet.dts = max(tick, self._last_tick(base) + 1)
         packet.stream = self.stream
         self._stamped = packet.pts * base
-        self._next, self._begun, self._usual = at + length, True, length
+        self._next, self._begun, self._usual = time + length, True, length
         self._spacing.mux(packet)
 
     def hush(self, until: Fraction) -> None:

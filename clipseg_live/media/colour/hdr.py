@@ -127,14 +127,14 @@ class ToSDR:
             return np.asarray(cv2.LUT(roots, plain), np.uint8)
         factor = (255 * compressed(values, peak) / np.maximum(values, _STEP)).astype(np.float32)
         pixels = np.empty(signal.shape, np.uint8)
-        for place, highest in tiles:
+        for tile, highest in tiles:
             if values[highest] <= KNEE:
-                cv2.LUT(roots[place], plain, dst=pixels[place])
+                cv2.LUT(roots[tile], plain, dst=pixels[tile])
                 continue
-            parts = _split(roots[place])
+            parts = _split(roots[tile])
             factors = cv2.LUT(cv2.max(cv2.max(parts[0], parts[1]), parts[2]), factor)
             parts = [cv2.multiply(cv2.LUT(part, values), factors, dtype=cv2.CV_8U) for part in parts]
-            cv2.merge(parts, dst=pixels[place])
+            cv2.merge(parts, dst=pixels[tile])
         return pixels
 
     def extended(self, signal: Signal) -> NDArray[np.float32]:
@@ -152,8 +152,8 @@ class ToSDR:
         margin = _TOLERANCE * self._white
         highest = float("inf") if self._is_hdr else self._white
         tiles: list[Tile] = []
-        for place in _places(*signal.shape[:2]):
-            light: Any = cv2.transform(cv2.LUT(signal[place], table), self._matrix)
+        for tile in _places(*signal.shape[:2]):
+            light: Any = cv2.transform(cv2.LUT(signal[tile], table), self._matrix)
             # In this shape the search is much faster than for a single column, and scalars apply to all channels.
             numbers: Any = light.reshape(light.shape[0], -1)
             least, most, _, _ = cv2.minMaxLoc(numbers)
@@ -164,8 +164,8 @@ class ToSDR:
             cv2.sqrt(numbers, dst=numbers)
             if most > _LARGEST**2:
                 cv2.min(numbers, _HIGHEST, dst=numbers)
-            np.copyto(roots[place], light, casting="unsafe")  # rounds down, several times faster than rounding
-            tiles.append((place, int(min(max(most, 0) ** 0.5, _LARGEST))))
+            np.copyto(roots[tile], light, casting="unsafe")  # rounds down, several times faster than rounding
+            tiles.append((tile, int(min(max(most, 0) ** 0.5, _LARGEST))))
         return roots, tiles
 
 
@@ -300,10 +300,10 @@ def _places(height: int, width: int) -> list[tuple[slice, slice]]:
 def _peak(roots: NDArray[np.uint16], tiles: list[Tile], least: int) -> int:
     """Return the largest mean of a block of 4×4 pixels, which resists noise and ringing; at least ``least``."""
     peak = least
-    for place, highest in sorted(tiles, key=itemgetter(1), reverse=True):
+    for area, highest in sorted(tiles, key=itemgetter(1), reverse=True):
         if highest <= peak:
             break
-        tile = roots[place]
+        tile = roots[area]
         size = max(tile.shape[1] // _BLOCK, 1), max(tile.shape[0] // _BLOCK, 1)
         peak = max(peak, int(cv2.resize(tile, size, interpolation=cv2.INTER_AREA).max()))
     return peak

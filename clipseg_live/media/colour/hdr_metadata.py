@@ -41,7 +41,7 @@ def mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
     values = _ints(frame, SideDataType.MASTERING_DISPLAY_METADATA)
     if len(values) < _MASTERING_INTS or not (values[20] and values[21]):
         return None
-    pairs = [Fraction(values[at], values[at + 1] or 1) for at in range(0, 20, 2)]
+    pairs = [Fraction(values[index], values[index + 1] or 1) for index in range(0, 20, 2)]
     return MasteringDisplay(tuple(pairs[:_CHROMATICITIES]), least=pairs[8], most=pairs[9])
 
 
@@ -82,7 +82,7 @@ def loss_of_metadata(codec: Codec, hdr: HDRInfo) -> str | None:
 
 def _display(mastering: MasteringDisplay, chromaticity: int, luminance: int) -> str:
     """Return green, blue, red, white point and luminances in these units; 0 for decimal fractions."""
-    red, green, blue, white = ((mastering.xy[at], mastering.xy[at + 1]) for at in range(0, _CHROMATICITIES, 2))
+    red, green, blue, white = ((mastering.xy[index], mastering.xy[index + 1]) for index in range(0, _CHROMATICITIES, 2))
     points = zip("GB", (green, blue), strict=True), (("R", red), ("WP", white))
     text = "".join(
         f"{name}({_number(x, chromaticity)},{_number(y, chromaticity)})" for group in points for name, (x, y) in group

@@ -164,9 +164,9 @@ def weave_frames(fields: Sequence[av.VideoFrame]) -> av.VideoFrame:
     for target, *sources in zip(frame.planes, top.planes, bottom.planes, strict=True):
         lines = _lines(target)
         for parity, source in enumerate(sources):
-            place, taken = lines[parity::2], _lines(source)
+            rows, taken = lines[parity::2], _lines(source)
             width = min(lines.shape[1], taken.shape[1])
-            place[:, :width] = taken[: len(place), :width]
+            rows[:, :width] = taken[: len(rows), :width]
     return frame
 
 

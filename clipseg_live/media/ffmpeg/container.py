@@ -27,7 +27,7 @@ def open_input(path: Path) -> av.container.InputContainer:
     """Open a local media file.
 
     Raises:
-        SourceError: If it cannot be opened as one; the message is one sentence.
+        SourceError: If it is not a media file, or cannot be read.
     """
     name = path.name
     check_input(path)

@@ -303,10 +303,10 @@ def _described(path: str, version: tuple[int, int]) -> Mapping[int, tuple[str, t
 
 def _custom_channels(description: str) -> tuple[str, ...]:
     """Return the channels of a custom layout; empty if the layout is in FFmpeg's own order."""
-    _, found, rest = description.partition(" channels (")
-    if not found:
+    _, separator, rest = description.partition(" channels (")
+    if not separator:
         return ()
     names = tuple(name.partition("@")[0] for name in rest.rstrip(")").split("+"))
-    places = [_CHANNEL_ORDER.index(name) if name in _CHANNEL_ORDER else -1 for name in names]
-    is_native = places[0] >= 0 and places == sorted(set(places))
+    positions = [_CHANNEL_ORDER.index(name) if name in _CHANNEL_ORDER else -1 for name in names]
+    is_native = positions[0] >= 0 and positions == sorted(set(positions))
     return () if is_native else names

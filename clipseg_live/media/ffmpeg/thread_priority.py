@@ -32,9 +32,9 @@ def keep_priority() -> Iterator[None]:
 
 def _real_time() -> set[int]:
     """Return the threads of this process with real-time scheduling; Linux only."""
-    found = set()
+    threads = set()
     for name in os.listdir("/proc/self/task") if sys.platform == "linux" else ():
         with suppress(OSError):  # a thread may have ended since it was listed
             if os.sched_getscheduler(int(name)) in (os.SCHED_FIFO, os.SCHED_RR):
-                found.add(int(name))
-    return found
+                threads.add(int(name))
+    return threads

@@ -33,7 +33,7 @@ def network_options(address: str) -> dict[str, str]:
 def without_format(options: dict[str, str], name: str) -> dict[str, str]:
     """Return the options without this format in the whitelist."""
     formats = options["format_whitelist"].split(",")
-    return {**options, "format_whitelist": ",".join(each for each in formats if each != name)}
+    return {**options, "format_whitelist": ",".join(form for form in formats if form != name)}
 
 
 def file_options() -> dict[str, str]:

@@ -76,11 +76,11 @@ def kind_of(path: Path) -> ImageKind:
                 return "animation" if len(GifParts(file, most=2).each) > 1 else "still"
             if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
                 return "animation" if len(webp_durations(file)) > 1 else "still"
-            found = heif.identify(file)
-            if found is not None:
-                if not found.is_sequence:
+            heif_file = heif.identify(file)
+            if heif_file is not None:
+                if not heif_file.is_sequence:
                     return "still"
-                return "animation" if found.kind == "avif" else "video"
+                return "animation" if heif_file.kind == "avif" else "video"
         # Raw photos of some cameras are TIFF files too, so the suffix must agree.
         if head.startswith(TIFF) and by_suffix == "still":
             with open_image(path) as (image, _):
@@ -373,7 +373,7 @@ def _track_durations(path: Path) -> list[Fraction]:
     durations: list[Fraction] = []
     try:
         with open_input(path) as container:
-            stream = max(container.streams.video, key=lambda each: each.frames)  # another may be a cover image
+            stream = max(container.streams.video, key=lambda video: video.frames)  # another may be a cover image
             for packet in container.demux(stream):
                 if packet.size and packet.time_base:
                     durations.append(Fraction(packet.duration or 0) * packet.time_base)

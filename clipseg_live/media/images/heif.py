@@ -51,7 +51,7 @@ def identify(file: BinaryIO) -> HeifFile | None:
             return None
         length = min(int.from_bytes(head[:4], "big"), len(head))
         major = head[8:12]
-        brands = {major, *(head[place : place + 4] for place in range(16, length - 3, 4))}
+        brands = {major, *(head[offset : offset + 4] for offset in range(16, length - 3, 4))}
         if major not in _AVIF | _HEIF:
             return None
         boxes = list(_boxes(file, size))
@@ -63,12 +63,12 @@ def identify(file: BinaryIO) -> HeifFile | None:
 
 def coded_colour(data: bytes) -> tuple[int, int] | None:
     """Return colour primaries and transfer characteristics (ITU-T H.273) of an AVIF file; None if it has none."""
-    place = data.find(b"ipco")
-    end = place + int.from_bytes(data[max(place - 4, 0) : place], "big")
-    found = data.find(b"colrnclx", place, end) if place > 0 else -1
-    if found < 0 or found + 12 > len(data):
+    properties = data.find(b"ipco")
+    end = properties + int.from_bytes(data[max(properties - 4, 0) : properties], "big")
+    box = data.find(b"colrnclx", properties, end) if properties > 0 else -1
+    if box < 0 or box + 12 > len(data):
         return None
-    return int.from_bytes(data[found + 8 : found + 10], "big"), int.from_bytes(data[found + 10 : found + 12], "big")
+    return int.from_bytes(data[box + 8 : box + 10], "big"), int.from_bytes(data[box + 10 : box + 12], "big")
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:

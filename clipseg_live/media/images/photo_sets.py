@@ -130,8 +130,8 @@ def globbed(pattern: str) -> list[Path]:
         rest = os.path.join(last, rest)
     if not folder and pattern.startswith(os.sep):
         folder = os.sep
-    found = glob.glob(os.path.join(glob.escape(folder), rest), recursive=True)
-    return [Path(each) for each in found]
+    paths = glob.glob(os.path.join(glob.escape(folder), rest), recursive=True)
+    return [Path(path) for path in paths]
 
 
 def _numbered(path: Path, place: re.Match[str]) -> list[Path]:

@@ -97,15 +97,15 @@ class PhotoWriter:
 
     def _check(self) -> None:
         if os.path.isdir(self.path):
-            standing = [name for name in self._names.values() if os.path.lexists(self.path / name)]
-            if standing and not self._overwrite:
-                first = self.path / standing[0]
+            existing = [name for name in self._names.values() if os.path.lexists(self.path / name)]
+            if existing and not self._overwrite:
+                first = self.path / existing[0]
                 raise UsageError(
                     f"{first} exists already: use --overwrite to replace it."
-                    if len(standing) == 1
-                    else f"{first} and {len(standing) - 1} more exist already: use --overwrite to replace them."
+                    if len(existing) == 1
+                    else f"{first} and {len(existing) - 1} more exist already: use --overwrite to replace them."
                 )
-            for name in standing:
+            for name in existing:
                 ImageWriter(self.path / name, overwrite=True)  # raises if a folder or link has this name
         elif os.path.lexists(self.path):
             raise UsageError(f"{self.path} is a file: name a folder.")

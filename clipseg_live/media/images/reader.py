@@ -141,16 +141,16 @@ def bytes_of(source: str | Path | bytes) -> Iterator[BinaryIO]:
 
 def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
     """Return Pillow's names of the formats to try for a file."""
-    found = heif.identify(file)
-    if found is None:
+    heif_file = heif.identify(file)
+    if heif_file is None:
         return _known_formats()
-    if found.kind == "avif":
+    if heif_file.kind == "avif":
         return ("AVIF",)
     if not heif.can_read_heic():
         raise SourceError(
             f"{name} is a HEIC image, and the package that reads these is not installed: run {heif.INSTALL!r} first."
         )
-    if found.is_cut_short:
+    if heif_file.is_cut_short:
         raise SourceError(f"{name} cannot be read: the picture is damaged or cut short.")
     return ("HEIF",)
 
@@ -251,13 +251,13 @@ def _coded_colour(file: BinaryIO, image: Image.Image) -> dict[str, dict[str, int
     """Return coded colours of AVIF and PNG, which Pillow omits, in the form that pillow-heif uses for HEIC."""
     if image.format == "AVIF":
         file.seek(0)
-        found = heif.coded_colour(file.read(heif.LARGEST_META))
+        colour = heif.coded_colour(file.read(heif.LARGEST_META))
     elif image.format == "PNG":
-        place = file.tell()
-        found = png_colour(file)
-        file.seek(place)
+        position = file.tell()
+        colour = png_colour(file)
+        file.seek(position)
     else:
         return {}
-    if found is None:
+    if colour is None:
         return {}
-    return {"nclx_profile": {"color_primaries": found[0], "transfer_characteristics": found[1]}}
+    return {"nclx_profile": {"color_primaries": colour[0], "transfer_characteristics": colour[1]}}

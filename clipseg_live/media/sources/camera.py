@@ -79,8 +79,8 @@ def find_cameras(seconds: float = probe.CAMERA_SECONDS) -> tuple[FoundCamera, ..
     try:
         return probe.cameras(seconds)
     except (TimeoutError, RuntimeError, OSError) as error:
-        said = str(error).rstrip(".")
-        raise SourceError(f"{said}: name a camera by its number, such as camera:0.") from error
+        reason = str(error).rstrip(".")
+        raise SourceError(f"{reason}: name a camera by its number, such as camera:0.") from error
 
 
 def find_camera(name: str, cameras: Sequence[FoundCamera]) -> FoundCamera:
@@ -90,15 +90,15 @@ def find_camera(name: str, cameras: Sequence[FoundCamera]) -> FoundCamera:
         SourceError: If no camera or more than one matches.
     """
     wanted = name.casefold().strip()
-    found = [camera for camera in cameras if camera.name.casefold() == wanted]
-    if not found:
-        found = [camera for camera in cameras if wanted in camera.name.casefold()]
-        if len({camera.name for camera in found}) > 1:
-            raise SourceError(f"{name!r} could be any of {_listed(found)}: write the name in full.")
-    if found:
-        return found[0]
-    there = f"there is {_listed(cameras)}" if cameras else "no camera is connected"
-    raise SourceError(f"There is no camera named {name!r}: {there}.")
+    matching = [camera for camera in cameras if camera.name.casefold() == wanted]
+    if not matching:
+        matching = [camera for camera in cameras if wanted in camera.name.casefold()]
+        if len({camera.name for camera in matching}) > 1:
+            raise SourceError(f"{name!r} could be any of {_listed(matching)}: write the name in full.")
+    if matching:
+        return matching[0]
+    connected = f"there is {_listed(cameras)}" if cameras else "no camera is connected"
+    raise SourceError(f"There is no camera named {name!r}: {connected}.")
 
 
 class CameraSource:
@@ -236,13 +236,13 @@ class CameraSource:
     def _index(self) -> int:
         if isinstance(self._camera, int):
             return self._camera
-        found = find_camera(self._camera, self._cameras())
-        self._name = found.name
-        return found.index
+        camera = find_camera(self._camera, self._cameras())
+        self._name = camera.name
+        return camera.index
 
     def _opened(self, index: int) -> tuple[VideoCapture, Pixels]:
         """Return the camera and its first frame, in the first format that returns one."""
-        there = False
+        is_present = False
         for backend in _BACKENDS:
             for fourcc in self._formats():
                 capture = self._make()
@@ -251,7 +251,7 @@ class CameraSource:
                         if not capture.open(index, backend) or not capture.isOpened():
                             capture.release()
                             break  # another format does not help
-                        there = True
+                        is_present = True
                         self._ask(capture, fourcc)
                         return capture, self._grabbed(capture)[0]
                 except (SourceError, cv2.error):
@@ -259,7 +259,7 @@ class CameraSource:
                 except BaseException:
                     capture.release()
                     raise
-        if there:
+        if is_present:
             raise SourceError(f"{self._name} gives no picture: close other programs that use it, or plug it in again.")
         raise SourceError(
             f"{self._name} cannot be opened: see that it is plugged in, not used by another program, and allowed."

@@ -151,8 +151,8 @@ class StreamSource:
         length = container.duration or 0
         duration = Fraction(length, av.time_base) if length > 0 else None
         stamped = not has_flag(container, FormatFlags.no_timestamps)
-        told = (stream.average_rate or stream.guessed_rate) if stamped else None
-        rate = Fraction(told) if told else None
+        reported = (stream.average_rate or stream.guessed_rate) if stamped else None
+        rate = Fraction(reported) if reported else None
         tick = (stream.time_base if stamped else None) or _CLOCK_TICK
         self._timeline = StreamClock(tick, rate, self._clock()) if stamped else None
         self._paced = stamped and (duration is not None or container.format.name in _SEGMENTED)

@@ -98,10 +98,10 @@ def list_videos(name: str | Path) -> list[Path]:
     """
     path = Path(name)
     try:
-        found = list(path.iterdir()) if path.is_dir() else globbed(str(path))
+        paths = list(path.iterdir()) if path.is_dir() else globbed(str(path))
     except OSError as error:
         raise SourceError(f"The folder {path} cannot be read: {error.strerror}.") from error
     suffix = path.suffix.lower()
     known = VIDEO_SUFFIXES if path.is_dir() or glob.has_magic(suffix) else (VIDEO_SUFFIXES | {suffix}) - IMAGE_SUFFIXES
-    videos = (each for each in found if each.suffix.lower() in known and not each.name.startswith("."))
-    return sorted((each for each in videos if each.is_file()), key=natural_order)
+    videos = (file for file in paths if file.suffix.lower() in known and not file.name.startswith("."))
+    return sorted((file for file in videos if file.is_file()), key=natural_order)

@@ -184,8 +184,8 @@ class _in_words:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception):
-            said = " ".join(str(error).split())[:120]
-            raise SourceError(f"The screen cannot be captured: {said or type(error).__name__}.") from error
+            reason = " ".join(str(error).split())[:120]
+            raise SourceError(f"The screen cannot be captured: {reason or type(error).__name__}.") from error
 
 
 def _mss() -> Any:

@@ -62,9 +62,9 @@ def clock_of_file(
 
 def seek_to(container: av.container.InputContainer, index: TimeIndex, time: Fraction) -> bool:
     """Move to the last key frame at or before a mapped time (seconds) of a file with jumps; return True if done."""
-    place = max((each.position for each in index.keyframes if each.time <= time), default=0)
+    position = max((keyframe.position for keyframe in index.keyframes if keyframe.time <= time), default=0)
     try:
-        container.seek(place, unsupported_byte_offset=True)
+        container.seek(position, unsupported_byte_offset=True)
     except MEDIA_READ_ERRORS:
         logger.warning("A file could not be searched by position", exc_info=True)
         return False
@@ -109,20 +109,20 @@ def _index(path: Path, container: av.container.InputContainer, times: TimeMap) -
         for packet in container.demux(timed_streams(container)):
             if packet.size:
                 sound.take(packet, len(times.segments))
-            for each in times.feed(packet) if packet.size else times.flush():
-                stamp = each.pts if each.pts is not None else each.dts
-                if stamp is None or not each.time_base:
+            for mapped in times.feed(packet) if packet.size else times.flush():
+                stamp = mapped.pts if mapped.pts is not None else mapped.dts
+                if stamp is None or not mapped.time_base:
                     continue
-                time = stamp * each.time_base
-                end = max(end, time + (each.duration or 0) * each.time_base)
-                if each.stream_index == video_number:
+                time = stamp * mapped.time_base
+                end = max(end, time + (mapped.duration or 0) * mapped.time_base)
+                if mapped.stream_index == video_number:
                     frames += 1
-                    if each.is_keyframe and each.pos is not None and each.pos >= 0:
-                        keyframes.append(Keyframe(time, each.pos))
+                    if mapped.is_keyframe and mapped.pos is not None and mapped.pos >= 0:
+                        keyframes.append(Keyframe(time, mapped.pos))
     except MEDIA_READ_ERRORS:
         logger.warning("A file could not be indexed to its end", exc_info=True)
     times.flush()
-    segments = tuple((each.position, each.shift or 0, each.low, each.high) for each in times.segments)
+    segments = tuple((segment.position, segment.shift or 0, segment.low, segment.high) for segment in times.segments)
     return TimeIndex(segments, end, frames, tuple(keyframes), frozenset(sound.mixed))
 
 

@@ -176,20 +176,20 @@ class TimeMap:
         stamp = packet.dts if packet.dts is not None else packet.pts
         if factor is None or stamp is None:
             return None
-        at = stamp * factor
-        shown = at if packet.pts is None else packet.pts * factor
+        tick = stamp * factor
+        shown = tick if packet.pts is None else packet.pts * factor
         length = (packet.duration or 0) * factor
         track = self._tracks.get(number)
-        place = packet.pos if packet.pos is not None and packet.pos >= 0 else (track.position if track else -1)
+        position = packet.pos if packet.pos is not None and packet.pos >= 0 else (track.position if track else -1)
         if track is None:
-            segment = self._first_segment(at, place)
-            track = self._tracks[number] = _Track(segment, at, 0, place)
+            segment = self._first_segment(tick, position)
+            track = self._tracks[number] = _Track(segment, tick, 0, position)
             track.end = (segment.shift or 0) + shown
         else:
-            segment = self._next_segment(track, number, at, place, packet.dts is None or track.unordered)
-        track.segment, track.position, track.unordered = segment, place, packet.dts is None
-        track.due = max(at + length, track.due) if packet.dts is None and at < track.due else at + length
-        segment.low, segment.high = min(segment.low, at), max(segment.high, at)
+            segment = self._next_segment(track, number, tick, position, packet.dts is None or track.unordered)
+        track.segment, track.position, track.unordered = segment, position, packet.dts is None
+        track.due = max(tick + length, track.due) if packet.dts is None and tick < track.due else tick + length
+        segment.low, segment.high = min(segment.low, tick), max(segment.high, tick)
         segment.starts[number] = min(segment.starts.get(number, shown), shown)
         if segment.shift is not None:
             track.end = max(track.end, shown + length + segment.shift)

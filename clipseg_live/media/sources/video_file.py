@@ -437,10 +437,10 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
         return UPRIGHT
     a, b, c, d = (float(value) for value in matrix)
     scale = max(abs(a), abs(b), abs(c), abs(d)) or 1.0
-    found = (round(a / scale), round(b / scale), round(c / scale), round(d / scale))
-    exact = all(abs(value / scale - whole) < 0.05 for value, whole in zip((a, b, c, d), found, strict=True))
-    quarter = abs(found[0]) == abs(found[3]) != abs(found[1]) == abs(found[2])
-    return found if exact and quarter else UPRIGHT
+    signs = (round(a / scale), round(b / scale), round(c / scale), round(d / scale))
+    exact = all(abs(value / scale - whole) < 0.05 for value, whole in zip((a, b, c, d), signs, strict=True))
+    quarter = abs(signs[0]) == abs(signs[3]) != abs(signs[1]) == abs(signs[2])
+    return signs if exact and quarter else UPRIGHT
 
 
 def turned(pixels: FramePixels, orientation: Orientation) -> FramePixels:

@@ -105,13 +105,13 @@ def choose_encoder(codec: Codec, info: SourceInfo, *, auto: bool = True, candida
         auto: False to use the software encoder only.
         candidates: Encoders to try, for each codec.
     """
-    for each in candidates.get(codec, ()) if auto else ():
-        key = each, max(info.width, info.height).bit_length()
+    for encoder in candidates.get(codec, ()) if auto else ():
+        key = encoder, max(info.width, info.height).bit_length()
         with _trying:
             if key not in _working:
-                _working[key] = _encodes(each, info)
+                _working[key] = _encodes(encoder, info)
             if _working[key]:
-                return each
+                return encoder
     return SOFTWARE[codec]
 
 

@@ -166,19 +166,19 @@ class MetadataCopier:
         self._output.mux(made)
 
     def _keep_metadata(self, container: av.container.InputContainer) -> None:
-        found = _plain(container.metadata)
+        kept = _plain(container.metadata)
         if self._suffix not in _MATROSKA:
-            for key in list(found):
+            for key in list(kept):
                 alias = _ALIASES.get(key.lower())
                 if alias is not None:
-                    value = found.pop(key)
+                    value = kept.pop(key)
                     if alias:
-                        found.setdefault(alias, value)
-            unknown = [key for key in found if key.lower() not in _MP4_KEYS]
+                        kept.setdefault(alias, value)
+            unknown = [key for key in kept if key.lower() not in _MP4_KEYS]
             for key in unknown:
-                del found[key]
+                del kept[key]
             self._dropped += [f"metadata {key}" for key in unknown]
-        self._output.metadata.update(found)
+        self._output.metadata.update(kept)
 
     def _keep_chapters(self, container: av.container.InputContainer, first: Fraction) -> None:
         made: list[Any] = []
@@ -188,7 +188,7 @@ class MetadataCopier:
             if finish <= first or (self._end is not None and begin >= self._end):
                 continue
             finish = finish if self._end is None else min(finish, self._end)
-            times = (round((max(each, first) - first) * 1000) for each in (begin, finish))
+            times = (round((max(time, first) - first) * 1000) for time in (begin, finish))
             begin_at, end_at = times
             made.append(
                 {
@@ -207,12 +207,12 @@ class MetadataCopier:
         self, container: av.container.InputContainer, video: av.VideoStream, rate: Fraction | None, first: Fraction
     ) -> None:
         source = container.streams.best("video")
-        found: Mapping[str, str] = source.metadata if source is not None else {}
+        metadata: Mapping[str, str] = source.metadata if source is not None else {}
         keep_track(source, video)
-        if "creation_time" in found:
-            video.metadata["creation_time"] = found["creation_time"]
-        places = (found, container.metadata, *(each.metadata for each in container.streams))
-        code = next((code for place in places if (code := _timecode_of(place))), None)
+        if "creation_time" in metadata:
+            video.metadata["creation_time"] = metadata["creation_time"]
+        candidates = (metadata, container.metadata, *(stream.metadata for stream in container.streams))
+        code = next((code for candidate in candidates if (code := _timecode_of(candidate))), None)
         if code is not None:
             shifted = None if rate is None else shifted_timecode(code, round(first * rate), rate)
             if shifted is None:
@@ -330,12 +330,12 @@ def shifted_timecode(code: str, frames: int, rate: Fraction) -> str | None:
         frames: Frames to add.
         rate: Frame rate.
     """
-    found = re.fullmatch(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)", code)
-    if found is None:
+    match = re.fullmatch(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)", code)
+    if match is None:
         return None
-    hours, minutes, seconds, number = (int(found[at]) for at in (1, 2, 3, 5))
+    hours, minutes, seconds, number = (int(match[group]) for group in (1, 2, 3, 5))
     whole = math.ceil(rate)
-    skipped = 2 * (whole // 30) if found[4] != ":" else 0  # numbers dropped each minute, except each tenth
+    skipped = 2 * (whole // 30) if match[4] != ":" else 0  # numbers dropped each minute, except each tenth
     minute = 60 * hours + minutes
     count = (60 * minute + seconds) * whole + number - skipped * (minute - minute // 10) + frames
     count %= 24 * 3600 * whole - skipped * (1440 - 144)
@@ -343,7 +343,7 @@ def shifted_timecode(code: str, frames: int, rate: Fraction) -> str | None:
         tens, rest = divmod(count, 600 * whole - 9 * skipped)
         count += 9 * skipped * tens + skipped * max((rest - skipped) // (60 * whole - skipped), 0)
     seconds, number = divmod(count, whole)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{found[4]}{number:02}"
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{match[4]}{number:02}"
 
 
 def _first_frame(start: Fraction | None, rate: Fraction | None) -> Fraction:

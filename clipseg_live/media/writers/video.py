@@ -79,7 +79,7 @@ def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
     if codec is None:
         return CONTAINERS[suffix].codecs[0]
     if codec not in CONTAINERS[suffix].codecs:
-        able = [each for each, container in CONTAINERS.items() if codec in container.codecs]
+        able = [other for other, container in CONTAINERS.items() if codec in container.codecs]
         raise UsageError(f"A {suffix} file cannot hold {codec}: use {' or '.join(able)} for it.")
     return codec
 
@@ -353,9 +353,9 @@ class VideoWriter:
         container, self._container = self._container, None
         sound, self._sound = self._sound, None
         extras, self._extras = self._extras, None
-        for each in (sound, extras):
-            if each is not None:
-                each.close()
+        for copier in (sound, extras):
+            if copier is not None:
+                copier.close()
         if container is not None:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 container.close()
