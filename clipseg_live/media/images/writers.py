@@ -66,7 +66,7 @@ class ImageWriter:
     """Writes the only frame of a source as an image. WebP is lossless.
 
     Args:
-        path: Result.
+        path: File to write.
         quality: 0 (smallest) to 100 (best), for JPEG.
         overwrite: True to replace an existing file.
 

@@ -44,7 +44,8 @@ class RecordingWriter:
     encoder fails, the software encoder continues in the same file. Use it from one thread.
 
     Args:
-        path: Result. Its suffix is one of ``core.settings.recording.SUFFIXES``, or another that can hold the codec.
+        path: File to write. Its suffix is one of ``core.settings.recording.SUFFIXES``, or another that can hold the
+            codec.
         codec: Codec of the video.
         encoder: "auto" tries ``candidates`` first.
         quality: 0 (smallest) to 100 (best).

@@ -91,7 +91,7 @@ class VideoWriter:
     round to milliseconds. Times below 0 are shifted so that the first frame is at 0.
 
     Args:
-        path: Result.
+        path: File to write.
         codec: Codec, None for the default of the suffix.
         quality: 0 (smallest) to 100 (best). ffv1 is always lossless.
         overwrite: True to replace an existing file.
