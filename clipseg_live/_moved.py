@@ -9,9 +9,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
-    "clipseg_live.core.effects": "clipseg_live.core.settings.effects",
-    "clipseg_live.core.live": "clipseg_live.core.settings.live",
+    "clipseg_live.core.annotations": ("clipseg_live.core.settings.annotations",),
+    "clipseg_live.core.effects": ("clipseg_live.core.settings.effects",),
+    "clipseg_live.core.live": ("clipseg_live.core.settings.live", "clipseg_live.core.status"),
 }
+"""The modules that now have the names of an old one."""
 
 
 class MovedModules(MetaPathFinder, Loader):
@@ -29,8 +31,9 @@ class MovedModules(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Give the module the names of the one in the new place."""
         new = MOVED[module.__name__]
-        warnings.warn(f"{module.__name__} has moved to {new}.", DeprecationWarning, stacklevel=2)
-        vars(module).update({name: value for name, value in vars(import_module(new)).items() if name[:2] != "__"})
+        warnings.warn(f"{module.__name__} has moved to {' and '.join(new)}.", DeprecationWarning, stacklevel=2)
+        for name in new:
+            vars(module).update({key: value for key, value in vars(import_module(name)).items() if key[:2] != "__"})
 
 
 def install() -> None:

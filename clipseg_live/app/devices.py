@@ -9,7 +9,8 @@ from pathlib import Path
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
-from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFrame
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings
+from clipseg_live.core.status import ViewFrame
 
 CropBox = tuple[float, float, float, float]
 _LONGEST_STEM = 120

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from clipseg_live._version import __version__
 from clipseg_live.app.batch.photo_sets import Photo, open_photo_writer, with_photos
-from clipseg_live.core.annotations import SPLIT_FORMATS
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.mattes import Label, MatteRequest
@@ -20,6 +19,7 @@ from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_wa
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.protocols import Engine, FrameSource, MaskSink, MatteSequence
 from clipseg_live.core.segmentation import UNUSABLE
+from clipseg_live.core.settings.annotations import SPLIT_FORMATS
 from clipseg_live.core.settings.base import DataFormat, EngineSettings
 from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings, RenderSettings

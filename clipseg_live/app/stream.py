@@ -9,8 +9,9 @@ from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.privacy import is_cautious
 from clipseg_live.core.prompts import PromptLike, require_prompts
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle, validated
-from clipseg_live.core.settings.live import LiveSettings, SourceSpec, SourceStatus
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.rendering import PLAIN_MATTES
+from clipseg_live.core.status import SourceStatus
 from clipseg_live.model.driver import DriverSegmenter
 from clipseg_live.runtime.stream import Stream
 

@@ -25,7 +25,7 @@ from clipseg_live.cli.options import (
 from clipseg_live.core.system import console
 
 if TYPE_CHECKING:
-    from clipseg_live.core.settings.live import SourceStatus
+    from clipseg_live.core.status import SourceStatus
     from clipseg_live.runtime.stream import StreamFrame
 
 

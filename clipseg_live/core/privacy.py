@@ -19,7 +19,8 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.effects import AnyEffect, is_private
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, PromptImage, PromptRow, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
+from clipseg_live.core.status import HiddenReason, ViewFrame
 
 SETTLE_SECONDS = 1.5
 """Time without changes after which an edited prompt takes effect, once a prediction has found it."""

@@ -12,10 +12,11 @@ from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.status import Message, SessionStatus, ViewFrame
 
 Maps = NDArray[np.float32]
 """Probability maps: float32, shape (prompts, height, width), each value in 0..1."""

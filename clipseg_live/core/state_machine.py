@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import Generic, TypeVar
 
-from clipseg_live.core.settings.live import SourceState, WorkerState
+from clipseg_live.core.status import SourceState, WorkerState
 
 State = TypeVar("State", bound=Enum)
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.protocols import MaskSink
+from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.exporters.datasets.instances import mask_of
 from clipseg_live.exporters.folder import FolderSink, slug
 from clipseg_live.exporters.tables import JsonLinesMaskSink

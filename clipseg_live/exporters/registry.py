@@ -5,11 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
-from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.protocols import MaskSink
+from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.settings.base import Codec, DataFormat
 from clipseg_live.exporters.alpha_video import AlphaCodec, AlphaPictureSink, AlphaVideoSink
 from clipseg_live.exporters.animation import GifAnimation, WebpAnimation

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, InstanceRule
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, InstanceRule
 from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
 from clipseg_live.exporters.folder import fits, to_json, write_error
 from clipseg_live.exporters.naming import FrameNames

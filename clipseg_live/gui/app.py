@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import ClipsegLiveError, Failure
 from clipseg_live.core.protocols import LiveSession
-from clipseg_live.core.settings.live import LiveSettings, Message, SourceSpec
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+from clipseg_live.core.status import Message
 from clipseg_live.core.system import logs, signals
 from clipseg_live.gui.display import make_application
 from clipseg_live.gui.main_layout import MakePanels

@@ -19,11 +19,12 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QWidget
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.protocols import LiveSession
 from clipseg_live.core.session_file import is_session_name
-from clipseg_live.core.settings.live import Message, SessionStatus, SourceSpec, SourceState
+from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.core.status import Message, SessionStatus, SourceState
 from clipseg_live.core.system import logs
 from clipseg_live.gui.actions import ShortcutsDialog, make_actions
 from clipseg_live.gui.canvas import overlay_notice
-from clipseg_live.gui.canvas.canvas import dropped_paths
+from clipseg_live.gui.canvas.drops import dropped_paths
 from clipseg_live.gui.main_layout import MakePanels, WindowBody
 from clipseg_live.gui.output.controller import OutputController
 from clipseg_live.gui.picture_tools import PictureTools

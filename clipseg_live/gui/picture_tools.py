@@ -4,7 +4,8 @@ from PySide6.QtCore import QObject, QRectF, Signal
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.effects import Wipe, is_private
-from clipseg_live.core.settings.live import Message, PromptImage
+from clipseg_live.core.settings.live import PromptImage
+from clipseg_live.core.status import Message
 from clipseg_live.gui.main_layout import WindowBody
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.settings_store import Store

@@ -13,7 +13,8 @@ from clipseg_live.core.errors import PhotoError, SourceError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.metrics import Meter
 from clipseg_live.core.protocols import LiveSource
-from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec
+from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.runtime.source_report import SourceReport, describe_read_failure
 
 logger = logging.getLogger(__name__)

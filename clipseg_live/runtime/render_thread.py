@@ -16,8 +16,9 @@ from clipseg_live.core.mattes import Effort, Label, MatteRequest, Mattes
 from clipseg_live.core.metrics import Budget, Meter, Spread, StageTimings
 from clipseg_live.core.protocols import Maps, Matting, Renderer
 from clipseg_live.core.segmentation import UNUSABLE, is_usable
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, Prediction, PromptRow, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
 from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.core.status import HiddenReason, Prediction, ViewFrame
 
 logger = logging.getLogger(__name__)
 

@@ -13,21 +13,20 @@ from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.protocols import Matting, VirtualCameraDevice
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
-from clipseg_live.core.settings.live import (
-    LiveSettings,
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import DEFAULT_CAMERA_RATE, VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.state_machine import SESSION, SessionState, StateMachine
+from clipseg_live.core.status import (
     Message,
     Prediction,
     PromptSet,
     Rates,
     SessionStatus,
-    SourceSpec,
     ViewFrame,
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import DEFAULT_CAMERA_RATE, VirtualCameraFormat, VirtualCameraSettings
-from clipseg_live.core.state_machine import SESSION, SessionState, StateMachine
 from clipseg_live.core.system.settings_log import SettingsLog
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
 from clipseg_live.runtime.inference.client import InferenceClient

@@ -9,8 +9,8 @@ from dataclasses import replace
 from clipseg_live.core.addresses import SourceName, redact
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.settings.live import SourceState, SourceStatus
 from clipseg_live.core.state_machine import SOURCE, StateMachine
+from clipseg_live.core.status import SourceState, SourceStatus
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.protocols import Engine, Maps, Matting
 from clipseg_live.core.segmentation import UNUSABLE, is_usable
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
+from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
 
 logger = logging.getLogger(__name__)

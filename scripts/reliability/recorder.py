@@ -14,8 +14,9 @@ from pathlib import Path
 from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.app.session import make_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
-from clipseg_live.core.settings.live import LiveSettings, Message, PromptRow, SourceSpec, WorkerState
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import Message, WorkerState
 from clipseg_live.runtime.session import Session
 from tests.helpers.live_engine import fake
 

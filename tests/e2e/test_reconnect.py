@@ -7,8 +7,9 @@ from pathlib import Path
 
 from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.app.session import framed, make_camera, make_matting, make_renderer, open_session_source
-from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec, SourceState
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import SourceState
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.runtime.session import Session
 from tests.helpers.live_engine import fake

@@ -26,18 +26,9 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.effects import Blur, Heatmap, Raw
-from clipseg_live.core.settings.live import (
-    FrameTransform,
-    LiveSettings,
-    Message,
-    RecordingStatus,
-    SourceSpec,
-    SourceState,
-    SourceStatus,
-    WorkerState,
-    WorkerStatus,
-)
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import Message, RecordingStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
 from clipseg_live.core.system import logs
 from clipseg_live.gui import main_window
 from clipseg_live.gui.actions import TABLE, ShortcutsDialog

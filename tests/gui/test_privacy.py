@@ -11,8 +11,9 @@ from PySide6.QtGui import QGuiApplication, QImage
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import with_preset
+from clipseg_live.core.status import HiddenReason, ViewFrame
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
 from tests.helpers.gui.fake_session import FakeSession, picture, running

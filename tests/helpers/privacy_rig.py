@@ -22,19 +22,18 @@ from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.metrics import Meter
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.effects import is_private
-from clipseg_live.core.settings.live import (
-    LiveSettings,
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import (
     Message,
     Prediction,
     PromptSet,
-    SourceSpec,
     SourceState,
     SourceStatus,
     ViewFrame,
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.matting.causal import MattePipeline
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.rendering.tracks import fit_frame, track_pixels

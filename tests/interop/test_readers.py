@@ -19,9 +19,9 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label
+from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import findings, mattes_of, write_into

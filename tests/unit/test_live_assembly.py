@@ -21,7 +21,8 @@ from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Glow, Outline, Tint
-from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.core.status import ViewFrame
 from clipseg_live.matting.lookahead import CausalMattes
 from clipseg_live.runtime.session import Session
 from tests.helpers.live_engine import fake

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipseg_live.core.annotations import AnnotationSettings
     from clipseg_live.core.prompts import Prompt
+    from clipseg_live.core.settings.annotations import AnnotationSettings
     from clipseg_live.core.settings.base import DataFormat, EngineSettings
     from clipseg_live.core.settings.live import FrameTransform
     from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
@@ -90,7 +90,7 @@ def annotations_from(**options: Any) -> "AnnotationSettings":
     Raises:
         UsageError: A value is invalid.
     """
-    from clipseg_live.core.annotations import AnnotationSettings
+    from clipseg_live.core.settings.annotations import AnnotationSettings
     from clipseg_live.core.settings.base import validated
 
     return validated(AnnotationSettings, **only_given(**options))

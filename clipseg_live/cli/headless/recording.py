@@ -9,8 +9,9 @@ from clipseg_live.cli.headless.session import has_masks, run_session
 from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
-    from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
+    from clipseg_live.core.settings.live import LiveSettings, SourceSpec
     from clipseg_live.core.settings.recording import RecordingSettings
+    from clipseg_live.core.status import Message, SessionStatus
     from clipseg_live.runtime.session import Session
 
 _REWIND_SECONDS = 30.0
@@ -76,7 +77,7 @@ class _Recording:
     def look(self, session: "Session", status: "SessionStatus") -> bool:
         """Start the recording at the first frame with masks. Return False when it has ended."""
         from clipseg_live.core.errors import SourceError
-        from clipseg_live.core.settings.live import SourceState
+        from clipseg_live.core.status import SourceState
 
         if not self.begun:
             if has_masks(session):
@@ -101,7 +102,7 @@ class _Recording:
 
     def _start(self, session: "Session", status: "SessionStatus") -> None:
         """Start the recording. A file is recorded from its beginning, even if some of it was played before."""
-        from clipseg_live.core.settings.live import SourceState
+        from clipseg_live.core.status import SourceState
 
         if status.source.seekable and status.source.state is SourceState.RUNNING:
             session.pause()
@@ -138,7 +139,7 @@ class _Recording:
 
     def describe(self, status: "SessionStatus") -> str:
         """Return the present state in one line."""
-        from clipseg_live.core.settings.live import WorkerState
+        from clipseg_live.core.status import WorkerState
 
         recording = status.recording
         if recording.active or self._just_begun:

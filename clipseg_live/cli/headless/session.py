@@ -11,7 +11,8 @@ from clipseg_live.core.system import console, signals
 from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
-    from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
+    from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+    from clipseg_live.core.status import Message, SessionStatus
     from clipseg_live.runtime.session import Session
 
 _LOOK_SECONDS = 0.1
@@ -119,7 +120,7 @@ class ResponseWatch:
                 no frame gets masks although the worker gives predictions.
         """
         from clipseg_live.core.errors import Failure
-        from clipseg_live.core.settings.live import SourceState, WorkerState
+        from clipseg_live.core.status import SourceState, WorkerState
 
         source, worker = status.source, status.worker
         self._had_source |= source.state is SourceState.RUNNING

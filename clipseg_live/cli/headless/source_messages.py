@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clipseg_live.core.settings.live import SourceStatus
+    from clipseg_live.core.status import SourceStatus
 
 
 class SourceMessages:
@@ -20,7 +20,7 @@ class SourceMessages:
 
         Changes are: the source was lost or came back, or a photo could not be read.
         """
-        from clipseg_live.core.settings.live import SourceState
+        from clipseg_live.core.status import SourceState
 
         if status.photos:
             problem, self._photo = self._photo, status.problem

@@ -7,8 +7,9 @@ from clipseg_live.cli.headless.session import run_session
 from clipseg_live.core.system.times import format_time
 
 if TYPE_CHECKING:
-    from clipseg_live.core.settings.live import LiveSettings, Message, SessionStatus, SourceSpec
+    from clipseg_live.core.settings.live import LiveSettings, SourceSpec
     from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+    from clipseg_live.core.status import Message, SessionStatus
     from clipseg_live.runtime.session import Session
 
 
@@ -42,7 +43,7 @@ class _VirtualCamera:
     def look(self, session: "Session", status: "SessionStatus") -> bool:
         """Continue until an error."""
         from clipseg_live.core.errors import Failure, SourceError
-        from clipseg_live.core.settings.live import SourceState
+        from clipseg_live.core.status import SourceState
 
         if status.camera.problem and not status.camera.sent:
             raise Failure(status.camera.problem)
@@ -70,7 +71,7 @@ def describe_camera(status: "SessionStatus") -> str:
 
 def why_safe(status: "SessionStatus") -> str:
     """Return why the safe image is shown."""
-    from clipseg_live.core.settings.live import HiddenReason, SourceState, WorkerState
+    from clipseg_live.core.status import HiddenReason, SourceState, WorkerState
 
     source = {
         SourceState.OPENING: "the source opens", SourceState.RECONNECTING: "the source is away",

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.privacy import untouched_files
+from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.settings.base import Codec, DataFormat, Frozen
 
 Track = Literal["composed", "camera", "mattes"]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
+from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.settings.base import Codec, EngineSettings, Frozen, PromptStyle, SequenceRate, UnitInterval
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects
 

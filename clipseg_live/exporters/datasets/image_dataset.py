@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipseg_live.core.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label
+from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.exporters.datasets.image_files import encoded_again, put_picture
 from clipseg_live.exporters.folder import FolderSink
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from clipseg_live.core.annotations import InstanceRule
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.settings.annotations import InstanceRule
 from clipseg_live.exporters.datasets.polygons import Vertices, coco_polygons, corner_polygons
 from clipseg_live.imaging.resize import resize_map
 

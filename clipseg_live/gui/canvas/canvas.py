@@ -1,7 +1,5 @@
 """Canvas that paints the newest frame and handles zoom, read-out, boxes and dropped files."""
 
-from pathlib import Path
-
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -25,9 +23,11 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.settings.effects import Wipe, is_private
-from clipseg_live.core.settings.live import LiveSettings, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.canvas import painting
 from clipseg_live.gui.canvas.box_tool import ARROWS, nudged
+from clipseg_live.gui.canvas.drops import dropped_paths
 from clipseg_live.gui.canvas.painting import Notice, Reading
 from clipseg_live.gui.widgets import theme
 
@@ -504,8 +504,3 @@ def _image_of(pixels: Pixels) -> QImage:
     packed = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
     # Converting to this format and scaling it is twice as fast as scaling the packed format.
     return packed.convertToFormat(QImage.Format.Format_RGB32)
-
-
-def dropped_paths(event: QDropEvent) -> list[Path]:
-    """Return the local files of a drop."""
-    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

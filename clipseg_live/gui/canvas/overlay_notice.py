@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QCoreApplication
 
-from clipseg_live.core.settings.live import HiddenReason, SourceState, SourceStatus
+from clipseg_live.core.status import HiddenReason, SourceState, SourceStatus
 from clipseg_live.gui.canvas.painting import Notice
 from clipseg_live.gui.widgets import theme
 

@@ -5,7 +5,7 @@ import logging
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.live import Message
+from clipseg_live.core.status import Message
 from clipseg_live.gui.widgets import icons, theme
 
 logger = logging.getLogger(__name__)

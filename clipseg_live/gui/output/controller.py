@@ -6,9 +6,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from clipseg_live.core.protocols import LiveSession
-from clipseg_live.core.settings.live import Message
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.core.status import Message
 from clipseg_live.gui.output.recording_bar import RECORDING_TOPIC, RecordingBar
 from clipseg_live.gui.output.virtual_camera_bar import VirtualCameraBar
 from clipseg_live.gui.state.preferences import PreferencesStore

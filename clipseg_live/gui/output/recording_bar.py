@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.protocols import LiveSession
-from clipseg_live.core.settings.live import LiveSettings, Message, RecordingStatus
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import Message, RecordingStatus
 from clipseg_live.core.system.times import format_time
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.output.recording_options import RecordingOptions

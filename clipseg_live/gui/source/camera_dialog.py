@@ -3,7 +3,8 @@
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
 
-from clipseg_live.core.settings.live import SourceSpec, SourceStatus
+from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.core.status import SourceStatus
 from clipseg_live.gui.widgets import theme
 
 REQUESTED_SIZES = ((640, 480), (800, 600), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))

@@ -8,7 +8,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QSlider, QStyle, QStyleOptionSlider, QWidget
 
 from clipseg_live.core.protocols import LiveSession
-from clipseg_live.core.settings.live import SourceState, SourceStatus
+from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.core.system.times import format_time
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import ElidedLabel, tool_button

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipseg_live.app.devices import CropBox
-from clipseg_live.core.settings.live import FrameTransform, LiveSettings, ViewFrame
+from clipseg_live.core.settings.live import FrameTransform, LiveSettings
+from clipseg_live.core.status import ViewFrame
 
 
 @dataclass(frozen=True, slots=True)

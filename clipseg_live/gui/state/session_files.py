@@ -14,9 +14,10 @@ from clipseg_live.core.session_file import (
     references_of,
     save_session,
 )
-from clipseg_live.core.settings.live import LiveSettings, Message
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.core.status import Message
 from clipseg_live.gui.state.preferences import PreferencesStore
 from clipseg_live.gui.state.settings_store import Store
 

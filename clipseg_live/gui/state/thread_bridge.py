@@ -13,7 +13,7 @@ from shiboken6 import isValid
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.protocols import LiveSession
-from clipseg_live.core.settings.live import Message
+from clipseg_live.core.status import Message
 
 logger = logging.getLogger(__name__)
 

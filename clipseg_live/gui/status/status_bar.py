@@ -9,7 +9,8 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from clipseg_live._version import __version__
-from clipseg_live.core.settings.live import LiveSettings, SessionStatus, SourceState, WorkerState
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.status import SessionStatus, SourceState, WorkerState
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.controls import tool_button
 

@@ -19,8 +19,8 @@ import numpy as np
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import EngineSettings
-from clipseg_live.core.settings.live import Prediction, PromptSet, WorkerState, WorkerStatus
 from clipseg_live.core.state_machine import WORKER, StateMachine
+from clipseg_live.core.status import Prediction, PromptSet, WorkerState, WorkerStatus
 from clipseg_live.core.system import logs
 from clipseg_live.runtime.inference import server
 from clipseg_live.runtime.inference.worker_handle import WorkerHandle

@@ -19,7 +19,7 @@ from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import Engine
 from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
-from clipseg_live.core.settings.live import PromptSet
+from clipseg_live.core.status import PromptSet
 from clipseg_live.core.system import console, logs, signals
 from clipseg_live.runtime.inference.change_detection import BlockMeans, block_means, is_static
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock

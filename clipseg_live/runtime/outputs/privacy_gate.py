@@ -1,7 +1,8 @@
 """The choice between a rendered frame and the safe image for a virtual camera."""
 
 from clipseg_live.core.privacy import may_leave
-from clipseg_live.core.settings.live import LiveSettings, SourceState, ViewFrame, WorkerState
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.status import SourceState, ViewFrame, WorkerState
 
 _SHOWING = (SourceState.RUNNING, SourceState.PAUSED, SourceState.ENDED)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import SourceInfo
-from clipseg_live.core.settings.live import RecordingStatus
 from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, all_paths, file_stem
+from clipseg_live.core.status import RecordingStatus
 from clipseg_live.runtime.outputs.recording_segment import RecordingSegment, RecordingTools, describe_failure
 from clipseg_live.runtime.outputs.timeline import RecordingTimeline
 

@@ -11,8 +11,9 @@ from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.privacy import untouched_warning, was_drawn_hiding
 from clipseg_live.core.settings.effects import is_private
-from clipseg_live.core.settings.live import LiveSettings, RecordingStatus, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame
+from clipseg_live.core.status import RecordingStatus, ViewFrame
 from clipseg_live.core.system.settings_log import loggable
 from clipseg_live.runtime.outputs.recording import Recording, Where
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools

@@ -9,8 +9,8 @@ from dataclasses import replace
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import VirtualCameraDevice
-from clipseg_live.core.settings.live import Message, ViewFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, VirtualCameraStatus
+from clipseg_live.core.status import Message, ViewFrame
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.effects import BlackOut, Tint, Wipe
-from clipseg_live.core.settings.live import LiveSettings, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
 from tests.helpers.gui.fake_session import picture

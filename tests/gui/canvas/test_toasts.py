@@ -5,7 +5,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.settings.live import Message
+from clipseg_live.core.status import Message
 from clipseg_live.gui.canvas import toasts as module
 from clipseg_live.gui.canvas.toasts import Toasts
 

@@ -8,8 +8,9 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.errors import SinkError
-from clipseg_live.core.settings.live import LiveSettings, Message, RecordingStatus
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import Message, RecordingStatus
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.output import recording_bar
 from clipseg_live.gui.output.recording_bar import RecordingBar, size_text

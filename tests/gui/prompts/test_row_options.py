@@ -11,7 +11,8 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
-from clipseg_live.core.settings.live import LiveSettings, PromptRow, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
+from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.prompts.panel import PromptPanel
 from clipseg_live.gui.prompts.row_options import RowOptions

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
-from clipseg_live.core.settings.live import SourceState, SourceStatus
+from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.gui.source.playback_bar import SPEEDS, PlaybackBar
 from tests.helpers.gui.fake_session import FakeSession, playing, running
 

@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import delete, isValid
 
 from clipseg_live.core.errors import Failure
-from clipseg_live.core.settings.live import Message
+from clipseg_live.core.status import Message
 from clipseg_live.gui.state.thread_bridge import BackgroundTask, Bridge
 from tests.helpers.gui.fake_session import FakeSession, picture
 

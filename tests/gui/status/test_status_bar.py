@@ -8,7 +8,8 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.mattes import Effort
-from clipseg_live.core.settings.live import LiveSettings, SessionStatus, SourceState, WorkerState, WorkerStatus
+from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.status import SessionStatus, SourceState, WorkerState, WorkerStatus
 from clipseg_live.gui.status.stats_panel import STAGE_COLOURS, StatsPanel, round_up
 from clipseg_live.gui.status.status_bar import StatusLine, diagnostics
 from clipseg_live.gui.widgets import theme

@@ -8,21 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from clipseg_live.core.errors import SinkError
-from clipseg_live.core.settings.live import (
-    LiveSettings,
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
+from clipseg_live.core.status import (
     Message,
     Rates,
     RecordingStatus,
     SessionStatus,
-    SourceSpec,
     SourceState,
     SourceStatus,
     ViewFrame,
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
 
 
 class FakeSession:

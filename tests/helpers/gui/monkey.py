@@ -52,16 +52,8 @@ from shiboken6 import isValid
 
 from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.effects import CutOut
-from clipseg_live.core.settings.live import (
-    LiveSettings,
-    Message,
-    PromptRow,
-    RecordingStatus,
-    SourceState,
-    SourceStatus,
-    WorkerState,
-    WorkerStatus,
-)
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
+from clipseg_live.core.status import Message, RecordingStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
 from clipseg_live.gui.app import Startable, panels_for
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.prompts.row import PromptRowWidget

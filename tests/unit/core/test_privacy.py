@@ -16,7 +16,8 @@ from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS, PromptEd
 from clipseg_live.core.segmentation import is_usable
 from clipseg_live.core.settings.base import DataFormat, PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings, PromptImage, PromptRow, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
+from clipseg_live.core.status import HiddenReason, ViewFrame
 
 EXAMPLE = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
 

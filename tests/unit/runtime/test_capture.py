@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from clipseg_live.core.errors import PhotoError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec
+from clipseg_live.core.status import SourceState
 from clipseg_live.runtime.capture import Capture
 from tests.helpers.fakes import FakeLiveSource
 

@@ -9,8 +9,9 @@ import pytest
 from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
-from clipseg_live.core.settings.live import HiddenReason, LiveSettings
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import with_preset
+from clipseg_live.core.status import HiddenReason
 from tests.helpers.privacy_rig import Rig, is_hidden, shows
 from tests.helpers.privacy_sequences import retype, row, starting
 

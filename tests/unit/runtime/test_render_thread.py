@@ -10,7 +10,8 @@ import pytest
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.settings.effects import BlackOut, Tint
-from clipseg_live.core.settings.live import LiveSettings, Prediction, PromptRow, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
+from clipseg_live.core.status import Prediction, ViewFrame
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime.render_thread import RenderThread, keys_of
 from tests.helpers.fakes import FakeMatting

@@ -18,18 +18,10 @@ from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, is_private
-from clipseg_live.core.settings.live import (
-    LiveSettings,
-    Message,
-    PromptImage,
-    PromptRow,
-    SourceSpec,
-    SourceState,
-    ViewFrame,
-    WorkerState,
-)
+from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.core.status import Message, SourceState, ViewFrame, WorkerState
 from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.session import Session

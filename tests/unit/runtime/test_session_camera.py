@@ -15,9 +15,10 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
-from clipseg_live.core.settings.live import SourceSpec, SourceState, WorkerState
+from clipseg_live.core.settings.live import SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.core.status import SourceState, WorkerState
 from tests.helpers.fakes import SAFE, FakeLiveSource, FakeOutput
 from tests.unit.runtime.test_session import GREEN, Paint, Running, asking, row, running
 

@@ -13,8 +13,9 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import PromptStyle
-from clipseg_live.core.settings.live import FrameTransform, SourceSpec, SourceState, SourceStatus
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.core.settings.rendering import MatteSettings
+from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.matting.causal import MattePipeline
 from clipseg_live.runtime.stream import Stream
 from tests.helpers.fakes import FakeLiveSource, FakeMatting

@@ -13,9 +13,9 @@ import pytest
 
 from clipseg_live.app.batch.manifest import NAME, Manifest, ManifestEntry, entry_of, sizes_of
 from clipseg_live.app.export import ExportRequest
-from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import CutOut
 from clipseg_live.core.settings.live import FrameTransform

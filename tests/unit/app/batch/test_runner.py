@@ -11,9 +11,9 @@ from clipseg_live.app.batch.manifest import NAME, Manifest
 from clipseg_live.app.batch.plan import MaskKind, plan_batch
 from clipseg_live.app.batch.runner import BatchReport, Ending, Outcome, run_batch
 from clipseg_live.app.export import ExportRequest
-from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, SinkError, UsageError
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import DataFormat, EngineSettings, PromptStyle
 from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from clipseg_live.model.store import loading

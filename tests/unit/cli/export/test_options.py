@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clipseg_live import UsageError
 from clipseg_live.cli.export.options import annotations_from, check_places, data_from, parse_time
-from clipseg_live.core.annotations import AnnotationSettings
+from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import EngineSettings, validated
 from clipseg_live.core.settings.effects import Outline
 from clipseg_live.core.settings.recording import RecordingSettings

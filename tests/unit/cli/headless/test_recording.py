@@ -12,16 +12,9 @@ from clipseg_live.cli.headless.recording import _Recording, run_recording
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure, SourceError, UsageError
 from clipseg_live.core.mattes import Matte, Mattes
-from clipseg_live.core.settings.live import (
-    LiveSettings,
-    Message,
-    RecordingStatus,
-    SessionStatus,
-    SourceSpec,
-    SourceState,
-    SourceStatus,
-)
+from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import Message, RecordingStatus, SessionStatus, SourceState, SourceStatus
 
 BREAKS = "clip.mp4 breaks off at 0:01.000: it is damaged or cut short from there on."
 

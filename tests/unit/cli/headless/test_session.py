@@ -17,18 +17,10 @@ from clipseg_live.cli.headless.virtual_camera import _VirtualCamera
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import Failure, SourceError
 from clipseg_live.core.settings.base import EngineSettings
-from clipseg_live.core.settings.live import (
-    LiveSettings,
-    PromptRow,
-    SessionStatus,
-    SourceSpec,
-    SourceState,
-    SourceStatus,
-    WorkerState,
-    WorkerStatus,
-)
+from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.core.status import SessionStatus, SourceState, SourceStatus, WorkerState, WorkerStatus
 from tests.helpers.live_engine import fake
 
 RUNNING = SourceStatus(SourceState.RUNNING)

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
-from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceState, ViewFrame, WorkerState
+from clipseg_live.core.settings.live import LiveSettings, PromptRow
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, chosen_format
+from clipseg_live.core.status import SourceState, ViewFrame, WorkerState
 from clipseg_live.runtime.outputs.privacy_gate import may_publish
 
 PLAIN = LiveSettings(rows=(PromptRow(id=0, text="face"),), effects=(Tint(),))

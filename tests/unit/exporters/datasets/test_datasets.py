@@ -16,9 +16,9 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from clipseg_live.core.annotations import AnnotationSettings
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label
+from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.exporters.datasets.instances import annotations_of
 from clipseg_live.exporters.datasets.polygons import bridged, coco_polygons, corner_polygons
 from clipseg_live.exporters.frame_files import indexed_palette

@@ -20,7 +20,7 @@ import pytest
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import EngineSettings
-from clipseg_live.core.settings.live import Prediction, PromptSet, WorkerState, WorkerStatus
+from clipseg_live.core.status import Prediction, PromptSet, WorkerState, WorkerStatus
 from clipseg_live.runtime.inference import client as worker
 from clipseg_live.runtime.inference import shared_memory
 from clipseg_live.runtime.inference.client import InferenceClient

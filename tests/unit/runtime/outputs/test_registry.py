@@ -8,8 +8,9 @@ import pytest
 
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.effects import BlackOut
-from clipseg_live.core.settings.live import LiveSettings, ViewFrame
+from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import ViewFrame
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.registry import RecordingOutputs
 from tests.helpers.fakes import FakeReplaySink

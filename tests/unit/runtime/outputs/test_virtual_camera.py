@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from clipseg_live.core.settings.live import Message, ViewFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.status import Message, ViewFrame
 from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraThread
 from tests.helpers.fakes import SAFE, FakeOutput
 
