@@ -1,6 +1,5 @@
 """Canvas that paints the newest frame and handles zoom, read-out, boxes and dropped files."""
 
-import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -20,7 +19,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.settings.effects import Wipe, is_private
 from clipseg_live.core.settings.live import LiveSettings
@@ -118,7 +116,7 @@ class Canvas(QWidget):
         if picture is None:
             self._picture = self._image = None
         elif picture is not self._picture:
-            image = _image_of(picture.original if self.comparing else picture.composed)
+            image = painting.rgb_image(picture.original if self.comparing else picture.composed)
             if self._image is not None and self._image.size() != image.size():
                 self._zoom, self._centre = 1.0, QPointF(0.5, 0.5)
             self._picture, self._image = picture, image
@@ -496,11 +494,3 @@ class Canvas(QWidget):
         for button in self._buttons:
             button.move(left, int(painting.buttons_top(bounds, height)))
             left += button.width() + gap
-
-
-def _image_of(pixels: Pixels) -> QImage:
-    pixels = np.ascontiguousarray(pixels)  # the local name keeps the data alive while Qt reads it
-    height, width = pixels.shape[:2]
-    packed = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    # Converting to this format and scaling it is twice as fast as scaling the packed format.
-    return packed.convertToFormat(QImage.Format.Format_RGB32)
