@@ -94,7 +94,8 @@ def python(tmp_path: Path) -> Path:
         f"#!{sys.executable}\n"
         "import sys\n"
         "from pathlib import Path\n"
-        "name = sys.argv[2] if sys.argv[1] == '-m' else 'import rules'\n"
+        "first, second = sys.argv[1:3] if len(sys.argv) > 2 else (sys.argv[1], '')\n"
+        "name = second if first == '-m' else 'import rules' if first == '-c' else 'names'\n"
         "print('output of', name)\n"
         "print('errors of', name, file=sys.stderr)\n"
         "code = Path(__file__).with_name(name)\n"
@@ -132,10 +133,10 @@ def test_each_check_is_shown_in_one_piece_and_failures_are_named(python: Path, f
     done = run(python, "--quick")
     assert done.returncode == (1 if failing else 0), done.stdout
     found = blocks(done.stdout.splitlines())
-    assert list(found) == ["pytest", "ruff", "mypy", "import rules"]
+    assert list(found) == ["pytest", "ruff", "mypy", "names", "import rules"]
     times = found["import rules"].pop(2)
     seconds = {part.rsplit(" ", 2)[0]: int(part.split(" ")[-2]) for part in times.split(", ")}
-    assert list(seconds) == ["ruff", "mypy", "import rules", "pytest"] and max(seconds.values()) < 60
+    assert list(seconds) == ["ruff", "mypy", "names", "import rules", "pytest"] and max(seconds.values()) < 60
     assert found["import rules"][2:] == ([f"Failed: {', '.join(failing)}"] if failing else [])
     for name, lines in found.items():
         assert sorted(lines[:2]) == [f"errors of {name}", f"output of {name}"]

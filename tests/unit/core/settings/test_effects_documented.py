@@ -1,6 +1,5 @@
-"""docs/effects.md tells of every effect what its definition says."""
+"""docs/effects.md has every effect with its options, their defaults and a picture."""
 
-import inspect
 import re
 
 import pytest
@@ -15,8 +14,7 @@ DOCS = ROOT / "docs"
 def test_an_effect_is_documented_as_it_is_defined(kind: str) -> None:
     text = (DOCS / "effects.md").read_text(encoding="utf-8")
     section = re.split(r"^## ", text.split(f"\n## {kind}\n", 1)[1], maxsplit=1, flags=re.M)[0]
-    assert " ".join((inspect.getdoc(KINDS[kind]) or "").replace("`", "").split()) in " ".join(section.split())
-    options = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|$", section, flags=re.M))
+    options = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \| \S.+ \|$", section, flags=re.M))
     fields = {name: str(field.default) for name, field in KINDS[kind].model_fields.items() if name != "kind"}
     assert options == fields
     assert (DOCS / "pictures" / "effects" / f"{kind}.webp").is_file() and f"(pictures/effects/{kind}.webp)" in section
