@@ -1,4 +1,4 @@
-"""Effects as values. The ``video`` package draws them, one after the other.
+"""Effects as values. The ``rendering`` package draws them, one after the other.
 
 An effect may be at any position of a list, and more than once. Each effect works on the result of the one before it,
 with the same mattes. Lengths are in percent of the frame's shorter side, so that effects look the same at every size.
