@@ -99,6 +99,7 @@ def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     quick = QUICK in arguments
     if not _is_narrow(given):
         options += ["-n", str(processes(quick=quick)), "--dist=loadfile", "--no-loadscope-reorder"]
+        options += ["--max-worker-restart=0"]  # a process that replaced a crashed one would wait for ever
     if quick:
         options += ["-m", "not slow"]
     return [*options, *given]

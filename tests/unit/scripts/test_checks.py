@@ -27,11 +27,12 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_all_tests_run_in_several_processes_and_arguments_come_last(checks: ModuleType) -> None:
-    assert checks.pytest_arguments([])[-4:] == [
+    assert checks.pytest_arguments([])[-5:] == [
         "-n",
         str(checks.processes()),
         "--dist=loadfile",
         "--no-loadscope-reorder",
+        "--max-worker-restart=0",
     ]
     assert checks.pytest_arguments(["-x", "-k", "camera"])[-3:] == ["-x", "-k", "camera"]
     assert "-n" in checks.pytest_arguments(["-k", "camera"])
