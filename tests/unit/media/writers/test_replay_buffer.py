@@ -1,5 +1,8 @@
 """The last seconds in memory: bounded, and a whole file when they are saved."""
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.writers.replay_buffer import ReplayBuffer
 from tests.helpers.clips import make_clip
+from tests.helpers.paths import ROOT
 
 CLOCK = Fraction(1, 90_000)
 
@@ -33,16 +37,49 @@ def fed(buffer: ReplayBuffer, seconds: int, audio: Path | None = None) -> Replay
     return buffer
 
 
+SAVE = """
+import sys
+from pathlib import Path
+from clipseg_live.media.writers.replay_buffer import ReplayBuffer
+from tests.unit.media.writers.test_replay_buffer import fed
+
+buffer = fed(ReplayBuffer(2, "av1", encoder="software"), 7)
+buffer.save(Path(sys.argv[1]))
+buffer.close()
+"""
+
+
+def save_av1(path: Path) -> None:
+    """Save a replay in AV1 in a process of its own: SVT-AV1 4.1 hangs now and then, and no signal ends such a call."""
+    for attempt in range(3):
+        try:
+            subprocess.run(
+                [sys.executable, "-c", SAVE, str(path)],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                timeout=40,
+                check=True,
+            )
+            return
+        except subprocess.TimeoutExpired:
+            if attempt == 2:
+                raise
+
+
 def times_of(path: Path) -> list[Fraction]:
     with av.open(str(path)) as container:
         return [each.pts * each.time_base for each in container.decode(video=0) if each.pts is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1", "ffv1"])
 def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Codec) -> None:
-    buffer = fed(ReplayBuffer(2, codec, encoder="software"), 7)
     path = tmp_path / ("r.webm" if codec == "vp9" else "r.mp4")
-    buffer.save(path)
+    if codec == "av1":
+        save_av1(path)
+    else:
+        buffer = fed(ReplayBuffer(2, codec, encoder="software"), 7)
+        buffer.save(path)
+        buffer.close()
     times = times_of(path)
     assert times[0] == 0 and 2 <= times[-1] <= Fraction(35, 10)
     source = [frame(number).time for number in range(210)]
@@ -50,7 +87,6 @@ def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Code
     tolerance = Fraction(1, 900) if codec == "vp9" else Fraction(1, 40_000)
     kept = source[first : first + len(times)]
     assert all(abs(a - (b - source[first])) <= tolerance for a, b in zip(times, kept, strict=True))
-    buffer.close()
 
 
 @pytest.mark.slow
