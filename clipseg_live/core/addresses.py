@@ -58,7 +58,7 @@ class SourceName:
 
     @property
     def is_address(self) -> bool:
-        """Whether the name is an address with a scheme."""
+        """Return True if the name is an address with a scheme."""
         return "://" in self._text
 
     def startswith(self, prefix: str | tuple[str, ...]) -> bool:

@@ -103,7 +103,7 @@ class MatteShape(Frozen):
 
 
 class PromptStyle(Frozen):
-    """How one prompt is used and drawn.
+    """Role, thresholds, colour and shape of one prompt.
 
     Attributes:
         colour: RGB, 0..255 each.

@@ -20,7 +20,7 @@ DEINTERLACE: tuple[Deinterlace, ...] = get_args(Deinterlace)
 
 
 class MatteSettings(Frozen):
-    """How probability maps become mattes.
+    """Settings of the conversion from probability maps to mattes.
 
     Attributes:
         smoothing: Smoothing over time, 0 (none) to 1.
@@ -66,7 +66,7 @@ class ExportSettings(Frozen):
     Attributes:
         engine: The model, and how it runs.
         look: Effects and styles.
-        matte: How probability maps become mattes.
+        matte: Settings of the conversion from probability maps to mattes.
         time: "causal" gives the same mattes as a live session in locked mode. "lookahead" uses later frames as well.
         start: Time in seconds of the first frame; None for the start of the source.
         end: Time in seconds. Frames with start ≤ time < end are exported; None for the end of the source.

@@ -124,7 +124,7 @@ class Request:
 
     @property
     def is_set(self) -> bool:
-        """Whether a signal was received."""
+        """Return True if a signal was received."""
         return self._is_set
 
     def set(self) -> None:

@@ -124,7 +124,7 @@ class Canvas(QWidget):
 
     @property
     def comparing(self) -> bool:
-        """Whether the original frame is shown."""
+        """Return True while the original frame is shown."""
         return self._before and not is_private(self._settings.effects)
 
     def compare(self, before: bool) -> None:

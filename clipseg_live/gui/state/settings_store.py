@@ -30,12 +30,12 @@ class Store(QObject):
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an edit to undo."""
+        """Return True if there is an edit to undo."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is an edit to redo."""
+        """Return True if there is an edit to redo."""
         return bool(self._future)
 
     def edit(self, settings: LiveSettings, merge: str = "") -> None:

@@ -95,7 +95,7 @@ class BackgroundTask(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether the work is running."""
+        """Return True while the task is running."""
         return self._thread is not None
 
     def start(self) -> None:
