@@ -155,7 +155,8 @@ class VirtualCamera:
         """
         try:
             self._camera.send(pixels)
-        except Exception as error:
+        except Exception as error:  # drivers can raise anything
+            logger.warning("A virtual camera takes no more frames", exc_info=True)
             raise Failure(f"The virtual camera is gone: {_said(error)}.") from error
 
     def close(self) -> None:
