@@ -6,6 +6,7 @@ the tests of one file in one process, so they may share fixtures.
 """
 
 import atexit
+import gc
 import multiprocessing
 import multiprocessing.resource_tracker
 import os
@@ -29,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: 
 _state = tempfile.TemporaryDirectory(prefix="clipseg-live-tests-")
 atexit.register(_state.cleanup)
 os.environ["XDG_STATE_HOME"] = _state.name  # the log of commands that tests start
+gc.disable()  # until the tests are collected: each collection would visit every imported object
 
 _PATIENCE = 5.0
 _FOLDER = Path(__file__).parent
@@ -54,6 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             computing[item.path] = None
     places = {path: number / len(paths) for paths in (waiting, computing) for number, path in enumerate(paths)}
     items.sort(key=lambda item: places.get(item.path, 1.0))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector skip what was imported and collected: no test frees it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -99,9 +108,10 @@ def _counts(thread: threading.Thread) -> bool:
 def _children(process: str = "self") -> set[str]:
     """Ids of this process's children and of theirs, where the system tells."""
     listed: set[str] = set()
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        with suppress(OSError):  # a thread may end between being listed and being read
-            listed.update(task.read_text().split())
+    with suppress(OSError):  # no such folder: another system, or the process has ended
+        for task in os.listdir(f"/proc/{process}/task"):
+            with suppress(OSError), open(f"/proc/{process}/task/{task}/children") as children:  # the thread may end
+                listed.update(children.read().split())
     tracker = multiprocessing.resource_tracker._resource_tracker._pid  # Python's own, as old as the process
     listed.discard(str(tracker))
     return listed.union(*map(_children, listed))
