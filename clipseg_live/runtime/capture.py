@@ -168,7 +168,10 @@ class Capture:
 
     def _deliver(self, reader: "_Reader", frame: Frame, info: SourceInfo, counts: bool) -> None:
         """Filter a frame, add its epoch and time, and deliver it unless another source has replaced this one."""
-        pixels = self._filter(frame.pixels, self._framing)
+        framing = self._framing
+        pixels = self._filter(frame.pixels, framing)
+        if info.fields is not None and (framing.turn or framing.crop is not None):
+            info = replace(info, fields=None)  # a field may be another one now; such frames are written as whole ones
         pixels.setflags(write=False)
         with self._lock:
             if reader is not self._reader or self._stopping:

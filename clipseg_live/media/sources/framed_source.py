@@ -5,7 +5,7 @@ from dataclasses import replace
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.protocols import FrameSource
 from clipseg_live.core.settings.live import FrameTransform
-from clipseg_live.media.sources.framing import apply_framing, framed_size
+from clipseg_live.media.sources.framing import apply_framing, framed_fields, framed_size
 
 
 class FramedSource:
@@ -19,7 +19,7 @@ class FramedSource:
         info = self._source.open()
         width, height = framed_size(info.width, info.height, self._framing)
         aspect = 1 / info.pixel_aspect if self._framing.turn in (90, 270) else info.pixel_aspect
-        fields = None if self._framing.turn else info.fields
+        fields = framed_fields(info, self._framing)
         return replace(info, width=width, height=height, pixel_aspect=aspect, fields=fields)
 
     def read(self) -> Frame | None:

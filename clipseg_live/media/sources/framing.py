@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.frame import Pixels, Signal
+from clipseg_live.core.frame import FieldOrder, Pixels, Signal, SourceInfo
 from clipseg_live.core.settings.live import FrameTransform
 
 AnyPixels = TypeVar("AnyPixels", Pixels, Signal)
@@ -50,6 +50,21 @@ def framed_size(width: int, height: int, framing: FrameTransform) -> tuple[int, 
         top, bottom = _span(y, share_y, height)
         width, height = right - left, bottom - top
     return (height, width) if framing.turn in (90, 270) else (width, height)
+
+
+def framed_fields(info: SourceInfo, framing: FrameTransform) -> FieldOrder | None:
+    """Return the field order after framing; None if the frames are progressive, or rotated so that rows mix.
+
+    Args:
+        info: Source before framing.
+        framing: Crop, rotation and mirroring.
+    """
+    if info.fields is None or framing.turn:
+        return None
+    top = 0 if framing.crop is None else _span(framing.crop[1], framing.crop[3], info.height)[0]
+    if top % 2 == 0:
+        return info.fields
+    return "bff" if info.fields == "tff" else "tff"
 
 
 def to_source(x: float, y: float, width: float, height: float, framing: FrameTransform) -> Crop:

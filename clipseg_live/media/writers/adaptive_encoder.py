@@ -8,11 +8,14 @@ from av.video.frame import PictureType
 
 from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
+from clipseg_live.media.colour.interlacing import FieldFlags
 from clipseg_live.media.writers.encoders import (
     DEFAULT_VIDEO_RATE,
     HEVC_TAG,
     Encoder,
+    Options,
     even,
+    interlaced_options,
     live_options,
     new_context,
     padded,
@@ -51,7 +54,7 @@ class AdaptiveEncoder:
     ) -> None:
         self.encoder = encoder
         self._quality, self._info, self._clock = quality, info, clock
-        self._ladder = live_options(encoder, quality, info)
+        self._ladder = self._presets(encoder)
         self._rung = 0
         stream = container.add_stream(encoder.name, rate=info.rate or DEFAULT_VIDEO_RATE, options=self._ladder[0])
         assert isinstance(stream, av.VideoStream)
@@ -61,7 +64,8 @@ class AdaptiveEncoder:
         self._whole = padded(encoder, info)
         self.padded = self._whole != info
         prepare_encoder(self._context, self._whole, clock, encoder.pixel_format, tags)
-        self._convert = ToVideo(encoder.pixel_format, tags)
+        self._convert = ToVideo(encoder.pixel_format, tags, interlaced=info.fields is not None)
+        self._flag_fields = None if info.fields is None else FieldFlags(info.fields)
         if encoder.codec == "h265" and container.format.name in ("mp4", "mov"):
             self._context.codec_tag = HEVC_TAG
         stream.time_base = clock
@@ -80,6 +84,8 @@ class AdaptiveEncoder:
             The packets that the encoder released.
         """
         picture = self._convert(even(pixels) if self.padded else pixels)
+        if self._flag_fields is not None:
+            picture = self._flag_fields(picture)
         picture.pts, picture.time_base, picture.duration = stamp, self._clock, duration
         step = 0 if self._last is None else stamp - self._last
         if self._key is None or (stamp + step - self._key) * self._clock > KEYFRAME_SECONDS:
@@ -112,9 +118,17 @@ class AdaptiveEncoder:
         left: list[av.Packet] = []
         with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             left = self._packets(None)
-        self._ladder, self._rung = live_options(encoder, self._quality, self._info), 0
+        self._ladder = self._presets(encoder)
+        self._rung = 0
         self._change(encoder)
         return left
+
+    def _presets(self, encoder: Encoder) -> tuple[Options, ...]:
+        """Return the options of the encoder, from the most careful preset to the fastest."""
+        presets, fields = live_options(encoder, self._quality, self._info), self._info.fields
+        if fields is None:
+            return presets
+        return tuple(interlaced_options(encoder.codec, options, fields) for options in presets)
 
     def _change(self, encoder: Encoder) -> None:
         options = self._ladder[self._rung]

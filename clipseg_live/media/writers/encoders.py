@@ -18,6 +18,7 @@ from clipseg_live.core.frame import ColourInfo, FieldOrder, HDRInfo, SourceInfo
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.hdr_metadata import encoder_options
+from clipseg_live.media.colour.interlacing import FIELD_NUMBERS
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 
 os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 logs to the terminal: errors only
@@ -150,13 +151,13 @@ def new_context(
     prepare_encoder(context, info, clock, encoder.pixel_format, tags)
     with keep_priority():
         context.open()
-    return context, ToVideo(encoder.pixel_format, tags)
+    return context, ToVideo(encoder.pixel_format, tags, interlaced=info.fields is not None)
 
 
 def prepare_encoder(
     context: av.VideoCodecContext, info: SourceInfo, clock: Fraction, pixel_format: str, tags: ColourInfo
 ) -> None:
-    """Set size, clock, colours and pixel aspect of a context that is not open yet.
+    """Set size, clock, colours, pixel aspect and field order of a context that is not open yet.
 
     Variable frame rates are exact only because the clock is set before anything is encoded.
     """
@@ -168,6 +169,8 @@ def prepare_encoder(
     context.flags |= int(CodecFlags.frame_duration)
     context.color_range, context.colorspace = tags.range, tags.matrix
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+    if info.fields is not None:
+        context.field_order = FIELD_NUMBERS[info.fields]
 
 
 def padded(encoder: Encoder, info: SourceInfo) -> SourceInfo:

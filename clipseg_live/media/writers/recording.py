@@ -26,6 +26,7 @@ from clipseg_live.media.writers.encoders import (
     SOFTWARE,
     Candidates,
     Encoder,
+    check_interlaced,
     choose_encoder,
     clock_of,
 )
@@ -102,8 +103,9 @@ class RecordingWriter:
 
         Raises:
             SinkError: If the file cannot be written.
-            UsageError: If the file exists already, or the frame is too large for H.264.
+            UsageError: If the file exists already, or the codec does not fit the source.
         """
+        check_interlaced(self.codec, info)
         if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
             raise UsageError(
                 f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
@@ -111,7 +113,8 @@ class RecordingWriter:
             )
         self._info = info
         self._clock = _MILLISECOND if self.path.suffix.lower() in (".mkv", ".webm") else clock_of(info.time_base)
-        first = choose_encoder(self.codec, info, auto=self._auto, candidates=self._candidates)
+        auto = self._auto and info.fields is None  # hardware encoders do not keep fields apart
+        first = choose_encoder(self.codec, info, auto=auto, candidates=self._candidates)
         working = self._place.begin()
         errors: list[Exception] = []
         for encoder, with_sound in dict.fromkeys([(first, True), (SOFTWARE[self.codec], True), (first, False)]):

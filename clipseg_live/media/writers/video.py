@@ -17,7 +17,7 @@ from clipseg_live.media.atomic_output import AtomicOutput, write_failure
 from clipseg_live.media.audio.tracks import AudioTracks
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.hdr_metadata import loss_of_metadata
-from clipseg_live.media.colour.interlacing import FIELD_NUMBERS, FieldFlags
+from clipseg_live.media.colour.interlacing import FieldFlags
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.encoders import (
     DEFAULT_VIDEO_RATE,
@@ -278,13 +278,11 @@ class VideoWriter:
         encoder, pixel_format, encoding = self._encoding(info)
         if info.fields is not None:
             encoding = interlaced_options(self.codec, encoding, info.fields)
+            self._flag_fields = FieldFlags(info.fields)
         stream = cast(
             av.VideoStream, container.add_stream(encoder, rate=info.rate or DEFAULT_VIDEO_RATE, options=encoding)
         )
         context = stream.codec_context
-        if info.fields is not None:
-            context.field_order = FIELD_NUMBERS[info.fields]
-            self._flag_fields = FieldFlags(info.fields)
         whole = padded(SOFTWARE[self.codec], info)
         self.padded = whole != info
         tags = self._tags(info)

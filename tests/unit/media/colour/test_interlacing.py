@@ -14,11 +14,13 @@ import pytest
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import ColourInfo
-from clipseg_live.core.settings.live import SourceSpec
+from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.media.colour.conversion import FromVideo, ToVideo
 from clipseg_live.media.colour.interlacing import Deinterlacer, FieldFlags, fields_of, weave_frames
+from clipseg_live.media.sources.framed_source import FramedSource
 from clipseg_live.media.sources.live_sources import open_live
 from clipseg_live.media.sources.video_file import VideoFileSource
+from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.hdr_clips import run
 from tests.helpers.servers import HTTPHandler, Server
@@ -122,7 +124,7 @@ def test_raw_dv_has_the_rate_of_its_frames(tmp_path):
     run("-f", "lavfi", "-i", "testsrc2=size=720x576:rate=25", "-frames:v", 3, "-pix_fmt", "yuv420p", path)
     info, frames = frames_of(path)
     assert info.rate == 25 and len(frames) == 3
-    write(tmp_path / "o.mp4", "h264", info, frames)
+    write(VideoWriter(tmp_path / "o.mp4", "h264", quality=95), info, frames)
     assert probe(tmp_path / "o.mp4")["streams"][0]["avg_frame_rate"] == "25/1"
 
 
@@ -205,16 +207,65 @@ def samples(plane):
 def test_with_off_the_flags_stay(tmp_path, name, codec, order):
     info, frames = frames_of(interlaced(tmp_path / "a.mp4", order), deinterlace="off")
     assert info.fields == order
-    write(tmp_path / name, codec, info, frames)
-    told = probe(tmp_path / name)
-    assert told["streams"][0]["field_order"] in {"tff": ("tt", "tb"), "bff": ("bb", "bt")}[order]
-    assert all(frame["interlaced_frame"] == 1 for frame in told["frames"])
-    assert all(frame["top_field_first"] == int(order == "tff") for frame in told["frames"])
+    write(VideoWriter(tmp_path / name, codec, quality=95), info, frames)
+    check_fields(tmp_path / name, order)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "codec"), [("o.mp4", "h264"), ("o.mov", "prores"), ("o.mkv", "ffv1")])
+@pytest.mark.parametrize("order", ["tff", "bff"])
+def test_recordings_keep_the_flags(tmp_path, name, codec, order):
+    """The frames after the first use a faster preset, whose encoder is a new one."""
+    info, frames = frames_of(interlaced(tmp_path / "a.mp4", order), deinterlace="off")
+    writer = RecordingWriter(tmp_path / name, codec, encoder="software", quality=95)
+    writer.open(replace(info, audio_path=None))
+    for frame in frames:
+        writer.write(frame)
+        if frame is frames[0]:
+            writer.hurry()
+    writer.finish()
+    check_fields(tmp_path / name, order)
+    _, kept = frames_of(tmp_path / name, deinterlace="off")
+    for frame, other in zip(frames, kept, strict=True):
+        assert difference(frame.pixels, other.pixels) < 2.5
+
+
+def test_a_recording_without_fields_is_refused(tmp_path):
+    info, _ = frames_of(interlaced(tmp_path / "a.mp4"), deinterlace="off")
+    with pytest.raises(UsageError, match="--deinterlace off"):
+        RecordingWriter(tmp_path / "o.webm", "vp9").open(info)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("framing", "order"),
+    [
+        (FrameTransform(), "tff"),
+        (FrameTransform(mirror=True), "tff"),
+        (FrameTransform(crop=(0, 0.125, 1, 0.5)), "tff"),  # from row 12
+        (FrameTransform(crop=(0, 0.115, 1, 0.5)), "bff"),  # from row 11
+        (FrameTransform(turn=90), None),
+        (FrameTransform(turn=180), None),
+    ],
+)
+def test_framing_moves_fields(tmp_path, framing, order):
+    """The first row of the framed frames belongs to the other field after a crop by an odd number of rows."""
+    source = FramedSource(VideoFileSource(interlaced(tmp_path / "a.mp4"), deinterlace="off"), framing)
+    assert source.open().fields == order
+    source.close()
+
+
+def check_fields(path, order):
+    """Check the field order of a file and of each frame with ffprobe."""
+    listed = probe(path)
+    assert listed["streams"][0]["field_order"] in {"tff": ("tt", "tb"), "bff": ("bb", "bt")}[order]
+    assert all(frame["interlaced_frame"] == 1 for frame in listed["frames"])
+    assert all(frame["top_field_first"] == int(order == "tff") for frame in listed["frames"])
 
 
 def test_deinterlaced_video_is_progressive(tmp_path):
     info, frames = frames_of(interlaced(tmp_path / "a.mp4"))
-    write(tmp_path / "o.mov", "h264", info, frames)
+    write(VideoWriter(tmp_path / "o.mov", "h264", quality=95), info, frames)
     told = probe(tmp_path / "o.mov")
     assert told["streams"][0]["field_order"] == "progressive"
     assert not any(frame["interlaced_frame"] for frame in told["frames"])
@@ -228,8 +279,7 @@ def test_codecs_without_fields_are_refused(tmp_path, name, codec):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def write(path, codec, info, frames):
-    writer = VideoWriter(path, codec, quality=95)
+def write(writer, info, frames):
     writer.open(replace(info, audio_path=None))
     for frame in frames:
         writer.write(frame)
