@@ -4,12 +4,15 @@ The masks are arbitrary, but they differ between prompts and their values spread
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
+
+from clipseg_live.model.store.loading import assign_weights, empty_network
 
 _PREPROCESSOR = {
     "do_normalize": True,
@@ -62,14 +65,19 @@ def write_random_model(folder: Path, *, seed: int = 0, configuration: CLIPSegCon
 def random_network(configuration: CLIPSegConfig, seed: int) -> CLIPSegForImageSegmentation:
     """Return a network whose weights keep signals at a useful scale through the layers, with logits spread around 0."""
     generator = torch.Generator().manual_seed(seed)
-    network = CLIPSegForImageSegmentation(configuration).eval().requires_grad_(False)
-    for module in network.modules():
-        for name, values in module.named_parameters(recurse=False):
-            values.copy_(_draw(module, name, values, generator))
+    network = empty_network(configuration)
+    assign_weights(network, dict(_draw_weights(network, generator)))
     for reduction in network.decoder.reduces[configuration.conditional_layer + 1 :]:
         reduction.weight.mul_(_LATER)
     _calibrate(network, generator)
     return network
+
+
+def _draw_weights(network: nn.Module, generator: torch.Generator) -> Iterator[tuple[str, Tensor]]:
+    """Yield the name of each parameter with new values."""
+    for prefix, module in network.named_modules():
+        for name, values in module.named_parameters(recurse=False):
+            yield f"{prefix}.{name}", _draw(module, name, values, generator)
 
 
 def _draw(module: nn.Module, name: str, values: Tensor, generator: torch.Generator) -> Tensor:

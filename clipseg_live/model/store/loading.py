@@ -285,10 +285,8 @@ def load_network(files: ModelFiles) -> LoadedModel:
 def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPSegForImageSegmentation":
     """Build the network around the given weights, without initialising it with random ones first."""
     import torch
-    from transformers import CLIPSegForImageSegmentation
 
-    with torch.device("meta"):
-        network = CLIPSegForImageSegmentation(config)
+    network = empty_network(config)
     expected = dict(network.named_parameters())
     state = {name: values for name, values in state.items() if not name.endswith("position_ids")}
     missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
@@ -305,12 +303,28 @@ def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPS
         del state[name]
     state = {name: values.to(torch.float32) for name, values in state.items()}
     _require_finite(state, files)
+    assign_weights(network, state)
+    return network
+
+
+def empty_network(config: Any) -> "CLIPSegForImageSegmentation":
+    """Build the network without memory for weights and without initialising them; see ``assign_weights``."""
+    import torch
+    from transformers import CLIPSegForImageSegmentation
+
+    with torch.device("meta"):
+        return CLIPSegForImageSegmentation(config)
+
+
+def assign_weights(network: "CLIPSegForImageSegmentation", state: "dict[str, Tensor]") -> None:
+    """Give an empty network all of its parameters, and prepare it for inference."""
+    import torch
+
     network.load_state_dict(state, strict=True, assign=True)
     for embeddings in (network.clip.text_model.embeddings, network.clip.vision_model.embeddings):
         count = embeddings.position_embedding.weight.shape[0]
         embeddings.register_buffer("position_ids", torch.arange(count).expand(1, -1), persistent=False)
     network.eval().requires_grad_(False)
-    return network
 
 
 def _require_finite(state: "dict[str, Tensor]", files: ModelFiles) -> None:

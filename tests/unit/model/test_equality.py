@@ -56,9 +56,9 @@ def activations(reference: CLIPSegForImageSegmentation, pixel_values: torch.Tens
 
 @pytest.fixture(scope="module")
 def pictures() -> torch.Tensor:
-    """Three images to use as prompts."""
-    coarse = torch.randn((3, 3, 11, 11), generator=torch.Generator().manual_seed(9))
-    return torch.nn.functional.interpolate(coarse, size=(352, 352), mode="bicubic")
+    """Three images to use as prompts, small because every one runs through the whole encoder."""
+    coarse = torch.randn((3, 3, 4, 4), generator=torch.Generator().manual_seed(9))
+    return torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bicubic")
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +113,12 @@ def assert_meaningful(maps: torch.Tensor) -> None:
 
 @pytest.mark.slow
 def test_the_reference_is_the_forward_pass_of_transformers(
-    reference: CLIPSegForImageSegmentation, refined_folder: Path, pixel_values: torch.Tensor, activations: Activations
+    reference: CLIPSegForImageSegmentation, refined_folder: Path, pictures: torch.Tensor
 ) -> None:
     tokens = CLIPTokenizer.from_pretrained(refined_folder)(PHRASES[:2], padding=True, return_tensors="pt")
     with torch.inference_mode():
-        logits = reference(pixel_values=pixel_values.expand(2, -1, -1, -1), **tokens).logits
-    assert_same(theirs(reference, activations, **tokens), logits.sigmoid())
+        logits = reference(pixel_values=pictures[:1].expand(2, -1, -1, -1), **tokens).logits
+    assert_same(theirs(reference, encode(reference, pictures[:1]), **tokens), logits.sigmoid())
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_photographs_equal_through_the_checkpoints_own_processor(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("grid", [(16, 30), (30, 16), (7, 40), (22, 22)])
+@pytest.mark.parametrize("grid", [(8, 15), (15, 8), (4, 20), (11, 11)])
 def test_grids_of_any_shape_equal_an_independent_reference(
     segmenter: Segmenter, reference: CLIPSegForImageSegmentation, grid: tuple[int, int]
 ) -> None:
@@ -208,7 +208,7 @@ def test_grids_of_any_shape_equal_an_independent_reference(
     hook = layer.register_forward_hook(lambda module, args, output: captured.append(output))
     try:
         with torch.inference_mode():
-            # 7 × 40 tokens are no square, so the reference's own reshape may fail after the hook has run
+            # 4 × 20 tokens are no square, so the reference's own reshape may fail after the hook has run
             try:
                 theirs(reference, encode(reference, pixels), conditional_embeddings=conditional)
             except RuntimeError:
