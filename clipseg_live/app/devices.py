@@ -82,7 +82,7 @@ def save_snapshot(folder: Path, picture: ViewFrame, settings: LiveSettings) -> S
     Raises:
         SinkError: The files cannot be written, or the frame shows something that an effect hides by now.
     """
-    from clipseg_live.exporters.masks import slug
+    from clipseg_live.exporters.folder import slug
 
     if not was_drawn_hiding(picture, settings):
         raise SinkError("The picture was not saved, because it shows what is hidden now: save the next one.")

@@ -13,7 +13,7 @@ from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL, Engin
 from clipseg_live.runtime.inference.server import LiveEngine
 
 if TYPE_CHECKING:
-    from clipseg_live.model.store.loading import ModelFiles
+    from clipseg_live.model.store.layout import ModelFiles
 
 logger = logging.getLogger(__name__)
 

@@ -35,6 +35,7 @@ from clipseg_live.media.images.writers import ImageWriter, VideoWriter, open_sin
 from clipseg_live.media.sources.framed_source import FramedSource
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.model.store import loading
+from clipseg_live.model.store.layout import ModelFiles
 from clipseg_live.rendering.hdr import HDRBlend
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime.export import Export, ExportResult, Progress
@@ -104,14 +105,14 @@ class FinishedExport:
 class ReadyEngine(Engine, Protocol):
     """A loaded engine, with the files of its model."""
 
-    files: loading.ModelFiles
+    files: ModelFiles
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Return messages for the user."""
 
 
-def find_model(settings: EngineSettings) -> loading.ModelFiles:
+def find_model(settings: EngineSettings) -> ModelFiles:
     """Return the files of the requested model. Download them if they are missing, with a progress bar.
 
     Raises:
@@ -124,7 +125,7 @@ def find_model(settings: EngineSettings) -> loading.ModelFiles:
     return loading.find_model_files(settings.model)
 
 
-def load_engine(files: loading.ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
+def load_engine(files: ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
     """Load the requested engine, with the prompts encoded.
 
     Args:
@@ -387,7 +388,7 @@ def open_named_source(
     return DemoSource.named(name, start=start, duration=DEMO_SECONDS if end is None else end - start)
 
 
-def mask_header(request: ExportRequest, files: loading.ModelFiles) -> dict[str, Any]:
+def mask_header(request: ExportRequest, files: ModelFiles) -> dict[str, Any]:
     """Return a description of the model and settings, which masks and data contain."""
     return {
         "version": __version__,

@@ -420,8 +420,8 @@ def _photographed(rng: np.random.Generator, canvas: DrawingBoard) -> NDArray[np.
     if rng.random() < 0.4:
         shape = canvas.shape if rng.random() < 0.5 else (*canvas.shape[:2], 1)
         canvas = canvas + np.float32(rng.uniform(0.005, 0.05)) * rng.standard_normal(shape, dtype=np.float32)
-    pixels = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 96))]
-        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR)
+        pixels = np.asarray(cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_COLOR), np.uint8)
     return pixels

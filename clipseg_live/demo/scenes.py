@@ -354,7 +354,8 @@ class Scene:
     def _grain(self) -> NDArray[np.int16]:
         shape = (self.height + 61, self.width + 61, 3)
         deviates = np.random.default_rng([self.seed, 77]).standard_normal(shape, dtype=np.float32)
-        return np.rint(deviates * self.settings.noise).astype(np.int16)
+        grain: NDArray[np.int16] = np.rint(deviates * self.settings.noise).astype(np.int16)
+        return grain
 
     def _developed(self, canvas: Pixels, number: int, seconds: float) -> Pixels:
         """Apply changes of light and sensor noise."""
@@ -437,7 +438,8 @@ def _paper(seed: int, height: int, width: int, texture: float) -> Pixels:
     away = np.hypot((x + 0.5) % pitch - pitch / 2, (y + 0.5) % pitch - pitch / 2)
     dots = 1 - np.float32(0.12 * texture) * np.clip(pitch * 0.07 + 0.5 - away, 0, 1)
     blend = np.clip(blend, 0, 1)[:, :, None]
-    return np.clip((light * (1 - blend) + dark * blend) * dots[:, :, None] * 255 + 0.5, 0, 255).astype(np.uint8)
+    pixels = (light * (1 - blend) + dark * blend) * dots[:, :, None] * 255 + 0.5
+    return np.asarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _lay(region: Pixels, alpha: NDArray[np.float32], tint: Colour) -> None:

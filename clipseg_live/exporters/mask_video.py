@@ -15,7 +15,9 @@ from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters.alpha_video import ALPHA_KEYFRAME_INTERVAL, WriterSink, require_film
 from clipseg_live.exporters.folder import FolderSink, slug
-from clipseg_live.media.colour.conversion import BT709, FULL_RANGE, tagged
+from clipseg_live.media.colour.conversion import tagged
+from clipseg_live.media.colour.hdr import BT709
+from clipseg_live.media.colour.planes import FULL_RANGE
 from clipseg_live.media.writers.video import CONTAINERS, VideoWriter
 from clipseg_live.rendering.blending import union_of
 

@@ -26,7 +26,8 @@ class Scratch(threading.local):
         memory = self._memory.get(name)
         if memory is None or memory.size < size:
             memory = self._memory[name] = np.empty(size, np.uint8)
-        return memory[:size].view(dtype).reshape(shape)
+        array: NDArray[Any] = memory[:size].view(dtype).reshape(shape)
+        return array
 
 
 SCRATCH = Scratch()

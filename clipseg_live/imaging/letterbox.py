@@ -1,10 +1,12 @@
 """Letterboxing: images of one aspect ratio inside another, with black bars."""
 
+from typing import Any
+
 import cv2
 from numpy.typing import NDArray
 
 
-def letterbox(picture: NDArray, width: int, height: int) -> NDArray:
+def letterbox(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     """Return an image, scaled to fit and centred in the given size, with black bars.
 
     Args:

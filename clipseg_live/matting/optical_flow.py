@@ -160,7 +160,8 @@ def _forward_backward_consistency(backward: FlowField, forward: FlowField, back:
 
 def _photometric_consistency(before: Any, after: Any, back: FlowField) -> NDArray[np.float32]:
     change = cv2.blur(cv2.absdiff(_fetched(before, back), after), (3, 3))
-    return np.clip(2 - np.asarray(change, np.float32) / np.float32(_LIGHT_STEP), 0, 1)
+    trust: NDArray[np.float32] = np.clip(2 - np.asarray(change, np.float32) / np.float32(_LIGHT_STEP), 0, 1)
+    return trust
 
 
 def _fetched(values: Any, back: FlowField) -> Any:

@@ -155,7 +155,8 @@ class _Line:
     def pixels(self, cells: Places) -> Places:
         """Return the pixels of the cells, intp (most, cells); the last one is repeated for cells with fewer."""
         pixels = self.firsts[cells] + np.arange(self.most)[:, None]
-        return np.minimum(pixels, self.firsts[cells + 1] - 1)
+        within: Places = np.minimum(pixels, self.firsts[cells + 1] - 1)
+        return within
 
 
 def _tight(alpha: BytePlane, boxes: Iterable[Box]) -> list[Box]:

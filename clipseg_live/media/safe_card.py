@@ -33,7 +33,8 @@ def _ground(width: int, height: int) -> Pixels:
     far = np.clip(np.hypot(across[None, :], down[:, None] * 0.9) / 1.25, 0, 1)[..., None] ** 1.4
     shade = np.array(_MIDDLE, np.float32) * (1 - far) + np.array(_EDGE, np.float32) * far
     grain = np.random.default_rng(1).random((height, width, 3), np.float32)
-    return (shade + grain).astype(np.uint8)
+    ground: Pixels = (shade + grain).astype(np.uint8)
+    return ground
 
 
 def _dots(card: Image.Image, x: float, y: float, unit: float) -> None:

@@ -54,12 +54,14 @@ class ClipSeg:
     @property
     def device(self) -> torch.device:
         """Device of the network."""
-        return self.decoder.film_mul.weight.device
+        device: torch.device = self.decoder.film_mul.weight.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the network."""
-        return self.decoder.film_mul.weight.dtype
+        dtype: torch.dtype = self.decoder.film_mul.weight.dtype
+        return dtype
 
     @property
     def scale(self) -> int:

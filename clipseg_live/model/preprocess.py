@@ -249,7 +249,7 @@ def _square_around(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(top), int(top + side), int(left), int(left + side)
 
 
-def _crop(array: NDArray, top: int, bottom: int, left: int, right: int) -> NDArray:
+def _crop(array: NDArray[Any], top: int, bottom: int, left: int, right: int) -> NDArray[Any]:
     """Return a part of an array, with zeros beyond its borders."""
     height, width = array.shape[:2]
     cropped = np.zeros((bottom - top, right - left, *array.shape[2:]), dtype=array.dtype)

@@ -88,7 +88,9 @@ def _draw(module: nn.Module, name: str, values: Tensor, generator: torch.Generat
         return noise * 0.02
     if isinstance(module, nn.Embedding):
         return noise * 0.5
-    return noise / (values[0].numel() if not isinstance(module, nn.ConvTranspose2d) else values.shape[0]) ** 0.5
+    inputs: int = values.shape[0] if isinstance(module, nn.ConvTranspose2d) else values[0].numel()
+    deviation: float = inputs**0.5
+    return noise / deviation
 
 
 def _calibrate(network: CLIPSegForImageSegmentation, generator: torch.Generator) -> None:

@@ -24,6 +24,7 @@ from clipseg_live.model.clipseg import ClipSeg, Features
 from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, place_frame, resize
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
 from clipseg_live.model.store import loading
+from clipseg_live.model.store.layout import ModelFiles
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Segmenter:
     @classmethod
     def load(
         cls: type[_S],
-        model: str | loading.ModelFiles = DEFAULT_MODEL,
+        model: str | ModelFiles = DEFAULT_MODEL,
         *,
         device: str = "auto",
         dtype: str = "auto",

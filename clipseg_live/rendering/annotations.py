@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from clipseg_live.core.frame import BytePlane
 from clipseg_live.core.mattes import Box, Matte
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.effects import Glow, Labels, Outline, Tint
 from clipseg_live.imaging.buffers import SCRATCH
 from clipseg_live.rendering.blending import (
-    BytePlane,
     EffectCanvas,
     area_of,
     blend_evenly,

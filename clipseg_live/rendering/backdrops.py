@@ -115,6 +115,6 @@ def checkerboard(height: int, width: int) -> Pixels:
     """Return a dark checkerboard, uint8 (height, width, 3), read-only."""
     cell = max(4, min(height, width) // 40)
     rows, columns = np.arange(height) // cell, np.arange(width) // cell
-    board = np.array(_CHECKS, np.uint8)[(rows[:, None] + columns[None, :]) % 2]
+    board: Pixels = np.array(_CHECKS, np.uint8)[(rows[:, None] + columns[None, :]) % 2]
     board.setflags(write=False)
     return board

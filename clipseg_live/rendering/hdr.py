@@ -66,4 +66,4 @@ class HDRBlend:
 
 def _differs(difference: Any, most: float) -> NDArray[np.bool_]:
     """Return where any channel of a non-negative difference exceeds ``most``."""
-    return np.asarray(cv2.inRange(difference, (0,) * 3, (most,) * 3)) == 0
+    return np.asarray(np.asarray(cv2.inRange(difference, (0,) * 3, (most,) * 3)) == 0)

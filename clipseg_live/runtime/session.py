@@ -269,8 +269,9 @@ class Session:
         with self._lock:
             if self._machine.state in (SessionState.STOPPED, SessionState.STOPPING):
                 return self._abandoned
-            self._machine.to(SessionState.STOPPED if self._machine.state is SessionState.NEW else SessionState.STOPPING)
-            if self._machine.state is SessionState.STOPPED:
+            was_started = self._machine.state is not SessionState.NEW
+            self._machine.to(SessionState.STOPPING if was_started else SessionState.STOPPED)
+            if not was_started:
                 return ()
         limit = time.monotonic() + deadline
         self._camera.stop()
@@ -278,7 +279,10 @@ class Session:
         self._capture.request_stop()
         self._worker.request_stop()
         self._composing.request_stop()
-        left = lambda: max(0.0, limit - time.monotonic())  # noqa: E731
+
+        def left() -> float:
+            return max(0.0, limit - time.monotonic())
+
         abandoned = [] if self._composing.join(left()) else ["clipseg-live compose"]
         abandoned += [] if self._worker.join(left()) else ["clipseg-live worker"]
         abandoned += self._camera.join(left())

@@ -12,7 +12,7 @@ from PIL import Image
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Frame
 from clipseg_live.exporters.frame_files import saved
-from clipseg_live.media.images.sequences import read_image
+from clipseg_live.media.images.reader import read_image
 
 logger = logging.getLogger(__name__)
 

@@ -48,7 +48,7 @@ def bridged(polygons: Sequence[Vertices]) -> Vertices:
     owners = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
     numbers = np.arange(len(vertices))
     apart, nearest = np.full(len(vertices), np.inf), np.zeros(len(vertices), np.intp)
-    joined = numbers[owners == 0]
+    joined: NDArray[np.intp] = numbers[owners == 0]
     added, waiting = joined, owners != 0
     while waiting.any():
         _come_nearer(vertices, numbers[waiting], added, apart, nearest)
@@ -98,7 +98,7 @@ def _lines(mask: NDArray[np.uint8], outline: Callable[[PolygonPoints], Vertices]
 
 def _joined(border: Vertices, holes: Sequence[Vertices], mask: NDArray[np.uint8]) -> Vertices:
     """Join a border and its holes to one closed line."""
-    joined = border
+    joined: Vertices = border
     # To the left of a hole is the border, or a hole that begins further left and is already joined.
     for hole in sorted(holes, key=lambda line: int(line[:, 0].min())):
         first = int(np.floor(hole[:, 0]).argmin())
@@ -119,7 +119,7 @@ def _outline(chain: PolygonPoints) -> Vertices:
     A pixel with one such side has one vertex. A pixel with several has one for each corner between them.
     """
     if len(chain) == 1:
-        return chain + _SINGLE
+        return np.asarray(chain + _SINGLE)
     before = _direction(np.roll(chain, 1, axis=0) - chain)
     after = _direction(np.roll(chain, -1, axis=0) - chain)
     placed = chain[:, None, :] + _CORNERS[before, after]
@@ -172,7 +172,7 @@ def _without_straight(line: Vertices) -> Vertices:
     before, after = line - np.roll(line, 1, axis=0), np.roll(line, -1, axis=0) - line
     turning = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     returning = (before * after).sum(axis=1) < 0
-    return line[turning | returning]
+    return np.asarray(line[turning | returning])
 
 
 def _with_three(line: Vertices) -> Vertices:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.media.audio.codecs import AAC_RATES, LAYOUTS, target_of
-from clipseg_live.media.ffmpeg.guarded_av import frame_of
+from clipseg_live.media.ffmpeg.guarded_av import Packet, frame_of
 from clipseg_live.media.ffmpeg.muxing import needs_spacing
 
 Samples = NDArray[np.float32]
@@ -89,7 +89,7 @@ class PcmTrack:
         self.position += samples.shape[1]
         self._mux(self.stream.encode(frame))
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
             if not (self._cuts_lead and packet.pts is not None and packet.pts < 0):
                 self._output.mux(packet)

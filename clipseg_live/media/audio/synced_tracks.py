@@ -13,7 +13,7 @@ from av.codec.context import Flags as CodecFlags
 from clipseg_live.media.audio.codecs import can_copy, coding_of
 from clipseg_live.media.audio.pcm_track import Samples
 from clipseg_live.media.audio.tracks import AudioTrack, AudioTracks, ConvertedTrack
-from clipseg_live.media.ffmpeg.guarded_av import SoundLayout, frame_of, sound_layout
+from clipseg_live.media.ffmpeg.guarded_av import Packet, SoundLayout, frame_of, sound_layout
 from clipseg_live.media.ffmpeg.muxing import DurationFixingMuxer, needs_spacing
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class SyncedAudio(AudioTracks):
             assert isinstance(track, _ResumableTrack)
             track.hush(until)
 
-    def _take(self, packet: av.Packet) -> None:
+    def _take(self, packet: Packet) -> None:
         time = self._time_of(packet)
         if time is not None:
             self._read = time
@@ -135,7 +135,7 @@ class _Copied(_ResumableTrack):
         self._shift = Fraction(0)
         self._usual = self._silent[1] if self._silent is not None else Fraction(1, 50)
 
-    def take(self, packet: av.Packet | None) -> None:
+    def take(self, packet: Packet | None) -> None:
         """Write a packet; None ends the track."""
         if packet is None:
             self._spacing.finish()

@@ -16,9 +16,9 @@ from clipseg_live.core.errors import SourceError
 from clipseg_live.media.audio.codecs import can_copy, coding_of, converted_layout
 from clipseg_live.media.audio.pcm_track import PcmTrack, Samples
 from clipseg_live.media.ffmpeg.container import clock_zero, open_input
-from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, SoundLayout, samples_of, sound_layout
-from clipseg_live.media.sources.time_index import TimeIndex, clock_of_file, seek_to
-from clipseg_live.media.sources.timestamps import TimeMap, may_jump, timed_packets, timed_streams
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, Packet, SoundLayout, samples_of, sound_layout
+from clipseg_live.media.sources.time_index import clock_of_file, seek_to
+from clipseg_live.media.sources.timestamps import TimeIndex, TimeMap, may_jump, timed_packets, timed_streams
 from clipseg_live.media.writers.metadata import keep_track
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class AudioTracks:
         self._path, self._name, self._notices = path, path.name, notices
         self._tracks: dict[int, AudioTrack] = {}
         self._input: av.container.InputContainer | None = None
-        self._packets: Iterator[av.Packet] = iter(())
-        self._ahead: av.Packet | None = None
+        self._packets: Iterator[Packet] = iter(())
+        self._ahead: Packet | None = None
         self._times: TimeMap | None = None
         self._index: TimeIndex | None = None
         try:
@@ -163,11 +163,11 @@ class AudioTracks:
         if container is not None:
             container.close()
 
-    def _time_of(self, packet: av.Packet) -> Fraction | None:
+    def _time_of(self, packet: Packet) -> Fraction | None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         return None if stamp is None else stamp * packet.time_base - self._zero
 
-    def _next(self) -> av.Packet | None:
+    def _next(self) -> Packet | None:
         try:
             return next(self._packets, None)
         except MEDIA_READ_ERRORS:
@@ -176,12 +176,12 @@ class AudioTracks:
             self._notices.append(f"The sound of {self._name} is damaged: the rest of it was left out.")
             return None
 
-    def _take(self, packet: av.Packet) -> None:
+    def _take(self, packet: Packet) -> None:
         index = packet.stream.index
         if packet.size and index in self._tracks:
             self._guarded(index, packet)
 
-    def _guarded(self, index: int, packet: av.Packet | None) -> None:
+    def _guarded(self, index: int, packet: Packet | None) -> None:
         try:
             self._tracks[index].take(packet)
         except MEDIA_READ_ERRORS as error:
@@ -220,7 +220,7 @@ class AudioTrack(ABC):
     def _wanted(self, time: Fraction) -> bool:
         return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
 
-    def _decoded(self, source: av.AudioStream, packet: av.Packet | None) -> list[av.AudioFrame] | None:
+    def _decoded(self, source: av.AudioStream, packet: Packet | None) -> list[av.AudioFrame] | None:
         """Return the frames of a packet, None if it is damaged."""
         try:
             return source.decode(packet)
@@ -229,7 +229,7 @@ class AudioTrack(ABC):
             return None
 
     @abstractmethod
-    def take(self, packet: av.Packet | None) -> None:
+    def take(self, packet: Packet | None) -> None:
         """Write a packet; None ends the track."""
 
 
@@ -245,7 +245,7 @@ class _Copied(AudioTrack):
         self._last: int | None = None
         self._next = Fraction(0)
 
-    def take(self, packet: av.Packet | None) -> None:
+    def take(self, packet: Packet | None) -> None:
         """Write a packet; None ends the track."""
         if packet is None:
             return
@@ -316,7 +316,7 @@ class ConvertedTrack(AudioTrack):
         self._resampler: av.AudioResampler | None = None
         self._kind: tuple[int, int, str] | None = None
 
-    def take(self, packet: av.Packet | None) -> None:
+    def take(self, packet: Packet | None) -> None:
         """Convert a packet; None ends the track."""
         for frame in self._decoded(self._source, packet) or ():
             time = self._reached

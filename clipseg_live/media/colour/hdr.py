@@ -182,10 +182,11 @@ def effective_peak(peak: float) -> float:
 def compressed(values: Floats, peak: float) -> Floats:
     """Map 0..peak to 0..1: the identity up to ``KNEE``, then a smooth curve without a flat end."""
     if peak <= 1:
-        return np.minimum(values, 1.0)
+        return np.asarray(np.minimum(values, 1.0))
     above = np.maximum(values - KNEE, 0) / (1 - KNEE)
     most = (peak - KNEE) / (1 - KNEE)
-    return np.minimum(np.minimum(values, KNEE) + (1 - KNEE) * above * (1 + above / most**2) / (1 + above), 1.0)
+    bent: Floats = np.minimum(np.minimum(values, KNEE) + (1 - KNEE) * above * (1 + above / most**2) / (1 + above), 1.0)
+    return bent
 
 
 def to_linear(values: Floats, transfer: int) -> Floats:
@@ -201,13 +202,15 @@ def to_linear(values: Floats, transfer: int) -> Floats:
     if transfer == PQ:
         powered = values ** (32 / 2523)
         nits = _PQ_PEAK * (np.maximum(powered - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * powered)) ** (8192 / 1305)
-        return nits / REFERENCE_WHITE
-    if transfer == HLG:
+        linear: Floats = nits / REFERENCE_WHITE
+    elif transfer == HLG:
         scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - 0.55991073) / 0.17883277) + 0.28466892) / 12)
-        return scene**_SYSTEM_GAMMA * (_HLG_PEAK / REFERENCE_WHITE)
-    if transfer == SRGB:
-        return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return values**_DISPLAY_GAMMA
+        linear = scene**_SYSTEM_GAMMA * (_HLG_PEAK / REFERENCE_WHITE)
+    elif transfer == SRGB:
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    else:
+        linear = values**_DISPLAY_GAMMA
+    return linear
 
 
 def from_linear(light: Floats, transfer: int) -> Floats:
@@ -215,21 +218,24 @@ def from_linear(light: Floats, transfer: int) -> Floats:
     light = np.maximum(light, 0)
     if transfer == PQ:
         powered = np.minimum(light * REFERENCE_WHITE / _PQ_PEAK, 1) ** (1305 / 8192)
-        return ((107 / 128 + 2413 / 128 * powered) / (1 + 2392 / 128 * powered)) ** (2523 / 32)
-    if transfer == HLG:
+        signal: Floats = ((107 / 128 + 2413 / 128 * powered) / (1 + 2392 / 128 * powered)) ** (2523 / 32)
+    elif transfer == HLG:
         scene = np.minimum(light * (REFERENCE_WHITE / _HLG_PEAK), 1) ** (1 / _SYSTEM_GAMMA)
         logarithm = np.log(np.maximum(12 * scene - 0.28466892, 1e-9))
-        return np.where(scene <= 1 / 12, np.sqrt(3 * scene), 0.17883277 * logarithm + 0.55991073)
-    if transfer == SRGB:
-        return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return light ** (1 / _DISPLAY_GAMMA)
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), 0.17883277 * logarithm + 0.55991073)
+    elif transfer == SRGB:
+        signal = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    else:
+        signal = light ** (1 / _DISPLAY_GAMMA)
+    return signal
 
 
 @lru_cache(maxsize=16)
 def between(source: int, target: int) -> Floats:
     """Return the 3×3 matrix from linear RGB of one set of primaries to that of another, with equal white."""
-    matrix = np.linalg.inv(_to_xyz(target)) @ _to_xyz(source)
-    return matrix / matrix.sum(axis=1, keepdims=True)  # white stays white, also between D65 and DCI white
+    matrix: Floats = np.linalg.inv(_to_xyz(target)) @ _to_xyz(source)
+    matrix /= matrix.sum(axis=1, keepdims=True)  # white stays white, also between D65 and DCI white
+    return matrix
 
 
 def _to_xyz(primaries: int) -> Floats:

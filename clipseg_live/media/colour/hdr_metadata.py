@@ -101,4 +101,4 @@ def _ints(frame: av.VideoFrame, kind: SideDataType) -> list[int]:
     except MEDIA_READ_ERRORS:
         logger.warning("The side data of a frame could not be read", exc_info=True)
         return []
-    return np.frombuffer(raw[: len(raw) // 4 * 4], np.int32).tolist()
+    return [int(value) for value in np.frombuffer(raw[: len(raw) // 4 * 4], np.int32)]

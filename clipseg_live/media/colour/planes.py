@@ -92,7 +92,8 @@ def full_range_frame(pixels: NDArray[np.uint8], pixel_format: str, matrix: int) 
 
 
 def _rounded(samples: Any) -> NDArray[np.uint8]:
-    return np.clip(np.rint(samples), 0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.clip(np.rint(samples), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _converted(planes: list[NDArray[Any]], coefficients: NDArray[np.float32], dtype: Any) -> NDArray[Any]:

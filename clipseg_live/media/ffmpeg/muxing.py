@@ -2,6 +2,8 @@
 
 import av
 
+from clipseg_live.media.ffmpeg.guarded_av import Packet
+
 
 class DurationFixingMuxer:
     """Muxes the packets of one stream with a delay of one packet, when the duration is known.
@@ -16,9 +18,9 @@ class DurationFixingMuxer:
 
     def __init__(self, output: av.container.OutputContainer, is_needed: bool) -> None:
         self._output, self._is_needed = output, is_needed
-        self._held: av.Packet | None = None
+        self._held: Packet | None = None
 
-    def mux(self, packet: av.Packet) -> None:
+    def mux(self, packet: Packet) -> None:
         """Mux a packet.
 
         Args:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,7 +235,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(_scaled(values, limits))
 
 
-def _scaled(values: NDArray, limits: tuple[float, ...]) -> NDArray[np.uint8]:
+def _scaled(values: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.uint8]:
     """Scale values to 0..255 by the first limit that is not exceeded, otherwise by minimum and maximum."""
     low, high = values.min(), values.max()
     limit = next((limit for limit in limits if low >= 0 and high <= limit), None)

@@ -263,7 +263,7 @@ class StreamSource:
             return self._av_open(options, format="hls", io_open=resources.open)
 
     def _av_open(self, options: dict[str, str], **more: Any) -> av.container.InputContainer:
-        return av.open(
+        container: av.container.InputContainer = av.open(
             self._openable,
             mode="r",
             metadata_errors="replace",
@@ -272,6 +272,7 @@ class StreamSource:
             timeout=self._limits,
             **more,
         )
+        return container
 
     @contextmanager
     def _call(self, seconds: float) -> Iterator[None]:

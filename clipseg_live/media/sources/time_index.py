@@ -14,7 +14,7 @@ import av
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import open_input, status_of
-from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, sound_layout
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, Packet, sound_layout
 from clipseg_live.media.sources.timestamps import Keyframe, TimeIndex, TimeMap, map_of, may_jump, timed_streams
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class _SoundKinds:
         self._counts: dict[int, int] = {}
         self._segments = 0
 
-    def take(self, packet: av.Packet, segments: int) -> None:
+    def take(self, packet: Packet, segments: int) -> None:
         """Examine a packet, given the number of segments so far."""
         number = packet.stream_index
         if number not in self._decoded:

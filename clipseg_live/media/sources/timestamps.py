@@ -25,7 +25,7 @@ import av
 from av.format import Flags as FormatFlags
 from av.stream import Disposition
 
-from clipseg_live.media.ffmpeg.guarded_av import has_flag
+from clipseg_live.media.ffmpeg.guarded_av import Packet, has_flag
 
 _BACK = Fraction(1, 10)
 _AHEAD = Fraction(10)
@@ -142,21 +142,21 @@ class TimeMap:
         self._before, self._reordered, self._most = (int(each / unit) for each in (_BEFORE, _REORDERED, _HELD_SECONDS))
         self._gaps_are_meant, self._endless = gaps_are_meant, endless
         self._tracks: dict[int, _Track] = {}
-        self._held: list[tuple[av.Packet, _Segment | None]] = []
+        self._held: list[tuple[Packet, _Segment | None]] = []
         self._undecided: _Segment | None = None
         self._followed: _Segment | None = None  # segment before the undecided one
         self.segments: list[_Segment] = []
         if index is not None:
             self.segments = [_Segment(shift, place, low, high) for place, shift, low, high in index.segments]
 
-    def feed(self, packet: av.Packet) -> list[av.Packet]:
+    def feed(self, packet: Packet) -> list[Packet]:
         """Add the next packet of the file; return the packets whose times are known, mapped in place."""
         self._held.append((packet, self._segment_of(packet)))
         if self._undecided is not None and not self._is_complete(self._undecided):
             return []
         return self.flush()
 
-    def flush(self) -> list[av.Packet]:
+    def flush(self) -> list[Packet]:
         """Return the packets that are held back."""
         self._decide()
         ready, self._held = self._held, []
@@ -169,7 +169,7 @@ class TimeMap:
                     packet.dts += shift
         return [packet for packet, _ in ready]
 
-    def _segment_of(self, packet: av.Packet) -> _Segment | None:
+    def _segment_of(self, packet: Packet) -> _Segment | None:
         """Return the segment of a packet, and update the state of its stream."""
         number = packet.stream_index
         factor = self._factors.get(number)
@@ -288,7 +288,7 @@ def map_of(container: av.container.InputContainer, index: TimeIndex | None = Non
 
 def timed_packets(
     container: av.container.InputContainer, wanted: Iterable[av.stream.Stream], times: TimeMap | None
-) -> Iterator[av.Packet]:
+) -> Iterator[Packet]:
     """Yield packets of some streams with mapped times; an empty packet ends each stream.
 
     Args:
@@ -309,7 +309,7 @@ def timed_packets(
                 yield each
 
 
-def _contiguous(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+def _contiguous(packets: Iterator[Packet]) -> Iterator[Packet]:
     """Place each audio packet at the end of the previous one.
 
     AVI has no times for them. Those that FFmpeg computes are wrong for codecs whose blocks are not declared (G.726).

@@ -9,6 +9,7 @@ from av.video.frame import PictureType
 from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.interlacing import FieldFlags
+from clipseg_live.media.ffmpeg.guarded_av import Packet
 from clipseg_live.media.writers.encoders import (
     DEFAULT_VIDEO_RATE,
     HEVC_TAG,
@@ -72,7 +73,7 @@ class AdaptiveEncoder:
         self._last: int | None = None
         self._key: int | None = None
 
-    def encode(self, pixels: Pixels, stamp: int, duration: int) -> list[av.Packet]:
+    def encode(self, pixels: Pixels, stamp: int, duration: int) -> list[Packet]:
         """Encode a frame.
 
         Args:
@@ -97,7 +98,7 @@ class AdaptiveEncoder:
         self._last, self._key = stamp, key
         return packets
 
-    def flush(self) -> list[av.Packet]:
+    def flush(self) -> list[Packet]:
         """Flush the encoder and return its last packets; encode nothing afterwards without a change of encoder."""
         return self._packets(None)
 
@@ -106,16 +107,16 @@ class AdaptiveEncoder:
         """True if there is a faster preset."""
         return self._rung + 1 < len(self._ladder)
 
-    def hurry(self) -> list[av.Packet]:
+    def hurry(self) -> list[Packet]:
         """Change to the next faster preset, and return the last packets of the previous one."""
         left = self._packets(None)
         self._rung += 1
         self._change(self.encoder)
         return left
 
-    def change_to(self, encoder: Encoder) -> list[av.Packet]:
+    def change_to(self, encoder: Encoder) -> list[Packet]:
         """Change to another encoder of the same codec after a failure, and return what the old one released."""
-        left: list[av.Packet] = []
+        left: list[Packet] = []
         with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             left = self._packets(None)
         self._ladder = self._presets(encoder)
@@ -136,13 +137,13 @@ class AdaptiveEncoder:
         self.encoder = encoder
         self._key = None
 
-    def _packets(self, picture: av.VideoFrame | None) -> list[av.Packet]:
+    def _packets(self, picture: av.VideoFrame | None) -> list[Packet]:
         made = [self._with_headers(packet) for packet in self._context.encode(picture)]
         for packet in made:
             packet.stream = self.stream
         return made
 
-    def _with_headers(self, packet: av.Packet) -> av.Packet:
+    def _with_headers(self, packet: Packet) -> Packet:
         """Return the packet with headers: hardware encoders mostly omit them at key frames, software ones do not."""
         headers = bytes(self._context.extradata or b"")
         data = bytes(packet) if self.encoder.hardware and packet.is_keyframe else b""

@@ -19,7 +19,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import clock_zero, open_input
-from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS
+from clipseg_live.media.ffmpeg.guarded_av import MEDIA_READ_ERRORS, Packet
 from clipseg_live.media.sources.timestamps import may_jump
 
 logger = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ class MetadataCopier:
         self._start, self._end = start, end
         self._dropped: list[str] = []
         self._subtitles: dict[int, _Subtitles] = {}
-        self._packets: Iterator[av.Packet] = iter(())
-        self._ahead: av.Packet | None = None
+        self._packets: Iterator[Packet] = iter(())
+        self._ahead: Packet | None = None
         self._input: av.container.InputContainer | None = None
         self._begun = False
         try:
@@ -143,7 +143,7 @@ class MetadataCopier:
         if container is not None:
             container.close()
 
-    def _write(self, packet: av.Packet, time: Fraction) -> None:
+    def _write(self, packet: Packet, time: Fraction) -> None:
         finish = time + (packet.duration or 0) * packet.time_base
         start, end = self._start, self._end
         if (start is not None and finish <= start) or (end is not None and time >= end):

@@ -16,6 +16,7 @@ from clipseg_live.core.settings.recording import Encoding
 from clipseg_live.media.atomic_output import AtomicOutput, write_failure
 from clipseg_live.media.audio.microphone import Microphone, MicrophoneTrack
 from clipseg_live.media.audio.synced_tracks import SyncedAudio
+from clipseg_live.media.ffmpeg.guarded_av import Packet
 from clipseg_live.media.ffmpeg.muxing import DurationFixingMuxer, needs_spacing
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
@@ -233,11 +234,11 @@ class RecordingWriter:
             self._container.start_encoding()
         self.encoder = encoder.name
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
             self._spacing.mux(packet)
 
-    def _encoded(self, frame: Frame, stamp: int, ticks: int) -> list[av.Packet]:
+    def _encoded(self, frame: Frame, stamp: int, ticks: int) -> list[Packet]:
         try:
             return self._video.encode(frame.pixels, stamp, ticks)
         except (av.FFmpegError, OSError, ValueError) as error:

@@ -15,7 +15,7 @@ import av
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.media.ffmpeg.container import open_input, whole_clusters_end, whole_end
-from clipseg_live.media.ffmpeg.guarded_av import layout_name
+from clipseg_live.media.ffmpeg.guarded_av import Packet, layout_name
 from clipseg_live.media.writers.video import CONTAINERS, fast_start_options
 
 FRAGMENTED = (".mp4", ".m4v", ".mov")
@@ -179,7 +179,7 @@ def _kind(stream: av.VideoStream | av.AudioStream, path: Path) -> tuple[object, 
     return (*shared, context.width, context.height, stream.sample_aspect_ratio or 1, *(int(tag) for tag in tags))
 
 
-def _packets(container: av.container.InputContainer, stop: Callable[[], bool]) -> Iterator[av.Packet]:
+def _packets(container: av.container.InputContainer, stop: Callable[[], bool]) -> Iterator[Packet]:
     for packet in container.demux():
         if stop():
             raise _Stopped

@@ -15,6 +15,7 @@ from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.recording import Encoding
 from clipseg_live.media.atomic_output import AtomicOutput, write_failure
 from clipseg_live.media.audio.synced_tracks import SyncedAudio
+from clipseg_live.media.ffmpeg.guarded_av import Packet
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
 from clipseg_live.media.writers.encoders import DEFAULT_VIDEO_RATE, choose_encoder, clock_of
@@ -243,6 +244,6 @@ def _copy(content: bytes, working: Path, form: str, seconds: float) -> int:
     return written
 
 
-def _time(packet: av.Packet) -> Fraction:
+def _time(packet: Packet) -> Fraction:
     assert packet.pts is not None
     return packet.pts * Fraction(packet.time_base)

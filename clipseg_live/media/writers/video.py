@@ -18,6 +18,7 @@ from clipseg_live.media.audio.tracks import AudioTracks
 from clipseg_live.media.colour.conversion import ToVideo, written_colour
 from clipseg_live.media.colour.hdr_metadata import loss_of_metadata
 from clipseg_live.media.colour.interlacing import FieldFlags
+from clipseg_live.media.ffmpeg.guarded_av import Packet
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.encoders import (
     DEFAULT_VIDEO_RATE,
@@ -320,7 +321,7 @@ class VideoWriter:
     def _converter(self, pixel_format: str, tags: ColourInfo, info: SourceInfo) -> Callable[[Any], av.VideoFrame]:
         return ToVideo(pixel_format, tags, interlaced=info.fields is not None)
 
-    def _packets(self, picture: av.VideoFrame | None) -> list[av.Packet]:
+    def _packets(self, picture: av.VideoFrame | None) -> list[Packet]:
         """Return the encoder's packets with valid decoding times; libx265 leaves them undefined for 1 or 2 frames."""
         packets = self._stream.encode(picture)
         for packet in packets:

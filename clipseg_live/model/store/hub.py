@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from clipseg_live.core.errors import ClipsegLiveError, ModelError
 from clipseg_live.model.store.hub_errors import explain
@@ -235,7 +235,7 @@ def _progress_bar(on_progress: Callable[[str], None] | None) -> type:
         def __init__(self, *arguments: Any, **options: Any) -> None:
             if on_progress is not None or not sys.stderr.isatty():
                 options["disable"] = True
-            super().__init__(*arguments, **options)
+            cast(Any, super()).__init__(*arguments, **options)
             self._done, self._all, self._in_bytes = 0.0, options.get("total") or 0.0, options.get("unit") == "B"
 
         def update(self, n: float | None = 1) -> bool | None:
