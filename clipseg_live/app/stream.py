@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clipseg_live.app.session import DEMO_SOURCE, framed, make_matting, open_session_source
 from clipseg_live.core.addresses import SourceName
+from clipseg_live.core.errors import UsageError
 from clipseg_live.core.privacy import is_cautious
 from clipseg_live.core.prompts import PromptLike, require_prompts
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle, validated
@@ -22,6 +23,7 @@ def stream(
     settings: LiveSettings | None = None,
     *,
     threshold: float | None = None,
+    styles: Sequence[PromptStyle] = (),
     model: str | None = None,
     sequence: int | float | Fraction | None = None,
     on_status: Callable[[SourceStatus], None] = lambda status: None,
@@ -34,6 +36,7 @@ def stream(
         settings: Engine, mattes, framing, and the styles of the rows in their order. Without them, masks are hard with
             a threshold of 0.5, and each frame is segmented without smoothing.
         threshold: Threshold of all prompts, 0..1, in place of their own.
+        styles: Threshold, role and shape of each prompt, in their order, in place of those of ``settings``.
         model: Name or folder of a model, in place of the settings' own. "demo:" without settings uses "shapes".
         sequence: Frame rate at which the images of a folder or pattern are a video. Without it they are independent
             photos, as fast as they are taken, and ``on_status`` reports those that cannot be read.
@@ -54,9 +57,12 @@ def stream(
     engine = chosen.engine
     if model is not None or (settings is None and spec.name.startswith(DEMO_SOURCE)):
         engine = EngineSettings(**{**engine.model_dump(), "model": model or "shapes"})
-    own = [prompt for row in chosen.shown() if (prompt := row.prompt) is not None]
     given = not (isinstance(prompts, Sequence) and len(prompts) == 0)
-    asked = list(require_prompts(prompts if given else own))
+    own, look = ((), None) if given else chosen.prompts()
+    asked = require_prompts(prompts if given else own)
+    own_styles = tuple(styles) or (look.styles if look is not None else (PromptStyle(),) * len(asked))
+    if len(own_styles) != len(asked):
+        raise UsageError(f"There are {len(own_styles)} styles for {len(asked)} prompts: give one for each, or none.")
     segmenter = DriverSegmenter.load(**engine.model_dump())
     segmenter.encode(asked)
     return Stream(
@@ -68,14 +74,13 @@ def stream(
         make_matting(),
         matte=chosen.matte,
         cautious=is_cautious(chosen.effects) or None,
-        styles=_styles(chosen, len(asked), given=given, threshold=threshold),
+        styles=_with_threshold(own_styles, threshold),
         framing=chosen.framing,
         on_status=on_status,
     )
 
 
-def _styles(settings: LiveSettings, count: int, given: bool, threshold: float | None) -> list[PromptStyle]:
-    """Return a style for each prompt: those of the settings' rows, or plain ones if prompts were given separately."""
-    own = [] if given else [row.style for row in settings.shown() if row.prompt is not None]
-    styles = [*own, *[PromptStyle()] * (count - len(own))]
-    return styles if threshold is None else [style.model_copy(update={"threshold": threshold}) for style in styles]
+def _with_threshold(styles: Sequence[PromptStyle], threshold: float | None) -> Sequence[PromptStyle]:
+    if threshold is None:
+        return styles
+    return [validated(PromptStyle, **{**style.model_dump(), "threshold": threshold}) for style in styles]

@@ -31,8 +31,8 @@ UNTOUCHED_DATA: tuple[DataFormat, ...] = (
 )  # fmt: skip
 """Data formats that hold the source's own pixels, without any effect."""
 
-Content = tuple[str, PromptImage | None, float]
-"""Content of a row that determines its prompt: text, image, and the weight of the image."""
+Content = tuple[tuple[str, tuple[str, ...], tuple[float, ...]], PromptImage | None, float]
+"""Content of a row that determines its prompt: text, templates and embedding; image; weight of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,11 @@ def without_effects(pixels: Pixels, effects: Sequence[AnyEffect]) -> Pixels:
 
 def content_of(row: PromptRow) -> Content | None:
     """Return the content of a row; None if it has none. Rows with the same content have the same prompt."""
-    text, picture = row.text.strip(), row.picture
-    if picture is None or (text and row.share <= 0.0):
-        return (text, None, 0.0) if text else None
-    return text, picture, row.share if text and row.share < 1.0 else 1.0
+    condition, picture = (row.text.strip(), row.templates, row.embedding), row.picture
+    conditioned = bool(condition[0] or row.embedding)
+    if picture is None or (conditioned and row.share <= 0.0):
+        return (condition, None, 0.0) if conditioned else None
+    return condition, picture, row.share if conditioned and row.share < 1.0 else 1.0
 
 
 def begin_edits(settings: LiveSettings) -> PromptEdits:

@@ -24,9 +24,9 @@ from clipseg_live.core.system.quoting import one_line, shorten
 
 logger = logging.getLogger(__name__)
 
-_LARGEST_VALUE = 10_000.0
+LARGEST_VALUE = 10_000.0
 """Largest magnitude in an embedding. Embeddings of CLIP stay below 100. Much larger values overflow in the model."""
-_MOST_VALUES = 65_536
+MOST_VALUES = 65_536
 """Maximum length of an embedding. Embeddings of CLIPSeg have 512 values."""
 
 ImageBox = tuple[int, int, int, int]
@@ -209,13 +209,13 @@ class EmbeddingPrompt(Prompt):
             raise UsageError(f"A conditional embedding is one vector; this has the shape {np.shape(values)}.")
         if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
             raise UsageError(f"A conditional embedding holds real numbers, not {array.dtype}.")
-        if array.size > _MOST_VALUES:
-            raise UsageError(f"A conditional embedding has at most {_MOST_VALUES} values; this has {array.size}.")
+        if array.size > MOST_VALUES:
+            raise UsageError(f"A conditional embedding has at most {MOST_VALUES} values; this has {array.size}.")
         if not np.isfinite(array).all():
             raise UsageError("The conditional embedding holds NaN or infinite values: it was not written correctly.")
-        if np.abs(array.astype(np.float64)).max() > _LARGEST_VALUE:
+        if np.abs(array.astype(np.float64)).max() > LARGEST_VALUE:
             raise UsageError(
-                f"The conditional embedding holds values beyond {_LARGEST_VALUE:.0f}, which no model gives: it was not "
+                f"The conditional embedding holds values beyond {LARGEST_VALUE:.0f}, which no model gives: it was not "
                 "written correctly."
             )
         array = _frozen(array.astype(np.float32))
@@ -324,10 +324,10 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
     try:
         shape, read = _opened_npy(path) if suffix == ".npy" else _opened_safetensors(path)
         # Check the size before reading: a header can claim terabytes.
-        if math.prod(shape) > _MOST_VALUES:
+        if math.prod(shape) > MOST_VALUES:
             raise UsageError(
                 f"The embedding file {path.name} holds an array of the shape {shape}: an embedding is one vector of at "
-                f"most {_MOST_VALUES} values."
+                f"most {MOST_VALUES} values."
             )
         return read()
     except ClipsegLiveError:

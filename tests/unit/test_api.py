@@ -138,6 +138,17 @@ def test_a_hiding_effect_hides_the_same_however_it_is_drawn(
         np.testing.assert_array_equal(draw(item.frame.pixels, item.mattes, "blackout"), exported)
 
 
+def test_a_stream_takes_a_style_for_each_prompt() -> None:
+    styles = [PromptStyle(threshold=1.0), PromptStyle(role="negative")]
+    with stream(SCENE, ["red circle", "star"], model="shapes", styles=styles) as items:
+        item = next(items)
+    assert [prompt.label for prompt in item.drawn] == ["red circle"] and not item.mattes.each[0].alpha.any()
+    with pytest.raises(UsageError, match="1 styles for 2 prompts"):
+        stream(SCENE, ["a", "b"], model="shapes", styles=styles[:1])
+    with pytest.raises(UsageError, match="threshold"):
+        stream(SCENE, ["a"], model="shapes", threshold=2)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_maps_that_are_not_finite_hide_everything(value: float) -> None:
     broken = found("a", "b")

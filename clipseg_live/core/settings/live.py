@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, mo
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.prompts import LARGEST_VALUE, MOST_VALUES, Prompt
 from clipseg_live.core.settings.base import PALETTE, EngineSettings, Frozen, PromptStyle, SequenceRate, UnitInterval
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.settings.rendering import Deinterlace, MatteSettings, RenderSettings
@@ -19,6 +19,8 @@ MOST_ROWS = 16
 """Maximum number of prompts in a live session."""
 LONGEST_TEXT = 1000
 """Maximum number of characters of a row's text. Models read fewer."""
+MOST_TEMPLATES = 100
+"""Maximum number of templates of a row's text."""
 _LARGEST_ID = 2**31 - 1
 """Largest row id: signals of the window carry 32-bit integers."""
 
@@ -90,14 +92,22 @@ class PromptImage(Frozen):
         return np.frombuffer(self.data, np.uint8).reshape(self.height, self.width, 3)
 
 
+EmbeddingValue = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)]
+Template = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"\{\}")]
+
+
 class PromptRow(Frozen):
     """One row of the prompt list.
 
     Attributes:
         id: Number that stays with the row through edits and moves.
-        text: Text of the prompt. It may be empty. A row without text and image has no prompt.
+        text: Text of the prompt. It may be empty. A row without text, embedding and image has no prompt.
+        templates: Templates such as "a photo of a {}". The embeddings of the text in each of them are averaged. Empty:
+            the text alone.
+        embedding: Conditional embedding that is used in place of the text, which is its label then. Empty: the text is
+            used.
         picture: Image of the prompt.
-        share: Weight of the image in a blend of both, 0 (text only) to 1 (image only).
+        share: Weight of the image in a blend with the text or embedding, 0 (no image) to 1 (image only).
         style: How the prompt is used and drawn.
         visible: The prompt is shown.
         solo: While any row has it, only rows with it are shown.
@@ -105,6 +115,8 @@ class PromptRow(Frozen):
 
     id: Annotated[int, Field(ge=0, le=_LARGEST_ID)]
     text: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
+    templates: Annotated[tuple[Template, ...], Field(max_length=MOST_TEMPLATES)] = ()
+    embedding: Annotated[tuple[EmbeddingValue, ...], Field(max_length=MOST_VALUES)] = ()
     picture: PromptImage | None = None
     share: UnitInterval = 0.5
     style: PromptStyle = PromptStyle()
@@ -113,16 +125,21 @@ class PromptRow(Frozen):
 
     @property
     def prompt(self) -> Prompt | None:
-        """The prompt for the engine; None for a row without text and image."""
-        text = self.text.strip()
-        if self.picture is None:
-            return Prompt.text(text) if text else None
+        """The prompt for the engine; None for a row without text, embedding and image."""
+        text, condition = self.text.strip(), self._condition()
+        if self.picture is None or (condition is not None and self.share <= 0.0):
+            return condition
         image = Prompt.image(self.picture.pixels, label=text or "image")
-        if not text or self.share >= 1.0:
+        if condition is None or self.share >= 1.0:
             return image
-        if self.share <= 0.0:
-            return Prompt.text(text)
-        return Prompt.mix((image, self.share), (Prompt.text(text), 1.0 - self.share), label=text)
+        return Prompt.mix((image, self.share), (condition, 1.0 - self.share), label=text or condition.label)
+
+    def _condition(self) -> Prompt | None:
+        """Return the prompt without its image."""
+        text = self.text.strip()
+        if self.embedding:
+            return Prompt.embedding(np.array(self.embedding, np.float32), label=text or "embedding")
+        return Prompt.text(text, self.templates or ("{}",)) if text else None
 
 
 class FrameTransform(Frozen):
@@ -195,6 +212,21 @@ class LiveSettings(Frozen):
             styles=tuple(row.style for row in rows),
             names=tuple(row.text.strip() or "image" for row in rows),
         )
+
+    def prompts(self) -> tuple[tuple[Prompt, ...], RenderSettings]:
+        """Return the prompts of the rows that are drawn, and their render settings.
+
+        ``against`` of their styles holds indices of these prompts in place of row ids, -1 for other rows.
+        """
+        asking = [(row, prompt) for row in self.shown() if (prompt := row.prompt) is not None]
+        rows = tuple(row for row, _ in asking)
+        indices = {row.id: index for index, row in enumerate(rows)}
+        look = self.look(rows)
+        styles = tuple(
+            style.model_copy(update={"against": tuple(indices.get(row_id, -1) for row_id in style.against)})
+            for style in look.styles
+        )
+        return tuple(prompt for _, prompt in asking), look.model_copy(update={"styles": styles})
 
     def new_row(self, text: str = "", picture: PromptImage | None = None) -> PromptRow:
         """Return a row with a new id and the first colour that no other row has.

@@ -261,7 +261,7 @@ class PromptRowWidget(PictureFrame):
         if self._typing.isValid() and self._typing.elapsed() > _WORD:
             self._store.end_merge()
         self._typing.start()
-        self._edit("text", text=text)
+        self._edit("text", text=text, embedding=())  # a typed text replaces the embedding of a command line
 
     def _finish_text(self, text: str) -> None:
         self._typing.invalidate()

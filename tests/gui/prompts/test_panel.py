@@ -88,7 +88,8 @@ def test_enter_applies_a_text_at_once_and_keeps_the_focus(qtbot):
     field = card(panel, 0).field
     field.setFocus()
     field.end(False)
-    qtbot.keyClicks(field, "s")
+    field.selectAll()
+    qtbot.keyClicks(field, "hair")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert texts(panel) == ["mugs"] and field.hasFocus()
     assert not field._pause.isActive()
@@ -99,7 +100,8 @@ def test_leaving_a_text_applies_it(qtbot):
     field = card(panel, 0).field
     field.setFocus()
     field.end(False)
-    qtbot.keyClicks(field, "s")
+    field.selectAll()
+    qtbot.keyClicks(field, "hair")
     card(panel, 1).field.setFocus()
     assert texts(panel) == ["mugs", "hair"]
 
@@ -728,3 +730,15 @@ def test_menus_close(qtbot):
     menu = open_menu(qtbot)
     qtbot.keyClick(menu, Qt.Key.Key_Escape)
     gone(qtbot, menu)
+
+
+def test_a_typed_text_replaces_the_embedding_of_a_command_line(qtbot):
+    panel = make_panel(qtbot, "mug")
+    row = panel.store.settings.rows[0]
+    panel.store.edit_row(row.model_copy(update={"embedding": (1.0, 2.0)}))
+    field = card(panel, 0).field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "hair")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert panel.store.settings.rows[0] == row.model_copy(update={"text": "hair"})

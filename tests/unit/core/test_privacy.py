@@ -128,6 +128,16 @@ def test_a_prompt_that_changed_without_a_hiding_effect_is_an_edit_too() -> None:
     assert reason(edited(*plain, after), after) is HiddenReason.EDITING
 
 
+@pytest.mark.parametrize("values", [{"templates": ("a photo of a {}",)}, {"embedding": (1.0, 0.5)}])
+def test_templates_and_embeddings_are_part_of_a_prompt(values: dict[str, object]) -> None:
+    before, after = hiding(row(0, "face")), hiding(row(0, "face", **values))
+    assert reason(edited(before, after), after) is HiddenReason.EDITING
+
+
+def test_an_embedding_is_a_prompt_without_a_text() -> None:
+    assert privacy.content_of(row(0, "", embedding=(1.0,))) is not None
+
+
 def test_the_share_of_a_picture_is_part_of_a_prompt() -> None:
     before, after = (hiding(row(0, "face", picture=EXAMPLE, share=share)) for share in (0.5, 0.6))
     assert reason(edited(before, after), after) is HiddenReason.EDITING

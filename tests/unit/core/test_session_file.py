@@ -24,6 +24,8 @@ rows = st.lists(
         PromptRow,
         id=st.integers(0, 10**6),
         text=st.text(max_size=20),
+        templates=st.sampled_from([(), ("a photo of a {}", "{}")]),
+        embedding=st.lists(st.floats(-1e4, 1e4, width=32), max_size=4).map(tuple),
         picture=st.none() | st.builds(
             lambda h, w, seed: PromptImage.of(np.random.default_rng(seed).integers(0, 256, (h, w, 3), np.uint8)),
             st.integers(1, 5), st.integers(1, 5), st.integers(0, 9),
@@ -81,6 +83,12 @@ def test_ids_stay_what_a_window_can_carry() -> None:
     assert settings.new_row().id == 1
     with pytest.raises(ValidationError):
         PromptRow(id=most + 1)
+
+
+@pytest.mark.parametrize("values", [{"templates": ("a photo",)}, {"embedding": (float("nan"),)}, {"embedding": (1e5,)}])
+def test_templates_and_embeddings_that_no_prompt_takes_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PromptRow(id=0, **values)  # type: ignore[arg-type]
 
 
 def test_a_text_that_no_field_shows_whole_is_refused() -> None:
