@@ -1,7 +1,9 @@
 """The Python of README.md and of the pages in docs runs as it stands, and gives what it says."""
 
 import doctest
+import importlib.util
 import re
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -14,9 +16,14 @@ ELSEWHERE = ("data.md",)
 """Pages whose examples need files of their own; tests beside what they are about run them."""
 PAGES = [
     page
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     if page.name not in ELSEWHERE and BLOCK.search(page.read_text("utf-8"))
 ]
+MISSING = {
+    "supervision.md": importlib.util.find_spec("supervision") is None,
+    "ffmpeg.md": shutil.which("ffmpeg") is None,
+}
+"""Whether the program or package is missing that a page is about."""
 
 
 def run(page: Path) -> dict[str, object]:
@@ -45,13 +52,15 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pages_with_python_are_found() -> None:
-    assert {"README.md", "python.md", "live.md", "servers.md"} <= {page.name for page in PAGES}
+    assert {"README.md", "python.md", "live.md", "fastapi.md", "supervision.md"} <= {page.name for page in PAGES}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_python_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if MISSING.get(page.name):
+        pytest.skip(f"what {page.stem} needs is not installed")
     names = run(page)
     if page.name == "README.md":
         by_text, by_image = names["masks"]  # type: ignore[misc]
@@ -60,6 +69,10 @@ def test_the_python_of_a_page_runs(page: Path, capsys: pytest.CaptureFixture[str
     if page.name == "live.md":
         lines = capsys.readouterr().out.splitlines()
         assert lines and all(re.fullmatch(r"\d+\.\d\d s: red covers \d+\.\d%", line) for line in lines)
+    if page.name == "ffmpeg.md":
+        assert Path("piped.mp4").stat().st_size > 1000
+    if page.name == "supervision.md":
+        assert len(names["detections"]) == 3 and len(names["parts"]) == 2  # type: ignore[arg-type]
 
 
 def test_a_page_that_says_something_else_fails(tmp_path: Path) -> None:
