@@ -29,10 +29,10 @@ def list_cameras() -> Sequence[tuple[str, str]]:
 
 
 def available_models() -> Sequence[tuple[str, str]]:
-    """Return the name for the settings and the description of each known model."""
+    """Return the name for the settings and the name shown to the user of each known model."""
     from clipseg_live.model.store.loading import KNOWN_MODELS
 
-    return [(name, known.summary) for name, known in KNOWN_MODELS.items()]
+    return [(name, known.title) for name, known in KNOWN_MODELS.items()]
 
 
 def available_devices() -> Sequence[str]:

@@ -41,81 +41,83 @@ class Shortcut:
 
 _SOURCE = QT_TRANSLATE_NOOP("Shortcuts", "Source")
 _PROMPTS = QT_TRANSLATE_NOOP("Shortcuts", "Prompts and sessions")
-_PLAY = QT_TRANSLATE_NOOP("Shortcuts", "Playing")
-_TAKE = QT_TRANSLATE_NOOP("Shortcuts", "Taking away")
+_PLAY = QT_TRANSLATE_NOOP("Shortcuts", "Playback")
+_TAKE = QT_TRANSLATE_NOOP("Shortcuts", "Record and export")
 _VIEW = QT_TRANSLATE_NOOP("Shortcuts", "View")
 
 TABLE: tuple[Shortcut, ...] = (
-    Shortcut("source", ("Alt+S",), QT_TRANSLATE_NOOP("Shortcuts", "Choose a source"), _SOURCE, "video"),
-    Shortcut("open_file", ("Ctrl+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open a file"), _SOURCE, "file"),
-    Shortcut("open_address", ("Ctrl+L",), QT_TRANSLATE_NOOP("Shortcuts", "Open an address"), _SOURCE, "link"),
-    Shortcut("demo", ("Ctrl+D",), QT_TRANSLATE_NOOP("Shortcuts", "Show the demo scene"), _SOURCE, "demo"),
+    Shortcut("source", ("Alt+S",), QT_TRANSLATE_NOOP("Shortcuts", "Choose source"), _SOURCE, "video"),
+    Shortcut("open_file", ("Ctrl+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open file"), _SOURCE, "file"),
+    Shortcut("open_address", ("Ctrl+L",), QT_TRANSLATE_NOOP("Shortcuts", "Open address"), _SOURCE, "link"),
+    Shortcut("demo", ("Ctrl+D",), QT_TRANSLATE_NOOP("Shortcuts", "Show demo scene"), _SOURCE, "demo"),
     Shortcut("camera", ("Ctrl+K",), QT_TRANSLATE_NOOP("Shortcuts", "Camera options"), _SOURCE, "sliders"),
     Shortcut("mirror", ("Ctrl+M",), QT_TRANSLATE_NOOP("Shortcuts", "Mirror"), _SOURCE, "mirror"),
-    Shortcut("turn", ("Ctrl+T",), QT_TRANSLATE_NOOP("Shortcuts", "Turn by 90°"), _SOURCE, "turn"),
-    Shortcut("crop", ("Ctrl+E",), QT_TRANSLATE_NOOP("Shortcuts", "Crop to a region"), _SOURCE, "crop"),
-    Shortcut("uncrop", ("Ctrl+Shift+E",), QT_TRANSLATE_NOOP("Shortcuts", "Undo the crop"), _SOURCE),
-    Shortcut("new_prompt", ("Ctrl+N",), QT_TRANSLATE_NOOP("Shortcuts", "New prompt"), _PROMPTS, "plus"),
-    Shortcut("box_prompt", ("Ctrl+B",), QT_TRANSLATE_NOOP("Shortcuts", "New prompt from a box"), _PROMPTS, "box"),
+    Shortcut("turn", ("Ctrl+T",), QT_TRANSLATE_NOOP("Shortcuts", "Rotate 90°"), _SOURCE, "turn"),
+    Shortcut("crop", ("Ctrl+E",), QT_TRANSLATE_NOOP("Shortcuts", "Crop"), _SOURCE, "crop"),
+    Shortcut("uncrop", ("Ctrl+Shift+E",), QT_TRANSLATE_NOOP("Shortcuts", "Remove crop"), _SOURCE),
+    Shortcut("new_prompt", ("Ctrl+N",), QT_TRANSLATE_NOOP("Shortcuts", "Add prompt"), _PROMPTS, "plus"),
+    Shortcut("box_prompt", ("Ctrl+B",), QT_TRANSLATE_NOOP("Shortcuts", "Add prompt from box"), _PROMPTS, "box"),
     Shortcut("undo", ("Ctrl+Z",), QT_TRANSLATE_NOOP("Shortcuts", "Undo"), _PROMPTS, "undo"),
     Shortcut("redo", ("Ctrl+Shift+Z", "Ctrl+Y"), QT_TRANSLATE_NOOP("Shortcuts", "Redo"), _PROMPTS, "redo"),
-    Shortcut("open_session", ("Ctrl+Shift+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open a session…"), _PROMPTS, "folder"),
-    Shortcut(
-        "save_session", ("Ctrl+Shift+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save the session as…"), _PROMPTS, "save"
-    ),
+    Shortcut("open_session", ("Ctrl+Shift+O",), QT_TRANSLATE_NOOP("Shortcuts", "Open session…"), _PROMPTS, "folder"),
+    Shortcut("save_session", ("Ctrl+Shift+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save session as…"), _PROMPTS, "save"),
     Shortcut("play", ("Space",), QT_TRANSLATE_NOOP("Shortcuts", "Play or pause"), _PLAY, "play", True),
-    Shortcut("play_anywhere", ("Ctrl+Space",), QT_TRANSLATE_NOOP("Shortcuts", "Play or pause, anywhere"), _PLAY),
-    Shortcut("back", (",",), QT_TRANSLATE_NOOP("Shortcuts", "One frame back"), _PLAY, "step-back", True),
-    Shortcut("on", (".",), QT_TRANSLATE_NOOP("Shortcuts", "One frame on"), _PLAY, "step-forward", True),
-    Shortcut("skip_back", ("Left",), QT_TRANSLATE_NOOP("Shortcuts", "Five seconds back"), _PLAY, "", True),
-    Shortcut("skip_on", ("Right",), QT_TRANSLATE_NOOP("Shortcuts", "Five seconds on"), _PLAY, "", True),
+    Shortcut("play_anywhere", ("Ctrl+Space",), QT_TRANSLATE_NOOP("Shortcuts", "Play or pause (any control)"), _PLAY),
+    Shortcut("back", (",",), QT_TRANSLATE_NOOP("Shortcuts", "Previous frame"), _PLAY, "step-back", True),
+    Shortcut("on", (".",), QT_TRANSLATE_NOOP("Shortcuts", "Next frame"), _PLAY, "step-forward", True),
+    Shortcut("skip_back", ("Left",), QT_TRANSLATE_NOOP("Shortcuts", "Back 5 seconds"), _PLAY, "", True),
+    Shortcut("skip_on", ("Right",), QT_TRANSLATE_NOOP("Shortcuts", "Forward 5 seconds"), _PLAY, "", True),
     Shortcut("loop", ("L",), QT_TRANSLATE_NOOP("Shortcuts", "Loop"), _PLAY, "loop", True),
     Shortcut("slower", ("[",), QT_TRANSLATE_NOOP("Shortcuts", "Slower"), _PLAY, "", True),
     Shortcut("faster", ("]",), QT_TRANSLATE_NOOP("Shortcuts", "Faster"), _PLAY, "", True),
-    Shortcut("record", ("Ctrl+R",), QT_TRANSLATE_NOOP("Shortcuts", "Start or finish a recording"), _TAKE, "record"),
-    Shortcut("pause_recording", ("Ctrl+Shift+R",), QT_TRANSLATE_NOOP("Shortcuts", "Pause recording"), _TAKE, "pause"),
+    Shortcut("record", ("Ctrl+R",), QT_TRANSLATE_NOOP("Shortcuts", "Start or stop recording"), _TAKE, "record"),
+    Shortcut(
+        "pause_recording",
+        ("Ctrl+Shift+R",),
+        QT_TRANSLATE_NOOP("Shortcuts", "Pause or resume recording"),
+        _TAKE,
+        "pause",
+    ),
     Shortcut(
         "recording_options", ("Ctrl+Alt+R",), QT_TRANSLATE_NOOP("Shortcuts", "Recording options"), _TAKE, "sliders"
     ),
-    Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save the last seconds"), _TAKE, "history"),
+    Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save replay"), _TAKE, "history"),
     Shortcut(
         "virtual_camera",
         ("Ctrl+G",),
-        QT_TRANSLATE_NOOP("Shortcuts", "Start or stop the virtual camera"),
+        QT_TRANSLATE_NOOP("Shortcuts", "Start or stop virtual camera"),
         _TAKE,
         "broadcast",
     ),
     Shortcut(
         "virtual_camera_options", ("Ctrl+Alt+G",), QT_TRANSLATE_NOOP("Shortcuts", "Virtual camera options"), _TAKE
     ),
-    Shortcut(
-        "snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save the picture and its masks"), _TAKE, "snapshot"
-    ),
-    Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy the picture"), _TAKE, "copy"),
-    Shortcut("folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Choose the folder for files…"), _TAKE, "folder"),
-    Shortcut("show_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Show the newest file's folder"), _TAKE),
-    Shortcut("picture", ("F6",), QT_TRANSLATE_NOOP("Shortcuts", "Go to the picture"), _VIEW),
-    Shortcut("prompts", ("Ctrl+1",), QT_TRANSLATE_NOOP("Shortcuts", "Go to the prompts"), _VIEW),
-    Shortcut("look", ("Ctrl+2",), QT_TRANSLATE_NOOP("Shortcuts", "Go to the look"), _VIEW),
-    Shortcut("panels", ("F9",), QT_TRANSLATE_NOOP("Shortcuts", "Show or hide the panel"), _VIEW, "panel"),
+    Shortcut("snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save frame and masks"), _TAKE, "snapshot"),
+    Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy frame"), _TAKE, "copy"),
+    Shortcut("folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Choose output folder…"), _TAKE, "folder"),
+    Shortcut("show_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open output folder"), _TAKE),
+    Shortcut("picture", ("F6",), QT_TRANSLATE_NOOP("Shortcuts", "Focus frame"), _VIEW),
+    Shortcut("prompts", ("Ctrl+1",), QT_TRANSLATE_NOOP("Shortcuts", "Focus prompts"), _VIEW),
+    Shortcut("look", ("Ctrl+2",), QT_TRANSLATE_NOOP("Shortcuts", "Focus settings"), _VIEW),
+    Shortcut("panels", ("F9",), QT_TRANSLATE_NOOP("Shortcuts", "Show or hide side panel"), _VIEW, "panel"),
     Shortcut("full_screen", ("F11",), QT_TRANSLATE_NOOP("Shortcuts", "Full screen"), _VIEW, "fullscreen"),
     Shortcut("zoom_in", ("Ctrl++", "Ctrl+="), QT_TRANSLATE_NOOP("Shortcuts", "Zoom in"), _VIEW),
     Shortcut("zoom_out", ("Ctrl+-",), QT_TRANSLATE_NOOP("Shortcuts", "Zoom out"), _VIEW),
-    Shortcut("fit", ("Ctrl+0",), QT_TRANSLATE_NOOP("Shortcuts", "Fit the picture"), _VIEW),
+    Shortcut("fit", ("Ctrl+0",), QT_TRANSLATE_NOOP("Shortcuts", "Fit frame to window"), _VIEW),
     Shortcut("statistics", ("F8",), QT_TRANSLATE_NOOP("Shortcuts", "Statistics"), _VIEW, "chart"),
     Shortcut("diagnostics", (), QT_TRANSLATE_NOOP("Shortcuts", "Copy diagnostics"), _VIEW, "clipboard"),
-    Shortcut("log_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open the log folder"), _VIEW, "folder"),
-    Shortcut("restart", (), QT_TRANSLATE_NOOP("Shortcuts", "Restart the segmentation"), _VIEW, "refresh"),
-    Shortcut("help", ("F1",), QT_TRANSLATE_NOOP("Shortcuts", "Keys"), _VIEW, "keyboard"),
+    Shortcut("log_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open log folder"), _VIEW, "folder"),
+    Shortcut("restart", (), QT_TRANSLATE_NOOP("Shortcuts", "Restart model"), _VIEW, "refresh"),
+    Shortcut("help", ("F1",), QT_TRANSLATE_NOOP("Shortcuts", "Keyboard shortcuts"), _VIEW, "keyboard"),
     Shortcut("quit", ("Ctrl+Q",), QT_TRANSLATE_NOOP("Shortcuts", "Quit"), _VIEW),
 )
 
 IN_HAND: tuple[tuple[str, str], ...] = (
-    (QT_TRANSLATE_NOOP("Shortcuts", "Wheel"), QT_TRANSLATE_NOOP("Shortcuts", "Zoom about the pointer")),
-    (QT_TRANSLATE_NOOP("Shortcuts", "Drag, or Shift+arrows"), QT_TRANSLATE_NOOP("Shortcuts", "Move the picture")),
-    (QT_TRANSLATE_NOOP("Shortcuts", "Hold B"), QT_TRANSLATE_NOOP("Shortcuts", "Compare with the untouched picture")),
-    (QT_TRANSLATE_NOOP("Shortcuts", "Double click"), QT_TRANSLATE_NOOP("Shortcuts", "Full screen")),
-    (QT_TRANSLATE_NOOP("Shortcuts", "Esc"), QT_TRANSLATE_NOOP("Shortcuts", "Leave full screen, give up a box")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Wheel"), QT_TRANSLATE_NOOP("Shortcuts", "Zoom at the pointer")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Drag or Shift+arrow keys"), QT_TRANSLATE_NOOP("Shortcuts", "Pan")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Hold B"), QT_TRANSLATE_NOOP("Shortcuts", "Show original frame")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Double-click"), QT_TRANSLATE_NOOP("Shortcuts", "Full screen")),
+    (QT_TRANSLATE_NOOP("Shortcuts", "Esc"), QT_TRANSLATE_NOOP("Shortcuts", "Leave full screen or cancel a box")),
 )
 """Controls that the canvas handles itself: (mouse action or key, effect)."""
 
@@ -159,7 +161,7 @@ class ShortcutsDialog(QDialog):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setWindowTitle(self.tr("Keys"))
+        self.setWindowTitle(self.tr("Keyboard shortcuts"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         inside = QWidget()
         columns = QHBoxLayout(inside)
@@ -176,14 +178,15 @@ class ShortcutsDialog(QDialog):
         area = QScrollArea()
         area.setWidget(inside)
         area.setWidgetResizable(True)
-        area.setAccessibleName(self.tr("Keys"))
+        area.setAccessibleName(self.tr("Keyboard shortcuts"))
         close = QPushButton(self.tr("Close"))
         close.clicked.connect(self.close)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2 * theme.UNIT)
         layout.addWidget(area)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignHCenter)
-        self.resize(820, min(640, max(360, parent.height() - 40)))
+        width = inside.sizeHint().width() + 2 * theme.UNIT  # room for the scroll bar
+        self.resize(width, min(640, max(360, parent.height() - 40)))
 
     def _column(self, groups: list[str]) -> QGridLayout:
         grid = QGridLayout()

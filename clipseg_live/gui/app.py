@@ -121,7 +121,7 @@ def _run(
             window.shut_down()
         left = session.stop()
     if left:
-        raise Failure(f"{', '.join(left)} did not end in time and was left behind: a device or file holds it.")
+        raise Failure(f"{', '.join(left)} did not stop in time because a device or file is blocking it.")
     return code
 
 

@@ -54,8 +54,8 @@ def _drop_impossible_wayland() -> None:
 def _reason(given: str) -> str:
     missing = _missing_library()
     if missing:
-        return f"No window can be opened: a system library of Qt is missing ({missing}); install it"
-    return f"No window can be opened on this display ({given or 'none is set'}): check that it can be reached"
+        return f"Cannot open a window because the system library {missing} is missing. Install it"
+    return f"Cannot open a window on the display ({given or 'none is set'}). Check that it can be reached"
 
 
 def _missing_library() -> str:

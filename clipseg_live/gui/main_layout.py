@@ -55,7 +55,7 @@ class WindowBody(QWidget):
             session, self.canvas, services, lambda: store.settings, lambda: files.folder, lambda: files.recording, self
         )
         self.camera_bar = VirtualCameraBar(session, services, lambda: files.camera, self)
-        self.panel_button = tool_button("panel", self.tr("Show or hide the panel"))
+        self.panel_button = tool_button("panel", self.tr("Show or hide side panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.prompts, self.look = panels(store)
@@ -93,11 +93,11 @@ class WindowBody(QWidget):
 
     def _tabs(self) -> QTabWidget:
         tabs = QTabWidget()
-        tabs.setAccessibleName(self.tr("Prompts and look"))
+        tabs.setAccessibleName(self.tr("Prompts and settings"))
         tabs.setDocumentMode(True)
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(self.prompts, self.tr("Prompts"))
-        tabs.addTab(self.look, self.tr("Look"))
+        tabs.addTab(self.look, self.tr("Settings"))
         return tabs
 
     def _panel(self) -> QWidget:

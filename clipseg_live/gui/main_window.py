@@ -314,7 +314,7 @@ class MainWindow(QMainWindow):
 
     def _camera_options(self) -> None:
         if self._spec is None or not self._spec.name.startswith("camera:"):
-            self.say(Message("cameras", self.tr("The source is no camera, so there are no camera options.")))
+            self.say(Message("cameras", self.tr("Only cameras have camera options.")))
             return
         if self._camera_dialog is not None:
             self._camera_dialog.raise_()
@@ -339,14 +339,16 @@ class MainWindow(QMainWindow):
     def _copy_diagnostics(self) -> None:
         text = diagnostics(self._session.status(), self._store.settings)
         QGuiApplication.clipboard().setText("\n".join((text, "log:", *logs.recent_lines())))
-        self.say(Message("diagnostics", self.tr("The diagnostics are on the clipboard.")))
+        self.say(Message("diagnostics", self.tr("Diagnostics copied to the clipboard.")))
 
     def _open_log_folder(self) -> None:
         file = logs.log_file()
         if file is None:
-            self.say(Message("diagnostics", self.tr("There is no log file: its folder cannot be written."), "warning"))
+            self.say(
+                Message("diagnostics", self.tr("There is no log file because its folder is not writable."), "warning")
+            )
         elif not QDesktopServices.openUrl(QUrl.fromLocalFile(str(file.parent))):
-            self.say(Message("diagnostics", self.tr("The log is {0}").format(file)))
+            self.say(Message("diagnostics", self.tr("Log file: {0}").format(file)))
 
     def _full_screen(self) -> None:
         """Enter or leave full screen, which shows only the canvas."""

@@ -42,9 +42,9 @@ class PictureTools(QObject):
 
     def _begin(self, purpose: object) -> None:
         if self._body.canvas.picture is None:
-            self.said.emit(Message("box", self.tr("There is no picture to draw a box on yet."), "warning"))
+            self.said.emit(Message("box", self.tr("There is no frame to draw a box on yet."), "warning"))
         elif purpose != _CROP and is_private(self._store.settings.effects):
-            text = self.tr("A box would store and show what the effects hide. Remove pixelate or black-out first.")
+            text = self.tr("A box would reveal what the privacy effects hide. Remove Pixelate and Black out first.")
             self.said.emit(Message("box", text, "warning"))
         else:
             self._body.messages.take_back("box")

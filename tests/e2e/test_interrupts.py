@@ -143,7 +143,7 @@ def test_a_display_that_cannot_be_reached_is_told_in_one_sentence(tmp_path: Path
     with start(["live", "--demo"], tmp_path, variables=variables) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and out == ""
-    assert err.startswith("clipseg-live: No window can be opened") and err.count("\n") == 1
+    assert err.startswith("clipseg-live: Cannot open a window") and err.count("\n") == 1
     assert "clipseg-live watch" in err
 
 

@@ -212,5 +212,5 @@ def test_nothing_heavy_is_imported_for_the_window() -> None:
 @pytest.mark.slow
 def test_what_was_left_behind_is_named(path: Path, session: FakeSession, services: FakeServices) -> None:
     session.left = ("clipseg-live capture camera:0",)
-    with pytest.raises(Failure, match=r"capture camera:0 did not end in time"):
+    with pytest.raises(Failure, match=r"capture camera:0 did not stop in time"):
         run(path, session, services)

@@ -93,7 +93,7 @@ def test_every_change_of_the_settings_reaches_the_session(window: MainWindow, se
 
 def test_without_a_source_there_is_a_way_on(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
-    qtbot.mouseClick(button(window, "Show the demo scene"), LEFT)
+    qtbot.mouseClick(button(window, "Show demo scene"), LEFT)
     assert session.last("open") == SourceSpec(name="demo:")
     assert window.windowTitle().startswith("Demo scene")
 
@@ -109,10 +109,10 @@ def test_a_missing_camera_offers_the_demo_and_another_try(
     session.be(SourceStatus(SourceState.FAILED, "camera 0", problem="There is no camera."))
     window.refresh()
     notice = window.canvas.notice
-    assert notice is not None and notice.title == "Camera 0 cannot be opened" and notice.text == "There is no camera."
+    assert notice is not None and notice.title == "Cannot open Camera 0" and notice.text == "There is no camera."
     qtbot.mouseClick(button(window, "Try again"), LEFT)
     assert [spec for name, spec in session.asked if name == "open"] == [SourceSpec(name="camera:0")] * 2
-    qtbot.mouseClick(button(window, "Show the demo scene"), LEFT)
+    qtbot.mouseClick(button(window, "Show demo scene"), LEFT)
     assert session.last("open") == SourceSpec(name="demo:")
 
 
@@ -159,7 +159,7 @@ def test_a_finished_file_stays_on_its_last_frame(window: MainWindow, session: Fa
 def test_figures_recording_and_transport_follow_the_session(window: MainWindow, session: FakeSession) -> None:
     session.be(playing(), READY, rates=RATES, recording=RecordingStatus(True, Path("a.mp4"), 5, 1_000_000))
     window.refresh()
-    assert "7.4 segmented" in window.status_line.figures.text()
+    assert "masks 7.4 fps" in window.status_line.figures.text()
     assert window.recording_bar.figures.text() == "0:05  ·  1.0 MB"
     assert window.transport.time.text() == "0:12 / 1:00"
 
@@ -266,7 +266,7 @@ def test_a_dropped_session_takes_over_and_undo_brings_the_old_one_back(
     path = tmp_path / "mine.clipseg.json"
     save_session(path, LiveSettings(effects=(Heatmap(),)))
     assert drop(window.canvas, files(str(path)))
-    assert session.settings.effects == (Heatmap(),) and texts(window) == ["Opened the session mine.clipseg.json."]
+    assert session.settings.effects == (Heatmap(),) and texts(window) == ["Session mine.clipseg.json opened."]
     key(qtbot, window, "undo")
     assert session.settings.effects == LiveSettings().effects
 
@@ -373,7 +373,7 @@ def test_keys_of_taking_away(window: MainWindow, session: FakeSession, services:
     assert options is not None and options.isVisible()
     options.close()
     key(qtbot, window, "copy")
-    assert texts(window)[-1] == "The picture is on the clipboard."
+    assert texts(window)[-1] == "Frame copied to the clipboard."
     key(qtbot, window, "snapshot")
     qtbot.waitUntil(lambda: any("picture.png" in text for text in texts(window)), timeout=2000)
     assert len(services.snapshots) == 1
@@ -469,7 +469,7 @@ def test_the_menu_opens_the_log_folder(window: MainWindow, tmp_path: Path, monke
         action.trigger()
         assert opened == [tmp_path / "log"] and window.messages.texts() == []
         action.trigger()  # a desktop that cannot open it: the path is shown
-        assert window.messages.texts() == [f"The log is {tmp_path / 'log' / logs.FILE_NAME}"]
+        assert window.messages.texts() == [f"Log file: {tmp_path / 'log' / logs.FILE_NAME}"]
     action.trigger()
     assert "no log file" in window.messages.texts()[-1]
 
@@ -481,7 +481,7 @@ def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
     window: MainWindow, session: FakeSession, qtbot: QtBot
 ) -> None:
     key(qtbot, window, "camera")
-    assert "no camera" in texts(window)[0]
+    assert "Only cameras" in texts(window)[0]
     window.open_source(SourceSpec(name="camera:0"))
     session.be(replace(running(), controls=(("gain", 20.0),)))
     key(qtbot, window, "camera")
@@ -558,7 +558,7 @@ def test_a_recording_that_broke_off_is_told_at_the_next_start(
 ) -> None:
     services.recovered = (tmp_path / "a (recovered).mp4",)
     window = make_window()
-    qtbot.waitUntil(lambda: any("broke off was kept: a (recovered).mp4" in text for text in texts(window)))
+    qtbot.waitUntil(lambda: any("interrupted recording: a (recovered).mp4" in text for text in texts(window)))
 
 
 # the end, and the next start
@@ -695,5 +695,5 @@ def test_a_photo_that_cannot_be_read_takes_the_picture_of_no_other(
     session.be(broken)
     window.refresh()
     notice = window.canvas.notice
-    assert notice is not None and (notice.title, notice.text) == ("b.png cannot be shown", "b.png is damaged.")
+    assert notice is not None and (notice.title, notice.text) == ("Cannot show b.png", "b.png is damaged.")
     assert window.canvas.picture is None and window.transport.photo.text() == "2 of 3"

@@ -105,7 +105,7 @@ def test_the_canvas_says_why_everything_is_hidden(
     window.refresh()
     notice = window.canvas.notice
     assert (notice is None) == (reason is HiddenReason.WAITING)
-    assert notice is None or (notice.quiet and notice.title == "The whole picture is hidden")
+    assert notice is None or (notice.quiet and notice.title == "The whole frame is hidden")
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_a_box_that_would_show_what_is_hidden_is_refused(
     qtbot.waitUntil(lambda: window.canvas.picture is shown, timeout=2000)
     window.store.update(effects=(BlackOut(),))
     window.drawing_on.begin_prompt()
-    assert "what the effects hide" in window.messages.texts()[-1]
+    assert "what the privacy effects hide" in window.messages.texts()[-1]
     window.store.update(effects=(Tint(),))
     window.drawing_on.begin_prompt()
     assert window.messages.texts() == []

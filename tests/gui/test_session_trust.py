@@ -49,15 +49,15 @@ def test_it_is_asked_and_nothing_changes_before_the_answer(
     window.files.open(path)
     asked = question(window)
     assert asked is not None and session.settings == LiveSettings()
-    assert "mine.clipseg.json wants to use the file /elsewhere/sea.png and the model a/model" in asked.text()
-    assert asked.defaultButton().text().replace("&", "") == "Without it"
+    assert "mine.clipseg.json uses the file /elsewhere/sea.png and the model a/model" in asked.text()
+    assert asked.defaultButton().text().replace("&", "") == "Open without"
     press(window, qtbot, "Cancel")
     assert session.settings == LiveSettings() and window.keeper.value.allowed == ()
 
 
 def test_without_it_the_rest_is_taken(window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path) -> None:
     window.files.open(path)
-    press(window, qtbot, "Without it")
+    press(window, qtbot, "Open without")
     assert session.settings.effects == (Tint(), CutOut(backdrop="checkerboard"))
     assert session.settings.engine.model == DEFAULT_MODEL
     window.files.open(path)

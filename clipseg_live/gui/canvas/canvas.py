@@ -66,7 +66,7 @@ class Canvas(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName(self.tr("Picture"))
+        self.setAccessibleName(self.tr("Frame"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAcceptDrops(True)
@@ -240,7 +240,7 @@ class Canvas(QWidget):
         values = picture.maps[:, int(share.y() * map_height), int(share.x() * map_width)]
         rows = {row.id: row for row in self._settings.rows}
         return [
-            Reading(row.text or self.tr("picture"), row.style.colour, float(value), value >= row.style.threshold)
+            Reading(row.text or self.tr("image"), row.style.colour, float(value), value >= row.style.threshold)
             for row_id, value in zip(picture.ids, values, strict=True)
             if (row := rows.get(row_id)) is not None
         ]
@@ -281,7 +281,7 @@ class Canvas(QWidget):
             middle = self.picture_rect().intersected(bounds).center().y()
             painting.paint_grip(painter, QPointF(line, middle), self._wiping or self._on_wipe(self._pointer))
         if self._before and self._image is not None:
-            text = self.tr("Before") if self.comparing else self.tr("Hiding effects stay on")
+            text = self.tr("Original") if self.comparing else self.tr("Privacy effects stay on")
             painting.paint_line(painter, bounds, text, theme.ACCENT if self.comparing else theme.WARNING)
 
     def _wipe_line(self) -> float | None:
@@ -433,8 +433,8 @@ class Canvas(QWidget):
 
     def _hint(self) -> str:
         if self._box is not None and self._corner is None:
-            return self.tr("Arrows move the box, with Shift its size. Enter takes it, Esc gives up.")
-        return self.tr("Draw a box on the picture. Esc gives up.")
+            return self.tr("Arrow keys move the box, Shift+arrow keys resize it. Enter to confirm, Esc to cancel.")
+        return self.tr("Drag to draw a box. Esc to cancel.")
 
     def _inside(self, point: QPointF) -> QPointF:
         share = self.to_share(point)

@@ -23,10 +23,10 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
         is_demo: whether the source is the demo scene.
     """
     state = status.state
-    demo = () if is_demo else ((DEMO_ACTION, _tr("Show the demo scene")),)
+    demo = () if is_demo else ((DEMO_ACTION, _tr("Show demo scene")),)
     if state is SourceState.CLOSED:
-        text = _tr("Open a camera, a video or an address, or drop a file here.")
-        return Notice(_tr("No source is open"), text, (*demo, (OPEN_FILE, _tr("Open a file…"))))
+        text = _tr("Open a camera, video or stream, or drop a file here.")
+        return Notice(_tr("No source is open"), text, (*demo, (OPEN_FILE, _tr("Open file…"))))
     if state is SourceState.OPENING:
         return Notice(_tr("Opening {0}…").format(title), quiet=has_picture)
     if state is SourceState.RECONNECTING:
@@ -34,20 +34,20 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
             return Notice(_tr("Reconnecting to {0}").format(title), status.problem, quiet=True, colour=theme.WARNING)
         return Notice(_tr("Reconnecting to {0}").format(title), status.problem, demo)
     if state is SourceState.FAILED:
-        actions = (*demo, (RETRY, _tr("Try again")), (OPEN_FILE, _tr("Open a file…")))
-        return Notice(_tr("{0} cannot be opened").format(title), status.problem, actions)
+        actions = (*demo, (RETRY, _tr("Try again")), (OPEN_FILE, _tr("Open file…")))
+        return Notice(_tr("Cannot open {0}").format(title), status.problem, actions)
     if status.photos and status.problem:
-        return Notice(_tr("{0} cannot be shown").format(status.file), status.problem)
+        return Notice(_tr("Cannot show {0}").format(status.file), status.problem)
     if state is SourceState.ENDED and not status.seekable and not has_picture:
-        return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open it again")), *demo))
+        return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open again")), *demo))
     return None
 
 
 def hidden_notice(reason: HiddenReason | None) -> Notice | None:
     """Return the notice for a frame that is hidden until the user acts; None if it is not."""
     texts = {
-        HiddenReason.NOTHING: _tr("Type into every prompt that is shown what is to be hidden."),
-        HiddenReason.EDITING: _tr("The changed prompt counts once it is found, or after a few seconds."),
+        HiddenReason.NOTHING: _tr("Enter what to hide in every visible prompt."),
+        HiddenReason.EDITING: _tr("The changed prompt takes effect when it is detected, or after a few seconds."),
     }
     text = texts.get(reason) if reason is not None else None
-    return None if text is None else Notice(_tr("The whole picture is hidden"), text, quiet=True, colour=theme.WARNING)
+    return None if text is None else Notice(_tr("The whole frame is hidden"), text, quiet=True, colour=theme.WARNING)

@@ -134,7 +134,7 @@ class _Card(QFrame):
         theme.set_kind(self.close_button, "plain")
         self.close_button.setIcon(theme.icon("close", theme.MUTED))
         self.close_button.setIconSize(theme.icon_size())
-        self.close_button.setAccessibleName(self.tr("Close this message"))
+        self.close_button.setAccessibleName(self.tr("Close message"))
         self.close_button.setToolTip(self.tr("Close"))
         self.close_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.close_button.clicked.connect(self.closed)

@@ -16,7 +16,7 @@ from clipseg_live.gui.widgets.buttons import IconButton, small_label
 MOST_EFFECTS = 16
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Mark", ("tint", "outline", "glow", "labels")),
-    ("Change the picture", ("spotlight", "desaturate", "blur", "invert", "cutout")),
+    ("Change the frame", ("spotlight", "desaturate", "blur", "invert", "cutout")),
     ("Inspect", ("heatmap", "raw", "matte", "wipe", "sidebyside")),
     ("Hide", ("pixelate", "blackout")),
 )
@@ -29,7 +29,7 @@ def _tr(text: str) -> str:
 def effect_title(kind: str) -> str:
     """Return the name of an effect shown to the user."""
     names = {
-        "matte": _tr("Matte"), "cutout": _tr("Cut-out"), "sidebyside": _tr("Side by side"), "raw": _tr("Probabilities"),
+        "matte": _tr("Mask"), "cutout": _tr("Cut-out"), "sidebyside": _tr("Side by side"), "raw": _tr("Probabilities"),
         "blackout": _tr("Black out"), "wipe": _tr("Before and after"), "heatmap": _tr("Heat map"),
     }  # fmt: skip
     return names.get(kind, kind.capitalize())
@@ -38,22 +38,22 @@ def effect_title(kind: str) -> str:
 def effect_help(kind: str) -> str:
     """Return one sentence on what an effect does."""
     sentences = {
-        "tint": _tr("Fills each matte with its prompt's colour."),
-        "outline": _tr("Draws a line along each border."),
-        "glow": _tr("Light that falls off outside each border."),
-        "labels": _tr("Each prompt's name beside what it found."),
-        "spotlight": _tr("Darkens what no prompt found."),
-        "desaturate": _tr("Takes the colour out of what no prompt found."),
-        "blur": _tr("Puts the background, or what was found, out of focus."),
-        "invert": _tr("Turns colours round inside the mattes."),
-        "cutout": _tr("Puts what was found on a colour, a checkerboard, a picture or a video."),
-        "heatmap": _tr("Colours the picture by the highest probability."),
-        "raw": _tr("The model's probabilities in place of the picture."),
-        "matte": _tr("The mattes in place of the picture, white on black."),
-        "wipe": _tr("Untouched left of a line, drawn right of it; drag the line on the picture."),
-        "sidebyside": _tr("The untouched picture and the drawn one beside it."),
-        "pixelate": _tr("Hides what was found under coarse squares."),
-        "blackout": _tr("Hides what was found under black."),
+        "tint": _tr("Fills each mask with the colour of its prompt."),
+        "outline": _tr("Draws a line along the border of each mask."),
+        "glow": _tr("Draws a glow around each mask."),
+        "labels": _tr("Writes the name of each prompt next to its mask."),
+        "spotlight": _tr("Darkens everything outside the masks."),
+        "desaturate": _tr("Removes colour outside the masks."),
+        "blur": _tr("Blurs the background or the masked area."),
+        "invert": _tr("Inverts colours inside the masks."),
+        "cutout": _tr("Puts the masked area on a colour, a checkerboard, an image or a video."),
+        "heatmap": _tr("Colours the frame by the highest probability."),
+        "raw": _tr("Shows the probability maps instead of the frame."),
+        "matte": _tr("Shows the masks instead of the frame, white on black."),
+        "wipe": _tr("Shows the original left of a line and the result right of it. Drag the line on the frame."),
+        "sidebyside": _tr("Shows the original and the result side by side."),
+        "pixelate": _tr("Hides the masked area under coarse squares."),
+        "blackout": _tr("Hides the masked area under one colour."),
     }
     return sentences.get(kind, "")
 
@@ -69,10 +69,10 @@ class EffectList(QWidget):
         self._options: EffectOptions | None = None
         self._rows = QVBoxLayout()
         self._rows.setSpacing(2)
-        self.add_button = self._menu_button(_tr("+ Effect"), self._add_menu())
+        self.add_button = self._menu_button(_tr("Add effect"), self._add_menu())
         self.preset_button = self._menu_button(_tr("Preset"), self._preset_menu())
-        self.add_button.setStatusTip(_tr("Adds an effect; they are drawn from the top of the list down."))
-        self.preset_button.setStatusTip(_tr("Changes effects and mattes to a set that goes together."))
+        self.add_button.setStatusTip(_tr("Adds an effect. Effects are drawn from top to bottom."))
+        self.preset_button.setStatusTip(_tr("Replaces the effects and mask settings with a preset."))
         buttons = QHBoxLayout()
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.preset_button)
@@ -167,7 +167,8 @@ class EffectList(QWidget):
         elif self._options is not None and self._open is not None:
             self._options.show_effect(effects[self._open])
         private = any(isinstance(effect, PRIVATE) for effect in effects)
-        self._hint.setText(_tr("Hiding comes first, and hides all while the model is unsure.") if private else "")
+        hint = _tr("Privacy effects are drawn first. While the model is unsure, they hide the whole frame.")
+        self._hint.setText(hint if private else "")
         self._hint.setVisible(private)
         self.add_button.setEnabled(len(effects) < MOST_EFFECTS)
 
@@ -198,7 +199,7 @@ class EffectList(QWidget):
         name.setIcon(theme.icon("down" if place == self._open else "right"))
         name.setIconSize(theme.icon_size())
         name.setEnabled(len(type(effect).model_fields) > 1)
-        name.setAccessibleName(_tr("Options of {0}").format(title))
+        name.setAccessibleName(_tr("{0} options").format(title))
         name.clicked.connect(lambda: self.unfold(place))
         line.addWidget(name)
         line.addStretch(1)

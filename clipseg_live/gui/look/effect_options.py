@@ -60,10 +60,10 @@ class EffectOptions(QWidget):
     def title(name: str) -> str:
         """Return the label of a field."""
         names = {
-            "width": _tr("Width"), "reach": _tr("Reach"), "strength": _tr("Strength"), "opacity": _tr("Opacity"),
-            "scale": _tr("Legend"), "dim": _tr("Darkness"), "what": _tr("What"), "amount": _tr("Amount"),
-            "backdrop": _tr("Backdrop"), "colour": _tr("Colour"), "file": _tr("File"), "cell": _tr("Squares"),
-            "grow": _tr("Margin"), "presence": _tr("Presence"), "at": _tr("Line at"),
+            "width": _tr("Width"), "reach": _tr("Radius"), "strength": _tr("Strength"), "opacity": _tr("Opacity"),
+            "scale": _tr("Legend"), "dim": _tr("Darkness"), "what": _tr("Area"), "amount": _tr("Amount"),
+            "backdrop": _tr("Backdrop"), "colour": _tr("Colour"), "file": _tr("File"), "cell": _tr("Square size"),
+            "grow": _tr("Margin"), "presence": _tr("Presence"), "at": _tr("Line position"),
         }  # fmt: skip
         return names.get(name, name.replace("_", " ").capitalize())
 
@@ -80,7 +80,7 @@ class EffectOptions(QWidget):
         if field.annotation is float:
             return self._slide(name, title, field)
         if choices := [choice for choice in get_args(field.annotation) if isinstance(choice, str)]:
-            named = [(choice, _tr(choice.capitalize())) for choice in choices]
+            named = [(choice, _tr("Image") if choice == "picture" else _tr(choice.capitalize())) for choice in choices]
             return self._segments(name, title, named) if len(named) < 3 else self._choice(name, title, named)
         if name == "colour":
             chooser = ColourChooser(title, 30, self)
@@ -119,7 +119,7 @@ class EffectOptions(QWidget):
         return button
 
     def _ask_file(self, name: str) -> None:
-        dialog = QFileDialog(self, _tr("A picture or video for the backdrop"))
+        dialog = QFileDialog(self, _tr("Choose a backdrop image or video"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.fileSelected.connect(lambda path: self._edit(name, Path(path)))

@@ -10,6 +10,9 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import SegmentedControl
 from clipseg_live.gui.widgets.slider_field import SliderField
 
+LABEL_WIDTH = 104
+"""Width of the labels beside the controls, in pixels; all sections of the panel are aligned."""
+
 
 class MatteSection(QWidget):
     """Controls for the fields of ``MatteSettings`` in the store."""
@@ -18,29 +21,29 @@ class MatteSection(QWidget):
         super().__init__(parent)
         self._store = store
         on_off = [(True, self.tr("On")), (False, self.tr("Off"))]
-        self.smoothing = self._slide(self.tr("Steadiness"), "smoothing")
+        self.smoothing = self._slide(self.tr("Smoothing"), "smoothing")
         self.follow = self._segments(self.tr("Follow motion"), "follow", on_off)
-        self.refine = self._segments(self.tr("Crisp edges"), "refine", on_off)
-        kinds = [("independent", self.tr("Separate")), ("exclusive", self.tr("Exclusive"))]
-        self.together = self._segments(self.tr("Prompts"), "together", kinds)
-        self.none_level = self._slide(self.tr("None under"), "none_level")
-        self.auto_hide = self._segments(self.tr("Hide absent"), "auto_hide", on_off)
-        self.present = self._slide(self.tr("Present from"), "present")
+        self.refine = self._segments(self.tr("Snap to edges"), "refine", on_off)
+        kinds = [("independent", self.tr("Allow")), ("exclusive", self.tr("Prevent"))]
+        self.together = self._segments(self.tr("Overlap"), "together", kinds)
+        self.none_level = self._slide(self.tr("Min. probability"), "none_level")
+        self.auto_hide = self._segments(self.tr("Hide undetected"), "auto_hide", on_off)
+        self.present = self._slide(self.tr("Min. presence"), "present")
         self._hints = {
-            self.smoothing: self.tr("0 believes every answer at once; more is calmer."),
-            self.follow: self.tr("Mattes move with the picture between two answers."),
-            self.refine: self.tr("Borders follow the picture's edges."),
-            self.together: self.tr("Exclusive: each pixel goes to one prompt, or to none."),
-            self.none_level: self.tr("Pixels whose best probability is lower belong to no prompt."),
-            self.auto_hide: self.tr("A prompt that is not in the picture is not drawn."),
-            self.present: self.tr("From this presence on a prompt counts as there."),
+            self.smoothing: self.tr("0 = raw, reacts at once. Higher = less flicker."),
+            self.follow: self.tr("Moves masks with the motion in the video between predictions."),
+            self.refine: self.tr("Aligns mask borders with edges in the frame."),
+            self.together: self.tr("Prevent: each pixel belongs to at most one prompt."),
+            self.none_level: self.tr("Pixels whose highest probability is lower belong to no prompt."),
+            self.auto_hide: self.tr("Hides the mask of a prompt that is not detected in the frame."),
+            self.present: self.tr("A prompt is detected when its presence reaches this value."),
         }
         self._labels: dict[QWidget, QLabel] = {}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(8)
-        grid.setColumnMinimumWidth(0, 78)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
         for row, (control, hint) in enumerate(self._hints.items()):
             label = QLabel(control.accessibleName(), self)

@@ -10,7 +10,7 @@ from clipseg_live.core.settings.base import DETAILS, FITS
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
 from clipseg_live.gui.look.effect_list import EffectList
-from clipseg_live.gui.look.mask_settings import MatteSection
+from clipseg_live.gui.look.mask_settings import LABEL_WIDTH, MatteSection
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, panel_sheet, small_label
@@ -44,7 +44,7 @@ class LookPanel(QScrollArea):
         self._models, self._devices = tuple(models), tuple(devices)
         self.setStyleSheet(panel_sheet())
         self.setMinimumWidth(300)
-        self.setAccessibleName(self.tr("Look"))
+        self.setAccessibleName(self.tr("Settings"))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidgetResizable(True)
@@ -65,8 +65,8 @@ class LookPanel(QScrollArea):
     def _make_drawing(self) -> None:
         self.effects = EffectList(self._store, self._body)
         self.mattes = MatteSection(self._store, self._body)
-        self.reset_effects = self._reset_button(self.tr("Effects as at first"), self._reset_effects)
-        self.reset_mattes = self._reset_button(self.tr("Mattes as at first"), self.mattes.reset)
+        self.reset_effects = self._reset_button(self.tr("Reset effects"), self._reset_effects)
+        self.reset_mattes = self._reset_button(self.tr("Reset mask settings"), self.mattes.reset)
 
     def _reset_button(self, name: str, act: Callable[[], None]) -> IconButton:
         button = IconButton("undo", name, parent=self._body)
@@ -93,10 +93,12 @@ class LookPanel(QScrollArea):
         self.fit = ChoiceBox(self.tr("Fit"), self._body)
         self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
         self.fit_hint = small_label("", self._body)
-        details = {"off": self.tr("Off"), "zoom": self.tr("Zoom on small objects"), "tiles": self.tr("Tiles (slow)")}
+        details = {"off": self.tr("Off"), "zoom": self.tr("Zoom in on small objects"), "tiles": self.tr("Tiles (slow)")}
         self.detail = ChoiceBox(self.tr("Detail"), self._body)
         self.detail.offer([(detail, details.get(detail, detail)) for detail in DETAILS])
-        self.detail.setToolTip(self.tr("Zoom costs up to one more pass; tiles are for exports of large frames."))
+        self.detail.setToolTip(
+            self.tr("Zoom adds up to one extra pass per frame. Tiles are meant for exports of large frames.")
+        )
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self._body)
@@ -105,7 +107,7 @@ class LookPanel(QScrollArea):
         self._section(column, self.tr("Effects"), self.reset_effects)
         column.addWidget(self.effects)
         column.addSpacing(10)
-        self._section(column, self.tr("Mattes"), self.reset_mattes)
+        self._section(column, self.tr("Masks"), self.reset_mattes)
         column.addWidget(self.mattes)
         column.addSpacing(10)
         display = self._section(column, self.tr("Display"))
@@ -116,7 +118,7 @@ class LookPanel(QScrollArea):
         engine = self._section(column, self.tr("Inference"))
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
-            (self.tr("Size"), self.input_size), (self.tr("Fit"), self.fit), (self.tr("Detail"), self.detail),
+            (self.tr("Size"), self.input_size), (self.tr("Detail"), self.detail), (self.tr("Fit"), self.fit),
         )  # fmt: skip
         for row, (text, control) in enumerate(rows):
             engine.addWidget(self._label(text, control), row, 0)
@@ -136,7 +138,7 @@ class LookPanel(QScrollArea):
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(8)
-        grid.setColumnMinimumWidth(0, 78)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
         column.addLayout(grid)
         return grid
@@ -165,11 +167,11 @@ class LookPanel(QScrollArea):
         self.mode.show_value(settings.display)
         self.mode.setEnabled(not held)
         if held:
-            hint = self.tr("Hiding effects show only frames with their own masks.")
+            hint = self.tr("With privacy effects, only frames with their own masks are shown.")
         elif settings.mode == "smooth":
-            hint = self.tr("Every frame is shown at once; mattes follow it.")
+            hint = self.tr("Full frame rate. Masks are tracked between predictions.")
         else:
-            hint = self.tr("Only frames with a mask of their own are shown, a little later.")
+            hint = self.tr("In sync: each frame waits for its own mask.")
         self.mode_hint.setText(hint)
         self._show_engine(settings)
 
@@ -178,7 +180,7 @@ class LookPanel(QScrollArea):
         models: list[tuple[object, str]] = list(self._models)
         if engine.model not in dict(self._models):
             models.append((engine.model, PurePath(engine.model).name or engine.model))
-        self.model.offer([*models, (_FOLDER, self.tr("Folder…"))])
+        self.model.offer([*models, (_FOLDER, self.tr("Choose folder…"))])
         self.model.show_value(engine.model)
         name = dict(self._models).get(engine.model, engine.model)
         self.model.setToolTip(name if name == engine.model else f"{name}\n{engine.model}")
@@ -192,27 +194,27 @@ class LookPanel(QScrollArea):
         self.fit.show_value(engine.fit)
         self.detail.show_value(engine.detail)
         hints = {
-            "stretch": self.tr("The whole picture, pressed into the model’s square."),
-            "letterbox": self.tr("The whole picture in its own shape, with bars around it."),
-            "aspect": self.tr("The model’s input takes the shape of the picture."),
+            "stretch": self.tr("Stretches the frame to the model’s square input."),
+            "letterbox": self.tr("Keeps the aspect ratio and adds bars."),
+            "aspect": self.tr("Gives the model’s input the aspect ratio of the frame."),
         }
         self.fit_hint.setText(hints.get(engine.fit, ""))
 
     def _written_size(self, size: int | None) -> str:
-        return self.tr("The model’s own") if size is None else self.tr("{} pixels").format(size)
+        return self.tr("Model default") if size is None else self.tr("{} pixels").format(size)
 
     # ---- edits
 
     def _explain(self) -> None:
         texts: tuple[tuple[QWidget, str], ...] = (
-            (self.reset_effects, self.tr("Tint and outline, as at first.")),
-            (self.reset_mattes, self.tr("All of the matte settings as at first.")),
-            (self.mode, self.tr("Smooth shows every frame at once; locked waits for each frame's own mask.")),
-            (self.model, self.tr("What answers the prompts; a folder may hold other CLIPSeg weights.")),
-            (self.device, self.tr("Where the model runs.")),
-            (self.input_size, self.tr("Larger finds smaller things, and takes longer.")),
-            (self.fit, self.tr("How the picture is brought into the model's square.")),
-            (self.detail, self.tr("Looks again, closer, at small objects or at parts of the picture.")),
+            (self.reset_effects, self.tr("Restores the default effects: tint and outline.")),
+            (self.reset_mattes, self.tr("Restores the default mask settings.")),
+            (self.mode, self.tr("Smooth: full frame rate. Locked: each frame waits for its own mask.")),
+            (self.model, self.tr("Segmentation model. Choose a folder to use your own CLIPSeg weights.")),
+            (self.device, self.tr("Device that runs the model.")),
+            (self.input_size, self.tr("A larger input finds smaller objects but is slower.")),
+            (self.fit, self.tr("How the frame is fitted to the model's input.")),
+            (self.detail, self.tr("Extra passes over small objects or over tiles of the frame.")),
         )
         for control, text in texts:
             control.setStatusTip(text)
@@ -225,7 +227,7 @@ class LookPanel(QScrollArea):
             self._edit_engine(model=model)
             return
         self.model.show_value(self._store.settings.engine.model)
-        dialog = QFileDialog(self, self.tr("Folder of a model"))
+        dialog = QFileDialog(self, self.tr("Choose model folder"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)

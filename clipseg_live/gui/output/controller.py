@@ -64,5 +64,5 @@ class OutputController(QObject):
     def _recovered(self, paths: Sequence[Path]) -> None:
         if paths:
             names = ", ".join(path.name for path in paths)
-            text = self.tr("A recording that broke off was kept: {0} in {1}.").format(names, paths[0].parent)
+            text = self.tr("Recovered an interrupted recording: {0} in {1}.").format(names, paths[0].parent)
             self.said.emit(Message(RECORDING_TOPIC, text))

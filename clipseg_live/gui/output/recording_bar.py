@@ -67,19 +67,19 @@ class RecordingBar(QWidget):
         self.figures = QLabel()
         theme.set_kind(self.figures, "figure")
         self.figures.setFont(theme.figure_font())
-        self.figures.setAccessibleName(self.tr("Recorded time and size"))
+        self.figures.setAccessibleName(self.tr("Recording time and size"))
         self.record_button = QPushButton(self.tr("Record"))
         self.record_button.setIconSize(theme.icon_size())
         self.record_button.clicked.connect(self.toggle)
         self.options_button = tool_button("down", self.tr("Recording options"))
         self.options_button.clicked.connect(self.open_options)
-        self.pause_button = tool_button("pause", self.tr("Pause the recording"))
+        self.pause_button = tool_button("pause", self.tr("Pause recording"))
         self.pause_button.clicked.connect(self.toggle_pause)
-        self.replay_button = tool_button("history", self.tr("Save the last seconds"))
+        self.replay_button = tool_button("history", self.tr("Save replay"))
         self.replay_button.clicked.connect(self.save_replay)
-        self.snapshot_button = tool_button("snapshot", self.tr("Save the picture and its masks"))
+        self.snapshot_button = tool_button("snapshot", self.tr("Save frame and masks"))
         self.snapshot_button.clicked.connect(self.snapshot)
-        self.copy_button = tool_button("copy", self.tr("Copy the picture"))
+        self.copy_button = tool_button("copy", self.tr("Copy frame"))
         self.copy_button.clicked.connect(self.copy)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -114,7 +114,7 @@ class RecordingBar(QWidget):
         """Save the last seconds as a file."""
         if not self._recording().replay_seconds:
             self._say(
-                RECORDING_TOPIC, self.tr("Instant replay is off: turn it on in the recording options first."), "warning"
+                RECORDING_TOPIC, self.tr("Instant replay is off. Turn it on in the recording options."), "warning"
             )
             return
         folder = self.recordings_folder()
@@ -135,7 +135,7 @@ class RecordingBar(QWidget):
         """Save the shown frame and each mask as PNG files."""
         picture, settings = self._canvas.picture, self._settings()
         if picture is None:
-            self._say(SNAPSHOT_TOPIC, self.tr("There is no picture to save yet."), "warning")
+            self._say(SNAPSHOT_TOPIC, self.tr("There is no frame to save yet."), "warning")
             return
         if self._errand is not None:
             return
@@ -150,10 +150,10 @@ class RecordingBar(QWidget):
         """Copy the shown frame to the clipboard."""
         image = self._canvas.image()
         if image is None:
-            self._say(SNAPSHOT_TOPIC, self.tr("There is no picture to copy yet."), "warning")
+            self._say(SNAPSHOT_TOPIC, self.tr("There is no frame to copy yet."), "warning")
             return
         QGuiApplication.clipboard().setImage(image)
-        self._say(SNAPSHOT_TOPIC, self.tr("The picture is on the clipboard."))
+        self._say(SNAPSHOT_TOPIC, self.tr("Frame copied to the clipboard."))
 
     def show_status(self, status: RecordingStatus) -> None:
         """Show duration, size and dropped frames of the running recording."""
@@ -166,11 +166,11 @@ class RecordingBar(QWidget):
             if status.part > 1:
                 text += "  ·  " + self.tr("part {0}").format(status.part)
             if status.dropped:
-                text += "  ·  " + self.tr("{0} lost").format(status.dropped)
+                text += "  ·  " + self.tr("{0} dropped").format(status.dropped)
             if status.paused:
                 text += "  ·  " + self.tr("paused")
             self.figures.setText(text)
-            tip = self.tr("Encoded by {0}").format(status.encoder) if status.encoder else ""
+            tip = self.tr("Encoder: {0}").format(status.encoder) if status.encoder else ""
             self.figures.setToolTip(tip)
 
     def recordings_folder(self) -> Path:
@@ -189,8 +189,8 @@ class RecordingBar(QWidget):
         button.setIcon(theme.icon("stop" if active else "record", "#ffd9dd" if active else theme.DANGER))
         button.setText(self.tr("Stop") if active else self.tr("Record"))
         button.setAccessibleName(self.tr("Stop recording") if active else self.tr("Record"))
-        button.setToolTip(self.tr("Finish the recording") if active else self.tr("Record what is shown"))
-        name = self.tr("Go on recording") if paused else self.tr("Pause the recording")
+        button.setToolTip(self.tr("Stop recording") if active else self.tr("Start recording"))
+        name = self.tr("Resume recording") if paused else self.tr("Pause recording")
         self.pause_button.setIcon(theme.icon("record" if paused else "pause"))
         self.pause_button.setAccessibleName(name)
         self.pause_button.setToolTip(name)
@@ -213,7 +213,7 @@ class RecordingBar(QWidget):
         except ClipsegLiveError as error:
             self._say(RECORDING_TOPIC, str(error), "error")
         except OSError as error:
-            self._say(RECORDING_TOPIC, f"Nothing can be recorded in {folder}: {error.strerror or error}.", "error")
+            self._say(RECORDING_TOPIC, f"Cannot record in {folder}: {error.strerror or error}.", "error")
         else:
             self.last_folder = folder
             return True

@@ -67,12 +67,12 @@ class RecordingOptions(QFrame):
 
     def _make_controls(self, folder: str) -> None:
         tracks = {
-            "composed": self.tr("Picture"), "camera": self.tr("Camera"), "mattes": self.tr("Mattes"),
+            "composed": self.tr("With effects"), "camera": self.tr("Source"), "mattes": self.tr("Masks"),
         }  # fmt: skip
         hints = {
-            "composed": self.tr("As it is shown, with its effects."),
-            "camera": self.tr("The source without any effect: nothing is hidden in it."),
-            "mattes": self.tr("White where the prompts are, on black."),
+            "composed": self.tr("Frames with effects, as shown."),
+            "camera": self.tr("Source frames without effects. Nothing in them is hidden."),
+            "mattes": self.tr("Masks in white on black."),
         }
         self.tracks: dict[str, QCheckBox] = {}
         for track, name in tracks.items():
@@ -82,7 +82,7 @@ class RecordingOptions(QFrame):
             box.clicked.connect(self._pick_tracks)
         self.data = QPushButton(self)
         theme.set_kind(self.data, "value")
-        self.data.setAccessibleName(self.tr("Data beside it"))
+        self.data.setAccessibleName(self.tr("Also save"))
         self.data_menu = QMenu(self)
         for form in DATA_FORMATS:
             action = self.data_menu.addAction(data_name(self, form))
@@ -95,32 +95,32 @@ class RecordingOptions(QFrame):
             ("h264", "H.264 (MP4)"), ("h265", "H.265 (MP4)"), ("av1", "AV1 (MP4)"), ("vp9", "VP9 (WebM)"),
             ("prores", "ProRes (MOV)"), ("ffv1", self.tr("FFV1, lossless (MKV)")),
         ])  # fmt: skip
-        encoders: list[tuple[object, str]] = [("auto", self.tr("The machine's own")), ("software", self.tr("Software"))]
+        encoders: list[tuple[object, str]] = [("auto", self.tr("Hardware (auto)")), ("software", self.tr("Software"))]
         self.encoder = self._segments(self.tr("Encoder"), encoders, "encoder")
         self.quality = SliderField(
             self.tr("Quality"), bare=True, default=70, low=0, top=100, write="{:.0f}".format, parent=self
         )
         self.quality.setFixedHeight(theme.CONTROL)
         self.quality.edited.connect(lambda value: self._edit(quality=round(value)))
-        self.sound = ChoiceBox(self.tr("Sound"), self)
+        self.sound = ChoiceBox(self.tr("Audio"), self)
         self.sound.picked.connect(lambda value: self._edit(sound=value[0], microphone=value[1]))
         self.pattern = QLineEdit(self)
-        self.pattern.setAccessibleName(self.tr("Names of files"))
-        self.pattern.setToolTip(self.tr("{date}, {time}, {prompts} and {source} are filled in."))
+        self.pattern.setAccessibleName(self.tr("File name"))
+        self.pattern.setToolTip(self.tr("Placeholders: {date}, {time}, {prompts}, {source}."))
         self.pattern.editingFinished.connect(self._take_pattern)
         self.problem = small_label("", self)
-        self.parts = ChoiceBox(self.tr("New part"), self)
+        self.parts = ChoiceBox(self.tr("Split file"), self)
         lengths = (
             self.tr("Never"), self.tr("Every 5 minutes"), self.tr("Every 15 minutes"), self.tr("Every hour"),
             self.tr("Every 1 GB"), self.tr("Every 4 GB"),
         )  # fmt: skip
         self.parts.offer(tuple(zip(PARTS, lengths, strict=True)))
         self.parts.picked.connect(lambda value: self._edit(part_seconds=value[0], part_bytes=value[1]))
-        changes: list[tuple[object, str]] = [("letterbox", self.tr("Fit it in")), ("part", self.tr("New part"))]
-        self.on_change = self._segments(self.tr("Another size"), changes, "on_change")
+        changes: list[tuple[object, str]] = [("letterbox", self.tr("Letterbox")), ("part", self.tr("New file"))]
+        self.on_change = self._segments(self.tr("If size changes"), changes, "on_change")
         self.replay = self._choice(self.tr("Instant replay"), "replay_seconds")
         self.replay.offer([
-            (seconds, self.tr("Off") if not seconds else self.tr("The last {0} seconds").format(f"{seconds:g}"))
+            (seconds, self.tr("Off") if not seconds else self.tr("Last {0} seconds").format(f"{seconds:g}"))
             for seconds in REPLAYS
         ])  # fmt: skip
         self.folder = QPushButton(self.fontMetrics().elidedText(folder, Qt.TextElideMode.ElideMiddle, 250), self)
@@ -196,14 +196,14 @@ class RecordingOptions(QFrame):
 
     def _show_sound(self) -> None:
         choices: list[tuple[object, str]] = [
-            (("source", ""), self.tr("Of the source, where it has any")),
+            (("source", ""), self.tr("From source")),
             (("microphone", ""), self.tr("Microphone")),
             *((("microphone", name), self.tr("Microphone: {0}").format(name)) for name in self._microphones),
             (("off", ""), self.tr("None")),
         ]
         now = (self._settings.sound, self._settings.microphone if self._settings.sound == "microphone" else "")
         if now not in [value for value, _ in choices]:
-            choices.append((now, self.tr("Microphone: {0} (not there)").format(now[1])))
+            choices.append((now, self.tr("Microphone: {0} (unavailable)").format(now[1])))
         self.sound.offer(choices)
         self.sound.show_value(now)
 
@@ -245,11 +245,11 @@ def data_name(widget: QWidget, form: DataFormat) -> str:
     """Return the name of a data format shown to the user."""
     names: dict[DataFormat, str] = {
         "jsonl": widget.tr("JSON lines"), "csv": widget.tr("CSV table"),
-        "png": widget.tr("PNG masks"), "coco": widget.tr("COCO data set"),
+        "png": widget.tr("PNG masks"), "coco": widget.tr("COCO dataset"),
         "yolo": widget.tr("YOLO labels"), "indexed": widget.tr("Indexed PNG"), "npz": widget.tr("NumPy maps"),
         "mask-video": widget.tr("Mask video"), "alpha-prores": widget.tr("Alpha video (ProRes 4444)"),
-        "alpha-vp9": widget.tr("Alpha video (VP9)"), "alpha-png": widget.tr("Alpha pictures (PNG)"),
-        "alpha-webp": widget.tr("Alpha pictures (WebP)"), "animation-webp": widget.tr("Animation (WebP)"),
+        "alpha-vp9": widget.tr("Alpha video (VP9)"), "alpha-png": widget.tr("Alpha images (PNG)"),
+        "alpha-webp": widget.tr("Alpha images (WebP)"), "animation-webp": widget.tr("Animation (WebP)"),
         "animation-gif": widget.tr("Animation (GIF)"), "sheet": widget.tr("Contact sheet"),
     }  # fmt: skip
     return names[form]

@@ -78,11 +78,11 @@ class VirtualCameraBar(QWidget):
 
     def ask_safe_picture(self) -> None:
         """Let the user choose the image to send while there is no frame to show."""
-        dialog = QFileDialog(self.window(), self.tr("Choose a safe picture"))
+        dialog = QFileDialog(self.window(), self.tr("Choose placeholder image"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         pictures = "*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff *.avif"
-        dialog.setNameFilters([f"{self.tr('Pictures')} ({pictures})", f"{self.tr('All files')} (*)"])
+        dialog.setNameFilters([f"{self.tr('Images')} ({pictures})", f"{self.tr('All files')} (*)"])
         dialog.fileSelected.connect(lambda path: self.changed.emit(self._settings().model_copy(update={"safe": path})))
         dialog.open()
 
@@ -104,10 +104,10 @@ class VirtualCameraBar(QWidget):
         has_words = bool(words) and self._has_room
         self.button.setText(f" {words}" if has_words else "")
         self.button.setToolButtonStyle(style.ToolButtonTextBesideIcon if has_words else style.ToolButtonIconOnly)
-        name = self.tr("Stop the virtual camera") if status.active else self.tr("Start the virtual camera")
+        name = self.tr("Stop virtual camera") if status.active else self.tr("Start virtual camera")
         self.button.setAccessibleName(name)
         self.button.setAccessibleDescription(words or self.tr("Off"))
-        what = self.tr("Virtual camera: shows calls and OBS what you see here.")
+        what = self.tr("Sends the video with effects to video calls and OBS.")
         lines = [line for line in (status.problem or details(self, status), self._why_safe()) if line]
         self.button.setToolTip("\n".join([name, *lines]))
         self.button.setStatusTip(lines[0] if lines else what)
@@ -117,14 +117,14 @@ class VirtualCameraBar(QWidget):
         if not status.active:
             return "", theme.TEXT
         if status.problem:
-            return self.tr("Not there"), theme.DANGER
+            return self.tr("Unavailable"), theme.DANGER
         if not status.device:
-            return self.tr("Opens"), theme.ACCENT
-        return (self.tr("Safe picture"), theme.WARNING) if status.safe else (self.tr("On"), theme.GOOD)
+            return self.tr("Opening"), theme.ACCENT
+        return (self.tr("Placeholder"), theme.WARNING) if status.safe else (self.tr("On"), theme.GOOD)
 
     def _why_safe(self) -> str:
         status = self._status
-        return self.tr("It shows the safe picture until there is something to show.") if status.safe else ""
+        return self.tr("The placeholder image is sent until a frame is ready.") if status.safe else ""
 
     def _options_closed(self) -> None:
         self.options = None

@@ -52,11 +52,11 @@ class VirtualCameraOptions(QFrame):
     def show_status(self, status: VirtualCameraStatus) -> None:
         """Show whether the virtual camera is on, what it sends, and its problems."""
         theme.set_kind(self.switch, "" if status.active else "primary")
-        stop, start = self.tr("Stop the virtual camera"), self.tr("Start the virtual camera")
+        stop, start = self.tr("Stop virtual camera"), self.tr("Start virtual camera")
         self.switch.setText(stop if status.active else start)
         text = details(self, status)
         if status.active and status.device and status.safe:
-            text = self.tr("Shows the safe picture: there is nothing to show yet.") + "\n" + text
+            text = self.tr("Sending the placeholder image until a frame is ready.") + "\n" + text
         theme.set_kind(self.state, "problem" if status.problem else "muted")
         self.state.setText(status.problem.replace("; ", ";\n") or text)  # one line per step
         self.state.setVisible(bool(self.state.text()))
@@ -68,31 +68,31 @@ class VirtualCameraOptions(QFrame):
         self.device = ChoiceBox(self.tr("Camera"), self)
         self.device.picked.connect(lambda value: self._edit(device=value))
         self.size_choice = ChoiceBox(self.tr("Size"), self)
-        self.size_choice.setToolTip(self.tr("Automatic: as the other program asks for it, else as the source has it."))
+        self.size_choice.setToolTip(self.tr("Automatic: as the receiving program requests, otherwise as the source."))
         self.size_choice.picked.connect(lambda value: self._edit(width=value[0], height=value[1]))
-        self.rate = ChoiceBox(self.tr("Rate"), self)
+        self.rate = ChoiceBox(self.tr("Frame rate"), self)
         self.rate.setToolTip(self.size_choice.toolTip())
         self.rate.picked.connect(lambda value: self._edit(rate=value))
-        fits = [("letterbox", self.tr("Black bars")), ("fill", self.tr("Fill it"))]
-        self.fit = SegmentedControl(self.tr("Other shapes"), fits, self)
-        self.fit.setToolTip(self.tr("Where the picture's shape is another than the camera's."))
+        fits = [("letterbox", self.tr("Letterbox")), ("fill", self.tr("Crop to fill"))]
+        self.fit = SegmentedControl(self.tr("Aspect mismatch"), fits, self)
+        self.fit.setToolTip(self.tr("Used when the aspect ratios of the frame and the virtual camera differ."))
         self.fit.picked.connect(lambda value: self._edit(fit=value))
         self.safe = QPushButton(self)
         theme.set_kind(self.safe, "value")
         self.safe.setIcon(theme.icon("image", theme.MUTED))
         self.safe.setIconSize(theme.icon_size())
         self.safe.clicked.connect(self._ask_safe)
-        self.card = IconButton("close", self.tr("Show the plain card in its place"), parent=self)
+        self.card = IconButton("close", self.tr("Use default image"), parent=self)
         self.card.clicked.connect(lambda: self._edit(safe=""))
         self.note = small_label(
             self.tr(
-                "The safe picture is shown while the model or the source is away. With a privacy effect nothing "
-                "leaves that is not hidden."
+                "The placeholder image is sent while the model or the source is unavailable. "
+                "With a privacy effect on, unmasked frames are never sent."
             ),
             self,
         )
         self.state = small_label("", self)
-        self.state.setAccessibleName(self.tr("State of the virtual camera"))
+        self.state.setAccessibleName(self.tr("Virtual camera status"))
         self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.switch = QPushButton(self)
         self.switch.clicked.connect(self.toggled)
@@ -110,8 +110,9 @@ class VirtualCameraOptions(QFrame):
         safe.addWidget(self.card)
         for row, (control, name) in enumerate(
             (
-                (self.device, self.tr("Camera")), (self.size_choice, self.tr("Size")), (self.rate, self.tr("Rate")),
-                (self.fit, self.tr("Other shapes")), (self.safe, self.tr("Safe picture")),
+                (self.device, self.tr("Camera")), (self.size_choice, self.tr("Size")),
+                (self.rate, self.tr("Frame rate")),
+                (self.fit, self.tr("Aspect mismatch")), (self.safe, self.tr("Placeholder image")),
             )
         ):  # fmt: skip
             label = QLabel(name, self)
@@ -129,10 +130,10 @@ class VirtualCameraOptions(QFrame):
 
     def _show(self) -> None:
         settings = self._settings
-        cameras = [("", self.tr("The first that is there"))]
+        cameras = [("", self.tr("First available"))]
         cameras += [(name, label if name == label else f"{label} ({name})") for name, label in self._cameras]
         if settings.device not in [name for name, _ in cameras]:
-            cameras.append((settings.device, self.tr("{0} (not there)").format(settings.device)))
+            cameras.append((settings.device, self.tr("{0} (unavailable)").format(settings.device)))
         self.device.offer(cameras)
         self.device.show_value(settings.device)
         itself = self.tr("Automatic")
@@ -148,14 +149,14 @@ class VirtualCameraOptions(QFrame):
         self.rate.offer(rates)
         self.rate.show_value(settings.rate)
         self.fit.show_value(settings.fit)
-        name = Path(settings.safe).name if settings.safe else self.tr("A card: “One moment…”")
+        name = Path(settings.safe).name if settings.safe else self.tr("Default (“One moment…”)")
         self.safe.setText(" " + self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 190))
-        self.safe.setAccessibleName(self.tr("Safe picture: {0}").format(name))
-        self.safe.setToolTip(settings.safe or self.tr("Choose a picture"))
+        self.safe.setAccessibleName(self.tr("Placeholder image: {0}").format(name))
+        self.safe.setToolTip(settings.safe or self.tr("Choose image"))
         self.card.setVisible(bool(settings.safe))
 
     def _rate(self, rate: float) -> str:
-        return self.tr("{0} a second").format(f"{rate:g}")
+        return self.tr("{0} fps").format(f"{rate:g}")
 
     def _offer_cameras(self, cameras: Sequence[tuple[str, str]]) -> None:
         self._cameras = cameras
@@ -181,8 +182,8 @@ def details(widget: QWidget, status: VirtualCameraStatus) -> str:
     if not status.device:
         return ""
     size, rate = _size(status.width, status.height), f"{status.rate:g}"
-    text = widget.tr("{0}, {1}, {2} a second").format(status.device, size, rate)
-    return text + (widget.tr(" · {0} moments late").format(status.late) if status.late else "")
+    text = widget.tr("{0}, {1}, {2} fps").format(status.device, size, rate)
+    return text + (widget.tr(" · {0} frames late").format(status.late) if status.late else "")
 
 
 def _size(width: int, height: int) -> str:

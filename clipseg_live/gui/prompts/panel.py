@@ -44,7 +44,7 @@ class PromptPanel(QWidget):
         self.list = RowList(self)
         self.list.moved.connect(self._drop)
         self.hint = small_label(
-            self.tr("Type what you want to see, and press Enter: “a red mug”, “hair”, “anything wet”."), self
+            self.tr("Enter what to look for, for example “a red mug”, “hair” or “anything wet”."), self
         )
         self.hint.setContentsMargins(4, 2, 4, 0)
         self.problem = small_label("", self)
@@ -105,7 +105,7 @@ class PromptPanel(QWidget):
     def _make_header(self) -> None:
         self.count = QLabel(self)
         theme.set_kind(self.count, "muted")
-        self.more = IconButton("more", self.tr("More about prompts"), parent=self)
+        self.more = IconButton("more", self.tr("More actions"), parent=self)
         self.more.clicked.connect(self._open_menu)
         self.undo = IconButton("undo", self.tr("Undo"), parent=self)
         self.undo.clicked.connect(self._store.undo)
@@ -122,14 +122,14 @@ class PromptPanel(QWidget):
     def _make_new_row(self) -> None:
         self.new_row = PictureFrame(self)
         theme.set_kind(self.new_row, "new-row")
-        self.add = IconButton("plus", self.tr("Add this prompt"), parent=self.new_row)
+        self.add = IconButton("plus", self.tr("Add prompt"), parent=self.new_row)
         self.add.clicked.connect(self._add_typed)
         self.field = PromptField(self._history.model, self.new_row)
         self.field.setAccessibleName(self.tr("New prompt"))
         self.field.entered.connect(self._add)
         self.field.image_pasted.connect(lambda content: self._paste(None, content))
         self.new_row.picture_dropped.connect(lambda content: self._paste(None, content))
-        self.picture = IconButton("image", self.tr("Add a picture as a prompt"), parent=self.new_row)
+        self.picture = IconButton("image", self.tr("Add image prompt"), parent=self.new_row)
         self.picture.clicked.connect(self._open_picture_menu)
         line = QHBoxLayout(self.new_row)
         line.setContentsMargins(16, 5, 6, 5)
@@ -141,7 +141,7 @@ class PromptPanel(QWidget):
     def menu(self) -> QMenu:
         """Return the menu of the whole list."""
         menu = QMenu(self)
-        clear = menu.addAction(theme.icon("history", theme.MUTED), self.tr("Forget earlier prompts"))
+        clear = menu.addAction(theme.icon("history", theme.MUTED), self.tr("Clear prompt history"))
         clear.triggered.connect(self._history.clear)
         clear.setEnabled(bool(self._history.texts))
         empty = menu.addAction(theme.icon("delete", theme.MUTED), self.tr("Delete all prompts"))
@@ -153,9 +153,9 @@ class PromptPanel(QWidget):
         """Return the menu with the sources of an image for a new row."""
         menu = QMenu(self)
         wanted: tuple[tuple[str, str, Callable[[], object]], ...] = (
-            ("image", self.tr("Picture from a file…"), lambda: self._ask_file(None)),
-            ("clipboard", self.tr("Picture from the clipboard"), lambda: self._paste_clipboard(None)),
-            ("box", self.tr("Draw a box on the picture"), lambda: self.box_requested.emit(None)),
+            ("image", self.tr("Use image from file…"), lambda: self._ask_file(None)),
+            ("clipboard", self.tr("Use image from clipboard"), lambda: self._paste_clipboard(None)),
+            ("box", self.tr("Select object in frame…"), lambda: self.box_requested.emit(None)),
         )
         for icon, text, do in wanted:
             menu.addAction(theme.icon(icon, theme.MUTED), text).triggered.connect(do)
@@ -203,7 +203,7 @@ class PromptPanel(QWidget):
         had_focus = self.field.hasFocus()
         for widget in (self.field, self.add, self.picture):
             widget.setEnabled(room)
-        self.field.setPlaceholderText(self.tr("Add a prompt") if room else self.tr("The list is full"))
+        self.field.setPlaceholderText(self.tr("Add prompt") if room else self.tr("Prompt list is full"))
         if had_focus and not room:
             self._focus_place(count)
 
@@ -297,10 +297,10 @@ class PromptPanel(QWidget):
         self._try(lambda: self.set_picture(row_id, clipboard_picture(content)))
 
     def _ask_file(self, row_id: int | None) -> None:
-        dialog = QFileDialog(self, self.tr("Picture of a prompt"))
+        dialog = QFileDialog(self, self.tr("Choose prompt image"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([self.tr("Pictures ({})").format(file_patterns()), self.tr("All files (*)")])
+        dialog.setNameFilters([self.tr("Images ({})").format(file_patterns()), self.tr("All files (*)")])
         dialog.fileSelected.connect(lambda path: self._try(lambda: self.set_picture(row_id, read_picture(Path(path)))))
         dialog.open()
 

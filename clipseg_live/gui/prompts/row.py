@@ -68,25 +68,25 @@ class PromptRowWidget(PictureFrame):
     def _make_controls(self) -> None:
         self.grip = DragHandle(self.tr("Drag to reorder"), self)
         self.swatch = ColourChooser(self.tr("Colour"), parent=self)
-        self.thumbnail = PromptThumbnail(self.tr("Picture of the prompt"), self)
+        self.thumbnail = PromptThumbnail(self.tr("Prompt image"), self)
         self.field = PromptField(self._history.model, self)
         self.field.setAccessibleName(self.tr("Prompt"))
         self.badge = QLabel(self)
         theme.set_kind(self.badge, "figure")
         self.delete = IconButton("delete", self.tr("Delete"), parent=self)
-        self.solo = IconButton("solo", self.tr("Show this one alone"), checked_icon="solo", parent=self)
+        self.solo = IconButton("solo", self.tr("Show only this prompt"), checked_icon="solo", parent=self)
         self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self)
         self.more = IconButton("more", self.tr("More"), parent=self)
         self.threshold = SliderField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
-        self.threshold.setToolTip(self.tr("What reaches this probability is part of the mask"))
-        self.share = ValueLabel(self.tr("Share of the picture that passes"), self)
+        self.threshold.setToolTip(self.tr("Pixels with at least this probability are masked. Lower = larger mask."))
+        self.share = ValueLabel(self.tr("Area"), self)
         theme.set_kind(self.share, "figure")
         self.share.setFont(theme.figure_font())
         self.share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.share.setFixedWidth(self.share.fontMetrics().horizontalAdvance("100 %") + 2)
-        self.share.setToolTip(self.tr("Share of the picture that reaches the threshold"))
-        self.mix = SliderField(self.tr("Picture"), glyph="image", write=_per_cent, parent=self)
-        self.mix.setToolTip(self.tr("How much of the prompt is the picture; the rest is the text"))
+        self.share.setToolTip(self.tr("Area: share of the frame that the mask covers"))
+        self.mix = SliderField(self.tr("Image"), glyph="image", write=_per_cent, parent=self)
+        self.mix.setToolTip(self.tr("Weight of the image; the rest is the text"))
         self.opacity = SliderField(
             self.tr("Opacity"), glyph="half", default=PromptStyle().opacity, write=_per_cent, parent=self
         )
@@ -153,7 +153,7 @@ class PromptRowWidget(PictureFrame):
         self._show_picture(row)
         self.field.hold(is_private(self._store.settings.effects))
         self.field.show_text(row.text)
-        self.field.setPlaceholderText(self.tr("Add a text") if row.picture is not None else self.tr("What to look for"))
+        self.field.setPlaceholderText(self.tr("Add text") if row.picture is not None else self.tr("What to look for"))
         self.field.setToolTip(row.text if len(row.text) > 18 else "")
         self.swatch.show_colour(style.colour, hollow=not shown)
         self.threshold.show_value(style.threshold)
@@ -162,18 +162,18 @@ class PromptRowWidget(PictureFrame):
         self.eye.setChecked(row.visible)
         self.eye.name(self.tr("Hide") if row.visible else self.tr("Show"))
         self.solo.setChecked(row.solo)
-        self.solo.name(self.tr("Show all again") if row.solo else self.tr("Show this one alone"))
+        self.solo.name(self.tr("Show all prompts") if row.solo else self.tr("Show only this prompt"))
         self._row, self._shown = row, shown
         if self.field.property("quiet") != (not shown):
             self.field.setProperty("quiet", not shown)
             self.field.style().polish(self.field)
         self._show_badge(style)
-        name = shorten(row.text).strip('"') or self.tr("picture")
+        name = shorten(row.text).strip('"') or self.tr("image")
         self.setAccessibleName(self.tr("Prompt {}").format(name))
         self.threshold.setAccessibleName(self.tr("Threshold of {}").format(name))
         self.opacity.setAccessibleName(self.tr("Opacity of {}").format(name))
-        self.mix.setAccessibleName(self.tr("Share of the picture in {}").format(name))
-        self.share.rename(self.tr("Share of the frame covered by {}").format(name))
+        self.mix.setAccessibleName(self.tr("Image weight of {}").format(name))
+        self.share.rename(self.tr("Area of {}").format(name))
         self._show_buttons()
         self._draw_share()
 
@@ -219,24 +219,22 @@ class PromptRowWidget(PictureFrame):
         present = self._presence is None or self._presence >= self._store.settings.matte.present
         theme.set_kind(self.share, "figure" if present else "absent")
         if self._presence is not None:
-            text = self.tr("{0} of the picture, presence {1:.2f}").format(text, self._presence)
+            text = self.tr("Area {0}, presence {1:.2f}").format(text, self._presence)
         if text != self.share.accessibleDescription():
             self.share.setAccessibleDescription(text)
-            self.share.setToolTip(text or self.tr("Share of the picture that reaches the threshold"))
+            self.share.setToolTip(text or self.tr("Area: share of the frame that the mask covers"))
 
     def _show_badge(self, style: PromptStyle) -> None:
         marks = {
-            "negative": ("−", self.tr("Taken out of the others")),
-            "contrast": ("vs", self.tr("The others must be more probable than it")),
+            "negative": ("−", self.tr("Subtracted from the other masks")),
+            "contrast": ("vs", self.tr("Other prompts must score higher than this one")),
         }
         mark, sentence = marks.get(style.role, ("", ""))
         self.badge.setText(mark)
         self.badge.setToolTip(sentence)
         self.badge.setAccessibleName(sentence)
         self.badge.setVisible(bool(mark))
-        self.more.name(
-            self.tr("More; the shape of its matte is changed") if style.shape != MatteShape() else self.tr("More")
-        )
+        self.more.name(self.tr("More (mask options changed)") if style.shape != MatteShape() else self.tr("More"))
 
     # ---- edits
 
@@ -274,14 +272,14 @@ class PromptRowWidget(PictureFrame):
         """Return the menu of the row."""
         menu = QMenu(self)
         picture = self._row.picture is not None
-        self._add(menu, "image", self.tr("Picture from a file…"), lambda: self.file_wanted.emit(self.row_id))
+        self._add(menu, "image", self.tr("Use image from file…"), lambda: self.file_wanted.emit(self.row_id))
         self._add(
-            menu, "clipboard", self.tr("Picture from the clipboard"), lambda: self.clipboard_wanted.emit(self.row_id)
+            menu, "clipboard", self.tr("Use image from clipboard"), lambda: self.clipboard_wanted.emit(self.row_id)
         )
-        self._add(menu, "box", self.tr("Draw a box on the picture"), lambda: self.box_wanted.emit(self.row_id))
-        self._add(menu, "close", self.tr("Remove the picture"), lambda: self._edit(picture=None)).setEnabled(picture)
+        self._add(menu, "box", self.tr("Select object in frame…"), lambda: self.box_wanted.emit(self.row_id))
+        self._add(menu, "close", self.tr("Remove image"), lambda: self._edit(picture=None)).setEnabled(picture)
         menu.addSeparator()
-        self._add(menu, "sliders", self.tr("Role and edges…\tAlt+Return"), self.open_options)
+        self._add(menu, "sliders", self.tr("Mask options…\tAlt+Return"), self.open_options)
         menu.addSeparator()
         self._add(menu, "up", self.tr("Move up\tAlt+Up"), lambda: self.move_asked.emit(self.row_id, -1))
         self._add(menu, "down", self.tr("Move down\tAlt+Down"), lambda: self.move_asked.emit(self.row_id, 1))

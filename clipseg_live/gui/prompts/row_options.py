@@ -31,7 +31,7 @@ class RowOptions(QFrame):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         theme.set_kind(self, "card")
         self.setStyleSheet(panel_sheet())
-        self.setAccessibleName(self.tr("Role and edges"))
+        self.setAccessibleName(self.tr("Mask options"))
         self.setFixedWidth(ROW_PANEL_WIDTH)
         self._make_controls()
         self._lay_out()
@@ -42,18 +42,18 @@ class RowOptions(QFrame):
     # ---- construction
 
     def _make_controls(self) -> None:
-        roles = [("show", self.tr("Show")), ("negative", self.tr("Take out")), ("contrast", self.tr("Contrast"))]
+        roles = [("show", self.tr("Show")), ("negative", self.tr("Subtract")), ("contrast", self.tr("Compete"))]
         self.role = SegmentedControl(self.tr("Role"), roles, self)
         self.role.picked.connect(lambda role: self._edit(role=role))
         self.role_hint = small_label("", self)
-        self.against = ChoiceBox(self.tr("Works on"), self)
+        self.against = ChoiceBox(self.tr("Applies to"), self)
         self.against.picked.connect(self._set_against)
         self.grow = self._slide(self.tr("Grow"), "grow", -_REACH, _REACH)
         self.feather = self._slide(self.tr("Feather"), "feather", -_REACH, _REACH)
-        self.smallest = self._slide(self.tr("Smallest part"), "smallest", 0.0, _AREA)
+        self.smallest = self._slide(self.tr("Minimum area"), "smallest", 0.0, _AREA)
         self.fill = self._slide(self.tr("Fill holes"), "fill", 0.0, _AREA)
         self.reset = QPushButton(self.tr("Reset"), self)
-        self.reset.setAccessibleName(self.tr("Role and edges as at first"))
+        self.reset.setAccessibleName(self.tr("Reset mask options"))
         self.reset.clicked.connect(lambda: self._edit(role="show", against=(), shape=MatteShape()))
 
     def _slide(self, title: str, name: str, low: float, top: float) -> SliderField:
@@ -76,11 +76,11 @@ class RowOptions(QFrame):
         self._against_label = self._label(self.against)
         controls = (self.against, self.grow, self.feather, self.smallest, self.fill)
         hints = (
-            self.tr("Which prompts it takes from, or is compared with."),
-            self.tr("Outwards, or inwards below 0; of the picture's shorter side."),
-            self.tr("The border fades over this length, outwards, or inwards below 0."),
-            self.tr("Parts that cover less of the picture are left out."),
-            self.tr("Holes that cover less of the picture are filled."),
+            self.tr("Prompts that this one is subtracted from or competes with."),
+            self.tr("Percent of the frame's shorter side. Negative values shrink the mask."),
+            self.tr("Width of the soft border outside the mask. Negative: inside."),
+            self.tr("Removes parts that cover less of the frame."),
+            self.tr("Fills holes that cover less of the frame."),
         )
         for row, (control, hint) in enumerate(zip(controls, hints, strict=True), start=2):
             control.setToolTip(hint)
@@ -107,9 +107,9 @@ class RowOptions(QFrame):
         style = row.style
         self.role.show_value(style.role)
         hints = {
-            "show": self.tr("What it finds is drawn."),
-            "negative": self.tr("What it finds is taken out of the others, softly."),
-            "contrast": self.tr("The others win only where they are more probable than it."),
+            "show": self.tr("Draws the mask of this prompt."),
+            "negative": self.tr("Removes this prompt's area from the other masks."),
+            "contrast": self.tr("Other prompts count only where they score higher than this one."),
         }
         self.role_hint.setText(hints[style.role])
         self._show_against(row)
@@ -121,8 +121,8 @@ class RowOptions(QFrame):
 
     def _show_against(self, row: PromptRow) -> None:
         others = [other for other in self._store.settings.rows if other.id != row.id and other.style.role == "show"]
-        choices: list[tuple[object, str]] = [(_ALL, self.tr("All that are shown"))]
-        choices += [(other.id, other.text or self.tr("Picture")) for other in others]
+        choices: list[tuple[object, str]] = [(_ALL, self.tr("All shown prompts"))]
+        choices += [(other.id, other.text or self.tr("Image")) for other in others]
         against = row.style.against
         known = len(against) == 1 and against[0] in {other.id for other in others}
         if against and not known:

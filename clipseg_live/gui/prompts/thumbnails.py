@@ -27,7 +27,7 @@ def prompt_image(image: QImage) -> PromptImage:
         UsageError: if the image is empty.
     """
     if image.isNull() or image.width() < 1 or image.height() < 1:
-        raise UsageError(_tr("There is no picture in this: choose another one."))
+        raise UsageError(_tr("The image is empty. Choose another one."))
     size = _fitted(image.size())
     if size != image.size():
         image = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
@@ -71,7 +71,7 @@ def clipboard_picture(content: QMimeData | None) -> PromptImage:
         files = [Path(url.toLocalFile()) for url in content.urls() if url.isLocalFile()]
         if files:
             return read_picture(files[0])
-    raise UsageError(_tr("There is no picture in the clipboard: copy one first."))
+    raise UsageError(_tr("The clipboard contains no image. Copy one first."))
 
 
 def holds_picture(content: QMimeData) -> bool:

@@ -41,9 +41,9 @@ class CameraDialog(QDialog):
         self.size_box = self._box(
             self.tr("Resolution"), [(f"{width} × {height}", (width, height)) for width, height in REQUESTED_SIZES]
         )
-        self.rate_box = self._box(self.tr("Rate"), [(f"{rate:g} / s", rate) for rate in REQUESTED_RATES])
+        self.rate_box = self._box(self.tr("Frame rate"), [(f"{rate:g} fps", rate) for rate in REQUESTED_RATES])
         self.format_box = self._box(self.tr("Format"), [(name, name) for name in FORMATS])
-        self.note = QLabel(self.tr("This camera offers no exposure, focus or gain."))
+        self.note = QLabel(self.tr("This camera has no exposure, focus or gain controls."))
         theme.set_kind(self.note, "muted")
         self._form.addRow(self.note)
         close = QPushButton(self.tr("Close"))
@@ -72,7 +72,7 @@ class CameraDialog(QDialog):
     def _box(self, name: str, choices: list[tuple[str, object]]) -> QComboBox:
         box = QComboBox()
         box.setAccessibleName(name)
-        box.addItem(self.tr("The camera's choice"), None)
+        box.addItem(self.tr("Camera default"), None)
         for text, value in choices:
             box.addItem(text, value)
         self._form.addRow(name, box)

@@ -93,7 +93,7 @@ class SourceMenu(QToolButton):
     def show_source(self, spec: SourceSpec | None) -> None:
         """Show the name of the open source; None for none."""
         self._spec = spec
-        title = self.title() if spec is not None else self.tr("Choose a source")
+        title = self.title() if spec is not None else self.tr("Choose source")
         room = _MOST_TITLE
         self.setText(" " + (title if len(title) <= room else title[: room // 2] + "…" + title[-room // 2 :]))
         self.setAccessibleName(self.tr("Source: {0}").format(title))
@@ -105,11 +105,11 @@ class SourceMenu(QToolButton):
 
     def ask_file(self) -> None:
         """Let the user choose a video or image file."""
-        dialog = QFileDialog(self.window(), self.tr("Open a video or picture"))
+        dialog = QFileDialog(self.window(), self.tr("Open video or image"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters(
             [
-                self.tr("Videos and pictures")
+                self.tr("Videos and images")
                 + " (*.mp4 *.mov *.mkv *.webm *.avi *.m4v *.ts *.mpg *.gif"
                 + " *.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff)",
                 self.tr("All files") + " (*)",
@@ -121,7 +121,7 @@ class SourceMenu(QToolButton):
 
     def ask_folder(self) -> None:
         """Let the user choose a folder of photos."""
-        dialog = QFileDialog(self.window(), self.tr("Open a folder of photos"))
+        dialog = QFileDialog(self.window(), self.tr("Open photo folder"))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda path: self.chosen.emit(SourceSpec(name=SourceName(path))))
@@ -171,19 +171,19 @@ class SourceMenu(QToolButton):
         for name, title in self._cameras:
             self._add(menu, "video", title, SourceSpec(name=SourceName(name)))
         if not self._cameras:
-            note = self.tr("No camera was found") if self._looked else self.tr("Looking for cameras…")
+            note = self.tr("No camera found") if self._looked else self.tr("Searching for cameras…")
             menu.addAction(theme.icon("video"), note).setEnabled(False)
         options = menu.addAction(theme.icon("sliders"), self.tr("Camera options…"), self.camera_asked.emit)
         options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))
         menu.addSeparator()
-        menu.addAction(theme.icon("file"), self.tr("Open a file…"), self.ask_file)
-        menu.addAction(theme.icon("folder"), self.tr("Open a folder of photos…"), self.ask_folder)
-        menu.addAction(theme.icon("link"), self.tr("Open an address…"), self.ask_address)
+        menu.addAction(theme.icon("file"), self.tr("Open file…"), self.ask_file)
+        menu.addAction(theme.icon("folder"), self.tr("Open photo folder…"), self.ask_folder)
+        menu.addAction(theme.icon("link"), self.tr("Open address…"), self.ask_address)
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))
             # wait for the menu to close, or the image of the screen would contain it
             wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
-            menu.addAction(theme.icon("box"), self.tr("Part of the screen…"), wait)
+            menu.addAction(theme.icon("box"), self.tr("Screen region…"), wait)
         self._add(menu, "demo", self.tr("Demo scene"), DEMO_ENTRY)
         recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
         if recent:
@@ -209,16 +209,18 @@ class AddressDialog(QDialog):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setWindowTitle(self.tr("Open an address"))
+        self.setWindowTitle(self.tr("Open address"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(480)
         self.field = QLineEdit()
         self.field.setPlaceholderText("rtsp://192.168.1.20/stream")
         self.field.setAccessibleName(self.tr("Address"))
-        hint = QLabel(self.tr("A network camera or stream: rtsp, rtmp, http or https."))
+        hint = QLabel(self.tr("Network camera or stream (rtsp, rtmp, http or https)"))
         theme.set_kind(hint, "muted")
         self.insecure_box = QCheckBox(self.tr("Accept any certificate"))
-        self.insecure_box.setToolTip(self.tr("For servers whose certificate cannot be verified, such as your own."))
+        self.insecure_box.setToolTip(
+            self.tr("For servers with a certificate that cannot be verified, for example a self-signed one.")
+        )
         self.insecure_box.hide()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
         self.open_button = buttons.button(QDialogButtonBox.StandardButton.Open)
@@ -261,16 +263,16 @@ class FramingMenu(QToolButton):
         theme.set_kind(self, "plain")
         self.setIcon(theme.icon("crop"))
         self.setIconSize(theme.icon_size())
-        self.setToolTip(self.tr("Mirror, turn, crop"))
-        self.setAccessibleName(self.tr("Mirror, turn, crop"))
+        self.setToolTip(self.tr("Mirror, rotate, crop"))
+        self.setAccessibleName(self.tr("Mirror, rotate, crop"))
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         menu = QMenu(self)
         self.mirror_action = menu.addAction(theme.icon("mirror"), self.tr("Mirror"), self.mirror)
-        self.turn_action = menu.addAction(theme.icon("turn"), self.tr("Turn by 90°"), self.turn)
-        self.crop_action = menu.addAction(theme.icon("crop"), self.tr("Crop to a region…"), self.crop_asked.emit)
+        self.turn_action = menu.addAction(theme.icon("turn"), self.tr("Rotate 90°"), self.turn)
+        self.crop_action = menu.addAction(theme.icon("crop"), self.tr("Crop…"), self.crop_asked.emit)
         menu.addSeparator()
-        self.whole_action = menu.addAction(theme.icon("undo"), self.tr("Undo crop"), self.uncrop)
+        self.whole_action = menu.addAction(theme.icon("undo"), self.tr("Remove crop"), self.uncrop)
         self.setMenu(menu)
         store.changed.connect(self._show)
         self._show()

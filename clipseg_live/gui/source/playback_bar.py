@@ -47,9 +47,9 @@ class PlaybackBar(QFrame):
         self._session = session
         self._status = SourceStatus()
         self._held_until = 0.0
-        self.back_button = tool_button("step-back", self.tr("One frame back"))
+        self.back_button = tool_button("step-back", self.tr("Previous frame"))
         self.play_button = tool_button("play", self.tr("Play"))
-        self.forward_button = tool_button("step-forward", self.tr("One frame on"))
+        self.forward_button = tool_button("step-forward", self.tr("Next frame"))
         self.loop_button = tool_button("loop", self.tr("Loop"), checkable=True)
         self.seek_bar = SeekBar(Qt.Orientation.Horizontal)
         self.seek_bar.setAccessibleName(self.tr("Position"))
@@ -159,7 +159,7 @@ class PlaybackBar(QFrame):
         back, forward = (
             (self.tr("Previous photo"), self.tr("Next photo"))
             if photos
-            else (self.tr("One frame back"), self.tr("One frame on"))
+            else (self.tr("Previous frame"), self.tr("Next frame"))
         )
         for button, name in ((self.back_button, back), (self.forward_button, forward)):
             button.setToolTip(name)

@@ -88,7 +88,7 @@ class _Cover(QWidget):
     def __init__(self, screen: QScreen, parent: QWidget) -> None:
         flags = Qt.WindowType.Window | Qt.WindowType.FramelessWindowHint | Qt.WindowType.WindowStaysOnTopHint
         super().__init__(parent, flags)
-        self.setAccessibleName(self.tr("Part of the screen"))
+        self.setAccessibleName(self.tr("Screen region"))
         self._on, self._behind = screen, screen.grabWindow(0)
         if self._behind.isNull():  # capturing is not permitted: make the cover translucent
             self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
@@ -158,8 +158,8 @@ class _Cover(QWidget):
 
     def _hint(self) -> str:
         if self.box is not None and self._corner is None:
-            return self.tr("Arrows move the part, with Shift its size. Enter takes it, Esc gives up.")
-        return self.tr("Drag over what is to be shown. Esc gives up.")
+            return self.tr("Arrow keys move the region, Shift+arrow keys resize it. Enter to confirm, Esc to cancel.")
+        return self.tr("Drag over the region to capture. Esc to cancel.")
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton:

@@ -101,8 +101,8 @@ def load_preferences(path: Path) -> tuple[Preferences, str]:
             path.replace(aside)
         except OSError as error:
             why = error.strerror or error
-            return Preferences(), f"The settings in {path} cannot be read ({why}): the window begins with its defaults."
-        return Preferences(), f"The settings were damaged: the window begins with its defaults, the old are in {aside}."
+            return Preferences(), f"The settings in {path} cannot be read ({why}). Default settings are used."
+        return Preferences(), f"The settings file was damaged. Default settings are used; the old file is {aside}."
 
 
 def save_preferences(path: Path, preferences: Preferences) -> str:

@@ -55,7 +55,7 @@ class SessionFiles(QObject):
 
     def ask_open(self) -> None:
         """Let the user choose a session file to open."""
-        dialog = self._dialog(self.tr("Open a session"))
+        dialog = self._dialog(self.tr("Open session"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([self.tr("Sessions") + f" (*{SESSION_SUFFIX} *.json)", self.tr("All files") + " (*)"])
         dialog.fileSelected.connect(lambda path: self.open(Path(path)))
@@ -63,7 +63,7 @@ class SessionFiles(QObject):
 
     def ask_save(self) -> None:
         """Let the user choose where to save the session."""
-        dialog = self._dialog(self.tr("Save the session as"))
+        dialog = self._dialog(self.tr("Save session as"))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setNameFilter(self.tr("Sessions") + f" (*{SESSION_SUFFIX})")
         dialog.setDefaultSuffix(SESSION_SUFFIX.lstrip("."))
@@ -73,7 +73,7 @@ class SessionFiles(QObject):
 
     def ask_folder(self) -> None:
         """Let the user choose the folder for recordings and snapshots."""
-        dialog = self._dialog(self.tr("Folder for recordings and pictures"))
+        dialog = self._dialog(self.tr("Choose output folder"))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         dialog.fileSelected.connect(lambda path: self._keeper.update(folder=path))
@@ -103,11 +103,11 @@ class SessionFiles(QObject):
             self._say(str(error), "error")
             return
         self._keeper.change(self._keeper.value.allowing(references_of(path, settings)))
-        self._say(self.tr("Saved the session as {0}.").format(path))
+        self._say(self.tr("Session saved as {0}.").format(path))
 
     def _take(self, path: Path, settings: LiveSettings) -> None:
         self._store.edit(settings)
-        self._say(self.tr("Opened the session {0}.").format(path.name))
+        self._say(self.tr("Session {0} opened.").format(path.name))
 
     def _ask_to_allow(self, path: Path, opened: OpenedSession) -> None:
         """Ask about files outside the folder, without blocking. Nothing is opened before the answer."""
@@ -115,14 +115,12 @@ class SessionFiles(QObject):
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         question.setIcon(QMessageBox.Icon.Question)
         question.setTextFormat(Qt.TextFormat.PlainText)
-        question.setWindowTitle(self.tr("Open a session"))
+        question.setWindowTitle(self.tr("Open session"))
         question.setText(
-            self.tr("The session {0} wants to use {1}, outside its own folder.").format(
-                path.name, list_references(opened.outside)
-            )
+            self.tr("The session {0} uses {1} outside its folder.").format(path.name, list_references(opened.outside))
         )
-        question.setInformativeText(self.tr("Allow it if you know where the session comes from."))
-        without = question.addButton(self.tr("Without it"), QMessageBox.ButtonRole.NoRole)
+        question.setInformativeText(self.tr("Allow this only if you trust the origin of the session."))
+        without = question.addButton(self.tr("Open without"), QMessageBox.ButtonRole.NoRole)
         allow = question.addButton(self.tr("Allow"), QMessageBox.ButtonRole.YesRole)
         question.setEscapeButton(question.addButton(QMessageBox.StandardButton.Cancel))
         question.setDefaultButton(without)

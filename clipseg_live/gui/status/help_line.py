@@ -37,5 +37,5 @@ class HelpLine(QLabel):
 
     def _show(self) -> None:
         self.setText(
-            self._pointed or self._focused or self.tr("Point at a control to read what it does. F1: all keys.")
+            self._pointed or self._focused or self.tr("Hover over a control for help. F1: keyboard shortcuts.")
         )

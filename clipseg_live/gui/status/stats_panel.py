@@ -29,7 +29,7 @@ class StatsPanel(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         theme.set_kind(self, "bar")
-        self.setAccessibleName(self.tr("Milliseconds by stage"))
+        self.setAccessibleName(self.tr("Milliseconds per stage"))
         self.setFixedHeight(_HEIGHT)
         self._rows: Rows = ()
         self._medians: Mapping[str, float] = {}
@@ -72,7 +72,7 @@ class StatsPanel(QFrame):
         self._paint_axes(painter, plot, top)
         if not self._medians:
             painter.setPen(QColor(theme.MUTED))
-            painter.drawText(plot, Qt.AlignmentFlag.AlignCenter, self.tr("Nothing has been measured yet."))
+            painter.drawText(plot, Qt.AlignmentFlag.AlignCenter, self.tr("No measurements yet."))
         for number, name in enumerate(self._medians):
             self._paint_stage(painter, plot, top, number, name)
         painter.end()
@@ -89,7 +89,7 @@ class StatsPanel(QFrame):
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, self.tr("{0:.0f} s ago").format(SECONDS))
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, self.tr("now"))
         above = QRectF(plot.left(), plot.top() - 20, plot.width(), 16)
-        painter.drawText(above, Qt.AlignmentFlag.AlignLeft, self.tr("milliseconds by stage"))
+        painter.drawText(above, Qt.AlignmentFlag.AlignLeft, self.tr("milliseconds per stage"))
 
     def _paint_stage(self, painter: QPainter, plot: QRectF, top: float, number: int, name: str) -> None:
         colour = QColor(STAGE_COLOURS[number % len(STAGE_COLOURS)])

@@ -74,10 +74,10 @@ class StatusLine(QFrame):
         self.loading.setFixedWidth(80)
         self.loading.setAccessibleName(self.tr("Loading"))
         self.restart_button = QPushButton(self.tr("Restart"))
-        self.restart_button.setAccessibleName(self.tr("Restart the segmentation"))
+        self.restart_button.setAccessibleName(self.tr("Restart model"))
         self.restart_button.clicked.connect(self.restart)
         self.figures = ElidedStats()
-        self.figures.setAccessibleName(self.tr("Rates and delay"))
+        self.figures.setAccessibleName(self.tr("Frame rates and lag"))
         self.details_button = tool_button("chart", self.tr("Statistics"), checkable=True)
         self.details_button.toggled.connect(self.details)
         row = QHBoxLayout(self)
@@ -106,14 +106,14 @@ class StatusLine(QFrame):
     def _figures(self, status: SessionStatus) -> list[str]:
         """Return the values as texts, most important first."""
         rates, source = status.rates, status.source
-        steps = {"reduced": self.tr("simpler edges to keep up"), "least": self.tr("no crisp edges to keep up")}
+        steps = {"reduced": self.tr("simpler edges to keep up"), "least": self.tr("edge refinement off to keep up")}
         saved = [steps[status.effort]] if status.effort in steps else []
         return [
-            self.tr("{0:.0f} captured · {1:.1f} segmented · {2:.0f} shown a second").format(
-                rates.capture, rates.inference, rates.display
+            self.tr("Video {0:.0f} fps · masks {1:.1f} fps · lag {2:.2f} s").format(
+                rates.display, rates.inference, rates.delay[0] / 1000
             ),
             *saved,
-            self.tr("delay {0:.0f} ms, 95 % {1:.0f} ms").format(*rates.delay),
+            self.tr("source {0:.0f} fps · lag (95 %) {1:.2f} s").format(rates.capture, rates.delay[1] / 1000),
             self.tr("{0} dropped · {1} skipped").format(rates.dropped, rates.skipped),
             f"{source.width} × {source.height}",
         ]
@@ -125,16 +125,16 @@ class StatusLine(QFrame):
             text = " · ".join(part for part in (name, worker.device, worker.dtype) if part)
             return text, theme.WARNING if worker.problem else theme.GOOD
         if worker.state is WorkerState.WAITING:
-            return self.tr("Segmentation stopped"), theme.DANGER
+            return self.tr("Model stopped"), theme.DANGER
         if worker.state is WorkerState.LOADING:
             if worker.progress.endswith(" MB"):
-                return self.tr("Downloading the model: {0}").format(worker.progress), theme.ACCENT
-            return worker.progress or self.tr("Loading the model"), theme.ACCENT
+                return self.tr("Downloading model: {0}").format(worker.progress), theme.ACCENT
+            return worker.progress or self.tr("Loading model"), theme.ACCENT
         if worker.state is WorkerState.RESTARTING:
-            return self.tr("Segmentation starts again"), theme.WARNING
+            return self.tr("Restarting model"), theme.WARNING
         if worker.state is WorkerState.STARTING:
-            return self.tr("Segmentation starts"), theme.ACCENT
-        return self.tr("Segmentation is off"), theme.FAINT
+            return self.tr("Starting model"), theme.ACCENT
+        return self.tr("Model off"), theme.FAINT
 
 
 def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
@@ -150,11 +150,11 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
     return "\n".join(
         (
             f"clipseg-live {__version__}, Python {platform.python_version()}, {platform.platform()}",
-            f"source: {kind}, {source.width}×{source.height}, {rate} a second, {source.state.value}",
+            f"source: {kind}, {source.width}×{source.height}, {rate} fps, {source.state.value}",
             f"worker: {worker.state.value}, {worker.device or '-'} {worker.dtype}, {worker.restarts} restarts",
             f"prompts: {len(settings.rows)}, effects {effects}, mode {settings.display}, "
             f"smoothing {settings.matte.smoothing:g}, size {settings.engine.size or 'own'}, fit {settings.engine.fit}",
-            f"a second: {rates.capture:.1f} captured, {rates.inference:.1f} segmented, {rates.display:.1f} shown",
+            f"fps: {rates.capture:.1f} captured, {rates.inference:.1f} segmented, {rates.display:.1f} shown",
             f"delay: median {rates.delay[0]:.0f} ms, 95 % {rates.delay[1]:.0f} ms",
             f"frames: {rates.dropped} dropped, {rates.skipped} skipped, {rates.unchanged} unchanged",
             f"stages, ms: {stages or '-'}; edges: {status.effort}",

@@ -30,12 +30,14 @@ class KnownModel:
 
     Attributes:
         name: full name.
+        title: short text for lists.
         summary: description for users.
         repository: repository on the hub; None for the model that ships with the package.
         aliases: other names, the preferred one first.
     """
 
     name: str
+    title: str
     summary: str
     repository: str | None
     aliases: tuple[str, ...] = ()
@@ -51,25 +53,29 @@ KNOWN_MODELS: dict[str, KnownModel] = {
     for known in (
         KnownModel(
             DEFAULT_MODEL,
-            "CLIPSeg with the finer decoder, 150 M parameters, 352² (the default)",
+            "rd64-refined (best quality)",
+            "CLIPSeg with the refined decoder: best quality, 150 M parameters, 352² input (default)",
             DEFAULT_MODEL,
             ("rd64-refined",),
         ),
         KnownModel(
             "CIDAS/clipseg-rd64",
-            "CLIPSeg with 64 decoder channels, 150 M parameters, 352²",
+            "rd64 (64 channels)",
+            "CLIPSeg with 64 decoder channels, 150 M parameters, 352² input",
             "CIDAS/clipseg-rd64",
             ("rd64",),
         ),
         KnownModel(
             "CIDAS/clipseg-rd16",
-            "CLIPSeg with 16 decoder channels, 150 M parameters, 352²",
+            "rd16 (16 channels)",
+            "CLIPSeg with 16 decoder channels, 150 M parameters, 352² input",
             "CIDAS/clipseg-rd16",
             ("rd16",),
         ),
         KnownModel(
             SHAPES_MODEL,
-            "small, shipped with the program: coloured shapes on drawn scenes only, for demos and tests",
+            "shapes (demo only)",
+            "Small built-in model for demos and tests. It knows coloured shapes in drawn scenes only.",
             None,
         ),
     )

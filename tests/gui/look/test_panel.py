@@ -139,14 +139,14 @@ def test_effects_are_added_moved_and_removed(qtbot, make):
 def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
     panel = make(effects=(Tint(), Glow()))
     assert not panel.effects.findChildren(SliderField)
-    click(qtbot, named(qtbot, panel, "Options of Glow"))
+    click(qtbot, named(qtbot, panel, "Glow options"))
     qtbot.waitUntil(lambda: panel.effects.findChild(EffectOptions).isVisible())
     slide = next(each for each in panel.effects.findChildren(SliderField) if each.accessibleName() == "Strength")
     drag(slide, QPoint(slide.place_of(0.8), 10), QPoint(slide.place_of(0.6), 10), QPoint(slide.place_of(0.4), 10))
     assert panel.store.settings.effects[1].strength == pytest.approx(0.4, abs=0.02)
     panel.store.undo()
     assert panel.store.settings.effects == (Tint(), Glow()) and slide.value() == 80
-    click(qtbot, named(qtbot, panel, "Options of Glow"))
+    click(qtbot, named(qtbot, panel, "Glow options"))
     assert not [each for each in panel.effects.findChildren(SliderField) if each.isVisible()]
 
 
@@ -155,7 +155,7 @@ def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
     panel = make(size=(340, 900), effects=(KINDS[kind](),))
     fields = [name for name in KINDS[kind].model_fields if name != "kind"]
     if fields:
-        click(qtbot, named(qtbot, panel, f"Options of {effect_title(kind)}"))
+        click(qtbot, named(qtbot, panel, f"{effect_title(kind)} options"))
         options = panel.effects.findChild(EffectOptions)
         assert options is not None and set(options._shows) == set(fields)
     assert not panel.store.can_undo
@@ -163,7 +163,7 @@ def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
 
 def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
     panel = make(size=(340, 900), effects=(CutOut(),))
-    click(qtbot, named(qtbot, panel, "Options of Cut-out"))
+    click(qtbot, named(qtbot, panel, "Cut-out options"))
     options = panel.effects.findChild(EffectOptions)
     pick(qtbot, options.findChild(ChoiceBox), "Colour")
     assert panel.store.settings.effects[0].backdrop == "colour"
@@ -251,7 +251,7 @@ def test_a_model_in_a_folder(qtbot, make, tmp_path):
     folder = tmp_path / "my model"
     folder.mkdir()
     panel = make()
-    pick(qtbot, panel.model, "Folder…")
+    pick(qtbot, panel.model, "Choose folder…")
     assert panel.model.currentText() == "CLIPSeg, refined"  # until one is chosen
     dialog = top_level(qtbot, QFileDialog)
     dialog.setDirectory(str(tmp_path))
@@ -267,7 +267,7 @@ def test_a_model_in_a_folder(qtbot, make, tmp_path):
 
 def test_giving_up_the_folder_changes_nothing(qtbot, make):
     panel = make()
-    pick(qtbot, panel.model, "Folder…")
+    pick(qtbot, panel.model, "Choose folder…")
     dialog = top_level(qtbot, QFileDialog)
     dialog.reject()
     gone(qtbot, dialog)

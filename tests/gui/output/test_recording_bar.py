@@ -65,7 +65,7 @@ def test_time_size_and_lost_frames_of_a_recording_are_shown(bar: RecordingBar) -
     bar.show_status(RecordingStatus(True, Path("a.mp4"), 75.2, 34_500_000))
     assert bar.figures.isVisible() and bar.figures.text() == "1:15  ·  34.5 MB"
     bar.show_status(RecordingStatus(True, Path("a.mp4"), 76, 34_600_000, dropped=2))
-    assert bar.figures.text().endswith("2 lost")
+    assert bar.figures.text().endswith("2 dropped")
     bar.show_status(RecordingStatus())
     assert not bar.figures.isVisible()
 
@@ -73,7 +73,7 @@ def test_time_size_and_lost_frames_of_a_recording_are_shown(bar: RecordingBar) -
 def test_parts_and_pauses_of_a_recording_are_shown(bar: RecordingBar) -> None:
     bar.show_status(RecordingStatus(True, Path("a.mp4"), 75, 1_000_000, part=3, paused=True, encoder="libx264"))
     assert bar.figures.text() == "1:15  ·  1.0 MB  ·  part 3  ·  paused"
-    assert bar.figures.toolTip() == "Encoded by libx264"
+    assert bar.figures.toolTip() == "Encoder: libx264"
 
 
 def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSession, qtbot: QtBot) -> None:
@@ -81,7 +81,7 @@ def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSessi
     qtbot.mouseClick(bar.record_button, LEFT)
     bar.show_status(session.status().recording)
     assert bar.pause_button.isVisible() and not bar.options_button.isVisible()
-    for name, then in (("pause_recording", "Go on recording"), ("resume_recording", "Pause the recording")):
+    for name, then in (("pause_recording", "Resume recording"), ("resume_recording", "Pause recording")):
         qtbot.mouseClick(bar.pause_button, LEFT)
         bar.show_status(session.status().recording)
         assert session.names()[-1] == name and bar.pause_button.accessibleName() == then

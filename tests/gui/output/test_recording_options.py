@@ -65,7 +65,7 @@ def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], 
     options.data_menu.close()
     actions = {action.data(): action for action in options.data_menu.actions()}
     assert set(actions) == set(DATA_FORMATS)
-    for form, text in (("coco", "COCO data set"), ("sheet", "COCO data set, Contact sheet"), ("npz", "3 formats")):
+    for form, text in (("coco", "COCO dataset"), ("sheet", "COCO dataset, Contact sheet"), ("npz", "3 formats")):
         actions[form].trigger()
         assert options.data.text() == text
     assert set(told[-1].data) == {"coco", "sheet", "npz"}
@@ -81,7 +81,7 @@ def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], 
         ("sound", "Microphone: Desk Microphone", "microphone", "Desk Microphone"),
         ("parts", "Every hour", "part_seconds", 3600.0),
         ("parts", "Every 4 GB", "part_bytes", 4_000_000_000),
-        ("replay", "The last 30 seconds", "replay_seconds", 30.0),
+        ("replay", "Last 30 seconds", "replay_seconds", 30.0),
     ],
 )
 def test_choices(
@@ -122,7 +122,7 @@ def test_a_pattern_is_taken_with_enter_and_a_wrong_one_told(
 
 def test_a_microphone_that_is_gone_is_still_shown(make: Make, told: list[RecordingSettings]) -> None:
     options = make(sound="microphone", microphone="Old One")
-    assert options.sound.currentText() == "Microphone: Old One (not there)" and not told
+    assert options.sound.currentText() == "Microphone: Old One (unavailable)" and not told
 
 
 def test_another_folder_is_asked_for(make: Make, qtbot: QtBot) -> None:

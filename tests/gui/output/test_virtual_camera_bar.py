@@ -51,11 +51,11 @@ def pick(qtbot: QtBot, choice: QWidget, text: str) -> None:
 
 def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     bar = bar_of(window)
-    assert bar.button.accessibleName() == "Start the virtual camera" and not bar.button.isChecked()
+    assert bar.button.accessibleName() == "Start virtual camera" and not bar.button.isChecked()
     assert bar.button.accessibleDescription() == "Off" and bar.button.text() == ""
     qtbot.mouseClick(bar.button, LEFT)
     assert session.last("start_camera") == VirtualCameraSettings()
-    assert bar.button.isChecked() and bar.button.accessibleName() == "Stop the virtual camera"
+    assert bar.button.isChecked() and bar.button.accessibleName() == "Stop virtual camera"
     qtbot.mouseClick(bar.button, LEFT)
     assert session.names()[-1] == "stop_camera" and not bar.button.isChecked()
 
@@ -63,10 +63,10 @@ def test_a_click_starts_it_and_another_stops_it(window: MainWindow, session: Fak
 @pytest.mark.parametrize(
     ("status", "words", "colour", "tip"),
     [
-        (VirtualCameraStatus(active=True), "Opens", theme.ACCENT, ""),
-        (ON, "On", theme.GOOD, "clipseg-live, 1280 × 720, 30 a second"),
-        (SAFE, "Safe picture", theme.WARNING, "3 moments late"),
-        (AWAY, "Not there", theme.DANGER, "There is none: do this; do that."),
+        (VirtualCameraStatus(active=True), "Opening", theme.ACCENT, ""),
+        (ON, "On", theme.GOOD, "clipseg-live, 1280 × 720, 30 fps"),
+        (SAFE, "Placeholder", theme.WARNING, "3 frames late"),
+        (AWAY, "Unavailable", theme.DANGER, "There is none: do this; do that."),
     ],
 )
 def test_its_state_is_seen(
@@ -103,13 +103,13 @@ def test_options_are_kept_and_given_to_the_session(
     options = opened(window, qtbot)
     pick(qtbot, options.device, "clipseg-live (/dev/video9)")
     pick(qtbot, options.size_choice, "640 × 480")
-    pick(qtbot, options.rate, "25 a second")
+    pick(qtbot, options.rate, "25 fps")
     qtbot.mouseClick(options.fit.button("fill"), LEFT)
     wanted = VirtualCameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
     assert window.keeper.value.camera == wanted and "start_camera" not in session.names()
     qtbot.mouseClick(options.switch, LEFT)
     assert session.last("start_camera") == wanted
-    assert options.switch.text() == "Stop the virtual camera"
+    assert options.switch.text() == "Stop virtual camera"
     pick(qtbot, options.size_choice, "Automatic")  # while it runs, it goes on with that
     assert session.last("start_camera") == wanted.model_copy(update={"width": None, "height": None})
     options.close()
@@ -123,7 +123,7 @@ def test_what_is_not_offered_is_shown(make_window: Callable[..., MainWindow], qt
     window = make_window(kept=Preferences(camera=kept))
     options = opened(window, qtbot)
     shown = options.device.currentText(), options.size_choice.currentText(), options.rate.currentText()
-    assert shown == ("Old Camera (not there)", "800 × 600", "12 a second")
+    assert shown == ("Old Camera (unavailable)", "800 × 600", "12 fps")
     assert window.keeper.value.camera == kept
     options.close()
 
@@ -161,10 +161,10 @@ def test_the_options_tell_what_is_wrong_and_how_to_help(window: MainWindow, sess
     assert options.state.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
     session.be(camera=SAFE)
     window.refresh()
-    assert "Shows the safe picture" in options.state.text() and "1280 × 720" in options.state.text()
+    assert "Sending the placeholder" in options.state.text() and "1280 × 720" in options.state.text()
     session.be(camera=ON)
     window.refresh()
-    assert options.state.text() == "clipseg-live, 1280 × 720, 30 a second"
+    assert options.state.text() == "clipseg-live, 1280 × 720, 30 fps"
     options.close()
 
 

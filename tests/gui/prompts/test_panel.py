@@ -626,9 +626,9 @@ def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert history.texts == ("cup", "red mug") == PromptHistory(path).texts
     click(qtbot, panel.more)
-    choose(qtbot, "Forget earlier prompts")
+    choose(qtbot, "Clear prompt history")
     assert history.texts == () == PromptHistory(path).texts
-    assert not item(panel.menu(), "Forget").isEnabled()
+    assert not item(panel.menu(), "Clear prompt").isEnabled()
 
 
 def test_the_text_of_a_deleted_row_is_remembered(qtbot):

@@ -62,7 +62,7 @@ def test_a_picture_from_a_file_by_the_rows_menu(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
     assert not card(panel, 0).thumbnail.isVisible() and not card(panel, 0).mix.isVisible()
     click(qtbot, card(panel, 0).more)
-    choose(qtbot, "Picture from a file")
+    choose(qtbot, "Use image from file")
     take_file(qtbot, a_file(tmp_path))
     picture = panel.store.settings.rows[0].picture
     assert (picture.width, picture.height) == (40, 20)
@@ -72,7 +72,7 @@ def test_a_picture_from_a_file_by_the_rows_menu(qtbot, tmp_path):
 def test_a_picture_from_a_file_as_a_new_row(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
     click(qtbot, panel.picture)
-    choose(qtbot, "Picture from a file")
+    choose(qtbot, "Use image from file")
     take_file(qtbot, a_file(tmp_path))
     assert texts(panel) == ["mug", ""]
     assert panel.store.settings.rows[1].picture.width == 40
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
     card(panel, 0).field.setFocus()
     click(qtbot, card(panel, 0).more)
-    choose(qtbot, "Picture from a file")
+    choose(qtbot, "Use image from file")
     take_file(qtbot, path)
     assert panel.store.settings.rows[0].picture is None
     assert panel.problem.isVisible() and panel.problem.text().startswith("notes.png is not a picture")
@@ -110,7 +110,7 @@ def test_a_picture_from_the_clipboard(qtbot, clipboard, row):
     panel = make_panel(qtbot, "mug")
     clipboard.setImage(an_image(30, 50))
     click(qtbot, panel.picture if row is None else card(panel, 0).more)
-    choose(qtbot, "Picture from the clipboard")
+    choose(qtbot, "Use image from clipboard")
     picture = panel.store.settings.rows[-1].picture
     assert (picture.width, picture.height) == (30, 50)
     assert len(panel.store.settings.rows) == (2 if row is None else 1)
@@ -121,8 +121,8 @@ def test_an_empty_clipboard_is_said(qtbot, clipboard):
     panel = make_panel(qtbot, "mug")
     clipboard.clear()
     click(qtbot, card(panel, 0).more)
-    choose(qtbot, "Picture from the clipboard")
-    assert panel.problem.text() == "There is no picture in the clipboard: copy one first."
+    choose(qtbot, "Use image from clipboard")
+    assert panel.problem.text() == "The clipboard contains no image. Copy one first."
     assert panel.store.settings.rows[0].picture is None
 
 
@@ -142,13 +142,13 @@ def test_a_box_is_asked_of_the_window(qtbot):
     panel = make_panel(qtbot, "a", "b")
     with qtbot.waitSignal(panel.box_requested) as asked:
         click(qtbot, card(panel, 1).more)
-        choose(qtbot, "Draw a box")
+        choose(qtbot, "Select object")
     assert asked.args == [1]
     panel.set_picture(1, a_picture())
     assert panel.store.settings.rows[1].picture == a_picture()
     with qtbot.waitSignal(panel.box_requested) as asked:
         click(qtbot, panel.picture)
-        choose(qtbot, "Draw a box")
+        choose(qtbot, "Select object")
     assert asked.args == [None]
     panel.set_picture(None, a_picture((1, 2, 3)))
     assert panel.store.settings.rows[2].picture == a_picture((1, 2, 3))
@@ -158,10 +158,10 @@ def test_a_box_is_asked_of_the_window(qtbot):
 
 def test_the_thumbnail_opens_the_menu_and_a_picture_is_removed(qtbot):
     panel = make_panel(qtbot, "a")
-    assert not item(card(panel, 0).menu(), "Remove the picture").isEnabled()
+    assert not item(card(panel, 0).menu(), "Remove image").isEnabled()
     panel.set_picture(0, a_picture())
     click(qtbot, card(panel, 0).thumbnail)
-    choose(qtbot, "Remove the picture")
+    choose(qtbot, "Remove image")
     assert panel.store.settings.rows[0].picture is None and not card(panel, 0).thumbnail.isVisible()
     panel.store.undo()
     assert panel.store.settings.rows[0].picture == a_picture()
@@ -278,9 +278,9 @@ def test_what_cannot_be_a_picture_is_one_sentence(tmp_path):
     (tmp_path / "cut.png").write_bytes(a_file(tmp_path).read_bytes()[:60])
     with pytest.raises(Failure, match=r"cut\.png is not a picture that can be read\."):
         read_picture(tmp_path / "cut.png")
-    with pytest.raises(UsageError, match="no picture in this"):
+    with pytest.raises(UsageError, match="The image is empty"):
         prompt_image(QImage())
-    with pytest.raises(UsageError, match="no picture in the clipboard"):
+    with pytest.raises(UsageError, match="clipboard contains no image"):
         clipboard_picture(None)
 
 

@@ -93,7 +93,7 @@ def test_each_slider_shapes_the_matte_in_one_step_of_undo(
     options = opened(qtbot, panel)
     put(getattr(options, name), value)
     assert getattr(style(panel).shape, name) == pytest.approx(value, abs=0.05)
-    assert "shape" in card(panel, 0).more.toolTip()
+    assert "mask options" in card(panel, 0).more.toolTip()
     panel.store.undo()
     assert style(panel).shape == MatteShape() and "shape" not in card(panel, 0).more.toolTip()
     assert getattr(options, name).value() == round(100 * getattr(MatteShape(), name))
@@ -129,7 +129,7 @@ def test_it_closes_and_leaves_nothing(panel: PromptPanel, qtbot: QtBot, how: str
 
 def test_the_menu_opens_it(panel: PromptPanel, qtbot: QtBot) -> None:
     menu = card(panel, 0).menu()
-    next(action for action in menu.actions() if "Role and edges" in action.text()).trigger()
+    next(action for action in menu.actions() if "Mask options" in action.text()).trigger()
     options = next(each for each in QApplication.topLevelWidgets() if isinstance(each, RowOptions) and isValid(each))
     assert options.isVisible()
     options.close()

@@ -34,7 +34,7 @@ def choose(qtbot: QtBot, box: QComboBox, text: str) -> None:
     ("box", "text", "values"),
     [
         ("size_box", "640 × 480", {"width": 640, "height": 480}),
-        ("rate_box", "10 / s", {"rate": 10.0}),
+        ("rate_box", "10 fps", {"rate": 10.0}),
         ("format_box", "MJPG", {"fourcc": "MJPG"}),
     ],
 )

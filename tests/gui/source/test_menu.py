@@ -39,16 +39,16 @@ def pick(menu: SourceMenu, text: str) -> None:
 def opened(menu: SourceMenu, qtbot: QtBot) -> QMenu:
     """The menu as it is once the cameras have been found."""
     menu.menu().aboutToShow.emit()
-    qtbot.waitUntil(lambda: not any("Looking" in text for text in entries(menu)), timeout=2000)
+    qtbot.waitUntil(lambda: not any("Searching" in text for text in entries(menu)), timeout=2000)
     return menu.menu()
 
 
 def test_the_menu_lists_everything_that_can_be_opened(menu: SourceMenu, qtbot: QtBot) -> None:
     opened(menu, qtbot)
     assert entries(menu) == [
-        "Front Camera", "Desk Camera", "Camera options…", "Open a file…", "Open a folder of photos…",
-        "Open an address…", "Screen",
-        "Part of the screen…", "Demo scene", "walk.mp4", "rtsp://cam/one",
+        "Front Camera", "Desk Camera", "Camera options…", "Open file…", "Open photo folder…",
+        "Open address…", "Screen",
+        "Screen region…", "Demo scene", "walk.mp4", "rtsp://cam/one",
     ]  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_looking_for_cameras_does_not_hold_the_menu(qtbot: QtBot, services: Fake
     qtbot.addWidget(parent)
     menu = SourceMenu(services.real, list, parent)
     menu.menu().aboutToShow.emit()
-    assert entries(menu)[0] == "Looking for cameras…"
+    assert entries(menu)[0] == "Searching for cameras…"
     free.set()
     qtbot.waitUntil(lambda: entries(menu)[0] == "Slow Camera", timeout=2000)
 
@@ -89,7 +89,7 @@ def test_looking_for_cameras_does_not_hold_the_menu(qtbot: QtBot, services: Fake
 def test_without_cameras_it_says_so(menu: SourceMenu, qtbot: QtBot, services: FakeServices) -> None:
     services.cameras = ()
     opened(menu, qtbot)
-    assert entries(menu)[0] == "No camera was found"
+    assert entries(menu)[0] == "No camera found"
     assert not menu.menu().actions()[0].isEnabled()
 
 
@@ -135,7 +135,7 @@ def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp
     film = tmp_path / "film.mp4"
     film.write_bytes(b"x")
     opened(menu, qtbot)
-    pick(menu, "Open a file…")
+    pick(menu, "Open file…")
     dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible())
     dialog.selectFile(str(film))
     with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
@@ -145,7 +145,7 @@ def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp
 
 def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
     opened(menu, qtbot)
-    pick(menu, "Open an address…")
+    pick(menu, "Open address…")
     dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, AddressDialog))
     for wrong in ("cam.local", "ftp://cam/one", "rtsp://", "rtsp:///path"):
         dialog.field.setText(wrong)

@@ -137,7 +137,7 @@ def test_a_set_of_photos_has_a_number_a_name_and_no_timeline(bar: PlaybackBar) -
     assert bar.back_button.accessibleName() == "Previous photo" and bar.forward_button.toolTip() == "Next photo"
     bar.show_status(playing())
     assert bar.play_button.isVisible() and not bar.photo.isVisible() and not bar.file.isVisible()
-    assert bar.back_button.accessibleName() == "One frame back"
+    assert bar.back_button.accessibleName() == "Previous frame"
 
 
 def test_buttons_and_keys_go_from_photo_to_photo(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:

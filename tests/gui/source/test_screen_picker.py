@@ -116,12 +116,12 @@ def test_the_part_is_shown_bright_and_the_rest_dim(picker: ScreenPicker, qtbot: 
 def test_the_menu_offers_it_where_there_is_a_screen(window: MainWindow, services, qtbot: QtBot) -> None:
     menu = window.source_menu._menu
     window.source_menu._fill()
-    next(action for action in menu.actions() if "Part of the screen" in action.text()).trigger()
+    next(action for action in menu.actions() if "Screen region" in action.text()).trigger()
     qtbot.waitUntil(lambda: window.source_menu.picker is not None, timeout=2000)
     window.source_menu.picker.covers[0].given_up.emit()
     services.screen = False
     window.source_menu._fill()
-    assert not any("Part of the screen" in action.text() for action in menu.actions())
+    assert not any("Screen region" in action.text() for action in menu.actions())
 
 
 def test_titles() -> None:

@@ -41,7 +41,7 @@ def panel(qtbot: QtBot) -> StatsPanel:
 def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
     line.show_status(SessionStatus(running(), READY, rates=RATES))
     for part in (
-        "30 captured", "7.4 segmented", "30 shown", "delay 34 ms", "95 % 51 ms", "2 dropped", "412 skipped",
+        "Video 30 fps", "masks 7.4 fps", "lag 0.03 s", "source 30 fps", "lag (95 %) 0.05 s", "2 dropped", "412 skipped",
         "1280 × 720",
     ):  # fmt: skip
         assert part in line.figures.text()
@@ -49,7 +49,9 @@ def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
     assert not line.loading.isVisible() and not line.restart_button.isVisible()
 
 
-@pytest.mark.parametrize(("effort", "words"), [("full", ""), ("reduced", "simpler edges"), ("least", "no crisp edges")])
+@pytest.mark.parametrize(
+    ("effort", "words"), [("full", ""), ("reduced", "simpler edges"), ("least", "edge refinement off")]
+)
 def test_what_is_left_out_to_keep_up_is_said(line: StatusLine, effort: Effort, words: str) -> None:
     line.show_status(SessionStatus(running(), READY, rates=RATES, effort=effort))
     assert words in line.figures.text() and ("keep up" in line.figures.text()) == bool(words)
@@ -59,7 +61,7 @@ def test_where_there_is_little_room_the_lesser_figures_go(line: StatusLine, qtbo
     line.show_status(SessionStatus(running(), READY, rates=RATES))
     line.resize(640, 40)
     qtbot.waitUntil(lambda: "dropped" not in line.figures.text(), timeout=1000)
-    assert "30 captured" in line.figures.text()
+    assert "Video 30 fps" in line.figures.text()
     assert "412 skipped" in line.figures.toolTip()
 
 
@@ -72,12 +74,12 @@ def test_without_a_picture_there_are_no_figures(line: StatusLine) -> None:
 @pytest.mark.parametrize(
     ("worker", "words", "busy"),
     [
-        (WorkerStatus(), "Segmentation is off", False),
-        (WorkerStatus(WorkerState.STARTING), "Segmentation starts", True),
-        (WorkerStatus(WorkerState.LOADING), "Loading the model", True),
-        (WorkerStatus(WorkerState.LOADING, "120 of 600 MB"), "Downloading the model: 120 of 600 MB", True),
-        (WorkerStatus(WorkerState.RESTARTING), "Segmentation starts again", True),
-        (WorkerStatus(WorkerState.WAITING, problem="It crashed."), "Segmentation stopped", False),
+        (WorkerStatus(), "Model off", False),
+        (WorkerStatus(WorkerState.STARTING), "Starting model", True),
+        (WorkerStatus(WorkerState.LOADING), "Loading model", True),
+        (WorkerStatus(WorkerState.LOADING, "120 of 600 MB"), "Downloading model: 120 of 600 MB", True),
+        (WorkerStatus(WorkerState.RESTARTING), "Restarting model", True),
+        (WorkerStatus(WorkerState.WAITING, problem="It crashed."), "Model stopped", False),
     ],
 )
 def test_the_worker_s_state_is_in_words(line: StatusLine, worker: WorkerStatus, words: str, busy: bool) -> None:

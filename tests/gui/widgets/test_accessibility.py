@@ -140,7 +140,7 @@ def test_a_row_says_what_it_shows(
     assert interface(row.opacity).text(VALUE) == f"{opacity} %"
     label = interface(row.share)
     assert label.role() == QAccessible.Role.StaticText and label.text(VALUE) == row.share.text()
-    assert row.share.text() in label.text(NAME) and label.text(NAME).startswith("Share of the frame")
+    assert row.share.text() in label.text(NAME) and label.text(NAME).startswith("Area of ")
 
 
 def test_a_value_label_keeps_its_name(qtbot: QtBot) -> None:
