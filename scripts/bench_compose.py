@@ -32,7 +32,7 @@ from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.demo.scenes import Scene, SceneSettings
 from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.alpha import binary_mattes
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
@@ -86,7 +86,7 @@ class Whole:
         self._pictures, self._maps = pictures, maps
         self._styles = styles(len(maps))
         self._request = MatteRequest(numbers, numbers, self._styles)
-        self._pipeline = MattePipeline()
+        self._pipeline = CausalMattes()
         self._composer = EffectRenderer(RenderSettings(effects=EFFECTS, styles=self._styles))
 
     def measured(self, rounds: int, clock: Clock) -> dict[str, list[float]]:

@@ -41,7 +41,7 @@ from clipseg_live.core.settings.effects import (
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.demo.scenes import Scene
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.media.safe_card import placeholder_card
 from clipseg_live.rendering.renderer import EffectRenderer
 
@@ -94,7 +94,7 @@ def main() -> None:
 def mattes_of(scene: Scene, maps: Maps) -> Mattes:
     """Of the moment that is shown, as an export makes them."""
     numbers = tuple(range(len(maps)))
-    pipeline, request = MattePipeline(), MatteRequest(numbers, numbers, prompt_styles(len(maps)))
+    pipeline, request = CausalMattes(), MatteRequest(numbers, numbers, prompt_styles(len(maps)))
     frame = Frame(scene.picture(MOMENT), MOMENT, Fraction(MOMENT, 30))
     pipeline.take(maps, numbers, MOMENT)
     pipeline.show(frame, request.settings)

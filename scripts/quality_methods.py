@@ -13,11 +13,15 @@ from quality_clips import Shot
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.rendered_frame import PlannedPrompt, RenderPlan
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.core.status import Prediction
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.matting.lookahead import LookaheadMattes
 from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.rendering.renderer import EffectRenderer
+from clipseg_live.runtime.pipeline import FramePipeline, RenderTools
 
 Planes = NDArray[np.float32]
 """(objects, height, width), 0..1."""
@@ -176,7 +180,7 @@ class Ours:
 
     def __init__(self, objects: int, settings: MatteSettings | None = None) -> None:
         self._request = request(objects, settings or MatteSettings())
-        self._pipeline = MattePipeline()
+        self._pipeline = CausalMattes()
 
     def take(self, maps: Planes, index: int) -> None:
         self._pipeline.take(maps, self._request.keys, index)
@@ -205,9 +209,14 @@ def method(name: str, objects: int) -> Method:
 
 def lookahead(shots: Iterator[tuple[Pixels, Planes]], objects: int, rate: int) -> Iterator[Planes]:
     """Mattes of every frame by export's default mode, from pictures and their maps."""
-    mattes = LookaheadMattes(request(objects, MatteSettings()))
-    for index, (pixels, maps) in enumerate(shots):
-        for _, found in mattes.feed(Frame(pixels, index, Fraction(index, rate)), maps):
-            yield planes(found)
-    for _, found in mattes.finish():
-        yield planes(found)
+    plan = RenderPlan(tuple(PlannedPrompt(number, number) for number in range(objects)))
+    pipeline = FramePipeline(plan, RenderTools(lambda: LookaheadMattes(plan.matte), EffectRenderer))
+
+    def predictions() -> Iterator[tuple[Frame, Prediction]]:
+        for index, (pixels, maps) in enumerate(shots):
+            frame = Frame(pixels, index, Fraction(index, rate))
+            yield frame, plan.prediction(frame, maps)
+
+    for rendered in pipeline.in_order(predictions()):
+        assert rendered.mattes is not None
+        yield planes(rendered.mattes)

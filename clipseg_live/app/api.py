@@ -1,6 +1,5 @@
 """Functions for programs: mattes and effects on an image, and an export in one call. Streams are in ``stream.py``."""
 
-import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -11,19 +10,21 @@ from clipseg_live.app.export import ExportRequest, run_export
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.image_input import ImageLike, as_pixels
-from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
+from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.prompts import PromptLike, require_prompts
-from clipseg_live.core.segmentation import Segmentation, is_usable
+from clipseg_live.core.rendered_frame import RenderPlan
+from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DataFormat, EngineSettings, PromptStyle, prompt_styles, validated
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, AnyEffect, parse_effects
 from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.demo.source import DEMO_PREFIX
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime.export import ExportResult, Progress
+from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 
-logger = logging.getLogger(__name__)
+_TOOLS = RenderTools(CausalMattes, EffectRenderer)
 
 FrameRate = int | float | Fraction
 EffectsLike = str | Sequence[AnyEffect]
@@ -57,16 +58,12 @@ def make_mattes(
     if pixels.shape[:2] != found.frame_size:
         (height, width), (rows, columns) = found.frame_size, pixels.shape[:2]
         raise UsageError(f"The maps are of a picture of {width}×{height} pixels; this one has {columns}×{rows}.")
-    numbers = tuple(range(len(found.prompts)))
-    frame, chosen = Frame(pixels, 0, Fraction(0)), settings or MatteSettings()
-    request = MatteRequest(numbers, numbers, _styled(len(numbers), styles, threshold), chosen)
-    if not is_usable(found.probabilities, len(numbers)):
-        logger.error("Prediction dropped: its values are not finite")
-        return no_mattes(frame.height, frame.width, request.drawn)
-    pipeline = MattePipeline()
-    pipeline.take(found.probabilities, numbers, 0)
-    pipeline.show(frame, chosen)
-    return pipeline.mattes(frame, request)
+    plan = plan_of(found.prompts, _styled(len(found.prompts), styles, threshold), matte=settings)
+    frame, pipeline = Frame(pixels, 0, Fraction(0)), FramePipeline(plan, _TOOLS)
+    pipeline.add_prediction(plan.prediction(frame, found.probabilities))
+    mattes = pipeline.process(frame).mattes
+    assert mattes is not None
+    return mattes
 
 
 def draw(
@@ -97,11 +94,11 @@ def draw(
             f"The mattes are of a picture of {mattes.width}×{mattes.height} pixels; this one has {columns}×{rows}."
         )
     look = RenderSettings(effects=_listed(effects), styles=_styled(len(mattes.each), styles), names=tuple(names))
-    composer = EffectRenderer(look)
+    pipeline = FramePipeline(RenderPlan(), _TOOLS)
     try:
-        return composer.compose(pixels, mattes)
+        return pipeline.draw(Frame(pixels, 0, Fraction(0)), mattes, look)
     finally:
-        composer.close()
+        pipeline.close()
 
 
 def export(

@@ -9,8 +9,8 @@ from pathlib import Path
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
-from clipseg_live.core.status import ViewFrame
 
 CropBox = tuple[float, float, float, float]
 _LONGEST_STEM = 120
@@ -66,7 +66,7 @@ def crop_of(box: CropBox, framing: FrameTransform) -> CropBox:
     return to_source(*box, framing)
 
 
-def save_snapshot(folder: Path, picture: ViewFrame, settings: LiveSettings) -> Sequence[Path]:
+def save_snapshot(folder: Path, picture: RenderedFrame, settings: LiveSettings) -> Sequence[Path]:
     """Write a rendered frame as PNG, and the matte of each drawn prompt (grey, 0 to 255) at the frame's size.
 
     File names begin with the name of the photo, if it is one, and the date and time. A missing folder is made.
@@ -93,7 +93,7 @@ def save_snapshot(folder: Path, picture: ViewFrame, settings: LiveSettings) -> S
     pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
     rows = {row.id: row for row in settings.shown()}
     each = picture.mattes.each if picture.mattes is not None else ()
-    for number, (row_id, matte) in enumerate(zip(picture.drawn, each, strict=True), start=1):
+    for number, (row_id, matte) in enumerate(zip(picture.drawn_ids, each, strict=True), start=1):
         if row_id in rows:
             name = slug(rows[row_id].text or "picture")
             pictures.append((folder / f"{stem} mask {number} {name}.png", matte.alpha))

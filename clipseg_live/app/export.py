@@ -14,21 +14,22 @@ from clipseg_live._version import __version__
 from clipseg_live.app.batch.photo_sets import Photo, open_photo_writer, with_photos
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
-from clipseg_live.core.mattes import Label, MatteRequest
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.protocols import Engine, FrameSource, MaskSink, MatteSequence
+from clipseg_live.core.protocols import Engine, FrameSource, MaskSink
+from clipseg_live.core.rendered_frame import RenderPlan
 from clipseg_live.core.segmentation import UNUSABLE
 from clipseg_live.core.settings.annotations import SPLIT_FORMATS
 from clipseg_live.core.settings.base import DataFormat, EngineSettings
 from clipseg_live.core.settings.live import FrameTransform
-from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings, RenderSettings
+from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings
 from clipseg_live.core.system.paths import is_pattern, searches
 from clipseg_live.core.system.settings_log import loggable
 from clipseg_live.demo.source import DEMO_PREFIX, DemoSource
 from clipseg_live.exporters.masks import open_mask_sink
 from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
-from clipseg_live.matting.lookahead import CausalMattes, IndependentMattes, LookaheadMattes
+from clipseg_live.matting.causal import CausalMattes
+from clipseg_live.matting.lookahead import LookaheadMattes
 from clipseg_live.media.images.photo_sets import Listing, PhotoSetSource
 from clipseg_live.media.images.photo_writer import PhotoWriter
 from clipseg_live.media.images.writers import ImageWriter, VideoWriter, open_sink
@@ -39,6 +40,7 @@ from clipseg_live.model.store.layout import ModelFiles
 from clipseg_live.rendering.hdr import HDRBlend
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime.export import Export, ExportResult, Progress
+from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 from clipseg_live.runtime.threads import StopSwitch
 
 logger = logging.getLogger(__name__)
@@ -186,20 +188,15 @@ def run_export(
         if ready is None:
             ready = load_engine(files, settings.engine, prompts)
         on_stage(f"Exporting to {request.result.name}")
-        composer = None
-        if sink is not None:
-            composer = stack.enter_context(closing(EffectRenderer(drawn_of(settings.look))))
+        pipeline = stack.enter_context(closing(_pipeline_of(request, info, draws=sink is not None)))
         export = Export(
             source,
             info,
             ready,
-            _mattes_of(settings, len(prompts), info.independent),
-            composer,
-            sink,
             prompts,
+            pipeline,
+            sink,
             data=data,
-            labels=labels_of(request),
-            blend=HDRBlend(info.hdr) if sink is not None and info.hdr is not None and info.hdr.kept else None,
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )
@@ -265,24 +262,33 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
     return prompts
 
 
-def drawn_of(look: RenderSettings) -> RenderSettings:
-    """Return the settings without prompts that are not drawn, such as negative and contrast prompts."""
-    drawn = [index for index, style in enumerate(look.styles) if style.role == "show"]
-    names = tuple(look.names[index] for index in drawn) if look.names else ()
-    return look.model_copy(update={"styles": tuple(look.styles[index] for index in drawn), "names": names})
+def plan_of_export(request: ExportRequest, draws: bool = True) -> RenderPlan:
+    """Return the plan of an export.
 
-
-def _mattes_of(settings: ExportSettings, count: int, independent: bool) -> MatteSequence:
-    request = MatteRequest(
-        keys=tuple(range(count)),
-        ids=tuple(range(count)),
-        styles=settings.look.styles,
-        settings=settings.matte,
-        cautious=is_cautious(settings.look.effects),
+    Args:
+        request: Requested export.
+        draws: Rendered frames are written, not only data.
+    """
+    look = request.settings.look
+    return plan_of(
+        request.prompts,
+        look.styles,
+        names=look.names,
+        matte=request.settings.matte,
+        effects=look.effects if draws else None,
+        cautious=is_cautious(look.effects),
     )
+
+
+def _pipeline_of(request: ExportRequest, info: SourceInfo, draws: bool) -> FramePipeline:
+    settings, independent = request.settings, info.independent
     ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # only smoothing uses later frames
-    make = LookaheadMattes if ahead else CausalMattes
-    return IndependentMattes(lambda: make(request)) if independent else make(request)
+    tools = RenderTools(
+        make_matting=lambda: LookaheadMattes(settings.matte, independent) if ahead else CausalMattes(),
+        make_renderer=EffectRenderer,
+        blend=HDRBlend(info.hdr) if draws and info.hdr is not None and info.hdr.kept else None,
+    )
+    return FramePipeline(plan_of_export(request, draws), tools)
 
 
 def _source_of(request: ExportRequest) -> FrameSource:
@@ -323,7 +329,7 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
 
     The transparent result has all frames. Masks and data have the selected frames.
     """
-    settings, labels = request.settings, labels_of(request)
+    settings, labels = request.settings, plan_of_export(request).labels
     shaped: dict[str, Any] = {"quality": settings.quality, "start": settings.start, "end": settings.end}
     whole: list[MaskSink] = []
     if settings.alpha and request.output is not None:
@@ -350,12 +356,6 @@ def _untouched(request: ExportRequest) -> str | None:
     return untouched_warning(
         request.settings.look.effects, untouched_files((form for form, _ in request.data), transparent)
     )
-
-
-def labels_of(request: ExportRequest) -> tuple[Label, ...]:
-    """Return the labels of the prompts that are drawn."""
-    styled = zip(request.prompts, request.settings.look.styles, strict=True)
-    return tuple(Label(prompt.label, style.threshold) for prompt, style in styled if style.role == "show")
 
 
 def open_named_source(

@@ -7,8 +7,9 @@ from pathlib import Path
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DataFormat
-from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, Track
+from clipseg_live.core.settings.recording import RecordingSettings, Track
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 
 

@@ -8,7 +8,9 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import FrameSource, LiveSource, Matting, Renderer, VirtualCameraDevice
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
 from clipseg_live.core.settings.rendering import RenderSettings
-from clipseg_live.runtime.session import Session
+from clipseg_live.runtime.inference.server import MakeEngine
+from clipseg_live.runtime.pipeline import RenderTools
+from clipseg_live.runtime.session import Session, SessionTools
 
 DEMO_SOURCE = "demo:"
 
@@ -21,14 +23,21 @@ def make_session(settings: LiveSettings, *, exact_model: bool = False) -> Sessio
         exact_model: Whether a missing default model is an error. Otherwise the small built-in model replaces it, which
             only a window may do.
     """
-    return Session(
-        settings,
+    return Session(settings, session_tools(make_exact_engine if exact_model else make_engine))
+
+
+def session_tools(make_engine: MakeEngine) -> SessionTools:
+    """Return the parts of a session that this application uses.
+
+    Args:
+        make_engine: Loads the engine in the worker process.
+    """
+    return SessionTools(
         open_source=open_session_source,
         frame_filter=framed,
-        make_composer=make_renderer,
-        make_matting=make_matting,
-        make_engine=make_exact_engine if exact_model else make_engine,
-        recording_tools=recording_tools(),
+        rendering=RenderTools(make_matting, make_renderer),
+        make_engine=make_engine,
+        recording=recording_tools(),
         make_camera=make_camera,
         before_worker=_import_opencv,
     )
@@ -79,9 +88,9 @@ def framed(pixels: Pixels, framing: FrameTransform) -> Pixels:
 
 def make_matting() -> Matting:
     """Return new matting for live frames."""
-    from clipseg_live.matting.causal import MattePipeline
+    from clipseg_live.matting.causal import CausalMattes
 
-    return MattePipeline()
+    return CausalMattes()
 
 
 def make_renderer(look: RenderSettings) -> Renderer:

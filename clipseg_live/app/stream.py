@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from clipseg_live.app.session import DEMO_SOURCE, framed, make_matting, open_session_source
+from clipseg_live.app.session import DEMO_SOURCE, framed, make_matting, make_renderer, open_session_source
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.privacy import is_cautious
@@ -14,7 +14,8 @@ from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.rendering import PLAIN_MATTES
 from clipseg_live.core.status import SourceStatus
 from clipseg_live.model.driver import DriverSegmenter
-from clipseg_live.runtime.stream import Stream
+from clipseg_live.runtime.pipeline import RenderTools
+from clipseg_live.runtime.stream import Stream, StreamSettings
 
 
 def stream(
@@ -71,11 +72,13 @@ def stream(
         segmenter,
         open_session_source,
         framed,
-        make_matting(),
-        matte=chosen.matte,
-        cautious=is_cautious(chosen.effects) or None,
-        styles=_with_threshold(own_styles, threshold),
-        framing=chosen.framing,
+        RenderTools(make_matting, make_renderer),
+        settings=StreamSettings(
+            matte=chosen.matte,
+            cautious=is_cautious(chosen.effects) or None,
+            styles=tuple(_with_threshold(own_styles, threshold)),
+            framing=chosen.framing,
+        ),
         on_status=on_status,
     )
 

@@ -36,6 +36,12 @@ class Matte:
         height, width = self.alpha.shape
         return f"<Matte {width}×{height}, {self.alpha.mean() / 255:.1%} covered>"
 
+    @property
+    def area(self) -> float:
+        """Share (0 to 1) of the frame that the mask covers: the pixels whose alpha is at least one half."""
+        parts = (self.alpha[top:bottom, left:right] for left, top, right, bottom in self.boxes)
+        return sum(int(np.count_nonzero(part >= 128)) for part in parts) / self.alpha.size
+
     def _repr_png_(self) -> bytes:
         """Return the alpha as a PNG file for notebooks."""
         return png(self.alpha)

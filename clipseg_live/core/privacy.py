@@ -17,10 +17,11 @@ import numpy as np
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.effects import AnyEffect, is_private
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
-from clipseg_live.core.status import HiddenReason, ViewFrame
+from clipseg_live.core.status import HiddenReason
 
 SETTLE_SECONDS = 1.5
 """Time without changes after which an edited prompt takes effect, once a prediction has found it."""
@@ -146,7 +147,7 @@ def reason_to_hide(settings: LiveSettings, edits: PromptEdits, own: bool) -> Hid
     return None if own else HiddenReason.WAITING
 
 
-def was_drawn_hiding(picture: ViewFrame, settings: LiveSettings) -> bool:
+def was_drawn_hiding(picture: RenderedFrame, settings: LiveSettings) -> bool:
     """Return whether a rendered frame may be shown, recorded, kept, saved or copied under these settings.
 
     If an effect hides something, a frame that was rendered without a hiding effect must not be used.
@@ -156,7 +157,7 @@ def was_drawn_hiding(picture: ViewFrame, settings: LiveSettings) -> bool:
     return picture.settings is not None and is_private(picture.settings.effects)
 
 
-def may_leave(picture: ViewFrame, settings: LiveSettings, version: int) -> bool:
+def may_leave(picture: RenderedFrame, settings: LiveSettings, version: int) -> bool:
     """Return whether a rendered frame may be sent to other programs.
 
     With a hiding effect, the frame must have been rendered with one, from its own prediction, and for the present

@@ -1,6 +1,6 @@
 """Protocols that connect the pipeline, model, video and demo packages, which do not import one another."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
-from clipseg_live.core.status import Message, SessionStatus, ViewFrame
+from clipseg_live.core.status import Message, SessionStatus
 
 Maps = NDArray[np.float32]
 """Probability maps: float32, shape (prompts, height, width), each value in 0..1."""
@@ -237,7 +238,13 @@ class Engine(Protocol):
 
 
 class Matting(Protocol):
-    """Makes the mattes of the frames that are shown; implemented by ``video.matting.MattePipeline``."""
+    """Makes the mattes of frames, in order. ``matting`` has a causal one, and one that looks ahead.
+
+    Attributes:
+        delay: Number of frames that must be shown after a frame before its mattes can be made, except at the end.
+    """
+
+    delay: int
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
         """Accept a prediction.
@@ -250,25 +257,14 @@ class Matting(Protocol):
         """
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
-        """Advance to a frame, or stay at the same frame."""
+        """Advance to a frame, or stay at the same frame, and apply the prediction that was taken."""
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
-        """Return the mattes of the shown frame: those of prompts with the role "show", in their order."""
+        """Return the mattes of the frame that was shown ``delay`` frames ago, or later ones at the end.
 
-
-class MatteSequence(Protocol):
-    """Makes the mattes of a whole video, in order. Mattes may come later than their frames."""
-
-    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Add a frame and yield the frames whose mattes are complete.
-
-        Args:
-            frame: Next frame.
-            maps: Its probability maps; None for a frame without a prediction.
+        Returns:
+            The mattes of prompts with the role "show", in their order; no mattes before the first prediction.
         """
-
-    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Yield the remaining frames with their mattes."""
 
 
 class Renderer(Protocol):
@@ -333,7 +329,7 @@ class LiveSession(Protocol):
     def open(self, spec: SourceSpec) -> None:
         """Switch to a source; the previous one is closed."""
 
-    def picture(self) -> ViewFrame | None:
+    def picture(self) -> RenderedFrame | None:
         """Return the newest rendered frame, or None before the first frame of this source."""
 
     def status(self) -> SessionStatus:

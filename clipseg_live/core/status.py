@@ -1,5 +1,6 @@
 """Status of a live session and of its parts: immutable values from the pipeline to the window."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -10,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.addresses import redact
-from clipseg_live.core.frame import Pixels
-from clipseg_live.core.mattes import Effort, Label, Mattes
+from clipseg_live.core.mattes import Effort
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraStatus
 
 
@@ -44,6 +43,7 @@ class Prediction:
         maps: float32 (prompts, h, w), 0..1, on the decoder's grid, read-only.
         unchanged: The frame looked like the previous one, and these are the maps of that frame.
         milliseconds: Milliseconds by stage of the engine.
+        keys: Key of the prompt of each map. Predictions with equal keys belong to the same prompt.
     """
 
     index: int
@@ -53,6 +53,7 @@ class Prediction:
     maps: NDArray[np.float32]
     unchanged: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
+    keys: tuple[Hashable, ...] = ()
 
 
 class SourceState(StrEnum):
@@ -256,47 +257,3 @@ class SessionStatus:
     rates: Rates = Rates()
     effort: Effort = "full"
     hidden: HiddenReason | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ViewFrame:
-    """A rendered frame on the screen.
-
-    Attributes:
-        composed: uint8 (height, width, 3), the rendered frame.
-        original: The frame without effects, same shape.
-        index: Number of the frame.
-        epoch: Epoch of the frame.
-        time: Time of the frame in seconds.
-        maps: float32 (rows, h, w) on the decoder's grid, smoothed, one for each id of ``ids``; empty before the first
-            prediction.
-        ids: Ids of the rows of the maps.
-        shares: For each id, the share (0 to 1) of the frame whose probability reaches the row's threshold.
-        presence: For each id, the presence of the prompt, 0 to 1.
-        mattes: Mattes of the rows that are drawn.
-        drawn: Ids of the rows that are drawn.
-        labels: Labels of the mattes.
-        own: The maps are those of this frame.
-        version: Version of the prompts.
-        settings: Settings that the frame was rendered with.
-        hidden: Reason for which a hiding effect hides the whole frame; None if it does not.
-        file: Image file that holds the frame; None for a video or camera.
-    """
-
-    composed: Pixels
-    original: Pixels
-    index: int
-    epoch: int
-    time: Fraction
-    maps: NDArray[np.float32]
-    ids: tuple[int, ...] = ()
-    shares: tuple[float, ...] = ()
-    presence: tuple[float, ...] = ()
-    mattes: Mattes | None = None
-    drawn: tuple[int, ...] = ()
-    labels: tuple[Label, ...] = ()
-    own: bool = False
-    version: int = 0
-    settings: LiveSettings | None = None
-    hidden: HiddenReason | None = None
-    file: Path | None = None

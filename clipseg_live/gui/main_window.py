@@ -155,8 +155,8 @@ class MainWindow(QMainWindow):
         picture = self._session.picture()
         if picture is not None:
             known = dict(zip(picture.ids, picture.presence, strict=False))
-            presence = {row_id: known[row_id] for row_id in picture.drawn if row_id in known}
-            self.prompts.show_shares(dict(zip(picture.ids, picture.shares, strict=True)), presence)
+            presence = {row_id: known[row_id] for row_id in picture.drawn_ids if row_id in known}
+            self.prompts.show_shares(dict(zip(picture.ids, picture.areas, strict=True)), presence)
 
     def shut_down(self) -> None:
         """Stop the session and save the preferences. Further calls have no effect."""

@@ -108,12 +108,14 @@ class MattingState:
     covers: Mapping[bool, Coverage] = field(default_factory=dict)
 
 
-class MattePipeline:
-    """Mattes of a live session. It takes every prediction and every shown frame, in order.
+class CausalMattes:
+    """Mattes from earlier predictions (``core.protocols.Matting``), for predictions and frames in order.
 
     A prediction is applied at the next shown frame that is not older than its own frame. Its frame may be some frames
     back. Predictions of another epoch or from before a cut are dropped. Use an instance from one thread at a time.
     """
+
+    delay = 0
 
     def __init__(self) -> None:
         self._flow = FlowEstimator()

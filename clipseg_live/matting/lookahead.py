@@ -1,7 +1,7 @@
 """Mattes for export: each frame has its own prediction, and later frames may be used too."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
-from clipseg_live.core.protocols import Maps, MatteSequence
+from clipseg_live.core.protocols import Maps
+from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.matting.alpha import Planes, PresenceFlags, build_mattes, join_mattes, kinds_of
-from clipseg_live.matting.causal import MattePipeline
 from clipseg_live.matting.optical_flow import BackwardFlow, FlowEstimator, warp
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
 from clipseg_live.matting.working_grid import DownscaledFrame
@@ -20,43 +20,6 @@ _REACH = 8
 """Number of frames on each side that count at full smoothing."""
 _UNLIKE = 0.3
 """Difference from the average of the surrounding predictions above which a prediction counts little."""
-
-
-class CausalMattes:
-    """Mattes as a live session in locked mode shows them for the same predictions."""
-
-    def __init__(self, request: MatteRequest) -> None:
-        self._request, self._pipeline = request, MattePipeline()
-
-    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Take a frame and its maps, None for no prediction; yield the finished frame."""
-        if maps is not None:
-            self._pipeline.take(maps, self._request.keys, frame.index, frame.epoch)
-        self._pipeline.show(frame, self._request.settings)
-        mattes = self._pipeline.mattes(frame, self._request)
-        known = len(mattes.each) == self._request.drawn
-        yield frame, mattes if known else no_mattes(frame.height, frame.width, self._request.drawn)
-
-    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Yield the remaining frames."""
-        return iter(())
-
-
-class IndependentMattes:
-    """Mattes of unrelated photos: each has its own sequence, so nothing is carried from one to the next."""
-
-    def __init__(self, make: Callable[[], MatteSequence]) -> None:
-        self._make = make
-
-    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Take a photo and its maps, None for no prediction; yield its mattes."""
-        sequence = self._make()
-        yield from sequence.feed(frame, maps)
-        yield from sequence.finish()
-
-    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Yield nothing, because no photo waits for another."""
-        return iter(())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,54 +44,63 @@ class _Item:
 class LookaheadMattes:
     """Mattes from a motion-compensated average of the predictions before and after each frame.
 
-    The average neither lags nor flickers. A prediction that differs from all around it counts little.
+    The average neither lags nor flickers. A prediction that differs from all around it counts little. It is a
+    ``core.protocols.Matting`` with a delay: call ``mattes`` once for each frame.
+
+    Args:
+        settings: settings of the mattes, which do not change.
+        independent: the frames are unrelated photos, so nothing is carried from one to the next.
     """
 
-    def __init__(self, request: MatteRequest) -> None:
-        settings = request.settings
-        self._request, self._flow = request, FlowEstimator()
-        self._reach = round(_REACH * settings.smoothing) if settings.follow else 0
+    def __init__(self, settings: MatteSettings, independent: bool = False) -> None:
+        self.delay = round(_REACH * settings.smoothing) if settings.follow and not independent else 0
+        self._flow = FlowEstimator()
         self._items: deque[_Item] = deque()
         self._done = 0
+        self._waiting: tuple[Maps, int, int] | None = None
         self._presence = PresenceState()
         self._covers: dict[bool, Planes] = {}
 
-    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        """Take a frame and its maps, None for no prediction; yield the finished frames."""
+    def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
+        """Store the prediction of the next frame that is shown."""
+        self._waiting = maps, index, epoch
+
+    def show(self, frame: Frame, settings: MatteSettings) -> None:
+        """Add the next frame, with the prediction if it is that of the frame."""
+        waiting, self._waiting = self._waiting, None
         small = DownscaledFrame.of(frame.pixels)
         back = on = None
         last = self._items[-1] if self._items else None
         goes_on = last is not None and last.small.size == small.size and last.frame.epoch == frame.epoch
         if last is not None and goes_on and not small.follows_cut(last.small):
             back, on = self._flow.steps(last.small.grey, small.grey)
-        self._items.append(_Item(frame, small, None if maps is None else small.on_grid(maps), back, on))
-        if len(self._items) - self._done > self._reach:
-            yield self._next()
+        own = waiting is not None and waiting[1:] == (frame.index, frame.epoch)
+        maps = small.on_grid(waiting[0]) if waiting is not None and own else None
+        self._items.append(_Item(frame, small, maps, back, on))
 
-    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        """Yield the remaining frames."""
-        while self._done < len(self._items):
-            yield self._next()
-
-    def _next(self) -> tuple[Frame, Mattes]:
+    def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
+        """Return the mattes of the next frame, from its own prediction and those around it."""
         items, index = self._items, self._done
-        item, average = items[index], self._averaged(index)
-        height, width = item.frame.height, item.frame.width
-        mattes = no_mattes(height, width, self._request.drawn) if average is None else self._fitted(index, average)
-        if self._done >= self._reach:
+        average = self._averaged(index)
+        mattes = (
+            no_mattes(frame.height, frame.width, request.drawn)
+            if average is None
+            else self._fitted(index, average, request)
+        )
+        if self._done >= self.delay:
             items.popleft()
         else:
             self._done += 1
-        return item.frame, mattes
+        return mattes
 
-    def _fitted(self, place: int, average: NDArray[np.float32]) -> Mattes:
+    def _fitted(self, place: int, average: NDArray[np.float32], request: MatteRequest) -> Mattes:
         """Return the mattes of an item from averaged maps, float32 (h, w, prompts)."""
-        item, request = self._items[place], self._request
-        maps, chosen = self._combined(average)
-        newest = None if item.maps is None or request.cautious is False else self._combined(item.maps)[0]
+        item = self._items[place]
+        maps, chosen = _combined(average, request)
+        newest = None if item.maps is None or request.cautious is False else _combined(item.maps, request)[0]
         trust = np.ones(maps.shape[1:], np.float32)
         styles = [request.styles[position] for position in chosen]
-        standings = self._standings(place, maps, [request.keys[position] for position in chosen])
+        standings = self._standings(place, maps, [request.keys[position] for position in chosen], request.settings)
         mattes: dict[bool, Mattes] = {}
         last, self._covers = self._covers, {}
         for kind in kinds_of(request):
@@ -142,12 +114,6 @@ class LookaheadMattes:
             if covers is not None:
                 self._covers[cautious] = covers
         return join_mattes(mattes)
-
-    def _combined(self, maps: NDArray[np.float32]) -> tuple[Planes, tuple[int, ...]]:
-        """Return the maps of the drawn prompts, and the positions of these prompts, from float32 (h, w, prompts)."""
-        planes = np.ascontiguousarray(np.moveaxis(maps, 2, 0))
-        planes.setflags(write=False)
-        return resolve_overlaps(planes, self._request.styles, self._request.ids, self._request.settings)
 
     def _averaged(self, place: int) -> NDArray[np.float32] | None:
         """Return the average of the maps of an item and those around it, where they can be tracked.
@@ -163,7 +129,7 @@ class LookaheadMattes:
             weights.append(np.ones(own.shape[:2], np.float32))
         for step in (-1, 1):
             flow: BackwardFlow | None = None
-            for distance in range(1, self._reach + 1):
+            for distance in range(1, self.delay + 1):
                 other = place + step * distance
                 if not 0 <= other < len(items):
                     break
@@ -175,7 +141,7 @@ class LookaheadMattes:
                 if maps is None:
                     continue
                 samples.append(warp(maps, flow.back))
-                weights.append(flow.trust * np.float32(np.exp(-0.5 * (2 * distance / self._reach) ** 2)))
+                weights.append(flow.trust * np.float32(np.exp(-0.5 * (2 * distance / self.delay) ** 2)))
         if len(samples) == 1 and own is not None:
             return own
         if not samples:
@@ -188,14 +154,23 @@ class LookaheadMattes:
         result: NDArray[np.float32] = (values * likely).sum(axis=0) / likely.sum(axis=0)
         return result
 
-    def _standings(self, place: int, maps: Planes, keys: Sequence[Hashable]) -> list[PresenceFlags]:
+    def _standings(
+        self, place: int, maps: Planes, keys: Sequence[Hashable], settings: MatteSettings
+    ) -> list[PresenceFlags]:
         items = self._items
         newest = presence_of(maps)
         seconds = float(items[place].frame.time - items[place - 1].frame.time) if place else 0.0
         if items[place].back is None:
             self._presence = PresenceState()
-        self._presence, values, drawn = update_presence(self._presence, keys, newest, seconds, self._request.settings)
+        self._presence, values, drawn = update_presence(self._presence, keys, newest, seconds, settings)
         return [
             PresenceFlags.of(float(value), shown, float(now))
             for value, shown, now in zip(values, drawn, newest, strict=True)
         ]
+
+
+def _combined(maps: NDArray[np.float32], request: MatteRequest) -> tuple[Planes, tuple[int, ...]]:
+    """Return the maps of the drawn prompts, and the positions of these prompts, from float32 (h, w, prompts)."""
+    planes = np.ascontiguousarray(np.moveaxis(maps, 2, 0))
+    planes.setflags(write=False)
+    return resolve_overlaps(planes, request.styles, request.ids, request.settings)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from clipseg_live.core.frame import BytePlane, Frame, Pixels
+from clipseg_live.core.frame import BytePlane, Pixels
 from clipseg_live.core.mattes import Matte, Mattes
-from clipseg_live.core.settings.recording import RenderedFrame, Track
+from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.settings.recording import Track
 from clipseg_live.imaging.letterbox import letterbox
 
 
@@ -17,12 +18,10 @@ def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
     Mattes are white on black, the largest of all prompts at each pixel.
     """
     if track == "composed":
-        return shot.composed.pixels
+        return shot.composed
     if track == "camera":
-        return shot.original.pixels
-    return np.asarray(
-        cv2.cvtColor(union_alpha(shot.mattes, shot.composed.height, shot.composed.width), cv2.COLOR_GRAY2RGB)
-    )
+        return shot.original
+    return np.asarray(cv2.cvtColor(union_alpha(shot.mattes, shot.height, shot.width), cv2.COLOR_GRAY2RGB))
 
 
 def union_alpha(mattes: Mattes | None, height: int, width: int) -> BytePlane:
@@ -42,11 +41,7 @@ def fit_frame(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
         fitted = tuple(Matte(letterbox(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
         maps = tuple(letterbox(part, width, height) for part in mattes.maps)
         mattes = replace(mattes, height=height, width=width, each=fitted, maps=np.stack(maps) if maps else mattes.maps)
-    composed = _frame(shot.composed, width, height)
-    same = shot.original.pixels is shot.composed.pixels
-    original = replace(shot.original, pixels=composed.pixels) if same else _frame(shot.original, width, height)
-    return replace(shot, composed=composed, original=original, mattes=mattes)
-
-
-def _frame(frame: Frame, width: int, height: int) -> Frame:
-    return replace(frame, pixels=letterbox(frame.pixels, width, height), file=None)  # the file has other pixels
+    composed = letterbox(shot.composed, width, height)
+    original = composed if shot.original is shot.composed else letterbox(shot.original, width, height)
+    frame = replace(shot.frame, pixels=original, file=None)  # the file has other pixels
+    return replace(shot, frame=frame, composed=composed, mattes=mattes)

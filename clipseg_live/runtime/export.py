@@ -2,17 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError, SourceBroken
-from clipseg_live.core.frame import Frame, Pixels, Signal, SourceInfo
-from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.protocols import Engine, FrameSink, FrameSource, Maps, MaskSink, MatteSequence, Renderer
-from clipseg_live.core.segmentation import is_usable
+from clipseg_live.core.protocols import Engine, FrameSink, FrameSource, MaskSink
+from clipseg_live.core.status import Prediction
+from clipseg_live.runtime.pipeline import FramePipeline
 from clipseg_live.runtime.threads import Cancelled, Channel, StoppableThread
 
 logger = logging.getLogger(__name__)
@@ -25,10 +25,6 @@ QUEUED_PHOTOS = 1
 
 JOIN_SECONDS = 10.0
 """Longest time for a stage to end after a request."""
-
-
-BlendHDR = Callable[[Frame, Pixels, Callable[[Pixels], Pixels]], Signal]
-"""Returns the HDR signal of a frame. Takes the frame, its drawn pixels, and a function that draws on other pixels."""
 
 
 class ExportStopped(Failure):
@@ -69,14 +65,6 @@ class ExportResult:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Predicted:
-    """A frame with its probability maps, or None if the engine gave no usable ones."""
-
-    frame: Frame
-    maps: Maps | None
-
-
 class Export:
     """One export from start to end. Call ``run`` once.
 
@@ -84,19 +72,15 @@ class Export:
         source: Open source. ``run`` closes it.
         info: Description of the source.
         engine: Engine that segments the frames.
-        matting: Makes mattes from the probability maps.
-        composer: Renderer, or None if only data is exported.
+        prompts: Prompts to segment, as in the plan of the pipeline.
+        pipeline: Makes mattes from the predictions and draws the frames.
         sink: Exporter of the rendered frames, not open yet, or None if only data is exported.
-        prompts: Prompts to segment.
         data: Exporters that take each frame with its mattes, not open yet.
-        labels: Labels of the prompts with a matte, in their order.
-        blend: Makes the HDR signal of the rendered frames. None for results in SDR.
         keep_partial: Keep the finished part if the source breaks or the export is stopped.
         on_progress: Called in the thread of ``run``.
 
     Attributes:
         broken: Message if the source ended early, or "". The frames before are in the result.
-        unusable: Number of frames whose maps could not be used. They count as frames without a prediction.
         problems: Messages about photos of a set that could not be read. The others are exported.
     """
 
@@ -105,36 +89,36 @@ class Export:
         source: FrameSource,
         info: SourceInfo,
         engine: Engine,
-        matting: MatteSequence,
-        composer: Renderer | None,
-        sink: FrameSink | None,
         prompts: Sequence[Prompt],
+        pipeline: FramePipeline,
+        sink: FrameSink | None,
         *,
         data: Sequence[MaskSink] = (),
-        labels: Sequence[Label] = (),
-        blend: BlendHDR | None = None,
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._source, self._info, self._engine, self._composer = source, info, engine, composer
+        self._source, self._info, self._engine, self._pipeline = source, info, engine, pipeline
         self._sinks: list[FrameSink | MaskSink] = [*data] if sink is None else [sink, *data]
-        self._sink, self._data, self._labels = sink, tuple(data), tuple(labels)
+        self._sink, self._data = sink, tuple(data)
         self._prompts = tuple(prompts)
-        self._blend = blend
-        self._matting, self._keep_partial = matting, keep_partial
+        self._keep_partial = keep_partial
         self._on_progress = on_progress
         queued = QUEUED_PHOTOS if info.independent else QUEUED_FRAMES
         self._decoded: Channel[Frame] = Channel(queued)
-        self._segmented: Channel[_Predicted] = Channel(queued)
+        self._segmented: Channel[tuple[Frame, Prediction]] = Channel(queued)
         self._reader = StoppableThread("clipseg-live decode", self._read, self._decoded.finish)
         self._writer = StoppableThread("clipseg-live encode", self._write, self._cancel)
         self._stopped = False
-        self.unusable = 0
         self.problems: list[str] = []
         self.broken = ""
         self._written = 0
         self._reached = Fraction(0)
         self._started = time.monotonic()
+
+    @property
+    def unusable(self) -> int:
+        """Return the number of frames whose maps could not be used. They count as frames without a prediction."""
+        return self._pipeline.unusable
 
     def request_stop(self) -> None:
         """End ``run`` soon. May be called from any thread or a signal handler."""
@@ -227,39 +211,21 @@ class Export:
                 self.problems.append(str(error))
 
     def _segment(self) -> None:
+        plan = self._pipeline.plan
         for frame in self._decoded:
-            maps: Maps = self._engine.segment(frame.pixels, self._prompts).probabilities
-            usable = is_usable(maps, len(self._prompts))
-            if not usable:
-                if not self.unusable:
-                    logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
-                self.unusable += 1
-            self._segmented.put(_Predicted(frame, maps if usable else None))
+            maps = self._engine.segment(frame.pixels, self._prompts).probabilities
+            self._segmented.put((frame, plan.prediction(frame, maps)))
             self._report()
 
     def _write(self) -> None:
-        for item in self._segmented:
-            self._write_all(self._matting.feed(item.frame, item.maps))
-        self._write_all(self._matting.finish())
-
-    def _write_all(self, done: Iterator[tuple[Frame, Mattes]]) -> None:
-        for frame, mattes in done:
+        for rendered in self._pipeline.in_order(iter(self._segmented)):
+            assert rendered.mattes is not None
             for data in self._data:
-                data.write(frame, mattes, self._labels)
-            if self._sink is not None and self._composer is not None:
-                self._sink.write(self._composed(self._composer, frame, mattes))
+                data.write(rendered.frame, rendered.mattes, rendered.labels)
+            if self._sink is not None:
+                self._sink.write(rendered.output_frame)
             self._written += 1
-            self._reached = frame.time
-
-    def _composed(self, composer: Renderer, frame: Frame, mattes: Mattes) -> Frame:
-        moment = Fraction(0) if frame.independent else frame.time
-
-        def draw(pixels: Pixels) -> Pixels:
-            return composer.compose(pixels, mattes, moment)
-
-        pixels = draw(frame.pixels)
-        signal = None if self._blend is None else self._blend(frame, pixels, draw)
-        return replace(frame, pixels=pixels, signal=signal)
+            self._reached = rendered.time
 
     def _report(self) -> None:
         done, total = self._written, self._info.frame_count

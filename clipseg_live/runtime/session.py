@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.protocols import Matting, VirtualCameraDevice
+from clipseg_live.core.protocols import VirtualCameraDevice
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
@@ -23,7 +25,6 @@ from clipseg_live.core.status import (
     PromptSet,
     Rates,
     SessionStatus,
-    ViewFrame,
     WorkerState,
     WorkerStatus,
 )
@@ -35,11 +36,35 @@ from clipseg_live.runtime.outputs.privacy_gate import may_publish
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.registry import RecordingOutputs
 from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraManager
-from clipseg_live.runtime.render_thread import MakeRenderer, RenderThread, keys_of
+from clipseg_live.runtime.pipeline import RenderTools, keys_of
+from clipseg_live.runtime.render_thread import RenderThread
 
 logger = logging.getLogger(__name__)
 
 _RATES_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTools:
+    """Parts that a session is made of.
+
+    Attributes:
+        open_source: Makes a source. Called in the capture thread.
+        frame_filter: Crops, rotates and mirrors the pixels of a frame.
+        rendering: Parts of the frame pipeline.
+        make_engine: Loads the engine in the worker process.
+        recording: Functions for recordings.
+        make_camera: Makes a virtual camera that is not open yet.
+        before_worker: Called before a worker process is started.
+    """
+
+    open_source: OpenSource
+    frame_filter: FrameFilter
+    rendering: RenderTools
+    make_engine: MakeEngine
+    recording: RecordingTools
+    make_camera: Callable[[], VirtualCameraDevice]
+    before_worker: Callable[[], None] = lambda: None
 
 
 class Session:
@@ -49,30 +74,12 @@ class Session:
 
     Args:
         settings: First settings.
-        open_source: Makes a source.
-        frame_filter: Crops, rotates and mirrors the pixels of a frame.
-        make_composer: Makes a renderer for render settings.
-        make_matting: Makes the matting.
-        make_engine: Loads the engine in the worker process.
-        recording_tools: Functions for recordings.
-        make_camera: Makes a virtual camera that is not open yet.
-        before_worker: Called before a worker process is started.
+        tools: Parts of the session.
         clock: Returns monotonic time in seconds, for edits of prompts.
     """
 
     def __init__(
-        self,
-        settings: LiveSettings,
-        *,
-        open_source: OpenSource,
-        frame_filter: FrameFilter,
-        make_composer: MakeRenderer,
-        make_matting: Callable[[], Matting],
-        make_engine: MakeEngine,
-        recording_tools: RecordingTools,
-        make_camera: Callable[[], VirtualCameraDevice],
-        before_worker: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
+        self, settings: LiveSettings, tools: SessionTools, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.on_picture: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda message: None
@@ -83,28 +90,26 @@ class Session:
         self._prompts: dict[Hashable, Prompt | None] = {}
         self._prompt_set = self._prompts_of(settings, 1)
         self._keys: dict[int, Mapping[int, Hashable]] = {1: keys_of(settings.rows)}
-        self._picture: ViewFrame | None = None
+        self._picture: RenderedFrame | None = None
         self._info: SourceInfo | None = None
         self._told_worker = self._told_compose = ""
         self._abandoned: tuple[str, ...] = ()
         self._measured: tuple[float, Rates] = (0.0, Rates())
-        self._outputs = RecordingOutputs(recording_tools, self._say)
+        self._outputs = RecordingOutputs(tools.recording, self._say)
         self._outputs.look_changed(settings)
         self._camera = VirtualCameraManager(
-            make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
+            tools.make_camera, self._camera_source, self._may_be_shown, lambda message: self.on_message(message)
         )
-        self._capture = Capture(open_source, frame_filter, self._take_frame)
+        self._capture = Capture(tools.open_source, tools.frame_filter, self._take_frame)
         self._worker = InferenceClient(
-            make_engine,
+            tools.make_engine,
             settings.engine,
             on_result=self._take_result,
             on_status=self._worker_changed,
             on_notice=lambda sentence: self._say("engine", sentence, "warning"),
-            before_start=before_worker,
+            before_start=tools.before_worker,
         )
-        self._composing = RenderThread(
-            make_composer, make_matting, settings, self._take_picture, self._compose_failed, clock=clock
-        )
+        self._composing = RenderThread(tools.rendering, settings, self._take_picture, self._compose_failed, clock=clock)
 
     @property
     def settings(self) -> LiveSettings:
@@ -140,7 +145,7 @@ class Session:
             self._camera.forget()
             self._capture.open(spec)
 
-    def picture(self) -> ViewFrame | None:
+    def picture(self) -> RenderedFrame | None:
         """Return the newest rendered frame, or None if there is none or the present effects forbid to show it."""
         picture = self._picture
         return picture if picture is not None and was_drawn_hiding(picture, self._settings) else None
@@ -321,22 +326,23 @@ class Session:
         if result.epoch != self._capture.epoch:
             return
         keys = self._keys.get(result.version, {})
-        self._composing.put_result(result, frame, tuple(keys.get(row_id, row_id) for row_id in result.ids))
+        known = replace(result, keys=tuple(keys.get(row_id, row_id) for row_id in result.ids))
+        self._composing.put_result(known, frame)
 
-    def _take_picture(self, picture: ViewFrame, composed: Frame) -> None:
+    def _take_picture(self, picture: RenderedFrame) -> None:
         if picture.epoch != self._capture.epoch or not was_drawn_hiding(picture, self._settings):
             return
         self._picture = picture
         try:
             if self._info is not None:
-                self._outputs.put(picture, composed, self._info)
+                self._outputs.put(picture, self._info)
         except Exception as error:  # a failed output must not stop the others
             logger.exception("Handing a frame to the recording failed")
             self._compose_failed(error)
         self._camera.put(picture)
         self.on_picture()
 
-    def _may_be_shown(self, picture: ViewFrame) -> bool:
+    def _may_be_shown(self, picture: RenderedFrame) -> bool:
         """Return whether a virtual camera may show a rendered frame at this moment."""
         with self._lock:
             settings, version = self._settings, self._prompt_set.version

@@ -4,27 +4,51 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import MatteRequest, Mattes, no_mattes
+from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.protocols import Engine, Maps, Matting
-from clipseg_live.core.segmentation import UNUSABLE, is_usable
+from clipseg_live.core.protocols import Engine
+from clipseg_live.core.rendered_frame import RenderedFrame, RenderPlan
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.core.status import SourceState, SourceStatus
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
+from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 
 logger = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamFrame:
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """Settings of a stream.
+
+    Attributes:
+        matte: Settings of the mattes.
+        cautious: Option of ``MatteRequest``.
+        styles: Styles of the prompts, in their order (threshold, role, shape). Further prompts have the default style.
+        framing: Crop, rotation and mirroring of the frames.
+    """
+
+    matte: MatteSettings = PLAIN_MATTES
+    cautious: bool | None = None
+    styles: tuple[PromptStyle, ...] = ()
+    framing: FrameTransform = field(default_factory=FrameTransform)
+
+    def plan(self, prompts: Sequence[Prompt]) -> RenderPlan:
+        """Return the plan for prompts."""
+        spare = (PromptStyle(),) * max(len(prompts) - len(self.styles), 0)
+        styles = (*self.styles, *spare)[: len(prompts)]
+        return plan_of(prompts, styles, matte=self.matte, cautious=self.cautious)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StreamFrame(RenderedFrame):
     """A frame with its prediction.
 
     Attributes:
@@ -33,18 +57,16 @@ class StreamFrame:
         mattes: Mattes at the frame's size, for the prompts in ``drawn``.
         prompts: Prompts in the order of the maps.
         drawn: All prompts except negative and contrast prompts.
+        areas: For each prompt, the share (0 to 1) of the frame that its mask covers.
+        presence: For each prompt, its presence, 0 to 1.
         milliseconds: Time of each stage of the engine.
         problem: Message if the maps cannot be used, or "". The mattes are empty then, and hiding effects hide the whole
             frame.
     """
 
-    frame: Frame
-    maps: Maps
     mattes: Mattes
-    prompts: tuple[Prompt, ...]
-    drawn: tuple[Prompt, ...]
-    milliseconds: dict[str, float] = field(default_factory=dict)
-    problem: str = ""
+    prompts: tuple[Prompt, ...] = ()
+    drawn: tuple[Prompt, ...] = ()
 
     def __repr__(self) -> str:
         labels = ", ".join(prompt.label for prompt in self.prompts)
@@ -144,11 +166,8 @@ class Stream:
         engine: Engine that segments the frames.
         open_source: Makes the source.
         frame_filter: Crops, rotates and mirrors frames.
-        matting: Makes mattes from probability maps.
-        matte: Settings of the mattes.
-        cautious: Option of ``MatteRequest``.
-        styles: Styles of the prompts, in their order (threshold, role, shape).
-        framing: Crop, rotation and mirroring of the frames.
+        tools: Parts of the frame pipeline.
+        settings: Settings of the mattes and the source.
         on_status: Called when the status of the source changes.
     """
 
@@ -159,24 +178,19 @@ class Stream:
         engine: Engine,
         open_source: OpenSource,
         frame_filter: FrameFilter,
-        matting: Matting,
+        tools: RenderTools,
         *,
-        matte: MatteSettings = PLAIN_MATTES,
-        cautious: bool | None = None,
-        styles: Sequence[PromptStyle] = (),
-        framing: FrameTransform | None = None,
+        settings: StreamSettings | None = None,
         on_status: Callable[[SourceStatus], None] = lambda status: None,
     ) -> None:
         self._lock = threading.Lock()  # several threads can read; each frame goes to one of them
         self._prompts = require_prompts(prompts)
-        self._engine, self._matting = engine, matting
-        self._matte, self._cautious, self._styles = matte, cautious, tuple(styles)
+        self._engine, self._settings = engine, settings or StreamSettings()
+        self._pipeline = FramePipeline(self._settings.plan(self._prompts), tools)
         self.on_status = on_status
-        self._unusable = False
         self._feed = _FrameReader(self, open_source, frame_filter)
         self._release = weakref.finalize(self, self._feed.close)
-        if framing is not None:
-            self._feed.capture.set_framing(framing)
+        self._feed.capture.set_framing(self._settings.framing)
         self._feed.capture.open(spec)
 
     @property
@@ -214,30 +228,16 @@ class Stream:
         if frame is None:
             self.close()
             raise StopIteration
-        prompts = self._prompts
+        prompts, pipeline = self._prompts, self._pipeline
         prediction = self._engine.segment(frame.pixels, prompts)
-        spare = (PromptStyle(),) * max(len(prompts) - len(self._styles), 0)
-        styles = (*self._styles, *spare)[: len(prompts)]
-        drawn = tuple(prompt for prompt, style in zip(prompts, styles, strict=True) if style.role == "show")
-        usable = is_usable(prediction.probabilities, len(prompts))
-        if not usable and not self._unusable:
-            self._unusable = True
-            logger.error("Prediction for frame %d dropped: its values are not finite", frame.index)
-        mattes = self._mattes(frame, prediction.probabilities if usable else None, prompts, styles)
-        problem = "" if usable else UNUSABLE
-        return StreamFrame(frame, prediction.probabilities, mattes, prompts, drawn, dict(prediction.timings), problem)
-
-    def _mattes(
-        self, frame: Frame, maps: Maps | None, prompts: tuple[Prompt, ...], styles: tuple[PromptStyle, ...]
-    ) -> Mattes:
-        keys = tuple(enumerate(prompts))
-        if maps is not None:
-            self._matting.take(maps, keys, frame.index, frame.epoch)
-        self._matting.show(frame, self._matte)
-        request = MatteRequest(keys, tuple(range(len(keys))), styles, self._matte, self._cautious)
-        mattes = self._matting.mattes(frame, request)
-        known = len(mattes.each) == request.drawn
-        return mattes if known else no_mattes(frame.height, frame.width, request.drawn)
+        plan = self._settings.plan(prompts)
+        pipeline.update(plan)
+        pipeline.add_prediction(plan.prediction(frame, prediction.probabilities))
+        rendered = pipeline.process(frame)
+        values = {each.name: getattr(rendered, each.name) for each in fields(rendered)}
+        values |= {"maps": prediction.probabilities, "milliseconds": dict(prediction.timings)}
+        drawn = tuple(prompts[prompt_id] for prompt_id in rendered.drawn_ids)
+        return StreamFrame(**values, prompts=prompts, drawn=drawn)
 
     def close(self) -> None:
         """Close the source and end the iteration. May be called more than once, from any thread."""

@@ -11,7 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.app.session import make_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
@@ -66,16 +65,7 @@ def _session(settings: LiveSettings, engine: str) -> Session:
         return make_session(settings)
     from clipseg_live.app import session as live
 
-    return Session(
-        settings,
-        open_source=live.open_session_source,
-        frame_filter=live.framed,
-        make_composer=live.make_renderer,
-        make_matting=live.make_matting,
-        make_engine=fake,
-        recording_tools=recording_tools(),
-        make_camera=live.make_camera,
-    )
+    return Session(settings, live.session_tools(fake))
 
 
 def _tell(session: Session) -> None:

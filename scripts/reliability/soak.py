@@ -12,7 +12,7 @@ import resource
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -21,7 +21,6 @@ import numpy as np
 from PIL import Image
 
 from clipseg_live.app import session as live
-from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
@@ -105,13 +104,7 @@ def simulated(folder: Path, hours: float, rate: int) -> None:
     camera = SimulatedCamera(rate)
     session = Session(
         LiveSettings(rows=(PromptRow(id=0, text="red"),), engine=EngineSettings(model="fake")),
-        open_source=lambda spec: camera,
-        frame_filter=live.framed,
-        make_composer=live.make_renderer,
-        make_matting=live.make_matting,
-        make_engine=fake,
-        recording_tools=recording_tools(),
-        make_camera=live.make_camera,
+        replace(live.session_tools(fake), open_source=lambda spec: camera),
     )
     camera.written = lambda: session.status().recording.seconds
     session.start()

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clipseg_live.app.recording_tools import recording_tools
-from clipseg_live.app.session import framed, make_camera, make_matting, make_renderer, open_session_source
+from clipseg_live.app.session import session_tools
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.status import SourceState
@@ -27,16 +26,7 @@ def wait(condition: Callable[[], object]) -> None:
 
 def test_a_killed_server_is_waited_for_while_a_recording_goes_on(tmp_path: Path) -> None:
     settings = LiveSettings(rows=(PromptRow(id=0, text="red"),))
-    session = Session(
-        settings,
-        open_source=open_session_source,
-        frame_filter=framed,
-        make_composer=make_renderer,
-        make_matting=make_matting,
-        make_engine=fake,
-        recording_tools=recording_tools(),
-        make_camera=make_camera,
-    )
+    session = Session(settings, session_tools(fake))
     shown = []
     session.on_picture = lambda: shown.append(session.picture())
     with Server(HTTPHandler) as server:

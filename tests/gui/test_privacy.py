@@ -1,5 +1,6 @@
 """Privacy in the window: what the canvas shows, copies and saves, and prompts that are half typed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import BlackOut, Tint, is_private
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import with_preset
-from clipseg_live.core.status import HiddenReason, ViewFrame
+from clipseg_live.core.status import HiddenReason
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
 from tests.helpers.gui.fake_session import FakeSession, picture, running
@@ -68,10 +70,8 @@ def test_the_canvas_never_shows_copies_or_compares_with_what_is_hidden(
         rig.close()
 
 
-def drawn_with(settings_: LiveSettings) -> ViewFrame:
-    plain = picture(width=64, height=36)
-    values = {name: getattr(plain, name) for name in ViewFrame.__dataclass_fields__}
-    return ViewFrame(**{**values, "settings": settings_})
+def drawn_with(settings_: LiveSettings) -> RenderedFrame:
+    return replace(picture(width=64, height=36), settings=settings_)
 
 
 def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_saved(

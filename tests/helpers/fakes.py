@@ -1,7 +1,7 @@
 """Stand-ins for the ports of core, in one place."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from clipseg_live.core.mattes import Label, Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, chosen_format
 
@@ -120,20 +119,27 @@ class FakeComposer:
 
 
 class FakeMatting:
-    """Hard mattes of the newest answer, each cell of a map as a block of pixels; neither follows nor smooths."""
+    """Hard mattes of the newest answer, each cell of a map as a block of pixels; neither follows nor smooths.
 
-    def __init__(self) -> None:
+    delay: mattes are made so many frames later, from the answer for their own frame.
+    """
+
+    def __init__(self, delay: int = 0) -> None:
+        self.delay, self.answers = delay, {}
         self.answer: tuple[Maps, tuple[Hashable, ...], int, int] | None = None
+        self.shown = 0
         self.requests: list[MatteRequest] = []
 
     def take(self, maps: Maps, keys: Sequence[Hashable], index: int, epoch: int = 0) -> None:
-        self.answer = maps, tuple(keys), index, epoch
+        self.answer = self.answers[index] = maps, tuple(keys), index, epoch
 
     def show(self, frame: Frame, settings: MatteSettings) -> None:
-        pass
+        self.shown += 1
 
     def mattes(self, frame: Frame, request: MatteRequest) -> Mattes:
         self.requests.append(request)
+        if self.delay:
+            self.answer = self.answers.get(frame.index)
         if self.answer is None:
             return Mattes(frame.height, frame.width, own=False)
         maps, keys, index, epoch = self.answer
@@ -150,26 +156,6 @@ class FakeMatting:
         presence = tuple(float(part.max(initial=0)) for part in chosen)
         own = (index, epoch) == (frame.index, frame.epoch)
         return Mattes(frame.height, frame.width, each, chosen, presence, own)
-
-
-class FakeSequence:
-    """A ``MatteSequence`` over ``FakeMatting`` that gives each frame ``late`` frames later."""
-
-    def __init__(self, count: int, late: int = 0) -> None:
-        numbers = tuple(range(count))
-        self._request = MatteRequest(numbers, numbers, (PromptStyle(),) * count)
-        self._late, self._waiting = late, []
-
-    def feed(self, frame: Frame, maps: Maps | None) -> Iterator[tuple[Frame, Mattes]]:
-        matting = FakeMatting()
-        if maps is not None:
-            matting.take(maps, self._request.keys, frame.index, frame.epoch)
-        self._waiting.append((frame, matting.mattes(frame, self._request)))
-        while len(self._waiting) > self._late:
-            yield self._waiting.pop(0)
-
-    def finish(self) -> Iterator[tuple[Frame, Mattes]]:
-        yield from self._waiting
 
 
 class FakeLiveSource:

@@ -20,6 +20,7 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.metrics import Meter
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
@@ -30,15 +31,15 @@ from clipseg_live.core.status import (
     PromptSet,
     SourceState,
     SourceStatus,
-    ViewFrame,
     WorkerState,
     WorkerStatus,
 )
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime import render_thread, session
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+from clipseg_live.runtime.pipeline import RenderTools
 from tests.helpers.fakes import FakeOutput, FakeReplaySink, FakeSink, FakeTrack
 
 HEIGHT, WIDTH, CELL = 96, 128, 4
@@ -104,7 +105,7 @@ def shows(pixels: Pixels, word: str) -> bool:
 
 
 @lru_cache(maxsize=8)  # the newest pictures are looked at after every step
-def is_hidden(picture: ViewFrame) -> bool:
+def is_hidden(picture: RenderedFrame) -> bool:
     """Whether the whole picture is hidden."""
     (one, two, three), (r, g, b) = np.moveaxis(picture.composed, 2, 0), np.moveaxis(picture.original, 2, 0)
     same = float(((one == r) & (two == g) & (three == b)).mean())
@@ -208,8 +209,7 @@ class SteppedComposing(render_thread.RenderThread):
 
     grace = 0.0  # no other thread could give it a frame meanwhile
 
-    def start(self) -> None:
-        self._matting = self._make_matting()
+    def start(self) -> None: ...
 
     def run(self) -> None:
         while self._has_work():
@@ -234,10 +234,10 @@ class Rig:
     settings: LiveSettings
     folder: Path
     always: bool = False
-    on_picture: Callable[[ViewFrame], None] = lambda picture: None
+    on_picture: Callable[[RenderedFrame], None] = lambda picture: None
     now: float = 1000.0
     index: int = 0
-    pictures: list[ViewFrame] = field(default_factory=list)
+    pictures: list[RenderedFrame] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     tracks: list[FakeTrack] = field(default_factory=list)
     replays: list[FakeReplaySink] = field(default_factory=list)
@@ -249,10 +249,17 @@ class Rig:
             patch.setattr(session, "InferenceClient", ScriptedWorker)
             patch.setattr(session, "RenderThread", SteppedComposing)
             self.session = session.Session(
-                self.settings, open_source=None, frame_filter=None, make_composer=Interrupted,
-                make_matting=MattePipeline, make_engine=None, recording_tools=self._tools(), make_camera=FakeOutput,
+                self.settings,
+                session.SessionTools(
+                    open_source=None,  # type: ignore[arg-type]
+                    frame_filter=None,  # type: ignore[arg-type]
+                    rendering=RenderTools(CausalMattes, Interrupted),
+                    make_engine=None,  # type: ignore[arg-type]
+                    recording=self._tools(),
+                    make_camera=FakeOutput,
+                ),
                 clock=lambda: self.now,
-            )  # type: ignore[arg-type]  # fmt: skip
+            )
         self.capture: ScriptedCapture = self.session._capture  # type: ignore[assignment]
         self.worker: ScriptedWorker = self.session._worker  # type: ignore[assignment]
         self.composing: SteppedComposing = self.session._composing  # type: ignore[assignment]
@@ -386,7 +393,7 @@ class Rig:
     # Checks.
 
     @staticmethod
-    def hiding(picture: ViewFrame) -> bool:
+    def hiding(picture: RenderedFrame) -> bool:
         return picture.settings is not None and is_private(picture.settings.effects)
 
     def _step(self) -> None:
@@ -407,7 +414,7 @@ class Rig:
         except AssertionError as error:  # the session goes on after an error of an output
             self.failures.append(error)
 
-    def _settle(self, picture: ViewFrame) -> None:
+    def _settle(self, picture: RenderedFrame) -> None:
         """Put edited texts in force, as the documentation says."""
         newest = self.session._prompt_set.version
         if self.answered is None or self.answered != (picture.index, picture.epoch, newest):
@@ -420,7 +427,7 @@ class Rig:
             if text and (waited >= 5.0 or (waited >= 1.5 and found)):
                 edit.complete = text
 
-    def check(self, picture: ViewFrame) -> None:
+    def check(self, picture: RenderedFrame) -> None:
         """Fail if a picture shows what the present settings hide."""
         if not is_private(self.settings.effects):
             return

@@ -13,8 +13,8 @@ from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.effects import KINDS, Effect
 from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 from clipseg_live.exporters.registry import open_data_sink
-from clipseg_live.matting.lookahead import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
+from tests.helpers.matting import causal
 
 DATA = ("jsonl:m.jsonl", "png:png", "indexed:indexed", "npz:npz", "alpha-png:alpha",
         "sheet:sheet.png")  # fmt: skip
@@ -32,7 +32,7 @@ def tell(step: str, *more: str) -> None:
 def mattes_of(frame: Frame, maps: np.ndarray, **shape: float) -> Mattes:
     style = PromptStyle(shape=MatteShape(**shape))
     request = MatteRequest(keys=(0,), ids=(0,), styles=(style,), settings=MatteSettings(), cautious=False)
-    sequence = CausalMattes(request)
+    sequence = causal(request)
     done = [*sequence.feed(frame, maps), *sequence.finish()]
     return done[0][1]
 

@@ -13,19 +13,18 @@ from PIL import Image
 
 from clipseg_live.app import devices
 from clipseg_live.app.engine import make_engine, make_exact_engine
-from clipseg_live.app.recording_tools import recording_tools
-from clipseg_live.app.session import framed, make_camera, make_matting, make_renderer, open_session_source
+from clipseg_live.app.session import make_renderer, open_session_source, session_tools
 from clipseg_live.core.errors import ModelError, SinkError, UsageError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Glow, Outline, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
-from clipseg_live.core.status import ViewFrame
-from clipseg_live.matting.lookahead import CausalMattes
 from clipseg_live.runtime.session import Session
 from tests.helpers.live_engine import fake
+from tests.helpers.matting import causal
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
@@ -87,14 +86,14 @@ def test_an_engine_changes_its_size_without_loading() -> None:
         engine.configure(100, "stretch", "off")
 
 
-def picture(**values: object) -> ViewFrame:
+def picture(**values: object) -> RenderedFrame:
     pixels = np.full((6, 8, 3), 9, np.uint8)
     maps = np.zeros((2, 3, 4), np.float32)
     maps[0, :, 2:] = 1
     alpha = np.repeat(np.array([[0, 0, 0, 0, 90, 255, 255, 255]], np.uint8), 6, axis=0)
     mattes = Mattes(6, 8, (Matte(alpha, ((4, 0, 8, 6),)),), maps[:1], (1.0,))
-    given = {"maps": maps, "ids": (4, 7), "mattes": mattes, "drawn": (4,), **values}
-    return ViewFrame(pixels, pixels, 0, 0, Fraction(0), **given)  # type: ignore[arg-type]
+    given = {"maps": maps, "ids": (4, 7), "mattes": mattes, "drawn_ids": (4,), **values}
+    return RenderedFrame(Frame(pixels, 0, Fraction(0)), pixels, **given)  # type: ignore[arg-type]
 
 
 def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path) -> None:
@@ -118,14 +117,11 @@ def test_a_snapshot_is_the_picture_and_the_masks_of_what_is_shown(tmp_path: Path
 
 @pytest.mark.slow
 def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
-    """The same frames and answers through ``CausalMattes`` and a session's own threads; recordings are the very same
+    """The same frames and answers through the pipeline and a session's own threads; recordings are the very same
     pictures (see the tests of sessions)."""
     rows = (PromptRow(id=5, text="red"), PromptRow(id=2, text="green"))
     settings = LiveSettings(rows=rows, mode="locked", effects=(Tint(), Glow(), Outline()))
-    session = Session(
-        settings, open_source=open_session_source, frame_filter=framed, make_composer=make_renderer,
-        make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(), make_camera=make_camera,
-    )  # fmt: skip
+    session = Session(settings, session_tools(fake))
     shown, enough = [], threading.Event()
 
     def keep() -> None:
@@ -141,7 +137,7 @@ def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
     assert enough.wait(20)
     assert session.stop() == ()
     styles = tuple(row.style for row in rows)
-    exported = CausalMattes(MatteRequest((0, 1), (5, 2), styles, settings.matte))
+    exported = causal(MatteRequest((0, 1), (5, 2), styles, settings.matte))
     composer = make_renderer(settings.look(rows))
     for picture in shown:
         frame = Frame(picture.original, picture.index, picture.time, epoch=picture.epoch)
@@ -163,22 +159,19 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
         spot(tmp_path, name, size, (8 * number, 8, 8 * number + 24, 32))
     (tmp_path / "notes.txt").write_text("")
     settings = LiveSettings(rows=(PromptRow(id=5, text="red"),), mode=mode, effects=(Tint(), Outline()))
-    session = Session(
-        settings, open_source=open_session_source, frame_filter=framed, make_composer=make_renderer,
-        make_matting=make_matting, make_engine=fake, recording_tools=recording_tools(), make_camera=make_camera,
-    )  # fmt: skip
+    session = Session(settings, session_tools(fake))
     changed, said = threading.Condition(), []
 
     def notify() -> None:
         with changed:
             changed.notify_all()
 
-    def seen(name: str, rows: int) -> ViewFrame:
+    def seen(name: str, rows: int) -> RenderedFrame:
         """Wait for a photo with the masks of the present prompts."""
 
         def ready() -> bool:
             one = session.picture()
-            return one is not None and one.file == tmp_path / name and one.own and len(one.drawn) == rows
+            return one is not None and one.file == tmp_path / name and one.own and len(one.drawn_ids) == rows
 
         with changed:
             assert changed.wait_for(ready, 20), session.status()
@@ -186,13 +179,13 @@ def test_each_photo_of_a_folder_is_segmented_on_its_own(tmp_path: Path, mode: Li
         assert picture is not None
         return picture
 
-    def check(picture: ViewFrame, settings: LiveSettings) -> None:
+    def check(picture: RenderedFrame, settings: LiveSettings) -> None:
         rows = settings.rows
         request = MatteRequest(
             tuple(range(len(rows))), tuple(row.id for row in rows), tuple(row.style for row in rows), settings.matte
         )
         alone = Frame(picture.original, 0, Fraction(0))
-        ((_, mattes),) = CausalMattes(request).feed(alone, picture.maps)
+        ((_, mattes),) = causal(request).feed(alone, picture.maps)
         composer = make_renderer(settings.look(rows))
         np.testing.assert_array_equal(composer.compose(alone.pixels, mattes), picture.composed)
         composer.close()

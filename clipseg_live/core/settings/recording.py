@@ -1,16 +1,13 @@
-"""Settings of a recording, the names of its files, and the frames that are written."""
+"""Settings of a recording, and the names of its files."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from clipseg_live.core.frame import Frame
-from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.privacy import untouched_files
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.settings.base import Codec, DataFormat, Frozen
@@ -92,23 +89,6 @@ class RecordingSettings(Frozen):
         if unknown is not None:
             raise ValueError(f"{{{unknown}}} means nothing; there are {', '.join(f'{{{each}}}' for each in _FIELDS)}")
         return pattern
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RenderedFrame:
-    """A rendered frame for recording, with its original and its mattes.
-
-    Attributes:
-        composed: Rendered frame, as it is shown.
-        original: Frame without effects, with the same index, time, epoch and capture time.
-        mattes: Mattes of the frame.
-        labels: Labels of the mattes, in their order.
-    """
-
-    composed: Frame
-    original: Frame
-    mattes: Mattes | None = None
-    labels: tuple[Label, ...] = ()
 
 
 def track_path(folder: Path, stem: str, settings: RecordingSettings, track: Track) -> Path:

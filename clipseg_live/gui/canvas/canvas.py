@@ -20,9 +20,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from clipseg_live.core.privacy import was_drawn_hiding
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import Wipe, is_private
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.canvas import painting
 from clipseg_live.gui.canvas.box_tool import ARROWS, nudged
 from clipseg_live.gui.canvas.drops import dropped_paths
@@ -38,7 +38,7 @@ _WHOLE = QRectF(0, 0, 1, 1)
 
 
 class Canvas(QWidget):
-    """Widget that shows a ``ViewFrame`` fitted to its size.
+    """Widget that shows a ``RenderedFrame`` fitted to its size.
 
     The wheel zooms around the pointer, a drag moves the frame, a double-click requests full screen. While B is held,
     the original frame is shown, unless an effect hides something. The line of a wipe can be dragged.
@@ -72,7 +72,7 @@ class Canvas(QWidget):
         self.setAcceptDrops(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(320, 200)
-        self._picture: ViewFrame | None = None
+        self._picture: RenderedFrame | None = None
         self._image: QImage | None = None
         self._settings = LiveSettings()
         self._zoom = 1.0
@@ -92,7 +92,7 @@ class Canvas(QWidget):
         return QSize(960, 540)
 
     @property
-    def picture(self) -> ViewFrame | None:
+    def picture(self) -> RenderedFrame | None:
         """The frame that is shown; None without one."""
         return self._picture
 
@@ -111,7 +111,7 @@ class Canvas(QWidget):
         """The notice over the frame; None without one."""
         return self._notice
 
-    def show_picture(self, picture: ViewFrame | None) -> None:
+    def show_picture(self, picture: RenderedFrame | None) -> None:
         """Show a frame; None for none."""
         if picture is None:
             self._picture = self._image = None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipseg_live.app.devices import CropBox
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
-from clipseg_live.core.status import ViewFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Services:
     """
 
     list_cameras: Callable[[], Sequence[tuple[str, str]]]
-    save_snapshot: Callable[[Path, ViewFrame, LiveSettings], Sequence[Path]]
+    save_snapshot: Callable[[Path, RenderedFrame, LiveSettings], Sequence[Path]]
     crop_of: Callable[[CropBox, FrameTransform], CropBox]
     has_screen: Callable[[], bool]
     list_microphones: Callable[[], Sequence[str]]

@@ -1,14 +1,15 @@
 """The choice between a rendered frame and the safe image for a virtual camera."""
 
 from clipseg_live.core.privacy import may_leave
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.core.status import SourceState, ViewFrame, WorkerState
+from clipseg_live.core.status import SourceState, WorkerState
 
 _SHOWING = (SourceState.RUNNING, SourceState.PAUSED, SourceState.ENDED)
 
 
 def may_publish(
-    picture: ViewFrame, settings: LiveSettings, version: int, worker: WorkerState, source: SourceState
+    picture: RenderedFrame, settings: LiveSettings, version: int, worker: WorkerState, source: SourceState
 ) -> bool:
     """Return whether a rendered frame may be shown to others at this moment.
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import SourceInfo
-from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, all_paths, file_stem
+from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.settings.recording import RecordingSettings, all_paths, file_stem
 from clipseg_live.core.status import RecordingStatus
 from clipseg_live.runtime.outputs.recording_segment import RecordingSegment, RecordingTools, describe_failure
 from clipseg_live.runtime.outputs.timeline import RecordingTimeline
@@ -254,7 +255,7 @@ class Recording:
         shot, info = queued.shot, queued.info
         if queued.breaks:
             self._timeline.pause()
-        at = self._timeline.place(shot.composed.time, shot.composed.epoch, info.rate)
+        at = self._timeline.place(shot.time, shot.epoch, info.rate)
         if at is None:
             return
         if self._part is not None and self._is_over(self._part, shot, at):
@@ -273,7 +274,7 @@ class Recording:
     def _is_over(self, part: RecordingSegment, shot: RenderedFrame, at: Fraction) -> bool:
         """Return whether the frame belongs to a new part."""
         settings = self.settings
-        if settings.on_change == "part" and part.size != (shot.composed.width, shot.composed.height):
+        if settings.on_change == "part" and part.size != (shot.width, shot.height):
             return True
         if settings.part_seconds is not None and float(at - part.begun) >= settings.part_seconds:
             return True
@@ -348,10 +349,8 @@ class Recording:
         """Return the frame without the parts that are not recorded, to save memory."""
         settings = self.settings
         data = bool(settings.data)
-        original = shot.original if data or "camera" in settings.tracks else replace(
-            shot.original, pixels=shot.composed.pixels
-        )  # fmt: skip
-        return replace(shot, original=original, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
+        frame = shot.frame if data or "camera" in settings.tracks else replace(shot.frame, pixels=shot.composed)
+        return replace(shot, frame=frame, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
 
     def _tell(self, part: RecordingSegment) -> None:
         for sentence in part.notices():
@@ -369,8 +368,8 @@ def working_path(path: Path) -> Path:
 
 
 def _bytes_of(shot: RenderedFrame) -> int:
-    pixels = [shot.composed.pixels]
-    if shot.original.pixels is not shot.composed.pixels:
-        pixels.append(shot.original.pixels)
+    pixels = [shot.composed]
+    if shot.original is not shot.composed:
+        pixels.append(shot.original)
     alphas = [matte.alpha for matte in shot.mattes.each] if shot.mattes is not None else []
     return sum(array.nbytes for array in [*pixels, *alphas])

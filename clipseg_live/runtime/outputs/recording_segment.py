@@ -12,8 +12,9 @@ from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DataFormat
-from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame, Track, data_path, track_path
+from clipseg_live.core.settings.recording import RecordingSettings, Track, data_path, track_path
 
 logger = logging.getLogger(__name__)
 
@@ -98,18 +99,18 @@ class RecordingSegment:
             self._open(shot)
             self.begun = at
         assert self.size is not None
-        if self.size != (shot.composed.width, shot.composed.height):
+        if self.size != (shot.width, shot.height):
             shot = self._tools.fit(shot, *self.size)
         time = at - self.begun
         sounds = self._settings.sound == "source" and info.audio_path == self._info.audio_path
-        heard = shot.original.time if sounds else None
+        heard = shot.time if sounds else None
         for track, sink in self.tracks:
             pixels = self._tools.picture_of(track, shot)
-            frame = replace(shot.composed, pixels=pixels, index=self.count, time=time, epoch=0)
+            frame = replace(shot.frame, pixels=pixels, index=self.count, time=time, epoch=0)
             with self._noticing(sink):
                 sink.write(frame, heard)
         if shot.mattes is not None and self._data:
-            original = replace(shot.original, index=self.count, time=time, file=None)  # data of a video, not of photos
+            original = replace(shot.frame, index=self.count, time=time, file=None)  # data of a video, not of photos
             for data in tuple(self._data):
                 try:
                     data.write(original, shot.mattes, shot.labels)
@@ -162,7 +163,7 @@ class RecordingSegment:
         return notices
 
     def _open(self, shot: RenderedFrame) -> None:
-        width, height = shot.composed.width, shot.composed.height
+        width, height = shot.width, shot.height
         sounding = next((track for track in self._settings.tracks if track != "mattes"), None)
         plain = replace(
             self._info, width=width, height=height, time_base=_CLOCK, frame_count=None, duration=None, audio_path=None,

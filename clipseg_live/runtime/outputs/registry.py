@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.privacy import untouched_warning, was_drawn_hiding
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame
-from clipseg_live.core.status import RecordingStatus, ViewFrame
+from clipseg_live.core.settings.recording import RecordingSettings
+from clipseg_live.core.status import RecordingStatus
 from clipseg_live.core.system.settings_log import loggable
 from clipseg_live.runtime.outputs.recording import Recording, Where
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
@@ -59,25 +60,22 @@ class RecordingOutputs:
         status = recording.status if recording is not None else RecordingStatus()
         return status if replay is None else replace(status, replay=replay.seconds)
 
-    def put(self, picture: ViewFrame, composed: Frame, info: SourceInfo) -> None:
+    def put(self, picture: RenderedFrame, info: SourceInfo) -> None:
         """Record a shown frame and add it to the replay.
 
         A frame that was drawn before an effect began to hide something is dropped. Called in the render thread.
 
         Args:
             picture: Frame as it is shown.
-            composed: The same as a frame.
             info: Description of the source.
         """
-        original = replace(composed, pixels=picture.original)
-        shot = RenderedFrame(composed, original, picture.mattes, picture.labels)
         with self._lock:  # the settings must not change between the check and the output
             if not was_drawn_hiding(picture, self._live):
                 return
             if self._recording is not None:
-                self._recording.put(shot, info)
+                self._recording.put(picture, info)
             if self._replay is not None:
-                self._replay.put(shot, info)
+                self._replay.put(picture, info)
 
     def start_recording(self, folder: Path, settings: RecordingSettings, live: LiveSettings, source: str) -> None:
         """Start a recording.

@@ -14,7 +14,8 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.protocols import ReplaySink
-from clipseg_live.core.settings.recording import SUFFIXES, RecordingSettings, RenderedFrame, file_stem
+from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.settings.recording import SUFFIXES, RecordingSettings, file_stem
 from clipseg_live.runtime.outputs.recording import BEHIND_SECONDS, Queued, ShotQueue, Where
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools, describe_failure
 from clipseg_live.runtime.outputs.timeline import RecordingTimeline
@@ -71,7 +72,7 @@ class Replay:
 
     def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
         """Queue a rendered frame, or drop it if the queue is full. Never wait."""
-        bare = replace(shot, original=replace(shot.original, pixels=shot.composed.pixels), mattes=None)
+        bare = replace(shot, frame=replace(shot.frame, pixels=shot.composed), mattes=None)
         self._queue.put(Queued(bare, info))
 
     def save(self, where: Where) -> None:
@@ -104,10 +105,10 @@ class Replay:
 
     def _keep(self, queued: Queued) -> None:
         shot, info = queued.shot, queued.info
-        at = self._timeline.place(shot.composed.time, shot.composed.epoch, info.rate)
+        at = self._timeline.place(shot.time, shot.epoch, info.rate)
         if at is None:
             return
-        size = shot.composed.width, shot.composed.height
+        size = shot.width, shot.height
         audio = info.audio_path if self.settings.sound == "source" else None
         goes_on = size == self._size and audio in (None, self._audio)
         if goes_on and self._problem is not None and time.monotonic() < self._retry_at:
@@ -115,8 +116,8 @@ class Replay:
         try:
             if not goes_on or self._problem is not None:
                 self._begin(size, audio, info, at)
-            heard = shot.original.time if audio is not None else None
-            self._sink.write(replace(shot.composed, time=at - self._begun, index=self._number), heard)
+            heard = shot.time if audio is not None else None
+            self._sink.write(replace(shot.output_frame, time=at - self._begun, index=self._number), heard)
         except Exception as error:
             logger.warning("Instant replay lost its frames", exc_info=True)
             self._forget(error)

@@ -9,8 +9,9 @@ from dataclasses import replace
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import VirtualCameraDevice
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, VirtualCameraStatus
-from clipseg_live.core.status import Message, ViewFrame
+from clipseg_live.core.status import Message
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class VirtualCameraThread:
         settings: VirtualCameraSettings,
         *,
         source: Callable[[], VirtualCameraFormat | None],
-        may_show: Callable[[ViewFrame], bool],
+        may_show: Callable[[RenderedFrame], bool],
         say: Callable[[Message], None],
         after: "VirtualCameraThread | None" = None,
         first_pause: float = FIRST_PAUSE,
@@ -58,7 +59,7 @@ class VirtualCameraThread:
         self._first_pause = self._pause = first_pause
         self._changed = threading.Condition()
         self._stop = False
-        self._newest: ViewFrame | None = None
+        self._newest: RenderedFrame | None = None
         self._status = VirtualCameraStatus(active=True, safe=True)
         self._told = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live virtual camera", daemon=True)
@@ -72,7 +73,7 @@ class VirtualCameraThread:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, picture: ViewFrame) -> None:
+    def put(self, picture: RenderedFrame) -> None:
         """Set the newest rendered frame. Never wait."""
         with self._changed:
             self._newest = picture
@@ -127,7 +128,7 @@ class VirtualCameraThread:
 
     def _send(self, output: VirtualCameraDevice, found: VirtualCameraFormat, safe: Pixels) -> None:
         due, step = time.monotonic(), float(1 / found.rate)
-        drawn: ViewFrame | None = None
+        drawn: RenderedFrame | None = None
         pixels = safe
         while not self._stopped_within(due - time.monotonic()):
             picture = self._newest
@@ -201,7 +202,7 @@ class VirtualCameraManager:
         self,
         make_output: Callable[[], VirtualCameraDevice],
         source: Callable[[], VirtualCameraFormat | None],
-        may_show: Callable[[ViewFrame], bool],
+        may_show: Callable[[RenderedFrame], bool],
         say: Callable[[Message], None],
     ) -> None:
         self._make_output, self._source, self._may_show, self._say = make_output, source, may_show, say
@@ -231,7 +232,7 @@ class VirtualCameraManager:
             if self._camera is not None:
                 self._camera.request_stop()
 
-    def put(self, picture: ViewFrame) -> None:
+    def put(self, picture: RenderedFrame) -> None:
         """Set the newest rendered frame. Never wait."""
         camera = self._camera
         if camera is not None and camera.status.active:

@@ -1,13 +1,15 @@
 """Comparing with the untouched picture: the key that is held, and the wipe's line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import BlackOut, Tint, Wipe
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.main_window import MainWindow
 from tests.helpers.gui.fake_session import picture
@@ -26,13 +28,11 @@ def canvas(qtbot: QtBot) -> Canvas:
     return made
 
 
-def drawn() -> ViewFrame:
+def drawn() -> RenderedFrame:
     """Black as it was, white as it is drawn."""
     plain = picture(width=64, height=36)
-    made = {name: getattr(plain, name) for name in ViewFrame.__dataclass_fields__}
-    made["original"] = np.zeros((36, 64, 3), np.uint8)
-    made["composed"] = np.full((36, 64, 3), 255, np.uint8)
-    return ViewFrame(**made)
+    frame = replace(plain.frame, pixels=np.zeros((36, 64, 3), np.uint8))
+    return replace(plain, frame=frame, composed=np.full((36, 64, 3), 255, np.uint8))
 
 
 def light(canvas: Canvas) -> int:

@@ -1,6 +1,7 @@
 """A prompt's role and the shape of its matte, set by hand; what the row says of them, and of presence."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from shiboken6 import isValid
 
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.live import LiveSettings, PromptRow
-from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.prompts.panel import PromptPanel
 from clipseg_live.gui.prompts.row_options import RowOptions
@@ -150,9 +150,6 @@ def test_the_window_tells_presence_of_what_is_drawn_only(
 ) -> None:
     window = make_window(LiveSettings(rows=(PromptRow(id=3, text="a"), PromptRow(id=5, text="b"))))
     plain = picture(ids=(3, 5))
-    values = {name: getattr(plain, name) for name in ViewFrame.__dataclass_fields__}
-    session.show(
-        ViewFrame(**{**values, "presence": (0.9, 0.0), "drawn": (3,), "maps": np.zeros((2, 4, 4), np.float32)})
-    )
+    session.show(replace(plain, presence=(0.9, 0.0), drawn_ids=(3,), maps=np.zeros((2, 4, 4), np.float32)))
     window.refresh()
     assert window.prompts.presence == {3: 0.9}

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from clipseg_live.core.errors import SinkError
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
@@ -18,7 +20,6 @@ from clipseg_live.core.status import (
     SessionStatus,
     SourceState,
     SourceStatus,
-    ViewFrame,
     WorkerState,
     WorkerStatus,
 )
@@ -32,7 +33,7 @@ class FakeSession:
         self.on_message: Callable[[Message], None] = lambda message: None
         self.settings = settings or LiveSettings()
         self.asked: list[tuple[str, object]] = []
-        self.shown: ViewFrame | None = None
+        self.shown: RenderedFrame | None = None
         self.now = SessionStatus()
         self.rows: Sequence[tuple[float, Mapping[str, float]]] = ()
         self.refuses_recording = ""
@@ -46,7 +47,7 @@ class FakeSession:
         """The argument of the newest call of this name."""
         return [argument for each, argument in self.asked if each == name][-1]
 
-    def show(self, picture: ViewFrame) -> None:
+    def show(self, picture: RenderedFrame) -> None:
         """As when the compose thread has a new picture."""
         self.shown = picture
         self.on_picture()
@@ -70,7 +71,7 @@ class FakeSession:
         self.shown = None
         self.asked.append(("open", spec))
 
-    def picture(self) -> ViewFrame | None:
+    def picture(self) -> RenderedFrame | None:
         return self.shown
 
     def status(self) -> SessionStatus:
@@ -144,22 +145,14 @@ class FakeSession:
 
 def picture(
     width: int = 320, height: int = 180, ids: tuple[int, ...] = (), maps: object = None, value: int = 90, index: int = 0
-) -> ViewFrame:
+) -> RenderedFrame:
     """A grey picture, its left half darker; maps: float32 (ids, h, w), by default a ramp from left to right."""
     pixels = np.full((height, width, 3), value, np.uint8)
     pixels[:, : width // 2] = value // 2
     ramp = np.tile(np.linspace(0, 1, 16, dtype=np.float32), (len(ids), 16, 1))
     made = np.asarray(maps, np.float32) if maps is not None else ramp
-    return ViewFrame(
-        composed=pixels,
-        original=pixels,
-        index=index,
-        epoch=1,
-        time=Fraction(index, 30),
-        maps=made,
-        ids=ids,
-        shares=tuple(0.5 for _ in ids),
-    )
+    frame = Frame(pixels, index, Fraction(index, 30), epoch=1)
+    return RenderedFrame(frame, pixels, maps=made, ids=ids, map_areas=tuple(0.5 for _ in ids))
 
 
 def running(name: str = "camera 0") -> SourceStatus:

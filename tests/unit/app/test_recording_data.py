@@ -12,8 +12,9 @@ from PIL import Image
 
 from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.mattes import Label
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DATA_FORMATS
-from clipseg_live.core.settings.recording import DATA_NAMES, RecordingSettings, RenderedFrame, data_path
+from clipseg_live.core.settings.recording import DATA_NAMES, RecordingSettings, data_path
 from clipseg_live.runtime.outputs.recording_segment import RecordingSegment
 from tests.helpers.findings import findings
 
@@ -29,7 +30,7 @@ def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
     for number, (frame, each, said) in enumerate(zip(frames, mattes, labels, strict=True)):
         # A session counts frames anew after a seek; a recording's own numbers grow.
         frame = replace(frame, index=100 - number, epoch=number)
-        part.write(RenderedFrame(frame, frame, each, said), Fraction(number, 30), info)
+        part.write(RenderedFrame(frame, frame.pixels, each, said), Fraction(number, 30), info)
     done, errors = part.finish()
     assert errors == [] and part.notices() == []
     names = {"r.mkv", *(data_path(tmp_path, "r", form).name for form in DATA_FORMATS)}

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.core import privacy
+from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Mattes, no_mattes
 from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS, PromptEdits
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.segmentation import is_usable
 from clipseg_live.core.settings.base import DataFormat, PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
-from clipseg_live.core.status import HiddenReason, ViewFrame
+from clipseg_live.core.status import HiddenReason
 
 EXAMPLE = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
 
@@ -157,7 +159,7 @@ def test_the_next_check_is_when_an_edit_may_come_into_force() -> None:
 
 def test_a_picture_from_before_an_effect_hid_may_not_be_shown() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
-    picture = ViewFrame(pixels, pixels, 0, 0, Fraction(0), np.zeros((0, 1, 1), np.float32))
+    picture = RenderedFrame(Frame(pixels, 0, Fraction(0)), pixels)
     settings = hiding(row(0, "face"))
     plain = settings.model_copy(update={"effects": ()})
     for drawn in (None, plain, settings):

@@ -12,9 +12,9 @@ from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.rendering import PLAIN_MATTES, MatteSettings
 from clipseg_live.imaging.resize import resize_map
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.matting.guided_filter import MaskRefiner
-from clipseg_live.matting.lookahead import CausalMattes, LookaheadMattes
+from tests.helpers.matting import causal, lookahead
 from tests.helpers.patterns import coarse, disc, texture, with_disc
 
 SIZE = 240, 426
@@ -38,7 +38,7 @@ def iou(mattes: Mattes, truth: np.ndarray, number: int = 0) -> float:
     return (found & there).sum() / max((found | there).sum(), 1)
 
 
-def told(pipeline: MattePipeline, frame: Frame, matte: np.ndarray, settings: MatteSettings = DEFAULT) -> Mattes:
+def told(pipeline: CausalMattes, frame: Frame, matte: np.ndarray, settings: MatteSettings = DEFAULT) -> Mattes:
     pipeline.take(coarse(matte), (0,), frame.index, frame.epoch)
     pipeline.show(frame, settings)
     return pipeline.mattes(frame, request(settings=settings))
@@ -46,7 +46,7 @@ def told(pipeline: MattePipeline, frame: Frame, matte: np.ndarray, settings: Mat
 
 def test_a_matte_is_sharper_than_the_map_it_was_made_from():
     frame, truth = scene(0, 200)
-    plain, fitted = told(MattePipeline(), frame, truth, PLAIN_MATTES), told(MattePipeline(), frame, truth)
+    plain, fitted = told(CausalMattes(), frame, truth, PLAIN_MATTES), told(CausalMattes(), frame, truth)
     assert iou(plain, truth) < 0.97 and iou(fitted, truth) > 0.99
     assert np.abs(fitted.each[0].alpha / 255 - truth).mean() < 0.3 * np.abs(plain.each[0].alpha / 255 - truth).mean()
     edge = (truth > 0.2) & (truth < 0.8)
@@ -56,7 +56,7 @@ def test_a_matte_is_sharper_than_the_map_it_was_made_from():
 def test_alpha_is_nothing_outside_its_boxes_and_cannot_be_changed():
     frame, truth = scene(0, 200)
     for settings in (DEFAULT, PLAIN_MATTES):
-        matte = told(MattePipeline(), frame, truth, settings).each[0]
+        matte = told(CausalMattes(), frame, truth, settings).each[0]
         outside = np.ones(SIZE, bool)
         for left, top, right, bottom in matte.boxes:
             outside[top:bottom, left:right] = False
@@ -66,7 +66,7 @@ def test_alpha_is_nothing_outside_its_boxes_and_cannot_be_changed():
 def test_plain_mattes_are_the_map_at_its_threshold():
     frame, truth = scene(0, 200)
     style = PromptStyle(threshold=0.3)
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     pipeline.take(coarse(truth), ("a",), 0)
     pipeline.show(frame, PLAIN_MATTES)
     mattes = pipeline.mattes(frame, MatteRequest(("a",), (0,), (style,), PLAIN_MATTES))
@@ -78,7 +78,7 @@ def test_plain_mattes_are_the_map_at_its_threshold():
 @pytest.mark.parametrize("late", [0, 6])
 def test_a_matte_moves_with_its_object_between_answers(late):
     """Six pixels a frame, one answer for all sixteen; the answer may come after the object has gone on."""
-    pipeline, places = MattePipeline(), [100 + 6 * number for number in range(16)]
+    pipeline, places = CausalMattes(), [100 + 6 * number for number in range(16)]
     first, matte = scene(0, places[0])
     for index, x in enumerate(places):
         frame, truth = scene(index, x)
@@ -91,7 +91,7 @@ def test_a_matte_moves_with_its_object_between_answers(late):
         else:
             assert iou(mattes, truth) > (0.9 if index < 12 else 0.85), index
             assert mattes.own == (index == 0)
-    still = MattePipeline()
+    still = CausalMattes()
     told(still, first, matte, DEFAULT.model_copy(update={"follow": False}))
     frame, truth = scene(15, places[15])
     still.show(frame, DEFAULT.model_copy(update={"follow": False}))
@@ -107,7 +107,7 @@ def test_noise_of_the_model_is_steadied():
         noise = coarse(rng.standard_normal(SIZE).astype(np.float32) * 12)
         noisy.append(np.clip(coarse(truth) + np.float32(0.12) * noise, 0, 1))
     for strength in (0.0, 0.8):
-        settings, pipeline, seen = DEFAULT.model_copy(update={"smoothing": strength}), MattePipeline(), []
+        settings, pipeline, seen = DEFAULT.model_copy(update={"smoothing": strength}), CausalMattes(), []
         for index, maps in enumerate(noisy):
             moment = Frame(frame.pixels, index, Fraction(index, 10))
             pipeline.take(maps, (0,), index)
@@ -118,7 +118,7 @@ def test_noise_of_the_model_is_steadied():
 
 
 def test_a_single_missing_answer_does_not_take_the_matte_away():
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     frame, truth = scene(0, 200)
     for index in range(4):
         frame, truth = scene(index, 200)
@@ -128,7 +128,7 @@ def test_a_single_missing_answer_does_not_take_the_matte_away():
 
 
 def test_an_object_that_is_really_gone_goes():
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     frame, truth = scene(0, 200)
     told(pipeline, frame, truth)
     empty = Frame(BACKGROUND, 1, Fraction(1, 30))
@@ -136,7 +136,7 @@ def test_an_object_that_is_really_gone_goes():
 
 
 def test_a_cut_forgets_and_older_answers_are_left_out():
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     frame, truth = scene(0, 200)
     told(pipeline, frame, truth)
     after = Frame(np.ascontiguousarray(255 - texture(*SIZE, 9)), 1, Fraction(1, 30))
@@ -148,7 +148,7 @@ def test_a_cut_forgets_and_older_answers_are_left_out():
 
 
 def test_a_seek_and_another_size_forget():
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     frame, truth = scene(0, 200)
     told(pipeline, frame, truth)
     sought, _ = scene(90, 200, epoch=1)
@@ -161,7 +161,7 @@ def test_a_seek_and_another_size_forget():
 
 
 def test_an_edit_changes_only_its_own_prompt():
-    pipeline, settings = MattePipeline(), DEFAULT.model_copy(update={"smoothing": 1.0})
+    pipeline, settings = CausalMattes(), DEFAULT.model_copy(update={"smoothing": 1.0})
     frame, truth = scene(0, 200)
     both = np.concatenate([coarse(truth), coarse(truth)])
     pipeline.take(both, ("a", "b"), 0)
@@ -177,7 +177,7 @@ def test_an_edit_changes_only_its_own_prompt():
 
 
 def test_the_same_frame_again_gives_the_same_mattes():
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     frame, truth = scene(0, 200)
     first = told(pipeline, frame, truth)
     pipeline.show(frame, DEFAULT)
@@ -187,7 +187,7 @@ def test_the_same_frame_again_gives_the_same_mattes():
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 33), (321, 100), (1000, 3), (359, 641)])
 @pytest.mark.parametrize("count", [0, 1, 16])
-@pytest.mark.parametrize("sequence", [CausalMattes, LookaheadMattes])
+@pytest.mark.parametrize("sequence", [causal, lookahead])
 def test_odd_sizes_and_any_number_of_prompts(size, count, sequence):
     rng = np.random.default_rng(0)
     done = []
@@ -213,7 +213,7 @@ def test_shapes_grow_feather_clean_and_fill():
     maps = np.clip(coarse(truth * (1 - hole)) + coarse(speck) * 3, 0, 1)
 
     def area(**values: float) -> np.ndarray:
-        pipeline = MattePipeline()
+        pipeline = CausalMattes()
         pipeline.take(maps, (0,), 0)
         pipeline.show(frame, DEFAULT)
         style = PromptStyle(shape=MatteShape(**values))
@@ -234,7 +234,7 @@ def test_shapes_grow_feather_clean_and_fill():
 @pytest.mark.slow
 def test_cautious_mattes_keep_and_grow_what_the_model_loses():
     def run(cautious: bool) -> list[int]:
-        pipeline, areas = MattePipeline(), []
+        pipeline, areas = CausalMattes(), []
         for index in range(24):
             frame, truth = scene(index, 200)
             pipeline.take(coarse(truth) * np.float32(1 if index < 4 else 0.1), (0,), index)
@@ -251,7 +251,7 @@ def test_a_hidden_prompt_comes_back_when_it_is_present():
     settings = DEFAULT.model_copy(update={"auto_hide": True, "present": 0.9})
     frame, truth = scene(0, 200)
     maps = np.concatenate([coarse(truth), coarse(truth) * np.float32(0.7)])
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     pipeline.take(maps, (0, 1), 0)
     pipeline.show(frame, settings)
     mattes = pipeline.mattes(frame, request(2, settings))
@@ -262,7 +262,7 @@ def test_a_hidden_prompt_comes_back_when_it_is_present():
 @pytest.mark.parametrize("effort", ["full", "reduced", "least"])
 def test_less_effort_still_covers_the_object(effort):
     frame, truth = scene(0, 200)
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     pipeline.take(coarse(truth), (0,), 0)
     pipeline.show(frame, DEFAULT)
     assert iou(pipeline.mattes(frame, request(effort=effort)), truth) > 0.85
@@ -270,7 +270,7 @@ def test_less_effort_still_covers_the_object(effort):
 
 @pytest.mark.slow
 def test_lookahead_outvotes_a_missing_answer_and_follows_motion():
-    made, done, truths = LookaheadMattes(request()), [], []
+    made, done, truths = lookahead(request()), [], []
     for index in range(14):
         frame, truth = scene(index, 120 + 7 * index)
         truths.append(truth)
@@ -282,7 +282,7 @@ def test_lookahead_outvotes_a_missing_answer_and_follows_motion():
 
 @pytest.mark.slow
 def test_lookahead_does_not_look_over_a_cut():
-    made, done = LookaheadMattes(request()), []
+    made, done = lookahead(request()), []
     for index in range(8):
         if index < 4:
             frame, truth = scene(index, 200)
@@ -293,16 +293,6 @@ def test_lookahead_does_not_look_over_a_cut():
     done += made.finish()
     areas = [float((mattes.each[0].alpha > 128).mean()) for _, mattes in done]
     assert min(areas[:4]) > 0.05 and max(areas[4:]) == 0
-
-
-@pytest.mark.slow
-def test_causal_mattes_are_those_of_a_live_session_in_locked_mode():
-    pipeline, made = MattePipeline(), CausalMattes(request())
-    for index in range(5):
-        frame, truth = scene(index, 150 + 5 * index)
-        live = told(pipeline, frame, truth)
-        ((_, exported),) = made.feed(frame, coarse(truth))
-        np.testing.assert_array_equal(live.each[0].alpha, exported.each[0].alpha)
 
 
 @pytest.mark.parametrize("texture", ["plain", "stripes"])

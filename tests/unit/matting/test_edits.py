@@ -13,7 +13,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Effort, MatteRequest, Mattes
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.matting.causal import MattePipeline
+from clipseg_live.matting.causal import CausalMattes
 from tests.helpers.patterns import coarse, texture, with_disc
 
 SIZES = (72, 96), (61, 90)
@@ -62,7 +62,7 @@ class Scenario:
     epoch: int = 0
 
     def __post_init__(self) -> None:
-        self.pipeline = MattePipeline()
+        self.pipeline = CausalMattes()
         self.next_key = 2
 
     def apply(self, edit: tuple) -> None:  # type: ignore[type-arg]

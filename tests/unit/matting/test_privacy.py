@@ -14,9 +14,9 @@ from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate
 from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 from clipseg_live.imaging.resize import resize_map
-from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.matting.lookahead import CausalMattes, LookaheadMattes
+from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
+from tests.helpers.matting import OrderedMattes, causal, lookahead
 from tests.helpers.privacy_rig import COLOURS, make_frame, objects_in, oracle, shows
 
 WORDS = tuple(COLOURS)
@@ -30,7 +30,7 @@ MATTES = st.builds(
     auto_hide=st.booleans(),
     present=st.sampled_from([0.35, 1.0]),
 )
-SEQUENCES = [CausalMattes, LookaheadMattes]
+SEQUENCES = [causal, lookahead]
 
 
 def request(
@@ -44,7 +44,7 @@ def black(frame: Frame, mattes: Mattes) -> Pixels:
 
 
 def live(asked: MatteRequest, frames: list[tuple[Frame, np.ndarray | None]]) -> Iterator[tuple[Frame, Mattes]]:
-    pipeline = MattePipeline()
+    pipeline = CausalMattes()
     for frame, maps in frames:
         if maps is not None:
             pipeline.take(maps, asked.keys, frame.index, frame.epoch)
@@ -53,7 +53,7 @@ def live(asked: MatteRequest, frames: list[tuple[Frame, np.ndarray | None]]) -> 
 
 
 def sequence(
-    kind: Callable[[MatteRequest], CausalMattes | LookaheadMattes],
+    kind: Callable[[MatteRequest], OrderedMattes],
 ) -> Callable[[MatteRequest, list[tuple[Frame, np.ndarray | None]]], Iterator[tuple[Frame, Mattes]]]:
     def run(asked: MatteRequest, frames: list[tuple[Frame, np.ndarray | None]]) -> Iterator[tuple[Frame, Mattes]]:
         mattes = kind(asked)

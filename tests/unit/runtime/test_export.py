@@ -16,20 +16,25 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
+from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.exporters.masks import JsonLinesMaskSink
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from clipseg_live.runtime.export import Export, ExportStopped, Progress
+from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 from tests.helpers.clips import read_all
-from tests.helpers.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
+from tests.helpers.fakes import FakeComposer, FakeEngine, FakeMatting, FakeSink, FakeSource
 
 PROMPTS = (Prompt.text("a"), Prompt.text("b"))
 LABELS = (Label("a", 0.5), Label("b", 0.5))
+STYLES = (PromptStyle(), PromptStyle())
 
 
 def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, late: int = 0, **options: object) -> Export:
-    sequence = FakeSequence(len(PROMPTS), late)
-    return Export(source, source.open(), engine, sequence, FakeComposer(), sink, PROMPTS, **options)  # type: ignore[arg-type]
+    pipeline = FramePipeline(
+        plan_of(PROMPTS, STYLES, effects=()), RenderTools(lambda: FakeMatting(late), lambda look: FakeComposer())
+    )
+    return Export(source, source.open(), engine, PROMPTS, pipeline, sink, **options)  # type: ignore[arg-type]
 
 
 def no_thread_is_left() -> bool:
@@ -120,7 +125,7 @@ def test_a_whole_export_that_cannot_be_moved_is_kept_with_its_other_files(tmp_pa
         (tmp_path / blocked).mkdir(exist_ok=True)
 
     with pytest.raises(SinkError, match=r"finished result is .*; 4 frames were done, to .* s, and kept in ") as raised:
-        export(FakeSource(4), FakeEngine(), sink, data=[data], labels=LABELS, on_progress=block).run()
+        export(FakeSource(4), FakeEngine(), sink, data=[data], on_progress=block).run()
     kept = ["a.finished.jsonl", "a.partial.mp4"] if blocked == "a.jsonl" else ["a.finished.mp4", "a.jsonl"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([blocked, *kept])
     assert all(str(raised.value).count(name) == 1 for name in kept)
@@ -261,8 +266,9 @@ def test_mattes_may_come_later_than_their_frames(late: int) -> None:
 def test_data_is_written_without_a_video_and_nothing_is_drawn() -> None:
     source, labels = FakeSource(5), (Label("a", 0.5), Label("b", 0.25))
     one, other = FakeSink(name="one"), FakeSink(name="other")
-    matting = FakeSequence(len(PROMPTS))
-    run = Export(source, source.open(), FakeEngine(), matting, None, None, PROMPTS, data=[one, other], labels=labels)
+    plan = plan_of(PROMPTS, [PromptStyle(threshold=label.threshold) for label in labels])
+    pipeline = FramePipeline(plan, RenderTools(FakeMatting, pytest.fail))
+    run = Export(source, source.open(), FakeEngine(), PROMPTS, pipeline, None, data=[one, other])
     assert run.run().frames == 5
     for sink in (one, other):
         assert [frame.index for frame in sink.frames] == list(range(5))

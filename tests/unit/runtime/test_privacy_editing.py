@@ -89,7 +89,7 @@ def test_a_picture_that_stands_is_drawn_again_when_an_edit_comes_into_force(rig:
     one.take()
     one.answer()
     assert is_hidden(one.pictures[-1])
-    waits = one.composing._seconds_to_check()
+    waits = one.composing._guard.seconds_to_check(one.settings)
     assert waits is not None and abs(waits - SETTLE_SECONDS) < 0.1
     one.wait(waits)
     assert not is_hidden(one.pictures[-1])

@@ -9,11 +9,13 @@ import pytest
 
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import BlackOut, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow
-from clipseg_live.core.status import Prediction, ViewFrame
+from clipseg_live.core.status import Prediction
 from clipseg_live.rendering.renderer import EffectRenderer
-from clipseg_live.runtime.render_thread import RenderThread, keys_of
+from clipseg_live.runtime.pipeline import RenderTools, keys_of
+from clipseg_live.runtime.render_thread import RenderThread
 from tests.helpers.fakes import FakeMatting
 
 PATIENCE = 20.0
@@ -27,28 +29,27 @@ class Rig:
 
     def __init__(self, settings: LiveSettings, fails: dict[int, str], error: Exception) -> None:
         self.fails, self.error = fails, error
-        self.pictures: Queue[ViewFrame] = Queue()
+        self.pictures: Queue[RenderedFrame] = Queue()
         self.errors: list[Exception] = []
         self.mattings = self.composers = self.closed = 0
         self.current = -1
-        self.composing = RenderThread(
-            lambda look: _Composer(self, look), lambda: _Matting(self), settings, self._show, self.errors.append
-        )
+        tools = RenderTools(lambda: _Matting(self), lambda look: _Composer(self, look))
+        self.composing = RenderThread(tools, settings, self._show, self.errors.append)
         self.composing.start()
 
-    def _show(self, picture: ViewFrame, composed: Frame) -> None:
+    def _show(self, picture: RenderedFrame) -> None:
         self.pictures.put(picture)
 
     def fail_at(self, step: str) -> None:
         if self.fails.get(self.current) == step:
             raise self.error
 
-    def frame(self, index: int) -> ViewFrame:
+    def frame(self, index: int) -> RenderedFrame:
         """Render a frame and its prediction and return the picture."""
         self.current = index
         frame = Frame(GREY, index, Fraction(index, 30))
         maps = np.full((1, 2, 2), 0.9, np.float32)
-        self.composing.put_result(Prediction(index, 0, 1, (0,), maps), frame, (keys_of(ROWS)[0],))
+        self.composing.put_result(Prediction(index, 0, 1, (0,), maps, keys=(keys_of(ROWS)[0],)), frame)
         self.composing.put_frame(frame)
         while (picture := self.pictures.get(timeout=PATIENCE)).index != index:
             pass  # a slow machine draws the prediction on the frame before as well
@@ -93,7 +94,7 @@ def test_the_picture_continues_when_one_frame_fails(
 ) -> None:
     rig = Rig(LiveSettings(rows=ROWS, effects=(Tint(),)), {1: step}, error)
     try:
-        with caplog.at_level(logging.ERROR, "clipseg_live.runtime.render_thread"):
+        with caplog.at_level(logging.ERROR, "clipseg_live.runtime.pipeline"):
             drawn = rig.frame(0).composed
             failed = rig.frame(1).composed
             again = rig.frame(2).composed

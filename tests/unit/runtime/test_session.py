@@ -16,15 +16,17 @@ import pytest
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, is_private
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import RenderSettings
-from clipseg_live.core.status import Message, SourceState, ViewFrame, WorkerState
+from clipseg_live.core.status import Message, SourceState, WorkerState
 from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
-from clipseg_live.runtime.session import Session
+from clipseg_live.runtime.pipeline import RenderTools
+from clipseg_live.runtime.session import Session, SessionTools
 from tests.helpers.fakes import FakeLiveSource, FakeMatting, FakeOutput, FakeReplaySink, FakeSink, FakeTrack
 from tests.helpers.live_engine import fake
 from tests.unit.runtime.inference.test_client import shared_blocks
@@ -63,18 +65,19 @@ class Running:
         self.replays: list[FakeReplaySink] = []
         self.finalised: list[Path] = []
         self.changed = threading.Condition()
-        self.pictures: list[ViewFrame] = []
+        self.pictures: list[RenderedFrame] = []
         self.cameras: list[FakeOutput] = []
         self.messages: list[Message] = []
         self.session = Session(
             settings,
-            open_source=lambda spec: sources[spec.name],
-            frame_filter=lambda pixels, framing: np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels,
-            make_composer=Paint,
-            make_matting=FakeMatting,
-            make_engine=fake,
-            recording_tools=self._tools(),
-            make_camera=self._camera,
+            SessionTools(
+                open_source=lambda spec: sources[spec.name],
+                frame_filter=lambda pixels, to: np.ascontiguousarray(pixels[:, ::-1]) if to.mirror else pixels,
+                rendering=RenderTools(FakeMatting, Paint),
+                make_engine=fake,
+                recording=self._tools(),
+                make_camera=self._camera,
+            ),
         )
         self.session.on_picture = self._shown
         self.session.on_message = self._said
@@ -125,7 +128,7 @@ class Running:
         with self.changed:
             assert self.changed.wait_for(condition, PATIENCE), (self.session.status(), len(self.pictures))
 
-    def wait_shown(self, right: tuple[int, int, int]) -> ViewFrame:
+    def wait_shown(self, right: tuple[int, int, int]) -> RenderedFrame:
         """A picture whose right half (where the fakes have their colour) is of this colour."""
         self.wait(lambda: self.pictures and tuple(self.pictures[-1].composed[20, -3]) == right)
         return self.pictures[-1]
@@ -166,7 +169,7 @@ def test_the_picture_comes_before_the_model_and_the_mask_after_it(running: Calla
     one.wait(lambda: one.pictures)
     assert tuple(one.pictures[0].composed[20, -3]) == (200, 0, 0) and not len(one.pictures[0].maps)
     picture = one.wait_shown((0, 0, 255))
-    assert picture.ids == (3,) and picture.shares == (0.5,)
+    assert picture.ids == (3,) and picture.areas == (0.5,)
     assert tuple(picture.original[20, -3]) == (200, 0, 0) and tuple(picture.composed[20, 3]) == (0, 0, 0)
     status = one.session.status()
     assert status.worker.state is WorkerState.READY and status.source.state is SourceState.RUNNING
@@ -244,7 +247,7 @@ def test_answers_of_another_epoch_are_never_shown(running: Callable[..., Running
     assert all(tuple(picture.composed[20, -3]) == (0, 200, 0) for picture in of_b)
 
 
-def is_hidden(picture: ViewFrame) -> bool:
+def is_hidden(picture: RenderedFrame) -> bool:
     return not picture.composed.any()
 
 

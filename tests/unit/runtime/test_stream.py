@@ -16,8 +16,9 @@ from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.status import SourceState, SourceStatus
-from clipseg_live.matting.causal import MattePipeline
-from clipseg_live.runtime.stream import Stream
+from clipseg_live.matting.causal import CausalMattes
+from clipseg_live.runtime.pipeline import RenderTools
+from clipseg_live.runtime.stream import Stream, StreamSettings
 from tests.helpers.fakes import FakeLiveSource, FakeMatting
 from tests.helpers.live_engine import FakeLiveEngine
 
@@ -31,7 +32,7 @@ def stream(source: FakeLiveSource, *prompts: Prompt, **options: object) -> Strea
         FakeLiveEngine(),
         lambda spec: source,
         lambda pixels, framing: np.ascontiguousarray(pixels[:, ::-1]) if framing.mirror else pixels,
-        FakeMatting(),
+        RenderTools(FakeMatting, pytest.fail),
         **options,  # type: ignore[arg-type]
     )
 
@@ -97,11 +98,12 @@ def test_a_source_that_is_not_there_and_one_that_breaks_raise() -> None:
 def test_styles_matte_settings_and_framing() -> None:
     source = FakeLiveSource(live=False, count=40, rate=400)
     styles, matte = [PromptStyle(threshold=0.25), PromptStyle(threshold=0.75)], MatteSettings(smoothing=0.7)
-    with stream(source, RED, GREEN, matte=matte, styles=styles[:1], framing=FrameTransform(mirror=True)) as found:
+    settings = StreamSettings(matte, styles=(styles[0],), framing=FrameTransform(mirror=True))
+    with stream(source, RED, GREEN, settings=settings) as found:
         item = next(found)
         alpha = item.mattes.each[0].alpha
         assert alpha[20, 0] == 255 and alpha[20, -1] == 0 and item.mattes.own
-        request = found._matting.requests[-1]  # type: ignore[attr-defined]
+        request = found._pipeline._made.requests[-1]  # type: ignore[attr-defined]
         assert (request.styles, request.settings) == ((styles[0], PromptStyle()), matte)
 
 
@@ -265,7 +267,7 @@ def test_maps_that_are_not_finite_give_no_mattes(caplog: pytest.LogCaptureFixtur
     source = FakeLiveSource(live=False, count=3, rate=400)
     with Stream(
         SourceSpec(name="fake"), (RED, GREEN), Broken(), lambda spec: source, lambda pixels, framing: pixels,
-        MattePipeline(),
+        RenderTools(CausalMattes, pytest.fail),
     ) as found:  # fmt: skip
         items = list(found)
     assert [bool(item.problem) for item in items] == [False, True, False]

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, chosen_format
-from clipseg_live.core.status import SourceState, ViewFrame, WorkerState
+from clipseg_live.core.status import SourceState, WorkerState
 from clipseg_live.runtime.outputs.privacy_gate import may_publish
 
 PLAIN = LiveSettings(rows=(PromptRow(id=0, text="face"),), effects=(Tint(),))
@@ -25,10 +27,10 @@ LOOKS = (PLAIN, HIDING, PLAIN.model_copy(update={"effects": (BlackOut(),)}))
 
 def picture(
     settings: LiveSettings | None = HIDING, own: bool = True, mattes_own: bool = True, version: int = 3
-) -> ViewFrame:
+) -> RenderedFrame:
     pixels = np.zeros((2, 2, 3), np.uint8)
-    return ViewFrame(
-        pixels, pixels, 0, 1, Fraction(0), np.zeros((1, 1, 1), np.float32), own=own, version=version,
+    return RenderedFrame(
+        Frame(pixels, 0, Fraction(0), epoch=1), pixels, own=own, version=version,
         settings=settings, mattes=Mattes(2, 2, own=mattes_own),
     )  # fmt: skip
 

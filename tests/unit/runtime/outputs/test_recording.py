@@ -14,7 +14,8 @@ import pytest
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
-from clipseg_live.core.settings.recording import RecordingSettings, RenderedFrame
+from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs import recording as module
 from clipseg_live.runtime.outputs.recording import DiskLimits, Recording, Where, working_path
@@ -32,10 +33,9 @@ def shot(number: int, *, width: int = 8, time: Fraction | None = None, epoch: in
     at = Fraction(number, 30) if time is None else time
     alpha = np.zeros((6, width), np.uint8)
     alpha[:, : width // 2] = 255
-    composed = Frame(np.full((6, width, 3), 10, np.uint8), number, at, epoch=epoch, captured=5.0 + number)
     original = Frame(np.full((6, width, 3), 20, np.uint8), number, at, epoch=epoch, captured=5.0 + number)
     mattes = Mattes(6, width, (Matte(alpha, ((0, 0, width // 2, 6),)),), presence=(1.0,))
-    return RenderedFrame(composed, original, mattes, (Label("a cup", 0.5),))
+    return RenderedFrame(original, np.full((6, width, 3), 10, np.uint8), mattes, (Label("a cup", 0.5),))
 
 
 class Studio:

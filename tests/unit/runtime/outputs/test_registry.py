@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.effects import BlackOut
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.status import ViewFrame
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.registry import RecordingOutputs
 from tests.helpers.fakes import FakeReplaySink
@@ -43,9 +43,7 @@ def outputs(sinks: list[FakeReplaySink]) -> Iterator[RecordingOutputs]:
 
 def put(outputs: RecordingOutputs, number: int, settings: LiveSettings | None, info: SourceInfo = INFO) -> None:
     pixels = np.full((6, 8, 3), number, np.uint8)
-    time = Fraction(number, 30)
-    shown = ViewFrame(pixels, pixels, number, 0, time, np.zeros((0, 1, 1), np.float32), settings=settings)
-    outputs.put(shown, Frame(pixels, number, time), info)
+    outputs.put(RenderedFrame(Frame(pixels, number, Fraction(number, 30)), pixels, settings=settings), info)
 
 
 def test_a_picture_from_before_an_effect_hid_is_not_kept(

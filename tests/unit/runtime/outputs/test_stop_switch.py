@@ -5,9 +5,11 @@ import threading
 import pytest
 
 from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.runtime.export import Export, ExportStopped
+from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 from clipseg_live.runtime.threads import StopSwitch
-from tests.helpers.fakes import FakeComposer, FakeEngine, FakeSequence, FakeSink, FakeSource
+from tests.helpers.fakes import FakeEngine, FakeMatting, FakeSink, FakeSource
 
 
 def test_what_is_registered_last_is_stopped() -> None:
@@ -29,7 +31,9 @@ def test_a_switch_without_anything_to_stop() -> None:
 
 def test_it_ends_an_export_from_another_thread() -> None:
     source, sink, switch = FakeSource(20, blocks_at=5), FakeSink(), StopSwitch()
-    run = Export(source, source.open(), FakeEngine(), FakeSequence(1), FakeComposer(), sink, (Prompt.text("a"),))
+    prompts = (Prompt.text("a"),)
+    pipeline = FramePipeline(plan_of(prompts, [PromptStyle()]), RenderTools(FakeMatting, pytest.fail))
+    run = Export(source, source.open(), FakeEngine(), prompts, pipeline, sink)
     switch.on_stop(run.request_stop)
 
     def stop() -> None:

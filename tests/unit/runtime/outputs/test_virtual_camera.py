@@ -8,17 +8,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from clipseg_live.core.frame import Frame
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
-from clipseg_live.core.status import Message, ViewFrame
+from clipseg_live.core.status import Message
 from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraThread
 from tests.helpers.fakes import SAFE, FakeOutput
 
 SMALL = VirtualCameraSettings(width=64, height=48, rate=100)
 
 
-def picture(value: int, size: tuple[int, int] = (48, 64)) -> ViewFrame:
+def picture(value: int, size: tuple[int, int] = (48, 64)) -> RenderedFrame:
     pixels = np.full((*size, 3), value, np.uint8)
-    return ViewFrame(pixels, 255 - pixels, value, 1, Fraction(value), np.zeros((0, 1, 1), np.float32))
+    return RenderedFrame(Frame(255 - pixels, value, Fraction(value), epoch=1), pixels)
 
 
 class Camera:
