@@ -19,13 +19,14 @@ from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.protocols import Engine, FrameSource, MaskSink
 from clipseg_live.core.rendered_frame import RenderPlan
 from clipseg_live.core.segmentation import UNUSABLE
-from clipseg_live.core.settings.annotations import SPLIT_FORMATS
 from clipseg_live.core.settings.base import DataFormat, EngineSettings
+from clipseg_live.core.settings.data_formats import find_format, with_option
 from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings
 from clipseg_live.core.system.paths import is_pattern, searches
 from clipseg_live.core.system.settings_log import loggable
 from clipseg_live.demo.source import DEMO_PREFIX, DemoSource
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.masks import open_mask_sink
 from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
 from clipseg_live.matting.causal import CausalMattes
@@ -255,8 +256,10 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
         raise UsageError("There is no video to be written as HDR: --hdr keep needs -o.")
     if settings.codec is not None and request.output is None:
         raise UsageError(f"There is no video to be coded as {settings.codec}: --codec needs -o.")
-    if settings.annotations.split is not None and not any(form in SPLIT_FORMATS for form, _ in request.data):
-        raise UsageError(f"Nothing is there to be split: --split needs --data {' or '.join(SPLIT_FORMATS)}.")
+    if settings.annotations.split is not None and not any(
+        "split" in find_format(form).options for form, _ in request.data
+    ):
+        raise UsageError(f"Nothing is there to be split: --split needs --data {' or '.join(with_option('split'))}.")
     if settings.end is not None and settings.end <= (settings.start or 0):
         raise UsageError("The end must come after the start: nothing lies between --from and --to.")
     return prompts
@@ -330,19 +333,22 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
     The transparent result has all frames. Masks and data have the selected frames.
     """
     settings, labels = request.settings, plan_of_export(request).labels
-    shaped: dict[str, Any] = {"quality": settings.quality, "start": settings.start, "end": settings.end}
+    options = DataOptions(
+        header,
+        labels,
+        settings.overwrite,
+        settings.quality,
+        settings.start,
+        settings.end,
+        annotations=settings.annotations,
+    )
     whole: list[MaskSink] = []
     if settings.alpha and request.output is not None:
-        whole.append(
-            open_transparent_sink(request.output, header, labels, settings.overwrite, codec=settings.codec, **shaped)
-        )
+        whole.append(open_transparent_sink(request.output, options, settings.codec))
     chosen: list[MaskSink] = []
     if request.masks is not None:
         chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite, settings.annotations))
-    for form, path in request.data:
-        chosen.append(
-            open_data_sink(form, path, header, labels, settings.overwrite, annotations=settings.annotations, **shaped)
-        )
+    chosen += [open_data_sink(form, path, options) for form, path in request.data]
     if settings.every > 1 or settings.only_present:
         chosen = [
             SelectedFrames(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen

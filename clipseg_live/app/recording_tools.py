@@ -44,10 +44,11 @@ def _open_replay(settings: RecordingSettings) -> ReplaySink:
 
 def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> MaskSink:
     from clipseg_live._version import __version__
+    from clipseg_live.exporters.data_options import DataOptions
     from clipseg_live.exporters.registry import open_data_sink
 
     header = {"version": __version__}
-    return open_data_sink(form, path, header, labels, live=True, annotations=settings.annotations)
+    return open_data_sink(form, path, DataOptions(header, tuple(labels), live=True, annotations=settings.annotations))
 
 
 def _picture_of(track: Track, shot: RenderedFrame) -> Pixels:

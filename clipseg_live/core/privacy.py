@@ -19,6 +19,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.core.settings.data_formats import shows_source
 from clipseg_live.core.settings.effects import AnyEffect, is_private
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
 from clipseg_live.core.status import HiddenReason
@@ -27,10 +28,6 @@ SETTLE_SECONDS = 1.5
 """Time without changes after which an edited prompt takes effect, once a prediction has found it."""
 PATIENCE_SECONDS = 5.0
 """Time without changes after which an edited prompt takes effect, even if it was not found in the frame."""
-UNTOUCHED_DATA: tuple[DataFormat, ...] = (
-    "coco", "yolo", "alpha-prores", "alpha-vp9", "alpha-png", "alpha-webp", "animation-webp", "animation-gif", "sheet",
-)  # fmt: skip
-"""Data formats that hold the source's own pixels, without any effect."""
 
 Content = tuple[tuple[str, tuple[str, ...], tuple[float, ...]], PromptImage | None, float]
 """Content of a row that determines its prompt: text, templates and embedding; image; weight of the image."""
@@ -188,7 +185,7 @@ def untouched_files(data: Iterable[DataFormat], other: Iterable[str] = ()) -> tu
         data: Data formats that are written.
         other: Names of other files with the source's own pixels, such as the camera track of a recording.
     """
-    return (*other, *(form for form in data if form in UNTOUCHED_DATA))
+    return (*other, *shows_source(data))
 
 
 def untouched_warning(effects: Sequence[AnyEffect], untouched: Sequence[str]) -> str | None:

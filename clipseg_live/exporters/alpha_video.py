@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.media.images.writers import ImageWriter
 from clipseg_live.media.writers.video import VideoWriter
 from clipseg_live.rendering.blending import union_of
@@ -125,6 +126,20 @@ class AlphaPictureSink(_AlphaSink):
         super().__init__(ImageWriter(path, overwrite=overwrite))
 
 
+def open_prores(path: Path, options: DataOptions) -> AlphaVideoSink:
+    """Return the exporter of ProRes 4444 with alpha, not yet opened."""
+    return _alpha_video(path, "prores", options)
+
+
+def open_vp9(path: Path, options: DataOptions) -> AlphaVideoSink:
+    """Return the exporter of VP9 with alpha, not yet opened."""
+    return _alpha_video(path, "vp9", options)
+
+
+def _alpha_video(path: Path, codec: AlphaCodec, options: DataOptions) -> AlphaVideoSink:
+    return AlphaVideoSink(path, codec, options.quality, options.overwrite, options.start, options.end, options.live)
+
+
 def nothing_in(path: Path) -> str:
     """Return the notice for a file without any frame."""
     return f"{path.name} was not written: nothing was found to put into it."
@@ -134,8 +149,8 @@ def require_film(path: Path, info: SourceInfo) -> None:
     """Raise SinkError if the frames are independent photos, which a video or animation cannot hold."""
     if info.independent and info.frame_count != 1:
         raise SinkError(
-            f"{info.name} is a set of photos, not a film, so {path.name} cannot hold it: write images, such as png, "
-            "indexed or alpha-png, or give --sequence."
+            f"{info.name} is a set of photos, not a film, so {path.name} cannot hold it: write a format of "
+            "images, or give --sequence."
         )
 
 

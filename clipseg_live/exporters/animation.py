@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.exporters.alpha_video import nothing_in, require_film
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import write_error
 from clipseg_live.exporters.frame_files import saved
 from clipseg_live.media.atomic_output import AtomicOutput
@@ -80,6 +81,11 @@ class AnimationSink(ABC):
         self._place = AtomicOutput(path, overwrite, visible=live)
         self._place.check()
         self._file: BinaryIO | None = None
+
+    @classmethod
+    def create(cls, path: Path, options: DataOptions) -> Self:
+        """Return the exporter of an animation, not yet opened."""
+        return cls(path, options.overwrite, options.live)
 
     def open(self, info: SourceInfo) -> None:
         """Start the file under a temporary name.
@@ -306,3 +312,58 @@ def _chunks(riff: bytes) -> list[tuple[bytes, bytes]]:
         chunks.append((riff[offset : offset + 4], riff[offset + 8 : offset + 8 + size]))
         offset += 8 + size + size % 2
     return chunks
+
+
+def repair_webp(path: Path) -> bool:
+    """Cut an animation after its last complete frame, and write its size."""
+    with path.open("rb+") as file:
+        data = file.read()
+        offset, frames = 12, 0
+        while offset + 8 <= len(data):
+            (size,) = struct.unpack_from("<I", data, offset + 4)
+            end = offset + 8 + size + size % 2
+            if end > len(data):
+                break
+            frames += data[offset : offset + 4] == b"ANMF"
+            offset = end
+        if data[:4] != b"RIFF" or not frames:
+            return False
+        file.truncate(offset)
+        file.seek(4)
+        file.write(struct.pack("<I", offset - 8))
+    return True
+
+
+def repair_gif(path: Path) -> bool:
+    """Cut an animation after its last complete frame, and write its end."""
+    with path.open("rb+") as file:
+        data = file.read()
+        end = _end_of_gif_frames(data)
+        if not end:
+            return False
+        file.truncate(end)
+        file.seek(end)
+        file.write(b";")
+    return True
+
+
+def _end_of_gif_frames(data: bytes) -> int:
+    """Return the end of the last complete frame, or 0 if there is none."""
+    try:
+        offset, whole = 13, 0
+        while True:
+            kind = data[offset]
+            if kind == 0x21:
+                offset += 2
+            elif kind == 0x2C:
+                colours = data[offset + 9]
+                offset += 10 + (3 << ((colours & 7) + 1) if colours & 0x80 else 0) + 1
+            else:
+                return whole
+            while data[offset]:
+                offset += 1 + data[offset]
+            offset += 1
+            if kind == 0x2C:
+                whole = offset
+    except IndexError:
+        return whole

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from clipseg_live.core.settings.effects import Outline, Tint
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.core.system.times import format_time
 from clipseg_live.exporters.alpha_video import nothing_in
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.datasets.instances import mask_of
 from clipseg_live.exporters.folder import write_error
@@ -77,6 +78,11 @@ class ContactSheetSink:
         self._place = AtomicOutput(path, overwrite, visible=live)
         self._place.check()
         self._working: Path | None = None
+
+    @classmethod
+    def create(cls, path: Path, options: DataOptions) -> Self:
+        """Return the exporter of a sheet, not yet opened."""
+        return cls(path, options.header, options.labels, options.overwrite, options.live)
 
     def open(self, info: SourceInfo) -> None:
         """Start the file under a temporary name.
@@ -283,3 +289,13 @@ def _shortened(text: str, size: int, width: float) -> str:
     while text and _length(text + "…", size) > width:
         text = text[:-1]
     return text.rstrip() + "…" if text else ""
+
+
+def is_whole_image(path: Path) -> bool:
+    """Return whether the sheet of a killed recording is complete; it is written at the end, or not at all."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True

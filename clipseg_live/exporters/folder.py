@@ -8,11 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, TextIO
+from typing import Any, BinaryIO, ClassVar, Self, TextIO
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.naming import FrameNames
 from clipseg_live.media.atomic_output import AtomicOutput
@@ -57,7 +58,7 @@ class FolderSink(ABC):
             header: how the masks are made.
             labels: prompts that are listed even if they never appear.
             overwrite: replace an existing folder of the same kind.
-            live: see ``open_data_sink``.
+            live: see ``DataOptions``.
 
         Raises:
             UsageError: if the folder is not empty; with ``overwrite``, if it contains foreign files.
@@ -78,6 +79,11 @@ class FolderSink(ABC):
         self._begun: set[str] = set()
         self._outlined = -1  # number of prompts in the outline
         self._whole: bool | None = None  # None before the only attempt to write the index
+
+    @classmethod
+    def create(cls, path: Path, options: DataOptions) -> Self:
+        """Return the exporter of a folder, not yet opened."""
+        return cls(path, options.header, options.labels, options.overwrite, options.live)
 
     def open(self, info: SourceInfo) -> None:
         """Start the folder under a temporary name.

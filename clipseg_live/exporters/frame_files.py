@@ -14,6 +14,7 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings.base import PALETTE
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import FolderSink
 from clipseg_live.exporters.masks import png_of
 from clipseg_live.media.images.icc_profiles import srgb_tag
@@ -145,3 +146,13 @@ def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
     check_side(form, *picture.size)
     picture.save(memory, form, **options)
     return memory.getvalue()
+
+
+def open_alpha_png(path: Path, options: DataOptions) -> AlphaSequence:
+    """Return the exporter of PNG images with alpha, not yet opened."""
+    return AlphaSequence(path, options.header, options.labels, options.overwrite, "png", options.live)
+
+
+def open_alpha_webp(path: Path, options: DataOptions) -> AlphaSequence:
+    """Return the exporter of lossless WebP images with alpha, not yet opened."""
+    return AlphaSequence(path, options.header, options.labels, options.overwrite, "webp", options.live)

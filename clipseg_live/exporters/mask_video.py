@@ -14,6 +14,7 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters.alpha_video import ALPHA_KEYFRAME_INTERVAL, WriterSink, require_film
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import FolderSink, slug
 from clipseg_live.media.colour.conversion import tagged
 from clipseg_live.media.colour.hdr import BT709
@@ -138,6 +139,13 @@ class MaskVideoFolder(FolderSink):
 
     def _name(self, number: int) -> str:
         return f"{number}-{slug(self._categories.labels[number - 1].name)}.mkv"
+
+
+def open_mask_video(path: Path, options: DataOptions) -> MaskVideoSink | MaskVideoFolder:
+    """Return the exporter of one video, or of a folder with a video for each prompt, not yet opened."""
+    if path.suffix and not path.is_dir():
+        return MaskVideoSink(path, options.overwrite, options.start, options.end, options.live)
+    return MaskVideoFolder(path, options.header, options.labels, options.overwrite, options.start, options.live)
 
 
 class _GreyWriter(VideoWriter):

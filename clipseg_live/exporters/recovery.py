@@ -3,14 +3,14 @@
 import contextlib
 import logging
 import re
-import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 from clipseg_live.core.errors import Failure
-from clipseg_live.exporters.folder import complete_folder, cut_to_whole_lines
-from clipseg_live.exporters.tables import cut_to_whole_rows
+from clipseg_live.core.settings.data_formats import FORMAT_SPECS
+from clipseg_live.exporters.folder import complete_folder
 from clipseg_live.media.atomic_output import RECORDING_MARK, is_claimed, move_without_replacing
 from clipseg_live.media.writers.remux import FRAGMENTED, PLAIN_COPY, is_playable, truncate_to_last_fragment
 from clipseg_live.media.writers.video import CONTAINERS
@@ -130,7 +130,7 @@ def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
     match = _WHOLE.fullmatch(entry.name)
     if match is not None and not entry.name.startswith("."):
         suffix = match["suffix"] or ""
-        known = not suffix if is_folder else suffix.lower() in _MENDING
+        known = not suffix if is_folder else suffix.lower() in _repairs()
         return (match["name"], suffix) if known else None
     match = _HIDDEN.fullmatch(entry.name)
     if match is None:
@@ -140,7 +140,7 @@ def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
         return None
     if is_folder:
         return full, ""  # the dot is part of the name
-    return (match["name"], match["suffix"]) if match["suffix"].lower() in (*_MENDING, *CONTAINERS) else None
+    return (match["name"], match["suffix"]) if match["suffix"].lower() in (*_repairs(), *CONTAINERS) else None
 
 
 def _seconds_untouched(entry: Path) -> float:
@@ -159,7 +159,7 @@ def _mend(entry: Path, is_playable: Repair, cut: Callable[[Path], None]) -> bool
         return False
     suffix = entry.suffix.lower()
     if suffix not in CONTAINERS:
-        return _MENDING[suffix](entry)
+        return bool(resolve_name(_repairs()[suffix])(entry))
     if not is_playable(entry):
         return False
     cut(entry)
@@ -181,74 +181,6 @@ def _complete(folder: Path, is_playable: Repair, cut: Callable[[Path], None]) ->
     complete_folder(folder)
 
 
-def _mend_webp(path: Path) -> bool:
-    """Cut an animation after its last complete frame, and write its size."""
-    with path.open("rb+") as file:
-        data = file.read()
-        offset, frames = 12, 0
-        while offset + 8 <= len(data):
-            (size,) = struct.unpack_from("<I", data, offset + 4)
-            end = offset + 8 + size + size % 2
-            if end > len(data):
-                break
-            frames += data[offset : offset + 4] == b"ANMF"
-            offset = end
-        if data[:4] != b"RIFF" or not frames:
-            return False
-        file.truncate(offset)
-        file.seek(4)
-        file.write(struct.pack("<I", offset - 8))
-    return True
-
-
-def _mend_gif(path: Path) -> bool:
-    """Cut an animation after its last complete frame, and write its end."""
-    with path.open("rb+") as file:
-        data = file.read()
-        end = _end_of_gif_frames(data)
-        if not end:
-            return False
-        file.truncate(end)
-        file.seek(end)
-        file.write(b";")
-    return True
-
-
-def _end_of_gif_frames(data: bytes) -> int:
-    """Return the end of the last complete frame, or 0 if there is none."""
-    try:
-        offset, whole = 13, 0
-        while True:
-            kind = data[offset]
-            if kind == 0x21:
-                offset += 2
-            elif kind == 0x2C:
-                colours = data[offset + 9]
-                offset += 10 + (3 << ((colours & 7) + 1) if colours & 0x80 else 0) + 1
-            else:
-                return whole
-            while data[offset]:
-                offset += 1 + data[offset]
-            offset += 1
-            if kind == 0x2C:
-                whole = offset
-    except IndexError:
-        return whole
-
-
-def _mend_picture(path: Path) -> bool:
-    """Return True if an image is complete."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True
-
-
-_MENDING: dict[str, Repair] = {
-    ".jsonl": cut_to_whole_lines, ".ndjson": cut_to_whole_lines, ".csv": cut_to_whole_rows,
-    ".webp": _mend_webp, ".gif": _mend_gif, ".png": _mend_picture,
-}  # fmt: skip
+def _repairs() -> dict[str, str]:
+    """Return the functions that complete files, as "module:function", by suffix."""
+    return {suffix: spec.repair for spec in FORMAT_SPECS.all().values() if spec.repair for suffix in spec.suffixes}

@@ -7,12 +7,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, Self, TextIO
 
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, InstanceRule
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
 from clipseg_live.exporters.folder import fits, to_json, write_error
 from clipseg_live.exporters.naming import FrameNames
@@ -53,7 +54,7 @@ class TableSink(ABC):
             path: the file.
             header: how the masks are made.
             overwrite: replace an existing file.
-            live: see ``open_data_sink``.
+            live: see ``DataOptions``.
             rule: see ``AnnotationSettings.instances``.
 
         Raises:
@@ -68,6 +69,11 @@ class TableSink(ABC):
         self._file: TextIO | None = None
         self._names = FrameNames()
         self._source = ""
+
+    @classmethod
+    def create(cls, path: Path, options: DataOptions) -> Self:
+        """Return the exporter of a table, not yet opened."""
+        return cls(path, options.header, options.overwrite, options.live, options.annotations.instances)
 
     def open(self, info: SourceInfo) -> None:
         """Start the file under a temporary name.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.core.settings.recording import data_path
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import HEADER, LABELS, findings
 
@@ -17,7 +18,8 @@ STEM = "talk 10.20.30"
 def main(folder: Path, count: int) -> None:
     info, frames, mattes = findings(count)
     sinks = [
-        open_data_sink(form, data_path(folder, STEM, form), HEADER, LABELS[:2], live=True) for form in DATA_FORMATS
+        open_data_sink(form, data_path(folder, STEM, form), DataOptions(HEADER, LABELS[:2], live=True))
+        for form in DATA_FORMATS
     ]
     for sink in sinks:
         sink.open(info)

@@ -12,6 +12,7 @@ from clipseg_live.core.mattes import Label, MatteRequest, Mattes
 from clipseg_live.core.settings.base import MatteShape, PromptStyle
 from clipseg_live.core.settings.effects import KINDS, Effect
 from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.matting import causal
@@ -65,7 +66,7 @@ def main(width: int, height: int, folder: Path) -> None:
     info = SourceInfo("thin", width, height, Fraction(25), Fraction(1, 25), 1)
     for each in DATA:
         form, _, path = each.partition(":")
-        sink = open_data_sink(form, folder / path, {}, (Label("a", 0.5),))
+        sink = open_data_sink(form, folder / path, DataOptions({}, (Label("a", 0.5),)))
         sink.open(info)
         sink.write(frame, mattes, (Label("a", 0.5),))
         sink.finish()

@@ -23,6 +23,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import findings, mattes_of, write_into
 
@@ -62,7 +63,7 @@ def write(masks: Masks, tmp_path: Path) -> Write:
             for number in range(COUNT)
         ]
         settings = AnnotationSettings(**annotations)  # type: ignore[arg-type]
-        sink = open_data_sink(form, tmp_path / name, {"model": "shapes"}, LABELS, annotations=settings)
+        sink = open_data_sink(form, tmp_path / name, DataOptions({"model": "shapes"}, LABELS, annotations=settings))
         write_into(sink, info, frames, mattes, LABELS)
         return tmp_path / name
 
@@ -198,7 +199,7 @@ def test_ultralytics_cache_does_not_block(write: Write, ultralytics: ModuleType,
     folder = write("yolo", "set")
     save_dataset_cache_file("", folder / "labels.cache", {"labels": []}, "1")
     assert (folder / "labels.cache").exists()
-    open_data_sink("yolo", folder, {}, overwrite=True)
+    open_data_sink("yolo", folder, DataOptions(overwrite=True))
 
 
 @pytest.mark.parametrize("segmentation", ["polygon", "rle"])
@@ -294,7 +295,7 @@ def test_a_photo_is_found_by_name(tmp_path: Path, masks: Masks) -> None:
     Image.fromarray(frames[0].pixels).save(photo)
     frame = Frame(frames[0].pixels, 0, frames[0].time, file=photo)
     mattes = mattes_of([masks[5, 0].astype(np.uint8) * np.uint8(255)])
-    write_into(open_data_sink("coco", tmp_path / "set", {}), info, [frame], [mattes])
+    write_into(open_data_sink("coco", tmp_path / "set"), info, [frame], [mattes])
     folder = tmp_path / "set"
     read = supervision.DetectionDataset.from_coco(str(folder / "images"), str(described(folder)), force_masks=True)
     ((path, image, found),) = read

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clipseg_live.app.batch.naming import PICTURE_SUFFIX, result_names, result_stem
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.settings.base import DataFormat
+from clipseg_live.core.settings.data_formats import find_format
 from clipseg_live.core.system.paths import is_folder_or_pattern
 from clipseg_live.demo.source import DEMO_PREFIX
 from clipseg_live.media.images.animations import kind_of
@@ -21,8 +21,6 @@ from clipseg_live.media.sources.registry import refuse_range_of_photos
 if TYPE_CHECKING:
     from clipseg_live.app.export import ExportRequest
 
-FILM_FORMATS: tuple[DataFormat, ...] = ("mask-video", "alpha-prores", "alpha-vp9", "animation-webp", "animation-gif")
-"""Data formats that are videos. Photos make a video only as a sequence."""
 _NAME = "photos"
 
 
@@ -146,7 +144,7 @@ def check_photos(request: "ExportRequest", photos: PhotoSet) -> None:
     refuse_range_of_photos(settings.start, settings.end)
     if settings.codec is not None:
         raise UsageError("Photos have no codec: leave out --codec, or add --sequence to make a video of them.")
-    film = next((form for form, _ in request.data if form in FILM_FORMATS), None)
+    film = next((form for form, _ in request.data if find_format(form).needs_film), None)
     if film is not None:
         raise UsageError(f"{photos.name} is {count}, not a film: add --sequence for --data {film}.")
 

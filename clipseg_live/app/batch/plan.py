@@ -19,9 +19,10 @@ from clipseg_live.app.batch.photo_sets import Photo, PhotoSet, check_photos, gat
 from clipseg_live.app.export import ExportRequest, check_settings
 from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.core.settings.base import DataFormat
-from clipseg_live.core.settings.recording import DATA_NAMES
+from clipseg_live.core.settings.data_formats import FormatSpec, find_format, transparent_formats
 from clipseg_live.core.settings.rendering import ExportSettings
 from clipseg_live.core.system.paths import is_folder_or_pattern
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_transparent_sink
 from clipseg_live.media.images.writers import IMAGE_WRITER_SUFFIXES, open_sink
 from clipseg_live.media.sources.registry import list_images
@@ -121,7 +122,7 @@ def _planned(
             source=source,
             output=into / name,
             masks=_masks_beside(into / name, masks),
-            data=tuple((form, _data_beside(into / name, form)) for form in data),
+            data=tuple((form, _data_beside(into / name, find_format(form))) for form in data),
         )
         for source, name in zip(others, names, strict=False)
     }
@@ -131,9 +132,9 @@ def _planned(
         whole = replace(
             template,
             source=photos[0] if len(photos) == 1 else photo_set.name,
-            output=_data_beside(stem, "alpha-png") if settings.alpha else into,
+            output=_data_beside(stem, transparent_formats()[""]) if settings.alpha else into,
             masks=_masks_beside(stem, masks),
-            data=tuple((form, _data_beside(stem, form)) for form in data),
+            data=tuple((form, _data_beside(stem, find_format(form))) for form in data),
             photos=tuple(Photo(file, name) for file, name in zip(photo_set.files, shown, strict=True)),
         )
         check_photos(whole, photo_set)
@@ -153,7 +154,7 @@ def _can_be_listed(name: str) -> bool:
 def _check_suffix(example: Path, settings: ExportSettings) -> None:
     """Raise UsageError if no result can be written under this suffix."""
     if settings.alpha:
-        open_transparent_sink(example, {}, codec=settings.codec, overwrite=True)
+        open_transparent_sink(example, DataOptions(overwrite=True), settings.codec)
     else:
         open_sink(example, codec=settings.codec, overwrite=True)
 
@@ -188,6 +189,6 @@ def _masks_beside(output: Path, kind: MaskKind | None) -> Path | None:
     return output.with_name(f"{output.name.replace('.', '-')}-masks")  # a folder's name has no suffix
 
 
-def _data_beside(output: Path, form: DataFormat) -> Path:
+def _data_beside(output: Path, spec: FormatSpec) -> Path:
     stem = output.name.replace(".", "-")
-    return output.with_name(DATA_NAMES[form].replace(" ", "-").replace("{}", stem))
+    return output.with_name(spec.file_name.replace(" ", "-").replace("{}", stem))

@@ -42,6 +42,7 @@ from clipseg_live.cli.options import (
     refuse_session,
     sequence_rate,
 )
+from clipseg_live.core.settings.data_formats import DATA_FORMATS
 
 _INPUT = (
     "A video, a picture, a folder or pattern of pictures, or demo: (demo:SEED for another scene). Several pictures, "
@@ -49,8 +50,8 @@ _INPUT = (
     "patterns of videos."
 )
 _DATA = (
-    "Also write jsonl, csv, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
-    "animation-webp, animation-gif or sheet (see docs/data.md); repeat for more. With --into say FORMAT alone."
+    f"Also write {', '.join(DATA_FORMATS[:-1])} or {DATA_FORMATS[-1]} (see docs/data.md); repeat for more. With --into "
+    "say FORMAT alone."
 )
 
 

@@ -66,14 +66,12 @@ def data_from(given: Sequence[str], many: bool) -> "list[tuple[DataFormat, Path]
         UsageError: A value is invalid.
     """
     from clipseg_live.core.errors import UsageError
-    from clipseg_live.core.settings.base import DATA_FORMATS
+    from clipseg_live.core.settings.data_formats import find_format
 
     formats: list[tuple[DataFormat, Path]] = []
     for value in given:
         name, _, path = value.partition(":")
-        form = next((form for form in DATA_FORMATS if form == name), None)
-        if form is None:
-            raise UsageError(f"There is no data format {name!r}: use one of {', '.join(DATA_FORMATS)}.")
+        form = find_format(name).name
         if many and path:
             raise UsageError(f"With --into, data lie beside each result: say --data {name}, without a place.")
         if not many and not path:

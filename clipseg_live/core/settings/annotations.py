@@ -4,16 +4,13 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from clipseg_live.core.settings.base import DataFormat, Frozen
+from clipseg_live.core.settings.base import Frozen
 
 SegmentationForm = Literal["polygon", "rle"]
 InstanceRule = Literal["component", "prompt"]
 
 SEGMENTATION_FORMS: tuple[SegmentationForm, ...] = get_args(SegmentationForm)
 INSTANCE_RULES: tuple[InstanceRule, ...] = get_args(InstanceRule)
-
-SPLIT_FORMATS: tuple[DataFormat, ...] = ("yolo",)
-"""Data formats that can be split into training and validation images."""
 
 
 class AnnotationSettings(Frozen):

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from clipseg_live.core.errors import UsageError
+from clipseg_live.core.settings.data_formats import DATA_FORMATS as DATA_FORMATS
+from clipseg_live.core.settings.data_formats import FORMAT_SPECS
 
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 BUILT_IN_MODEL = "shapes"
@@ -18,28 +21,21 @@ Fit = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["show", "negative", "contrast"]
 Detail = Literal["off", "zoom", "tiles"]
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
-DataFormat = Literal[
-    "jsonl",
-    "csv",
-    "png",
-    "coco",
-    "yolo",
-    "indexed",
-    "npz",
-    "mask-video",
-    "alpha-prores",
-    "alpha-vp9",
-    "alpha-png",
-    "alpha-webp",
-    "animation-webp",
-    "animation-gif",
-    "sheet",
-]
+
+
+def _known_format(name: str) -> str:
+    if FORMAT_SPECS.get(name) is None:
+        refusal = {"name": name, "refusal": FORMAT_SPECS.refusal(name, "use one of")}
+        raise PydanticCustomError("data_format", "there is no data format '{name}': {refusal}", refusal)
+    return name
+
+
+DataFormat = Annotated[str, AfterValidator(_known_format)]
+"""Name of a data format, in settings."""
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 CODECS: tuple[Codec, ...] = get_args(Codec)
-DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 
 UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[int, Field(ge=0, le=255)]

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from clipseg_live.core.privacy import untouched_files
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.core.settings.base import Codec, DataFormat, Frozen
+from clipseg_live.core.settings.data_formats import find_format
 
 Track = Literal["composed", "camera", "mattes"]
 Encoding = Literal["auto", "software"]
@@ -22,14 +23,6 @@ SUFFIXES: dict[Codec, str] = {
     "h264": ".mp4", "h265": ".mp4", "av1": ".mp4", "vp9": ".webm", "ffv1": ".mkv", "prores": ".mov",
 }  # fmt: skip
 """Suffix of the container of each codec. A recording that is interrupted stays playable in all of them."""
-DATA_NAMES: dict[DataFormat, str] = {
-    "jsonl": "{}.jsonl", "csv": "{}.csv", "png": "{} masks", "coco": "{} coco", "yolo": "{} yolo",
-    "indexed": "{} indexed", "npz": "{} maps", "mask-video": "{} masks.mkv", "alpha-prores": "{} alpha.mov",
-    "alpha-vp9": "{} alpha.webm",
-    "alpha-png": "{} alpha", "alpha-webp": "{} alpha webp", "animation-webp": "{}.webp", "animation-gif": "{}.gif",
-    "sheet": "{} sheet.png",
-}  # fmt: skip
-"""Names of the data of a recording; "{}" is its stem. Names without a suffix are folders."""
 DEFAULT_PATTERN = "clipseg-live {date} {time}"
 _LONGEST_NAME = 120
 _FIELDS = ("date", "time", "prompts", "source")
@@ -99,7 +92,7 @@ def track_path(folder: Path, stem: str, settings: RecordingSettings, track: Trac
 
 def data_path(folder: Path, stem: str, form: DataFormat) -> Path:
     """Return the path of the data of a format: a file or a folder."""
-    return folder / DATA_NAMES[form].replace("{}", stem)
+    return folder / find_format(form).file_name.replace("{}", stem)
 
 
 def all_paths(folder: Path, stem: str, settings: RecordingSettings) -> tuple[Path, ...]:

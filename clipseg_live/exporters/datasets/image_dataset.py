@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.image_files import encoded_again, put_picture
 from clipseg_live.exporters.folder import FolderSink
 
@@ -30,6 +31,11 @@ class ImageFolderSink(FolderSink):
         super().__init__(folder, header, labels, overwrite, live)
         self._annotations = annotations
         self._encoded = 0
+
+    @classmethod
+    def create(cls, path: Path, options: DataOptions) -> Self:
+        """Return the exporter of a data set, not yet opened."""
+        return cls(path, options.header, options.labels, options.overwrite, options.live, options.annotations)
 
     def _begin(self, info: object) -> None:
         self._encoded = 0

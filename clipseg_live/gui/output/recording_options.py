@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from clipseg_live.core.settings.base import DATA_FORMATS, DataFormat
+from clipseg_live.core.settings.data_formats import FORMAT_SPECS, find_format
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
@@ -84,8 +84,8 @@ class RecordingOptions(QFrame):
         theme.set_kind(self.data, "value")
         self.data.setAccessibleName(self.tr("Also save"))
         self.data_menu = QMenu(self)
-        for form in DATA_FORMATS:
-            action = self.data_menu.addAction(data_name(self, form))
+        for form in FORMAT_SPECS.all():
+            action = self.data_menu.addAction(data_name(form))
             action.setCheckable(True)
             action.setData(form)
             action.triggered.connect(self._pick_data)
@@ -178,7 +178,7 @@ class RecordingOptions(QFrame):
             box.setEnabled(settings.tracks != (track,))  # at least one track is required
         for action in self.data_menu.actions():
             action.setChecked(action.data() in settings.data)
-        chosen = [data_name(self, form) for form in settings.data]
+        chosen = [data_name(form) for form in settings.data]
         self.data.setText(", ".join(chosen) if len(chosen) < 3 else self.tr("{0} formats").format(len(chosen)))
         if not chosen:
             self.data.setText(self.tr("None"))
@@ -241,15 +241,6 @@ class RecordingOptions(QFrame):
         self._show()
 
 
-def data_name(widget: QWidget, form: DataFormat) -> str:
+def data_name(form: str) -> str:
     """Return the name of a data format shown to the user."""
-    names: dict[DataFormat, str] = {
-        "jsonl": widget.tr("JSON lines"), "csv": widget.tr("CSV table"),
-        "png": widget.tr("PNG masks"), "coco": widget.tr("COCO dataset"),
-        "yolo": widget.tr("YOLO labels"), "indexed": widget.tr("Indexed PNG"), "npz": widget.tr("NumPy maps"),
-        "mask-video": widget.tr("Mask video"), "alpha-prores": widget.tr("Alpha video (ProRes 4444)"),
-        "alpha-vp9": widget.tr("Alpha video (VP9)"), "alpha-png": widget.tr("Alpha images (PNG)"),
-        "alpha-webp": widget.tr("Alpha images (WebP)"), "animation-webp": widget.tr("Animation (WebP)"),
-        "animation-gif": widget.tr("Animation (GIF)"), "sheet": widget.tr("Contact sheet"),
-    }  # fmt: skip
-    return names[form]
+    return QCoreApplication.translate("DataFormats", find_format(form).title)

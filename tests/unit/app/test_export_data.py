@@ -15,12 +15,11 @@ from clipseg_live.app.batch.runner import Ending, run_batch
 from clipseg_live.app.export import ExportRequest, FinishedExport, run_export
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.privacy import UNTOUCHED_DATA
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DATA_FORMATS, DataFormat, EngineSettings, PromptStyle
+from clipseg_live.core.settings.data_formats import find_format
 from clipseg_live.core.settings.effects import AnyEffect, BlackOut, Pixelate, Tint
-from clipseg_live.core.settings.recording import DATA_NAMES
 from clipseg_live.core.settings.rendering import ExportSettings, MatteSettings, RenderSettings
 from tests.helpers.clips import HEIGHT, WIDTH, make_clip, raw_times
 from tests.unit.app.batch.test_runner import Heard, Loaded, clips, engine  # noqa: F401 (fixtures)
@@ -150,10 +149,10 @@ def test_untouched_pictures_beside_a_hiding_effect_are_told(
     asked = request(
         clip, tmp_path / "out.mp4", look=RenderSettings(effects=effects, styles=(PromptStyle(),), names=("a",))
     )
-    place = tmp_path / DATA_NAMES[form].replace("{}", "data").lstrip()
+    place = tmp_path / find_format(form).file_name.replace("{}", "data").lstrip()
     finished = run(replace(asked, data=((form, place),)))
     told = [notice for notice in finished.notices if "nothing is hidden" in notice]
-    assert len(told) == (form in UNTOUCHED_DATA and effects != (Tint(),))
+    assert len(told) == (find_format(form).source_pixels and effects != (Tint(),))
 
 
 def test_a_transparent_result_beside_a_hiding_effect_is_told(clip: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DATA_FORMATS
-from clipseg_live.core.settings.recording import DATA_NAMES, RecordingSettings, data_path
+from clipseg_live.core.settings.recording import RecordingSettings, data_path
 from clipseg_live.runtime.outputs.recording_segment import RecordingSegment
 from tests.helpers.findings import findings
 
@@ -35,7 +35,7 @@ def test_all_formats_beside_one_recording(tmp_path: Path) -> None:
     assert errors == [] and part.notices() == []
     names = {"r.mkv", *(data_path(tmp_path, "r", form).name for form in DATA_FORMATS)}
     assert {path.name for path in done} == {path.name for path in tmp_path.iterdir()} == names
-    assert len(names) == 1 + len(DATA_NAMES)
+    assert len(names) == 1 + len(DATA_FORMATS)
 
     index = json.loads((tmp_path / "r indexed" / "index.json").read_text("utf-8"))
     assert [each["prompt"] for each in index["prompts"]] == ["a", "b", "c/d"]

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +15,8 @@ from clipseg_live.core.mattes import Mattes, no_mattes
 from clipseg_live.core.privacy import PATIENCE_SECONDS, SETTLE_SECONDS, PromptEdits
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.segmentation import is_usable
-from clipseg_live.core.settings.base import DataFormat, PromptStyle
+from clipseg_live.core.settings.base import DATA_FORMATS, DataFormat, PromptStyle
+from clipseg_live.core.settings.data_formats import find_format
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow
 from clipseg_live.core.status import HiddenReason
@@ -175,11 +175,11 @@ def test_a_frame_without_mattes_of_its_own_is_hidden_whole() -> None:
     assert not privacy.hides_whole(own, 1) and privacy.hides_whole(own, 2)
 
 
-@pytest.mark.parametrize("form", get_args(DataFormat))
+@pytest.mark.parametrize("form", DATA_FORMATS)
 def test_the_warning_names_data_with_untouched_pixels(form: DataFormat) -> None:
     untouched = privacy.untouched_files([form])
     warning = privacy.untouched_warning((Tint(), Pixelate()), untouched)
-    assert (warning is not None) == (form in privacy.UNTOUCHED_DATA)
+    assert (warning is not None) == (find_format(form).source_pixels)
     assert warning is None or ("nothing is hidden" in warning and form in warning)
     assert privacy.untouched_warning((Tint(),), untouched) is None
 

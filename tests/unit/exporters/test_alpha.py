@@ -15,6 +15,7 @@ from PIL import Image
 
 from clipseg_live.core.frame import ColourInfo
 from clipseg_live.core.mattes import Label, Matte
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.rendering.blending import union_of
 from clipseg_live.rendering.foreground import transparent
@@ -59,7 +60,7 @@ def test_alpha_and_colours_come_back(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     info, frames, mattes = findings(size=size)
-    write_into(open_data_sink(form, tmp_path / name, HEADER, LABELS, quality=95), info, frames, mattes)
+    write_into(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, quality=95)), info, frames, mattes)
     back = decoded(tmp_path / name, decoder)
     assert [round(each.pts * each.time_base, 3) for each in back] == [round(each.time, 3) for each in frames]
     for frame, matte, each in zip(back, mattes, frames, strict=True):
@@ -74,7 +75,7 @@ def test_alpha_and_colours_come_back(
 
 def test_prores_is_the_one_with_four_planes_that_editors_know(tmp_path: Path) -> None:
     info, frames, mattes = findings()
-    write_into(open_data_sink("alpha-prores", tmp_path / "a.mov", HEADER, LABELS), info, frames, mattes)
+    write_into(open_data_sink("alpha-prores", tmp_path / "a.mov", DataOptions(HEADER, LABELS)), info, frames, mattes)
     with av.open(str(tmp_path / "a.mov")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.codec_tag, stream.codec_context.name) == ("ap4h", "prores")
@@ -88,7 +89,7 @@ def test_sound_colours_and_range_are_the_source_s(tmp_path: Path) -> None:
     for form, name in (("alpha-prores", "a.mov"), ("alpha-vp9", "a.webm")):
         info, frames, mattes = findings(30, EVEN, rate=Fraction(30))
         info = replace(info, audio_path=clip, colour=colour, pixel_aspect=Fraction(4, 3))
-        sink = open_data_sink(form, tmp_path / name, HEADER, LABELS, start=Fraction(1, 2))
+        sink = open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, start=Fraction(1, 2)))
         write_into(sink, info, frames[15:], mattes[15:])
         with av.open(str(tmp_path / name)) as container:
             stream = container.streams.video[0]
@@ -124,7 +125,7 @@ def test_nothing_of_the_background_is_in_a_transparent_picture() -> None:
 @pytest.mark.parametrize("form", ["alpha-png", "alpha-webp"])
 def test_pictures_with_alpha_are_exact(form: str, tmp_path: Path) -> None:
     info, frames, mattes = findings()
-    write_into(open_data_sink(form, tmp_path / "set", HEADER, LABELS), info, frames, mattes)
+    write_into(open_data_sink(form, tmp_path / "set", DataOptions(HEADER, LABELS)), info, frames, mattes)
     index = json.loads((tmp_path / "set" / "index.json").read_text("utf-8"))
     assert index["alpha"] == "straight" and index["header"] == HEADER
     for entry, frame, each in zip(index["frames"], frames, mattes, strict=True):
@@ -141,7 +142,7 @@ def test_pictures_with_alpha_are_exact(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "error"), [("m.mkv", 0), ("m.mp4", 16), ("m.webm", 16)])
 def test_a_mask_video_holds_the_greys(name: str, error: int, size: tuple[int, int], tmp_path: Path) -> None:
     info, frames, mattes = findings(size=size)
-    write_into(open_data_sink("mask-video", tmp_path / name, HEADER, LABELS), info, frames, mattes)
+    write_into(open_data_sink("mask-video", tmp_path / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
     back = decoded(tmp_path / name)
     for frame, each in zip(back, mattes, strict=True):
         luma = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)[: size[0], : size[1]].astype(int)
@@ -158,7 +159,7 @@ def test_a_mask_video_holds_the_greys(name: str, error: int, size: tuple[int, in
 def test_a_mask_video_for_each_prompt(tmp_path: Path) -> None:
     info, frames, mattes = findings(4)
     labels = [LABELS, LABELS[:2], LABELS, [*LABELS[:2], Label("new", 0.4)]]
-    sink = open_data_sink("mask-video", tmp_path / "each", HEADER, LABELS, start=Fraction(5))
+    sink = open_data_sink("mask-video", tmp_path / "each", DataOptions(HEADER, LABELS, start=Fraction(5)))
     sink.open(info)
     for frame, each, said in zip(frames, mattes, labels, strict=True):
         alphas = [matte.alpha for matte in each.each[: len(said)]]
@@ -184,7 +185,7 @@ def test_a_mask_video_for_each_prompt(tmp_path: Path) -> None:
 )
 def test_ffmpeg_finds_the_alpha_too(form: str, name: str, decoder: list[str], error: int, tmp_path: Path) -> None:
     info, frames, mattes = findings()
-    write_into(open_data_sink(form, tmp_path / name, HEADER, LABELS, quality=95), info, frames, mattes)
+    write_into(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS, quality=95)), info, frames, mattes)
     command = ["ffmpeg", "-v", "error", *decoder, "-i", str(tmp_path / name), "-vf", "alphaextract"]
     out = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "gray10le", "-"], capture_output=True, timeout=60)
     assert out.returncode == 0, out.stderr.decode()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live.core.errors import UsageError
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.media.images.icc_profiles import srgb_profile
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
@@ -36,7 +37,7 @@ def read(path: Path) -> tuple[list[np.ndarray], list[int]]:
 @pytest.mark.parametrize("size", [(37, 53), (48, 64)])
 def test_every_frame_comes_back_with_its_alpha(form: str, name: str, size: tuple[int, int], tmp_path: Path) -> None:
     info, frames, mattes = findings(6, size, rate=Fraction(10))
-    write_into(open_data_sink(form, tmp_path / name, HEADER, LABELS), info, frames, mattes)
+    write_into(open_data_sink(form, tmp_path / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
     pictures, durations = read(tmp_path / name)
     assert durations == [100] * 6
     for picture, frame, each in zip(pictures, frames, mattes, strict=True):
@@ -60,7 +61,7 @@ def test_the_whole_is_as_long_as_it_should_be(tmp_path_factory, steps: list[int]
     placed = [replace(frames[0], time=Fraction(int(at), 600), duration=Fraction(1, 10)) for at in times]
     alphas = [mattes_of([np.full((4, 6), 255 - number, np.uint8)]) for number in range(len(placed))]
     path = tmp_path_factory.mktemp("any") / form[1]
-    write_into(open_data_sink(form[0], path, HEADER), info, placed, alphas)
+    write_into(open_data_sink(form[0], path, DataOptions(HEADER)), info, placed, alphas)
     _, durations = read(path)
     unit = 1 if form[0] == "animation-webp" else 10
     whole = float(times[-1]) / 600 * 1000 + 100
@@ -72,10 +73,10 @@ def test_the_whole_is_as_long_as_it_should_be(tmp_path_factory, steps: list[int]
 @pytest.mark.parametrize(("form", "name"), FORMS)
 def test_large_pictures_are_reduced_and_long_ones_refused(form: str, name: str, tmp_path: Path) -> None:
     info, frames, mattes = findings(1, (360, 1280))
-    write_into(open_data_sink(form, tmp_path / name, HEADER), info, frames, mattes)
+    write_into(open_data_sink(form, tmp_path / name, DataOptions(HEADER)), info, frames, mattes)
     with Image.open(tmp_path / name) as picture:
         assert picture.size == (640, 180)
-    sink = open_data_sink(form, tmp_path / f"long-{name}", HEADER)
+    sink = open_data_sink(form, tmp_path / f"long-{name}", DataOptions(HEADER))
     with pytest.raises(UsageError, match=r"drawn lasts 61 s, and long-a\.\w+ holds at most 60: cut it with --from"):
         sink.open(replace(info, duration=Fraction(61)))
     assert [each.name for each in tmp_path.iterdir()] == [name]
@@ -86,7 +87,7 @@ def test_of_a_live_session_the_first_minute_is_kept(form: str, name: str, tmp_pa
     info, frames, _ = findings(1, (4, 6))
     placed = [replace(frames[0], time=Fraction(at), duration=Fraction(1)) for at in range(0, 70, 10)]
     alphas = [mattes_of([np.full((4, 6), 255 - number, np.uint8)]) for number in range(7)]
-    sink = open_data_sink(form, tmp_path / name, HEADER)
+    sink = open_data_sink(form, tmp_path / name, DataOptions(HEADER))
     write_into(sink, replace(info, duration=None), placed, alphas)
     assert sum(read(tmp_path / name)[1]) == 60_000
     (notice,) = sink.notices
@@ -97,7 +98,7 @@ def test_of_a_live_session_the_first_minute_is_kept(form: str, name: str, tmp_pa
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 def test_ffmpeg_reads_the_gif_too(tmp_path: Path) -> None:
     info, frames, mattes = findings(6, rate=Fraction(50))
-    write_into(open_data_sink("animation-gif", tmp_path / "a.gif", HEADER), info, frames, mattes)
+    write_into(open_data_sink("animation-gif", tmp_path / "a.gif", DataOptions(HEADER)), info, frames, mattes)
     command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "a.gif"), "-f", "rawvideo", "-pix_fmt", "rgba", "-"]
     out = subprocess.run(command, capture_output=True, timeout=60)
     assert (out.returncode, out.stderr) == (0, b"")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.core.settings.base import DATA_FORMATS
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import HEADER, LABELS, findings, write_into
 from tests.helpers.paths import ROOT
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("documented")
     info, frames, mattes = findings()
     for form, name in NAMES.items():
-        write_into(open_data_sink(form, place / name, HEADER, LABELS), info, frames, mattes)  # type: ignore[arg-type]
+        write_into(open_data_sink(form, place / name, DataOptions(HEADER, LABELS)), info, frames, mattes)
     return place
 
 

@@ -18,6 +18,7 @@ from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.exporters import naming
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.naming import FrameNames, folded
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.media.images.sequences import read_image
@@ -42,7 +43,7 @@ def photos(folder: Path, names: Sequence[str], **options: object) -> tuple[Sourc
         path.parent.mkdir(parents=True, exist_ok=True)
         height, width = 20 + 3 * index, 30 + 2 * index
         pixels = np.random.default_rng(index).integers(0, 255, (height, width, 3), np.uint8)
-        Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+        Image.fromarray(pixels).save(path, **options)
         alpha = np.zeros((height, width), np.uint8)
         alpha[4:12, 5:20] = 255
         frames.append(Frame(read_image(path), index, Fraction(index), file=path))
@@ -98,27 +99,27 @@ def test_names_that_are_no_text_can_be_written() -> None:
 def test_every_folder_is_named_by_its_photos_and_can_be_replaced(form: str, tmp_path: Path) -> None:
     info, frames, mattes = photos(tmp_path / "in", ["IMG_4003.png", "b/IMG_4003.png", "été.jpg"])
     folder = tmp_path / "set"
-    write_into(open_data_sink(form, folder, {}), info, frames, mattes)  # type: ignore[arg-type]
+    write_into(open_data_sink(form, folder), info, frames, mattes)
     names = sorted(path.name for path in folder.iterdir() if path.name != "index.json")
     assert names == sorted(FOLDERS[form].format(stem) for stem in ("IMG_4003", "b-IMG_4003", "été"))
-    write_into(open_data_sink(form, folder, {}, overwrite=True), info, frames[:1], mattes[:1])  # type: ignore[arg-type]
+    write_into(open_data_sink(form, folder, DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
     assert len(list(folder.iterdir())) == 2
     Image.fromarray(frames[0].pixels).save(folder / "holiday.png")  # not listed in the index
     with pytest.raises(UsageError, match=r"holds other files \(holiday\.png\)"):
-        open_data_sink(form, folder, {}, overwrite=True)  # type: ignore[arg-type]
+        open_data_sink(form, folder, DataOptions(overwrite=True))
 
 
 @pytest.mark.parametrize("form", [*FOLDERS, "coco", "yolo", "mask-video"])
 def test_a_folder_of_photos_is_never_taken_for_data(form: str, tmp_path: Path) -> None:
     photos(tmp_path / "in", ["IMG_1.png", "images/IMG_2.jpg", "labels/a.png"])
     with pytest.raises(UsageError, match="holds other files"):
-        open_data_sink(form, tmp_path / "in", {}, overwrite=True)  # type: ignore[arg-type]
+        open_data_sink(form, tmp_path / "in", DataOptions(overwrite=True))
 
 
 def test_coco_keeps_photos_byte_by_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["IMG_4003.png", "b/IMG_4003.png", "c.JPG", "d.webp", "e.bmp", "f.tiff"]
     info, frames, mattes = photos(tmp_path / "in", names)
-    sink = open_data_sink("coco", tmp_path / "set", {})
+    sink = open_data_sink("coco", tmp_path / "set")
     write_into(sink, info, frames, mattes)
     assert sink.notices == []
     coco = COCO(str(tmp_path / "set" / "annotations" / "instances_default.json"))
@@ -134,7 +135,7 @@ def test_coco_keeps_photos_byte_by_byte(tmp_path: Path, capsys: pytest.CaptureFi
         assert (image["width"], image["height"]) == (frame.width, frame.height)
         (one,) = coco.loadAnns(coco.getAnnIds(imgIds=[image["id"]]))
         assert coco.annToMask(one).shape == frame.pixels.shape[:2] and one["area"] == 8 * 15
-    write_into(open_data_sink("coco", tmp_path / "set", {}, overwrite=True), info, frames[:2], mattes[:2])
+    write_into(open_data_sink("coco", tmp_path / "set", DataOptions(overwrite=True)), info, frames[:2], mattes[:2])
     assert len(list((tmp_path / "set" / "images").iterdir())) == 2
 
 
@@ -150,7 +151,7 @@ def test_photos_whose_file_shows_something_else_are_written_upright(form: str, t
     frames[2] = replace(frames[2], pixels=np.ascontiguousarray(frames[2].pixels[:, ::-1]))  # the same size
     frames[3] = replace(frames[3], pixels=np.ascontiguousarray(frames[3].pixels[:-4, :-2]))
     mattes[3] = mattes_of([np.full(frames[3].pixels.shape[:2], 255, np.uint8)])
-    sink = open_data_sink(form, tmp_path / "set", {})  # type: ignore[arg-type]
+    sink = open_data_sink(form, tmp_path / "set")
     write_into(sink, info, frames, mattes)
     names = sorted(path.name for path in (tmp_path / "set" / "images").iterdir())
     assert names == ["cropped.jpg", "mirrored.png", "old.jpg", "plain.jpg", "turned.jpg"]
@@ -165,21 +166,21 @@ def test_photos_whose_file_shows_something_else_are_written_upright(form: str, t
 
 def test_yolo_pairs_photos_and_labels_by_name(tmp_path: Path) -> None:
     info, frames, mattes = photos(tmp_path / "in", ["IMG_4003.png", "IMG_4003.jpg", "x/IMG_4003.png"])
-    write_into(open_data_sink("yolo", tmp_path / "set", {}), info, frames, mattes)
+    write_into(open_data_sink("yolo", tmp_path / "set"), info, frames, mattes)
     images = sorted((tmp_path / "set" / "images").iterdir())
     labels = sorted((tmp_path / "set" / "labels").iterdir())
     assert [path.stem for path in images] == [path.stem for path in labels]
     assert [path.name for path in images] == ["IMG_4003-jpg.jpg", "IMG_4003.png", "x-IMG_4003.png"]
     for name in ("labels.cache", ".DS_Store", "images/Thumbs.db", "labels/desktop.ini", "images/IMG_4003.npy"):
         (tmp_path / "set" / name).write_bytes(b"x")
-    write_into(open_data_sink("yolo", tmp_path / "set", {}, overwrite=True), info, frames[:1], mattes[:1])
+    write_into(open_data_sink("yolo", tmp_path / "set", DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
     assert len(list((tmp_path / "set" / "images").iterdir())) == 1
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_tables_name_the_photo_of_each_line(form: str, tmp_path: Path) -> None:
     info, frames, mattes = photos(tmp_path / "in", ["IMG_4003.png", "b/IMG_4003.png", "c.jpg"])
-    write_into(open_data_sink(form, tmp_path / f"m.{form}", {}), info, frames, mattes)  # type: ignore[arg-type]
+    write_into(open_data_sink(form, tmp_path / f"m.{form}"), info, frames, mattes)
     text = (tmp_path / f"m.{form}").read_text("utf-8")
     if form == "jsonl":
         found = [json.loads(line)["file"] for line in text.splitlines()]
@@ -191,7 +192,7 @@ def test_tables_name_the_photo_of_each_line(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("form", "name"), [*FILMS.items(), ("mask-video", "folder")])
 def test_photos_are_no_film(form: str, name: str, tmp_path: Path) -> None:
     info, _, _ = photos(tmp_path / "in", ["a.png", "b.png"])
-    sink = open_data_sink(form, tmp_path / name, {}, [Label("a", 0.5)])  # type: ignore[arg-type]
+    sink = open_data_sink(form, tmp_path / name, DataOptions({}, (Label("a", 0.5),)))
     with pytest.raises(SinkError, match=r"in is a set of photos, not a film.*--sequence"):
         sink.open(info)
     sink.abandon()
@@ -206,12 +207,12 @@ LITTER = [".DS_Store", "._x.png", "Thumbs.db", "desktop.ini", "Desktop.ini", ".d
 def test_what_other_programs_leave_does_not_block(form: str, name: str, tmp_path: Path) -> None:
     info, frames, mattes = findings(2)
     folder = tmp_path / "set"
-    write_into(open_data_sink(form, folder, {}, LABELS), info, frames, mattes)  # type: ignore[arg-type]
+    write_into(open_data_sink(form, folder, DataOptions({}, LABELS)), info, frames, mattes)
     for place in (folder, *(each for each in folder.iterdir() if each.is_dir())):
         (place / name).write_bytes(b"x")
     with pytest.raises(UsageError, match="exists already"):
-        open_data_sink(form, folder, {}, LABELS)  # type: ignore[arg-type]
-    write_into(open_data_sink(form, folder, {}, LABELS, overwrite=True), info, frames, mattes)  # type: ignore[arg-type]
+        open_data_sink(form, folder, DataOptions({}, LABELS))
+    write_into(open_data_sink(form, folder, DataOptions({}, LABELS, overwrite=True)), info, frames, mattes)
     assert not list(folder.rglob(name))
 
 
@@ -220,11 +221,11 @@ def test_a_folder_with_nothing_but_litter_is_empty(name: str, tmp_path: Path) ->
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / name).write_bytes(b"x")
     info, frames, mattes = findings(2)
-    write_into(open_data_sink("png", tmp_path / "set", {}), info, frames, mattes)
+    write_into(open_data_sink("png", tmp_path / "set"), info, frames, mattes)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "model.cache").write_bytes(b"x")  # may be the person's own
     with pytest.raises(UsageError, match="exists already"):
-        open_data_sink("png", tmp_path / "other", {})
+        open_data_sink("png", tmp_path / "other")
 
 
 def test_many_photos_of_one_name_are_named_without_trying_all_names_before(monkeypatch):

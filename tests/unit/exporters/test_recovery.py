@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from clipseg_live.core.settings.base import DATA_FORMATS
-from clipseg_live.core.settings.recording import DATA_NAMES, data_path
+from clipseg_live.core.settings.data_formats import find_format
+from clipseg_live.core.settings.recording import data_path
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import cut_to_whole_lines
 from clipseg_live.exporters.masks import JsonLinesMaskSink
 from clipseg_live.exporters.recovery import recover_interrupted
@@ -35,9 +37,11 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 
 
 def recovered(form: str, folder: Path) -> Path:
-    name = DATA_NAMES[form].replace("{}", STEM)  # type: ignore[index]
+    name = find_format(form).file_name.replace("{}", STEM)
     path = Path(name)
-    return folder / (f"{path.stem} (recovered){path.suffix}" if "." in DATA_NAMES[form] else f"{name} (recovered)")  # type: ignore[index]
+    return folder / (
+        f"{path.stem} (recovered){path.suffix}" if "." in find_format(form).file_name else f"{name} (recovered)"
+    )
 
 
 def age(folder: Path) -> None:
@@ -71,7 +75,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the same data as it is when nothing is killed."""
     folder = tmp_path_factory.mktemp("finished")
     for form in DATA_FORMATS:
-        sink = open_data_sink(form, data_path(folder, STEM, form), HEADER, LABELS[:2], live=True)
+        sink = open_data_sink(form, data_path(folder, STEM, form), DataOptions(HEADER, LABELS[:2], live=True))
         write_into(sink, *findings(COUNT))
     return folder
 
@@ -83,9 +87,11 @@ def test_every_format_is_found_again(killed: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", [form for form in ON_DISK if "." not in DATA_NAMES[form] and form != "mask-video"])
+@pytest.mark.parametrize(
+    "form", [form for form in ON_DISK if "." not in find_format(form).file_name and form != "mask-video"]
+)
 def test_folders_are_as_if_they_had_been_finished(form: str, killed: Path, finished: Path) -> None:
-    ours, theirs = recovered(form, killed), data_path(finished, STEM, form)  # type: ignore[arg-type]
+    ours, theirs = recovered(form, killed), data_path(finished, STEM, form)
     names = sorted(path.relative_to(theirs) for path in theirs.rglob("*"))
     assert sorted(path.relative_to(ours) for path in ours.rglob("*")) == names
     for name in names:
@@ -95,7 +101,7 @@ def test_folders_are_as_if_they_had_been_finished(form: str, killed: Path, finis
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_lines_are_as_if_they_had_been_finished(form: str, killed: Path, finished: Path) -> None:
-    assert recovered(form, killed).read_bytes() == data_path(finished, STEM, form).read_bytes()  # type: ignore[arg-type]
+    assert recovered(form, killed).read_bytes() == data_path(finished, STEM, form).read_bytes()
 
 
 @pytest.mark.parametrize("form", ["animation-webp", "animation-gif"])
@@ -170,7 +176,7 @@ def _folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["animation-webp", "animation-gif"])
 def test_animations_are_mended_wherever_they_break_off(form: str, tmp_path: Path) -> None:
-    sink = open_data_sink(form, tmp_path / DATA_NAMES[form].replace("{}", "a"), HEADER, LABELS)  # type: ignore[arg-type,index]
+    sink = open_data_sink(form, tmp_path / find_format(form).file_name.replace("{}", "a"), DataOptions(HEADER, LABELS))
     write_into(sink, *findings(4))
     whole = sink.path.read_bytes()
     for size in range(20, len(whole), 97):

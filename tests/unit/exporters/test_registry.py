@@ -17,11 +17,11 @@ from PIL import Image
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label
-from clipseg_live.core.privacy import UNTOUCHED_DATA
 from clipseg_live.core.settings.base import DATA_FORMATS
-from clipseg_live.core.settings.recording import DATA_NAMES
+from clipseg_live.core.settings.data_formats import FORMAT_SPECS, find_format
 from clipseg_live.exporters.alpha_video import AlphaPictureSink, AlphaVideoSink
 from clipseg_live.exporters.animation import GifAnimation, WebpAnimation
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.frame_files import AlphaSequence
 from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
@@ -30,13 +30,13 @@ from tests.helpers.fakes import FakeSink
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
 
 INFO, FRAMES, MATTES = findings()
-NAMES = {form: name.replace("{} ", "").replace("{}", "all") for form, name in DATA_NAMES.items()}
+NAMES = {form: spec.file_name.replace("{} ", "").replace("{}", "all") for form, spec in FORMAT_SPECS.own.items()}
 CASES = [*NAMES.items(), ("mask-video", "each"), ("mask-video", "masks.mp4")]
 FOLDERS = [(form, name) for form, name in CASES if "." not in name]
 
 
 def made(form: str, name: str, folder: Path, overwrite: bool = False):
-    return open_data_sink(form, folder / name, HEADER, LABELS, overwrite)
+    return open_data_sink(form, folder / name, DataOptions(HEADER, LABELS, overwrite))
 
 
 def names_in(folder: Path) -> list[str]:
@@ -155,22 +155,22 @@ def test_names_of_transparent_outputs(tmp_path: Path) -> None:
         "folder": AlphaSequence, "a.png": AlphaPictureSink,
     }  # fmt: skip
     for name, kind in kinds.items():
-        assert type(open_transparent_sink(tmp_path / name, HEADER)) is kind
-    with pytest.raises(UsageError, match=r"name a \.mov .* or a folder"):
-        open_transparent_sink(tmp_path / "a.mp4", HEADER)
-    open_transparent_sink(tmp_path / "a.mov", HEADER, codec="prores")
+        assert type(open_transparent_sink(tmp_path / name, DataOptions(HEADER))) is kind
+    with pytest.raises(UsageError, match=r"name a \.mov, .*or a folder"):
+        open_transparent_sink(tmp_path / "a.mp4", DataOptions(HEADER))
+    open_transparent_sink(tmp_path / "a.mov", DataOptions(HEADER), codec="prores")
     with pytest.raises(UsageError, match=r"h264 in a\.mov cannot be transparent: leave out --codec"):
-        open_transparent_sink(tmp_path / "a.mov", HEADER, codec="h264")
+        open_transparent_sink(tmp_path / "a.mov", DataOptions(HEADER), codec="h264")
 
 
 def test_a_picture_is_cut_out(tmp_path: Path) -> None:
     info, frames, mattes = findings(1)
-    sink = open_transparent_sink(tmp_path / "a.png", HEADER)
+    sink = open_transparent_sink(tmp_path / "a.png", DataOptions(HEADER))
     write_into(sink, info, frames, mattes)
     with Image.open(tmp_path / "a.png") as picture:
         assert np.array_equal(np.asarray(picture)[..., 3], union(mattes[0]))
     with pytest.raises(UsageError, match="is a single picture"):
-        open_transparent_sink(tmp_path / "b.png", HEADER).open(INFO)
+        open_transparent_sink(tmp_path / "b.png", DataOptions(HEADER)).open(INFO)
 
 
 def _fill(folders: dict[bool, str], limit: int, answers) -> None:
@@ -335,4 +335,4 @@ def test_data_with_untouched_pixels_are_known(form: str, name: str, tmp_path: Pa
         frames = [replace(frame, pixels=frame.pixels if number else 255 - frame.pixels) for frame in FRAMES]
         write_into(made(form, name, folder), INFO, frames, MATTES)
         written.append([_content(path) for path in sorted(folder.rglob("*")) if path.is_file()])
-    assert (written[0] != written[1]) == (form in UNTOUCHED_DATA)
+    assert (written[0] != written[1]) == (find_format(form).source_pixels)

@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from clipseg_live.core.mattes import Label
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.exporters.tables import CSV_COLUMNS
 from tests.helpers.findings import HEADER, findings, mask, mattes_of, write_into
@@ -18,7 +19,7 @@ LABELS = (Label("red circle", 0.5), Label('étoile "青", 😀\nnext line', 0.3)
 
 
 def test_csv_has_a_row_for_each_frame_and_prompt(tmp_path: Path) -> None:
-    write_into(open_data_sink("csv", tmp_path / "m.csv", HEADER, LABELS), INFO, FRAMES, MATTES, LABELS)
+    write_into(open_data_sink("csv", tmp_path / "m.csv", DataOptions(HEADER, LABELS)), INFO, FRAMES, MATTES, LABELS)
     data = (tmp_path / "m.csv").read_bytes()
     assert data.endswith(b"\r\n") and data.startswith(",".join(CSV_COLUMNS).encode() + b"\r\n")
     assert json.loads((tmp_path / "m.csv.header.json").read_text("utf-8")) == HEADER
@@ -47,18 +48,18 @@ def test_csv_has_a_row_for_each_frame_and_prompt(tmp_path: Path) -> None:
 def test_the_file_beside_a_table_is_replaced_with_it(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"m.{form}"
     for version in ("1", "2"):
-        sink = open_data_sink(form, path, {"version": version}, LABELS, overwrite=version == "2")  # type: ignore[arg-type]
+        sink = open_data_sink(form, path, DataOptions({"version": version}, LABELS, overwrite=version == "2"))
         write_into(sink, INFO, FRAMES[:1], MATTES[:1], LABELS)
         assert json.loads((tmp_path / f"m.{form}.header.json").read_text("utf-8")) == {"version": version}
     path.unlink()
-    write_into(open_data_sink(form, path, {"version": "3"}), INFO, FRAMES[:1], MATTES[:1], LABELS)  # type: ignore[arg-type]
+    write_into(open_data_sink(form, path, DataOptions({"version": "3"})), INFO, FRAMES[:1], MATTES[:1], LABELS)
     assert json.loads((tmp_path / f"m.{form}.header.json").read_text("utf-8")) == {"version": "3"}
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_a_header_that_cannot_be_written_is_told(form: str, tmp_path: Path) -> None:
     (tmp_path / f"m.{form}.header.json").mkdir()
-    sink = open_data_sink(form, tmp_path / f"m.{form}", {"version": "1"}, LABELS)  # type: ignore[arg-type]
+    sink = open_data_sink(form, tmp_path / f"m.{form}", DataOptions({"version": "1"}, LABELS))
     write_into(sink, INFO, FRAMES, MATTES, LABELS)
     assert sink.path.exists()
     assert sink.notices == [f"m.{form}.header.json, which tells how m.{form} was made, could not be written."]
@@ -68,7 +69,7 @@ def test_a_prompt_that_is_missing_at_first_does_not_change_a_type(tmp_path: Path
     """Readers take the types of columns from the first lines."""
     info, frames, _ = findings(3, (8, 9))
     alphas = [np.zeros((8, 9), np.uint8), np.zeros((8, 9), np.uint8), np.full((8, 9), 255, np.uint8)]
-    sink = open_data_sink("jsonl", tmp_path / "m.jsonl", {})
+    sink = open_data_sink("jsonl", tmp_path / "m.jsonl")
     write_into(sink, info, frames, [mattes_of([alpha]) for alpha in alphas], [Label("a", 1)])
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
     assert len({tuple((name, type(value)) for name, value in line.items()) for line in lines}) == 1

@@ -19,6 +19,7 @@ from scipy import ndimage
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.mattes import Label
 from clipseg_live.core.settings.annotations import AnnotationSettings
+from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.instances import annotations_of
 from clipseg_live.exporters.datasets.polygons import bridged, coco_polygons, corner_polygons
 from clipseg_live.exporters.frame_files import indexed_palette
@@ -31,7 +32,9 @@ MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
 
 
 def written(form: str, folder: Path, labels=LABELS, **annotations: object) -> Path:
-    sink = open_data_sink(form, folder / form, HEADER, labels, annotations=AnnotationSettings(**annotations))  # type: ignore[arg-type]
+    sink = open_data_sink(
+        form, folder / form, DataOptions(HEADER, tuple(labels), annotations=AnnotationSettings(**annotations))
+    )
     write_into(sink, INFO, FRAMES, MATTES)
     return folder / form
 
@@ -83,7 +86,7 @@ def test_coco_is_read_by_pycocotools(
 def test_any_mask_comes_back_from_its_annotations(wanted: np.ndarray, rule: str) -> None:
     _, frames, _ = findings(1, wanted.shape)
     mattes = mattes_of([wanted.astype(np.uint8) * np.uint8(255)])
-    found = annotations_of(frames[0], mattes, 0, rule)  # type: ignore[arg-type]
+    found = annotations_of(frames[0], mattes, 0, rule)
     parts = components(wanted) if rule == "component" else [wanted] * bool(wanted.any())
     assert len(found) == len(parts)
     whole = np.zeros(wanted.shape, int)
@@ -213,7 +216,7 @@ def test_all_formats_agree_on_what_an_annotation_is(instances: str, tmp_path: Pa
     alphas = [each.astype(np.uint8) * np.uint8(255) for each in smooth]
     mattes = [mattes_of(alphas[3 * number : 3 * number + 3]) for number in range(3)]
     for form, name in (("coco", "coco"), ("yolo", "yolo"), ("jsonl", "m.jsonl")):
-        sink = open_data_sink(form, tmp_path / name, {}, annotations=AnnotationSettings(instances=instances))  # type: ignore[arg-type]
+        sink = open_data_sink(form, tmp_path / name, DataOptions(annotations=AnnotationSettings(instances=instances)))
         write_into(sink, info, frames, mattes)
     described = json.loads((tmp_path / "coco" / "annotations" / "instances_default.json").read_text("utf-8"))
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
@@ -237,7 +240,7 @@ def test_splits_are_real_seeded_and_by_source(tmp_path: Path) -> None:
     divisions = []
     for number, seed in enumerate((0, 0, 1, 2)):
         folder = tmp_path / f"set{number}"
-        sink = open_data_sink("yolo", folder, {}, annotations=AnnotationSettings(split=0.6, seed=seed))
+        sink = open_data_sink("yolo", folder, DataOptions(annotations=AnnotationSettings(split=0.6, seed=seed)))
         write_into(sink, info, photos, mattes)
         described = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))
         assert (described["train"], described["val"]) == ("images/train", "images/val")
@@ -250,8 +253,8 @@ def test_splits_are_real_seeded_and_by_source(tmp_path: Path) -> None:
         assert not [path for path in (folder / "images").iterdir() if path.is_file()]
         divisions.append(frozenset(parts["val"]))
         with pytest.raises(UsageError, match="exists already"):
-            open_data_sink("yolo", folder, {})
-        open_data_sink("yolo", folder, {}, overwrite=True)  # all of it is ours
+            open_data_sink("yolo", folder)
+        open_data_sink("yolo", folder, DataOptions(overwrite=True))  # all of it is ours
     assert divisions[0] == divisions[1] and len(set(divisions)) > 1
 
 
@@ -260,7 +263,7 @@ def test_splits_are_real_seeded_and_by_source(tmp_path: Path) -> None:
 )
 def test_a_film_is_split_in_time(count: int, share: float, train: int, tmp_path: Path) -> None:
     info, frames, _ = findings(count, (12, 14))
-    sink = open_data_sink("yolo", tmp_path / "set", {}, annotations=AnnotationSettings(split=share))
+    sink = open_data_sink("yolo", tmp_path / "set", DataOptions(annotations=AnnotationSettings(split=share)))
     write_into(sink, info, frames, [mattes_of([np.full((12, 14), 255, np.uint8)])] * count)
     if count == 1:
         assert sink.notices == ["set is not split: it takes at least two images."]
@@ -303,14 +306,14 @@ def test_any_masks_come_back_from_indexed_pictures(tmp_path_factory, masks: list
     info, frames, _ = findings(1, (height, width))
     mattes = mattes_of([one.astype(np.uint8) * np.uint8(255) for one in [masks[0], *same]])
     labels = [Label(str(number), 0.5) for number in range(len(masks))]
-    write_into(open_data_sink("indexed", folder, {}), info, frames, [mattes], labels)
+    write_into(open_data_sink("indexed", folder), info, frames, [mattes], labels)
     with Image.open(folder / "000000.png") as picture:
         assert np.array_equal(np.asarray(picture), wanted)
 
 
 def test_indexed_pictures_end_at_255_prompts(tmp_path: Path) -> None:
     info, frames, _ = findings(2, (2, 3))
-    sink = open_data_sink("indexed", tmp_path / "set", {})
+    sink = open_data_sink("indexed", tmp_path / "set")
     sink.open(info)
     alphas = [np.full((2, 3), 255, np.uint8)] * 128
     sink.write(frames[0], mattes_of(alphas), [Label(f"{number}", 0.5) for number in range(128)])
@@ -345,7 +348,7 @@ def test_prompts_that_change_in_the_middle_keep_what_they_were(tmp_path: Path) -
         ([none, left], [Label("c", 0.2), Label("a", 0.6)]),
     ]
     for form in ("coco", "indexed", "png", "yolo"):
-        sink = open_data_sink(form, tmp_path / form, {})
+        sink = open_data_sink(form, tmp_path / form)
         sink.open(info)
         for frame, (alphas, labels) in zip(frames, steps, strict=True):
             sink.write(frame, mattes_of(alphas), labels)
