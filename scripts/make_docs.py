@@ -1,8 +1,8 @@
-"""Write docs/command-line.md from the commands' own definitions.
+"""Write docs/command-line.md and the sections of docs/effects.md from the definitions of commands and effects.
 
-    python scripts/make_docs.py [FILE]
+    python scripts/make_docs.py
 
-A test compares the file with what this program would write.
+Tests compare the files with what this program would write.
 """
 
 import inspect
@@ -16,8 +16,11 @@ from typer.main import get_command
 
 from clipseg_live.cli import main as command_line
 from clipseg_live.cli.options import grouped, usage_of
+from clipseg_live.core.settings.effects import KINDS, EffectSettings
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+TARGET = DOCS / "command-line.md"
+EFFECTS_PAGE = DOCS / "effects.md"
 WIDTH = 120
 
 HEAD = """\
@@ -43,6 +46,9 @@ def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
     path.write_text(page(), encoding="utf-8")
     print(path)
+    if path == TARGET:
+        EFFECTS_PAGE.write_text(effects_page(EFFECTS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        print(EFFECTS_PAGE)
 
 
 def page() -> str:
@@ -56,6 +62,22 @@ def page() -> str:
         parts.append(section(name, each))
         parts += [section(f"{name} {part}", command) for part, command in getattr(each, "commands", {}).items()]
     return "\n".join(parts)
+
+
+def effects_page(text: str) -> str:
+    """The page of the effects: the text before the first effect, and a section for each."""
+    head = text.split(f"\n## {next(iter(KINDS))}\n")[0]
+    return "\n".join([head, *(effect_section(kind, effect) for kind, effect in KINDS.items())])
+
+
+def effect_section(kind: str, effect: type[EffectSettings]) -> str:
+    """One effect: what it draws, a picture, and a table of its options."""
+    lines = [f"## {kind}", "", f"![{kind}](pictures/effects/{kind}.webp)", "", _one_line(effect.__doc__ or "")]
+    fields = [(name, field) for name, field in effect.model_fields.items() if name != "kind"]
+    if fields:
+        lines += ["", "| option | default | what it does |", "|---|---|---|"]
+        lines += [f"| `{name}` | `{field.default}` | {_cell(field.description or '')} |" for name, field in fields]
+    return "\n".join([*lines, ""])
 
 
 def section(name: str, command: Any) -> str:

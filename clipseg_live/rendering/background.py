@@ -45,9 +45,9 @@ def draw_blurred(canvas: EffectCanvas, effect: Blur) -> None:
         _behind(canvas, soft)
 
 
-def draw_cutout(canvas: EffectCanvas, effect: CutOut, backdrops: Backdrops) -> None:
+def draw_cutout(canvas: EffectCanvas, effect: CutOut) -> None:
     """Draw the masked area in front of a backdrop."""
-    backdrop = backdrops.of(effect, canvas.size, canvas.time)
+    backdrop = canvas.keep(Backdrops).of(effect, canvas.size, canvas.time)
     drawn = backdrop.copy()
     for area in map(area_of, canvas.union.boxes):
         cut_out_foreground(canvas.picture[area], canvas.union.alpha[area], drawn[area])

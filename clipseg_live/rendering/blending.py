@@ -1,10 +1,10 @@
 """Canvas of the effects: the image drawn so far, the mattes, and functions that blend one over the other."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from clipseg_live.imaging.buffers import SCRATCH
 from clipseg_live.rendering.tiles import TILE, Tiles, TileSize
 
 Area = tuple[slice, slice]
+Kept = TypeVar("Kept")
 
 _STRIP = 1 << 16
 """Pixels of a strip; the intermediate values of a strip fit the processor cache."""
@@ -34,6 +35,7 @@ class EffectCanvas:
         styles: styles of the prompts that have a matte.
         names: names of the prompts that have a matte.
         time: time of the frame in seconds.
+        kept: what effects of the same renderer keep from frame to frame; see ``keep``.
     """
 
     picture: Pixels
@@ -42,6 +44,18 @@ class EffectCanvas:
     styles: Sequence[PromptStyle]
     names: Sequence[str]
     time: Fraction = Fraction(0)
+    kept: dict[Any, Any] = field(default_factory=dict)
+
+    def keep(self, make: Callable[[], Kept]) -> Kept:
+        """Return the object that ``make`` returned for the first frame.
+
+        It belongs to the renderer, which calls its method ``close``, if it has one, in the end. The same frame must
+        give the same pixels whatever was drawn before, so keep files and tables here, but no frames.
+        """
+        if make not in self.kept:
+            self.kept[make] = make()
+        kept: Kept = self.kept[make]
+        return kept
 
     @property
     def size(self) -> tuple[int, int]:

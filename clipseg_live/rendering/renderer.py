@@ -1,37 +1,25 @@
 """Renderer: draws the effects of the render settings over frames."""
 
+import logging
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 
 import cv2
 
+from clipseg_live.core.errors import Failure
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
-from clipseg_live.core.settings import effects as values
-from clipseg_live.core.settings.effects import PRIVATE, AnyEffect, in_order
+from clipseg_live.core.settings.effects import EffectSettings, in_order
 from clipseg_live.core.settings.rendering import RenderSettings
-from clipseg_live.rendering import annotations, background, inspection, privacy
-from clipseg_live.rendering.backdrops import Backdrops
 from clipseg_live.rendering.blending import EffectCanvas
 
-_DRAWN: dict[type[AnyEffect], Callable[[EffectCanvas, Any], None]] = {
-    values.Tint: annotations.draw_tints,
-    values.Outline: annotations.draw_outlines,
-    values.Glow: annotations.draw_glow,
-    values.Labels: annotations.draw_labels,
-    values.Heatmap: inspection.draw_heatmap,
-    values.Raw: inspection.draw_raw_maps,
-    values.MatteView: inspection.draw_mattes,
-    values.Wipe: inspection.draw_wipe,
-    values.SideBySide: inspection.draw_side_by_side,
-    values.Spotlight: background.draw_spotlight,
-    values.Blur: background.draw_blurred,
-    values.Desaturate: background.draw_desaturated,
-    values.Invert: background.draw_inverted,
-    values.Pixelate: privacy.draw_pixelated,
-    values.BlackOut: privacy.draw_blacked_out,
-}
+logger = logging.getLogger(__name__)
+
+Drawing = Callable[[EffectCanvas, Any], None]
+"""Draws an effect, given its settings, over a canvas."""
 
 
 def use_one_thread() -> None:
@@ -47,8 +35,9 @@ class EffectRenderer:
     """
 
     def __init__(self, look: RenderSettings) -> None:
-        self._look, self._effects = look, in_order(look.effects)
-        self._backdrops = Backdrops()
+        self._look = look
+        self._steps = [(effect, _drawing_of(type(effect))) for effect in in_order(look.effects)]
+        self._kept: dict[Any, Any] = {}
 
     def compose(self, pixels: Pixels, mattes: Mattes, time: Fraction = Fraction(0)) -> Pixels:
         """Return a new image with the effects, uint8 (height, width, 3).
@@ -62,16 +51,31 @@ class EffectRenderer:
             UsageError: if a cut-out has no file for its backdrop.
             SourceError: if the image or video of a cut-out is missing or cannot be read.
         """
-        canvas = EffectCanvas(pixels.copy(), pixels, mattes, self._look.styles, self._look.names, time)
-        for effect in self._effects:
-            if isinstance(effect, values.CutOut):
-                background.draw_cutout(canvas, effect, self._backdrops)
-            else:
-                _DRAWN[type(effect)](canvas, effect)
-            if isinstance(effect, PRIVATE):
+        canvas = EffectCanvas(pixels.copy(), pixels, mattes, self._look.styles, self._look.names, time, self._kept)
+        for effect, draw in self._steps:
+            draw(canvas, effect)
+            if effect.info.private:
                 canvas.original = canvas.picture.copy()
         return canvas.picture
 
     def close(self) -> None:
-        """Close the videos of backdrops."""
-        self._backdrops.close()
+        """Close what effects have kept, such as the videos of backdrops."""
+        for kept in self._kept.values():
+            if (close := getattr(kept, "close", None)) is not None:
+                close()
+        self._kept.clear()
+
+
+@cache
+def _drawing_of(effect: type[EffectSettings]) -> Drawing:
+    """Return the function that draws a kind of effect.
+
+    Raises:
+        Failure: If the function of another package cannot be imported.
+    """
+    try:
+        drawing: Drawing = resolve_name(effect.info.drawing)
+    except Exception as error:  # the package of somebody else
+        logger.exception("The drawing function %s cannot be imported", effect.info.drawing)
+        raise Failure(f"The effect {effect.info.title} cannot be drawn: {type(error).__name__}, {error}.") from error
+    return drawing

@@ -1,12 +1,12 @@
 """List of the effects of a session, in drawing order, with their options."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.effects import KINDS, PRIVATE, AnyEffect
+from clipseg_live.core.settings.effects import EFFECTS, AnyEffect, EffectGroup, is_private
 from clipseg_live.core.settings.presets import PRESETS, with_preset
 from clipseg_live.gui.look.effect_options import EffectOptions
 from clipseg_live.gui.state.settings_store import Store
@@ -14,12 +14,9 @@ from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import IconButton, small_label
 
 MOST_EFFECTS = 16
-_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Mark", ("tint", "outline", "glow", "labels")),
-    ("Change the frame", ("spotlight", "desaturate", "blur", "invert", "cutout")),
-    ("Inspect", ("heatmap", "raw", "matte", "wipe", "sidebyside")),
-    ("Hide", ("pixelate", "blackout")),
-)
+_GROUPS: dict[EffectGroup, str] = {
+    "mark": "Mark", "change": "Change the frame", "inspect": "Inspect", "hide": "Hide",
+}  # fmt: skip
 
 
 def _tr(text: str) -> str:
@@ -28,34 +25,14 @@ def _tr(text: str) -> str:
 
 def effect_title(kind: str) -> str:
     """Return the name of an effect shown to the user."""
-    names = {
-        "matte": _tr("Mask"), "cutout": _tr("Cut-out"), "sidebyside": _tr("Side by side"), "raw": _tr("Probabilities"),
-        "blackout": _tr("Black out"), "wipe": _tr("Before and after"), "heatmap": _tr("Heat map"),
-    }  # fmt: skip
-    return names.get(kind, kind.capitalize())
+    effect = EFFECTS.get(kind)
+    return kind if effect is None else _tr(effect.info.title)
 
 
 def effect_help(kind: str) -> str:
     """Return one sentence on what an effect does."""
-    sentences = {
-        "tint": _tr("Fills each mask with the colour of its prompt."),
-        "outline": _tr("Draws a line along the border of each mask."),
-        "glow": _tr("Draws a glow around each mask."),
-        "labels": _tr("Writes the name of each prompt next to its mask."),
-        "spotlight": _tr("Darkens everything outside the masks."),
-        "desaturate": _tr("Removes colour outside the masks."),
-        "blur": _tr("Blurs the background or the masked area."),
-        "invert": _tr("Inverts colours inside the masks."),
-        "cutout": _tr("Puts the masked area on a colour, a checkerboard, an image or a video."),
-        "heatmap": _tr("Colours the frame by the highest probability."),
-        "raw": _tr("Shows the probability maps instead of the frame."),
-        "matte": _tr("Shows the masks instead of the frame, white on black."),
-        "wipe": _tr("Shows the original left of a line and the result right of it. Drag the line on the frame."),
-        "sidebyside": _tr("Shows the original and the result side by side."),
-        "pixelate": _tr("Hides the masked area under coarse squares."),
-        "blackout": _tr("Hides the masked area under one colour."),
-    }
-    return sentences.get(kind, "")
+    effect = EFFECTS.get(kind)
+    return "" if effect is None else _tr(effect.info.help)
 
 
 class EffectList(QWidget):
@@ -98,11 +75,17 @@ class EffectList(QWidget):
 
     def _add_menu(self) -> QMenu:
         menu = QMenu(self)
-        for name, kinds in _GROUPS:
-            menu.addSection(_tr(name))
-            for kind in kinds:
-                menu.addAction(effect_title(kind), partial(self.add, kind)).setStatusTip(effect_help(kind))
+        self._offer(menu, EFFECTS.own)
+        menu.aboutToShow.connect(lambda: self._offer(menu, EFFECTS.all()))  # imports the effects of other packages
         return menu
+
+    def _offer(self, menu: QMenu, effects: Mapping[str, type[AnyEffect]]) -> None:
+        menu.clear()
+        for group, name in _GROUPS.items():
+            menu.addSection(_tr(name))
+            for kind, effect in effects.items():
+                if effect.info.group == group:
+                    menu.addAction(effect_title(kind), partial(self.add, kind)).setStatusTip(effect_help(kind))
 
     def _preset_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -113,9 +96,10 @@ class EffectList(QWidget):
     def add(self, kind: str) -> None:
         """Append an effect and show its options."""
         effects = self._store.settings.effects
-        if len(effects) < MOST_EFFECTS:
+        effect = EFFECTS.get(kind)
+        if effect is not None and len(effects) < MOST_EFFECTS:
             self._open = len(effects)
-            self._edit((*effects, KINDS[kind]()))
+            self._edit((*effects, effect()))
 
     def remove(self, place: int) -> None:
         """Remove the effect at an index."""
@@ -166,8 +150,8 @@ class EffectList(QWidget):
             self._build()
         elif self._options is not None and self._open is not None:
             self._options.show_effect(effects[self._open])
-        private = any(isinstance(effect, PRIVATE) for effect in effects)
         hint = _tr("Privacy effects are drawn first. While the model is unsure, they hide the whole frame.")
+        private = is_private(effects)
         self._hint.setText(hint if private else "")
         self._hint.setVisible(private)
         self.add_button.setEnabled(len(effects) < MOST_EFFECTS)

@@ -7,13 +7,15 @@ from typing import Any, get_args
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
-from clipseg_live.core.settings.effects import AnyEffect
+from clipseg_live.core.settings.base import RGB
+from clipseg_live.core.settings.effects import LONGEST_LENGTH, AnyEffect
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 _LONGEST = 10.0
+"""End of the slider of a length, in percent; longer ones can be typed in session files."""
 _LEAST = 0.05
 
 OnEdit = Callable[[dict[str, object], bool], None]
@@ -47,8 +49,13 @@ class EffectOptions(QWidget):
         for name, field in type(effect).model_fields.items():
             if name == "kind":
                 continue
-            control = self._control(name, field)
-            label = QLabel(self.title(name), self)
+            title = _tr(field.title or name.replace("_", " ").capitalize())
+            control = self._control(name, title, field)
+            if control is None:
+                continue
+            if field.description is not None:
+                control.setToolTip(_tr(field.description))
+            label = QLabel(title, self)
             theme.set_kind(label, "muted")
             label.setBuddy(control)
             row = grid.rowCount()
@@ -56,45 +63,47 @@ class EffectOptions(QWidget):
             grid.addWidget(control, row, 1)
         self.show_effect(effect)
 
-    @staticmethod
-    def title(name: str) -> str:
-        """Return the label of a field."""
-        names = {
-            "width": _tr("Width"), "reach": _tr("Radius"), "strength": _tr("Strength"), "opacity": _tr("Opacity"),
-            "scale": _tr("Legend"), "dim": _tr("Darkness"), "what": _tr("Area"), "amount": _tr("Amount"),
-            "backdrop": _tr("Backdrop"), "colour": _tr("Colour"), "file": _tr("File"), "cell": _tr("Square size"),
-            "grow": _tr("Margin"), "presence": _tr("Presence"), "at": _tr("Line position"),
-        }  # fmt: skip
-        return names.get(name, name.replace("_", " ").capitalize())
-
     def show_effect(self, effect: AnyEffect) -> None:
         """Show an effect of the same kind."""
         self._effect = effect
         for name, show in self._shows.items():
             show(getattr(effect, name))
 
-    def _control(self, name: str, field: Any) -> QWidget:
-        title = self.title(name)
-        if field.annotation is bool:
+    def _control(self, name: str, title: str, field: Any) -> QWidget | None:
+        """Return the control for a field, or None for a type that has none."""
+        kind = field.annotation
+        if kind is bool:
             return self._segments(name, title, [(True, _tr("On")), (False, _tr("Off"))])
-        if field.annotation is float:
+        if kind in (float, int):
             return self._slide(name, title, field)
-        if choices := [choice for choice in get_args(field.annotation) if isinstance(choice, str)]:
+        if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
             named = [(choice, _tr("Image") if choice == "picture" else _tr(choice.capitalize())) for choice in choices]
             return self._segments(name, title, named) if len(named) < 3 else self._choice(name, title, named)
-        if name == "colour":
+        if kind == RGB:
             chooser = ColourChooser(title, 30, self)
             chooser.picked.connect(lambda colour: self._edit(name, colour))
             self._shows[name] = chooser.show_colour
             return chooser
-        return self._file(name)
+        return self._file(name) if Path in get_args(kind) else None
 
     def _slide(self, name: str, title: str, field: Any) -> SliderField:
-        most = next((item.le for item in field.metadata if getattr(item, "le", None) is not None), 1.0)
-        least = _LEAST if any(getattr(item, "gt", None) is not None for item in field.metadata) else 0.0
-        slide = SliderField(title, bare=True, default=field.default, top=min(most, _LONGEST), parent=self)
+        whole = field.annotation is int
+        top, low = _bound(field, "le", 1.0), _bound(field, "ge", 0.0)
+        least = low
+        if (above := _bound(field, "gt")) is not None:
+            low, least = above, above + (1.0 if whole else _LEAST)
+        slide = SliderField(
+            title,
+            bare=True,
+            default=field.default,
+            low=low,
+            top=_LONGEST if top == LONGEST_LENGTH else top,
+            write=("{:.0f}" if whole else "{:.2f}").format,
+            parent=self,
+        )
         slide.setFixedHeight(theme.CONTROL)
-        slide.edited.connect(lambda value: self._on_edit({name: max(value, least)}, True))
+        taken = round if whole else float
+        slide.edited.connect(lambda value: self._on_edit({name: taken(max(value, least))}, True))
         slide.released.connect(self._on_done)
         self._shows[name] = slide.show_value
         return slide
@@ -127,3 +136,9 @@ class EffectOptions(QWidget):
 
     def _edit(self, name: str, value: object) -> None:
         self._on_edit({name: value}, False)
+
+
+def _bound(field: Any, name: str, default: Any = None) -> Any:
+    """Return a bound of a field by its name ("le", "gt", ...)."""
+    bounds = (getattr(item, name, None) for item in field.metadata)
+    return next((float(bound) for bound in bounds if bound is not None), default)

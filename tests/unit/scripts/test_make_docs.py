@@ -39,6 +39,12 @@ def test_the_page_is_up_to_date(program: ModuleType) -> None:
     assert kept == program.page(), "docs/command-line.md is out of date: run python scripts/make_docs.py"
 
 
+def test_the_page_of_effects_is_up_to_date(program: ModuleType) -> None:
+    text = program.EFFECTS_PAGE.read_text("utf-8")
+    assert program.effects_page(text) == text
+    assert program.effects_page("# Effects\n\n## tint\nold").startswith("# Effects\n\n## tint\n\n![tint]")
+
+
 def test_every_command_and_option_is_in_the_page_and_has_words(program: ModuleType) -> None:
     page, root = program.page(), get_command(main.app)
     for name, command in root.commands.items():  # type: ignore[attr-defined]

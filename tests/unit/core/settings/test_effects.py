@@ -1,14 +1,20 @@
 """Effects as values, and how they are written on a command line."""
 
+import pickle
+from pkgutil import resolve_name
+from typing import ClassVar, Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.effects import (
+    EFFECTS,
     KINDS,
-    PRIVATE,
     CutOut,
+    EffectInfo,
+    EffectSettings,
     Outline,
     Tint,
     in_order,
@@ -16,7 +22,14 @@ from clipseg_live.core.settings.effects import (
     parse_effects,
 )
 from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.settings.plugins import PluginError
 from clipseg_live.core.settings.presets import PRESETS, with_preset
+from tests.helpers.names import modules_with
+
+OTHER_MEANINGS = {
+    "matte": {"core/settings/live.py", "core/settings/presets.py"},  # a field of the settings
+    "labels": {"exporters/datasets/yolo.py"},  # a folder
+}
 
 effects = st.lists(st.sampled_from([kind() for kind in KINDS.values()]), max_size=16)
 
@@ -33,11 +46,11 @@ def test_a_list_is_written_by_its_names(chosen):
 def test_privacy_is_drawn_first_and_the_rest_stays_in_order(chosen):
     ordered = in_order(chosen)
     assert sorted(each.kind for each in ordered) == sorted(each.kind for each in chosen)
-    hiding = [isinstance(each, PRIVATE) for each in ordered]
+    hiding = [each.info.private for each in ordered]
     assert hiding == sorted(hiding, reverse=True) and is_private(chosen) == any(hiding)
     for private in (True, False):
-        assert [each for each in ordered if isinstance(each, PRIVATE) == private] == [
-            each for each in chosen if isinstance(each, PRIVATE) == private
+        assert [each for each in ordered if each.info.private == private] == [
+            each for each in chosen if each.info.private == private
         ]
 
 
@@ -70,3 +83,77 @@ def test_private_sessions_are_locked_whatever_the_mode():
     assert set(PRESETS) >= {"broadcast", "inspect", "privacy", "green screen"}
     with pytest.raises(UsageError, match="no preset 'nice': there are default"):
         with_preset(settings, "nice")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_effect_is_described(kind):
+    effect = KINDS[kind]
+    assert effect.info.title and effect.info.help.endswith(".") and effect.__doc__.strip().endswith(".")
+    assert callable(resolve_name(effect.info.drawing))
+    for name, field in effect.model_fields.items():
+        assert name == "kind" or (field.title and field.description.endswith(".")), name
+    assert effect.info.private == (effect.info.group == "hide")
+    assert len(modules_with(kind) - OTHER_MEANINGS.get(kind, set())) <= 2
+
+
+def test_effects_go_through_files_and_processes():
+    settings = LiveSettings(effects=tuple(effect() for effect in KINDS.values()))
+    assert LiveSettings.model_validate_json(settings.model_dump_json()) == settings
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"kind": "sparkle"}, 'there is no effect "sparkle": there are tint, outline'),
+        ({}, 'there is no effect "None"'), ({"kind": ["tint"]}, "there is no effect"),
+        ({"kind": "outline", "width": 99}, "less than or equal to 25"), ({"kind": "tint", "a": 1}, "Extra inputs"),
+        (3, "valid dictionary"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_no_effect_is_refused(value, said):
+    with pytest.raises(ValueError) as raised:
+        LiveSettings(effects=[value])
+    assert said in raised.value.errors()[0]["msg"] and raised.value.errors()[0]["loc"][:2] == ("effects", 0)
+
+
+class Dots(EffectSettings):
+    """Draw dots."""
+
+    info: ClassVar = EffectInfo(title="Dots", help="Draws dots.", group="mark", drawing="dots:draw")
+    kind: Literal["dots"] = "dots"
+    radius: int = 3
+
+
+class Bare(EffectSettings):
+    """Without info."""
+
+    kind: Literal["bare"] = "bare"
+
+
+class Needy(Dots):
+    """With an option that must be given."""
+
+    kind: Literal["needy"] = "needy"
+    depth: float
+
+
+class Newer(Dots):
+    """For another version."""
+
+    info: ClassVar = EffectInfo(title="Newer", help="Newer.", group="mark", drawing="a:b", interface=2)
+    kind: Literal["newer"] = "newer"
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "reason"),
+    [
+        ("dots", Dots(), "not a subclass"), ("dots", dict, "not a subclass"), ("bare", Bare, "has no info"),
+        ("points", Dots, "its kind must be 'points'"), ("needy", Needy, "the option depth has no default"),
+        ("newer", Newer, "made for interface 2"),
+    ],
+)  # fmt: skip
+def test_an_effect_of_a_package_is_checked(name, part, reason):
+    assert EFFECTS._accept("dots", Dots) is Dots
+    with pytest.raises(PluginError, match=reason):
+        EFFECTS._accept(name, part)
