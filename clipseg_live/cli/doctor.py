@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from clipseg_live.media.probe import EncoderProbe, FoundCamera
-    from clipseg_live.model.probe import Devices, MatrixSpeed, Precision
+    from clipseg_live.model.benchmark import MatrixSpeed, Precision
+    from clipseg_live.model.probe import Devices
 
 PACKAGES = ("torch", "transformers", "opencv-python", "av", "numpy", "pydantic")
 APPLICATION = "clipseg-live"
@@ -176,13 +177,13 @@ def _devices() -> "Devices":
 
 
 def _speed(devices: "Devices | Problem") -> "MatrixSpeed":
-    from clipseg_live.model import probe
+    from clipseg_live.model import benchmark
 
-    return probe.matrix_speed(None if isinstance(devices, Problem) else devices.cpu.cores)
+    return benchmark.matrix_speed(None if isinstance(devices, Problem) else devices.cpu.cores)
 
 
 def _precision(device: str) -> "tuple[Precision, ...] | Problem":
-    from clipseg_live.model import probe
+    from clipseg_live.model import benchmark
     from clipseg_live.model.store import catalogue, loading
 
     shapes = next((entry for entry in catalogue.catalogue() if entry.name == loading.SHAPES_MODEL), None)
@@ -190,7 +191,7 @@ def _precision(device: str) -> "tuple[Precision, ...] | Problem":
         return Problem(
             f"The model {loading.SHAPES_MODEL} is not in this installation, so precisions were not compared."
         )
-    return probe.precisions(device)
+    return benchmark.precisions(device)
 
 
 def _advice(

@@ -1,4 +1,7 @@
-"""Benchmark of the engine against the forward of transformers: same weights, same device and precision, one run."""
+"""Benchmarks: the engine against the forward of transformers, low precisions against float32, and matrix products.
+
+Every comparison uses the same weights and alternates within one run.
+"""
 
 import statistics
 import time
@@ -14,11 +17,15 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt, TextPrompt
 from clipseg_live.model.preprocess import as_tensor, place_frame, resize
 from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.model.store.loading import SHAPES_MODEL
 
 PHRASES = (
     "cat", "dog", "a mug", "hair", "sky", "wood", "grass", "a hand",
     "a face", "water", "a tree", "a book", "a lamp", "the wall", "a car", "shoes",
 )  # fmt: skip
+_ROWS, _IN, _OUT = 485, 768, 3072  # the widest product of the published models' vision encoder: 22² tokens and one
+_ROUNDS = 5
+_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,44 @@ class BenchmarkRow:
     gigaflops: float
 
 
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Comparison of a low precision with float32, with the model ``shapes`` on one drawn image and three texts.
+
+    Attributes:
+        dtype: name of the precision.
+        device: name of the device.
+        refusal: the reason if the precision was refused, else None.
+        largest: largest absolute difference of probability; None if it was refused.
+        mean: mean absolute difference of probability; None if it was refused.
+        milliseconds: time of a frame, the fastest of some alternating rounds; None if it was refused.
+        float32_milliseconds: the same in float32.
+    """
+
+    dtype: str
+    device: str
+    refusal: str | None
+    largest: float | None
+    mean: float | None
+    milliseconds: float | None
+    float32_milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSpeed:
+    """Milliseconds of one matrix product of the published models' size on the CPU, the fastest of some rounds.
+
+    Attributes:
+        float32: in float32.
+        bfloat16: in bfloat16.
+        all_cores: in float32 with a thread for each core; None if PyTorch already uses as many.
+    """
+
+    float32: float
+    bfloat16: float
+    all_cores: float | None
+
+
 def benchmark(segmenter: Segmenter, counts: Sequence[int], *, rounds: int = 3) -> Iterator[BenchmarkRow]:
     """Yield a row for each number of prompts (1 to 16).
 
@@ -69,6 +114,42 @@ def benchmark(segmenter: Segmenter, counts: Sequence[int], *, rounds: int = 3) -
     for count in counts:
         prompts = [Prompt.text(phrase) for phrase in PHRASES[:count]]
         yield _row(segmenter, prompts, frames, rounds, share, gigaflops)
+
+
+def precisions(device: str = "auto", model: str = SHAPES_MODEL) -> tuple[Precision, ...]:
+    """Compare the low precisions of a device with float32: bfloat16, and float16 on a GPU.
+
+    Raises:
+        ModelError: if the model is missing.
+        UsageError: if the device is not available.
+    """
+    full = Segmenter.load(model, device=device, dtype="float32")
+    names = ("bfloat16",) if full.device == "cpu" else ("float16", "bfloat16")
+    return tuple(_compare(full, Segmenter.load(model, device=device, dtype=name), name) for name in names)
+
+
+def matrix_speed(cores: int | None) -> MatrixSpeed:
+    """Time one matrix product in float32 and bfloat16.
+
+    Args:
+        cores: number of threads to try too, if PyTorch uses another one.
+    """
+
+    def product(dtype: torch.dtype) -> Callable[[], object]:
+        tokens, weights = torch.ones(_ROWS, _IN, dtype=dtype), torch.ones(_OUT, _IN, dtype=dtype)
+        return lambda: nn.functional.linear(tokens, weights)
+
+    threads = torch.get_num_threads()
+    with torch.inference_mode():
+        full, low = product(torch.float32), product(torch.bfloat16)
+        single, half = _fastest([full, low], 20)
+        if cores is None or threads == cores:
+            return MatrixSpeed(single, half, None)
+        torch.set_num_threads(cores)
+        try:
+            return MatrixSpeed(single, half, _fastest([full], 20)[0])
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _row(
@@ -174,3 +255,56 @@ def _frame(seed: int) -> Pixels:
     """Return 1280×720 pixels of coarse coloured noise."""
     coarse = np.random.default_rng(seed).integers(0, 256, (45, 80, 3), np.uint8)
     return coarse.repeat(16, axis=0).repeat(16, axis=1)
+
+
+def _compare(full: Segmenter, low: Segmenter, name: str) -> Precision:
+    pictures = _pictures(full.size)
+    phrases = [Prompt.text(text) for text in ("red circle", "blue square", "everything")]
+    if low.dtype != name:
+        reference = _fastest([_turns(full, pictures, phrases)], _ROUNDS)[0]
+        refusal = low.notices[0] if low.notices else f"{low.dtype} is used in its place."
+        return Precision(name, full.device, refusal, None, None, None, reference)
+    expected, actual = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
+    difference = np.abs(actual - expected)
+    reference, time_taken = _fastest([_turns(one, pictures, phrases) for one in (full, low)], _ROUNDS)
+    return Precision(name, full.device, None, float(difference.max()), float(difference.mean()), time_taken, reference)
+
+
+def _turns(segmenter: Segmenter, pictures: tuple[Pixels, Pixels], phrases: Sequence[Prompt]) -> Callable[[], object]:
+    """Return a function that segments a different frame at each call, because the features of the last are cached."""
+    count = 0
+
+    def frame() -> object:
+        nonlocal count
+        count += 1
+        return segmenter.segment(pictures[count % 2], phrases)
+
+    return frame
+
+
+def _pictures(side: int) -> tuple[Pixels, Pixels]:
+    """Return a red disc and a blue square over a gradient, uint8 (side, side, 3), and its mirror image."""
+    ramp = np.linspace(60, 190, side, dtype=np.float32)
+    picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 200 - ramp), axis=-1)
+    rows, columns = (axis / side for axis in np.ogrid[:side, :side])
+    picture[(rows - 0.3) ** 2 + (columns - 0.3) ** 2 < 0.04] = (220, 30, 40)
+    picture[(abs(rows - 0.7) < 0.15) & (abs(columns - 0.7) < 0.15)] = (30, 60, 220)
+    pixels = picture.astype(np.uint8)
+    return pixels, np.ascontiguousarray(pixels[:, ::-1])
+
+
+def _fastest(actions: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Return the milliseconds of each action, the fastest of some alternating rounds.
+
+    On a busy or slow machine it ends after the round in which ``_SECONDS`` have passed.
+    """
+    best = [float("inf")] * len(actions)
+    began = time.perf_counter()
+    for _ in range(rounds):
+        for index, action in enumerate(actions):
+            start = time.perf_counter()
+            action()
+            best[index] = min(best[index], (time.perf_counter() - start) * 1000)
+        if time.perf_counter() - began > _SECONDS:
+            break
+    return best

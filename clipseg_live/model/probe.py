@@ -4,21 +4,16 @@ import os
 import platform
 import shutil
 import subprocess
-import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from clipseg_live.core.frame import Pixels
-from clipseg_live.core.prompts import Prompt
 from clipseg_live.model.store import loading
 
 if TYPE_CHECKING:
-    from clipseg_live.model.segmenter import Segmenter
+    from clipseg_live.model.benchmark import MatrixSpeed, Precision
 
 FASTER = 1.2
 """Ratio of times from which a gain is reported; smaller ones are lost in the noise of other processes."""
@@ -35,9 +30,6 @@ _INSTRUCTIONS = {
 _CPU_INFO = Path("/proc/cpuinfo")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
-_ROWS, _IN, _OUT = 485, 768, 3072  # the widest product of the published models' vision encoder: 22² tokens and one
-_ROUNDS = 5
-_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,44 +93,6 @@ class Devices:
     chosen: str
     warning: str | None
     load: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """Comparison of a low precision with float32, with the model ``shapes`` on one drawn image and three texts.
-
-    Attributes:
-        dtype: name of the precision.
-        device: name of the device.
-        refusal: the reason if the precision was refused, else None.
-        largest: largest absolute difference of probability; None if it was refused.
-        mean: mean absolute difference of probability; None if it was refused.
-        milliseconds: time of a frame, the fastest of some alternating rounds; None if it was refused.
-        float32_milliseconds: the same in float32.
-    """
-
-    dtype: str
-    device: str
-    refusal: str | None
-    largest: float | None
-    mean: float | None
-    milliseconds: float | None
-    float32_milliseconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixSpeed:
-    """Milliseconds of one matrix product of the published models' size on the CPU, the fastest of some rounds.
-
-    Attributes:
-        float32: in float32.
-        bfloat16: in bfloat16.
-        all_cores: in float32 with a thread for each core; None if PyTorch already uses as many.
-    """
-
-    float32: float
-    bfloat16: float
-    all_cores: float | None
 
 
 def find_devices() -> Devices:
@@ -212,46 +166,9 @@ def nvidia_gpus(folder: Path = _NVIDIA) -> tuple[str, ...]:
     return tuple(line.strip() for line in output.splitlines() if line.strip())
 
 
-def precisions(device: str = "auto", model: str = loading.SHAPES_MODEL) -> tuple[Precision, ...]:
-    """Compare the low precisions of a device with float32: bfloat16, and float16 on a GPU.
-
-    Raises:
-        ModelError: if the model is missing.
-        UsageError: if the device is not available.
-    """
-    from clipseg_live.model.segmenter import Segmenter
-
-    full = Segmenter.load(model, device=device, dtype="float32")
-    names = ("bfloat16",) if full.device == "cpu" else ("float16", "bfloat16")
-    return tuple(_compare(full, Segmenter.load(model, device=device, dtype=name), name) for name in names)
-
-
-def matrix_speed(cores: int | None) -> MatrixSpeed:
-    """Time one matrix product in float32 and bfloat16.
-
-    Args:
-        cores: number of threads to try too, if PyTorch uses another one.
-    """
-    import torch
-
-    def product(dtype: torch.dtype) -> Callable[[], object]:
-        tokens, weights = torch.ones(_ROWS, _IN, dtype=dtype), torch.ones(_OUT, _IN, dtype=dtype)
-        return lambda: torch.nn.functional.linear(tokens, weights)
-
-    threads = torch.get_num_threads()
-    with torch.inference_mode():
-        full, low = product(torch.float32), product(torch.bfloat16)
-        single, half = _fastest([full, low], 20)
-        if cores is None or threads == cores:
-            return MatrixSpeed(single, half, None)
-        torch.set_num_threads(cores)
-        try:
-            return MatrixSpeed(single, half, _fastest([full], 20)[0])
-        finally:
-            torch.set_num_threads(threads)
-
-
-def advice(found: Devices | None, speed: MatrixSpeed | None, compared: tuple[Precision, ...] = ()) -> tuple[str, ...]:
+def advice(
+    found: Devices | None, speed: "MatrixSpeed | None", compared: "tuple[Precision, ...]" = ()
+) -> tuple[str, ...]:
     """Return advice for more speed, based only on facts that were detected or measured.
 
     Args:
@@ -289,7 +206,7 @@ def _unused_gpu(found: Devices) -> str:
     return f"This machine has an NVIDIA GPU ({names}), but PyTorch ({found.build}) cannot use it{reason}"
 
 
-def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, ...]) -> Iterable[str]:
+def _faster_cpu(processor: Cpu, speed: "MatrixSpeed", compared: "tuple[Precision, ...]") -> Iterable[str]:
     if speed.all_cores is not None and speed.float32 / speed.all_cores >= FASTER:
         variable = "OMP_NUM_THREADS"
         cause = f" because {variable} is {os.environ[variable]}" if variable in os.environ else ""
@@ -319,59 +236,6 @@ def _faster_cpu(processor: Cpu, speed: MatrixSpeed, compared: tuple[Precision, .
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _compare(full: "Segmenter", low: "Segmenter", name: str) -> Precision:
-    pictures = _pictures(full.size)
-    phrases = [Prompt.text(text) for text in ("red circle", "blue square", "everything")]
-    if low.dtype != name:
-        reference = _fastest([_turns(full, pictures, phrases)], _ROUNDS)[0]
-        refusal = low.notices[0] if low.notices else f"{low.dtype} is used in its place."
-        return Precision(name, full.device, refusal, None, None, None, reference)
-    expected, actual = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
-    difference = np.abs(actual - expected)
-    reference, time_taken = _fastest([_turns(one, pictures, phrases) for one in (full, low)], _ROUNDS)
-    return Precision(name, full.device, None, float(difference.max()), float(difference.mean()), time_taken, reference)
-
-
-def _turns(segmenter: "Segmenter", pictures: tuple[Pixels, Pixels], phrases: Sequence[Prompt]) -> Callable[[], object]:
-    """Return a function that segments a different frame at each call, because the features of the last are cached."""
-    count = 0
-
-    def frame() -> object:
-        nonlocal count
-        count += 1
-        return segmenter.segment(pictures[count % 2], phrases)
-
-    return frame
-
-
-def _pictures(side: int) -> tuple[Pixels, Pixels]:
-    """Return a red disc and a blue square over a gradient, uint8 (side, side, 3), and its mirror image."""
-    ramp = np.linspace(60, 190, side, dtype=np.float32)
-    picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 200 - ramp), axis=-1)
-    rows, columns = (axis / side for axis in np.ogrid[:side, :side])
-    picture[(rows - 0.3) ** 2 + (columns - 0.3) ** 2 < 0.04] = (220, 30, 40)
-    picture[(abs(rows - 0.7) < 0.15) & (abs(columns - 0.7) < 0.15)] = (30, 60, 220)
-    pixels = picture.astype(np.uint8)
-    return pixels, np.ascontiguousarray(pixels[:, ::-1])
-
-
-def _fastest(actions: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Return the milliseconds of each action, the fastest of some alternating rounds.
-
-    On a busy or slow machine it ends after the round in which ``_SECONDS`` have passed.
-    """
-    best = [float("inf")] * len(actions)
-    began = time.perf_counter()
-    for _ in range(rounds):
-        for index, action in enumerate(actions):
-            start = time.perf_counter()
-            action()
-            best[index] = min(best[index], (time.perf_counter() - start) * 1000)
-        if time.perf_counter() - began > _SECONDS:
-            break
-    return best
 
 
 def _cuda(index: int) -> Gpu:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from clipseg_live.cli import doctor as command
 from clipseg_live.cli.main import app
 from clipseg_live.media import probe as video_probe
+from clipseg_live.model import benchmark
 from clipseg_live.model import probe as model_probe
 from clipseg_live.model.store import catalogue, hub
 
@@ -20,8 +21,8 @@ RUNNER = CliRunner()
 CPU = model_probe.Cpu("Some processor", 8, 16, 8, "AVX512", ("AVX2", "AVX-512", "AMX bf16"))
 DEVICES = model_probe.Devices(CPU, (), "CPU", (), "cpu", None)
 GPU = model_probe.Gpu("cuda:0", "NVIDIA Something", 24_000_000_000, 20_000_000_000)
-SPEED = model_probe.MatrixSpeed(10.0, 2.5, None)
-BFLOAT16 = model_probe.Precision("bfloat16", "cpu", None, 0.0125, 0.0011, 20.0, 40.0)
+SPEED = benchmark.MatrixSpeed(10.0, 2.5, None)
+BFLOAT16 = benchmark.Precision("bfloat16", "cpu", None, 0.0125, 0.0011, 20.0, 40.0)
 SECTIONS = {"versions", "devices", "precision", "matrix_speed", "codecs", "cameras", "caches", "faster", "log"}
 
 
@@ -31,8 +32,8 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     whole = catalogue.CatalogueEntry("shapes", (), "", False, True, tmp_path, 1, True, None)
     monkeypatch.setattr(catalogue, "catalogue", lambda: (whole,))
     monkeypatch.setattr(model_probe, "find_devices", lambda: DEVICES)
-    monkeypatch.setattr(model_probe, "matrix_speed", lambda cores: SPEED)
-    monkeypatch.setattr(model_probe, "precisions", lambda device: (BFLOAT16,))
+    monkeypatch.setattr(benchmark, "matrix_speed", lambda cores: SPEED)
+    monkeypatch.setattr(benchmark, "precisions", lambda device: (BFLOAT16,))
     monkeypatch.setattr(video_probe, "cameras", tuple)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("COLUMNS", "100")
@@ -79,8 +80,8 @@ def test_json_has_every_section() -> None:
     ("module", "name", "section"),
     [
         (model_probe, "find_devices", "devices"),
-        (model_probe, "precisions", "precision"),
-        (model_probe, "matrix_speed", "matrix_speed"),
+        (benchmark, "precisions", "precision"),
+        (benchmark, "matrix_speed", "matrix_speed"),
         (model_probe, "advice", "faster"),
         (video_probe, "probe_encoder", "codecs"),
         (video_probe, "cameras", "cameras"),
@@ -119,7 +120,7 @@ def test_a_device_that_is_not_there_is_a_line(monkeypatch: pytest.MonkeyPatch) -
         asked.append(device)
         raise ValueError("The device cuda:7 is not there.")
 
-    monkeypatch.setattr(model_probe, "precisions", refuse)
+    monkeypatch.setattr(benchmark, "precisions", refuse)
     assert "cuda:7 is not there" in page("--device", "cuda:7")
     assert asked == ["cuda:7"]
 

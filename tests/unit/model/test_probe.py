@@ -1,17 +1,13 @@
 """What the machine is seen to have, what is measured on it, and that advice says nothing else."""
 
 import subprocess
-import threading
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from clipseg_live.core.errors import UsageError
-from clipseg_live.model import probe
-from clipseg_live.model.segmenter import Segmenter
+from clipseg_live.model import benchmark, probe
 
 CPU_INFO = """\
 processor\t: {0}
@@ -23,9 +19,9 @@ flags\t: fpu avx2 avx512f amx_bf16 amx_tile
 """
 CPU = probe.Cpu("Some processor", 4, 8, 4, "AVX512", ())
 DEVICES = probe.Devices(CPU, (), "CPU", (), "cpu", None)
-BFLOAT16 = probe.Precision("bfloat16", "cpu", None, 0.0125, 0.0011, 20.0, 40.0)
-FAST = probe.MatrixSpeed(10.0, 2.5, None)
-LEVEL = probe.MatrixSpeed(10.0, 9.5, None)
+BFLOAT16 = benchmark.Precision("bfloat16", "cpu", None, 0.0125, 0.0011, 20.0, 40.0)
+FAST = benchmark.MatrixSpeed(10.0, 2.5, None)
+LEVEL = benchmark.MatrixSpeed(10.0, 9.5, None)
 
 
 def test_a_processor_with_two_threads_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,63 +73,6 @@ def test_a_driver_tool_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(probe.shutil, "which", lambda _: "nvidia-smi")
     monkeypatch.setattr(probe.subprocess, "run", hang)
     assert probe.nvidia_gpus(tmp_path) == ()
-
-
-@pytest.mark.slow
-def test_precision_is_the_difference_of_the_two_segmenters(tiny_folder: Path) -> None:
-    (found,) = probe.precisions("cpu", str(tiny_folder))
-    full, low = (Segmenter.load(str(tiny_folder), device="cpu", dtype=name) for name in ("float32", "bfloat16"))
-    assert (found.dtype, found.device) == ("bfloat16", "cpu")
-    if low.dtype == "float32":  # a CPU without bfloat16
-        assert found.refusal == low.notices[0]
-        return
-    assert found.refusal is None
-    phrases = [probe.Prompt.text(text) for text in ("red circle", "blue square", "everything")]
-    picture = probe._pictures(full.size)[0]
-    difference = np.abs(full.segment(picture, phrases).probabilities - low.segment(picture, phrases).probabilities)
-    # two engines in bfloat16 may round differently in single values
-    assert found.largest == pytest.approx(difference.max(), rel=0.25) and found.largest > 0
-    assert found.mean == pytest.approx(difference.mean(), rel=0.05)
-    assert found.milliseconds is not None and found.milliseconds > 0 and found.float32_milliseconds > 0
-
-
-@pytest.mark.slow
-def test_a_precision_that_the_engine_refuses_is_told(tiny_folder: Path) -> None:
-    full, stayed = (Segmenter.load(str(tiny_folder), device="cpu", dtype="float32") for _ in range(2))
-    stayed._precision_notices = ("bfloat16 changes this model's masks visibly.",)
-    found = probe._compare(full, stayed, "bfloat16")
-    assert found.refusal == "bfloat16 changes this model's masks visibly."
-    assert found.largest is None and found.milliseconds is None
-
-
-def test_the_pictures_differ_and_are_pictures() -> None:
-    first, second = probe._pictures(64)
-    assert first.shape == second.shape == (64, 64, 3) and first.dtype == np.uint8
-    assert (first != second).any()
-    assert tuple(first[19, 19]) == (220, 30, 40) and tuple(first[45, 45]) == (30, 60, 220)
-
-
-def test_a_device_that_is_not_there(tiny_folder: Path) -> None:
-    with pytest.raises(UsageError):
-        probe.precisions("cuda:99", str(tiny_folder))
-
-
-@pytest.mark.slow
-def test_measuring_speed_leaves_torch_as_it_was() -> None:
-    threads, before = torch.get_num_threads(), threading.active_count()
-    level = probe.matrix_speed(threads)
-    assert level.float32 > 0 and level.bfloat16 > 0 and level.all_cores is None
-    more = probe.matrix_speed(threads + 1)
-    assert more.all_cores is not None and more.all_cores > 0
-    assert torch.get_num_threads() == threads and threading.active_count() == before
-
-
-def test_timing_ends_early_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter(range(1000))
-    monkeypatch.setattr(probe.time, "perf_counter", lambda: float(next(now)))
-    calls: list[int] = []
-    assert probe._fastest([lambda: calls.append(1)], 50) == [1000.0]
-    assert len(calls) == 1
 
 
 def test_no_advice_where_nothing_was_measured_or_won() -> None:
