@@ -22,6 +22,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "decisions": site_parts.decisions,
     "presets": site_parts.presets,
 }
+_TABLE_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 _MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 
 
@@ -36,14 +37,19 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Insert the generated parts of a page."""
+    """Insert the generated parts of a page, and adapt its tables."""
 
     def part(match: re.Match[str]) -> str:
         if match[1] not in GENERATED:
             raise PluginError(f"{page.file.src_uri} asks for {match[1]}; there are {', '.join(GENERATED)}")
         return GENERATED[match[1]]()
 
-    return _MARK.sub(part, markdown)
+    return _TABLE_ROW.sub(_unescaped, _MARK.sub(part, markdown))
+
+
+def _unescaped(row: re.Match[str]) -> str:
+    """Return a row of a table without backslashes before bars in code: GitHub needs them, MkDocs would show them."""
+    return re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", "|"), row[0])
 
 
 def _expanded(entries: list[str], docs: Path) -> list[str | dict[str, Any]]:

@@ -64,6 +64,11 @@ def test_parts_are_inserted_and_unknown_ones_are_refused() -> None:
         site_hooks.on_page_markdown("<!-- generated: nothing -->", page=StubPage)
 
 
+def test_bars_in_code_are_shown_without_a_backslash() -> None:
+    shown = site_hooks.on_page_markdown("| `a\\|b` | c \\| d |\n\n`a\\|b`", page=StubPage)
+    assert shown == "| `a|b` | c \\| d |\n\n`a\\|b`"
+
+
 def test_folders_in_the_navigation_become_their_pages(tmp_path: Path) -> None:
     class Config:
         docs_dir = str(tmp_path)
