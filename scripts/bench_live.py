@@ -176,8 +176,8 @@ class Child:
 
         def painted(canvas: Any, event: Any) -> None:
             paint(canvas, event)
-            if canvas.picture is not None and canvas.picture is not last[0]:
-                last[0] = picture = canvas.picture
+            if canvas.frame is not None and canvas.frame is not last[0]:
+                last[0] = picture = canvas.frame
                 self.painted.append((time.time(), len(picture.ids), picture.version))
                 self.maps = picture.maps
 

@@ -106,7 +106,7 @@ class MainWindow(QMainWindow):
         """Open a source in the session and show its name."""
         self._session.open(spec)
         self.show_source(spec)
-        self.canvas.cancel_box()
+        self.canvas.box_tool.cancel()
         self.refresh()
 
     def say(self, message: Message) -> None:
@@ -127,14 +127,14 @@ class MainWindow(QMainWindow):
         title = self.source_menu.title() or status.source.name
         self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
         has_picture, is_demo = (
-            self.canvas.picture is not None,
+            self.canvas.frame is not None,
             self._spec is not None and self._spec.name == DEMO_ENTRY.name,
         )
         source = status.source
         if source.state is SourceState.CLOSED and self._spec is not None:  # requested, but not started yet
             source = replace(source, state=SourceState.OPENING)
         if source.photos and source.problem and has_picture:
-            self.canvas.show_picture(None)  # the frame belongs to another photo
+            self.canvas.show_frame(None)  # the frame belongs to another photo
             has_picture = False
         notice = overlay_notice.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
         self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_picture else None))
@@ -206,8 +206,8 @@ class MainWindow(QMainWindow):
         self.status_line.restart.connect(self._session.restart_worker)
         self.status_line.details.connect(self.stats.setVisible)
         self.stats.copy_asked.connect(self._copy_diagnostics)
-        self.canvas.dropped.connect(self._dropped)
-        self.canvas.full_screen_asked.connect(self._full_screen)
+        self.canvas.files_dropped.connect(self._dropped)
+        self.canvas.full_screen_requested.connect(self._full_screen)
         self.drawing_on.said.connect(self.say)
         bar, view = self.transport, self.canvas
         application = QApplication.instance()
@@ -236,15 +236,15 @@ class MainWindow(QMainWindow):
                 "show_folder": self.recording_bar.show_folder, "picture": view.setFocus,
                 "prompts": lambda: self.body.go_to(0), "look": lambda: self.body.go_to(1),
                 "panels": self.body.toggle_panel,
-                "full_screen": self._full_screen, "zoom_in": lambda: view.zoom_by(1.25),
-                "zoom_out": lambda: view.zoom_by(0.8), "fit": view.reset_view,
+                "full_screen": self._full_screen, "zoom_in": lambda: view.viewport.zoom_by(1.25),
+                "zoom_out": lambda: view.viewport.zoom_by(0.8), "fit": view.viewport.reset,
                 "statistics": self.status_line.details_button.toggle, "diagnostics": self._copy_diagnostics,
                 "log_folder": self._open_log_folder,
                 "restart": self._session.restart_worker, "help": lambda: ShortcutsDialog(self).show(),
                 "quit": self.close,
             },
         )  # fmt: skip
-        self.canvas.action.connect(self._notice_action)
+        self.canvas.notice_action.connect(self._notice_action)
         self.body.panel_button.clicked.connect(self.body.toggle_panel)
         menu = QMenu(self)
         for names in (
@@ -264,7 +264,7 @@ class MainWindow(QMainWindow):
     def _take_picture(self) -> None:
         picture = self._session.picture()
         if picture is not None:  # keep the last frame until the next source has one
-            self.canvas.show_picture(picture)
+            self.canvas.show_frame(picture)
             if not self._shown:
                 self._shown = True
                 self._remember_source()

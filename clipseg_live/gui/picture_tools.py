@@ -26,9 +26,9 @@ class PictureTools(QObject):
     def __init__(self, body: WindowBody, store: Store, services: Services) -> None:
         super().__init__(body)
         self._body, self._store, self._services = body, store, services
-        body.canvas.box_drawn.connect(self._box_drawn)
-        body.canvas.wipe_moved.connect(self._move_wipe)
-        body.canvas.wipe_released.connect(store.end_merge)
+        body.canvas.box_tool.drawn.connect(self._box_drawn)
+        body.canvas.wipe_tool.moved.connect(self._move_wipe)
+        body.canvas.wipe_tool.released.connect(store.end_merge)
         body.framing_menu.crop_asked.connect(self.begin_crop)
         body.prompts.box_requested.connect(self.begin_prompt)
 
@@ -41,17 +41,17 @@ class PictureTools(QObject):
         self._begin(("prompt", row_id))
 
     def _begin(self, purpose: object) -> None:
-        if self._body.canvas.picture is None:
+        if self._body.canvas.frame is None:
             self.said.emit(Message("box", self.tr("There is no frame to draw a box on yet."), "warning"))
         elif purpose != _CROP and is_private(self._store.settings.effects):
             text = self.tr("A box would reveal what the privacy effects hide. Remove Pixelate and Black out first.")
             self.said.emit(Message("box", text, "warning"))
         else:
             self._body.messages.take_back("box")
-            self._body.canvas.begin_box(purpose)
+            self._body.canvas.box_tool.begin(purpose)
 
     def _box_drawn(self, purpose: object, box: QRectF) -> None:
-        picture = self._body.canvas.picture
+        picture = self._body.canvas.frame
         if purpose == _CROP:
             framing = self._store.settings.framing
             crop = self._services.crop_of((box.x(), box.y(), box.width(), box.height()), framing)

@@ -63,7 +63,7 @@ def texts(window: MainWindow) -> list[str]:
 def with_picture(window: MainWindow, session: FakeSession, qtbot: QtBot, **values: object) -> None:
     shown = picture(**values)  # type: ignore[arg-type]
     session.show(shown)
-    qtbot.waitUntil(lambda: window.canvas.picture is shown, timeout=2000)
+    qtbot.waitUntil(lambda: window.canvas.frame is shown, timeout=2000)
 
 
 def dialog_of(kind: type) -> object:
@@ -78,7 +78,7 @@ def test_the_newest_picture_of_the_session_is_shown(window: MainWindow, session:
     session.show(picture(value=10))
     with_picture(window, session, qtbot, value=200, ids=(3,))
     window.refresh()
-    spot = window.canvas.picture_rect().center().toPoint() + QPoint(50, 0)
+    spot = window.canvas.viewport.frame_rect().center().toPoint() + QPoint(50, 0)
     assert window.canvas.grab().toImage().pixelColor(spot).getRgb()[:3] == (200, 200, 200)
     assert window.prompts.shares == {3: 0.5}
 
@@ -127,7 +127,7 @@ def test_while_reconnecting_the_last_picture_stays(window: MainWindow, session: 
     window.refresh()
     notice = window.canvas.notice
     assert notice is not None and notice.quiet and notice.text == "It was unplugged."
-    spot = window.canvas.picture_rect().center().toPoint() + QPoint(50, 0)
+    spot = window.canvas.viewport.frame_rect().center().toPoint() + QPoint(50, 0)
     assert window.canvas.grab().toImage().pixelColor(spot).getRgb()[:3] == (200, 200, 200)
 
 
@@ -193,7 +193,7 @@ def test_a_stopped_worker_is_restarted_from_the_status_line(
 def test_a_box_becomes_the_picture_of_a_new_prompt(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot, value=200)
     key(qtbot, window, "box_prompt")
-    area = window.canvas.picture_rect().toRect()
+    area = window.canvas.viewport.frame_rect().toRect()
     drag(qtbot, window.canvas, area.center() + QPoint(1, 1), area.bottomRight() - QPoint(4, 4))
     ((row_id, made),) = window.prompts.pictures
     assert row_id is None
@@ -204,7 +204,7 @@ def test_a_box_becomes_the_picture_of_a_new_prompt(window: MainWindow, session: 
 def test_a_box_is_asked_for_by_a_row(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     window.prompts.box_requested.emit(7)
-    area = window.canvas.picture_rect().toRect()
+    area = window.canvas.viewport.frame_rect().toRect()
     drag(qtbot, window.canvas, area.center(), area.center() + QPoint(100, 60))
     assert [row_id for row_id, _ in window.prompts.pictures] == [7]
 
@@ -216,7 +216,7 @@ def test_a_region_is_cropped_through_the_store(
     before = FrameTransform(mirror=True)
     window.store.update(framing=before)
     window.framing_menu.crop_action.trigger()
-    area = window.canvas.picture_rect().toRect()
+    area = window.canvas.viewport.frame_rect().toRect()
     drag(qtbot, window.canvas, area.topLeft(), area.center())
     ((box, framing),) = services.crops
     assert framing == before and box == pytest.approx((0, 0, 0.5, 0.5), abs=0.01)
@@ -227,7 +227,7 @@ def test_a_region_is_cropped_through_the_store(
 
 def test_without_a_picture_a_box_is_refused_with_a_message(window: MainWindow, qtbot: QtBot) -> None:
     key(qtbot, window, "crop")
-    assert window.canvas.purpose is None and len(texts(window)) == 1
+    assert window.canvas.box_tool.purpose is None and len(texts(window)) == 1
 
 
 @pytest.mark.slow
@@ -382,11 +382,11 @@ def test_keys_of_taking_away(window: MainWindow, session: FakeSession, services:
 def test_keys_of_the_view(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     with_picture(window, session, qtbot)
     key(qtbot, window, "zoom_in")
-    assert window.canvas.zoom == pytest.approx(1.25)
+    assert window.canvas.viewport.zoom == pytest.approx(1.25)
     key(qtbot, window, "zoom_out")
     key(qtbot, window, "zoom_in")
     key(qtbot, window, "fit")
-    assert window.canvas.zoom == 1.0
+    assert window.canvas.viewport.zoom == 1.0
     key(qtbot, window, "panels")
     assert not window.body.tabs.isVisible()
     key(qtbot, window, "look")
@@ -696,4 +696,4 @@ def test_a_photo_that_cannot_be_read_takes_the_picture_of_no_other(
     window.refresh()
     notice = window.canvas.notice
     assert notice is not None and (notice.title, notice.text) == ("Cannot show b.png", "b.png is damaged.")
-    assert window.canvas.picture is None and window.transport.photo.text() == "2 of 3"
+    assert window.canvas.frame is None and window.transport.photo.text() == "2 of 3"

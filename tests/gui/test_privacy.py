@@ -43,8 +43,8 @@ class Viewed(Rig):
         super()._check_outputs()
         newest = self.session.picture()
         if newest is not None:
-            self.canvas.show_picture(newest)
-        shown, image = self.canvas.picture, self.canvas.image()
+            self.canvas.show_frame(newest)
+        shown, image = self.canvas.frame, self.canvas.image()
         assert (shown is None) == (image is None)
         if shown is not None and image is not None:
             comparing = self.canvas.comparing
@@ -81,18 +81,18 @@ def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_sav
     window._store.edit(plain)
     session.be(source=running())
     session.show(drawn_with(plain))
-    qtbot.waitUntil(lambda: window.canvas.picture is not None)
+    qtbot.waitUntil(lambda: window.canvas.frame is not None)
     QGuiApplication.clipboard().clear()
     window._store.edit(with_preset(plain, "privacy"))
-    assert window.canvas.picture is None and window.canvas.image() is None
+    assert window.canvas.frame is None and window.canvas.image() is None
     window.recording_bar.copy()
     assert QGuiApplication.clipboard().image().isNull()
     window.recording_bar.snapshot()
     assert window.recording_bar._errand is None
     session.show(drawn_with(window._store.settings))
-    qtbot.waitUntil(lambda: window.canvas.picture is not None)
+    qtbot.waitUntil(lambda: window.canvas.frame is not None)
     window._store.edit(plain)
-    assert window.canvas.picture is not None  # a hidden picture may stay
+    assert window.canvas.frame is not None  # a hidden picture may stay
 
 
 @pytest.mark.parametrize("reason", list(HiddenReason))
@@ -101,7 +101,7 @@ def test_the_canvas_says_why_everything_is_hidden(
 ) -> None:
     session.be(source=running(), hidden=reason)
     session.show(drawn_with(window._store.settings))
-    qtbot.waitUntil(lambda: window.canvas.picture is not None)
+    qtbot.waitUntil(lambda: window.canvas.frame is not None)
     window.refresh()
     notice = window.canvas.notice
     assert (notice is None) == (reason is HiddenReason.WAITING)
@@ -157,7 +157,7 @@ def test_a_box_that_would_show_what_is_hidden_is_refused(
     session.be(running())
     shown = picture()
     session.show(shown)
-    qtbot.waitUntil(lambda: window.canvas.picture is shown, timeout=2000)
+    qtbot.waitUntil(lambda: window.canvas.frame is shown, timeout=2000)
     window.store.update(effects=(BlackOut(),))
     window.drawing_on.begin_prompt()
     assert "what the privacy effects hide" in window.messages.texts()[-1]

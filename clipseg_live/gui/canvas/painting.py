@@ -1,6 +1,5 @@
-"""Painting of overlays on the canvas: read-out, box and notices."""
+"""Painting of overlays on the canvas: box, wipe and notices."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 from clipseg_live.core.frame import Pixels
 from clipseg_live.gui.widgets import theme
 
-RGB8 = tuple[int, int, int]
 _MARGIN = 2 * theme.UNIT
-_MOST_NAME = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +29,6 @@ class Notice:
     actions: tuple[tuple[str, str], ...] = ()
     quiet: bool = False
     colour: str = theme.ACCENT
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Probability of one prompt under the pointer.
-
-    Attributes:
-        name: text of the prompt.
-        colour: colour of the prompt.
-        probability: 0 to 1.
-        passes: whether the probability reaches the threshold of the prompt.
-    """
-
-    name: str
-    colour: RGB8
-    probability: float
-    passes: bool
-
-
-def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: Sequence[Reading]) -> None:
-    """Paint a card with one line for each prompt beside ``point``, within ``bounds``."""
-    painter.setFont(theme.figure_font())
-    metrics = painter.fontMetrics()
-    names = [metrics.elidedText(reading.name, Qt.TextElideMode.ElideRight, _MOST_NAME) for reading in readings]
-    line, name_width = metrics.height() + 4, max(metrics.horizontalAdvance(name) for name in names)
-    width, height = name_width + 88.0, line * len(readings) + 12.0
-    x = point.x() + 18 if point.x() + 18 + width < bounds.right() else point.x() - 18 - width
-    x = max(x, bounds.left() + theme.UNIT)
-    y = min(max(point.y() + 18, bounds.top() + theme.UNIT), bounds.bottom() - height - theme.UNIT)
-    _card(painter, QRectF(x, y, width, height))
-    for number, (reading, name) in enumerate(zip(readings, names, strict=True)):
-        top = y + 6 + number * line
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(*reading.colour))
-        painter.drawEllipse(QPointF(x + 14, top + line / 2), 4, 4)
-        painter.setPen(QColor(theme.TEXT if reading.passes else theme.MUTED))
-        painter.drawText(QRectF(x + 26, top, name_width + 4, line), Qt.AlignmentFlag.AlignVCenter, name)
-        beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(x + width - 60, top, 48, line), beside, f"{reading.probability:.2f}")
 
 
 def paint_box(painter: QPainter, bounds: QRectF, target: QRectF, image: QImage | None, box: QRectF | None) -> None:
@@ -104,7 +62,7 @@ def paint_line(painter: QPainter, bounds: QRectF, text: str, colour: str) -> Non
     text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(bounds.width()) - 4 * _MARGIN)
     width = metrics.horizontalAdvance(text) + 44.0
     card = QRectF(bounds.center().x() - width / 2, bounds.top() + _MARGIN, width, metrics.height() + 14.0)
-    _card(painter, card, card.height() / 2)
+    paint_card(painter, card, card.height() / 2)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(colour))
     painter.drawEllipse(QPointF(card.left() + 17, card.center().y()), 4, 4)
@@ -163,7 +121,8 @@ def _text_area(bounds: QRectF) -> QRectF:
     return QRectF(bounds.center().x() - width / 2, bounds.center().y() - 32, width, 120)
 
 
-def _card(painter: QPainter, card: QRectF, radius: float = theme.UNIT) -> None:
+def paint_card(painter: QPainter, card: QRectF, radius: float = theme.UNIT) -> None:
+    """Paint a dark, rounded card."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(QPen(QColor(255, 255, 255, 28), 1))
     painter.setBrush(QColor(17, 18, 20, 232))

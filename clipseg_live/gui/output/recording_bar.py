@@ -133,7 +133,7 @@ class RecordingBar(QWidget):
 
     def snapshot(self) -> None:
         """Save the shown frame and each mask as PNG files."""
-        picture, settings = self._canvas.picture, self._settings()
+        picture, settings = self._canvas.frame, self._settings()
         if picture is None:
             self._say(SNAPSHOT_TOPIC, self.tr("There is no frame to save yet."), "warning")
             return

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QPoint, QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QScreen
 from PySide6.QtWidgets import QWidget
 
-from clipseg_live.gui.canvas.box_tool import ARROWS, nudged
+from clipseg_live.gui.canvas.box_tool import ARROWS, nudge_box
 from clipseg_live.gui.canvas.painting import paint_line
 from clipseg_live.gui.widgets import theme
 
@@ -203,7 +203,7 @@ class _Cover(QWidget):
             self.box = QRectF(0, 0, area.width() / 2, area.height() / 2)
             self.box.moveCenter(area.center())
         else:
-            self.box = nudged(self.box, by, area, SMALLEST, resize=resize)
+            self.box = nudge_box(self.box, by, area, SMALLEST, resize=resize)
         self.update()
 
     def _inside(self, point: QPointF) -> QPointF:

@@ -10,8 +10,10 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.gui.canvas.canvas import MOST_ZOOM, Canvas
+from clipseg_live.gui.canvas.canvas import Canvas
 from clipseg_live.gui.canvas.painting import Notice
+from clipseg_live.gui.canvas.readings import Reading, readings_at
+from clipseg_live.gui.canvas.viewport import MOST_ZOOM
 from clipseg_live.gui.widgets import theme
 from tests.helpers.gui.fake_session import picture
 
@@ -50,6 +52,10 @@ def drag(qtbot: QtBot, canvas: Canvas, start: QPoint, end: QPoint, button: Qt.Mo
     qtbot.mouseRelease(canvas, button, pos=end)
 
 
+def readings(canvas: Canvas, settings: LiveSettings, x: float, y: float) -> list[Reading]:
+    return readings_at(canvas.frame, canvas.viewport.to_share(QPointF(x, y)), settings.rows)
+
+
 def files(*paths: str) -> QMimeData:
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(path) for path in paths])
@@ -68,16 +74,16 @@ def drop(canvas: Canvas, data: QMimeData) -> bool:
 
 
 def test_the_picture_is_fitted_with_its_aspect_and_painted_as_it_is(canvas: Canvas) -> None:
-    canvas.show_picture(picture(320, 180, value=200))
-    assert canvas.picture_rect() == QRectF(0, 60, 640, 360)
+    canvas.show_frame(picture(320, 180, value=200))
+    assert canvas.viewport.frame_rect() == QRectF(0, 60, 640, 360)
     assert colour(canvas, 100, 240) == (100, 100, 100)
     assert colour(canvas, 500, 240) == (200, 200, 200)
     assert colour(canvas, 320, 30) == QColor(theme.BACKGROUND_COLOUR).getRgb()[:3]
 
 
 def test_a_newer_picture_takes_the_place_of_the_older(canvas: Canvas) -> None:
-    canvas.show_picture(picture(value=200))
-    canvas.show_picture(picture(value=40, index=1))
+    canvas.show_frame(picture(value=200))
+    canvas.show_frame(picture(value=40, index=1))
     assert colour(canvas, 500, 240) == (40, 40, 40)
 
 
@@ -86,70 +92,70 @@ def test_read_only_pixels_and_pixels_that_are_not_in_one_piece_are_painted_too(c
     whole.setflags(write=False)
     made = picture()
     object.__setattr__(made, "composed", whole[:, ::2])
-    canvas.show_picture(made)
+    canvas.show_frame(made)
     assert colour(canvas, 320, 240) == (60, 60, 60)
 
 
 def test_without_a_picture_there_is_only_the_background(canvas: Canvas) -> None:
-    canvas.show_picture(picture())
-    canvas.show_picture(None)
+    canvas.show_frame(picture())
+    canvas.show_frame(None)
     assert canvas.image() is None
     assert colour(canvas, 320, 240) == QColor(theme.BACKGROUND_COLOUR).getRgb()[:3]
 
 
 def test_the_wheel_zooms_about_the_pointer(canvas: Canvas) -> None:
-    canvas.show_picture(picture())
-    before = canvas.to_share(QPointF(200, 200))
+    canvas.show_frame(picture())
+    before = canvas.viewport.to_share(QPointF(200, 200))
     wheel(canvas, 200, 200, 4)
-    assert canvas.zoom == pytest.approx(1.0015**480)
-    after = canvas.to_share(QPointF(200, 200))
+    assert canvas.viewport.zoom == pytest.approx(1.0015**480)
+    after = canvas.viewport.to_share(QPointF(200, 200))
     assert (after.x(), after.y()) == pytest.approx((before.x(), before.y()))
     wheel(canvas, 200, 200, -40)
-    assert canvas.zoom == 1.0
-    assert canvas.picture_rect() == QRectF(0, 60, 640, 360)
+    assert canvas.viewport.zoom == 1.0
+    assert canvas.viewport.frame_rect() == QRectF(0, 60, 640, 360)
     wheel(canvas, 200, 200, 100)
-    assert canvas.zoom == MOST_ZOOM
+    assert canvas.viewport.zoom == MOST_ZOOM
 
 
 def test_nothing_zooms_before_there_is_a_picture(canvas: Canvas) -> None:
     wheel(canvas, 100, 100, 3)
-    assert canvas.zoom == 1.0
+    assert canvas.viewport.zoom == 1.0
 
 
 def test_a_drag_moves_the_zoomed_picture_but_not_out_of_sight(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture())
-    canvas.zoom_by(2.0)
-    left = canvas.picture_rect().left()
+    canvas.show_frame(picture())
+    canvas.viewport.zoom_by(2.0)
+    left = canvas.viewport.frame_rect().left()
     drag(qtbot, canvas, QPoint(300, 200), QPoint(360, 200))
-    assert canvas.picture_rect().left() == pytest.approx(left + 60)
+    assert canvas.viewport.frame_rect().left() == pytest.approx(left + 60)
     drag(qtbot, canvas, QPoint(10, 200), QPoint(630, 200))
-    assert canvas.picture_rect().left() == pytest.approx(0)
+    assert canvas.viewport.frame_rect().left() == pytest.approx(0)
 
 
 def test_shift_and_an_arrow_move_the_zoomed_picture(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture())
-    canvas.zoom_by(2.0)
-    left = canvas.picture_rect().left()
+    canvas.show_frame(picture())
+    canvas.viewport.zoom_by(2.0)
+    left = canvas.viewport.frame_rect().left()
     qtbot.keyClick(canvas, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-    assert canvas.picture_rect().left() == pytest.approx(left - 40)
+    assert canvas.viewport.frame_rect().left() == pytest.approx(left - 40)
 
 
 def test_a_picture_of_another_size_is_fitted_anew(canvas: Canvas) -> None:
-    canvas.show_picture(picture())
-    canvas.zoom_by(4.0)
-    canvas.show_picture(picture(100, 200))
-    assert canvas.zoom == 1.0
-    assert canvas.picture_rect() == QRectF(200, 0, 240, 480)
+    canvas.show_frame(picture())
+    canvas.viewport.zoom_by(4.0)
+    canvas.show_frame(picture(100, 200))
+    assert canvas.viewport.zoom == 1.0
+    assert canvas.viewport.frame_rect() == QRectF(200, 0, 240, 480)
 
 
 def test_the_view_stays_inside_after_a_resize(canvas: Canvas) -> None:
-    canvas.show_picture(picture())
+    canvas.show_frame(picture())
     canvas.resize(320, 480)
-    assert canvas.picture_rect() == QRectF(0, 150, 320, 180)
+    assert canvas.viewport.frame_rect() == QRectF(0, 150, 320, 180)
 
 
 def test_two_clicks_ask_for_full_screen(canvas: Canvas, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(canvas.full_screen_asked, timeout=1000):
+    with qtbot.waitSignal(canvas.full_screen_requested, timeout=1000):
         qtbot.mouseDClick(canvas, LEFT, pos=QPoint(50, 50))
 
 
@@ -160,11 +166,11 @@ def test_the_probabilities_under_the_pointer_are_read_out(canvas: Canvas, qtbot:
     maps = np.zeros((2, 8, 8), np.float32)
     maps[0, :, 4:], maps[1, 0, 0] = 0.75, 0.25
     canvas.show_settings(settings)
-    canvas.show_picture(picture(ids=(0, 1), maps=maps))
-    found = canvas.readings(QPointF(500, 240))
+    canvas.show_frame(picture(ids=(0, 1), maps=maps))
+    found = readings(canvas, settings, 500, 240)
     assert [(each.name, each.probability, each.passes) for each in found] == [("a mug", 0.75, True), ("hair", 0, False)]
-    assert [each.probability for each in canvas.readings(QPointF(2, 62))] == [0, 0.25]
-    assert canvas.readings(QPointF(2, 58)) == []
+    assert [each.probability for each in readings(canvas, settings, 2, 62)] == [0, 0.25]
+    assert readings(canvas, settings, 2, 58) == []
     without = canvas.grab().toImage()
     qtbot.mouseMove(canvas, QPoint(500, 240))
     shown = canvas.grab().toImage()
@@ -177,26 +183,26 @@ def test_the_probabilities_under_the_pointer_are_read_out(canvas: Canvas, qtbot:
 
 def test_a_row_that_has_been_deleted_is_not_read_out(canvas: Canvas) -> None:
     canvas.show_settings(LiveSettings())
-    canvas.show_picture(picture(ids=(5,)))
-    assert canvas.readings(QPointF(300, 240)) == []
+    canvas.show_frame(picture(ids=(5,)))
+    assert readings(canvas, LiveSettings(), 300, 240) == []
 
 
 def test_a_drawn_box_comes_in_shares_of_the_picture(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture())
-    canvas.begin_box("crop")
+    canvas.show_frame(picture())
+    canvas.box_tool.begin("crop")
     assert canvas.cursor().shape() is Qt.CursorShape.CrossCursor
-    with qtbot.waitSignal(canvas.box_drawn, timeout=1000) as drawn:
+    with qtbot.waitSignal(canvas.box_tool.drawn, timeout=1000) as drawn:
         drag(qtbot, canvas, QPoint(480, 330), QPoint(160, 150))
     purpose, box = drawn.args
     assert purpose == "crop"
     assert box.getRect() == pytest.approx((0.25, 0.25, 0.5, 0.5))
-    assert canvas.purpose is None
+    assert canvas.box_tool.purpose is None
 
 
 def test_a_box_ends_at_the_edge_of_the_picture(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture())
-    canvas.begin_box(("prompt", 3))
-    with qtbot.waitSignal(canvas.box_drawn, timeout=1000) as drawn:
+    canvas.show_frame(picture())
+    canvas.box_tool.begin(("prompt", 3))
+    with qtbot.waitSignal(canvas.box_tool.drawn, timeout=1000) as drawn:
         drag(qtbot, canvas, QPoint(320, 240), QPoint(639, 479))
     purpose, box = drawn.args
     assert purpose == ("prompt", 3)
@@ -204,8 +210,8 @@ def test_a_box_ends_at_the_edge_of_the_picture(canvas: Canvas, qtbot: QtBot) -> 
 
 
 def test_while_a_box_is_drawn_all_but_it_is_dimmed(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture(value=200))
-    canvas.begin_box("crop")
+    canvas.show_frame(picture(value=200))
+    canvas.box_tool.begin("crop")
     qtbot.mousePress(canvas, LEFT, pos=QPoint(400, 200))
     qtbot.mouseMove(canvas, QPoint(560, 300))
     assert colour(canvas, 450, 250) == (200, 200, 200)
@@ -213,46 +219,46 @@ def test_while_a_box_is_drawn_all_but_it_is_dimmed(canvas: Canvas, qtbot: QtBot)
 
 
 def test_a_click_is_no_box_and_the_person_tries_again(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture())
-    canvas.begin_box("crop")
-    with qtbot.assertNotEmitted(canvas.box_drawn):
+    canvas.show_frame(picture())
+    canvas.box_tool.begin("crop")
+    with qtbot.assertNotEmitted(canvas.box_tool.drawn):
         qtbot.mouseClick(canvas, LEFT, pos=QPoint(200, 200))
-    assert canvas.purpose == "crop"
+    assert canvas.box_tool.purpose == "crop"
 
 
 @pytest.mark.parametrize("how", ["escape", "right button"])
 def test_a_box_is_given_up(canvas: Canvas, qtbot: QtBot, how: str) -> None:
-    canvas.show_picture(picture())
-    canvas.begin_box("crop")
-    with qtbot.waitSignal(canvas.box_cancelled, timeout=1000) as cancelled:
+    canvas.show_frame(picture())
+    canvas.box_tool.begin("crop")
+    with qtbot.waitSignal(canvas.box_tool.cancelled, timeout=1000) as cancelled:
         if how == "escape":
             qtbot.keyClick(canvas, Qt.Key.Key_Escape)
         else:
             qtbot.mouseClick(canvas, Qt.MouseButton.RightButton, pos=QPoint(200, 200))
-    assert cancelled.args == ["crop"] and canvas.purpose is None
+    assert cancelled.args == ["crop"] and canvas.box_tool.purpose is None
 
 
 def test_a_box_is_drawn_with_the_keyboard(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture())
-    canvas.begin_box("crop")
+    canvas.show_frame(picture())
+    canvas.box_tool.begin("crop")
     qtbot.keyClick(canvas, Qt.Key.Key_Return)
-    assert canvas.purpose == "crop"  # there is no box yet
+    assert canvas.box_tool.purpose == "crop"  # there is no box yet
     qtbot.keyClick(canvas, Qt.Key.Key_Right)
     qtbot.keyClick(canvas, Qt.Key.Key_Right)
     qtbot.keyClick(canvas, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
-    with qtbot.waitSignal(canvas.box_drawn, timeout=1000) as drawn:
+    with qtbot.waitSignal(canvas.box_tool.drawn, timeout=1000) as drawn:
         qtbot.keyClick(canvas, Qt.Key.Key_Return)
     assert drawn.args[1].getRect() == pytest.approx((0.32, 0.3, 0.4, 0.42))
 
 
 def test_no_box_is_begun_without_a_picture(canvas: Canvas) -> None:
-    canvas.begin_box("crop")
-    assert canvas.purpose is None
+    canvas.box_tool.begin("crop")
+    assert canvas.box_tool.purpose is None
 
 
 @PLAIN_POSITION
 def test_dropped_files_are_handed_on(canvas: Canvas, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(canvas.dropped, timeout=1000) as dropped:
+    with qtbot.waitSignal(canvas.files_dropped, timeout=1000) as dropped:
         assert drop(canvas, files("/films/a.mp4", "/films/b.mp4"))
     assert dropped.args == [[Path("/films/a.mp4"), Path("/films/b.mp4")]]
 
@@ -265,14 +271,14 @@ def test_what_is_no_file_is_not_taken(canvas: Canvas) -> None:
 
 
 def test_a_notice_stands_in_the_middle_with_its_buttons(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(picture(value=200))
+    canvas.show_frame(picture(value=200))
     bright = colour(canvas, 600, 400)
     canvas.show_notice(Notice("No camera", "There is none.", (("demo", "Demo scene"), ("retry", "Try again"))))
     assert colour(canvas, 600, 400)[0] < bright[0] / 2  # the last picture is dimmed
     first, second = canvas.findChildren(QPushButton)
     assert (first.text(), second.text()) == ("Demo scene", "Try again")
     assert abs((first.x() + second.geometry().right()) / 2 - 320) <= 2
-    with qtbot.waitSignal(canvas.action, timeout=1000) as pressed:
+    with qtbot.waitSignal(canvas.notice_action, timeout=1000) as pressed:
         qtbot.mouseClick(second, LEFT)
     assert pressed.args == ["retry"]
     canvas.show_notice(None)
@@ -280,7 +286,7 @@ def test_a_notice_stands_in_the_middle_with_its_buttons(canvas: Canvas, qtbot: Q
 
 
 def test_a_quiet_notice_leaves_the_picture_bright(canvas: Canvas) -> None:
-    canvas.show_picture(picture(value=200))
+    canvas.show_frame(picture(value=200))
     without = canvas.grab().toImage()
     canvas.show_notice(Notice("Reconnecting", quiet=True, colour=theme.WARNING))
     shown = canvas.grab().toImage()
@@ -290,7 +296,7 @@ def test_a_quiet_notice_leaves_the_picture_bright(canvas: Canvas) -> None:
 
 
 def test_the_copied_picture_has_its_own_size(canvas: Canvas) -> None:
-    canvas.show_picture(picture(320, 180, value=200))
+    canvas.show_frame(picture(320, 180, value=200))
     image = canvas.image()
     assert isinstance(image, QImage)
     assert (image.width(), image.height()) == (320, 180)

@@ -40,18 +40,18 @@ def light(canvas: Canvas) -> int:
 
 
 def test_the_untouched_picture_is_shown_while_the_key_is_held(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(drawn())
+    canvas.show_frame(drawn())
     assert light(canvas) == 255
     qtbot.keyPress(canvas, Qt.Key.Key_B)
     assert canvas.comparing and light(canvas) == 0
-    canvas.show_picture(drawn())  # the next one as well
+    canvas.show_frame(drawn())  # the next one as well
     assert light(canvas) == 0
     qtbot.keyRelease(canvas, Qt.Key.Key_B)
     assert not canvas.comparing and light(canvas) == 255
 
 
 def test_losing_the_focus_lets_the_key_go(canvas: Canvas, qtbot: QtBot) -> None:
-    canvas.show_picture(drawn())
+    canvas.show_frame(drawn())
     qtbot.keyPress(canvas, Qt.Key.Key_B)
     canvas.clearFocus()
     assert light(canvas) == 255
@@ -59,7 +59,7 @@ def test_losing_the_focus_lets_the_key_go(canvas: Canvas, qtbot: QtBot) -> None:
 
 def test_what_is_hidden_stays_hidden_while_the_key_is_held(canvas: Canvas, qtbot: QtBot) -> None:
     canvas.show_settings(LiveSettings(effects=(BlackOut(),)))
-    canvas.show_picture(drawn())
+    canvas.show_frame(drawn())
     qtbot.keyPress(canvas, Qt.Key.Key_B)
     assert not canvas.comparing and light(canvas) == 255
     canvas.show_settings(LiveSettings())
@@ -70,25 +70,25 @@ def test_what_is_hidden_stays_hidden_while_the_key_is_held(canvas: Canvas, qtbot
 
 def test_the_wipe_is_dragged_by_its_line(canvas: Canvas, qtbot: QtBot) -> None:
     moved: list[float] = []
-    canvas.wipe_moved.connect(moved.append)
+    canvas.wipe_tool.moved.connect(moved.append)
     canvas.show_settings(LiveSettings(effects=(Tint(), Wipe(at=0.5))))
-    canvas.show_picture(drawn())
+    canvas.show_frame(drawn())
     qtbot.mouseMove(canvas, QPoint(481, 100))
     assert canvas.cursor().shape() == Qt.CursorShape.SplitHCursor
-    with qtbot.waitSignal(canvas.wipe_released):
+    with qtbot.waitSignal(canvas.wipe_tool.released):
         qtbot.mousePress(canvas, LEFT, pos=QPoint(481, 100))
         qtbot.mouseMove(canvas, QPoint(240, 120))
         qtbot.mouseMove(canvas, QPoint(-50, 120))
         qtbot.mouseRelease(canvas, LEFT, pos=QPoint(-50, 120))
     assert moved == pytest.approx([0.25, 0.0])
-    assert canvas.zoom == 1.0
+    assert canvas.viewport.zoom == 1.0
 
 
 def test_beside_the_line_nothing_is_dragged(canvas: Canvas, qtbot: QtBot) -> None:
     moved: list[float] = []
-    canvas.wipe_moved.connect(moved.append)
+    canvas.wipe_tool.moved.connect(moved.append)
     canvas.show_settings(LiveSettings(effects=(Wipe(at=0.5),)))
-    canvas.show_picture(drawn())
+    canvas.show_frame(drawn())
     qtbot.mouseMove(canvas, QPoint(400, 100))
     assert canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
     qtbot.mousePress(canvas, LEFT, pos=QPoint(400, 100))
@@ -100,7 +100,7 @@ def test_beside_the_line_nothing_is_dragged(canvas: Canvas, qtbot: QtBot) -> Non
 @pytest.mark.parametrize("effects", [(), (Tint(),)])
 def test_without_a_wipe_there_is_no_line(canvas: Canvas, qtbot: QtBot, effects: tuple[Tint, ...]) -> None:
     canvas.show_settings(LiveSettings(effects=effects))
-    canvas.show_picture(drawn())
+    canvas.show_frame(drawn())
     qtbot.mouseMove(canvas, QPoint(480, 100))
     assert canvas.cursor().shape() == Qt.CursorShape.ArrowCursor
 
@@ -108,12 +108,12 @@ def test_without_a_wipe_there_is_no_line(canvas: Canvas, qtbot: QtBot, effects: 
 def test_the_window_moves_the_wipe_in_one_step_of_undo(window: MainWindow) -> None:
     store, canvas = window.store, window.canvas
     store.update(effects=(Tint(), Wipe(at=0.5)))
-    canvas.wipe_moved.emit(0.4)
-    canvas.wipe_moved.emit(0.3)
-    canvas.wipe_released.emit()
+    canvas.wipe_tool.moved.emit(0.4)
+    canvas.wipe_tool.moved.emit(0.3)
+    canvas.wipe_tool.released.emit()
     assert store.settings.effects == (Tint(), Wipe(at=0.3))
     store.undo()
     assert store.settings.effects == (Tint(), Wipe(at=0.5))
     store.update(effects=(Tint(),))
-    canvas.wipe_moved.emit(0.2)
+    canvas.wipe_tool.moved.emit(0.2)
     assert store.settings.effects == (Tint(),)

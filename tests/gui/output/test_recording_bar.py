@@ -122,7 +122,7 @@ def test_a_snapshot_saves_what_is_shown(
     bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, said: list[Message], tmp_path: Path
 ) -> None:
     shown = picture()
-    canvas.show_picture(shown)
+    canvas.show_frame(shown)
     with qtbot.waitSignal(bar.said, timeout=2000):
         qtbot.mouseClick(bar.snapshot_button, LEFT)
     assert services.snapshots == [(tmp_path / "films", shown, LiveSettings())]
@@ -132,7 +132,7 @@ def test_a_snapshot_saves_what_is_shown(
 def test_a_failed_snapshot_says_why_and_another_can_be_tried(
     bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, said: list[Message]
 ) -> None:
-    canvas.show_picture(picture())
+    canvas.show_frame(picture())
     services.snapshot_problem = SinkError("The disk is full.")
     for _ in range(2):
         with qtbot.waitSignal(bar.said, timeout=2000):
@@ -141,7 +141,7 @@ def test_a_failed_snapshot_says_why_and_another_can_be_tried(
 
 
 def test_the_picture_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, said: list[Message]) -> None:
-    canvas.show_picture(picture(64, 48, value=200))
+    canvas.show_frame(picture(64, 48, value=200))
     qtbot.mouseClick(bar.copy_button, LEFT)
     image = QGuiApplication.clipboard().image()
     assert (image.width(), image.height()) == (64, 48)

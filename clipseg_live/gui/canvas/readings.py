@@ -1,0 +1,75 @@
+"""Probabilities of the prompts under the pointer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter
+
+from clipseg_live.core.settings.base import RGB
+from clipseg_live.core.settings.live import PromptRow
+from clipseg_live.core.status import ViewFrame
+from clipseg_live.gui.canvas.painting import paint_card
+from clipseg_live.gui.widgets import theme
+
+_WIDEST_NAME = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Probability of one prompt under the pointer.
+
+    Attributes:
+        name: text of the prompt.
+        colour: colour of the prompt.
+        probability: 0 to 1.
+        passes: whether the probability reaches the threshold of the prompt.
+    """
+
+    name: str
+    colour: RGB
+    probability: float
+    passes: bool
+
+
+def readings_at(frame: ViewFrame | None, point: QPointF, rows: Sequence[PromptRow]) -> list[Reading]:
+    """Return the probability of each prompt at a point; empty outside the frame or without a prediction.
+
+    Args:
+        frame: the frame; None for none.
+        point: the point in shares (0 to 1) of the frame.
+        rows: the prompts.
+    """
+    if frame is None or not len(frame.ids) or not (0 <= point.x() < 1 and 0 <= point.y() < 1):
+        return []
+    map_height, map_width = frame.maps.shape[1:]
+    values = frame.maps[:, int(point.y() * map_height), int(point.x() * map_width)]
+    rows_by_id = {row.id: row for row in rows}
+    unnamed = QCoreApplication.translate("Readings", "image")
+    return [
+        Reading(row.text or unnamed, row.style.colour, float(value), value >= row.style.threshold)
+        for row_id, value in zip(frame.ids, values, strict=True)
+        if (row := rows_by_id.get(row_id)) is not None
+    ]
+
+
+def paint_readings(painter: QPainter, point: QPointF, bounds: QRectF, readings: Sequence[Reading]) -> None:
+    """Paint a card with one line for each prompt beside ``point``, within ``bounds``."""
+    painter.setFont(theme.figure_font())
+    metrics = painter.fontMetrics()
+    names = [metrics.elidedText(reading.name, Qt.TextElideMode.ElideRight, _WIDEST_NAME) for reading in readings]
+    line, name_width = metrics.height() + 4, max(metrics.horizontalAdvance(name) for name in names)
+    width, height = name_width + 88.0, line * len(readings) + 12.0
+    x = point.x() + 18 if point.x() + 18 + width < bounds.right() else point.x() - 18 - width
+    x = max(x, bounds.left() + theme.UNIT)
+    y = min(max(point.y() + 18, bounds.top() + theme.UNIT), bounds.bottom() - height - theme.UNIT)
+    paint_card(painter, QRectF(x, y, width, height))
+    for number, (reading, name) in enumerate(zip(readings, names, strict=True)):
+        top = y + 6 + number * line
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(*reading.colour))
+        painter.drawEllipse(QPointF(x + 14, top + line / 2), 4, 4)
+        painter.setPen(QColor(theme.TEXT if reading.passes else theme.MUTED))
+        painter.drawText(QRectF(x + 26, top, name_width + 4, line), Qt.AlignmentFlag.AlignVCenter, name)
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(x + width - 60, top, 48, line), right, f"{reading.probability:.2f}")
