@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.live import PromptRow
-from clipseg_live.core.status import ViewFrame
 from clipseg_live.gui.canvas.painting import paint_card
 from clipseg_live.gui.widgets import theme
 
@@ -32,7 +32,7 @@ class Reading:
     passes: bool
 
 
-def readings_at(frame: ViewFrame | None, point: QPointF, rows: Sequence[PromptRow]) -> list[Reading]:
+def readings_at(frame: RenderedFrame | None, point: QPointF, rows: Sequence[PromptRow]) -> list[Reading]:
     """Return the probability of each prompt at a point; empty outside the frame or without a prediction.
 
     Args:
