@@ -4,10 +4,12 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 
 from clipseg_live.media.sources.video_file import VideoFileSource
@@ -67,15 +69,22 @@ def export(source: Path, target: Path, start: Fraction | None = None, end: Fract
 
 
 def export_all(
-    source: Path, targets: Sequence[Path], start: Fraction | None = None, end: Fraction | None = None
+    source: Path, targets: Sequence[Path], start: Fraction | None = None, end: Fraction | None = None, *, every: int = 1
 ) -> list[list[str]]:
-    """Read a source once, and copy its frames as one export to each of the targets does; return their notices."""
+    """Read a source once, and copy its frames as one export to each of the targets does; return their notices.
+
+    Args:
+        every: Step between the rows and columns that are kept of a frame, where only times and sound matter.
+    """
     reader = VideoFileSource(source, start, end)
     writers = [VideoWriter(target, start=start, end=end) for target in targets]
     info = reader.open()
+    info = replace(info, width=-(-info.width // every), height=-(-info.height // every))
     for writer in writers:
         writer.open(info)
     while (frame := reader.read()) is not None:
+        if every > 1:
+            frame = replace(frame, pixels=np.ascontiguousarray(frame.pixels[::every, ::every]))
         for writer in writers:
             writer.write(frame)
     for writer in writers:
@@ -109,19 +118,24 @@ def seen_in(paths: Sequence[Path]) -> list[Seen]:
         return [_seen(path.read_text()) for path in lines]
 
 
-def played(path: Path) -> tuple[Seen, list[float]]:
-    """Return the pictures and the times at which the sound begins, as the ffmpeg program decodes them."""
+def played(paths: Sequence[Path]) -> list[tuple[Seen, list[float]]]:
+    """Return the pictures of each file and the times at which its sound begins, decoded by one run of ffmpeg."""
     with tempfile.TemporaryDirectory() as folder:
-        lines = Path(folder) / "light"
-        out = ffmpeg(
-            "-copyts", "-i", str(path), "-map", "0:v", "-vf", f"{_LIGHT}{lines}", *_DECODED,
-            "-map", "0:a", "-af", "aresample=8000:async=1:min_hard_comp=0.01:first_pts=0", "-ac", "1", "-f", "s16le",
-            "-",
-        )  # fmt: skip
-        seen = _seen(lines.read_text())
-    wave = np.abs(np.frombuffer(out, np.int16).astype(int))
+        lights = [Path(folder) / f"{number}.txt" for number in range(len(paths))]
+        waves = [Path(folder) / f"{number}.pcm" for number in range(len(paths))]
+        inputs = [part for path in paths for part in ("-i", str(path))]
+        outputs: list[str] = []
+        for number, (light, wave) in enumerate(zip(lights, waves, strict=True)):
+            outputs += ["-map", f"{number}:v", "-vf", f"{_LIGHT}{light}", *_DECODED, "-map", f"{number}:a", "-af"]
+            outputs += ["aresample=8000:async=1:min_hard_comp=0.01:first_pts=0", "-ac", "1", "-f", "s16le", str(wave)]
+        ffmpeg("-copyts", *inputs, *outputs)
+        return [(_seen(light.read_text()), _heard(wave)) for light, wave in zip(lights, waves, strict=True)]
+
+
+def _heard(path: Path) -> list[float]:
+    wave = np.abs(np.fromfile(path, np.int16).astype(int))
     loud = wave[: len(wave) // 40 * 40].reshape(-1, 40).max(axis=1) > 3000  # 5 ms
-    return seen, [float(at) * 0.005 for at in np.flatnonzero(loud) if not loud[max(at - 4, 0) : at].any()]
+    return [float(at) * 0.005 for at in np.flatnonzero(loud) if not loud[max(at - 4, 0) : at].any()]
 
 
 def _seen(printed: str) -> Seen:
@@ -132,12 +146,11 @@ def _seen(printed: str) -> Seen:
 
 
 def durations(path: Path) -> dict[str, tuple[float, float]]:
-    """Return the first time and the end of a file's "video" and "audio", as ffprobe tells them."""
-    command = ["ffprobe", "-v", "error", "-of", "csv=p=0"]
-    command += ["-show_entries", "packet=codec_type,pts_time,duration_time", str(path)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    """Return the first time and the end of a file's "video" and "audio" packets."""
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for kind, *values in (line.split(",")[:3] for line in out.split()):
-        time, length = (0.0 if each in ("N/A", "") else float(each) for each in values)
-        times[kind].append((time, time + length))
+    with av.open(str(path)) as container:
+        for packet in container.demux():
+            if packet.size:
+                begin = float((packet.pts or 0) * packet.time_base)
+                times[packet.stream.type].append((begin, begin + float((packet.duration or 0) * packet.time_base)))
     return {kind: (min(begin for begin, _ in each), max(end for _, end in each)) for kind, each in times.items()}

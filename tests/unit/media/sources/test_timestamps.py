@@ -80,19 +80,41 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     return Parts(data, dict(zip(data.values(), found, strict=True)))
 
 
+class Exported(NamedTuple):
+    """An export of joined segments, and what the ffmpeg program sees and hears in it."""
+
+    path: Path
+    notices: list[str]
+    seen: Seen
+    heard: list[float]
+
+
+@pytest.fixture(scope="module")
+def exported(make: Parts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """Export all cases, and decode them with one run of the ffmpeg program."""
+    folder = tmp_path_factory.mktemp("joined")
+    targets, notices = [], []
+    for number, (case, join) in enumerate(JOINED.items()):
+        source = folder / f"in{number}.ts"
+        source.write_bytes(b"".join(join(make)))
+        targets.append(folder / f"out{number}{'.mkv' if len(case) % 2 else '.mp4'}")
+        notices.append(export(source, targets[-1]))
+    each = zip(targets, notices, played(targets), strict=True)
+    return {case: Exported(path, told, *found) for case, (path, told, found) in zip(JOINED, each, strict=True)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", JOINED)
-def test_picture_and_sound_stay_in_step_and_nothing_is_lost(make: Parts, tmp_path: Path, case: str) -> None:
+def test_picture_and_sound_stay_in_step_and_nothing_is_lost(
+    make: Parts, exported: dict[str, Exported], case: str
+) -> None:
     parts = JOINED[case](make)
-    source, target = tmp_path / "in.ts", tmp_path / ("out.mkv" if len(case) % 2 else "out.mp4")
-    source.write_bytes(b"".join(parts))
-    notices = export(source, target)
+    target, notices, (_, seen), heard = exported[case]
     assert not any("damaged" in notice for notice in notices)
     alone = [make.alone[part] for part in parts]
     marks, seconds = sum(len(part.flashes) for part in alone), sum(part.times[-1] - part.times[0] for part in alone)
     times = raw_times(target)
     assert len(times) == sum(len(part.times) for part in alone)
-    (_, seen), heard = played(target)
     silent = 3 if "without sound" in case else 0
     early = 1 if "begins" in case else 0  # a mark at 0 is cut off where the other stream begins later
     assert abs(len(seen) - marks) <= early and abs(len(heard) - (len(seen) - silent)) <= 2 * early
@@ -117,7 +139,7 @@ def download(
     name, seconds, frames = request.param
     folder = tmp_path_factory.mktemp("downloads")
     targets = [folder / f"out{suffix}" for suffix in CONTAINERS]
-    notices = export_all(DATA / name, targets)
+    notices = export_all(DATA / name, targets, every=4)
     return seconds, frames, dict(zip(CONTAINERS, zip(targets, notices, strict=True), strict=True))
 
 
@@ -163,7 +185,7 @@ def test_sound_of_a_range_fits_its_pictures(make: Parts, tmp_path: Path, suffix:
     source, target = tmp_path / "in.ts", tmp_path / f"out{suffix}"
     source.write_bytes(b"".join(JOINED["advertisement with its own clock"](make)))
     export(source, target, Fraction(5, 2), Fraction(9))
-    (_, seen), heard = played(target)
+    (((_, seen), heard),) = played([target])
     assert len(seen) == len(heard) >= 6
     assert max(abs(one - other) for one, other in zip(seen, heard, strict=True)) < IN_STEP
     ends = durations(target)
@@ -197,7 +219,7 @@ def test_a_recording_of_it_has_its_sound_in_step(make: Parts, tmp_path: Path) ->
             place += Fraction(1, 25)
     player.close()
     writer.finish()
-    (_, seen), heard = played(target)
+    (((_, seen), heard),) = played([target])
     assert len(seen) >= 9 and len(heard) >= 8
     assert all(min(abs(beep - flash) for flash in seen) < IN_STEP + 0.02 for beep in heard)
 
