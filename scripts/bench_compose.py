@@ -36,6 +36,8 @@ from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
+BESIDE = (1920, 1080)
+"""Size of the pictures that other libraries draw on, too."""
 PROMPTS = (1, 4, 16)
 SCALES = {"small objects": 1.0, "large objects": 2.2}
 GRID = 352
@@ -116,7 +118,7 @@ def print_beside_supervision(rounds: int, clock: Clock) -> None:
     except ImportError:
         print(f"\n{MISSING}")
         return
-    size, count = (1920, 1080), 4
+    size, count = BESIDE, 4
     print(f"\nbeside supervision {supervision.__version__}, {size[0]}x{size[1]}, {count} prompts, in turn in one run")
     for name, scale in SCALES.items():
         pictures, maps = example(size, count, scale)

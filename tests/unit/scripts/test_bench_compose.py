@@ -24,6 +24,7 @@ def program(monkeypatch):
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     monkeypatch.setattr(module, "SIZES", ((160, 90),))
+    monkeypatch.setattr(module, "BESIDE", (480, 270))
     return module
 
 
@@ -67,11 +68,11 @@ def test_supervision_is_given_the_very_same_masks(program, monkeypatch, capsys):
     monkeypatch.setattr(Annotator, "seen", [])
     program.main(["--rounds", "1", "--threads", "1"])
     out = capsys.readouterr().out
-    assert "beside supervision 9.9, 1920x1080, 4 prompts" in out and program.MISSING not in out
+    assert "beside supervision 9.9, 480x270, 4 prompts" in out and program.MISSING not in out
     of_maps = next(mask for mask in Annotator.seen if mask is not Annotator.seen[0])
     for mask in (Annotator.seen[0], of_maps, Annotator.seen[-1]):
-        assert mask.shape == (4, 1080, 1920) and mask.dtype == bool and 0.001 < mask.mean() < 0.5
-    pictures, maps = program.example((1920, 1080), 4, 1.0)
+        assert mask.shape == (4, 270, 480) and mask.dtype == bool and 0.001 < mask.mean() < 0.5
+    pictures, maps = program.example((480, 270), 4, 1.0)
     composer = EffectRenderer(RenderSettings(effects=(Tint(),), styles=program.styles(4)))
     changed = (composer.compose(pictures[0], program.hard_masks(pictures[0], maps)) != pictures[0]).any(axis=2)
     assert np.array_equal(changed, Annotator.seen[0].any(axis=0))
