@@ -2,7 +2,9 @@
 
 import csv
 import os
+import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -23,9 +25,13 @@ def program() -> ModuleType:
     threads, path = torch.get_num_threads(), list(sys.path)
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     sys.path.insert(0, str(SCRIPTS))
+    import shapes_model
     import train_shapes
 
-    yield train_shapes
+    with pytest.MonkeyPatch.context() as patch:
+        phrases = partial(shapes_model.corpus, 2000)  # drawing all of them would take most of the time
+        patch.setattr(shapes_model, "corpus", phrases)
+        yield train_shapes
     sys.path[:] = path
     torch.set_num_threads(threads)
     os.environ.pop("TOKENIZERS_PARALLELISM")
@@ -34,7 +40,7 @@ def program() -> ModuleType:
 
 
 def start(program: ModuleType, folder: Path, *arguments: str) -> None:
-    fixed = ["--tiny", "--scale", "0.12", "--workers", "0", "--threads", "2", "--device", "cpu"]
+    fixed = ["--tiny", "--scale", "0.12", "--workers", "0", "--threads", "1", "--device", "cpu"]
     old = sys.argv
     sys.argv = ["train_shapes.py", str(folder), *fixed, *arguments]
     try:
@@ -78,43 +84,50 @@ def test_it_resumes_and_logs_a_curve(run: Path) -> None:
 def test_a_resumed_run_is_the_same_as_an_unbroken_one(program: ModuleType, run: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "measure", lambda *_: {})
+        shutil.copytree(run / "tokenizer", tmp_path / "tokenizer")
         start(program, tmp_path, "--steps", "3")
     whole, broken = (torch.load(folder / "checkpoint.pt", weights_only=True)["model"] for folder in (tmp_path, run))
     for name, values in whole.items():
         torch.testing.assert_close(values, broken[name], msg=name, rtol=1e-3, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def model(program: ModuleType, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the exported model."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    start(program, run, "--export", str(folder))
+    return folder
+
+
 @pytest.mark.slow
-def test_the_exported_folder_loads(program: ModuleType, run: Path, tmp_path: Path) -> None:
+def test_the_exported_folder_loads(model: Path) -> None:
     from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
     from clipseg_live.model.segmenter import Segmenter
 
-    start(program, run, "--export", str(tmp_path / "model"))
-    network = CLIPSegForImageSegmentation.from_pretrained(tmp_path / "model")
+    network = CLIPSegForImageSegmentation.from_pretrained(model)
     assert network.dtype == torch.float32
-    processor = CLIPSegProcessor.from_pretrained(tmp_path / "model")
+    processor = CLIPSegProcessor.from_pretrained(model)
     frame = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     texts = ["red circle", "something 未知 unknown"]
     inputs = processor(text=texts, images=[frame, frame], padding=True, return_tensors="pt")
     with torch.no_grad():
         reference = network(**inputs).logits.sigmoid().numpy()
-    engine = Segmenter.load(str(tmp_path / "model"), device="cpu", dtype="float32")
+    engine = Segmenter.load(str(model), device="cpu", dtype="float32")
     found = engine.segment(frame, [Prompt.text(text) for text in texts]).probabilities
     np.testing.assert_allclose(found, reference, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_the_training_forward_pass_equals_transformers(program: ModuleType, run: Path, tmp_path: Path) -> None:
+def test_the_training_forward_pass_equals_transformers(program: ModuleType, model: Path) -> None:
     """The faster decoder and attention of the training give the logits of transformers' own."""
     import shapes_model
     from transformers import CLIPSegForImageSegmentation
 
-    start(program, run, "--export", str(tmp_path / "model"))
-    stock = CLIPSegForImageSegmentation.from_pretrained(tmp_path / "model")
+    stock = CLIPSegForImageSegmentation.from_pretrained(model)
     ours = shapes_model.build(stock.config)
     ours.load_state_dict(stock.state_dict())
-    tokenizer = shapes_model.load_tokenizer(tmp_path / "model")
+    tokenizer = shapes_model.load_tokenizer(model)
     pixels = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     ids = tokenizer(["red", "find all the large blue stars"], padding=True, return_tensors="pt").input_ids
     with torch.no_grad():
