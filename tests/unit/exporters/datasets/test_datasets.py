@@ -101,7 +101,7 @@ def test_any_mask_comes_back_from_its_annotations(wanted: np.ndarray, rule: str)
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(MASKS)
 def test_coco_polygons_are_exact_in_pycocotools(wanted: np.ndarray) -> None:
     polygons = coco_polygons(wanted.astype(np.uint8))
@@ -182,7 +182,7 @@ def test_yolo_corners_survive_rounding_and_truncation(width: int, height: int, d
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(MASKS)
 def test_polygons_are_exact_with_holes_and_islands(wanted: np.ndarray) -> None:
     polygons = corner_polygons(wanted.astype(np.uint8))
