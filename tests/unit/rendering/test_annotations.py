@@ -106,6 +106,7 @@ def test_a_single_pixel_gets_its_dot(percent):
     assert (found[[63, 5], [97, 5]] != picture[[63, 5], [97, 5]]).any(axis=1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(540, 960), (383, 685)])
 @pytest.mark.parametrize("effect", [Tint(), Outline(), Outline(width=1.6)])
 def test_at_the_size_of_a_frame(size, effect):

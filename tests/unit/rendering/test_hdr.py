@@ -79,6 +79,7 @@ def test_metadata_of_the_source_is_read(clip):
     assert (float(hdr.mastering.least), float(hdr.mastering.most)) == (0.005, 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "pixel_format"),
     [

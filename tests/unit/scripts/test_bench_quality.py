@@ -105,6 +105,7 @@ def test_every_photograph_is_there_and_every_outline_lies_in_it():
         assert (low >= 0).all() and high[0] <= 480 * width / height and high[1] <= 480
 
 
+@pytest.mark.slow
 def test_the_oracle_is_disturbed_as_it_says():
     from quality_methods import Oracle
 

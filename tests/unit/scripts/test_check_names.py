@@ -33,6 +33,7 @@ def test_only_intended_names_may_be_shared(
     assert check_names.main() == code
 
 
+@pytest.mark.slow
 def test_the_package_has_no_other_shared_names() -> None:
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "check_names.py")], capture_output=True, check=False)
     assert done.returncode == 0, done.stdout

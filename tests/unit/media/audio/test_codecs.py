@@ -171,6 +171,7 @@ def begun(
     return request.param, _starts(source), targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_sound_begins_where_it_began(begun: tuple[str, dict[str, float], dict[str, Path]], suffix: str) -> None:
     """Encoders put samples before the beginning; ffprobe tells when what is heard begins."""

@@ -263,6 +263,7 @@ def check_fields(path, order):
     assert all(frame["top_field_first"] == int(order == "tff") for frame in listed["frames"])
 
 
+@pytest.mark.slow
 def test_deinterlaced_video_is_progressive(tmp_path):
     info, frames = frames_of(interlaced(tmp_path / "a.mp4"))
     write(VideoWriter(tmp_path / "o.mov", "h264", quality=95), info, frames)

@@ -68,6 +68,7 @@ def test_the_frames_of_an_animated_webp():
             assert np.abs(over_black(image.convert("RGBA")) - frame.pixels).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blend", [0, 1])
 @pytest.mark.parametrize("disposal", [0, 1, 2])
 def test_an_apng_is_composited(tmp_path, disposal, blend):
@@ -77,6 +78,7 @@ def test_an_apng_is_composited(tmp_path, disposal, blend):
         assert np.abs(over_black(wanted) - frame.pixels).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disposal", [0, 1, 2, 3])
 def test_a_gif_is_composited(tmp_path, disposal):
     path = save(tmp_path / "a.gif", disposal=disposal)
@@ -85,6 +87,7 @@ def test_a_gif_is_composited(tmp_path, disposal):
         assert np.array_equal(over_black(wanted), frame.pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_gifs_of_any_parts(tmp_path, seed):
     """Frames with palettes of their own, disposals, transparency and interlacing in any mixture."""

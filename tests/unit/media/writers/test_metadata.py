@@ -113,6 +113,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return dict(zip(TARGETS, found, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_belongs_to_a_film_is_kept(exported: dict[str, Exported], target: str) -> None:
     path, notices, texts, before = exported[target]
@@ -151,6 +152,7 @@ def ranged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, li
     return dict(zip(RANGED, zip(targets, notices, texts, strict=True), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", RANGED)
 def test_a_range_shifts_and_cuts_them(ranged: dict[str, tuple[Path, list[str], str]], target: str) -> None:
     path, notices, text = ranged[target]
