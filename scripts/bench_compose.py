@@ -13,15 +13,19 @@ it.
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout needs no installation
 
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
@@ -34,6 +38,7 @@ from clipseg_live.imaging.resize import resize_map
 from clipseg_live.matting.alpha import binary_mattes
 from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
+from scripts.training.truth import scene_truth
 
 SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
 BESIDE = (1920, 1080)
@@ -177,7 +182,7 @@ def theirs(picture: Pixels, maps: Maps, supervision: Any) -> dict[str, Callable[
 def example(size: tuple[int, int], count: int, scale: float) -> tuple[list[Pixels], Maps]:
     """Eight frames of the demo scene, and the maps of ``count`` of its objects: float32 (count, GRID, GRID)."""
     scene = Scene(0, *size, settings=SceneSettings(objects=max(PROMPTS), scale=scale))
-    objects = scene.truth(0).objects[-count:]  # the topmost, which are seen whole
+    objects = scene_truth(scene, 0).objects[-count:]  # the topmost, which are seen whole
     small = [cv2.resize(each.matte, (GRID, GRID), interpolation=cv2.INTER_AREA) for each in objects]
     maps = np.stack([cv2.GaussianBlur(each, (0, 0), SOFTNESS) for each in small]).astype(np.float32)
     there = [scene.picture(number) for number in range(5)]

@@ -11,15 +11,19 @@ share of the frame that fires for what is not there. These are the shapes model'
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout needs no installation
+
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.settings.base import DETAILS
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
 from clipseg_live.model.segmenter import Segmenter
+from scripts.training.truth import scene_truth
 
 FIRST_SEED = 200
 SCALES = (0.3, 0.5, 1.0, 2.0)
@@ -33,7 +37,7 @@ def measure(
     segmenter: Segmenter, scene: Scene, number: int, asked: Sequence[Sequence[str]], row: dict[str, Any]
 ) -> None:
     """Add one frame's figures to ``row``: one call of the engine for each group of phrases."""
-    picture, truth = scene.picture(number), scene.truth(number)
+    picture, truth = scene.picture(number), scene_truth(scene, number)
     for phrases in asked:
         passes, start = segmenter.vision_passes, time.perf_counter()
         found = segmenter.segment(picture, [Prompt.text(phrase) for phrase in phrases])

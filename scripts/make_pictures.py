@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout needs no installation
+
 from clipseg_live import Prompt, Segmenter
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.mattes import MatteRequest, Mattes
@@ -44,6 +46,7 @@ from clipseg_live.demo.scenes import Scene
 from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.media.safe_card import placeholder_card
 from clipseg_live.rendering.renderer import EffectRenderer
+from scripts.training.truth import scene_truth
 
 PHRASES = ("red circle", "blue star", "yellow heart")
 COLOURS = ((0, 216, 255), (255, 122, 0), (160, 60, 255))
@@ -84,7 +87,7 @@ def main() -> None:
     sheet = [np.hstack([drawn_as(picture, mattes, styles, each) for each in row]) for row in PROBABILITIES]
     small = Image.fromarray(np.vstack(sheet)).resize((1280, 720), Image.Resampling.LANCZOS)
     small.save(folder / "probabilities.webp", quality=85, method=6)
-    rows, columns = np.nonzero(scene.truth(MOMENT).mask(PHRASES[0]))
+    rows, columns = np.nonzero(scene_truth(scene, MOMENT).mask(PHRASES[0]))
     box = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
     print(f"{PHRASES[0]} in scene.png: box={tuple(map(int, box))}")
     Image.fromarray(placeholder_card(640, 360)).save(folder / "safe-card.webp", quality=80, method=6)

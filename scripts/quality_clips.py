@@ -6,6 +6,7 @@ the motion is exact, and no matte is judged by it.
 """
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout needs no installation
+
 from clipseg_live.core.frame import Pixels
 from clipseg_live.demo.drawing import ShapeOutline, coverage, place_outline, shape_outline
 from clipseg_live.demo.scenes import SCENE_PRESETS, Matrix, Scene, SceneSettings
+from scripts.training.truth import scene_truth
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30
 TUNING_SEEDS = (101, 102, 103)
@@ -64,7 +68,7 @@ def drawn(name: str, seed: int, frames: int) -> Iterator[Shot]:
     steps: tuple[Matrix, ...] | None = None
     camera: Matrix | None = None
     for i, number in enumerate(numbers):
-        truth = scene.truth(number)
+        truth = scene_truth(scene, number)
         objects = truth.objects[JUDGED]
         yield Shot(scene.picture(number), np.stack([one.matte for one in objects]), steps, camera)
         if not truth.continues:

@@ -1,4 +1,4 @@
-"""Endless drawn scenes of coloured shapes that move, turn and hide one another, with ground truth for every frame.
+"""Endless drawn scenes of coloured shapes that move, turn and hide one another.
 
 A frame is a pure function of (seed, size, rate, settings, number). Any frame can be requested at any time, and the same
 moment looks the same at every rate. Lengths are shares of ``sqrt(width × height)``, so that objects cover the same
@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.demo.drawing import Colour, ShapeOutline, coverage, place_outline, shape_outline
-from clipseg_live.demo.phrases import Meaning, parse
-from clipseg_live.demo.pictures import Thing, wanted
 
 Matrix = NDArray[np.float64]
 """An affine map of pixel coordinates, (2, 3). The centre of pixel (0, 0) is at (0.5, 0.5)."""
@@ -109,79 +107,39 @@ class _Actor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ObjectTruth:
-    """Ground truth of one object in a frame.
+class PlacedObject:
+    """An object in a frame.
 
     Attributes:
         colour: Name of its colour.
         shape: Name of its shape.
-        matte: float32 (height, width), the share of each pixel's light that comes from this object: its antialiased
-            coverage, reduced by the objects above it.
-        mask: bool (height, width), where the matte is above one half.
-        step: (2, 3) affine map of this frame's pixel coordinates to the next frame's, for every point of the object;
-            NaN before a cut.
+        side: Side of a square of its area, as a share of ``sqrt(width × height)``, before it pulses.
+        contours: Its outline in pixels.
+        pose: (2, 3) map from its own coordinates to pixels.
     """
 
     colour: str
     shape: str
-    matte: NDArray[np.float32]
-    mask: NDArray[np.bool_]
-    step: Matrix
-
-    @property
-    def motion(self) -> NDArray[np.float32]:
-        """True motion: float32 (height, width, 2), in pixels to the right and down, until the *next* frame.
-
-        It is that of the point of the object at each pixel's centre. It is exact within the object, and extrapolated
-        elsewhere.
-        """
-        return _field(self.step, *self.matte.shape)
+    side: float
+    contours: ShapeOutline
+    pose: Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SceneTruth:
-    """Ground truth of one frame.
+class PlacedScene:
+    """The objects and the camera of a frame.
 
     Attributes:
+        seconds: Time since the start.
+        part: Number of the part between cuts.
+        camera: (2, 3) map from coordinates of the resting image to those of the frame.
         objects: Objects, from the lowest to the topmost.
-        background_matte: Matte of the background, float32. All mattes have a sum of 1.
-        camera: (2, 3) map of the background's pixel coordinates to the next frame's; NaN before a cut.
-        continues: False before a cut, where no motion is defined.
     """
 
-    objects: tuple[ObjectTruth, ...]
-    background_matte: NDArray[np.float32]
+    seconds: float
+    part: int
     camera: Matrix
-    continues: bool
-
-    @property
-    def background_motion(self) -> NDArray[np.float32]:
-        """True motion of the background, float32 (height, width, 2), as in ``ObjectTruth.motion``."""
-        return _field(self.camera, *self.background_matte.shape)
-
-    def mask(self, phrase: str | Meaning) -> NDArray[np.bool_]:
-        """Return the mask of a phrase of the demo language: bool (height, width).
-
-        Sizes are visible shares.
-
-        Args:
-            phrase: Phrase, or its meaning.
-
-        Raises:
-            ValueError: If a size word has no clear answer in this frame.
-        """
-        meaning = parse(phrase) if isinstance(phrase, str) else phrase
-        background = self.background_matte > 0.5
-        seen = [o for o in self.objects if o.mask.any()]
-        things = [Thing(o.colour, o.shape, float(o.mask.mean()), PAINT[o.colour]) for o in seen]
-        chosen = wanted(things, meaning)
-        if chosen is None:
-            raise ValueError(f"Nothing in this frame is clearly {phrase!r}.")
-        mask = background if chosen[0] else np.zeros_like(background)
-        for fits, thing in zip(chosen[1:], seen, strict=True):
-            if fits:
-                mask = mask | thing.mask
-        return mask
+    objects: tuple[PlacedObject, ...]
 
 
 @dataclass(frozen=True)
@@ -222,40 +180,28 @@ class Scene:
 
     def picture(self, number: int) -> Pixels:
         """Draw frame ``number``: uint8 (height, width, 3) RGB."""
-        seconds, part = self._moment(number)
-        camera = self._camera(seconds)
-        canvas = self._backdrop(part, camera)
-        for actor in self._cast(part):
-            covered = coverage(self._placed(actor, seconds, camera), self.height, self.width)
+        placed = self.placed(number)
+        canvas = self._backdrop(placed.part, placed.camera)
+        for each in placed.objects:
+            covered = coverage(each.contours, self.height, self.width)
             if covered is None:
                 continue
             rows, columns, alpha = covered
             if self.settings.shadows:
-                self._shade(canvas, rows, columns, alpha, actor.side)
-            _lay(canvas[rows, columns], alpha, PAINT[actor.colour])
-        return self._developed(canvas, number, seconds)
+                self._shade(canvas, rows, columns, alpha, each.side)
+            _lay(canvas[rows, columns], alpha, PAINT[each.colour])
+        return self._developed(canvas, number, placed.seconds)
 
-    def truth(self, number: int) -> SceneTruth:
-        """Return the ground truth of frame ``number``, with the motion to the next frame."""
+    def placed(self, number: int) -> PlacedScene:
+        """Return the positions of all objects and of the camera in frame ``number``."""
         seconds, part = self._moment(number)
-        later, next_part = self._moment(number + 1)
-        now, then = self._camera(seconds), self._camera(later)
-        continues = part == next_part
-        remaining = np.ones((self.height, self.width), dtype=np.float32)
+        camera = self._camera(seconds)
         objects = []
-        for actor in reversed(self._cast(part)):
-            matte = np.zeros_like(remaining)
-            covered = coverage(self._placed(actor, seconds, now), self.height, self.width)
-            if covered is not None:
-                rows, columns, alpha = covered
-                matte[rows, columns] = alpha * remaining[rows, columns]
-                remaining[rows, columns] *= 1 - alpha
-            step = _between(now @ _square(self._pose(actor, seconds)), then @ _square(self._pose(actor, later)))
-            objects.append(
-                ObjectTruth(actor.colour, actor.shape, matte, matte > 0.5, step if continues else step * np.nan)
-            )
-        camera = _between(now, then)
-        return SceneTruth(tuple(reversed(objects)), remaining, camera if continues else camera * np.nan, continues)
+        for actor in self._cast(part):
+            pose = camera @ _square(self._pose(actor, seconds))
+            contours = place_outline(actor.form, pose[:, :2], pose[0, 2], pose[1, 2])
+            objects.append(PlacedObject(actor.colour, actor.shape, actor.side, contours, pose))
+        return PlacedScene(seconds, part, camera, tuple(objects))
 
     def _moment(self, number: int) -> tuple[float, int]:
         """Return the seconds since the start, and the number of the part between cuts."""
@@ -301,10 +247,6 @@ class Scene:
         side = actor.side * (1 + 0.1 * math.sin(0.7 * t + p[3])) * self._unit
         c, s = side * math.cos(angle), side * math.sin(angle)
         return np.array([(c, -s, x * self.width), (s, c, y * self.height)])
-
-    def _placed(self, actor: _Actor, seconds: float, camera: Matrix) -> ShapeOutline:
-        whole = camera @ _square(self._pose(actor, seconds))
-        return place_outline(actor.form, whole[:, :2], whole[0, 2], whole[1, 2])
 
     @cached_property
     def _margin(self) -> int:
@@ -456,15 +398,3 @@ def _lay(region: Pixels, alpha: NDArray[np.float32], tint: Colour) -> None:
 def _square(matrix: Matrix) -> Matrix:
     """Extend a (2, 3) matrix to (3, 3)."""
     return np.vstack([matrix, (0.0, 0.0, 1.0)])
-
-
-def _between(now: Matrix, then: Matrix) -> Matrix:
-    """Return the map from positions under ``now`` to positions under ``then``, each (2, 3)."""
-    return then @ np.linalg.inv(_square(now))
-
-
-def _field(step: Matrix, height: int, width: int) -> NDArray[np.float32]:
-    x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[:, None]
-    right = (step[0, 0] - 1) * x + step[0, 1] * y + step[0, 2]
-    down = step[1, 0] * x + (step[1, 1] - 1) * y + step[1, 2]
-    return np.stack([right, down], axis=-1).astype(np.float32)

@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from clipseg_live import Prompt, Segmenter
+from scripts.training.truth import scene_truth
 from tests.e2e.conftest import Finished, frames_of, packets_of, pictures_of, scene, start, times_of, write_clip
 
 Run = Callable[..., Finished]
@@ -87,7 +88,7 @@ def test_masks_find_what_the_scene_holds(clipseg_live: Run, tmp_path: Path) -> N
     assert len(found) == 6
     for name, mask in found.items():
         number = int(name.split("_")[0].removeprefix("picture "))  # masks are named after their pictures
-        truth = drawn.truth(10 * number).mask("red circle")
+        truth = scene_truth(drawn, 10 * number).mask("red circle")
         if "dog" in name:
             assert mask.mean() < 0.02
         else:

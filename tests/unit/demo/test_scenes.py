@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.demo.scenes import PAINT, SCENE_PRESETS, STAPLES, Scene, SceneSettings, SceneTruth
+from clipseg_live.demo.scenes import PAINT, SCENE_PRESETS, STAPLES, Scene, SceneSettings
+from scripts.training.truth import SceneTruth, scene_truth
 
 PLAIN = SceneSettings(drift=0.0, light=0.0, shadows=False)
 
@@ -44,7 +45,7 @@ def test_odd_sizes(width: int, height: int) -> None:
     for preset in ("calm", "shake", "noise"):
         scene = Scene(1, width, height, settings=SCENE_PRESETS[preset])
         assert scene.picture(11).shape == (height, width, 3)
-        truth = scene.truth(11)
+        truth = scene_truth(scene, 11)
         assert truth.background_matte.shape == (height, width)
         assert all(o.motion.shape == (height, width, 2) for o in truth.objects)
 
@@ -57,7 +58,7 @@ def test_impossible_scenes_are_refused(values: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("preset", SCENE_PRESETS)
 def test_mattes_share_every_pixel(preset: str) -> None:
-    truth = Scene(4, 160, 90, settings=SCENE_PRESETS[preset]).truth(45)
+    truth = scene_truth(Scene(4, 160, 90, settings=SCENE_PRESETS[preset]), 45)
     mattes = np.stack([o.matte for o in truth.objects])
     assert mattes.dtype == np.float32 and mattes.min() >= 0
     np.testing.assert_allclose(mattes.sum(axis=0) + truth.background_matte, 1, atol=1e-5)
@@ -69,14 +70,16 @@ def test_mattes_share_every_pixel(preset: str) -> None:
 def test_occlusion_is_in_the_truth() -> None:
     scene = Scene(0, 160, 90, settings=SCENE_PRESETS["occlusion"])
     spread = Scene(0, 160, 90, settings=SceneSettings(12))
-    covered, apart = (sum(o.mask.sum() for n in range(0, 300, 30) for o in s.truth(n).objects) for s in (scene, spread))
+    covered, apart = (
+        sum(o.mask.sum() for n in range(0, 300, 30) for o in scene_truth(each, n).objects) for each in (scene, spread)
+    )
     assert covered < 0.9 * apart
 
 
 def test_every_pixel_wholly_of_an_object_has_its_colour() -> None:
     scene = small()
     for n in (0, 40, 90):
-        picture, truth = scene.picture(n).astype(float), scene.truth(n)
+        picture, truth = scene.picture(n).astype(float), scene_truth(scene, n)
         for thing in truth.objects:
             inside = picture[thing.matte == 1]
             tint = np.array(PAINT[thing.colour]) * 255
@@ -86,7 +89,7 @@ def test_every_pixel_wholly_of_an_object_has_its_colour() -> None:
 
 def test_the_picture_is_the_mattes_mix_of_paint_and_background() -> None:
     scene = small()
-    picture, truth = scene.picture(30).astype(np.float32), scene.truth(30)
+    picture, truth = scene.picture(30).astype(np.float32), scene_truth(scene, 30)
     mixed = sum(o.matte[:, :, None] * np.array(PAINT[o.colour], np.float32) * 255 for o in truth.objects)
     mixed = mixed + truth.background_matte[:, :, None] * 232
     assert np.abs(mixed - picture).mean() < 9  # paint is shaded and paper tinted: a wrong matte would cost far more
@@ -118,7 +121,7 @@ def test_motion_leads_from_each_frame_to_the_next(preset: str) -> None:
     scene = Scene(0, 320, 180, settings=SCENE_PRESETS[preset])
     ways = []
     for n in (3, 25, 50, 77, 120, 163):
-        now, then = scene.truth(n), scene.truth(n + 1)
+        now, then = scene_truth(scene, n), scene_truth(scene, n + 1)
         for first, second in zip(now.objects, then.objects, strict=True):
             if not in_full_view(now, first.matte) or not in_full_view(then, second.matte):
                 continue
@@ -133,7 +136,7 @@ def test_motion_leads_from_each_frame_to_the_next(preset: str) -> None:
 
 def test_motion_of_the_background_is_the_cameras() -> None:
     scene = Scene(0, 320, 180, settings=SceneSettings(shake=0.02, light=0.0, texture=1.0))
-    now, then = scene.truth(10), scene.truth(11)
+    now, then = scene_truth(scene, 10), scene_truth(scene, 11)
     motion = now.background_motion
     assert np.abs(motion).max() > 0.5
     y, x = np.mgrid[0:180, 0:320].astype(np.float32)
@@ -146,13 +149,13 @@ def test_motion_of_the_background_is_the_cameras() -> None:
 
 
 def test_nothing_moves_in_a_still_scene() -> None:
-    truth = small(settings=SCENE_PRESETS["still"]).truth(8)
+    truth = scene_truth(small(settings=SCENE_PRESETS["still"]), 8)
     assert all(np.abs(o.motion).max() < 1e-6 for o in truth.objects)
 
 
 def test_a_cut_is_said_and_has_no_motion() -> None:
     scene = Scene(1, 96, 64, Fraction(10), SCENE_PRESETS["cuts"])
-    before, inside = scene.truth(19), scene.truth(20)
+    before, inside = scene_truth(scene, 19), scene_truth(scene, 20)
     assert not before.continues and inside.continues
     assert np.isnan(before.objects[0].motion).all() and np.isnan(before.background_motion).all()
     change = np.abs(scene.picture(20).astype(int) - scene.picture(19)).mean()
@@ -162,7 +165,7 @@ def test_a_cut_is_said_and_has_no_motion() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_staples_are_nearly_always_there(seed: int) -> None:
     scene = Scene(seed, 160, 90)
-    frames = [scene.truth(n) for n in range(0, 1800, 60)]
+    frames = [scene_truth(scene, n) for n in range(0, 1800, 60)]
     for colour, shape in STAPLES:
         seen = [t.mask(f"{colour} {shape}").mean() > 0.006 for t in frames]
         assert np.mean(seen) >= 0.8, (colour, shape, np.mean(seen))
@@ -174,7 +177,7 @@ def masks_of(truth: SceneTruth, **wanted: str) -> np.ndarray:
 
 
 def test_phrases_find_their_masks() -> None:
-    truth = Scene(0, 160, 90).truth(0)
+    truth = scene_truth(Scene(0, 160, 90), 0)
     np.testing.assert_array_equal(truth.mask("the red circle"), masks_of(truth, colour="red", shape="circle"))
     np.testing.assert_array_equal(truth.mask("crimson discs"), masks_of(truth, colour="red", shape="circle"))
     np.testing.assert_array_equal(truth.mask("green"), masks_of(truth, colour="green"))

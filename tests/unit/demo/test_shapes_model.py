@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import draw_image
 from clipseg_live.demo.scenes import STAPLES, Scene
 from clipseg_live.model.segmenter import Segmenter
+from scripts.training.drawn_images import draw_image
+from scripts.training.phrases import Meaning
+from scripts.training.truth import scene_truth
 from tests.helpers.paths import ROOT
 
 FOLDER = ROOT / "clipseg_live" / "demo" / "shapes"
@@ -51,7 +52,7 @@ def test_it_finds_colours_and_shapes(segmenter: Segmenter) -> None:
 def test_it_finds_the_staples_of_the_demo_scene(segmenter: Segmenter) -> None:
     scene, scores = Scene(0), []
     for number in (0, 75, 150):
-        truth = scene.truth(number)
+        truth = scene_truth(scene, number)
         phrases = [f"{colour} {shape}" for colour, shape in STAPLES]
         maps = segmenter.segment(scene.picture(number), [Prompt.text(p) for p in phrases]).at(720, 1280)
         scores += [overlap(m > 0.5, truth.mask(p)) for m, p in zip(maps, phrases, strict=True)]
@@ -67,8 +68,8 @@ def test_it_leaves_what_is_not_there_alone(segmenter: Segmenter) -> None:
 
 def test_it_finds_by_picture(segmenter: Segmenter) -> None:
     scene = Scene(0, 640, 360)
-    truth = scene.truth(0)
+    truth = scene_truth(scene, 0)
     crop = Prompt.image(scene.picture(0), mask=truth.mask("blue star"))
-    later, then = scene.picture(90), scene.truth(90)
+    later, then = scene.picture(90), scene_truth(scene, 90)
     found = segmenter.segment(later, [crop]).at(360, 640)[0] > 0.5
     assert overlap(found, then.mask("blue star")) > 0.4

@@ -15,6 +15,7 @@ from clipseg_live.core.settings.base import Detail
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
 from clipseg_live.model import detail
 from clipseg_live.model.detail import CELLS, DetailTile
+from scripts.training.truth import scene_truth
 from tests.helpers.tolerances import SAME_MAPS
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star")]
@@ -274,7 +275,7 @@ def test_in_drawn_scenes_small_objects_gain_and_large_ones_do_not_lose() -> None
     for seed in (300, 301, 302):
         for scale in (0.4, 2.0):
             scene = Scene(seed, settings=SceneSettings(scale=scale))
-            picture, truth = scene.picture(0), scene.truth(0)
+            picture, truth = scene.picture(0), scene_truth(scene, 0)
             for mode in ("off", "zoom", "tiles"):
                 segmenter.configure(None, "stretch", mode)
                 # zoom looks at one place in a frame, so it is asked for one thing

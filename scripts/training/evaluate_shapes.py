@@ -1,7 +1,7 @@
 """Measure a shapes model on drawn scenes that it was never trained on, and print a table of categories.
 
-    python scripts/evaluate_shapes.py                     # the model that ships with the package, 500 pictures
-    python scripts/evaluate_shapes.py FOLDER --json FILE  # another one, the figures also as JSON
+    python scripts/training/evaluate_shapes.py                     # the model that ships with the package, 500 pictures
+    python scripts/training/evaluate_shapes.py FOLDER --json FILE  # another one, the figures also as JSON
 
 Everything goes through the engine as a person would use it: pictures of several sizes, masks at the picture's own size,
 threshold 0.5. Present prompts: mean intersection over union. Absent ones: mean share of the picture that fires.
@@ -12,19 +12,23 @@ Three kinds of scenes: "drawn" (the training's generator, other seeds), "demo" (
 import argparse
 import json
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from shapes_data import Question, ask, ask_by_image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout needs no installation
 
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.demo.phrases import words
-from clipseg_live.demo.pictures import DrawnImage, Thing, draw_image
 from clipseg_live.demo.scenes import SCENE_PRESETS, Scene
 from clipseg_live.model.segmenter import Segmenter
+from scripts.training.drawn_images import DrawnImage, Thing, draw_image
+from scripts.training.phrases import words
+from scripts.training.shapes_data import Question, ask, ask_by_image
+from scripts.training.truth import scene_truth
 
 SIZES = ((360, 640), (480, 480), (480, 640), (640, 360), (224, 224))
 CSS = {
@@ -46,7 +50,7 @@ def demo(rng: np.random.Generator, number: int) -> DrawnImage:
     height, width = SIZES[number % len(SIZES)]
     scene = Scene(int(rng.integers(10**6)), width, height, settings=SCENE_PRESETS[names[number % len(names)]])
     frame = int(rng.integers(5000))
-    truth = scene.truth(frame)
+    truth = scene_truth(scene, frame)
     owner, things = np.zeros((height, width), dtype=np.uint8), []
     for one in truth.objects:
         if one.mask.mean() >= 0.002:

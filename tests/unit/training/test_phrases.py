@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipseg_live.demo import phrases
 from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
-from clipseg_live.demo.phrases import Meaning, parse, words
-from clipseg_live.demo.pictures import Thing, wanted
+from scripts.training import phrases
+from scripts.training.drawn_images import Thing, wanted
+from scripts.training.phrases import Meaning, parse, words
 
 MEANINGS = st.builds(
     Meaning,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
-from clipseg_live.demo.phrases import Meaning, words
-from clipseg_live.demo.pictures import DrawnImage, Thing, draw_image, wanted
+from scripts.training.drawn_images import DrawnImage, Thing, draw_image, wanted
+from scripts.training.phrases import Meaning, words
 
 PRESENT = ("colour", "shape", "colour+shape", "size", "everything", "background")
 ABSENT = ("absent colour", "absent shape", "absent colour+shape", "absent size", "unrelated")

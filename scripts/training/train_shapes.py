@@ -1,8 +1,8 @@
 """Train the shapes model: a small CLIPSeg that knows coloured shapes, on pictures drawn while it trains.
 
-    python scripts/train_shapes.py RUN                      # about an hour on two CPU cores
-    python scripts/train_shapes.py RUN --resume             # go on after an interruption
-    python scripts/train_shapes.py RUN --export FOLDER      # write the averaged weights in the hub's format
+    python scripts/training/train_shapes.py RUN                      # about an hour on two CPU cores
+    python scripts/training/train_shapes.py RUN --resume             # go on after an interruption
+    python scripts/training/train_shapes.py RUN --export FOLDER      # write the averaged weights in the hub's format
 
 RUN gets curve.csv, the tokenizer, and checkpoint.pt every few minutes. The vision encoder sees each picture once; the
 decoder answers many questions about it, texts and images alike, in one conditional space. Pictures grow over the run
@@ -15,6 +15,7 @@ import argparse
 import csv
 import math
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,8 +26,17 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from shapes_data import MIXTURE, PRESENT, Question, ask, ask_by_image
-from shapes_model import (
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout needs no installation
+
+from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
+from scripts.training.drawn_images import draw_grid, draw_image
+from scripts.training.phrases import Meaning
+from scripts.training.shapes_data import MIXTURE, PRESENT, Question, ask, ask_by_image
+from scripts.training.shapes_model import (
     build,
     by_patch,
     configuration,
@@ -37,13 +47,6 @@ from shapes_model import (
     write_folder,
     write_tokenizer,
 )
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset
-
-from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
-from clipseg_live.demo.phrases import Meaning
-from clipseg_live.demo.pictures import draw_grid, draw_image
 
 LONGEST = 24
 """Tokens a phrase may have in training; the language's longest has fewer."""

@@ -111,7 +111,7 @@ HELD_OUT_PLURAL = (
     "can you show me all the {}", "where are the {}", "please find all {}", "i am looking for {}", "both of the {}",
     "could you select the {}", "photographs of {}", "please segment all the {}",
 )  # fmt: skip
-"""Templates that are never used in training. ``scripts/evaluate_shapes.py`` measures them separately."""
+"""Templates that are never used in training. ``scripts/training/evaluate_shapes.py`` measures them separately."""
 
 _UNRELATED_WORDS = """
     dog cat car person man woman child face hair hand eye tree house sky cloud grass water road street bicycle

@@ -9,20 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.demo.drawing import (
-    DISTRACTORS,
     NAMED_COLOURS,
     SHAPE_NAMES,
     Colour,
     ShapeOutline,
     coverage,
-    hsv,
-    lightness_distance,
     place_outline,
-    random_outline,
-    random_tint,
     shape_outline,
 )
-from clipseg_live.demo.phrases import LARGE, RIVAL, SMALL, Meaning
+from scripts.training.outlines import DISTRACTORS, hsv, lightness_distance, random_outline, random_tint
+from scripts.training.phrases import LARGE, RIVAL, SMALL, Meaning
 
 DrawingBoard = NDArray[np.float32]
 

@@ -12,21 +12,16 @@ import numpy as np
 import pytest
 
 from clipseg_live.core.prompts import Prompt
-from tests.helpers.paths import ROOT
 
 torch = pytest.importorskip("torch")
-
-SCRIPTS = ROOT / "scripts"
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    """scripts/train_shapes.py with the threads it sets put back afterwards."""
+    """scripts/training/train_shapes.py with the threads it sets put back afterwards."""
     threads, path = torch.get_num_threads(), list(sys.path)
     before = os.environ.get("TOKENIZERS_PARALLELISM")
-    sys.path.insert(0, str(SCRIPTS))
-    import shapes_model
-    import train_shapes
+    from scripts.training import shapes_model, train_shapes
 
     with pytest.MonkeyPatch.context() as patch:
         phrases = partial(shapes_model.corpus, 2000)  # drawing all of them would take most of the time
@@ -121,8 +116,9 @@ def test_the_exported_folder_loads(model: Path) -> None:
 @pytest.mark.slow
 def test_the_training_forward_pass_equals_transformers(program: ModuleType, model: Path) -> None:
     """The faster decoder and attention of the training give the logits of transformers' own."""
-    import shapes_model
     from transformers import CLIPSegForImageSegmentation
+
+    from scripts.training import shapes_model
 
     stock = CLIPSegForImageSegmentation.from_pretrained(model)
     ours = shapes_model.build(stock.config)
