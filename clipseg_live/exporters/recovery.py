@@ -4,7 +4,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -18,15 +18,10 @@ from clipseg_live.media.writers.video import CONTAINERS
 logger = logging.getLogger(__name__)
 
 _WHOLE = re.compile(r"(?P<name>.+)" + re.escape(RECORDING_MARK) + r"(-\d+)?(?P<suffix>\.[A-Za-z0-9]+)?")
-_HIDDEN = re.compile(r"\.(?P<name>.+)\.partial-[0-9a-f]{8}(?P<suffix>.*)")
 _MOST_NUMBERS = 1000
 _UNTOUCHED_SECONDS = 30.0
 _STALE_SECONDS = 3600.0
 _STILL_RECORDING = re.compile(re.escape(RECORDING_MARK) + r"(-\d+)?$")
-_STEM = 60
-"""Characters of a name that hidden names of earlier versions keep."""
-
-Repair = Callable[[Path], bool]
 
 
 def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECONDS) -> list[Path]:
@@ -37,7 +32,7 @@ def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECOND
     without any frame keep their name. Nothing is replaced, and only unfinished plain copies of complete files are
     deleted. Never raises.
     """
-    recovered, names = [], []
+    recovered = []
     _clear_copies(Path(folder))
     with contextlib.suppress(OSError):
         for entry in sorted(Path(folder).iterdir()):
@@ -47,13 +42,12 @@ def recover_interrupted(folder: str | Path, untouched: float = _UNTOUCHED_SECOND
                     continue
                 if abs(time.time() - entry.stat().st_mtime) < untouched or is_claimed(entry):
                     continue
-                names.append(name)
                 if not is_playable(entry):
                     continue
                 truncate_to_last_fragment(entry)
-                recovered.append(renamed(entry, name, entry.suffix))
+                recovered.append(_renamed(entry, name, entry.suffix))
     with contextlib.suppress(OSError):
-        recovered += recover_data(Path(folder), untouched, names, is_playable, truncate_to_last_fragment)
+        recovered += _recover_data(Path(folder), untouched)
     return recovered
 
 
@@ -67,9 +61,7 @@ def _clear_copies(folder: Path) -> None:
                         entry.unlink()
 
 
-def recover_data(
-    folder: Path, untouched: float, recordings: list[str], is_playable: Repair, cut: Callable[[Path], None]
-) -> list[Path]:
+def _recover_data(folder: Path, untouched: float) -> list[Path]:
     """Complete the data of killed recordings in a folder, and name it ``NAME (recovered).SUFFIX``.
 
     Data counts as abandoned if no process has claimed it and nothing has been written for ``untouched`` seconds.
@@ -79,30 +71,26 @@ def recover_data(
     Args:
         folder: the folder.
         untouched: seconds without a change.
-        recordings: names of the videos that were recovered. Hidden files of earlier versions belong to them if they
-            begin with such a name; other hidden files may be exports.
-        is_playable: checks if a video can be decoded.
-        cut: removes an incomplete end of a video.
     """
     recovered = []
     for entry in sorted(folder.iterdir()):
-        named = _name_of(entry, recordings)
+        named = _name_of(entry)
         if named is None or entry.is_symlink():
             continue
         try:
             if _seconds_untouched(entry) < untouched or is_claimed(entry):
                 continue
             if entry.is_dir():
-                _complete(entry, is_playable, cut)
-            elif not _mend(entry, is_playable, cut):
+                _complete(entry)
+            elif not _mend(entry):
                 continue
-            recovered.append(renamed(entry, *named))
+            recovered.append(_renamed(entry, *named))
         except (OSError, Failure):
             logger.warning("The data of a recording could not be recovered", exc_info=True)
     return recovered
 
 
-def renamed(entry: Path, name: str, suffix: str) -> Path:
+def _renamed(entry: Path, name: str, suffix: str) -> Path:
     """Move a file or folder to ``NAME (recovered).SUFFIX``, with a number if that is taken.
 
     Raises:
@@ -124,23 +112,14 @@ def renamed(entry: Path, name: str, suffix: str) -> Path:
     raise Failure(f"{entry} could not be given another name: too many files were recovered here.")
 
 
-def _name_of(entry: Path, recordings: list[str]) -> tuple[str, str] | None:
+def _name_of(entry: Path) -> tuple[str, str] | None:
     """Return the name without its mark and the suffix of the remains of a recording, or None for other entries."""
-    is_folder = entry.is_dir()
     match = _WHOLE.fullmatch(entry.name)
-    if match is not None and not entry.name.startswith("."):
-        suffix = match["suffix"] or ""
-        known = not suffix if is_folder else suffix.lower() in _repairs()
-        return (match["name"], suffix) if known else None
-    match = _HIDDEN.fullmatch(entry.name)
-    if match is None:
+    if match is None or entry.name.startswith("."):
         return None
-    full = match["name"] + match["suffix"]
-    if not any(full.startswith(name[:_STEM]) for name in recordings):
-        return None
-    if is_folder:
-        return full, ""  # the dot is part of the name
-    return (match["name"], match["suffix"]) if match["suffix"].lower() in (*_repairs(), *CONTAINERS) else None
+    suffix = match["suffix"] or ""
+    known = not suffix if entry.is_dir() else suffix.lower() in _repairs()
+    return (match["name"], suffix) if known else None
 
 
 def _seconds_untouched(entry: Path) -> float:
@@ -152,31 +131,25 @@ def _within(entry: Path) -> Iterator[Path]:
     return entry.iterdir() if entry.is_dir() else iter(())
 
 
-def _mend(entry: Path, is_playable: Repair, cut: Callable[[Path], None]) -> bool:
+def _mend(entry: Path) -> bool:
     """Complete a file; return False if nothing in it can be used."""
     if not entry.stat().st_size:
         entry.unlink()
         return False
-    suffix = entry.suffix.lower()
-    if suffix not in CONTAINERS:
-        return bool(resolve_name(_repairs()[suffix])(entry))
-    if not is_playable(entry):
-        return False
-    cut(entry)
-    return True
+    return bool(resolve_name(_repairs()[entry.suffix.lower()])(entry))
 
 
-def _complete(folder: Path, is_playable: Repair, cut: Callable[[Path], None]) -> None:
+def _complete(folder: Path) -> None:
     """Complete a folder: its videos and its JSON file."""
     for entry in sorted(folder.iterdir()):
-        match = _WHOLE.fullmatch(entry.name) or _HIDDEN.fullmatch(entry.name)
+        match = _WHOLE.fullmatch(entry.name)
         if (
             match is not None
             and entry.is_file()
             and (match["suffix"] or "").lower() in CONTAINERS
             and is_playable(entry)
         ):
-            cut(entry)
+            truncate_to_last_fragment(entry)
             move_without_replacing(entry, folder / f"{match['name']}{match['suffix']}")
     complete_folder(folder)
 

@@ -184,11 +184,6 @@ class LiveSettings(Frozen):
     engine: EngineSettings = EngineSettings()
     framing: FrameTransform = FrameTransform()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_before_effects_were_a_list(cls, values: object) -> object:
-        return _with_effects(values) if isinstance(values, dict) else values
-
     @model_validator(mode="after")
     def _rows_are_told_apart(self) -> "LiveSettings":
         if len({row.id for row in self.rows}) != len(self.rows):
@@ -245,22 +240,6 @@ class LiveSettings(Frozen):
         if number > _LARGEST_ID:
             number = next(free for free in range(len(used) + 1) if free not in used)
         return PromptRow(id=number, text=text, picture=picture, style=PromptStyle(colour=colour))
-
-
-def _with_effects(values: dict[str, object]) -> dict[str, object]:
-    """Convert settings of the first version (one effect with its backdrop, smoothing up to 1) to the present form."""
-    if not values.keys() & {"effect", "backdrop", "backdrop_colour", "smoothing"}:
-        return values
-    rest = dict(values)
-    backdrop = {"backdrop": rest.pop("backdrop", "checkerboard")}
-    if (colour := rest.pop("backdrop_colour", None)) is not None:
-        backdrop["colour"] = colour
-    if (effect := rest.pop("effect", None)) is not None:
-        kinds = str(effect).split("+")
-        rest["effects"] = [{"kind": kind, **(backdrop if kind == "cutout" else {})} for kind in kinds]
-    if (smoothing := rest.pop("smoothing", None)) is not None:
-        rest["matte"] = {"smoothing": smoothing}
-    return rest
 
 
 class SourceSpec(Frozen, hide_input_in_errors=True):

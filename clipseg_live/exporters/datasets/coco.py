@@ -17,10 +17,7 @@ class CocoSink(ImageFolderSink):
     is the index of its frame.
     """
 
-    ours = (
-        r"annotations|annotations/instances_default\.json|images|images/\d{6,}\.(jpg|png)"
-        r"|annotations\.json"  # of earlier versions
-    )
+    ours = r"annotations|annotations/instances_default\.json|images|images/\d{6,}\.(jpg|png)"
     index = "annotations/instances_default.json"
     lists = ("images", "annotations", "categories")
 

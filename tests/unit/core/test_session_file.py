@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.session_file import load_session, save_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
-from clipseg_live.core.settings.effects import KINDS, CutOut, Outline, Tint
+from clipseg_live.core.settings.effects import KINDS, CutOut
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptImage, PromptRow
 from clipseg_live.core.settings.rendering import MatteSettings
 
@@ -148,22 +148,6 @@ def test_missing_and_unwritable_places_are_named(tmp_path: Path) -> None:
         save_session(tmp_path / "none" / "x.json", LiveSettings())
 
 
-@pytest.mark.parametrize(
-    ("old", "effects", "smoothing"),
-    [
-        ({"effect": "tint+outline", "smoothing": 0.3}, (Tint(), Outline()), 0.3),
-        ({"effect": "cutout", "backdrop": "colour", "backdrop_colour": [1, 2, 3]},
-         (CutOut(backdrop="colour", colour=(1, 2, 3)),), MatteSettings().smoothing),
-        ({"backdrop": "checkerboard"}, (Tint(), Outline()), MatteSettings().smoothing),
-    ],
-)  # fmt: skip
-def test_sessions_of_before_effects_were_a_list_open(tmp_path, old, effects, smoothing) -> None:
-    path = tmp_path / "old.json"
-    path.write_text(json.dumps({"format": "clipseg-live session", "version": 1, "settings": {"mode": "locked", **old}}))
-    found = load_session(path)
-    assert (found.effects, found.matte.smoothing, found.mode) == (effects, smoothing, "locked")
-
-
 @pytest.mark.slow
 def test_a_picture_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
     bomb = zlib.compressobj(9)
@@ -192,7 +176,7 @@ def test_deep_nesting_is_refused(tmp_path: Path, depth: int) -> None:
 names = st.sampled_from(
     [
         *LiveSettings.model_fields, *PromptRow.model_fields, *PromptImage.model_fields, *PromptStyle.model_fields,
-        *EngineSettings.model_fields, *CutOut.model_fields, "effect", "backdrop_colour", "smoothing", "x",
+        *EngineSettings.model_fields, *CutOut.model_fields, "smoothing", "x",
     ]
 )  # fmt: skip
 anything = st.recursive(

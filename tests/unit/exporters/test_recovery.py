@@ -207,25 +207,6 @@ def test_names_with_dots_and_numbers_are_kept_and_nothing_is_replaced(tmp_path: 
     assert all((tmp_path / name).read_text() == "mine" for name in others)
 
 
-def test_hidden_data_of_earlier_versions_are_found_beside_their_recording(tmp_path: Path) -> None:
-    (tmp_path / "r 10.20.30.recording.mp4").write_bytes(b"broken")
-    (tmp_path / ".r 10.20.30.partial-0123abcd.jsonl").write_text('{"frame": 0}\n{')
-    folder = tmp_path / ".r 10.20.partial-0123abcd.30 masks"
-    folder.mkdir()
-    (folder / "000001.png").write_bytes(b"picture")
-    (folder / ".frames").write_text('{"frame": 1},\n{"fr')
-    (tmp_path / ".another export.partial-0123abcd.jsonl").write_text("{}\n")
-    age(tmp_path)
-    assert sorted(path.name for path in recover_interrupted(tmp_path)) == [
-        "r 10.20.30 (recovered).jsonl",
-        "r 10.20.30 masks (recovered)",
-    ]
-    assert sorted(path.name for path in (tmp_path / "r 10.20.30 masks (recovered)").iterdir()) == [
-        "000001.png", "frames.part",
-    ]  # fmt: skip
-    assert (tmp_path / ".another export.partial-0123abcd.jsonl").exists()
-
-
 @posix
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_place_claims_what_it_writes_until_it_is_done(folder: bool, tmp_path: Path) -> None:
