@@ -34,7 +34,7 @@ from clipseg_live.matting.lookahead import LookaheadMattes
 from clipseg_live.media.images.photo_sets import Listing, PhotoSetSource
 from clipseg_live.media.images.photo_writer import PhotoWriter
 from clipseg_live.media.images.writers import ImageWriter, VideoWriter, open_sink
-from clipseg_live.media.sources.framed_source import FramedSource
+from clipseg_live.media.sources.framing import FramedSource
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.model.store import loading
 from clipseg_live.model.store.layout import ModelFiles

@@ -14,11 +14,6 @@ ShapeOutline = tuple[Points, ...]
 Colour = tuple[float, float, float]
 """Red, green, blue, each in 0..1."""
 
-NAMED_COLOURS = (
-    "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown", "white", "grey", "black",
-)  # fmt: skip
-SHAPE_NAMES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
-
 _SAMPLES = ((128 * 128, 8), (math.inf, 4))
 """Pairs of a maximum number of pixels, and the samples per pixel and direction up to this number."""
 _SHIFT = 4
@@ -30,9 +25,9 @@ def polar(angles: NDArray[Any], radii: NDArray[Any] | float) -> Points:
     return np.stack([np.cos(angles) * radii, np.sin(angles) * radii], axis=-1).astype(np.float32)
 
 
-def regular(sides: int, turn: float = -math.pi / 2) -> Points:
-    """Return a regular polygon with corners at distance 1; ``turn`` is the angle of the first in radians."""
-    return polar(turn + np.arange(sides) * 2 * math.pi / sides, 1.0)
+def regular(sides: int) -> Points:
+    """Return a regular polygon with corners at distance 1, the first at the top."""
+    return polar(-math.pi / 2 + np.arange(sides) * 2 * math.pi / sides, 1.0)
 
 
 def star(points: int, inner: float) -> Points:

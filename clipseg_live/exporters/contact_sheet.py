@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
@@ -22,7 +23,6 @@ from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.datasets.instances import mask_of
 from clipseg_live.exporters.folder import write_error
-from clipseg_live.exporters.fonts import font_for
 from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_tag
 from clipseg_live.rendering.renderer import EffectRenderer
@@ -35,6 +35,17 @@ _SHEET_WIDTH = 1464
 _MARGIN, _GAP = 36, 16
 _GROUND, _CARD, _BRIGHT, _DIM = (15, 16, 18), (28, 29, 33), (238, 239, 242), (150, 153, 162)
 _EFFECTS = (Tint(), Outline(width=0.7))
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "Hiragino Sans GB.ttc",
+    "arial.ttf", "msyh.ttc", "YuGothR.ttc", "malgun.ttf", "seguisym.ttf", "NotoSansArabic-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf",
+)  # fmt: skip
+"""Fonts of Linux, macOS and Windows; Pillow knows their folders."""
+_NOWHERE = "\U0010fffd"
+"""Character that no font has, drawn as a missing glyph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,3 +310,25 @@ def is_whole_image(path: Path) -> bool:
     except (OSError, SyntaxError, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=64)
+def font_for(text: str, size: int) -> Font:
+    """Return Pillow's own font if it has every letter of the text, else the system font that lacks the fewest."""
+    best, fewest = ImageFont.load_default(size), _missing(ImageFont.load_default(size), text)
+    for name in _SYSTEM_FONTS if fewest else ():
+        try:
+            font = ImageFont.truetype(name, size)
+        except OSError:  # it is not installed
+            continue
+        lacking = _missing(font, text)
+        if lacking < fewest:
+            best, fewest = font, lacking
+        if not fewest:
+            break
+    return best
+
+
+def _missing(font: Font, text: str) -> int:
+    nothing = bytes(font.getmask(_NOWHERE))
+    return sum(bytes(font.getmask(letter)) == nothing for letter in set(text) if not letter.isspace())

@@ -38,11 +38,6 @@ class BackwardFlow:
         """Return a flow without motion."""
         return cls(pixel_grid(height, width), np.ones((height, width), np.float32))
 
-    @classmethod
-    def nowhere(cls, height: int, width: int) -> "BackwardFlow":
-        """Return an unknown flow, as at a cut."""
-        return cls(pixel_grid(height, width), np.zeros((height, width), np.float32))
-
     def calm(self, half: float) -> NDArray[np.float32]:
         """Return the calm, float32 (h, w): 1 for zero displacement, 0.5 at ``half`` pixels, towards 0 beyond."""
         start = pixel_grid(*self.trust.shape)

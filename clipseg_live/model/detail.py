@@ -70,8 +70,6 @@ class DetailTile:
         return _span(self.top, self.bottom, height), _span(self.left, self.right, width)
 
 
-WHOLE = DetailTile(0, CELLS, 0, CELLS)
-
 PredictView = Callable[[int, DetailTile], Tensor]
 """Function that runs the model on a part: (its number, from 1; the part) → maps (prompts, rows, columns)."""
 

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.demo.drawing import (
+from clipseg_live.demo.drawing import Colour, ShapeOutline, coverage, place_outline, shape_outline
+from scripts.training.outlines import (
+    DISTRACTORS,
     NAMED_COLOURS,
     SHAPE_NAMES,
-    Colour,
-    ShapeOutline,
-    coverage,
-    place_outline,
-    shape_outline,
+    hsv,
+    lightness_distance,
+    random_outline,
+    random_tint,
 )
-from scripts.training.outlines import DISTRACTORS, hsv, lightness_distance, random_outline, random_tint
 from scripts.training.phrases import LARGE, RIVAL, SMALL, Meaning
 
 DrawingBoard = NDArray[np.float32]

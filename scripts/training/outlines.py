@@ -20,6 +20,10 @@ from clipseg_live.demo.drawing import (
     star,
 )
 
+NAMED_COLOURS = (
+    "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown", "white", "grey", "black",
+)  # fmt: skip
+SHAPE_NAMES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
 DISTRACTORS = ("bar", "pentagon", "crescent", "arrow", "blob", "semicircle", "trapezium", "zigzag")
 """Outlines of other shapes, which have a colour but no shape name."""
 

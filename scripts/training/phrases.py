@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
+from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
 
 SizeWord = Literal["small", "large", "smallest", "biggest"]
 MeaningKind = Literal["objects", "everything", "background", "nothing"]

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 from scripts.training.drawn_images import DrawnImage, Thing, draw_image, wanted
+from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
 from scripts.training.phrases import Meaning, words
 
 PRESENT = ("colour", "shape", "colour+shape", "size", "everything", "background")

@@ -15,8 +15,8 @@ from torch.nn import functional
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 from scripts.training import phrases
+from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
 
 SIZE, PATCH = 224, 16
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -1,6 +1,6 @@
 """Settings of annotations, shared by all data formats that hold annotations."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,9 +8,6 @@ from clipseg_live.core.settings.base import Frozen
 
 SegmentationForm = Literal["polygon", "rle"]
 InstanceRule = Literal["component", "prompt"]
-
-SEGMENTATION_FORMS: tuple[SegmentationForm, ...] = get_args(SegmentationForm)
-INSTANCE_RULES: tuple[InstanceRule, ...] = get_args(InstanceRule)
 
 
 class AnnotationSettings(Frozen):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,7 +18,6 @@ Encoding = Literal["auto", "software"]
 SoundChoice = Literal["source", "microphone", "off"]
 OnChange = Literal["letterbox", "part"]
 
-TRACKS: tuple[Track, ...] = get_args(Track)
 SUFFIXES: dict[Codec, str] = {
     "h264": ".mp4", "h265": ".mp4", "av1": ".mp4", "vp9": ".webm", "ffv1": ".mkv", "prores": ".mov",
 }  # fmt: skip

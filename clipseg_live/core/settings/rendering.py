@@ -1,7 +1,7 @@
 """Settings of rendering and mattes that the window and the export share."""
 
 from fractions import Fraction
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,10 +13,6 @@ TimeMode = Literal["causal", "lookahead"]
 Together = Literal["independent", "exclusive"]
 HDRMode = Literal["sdr", "keep"]
 Deinterlace = Literal["auto", "off"]
-
-TIME_MODES: tuple[TimeMode, ...] = get_args(TimeMode)
-HDR_MODES: tuple[HDRMode, ...] = get_args(HDRMode)
-DEINTERLACE: tuple[Deinterlace, ...] = get_args(Deinterlace)
 
 
 class MatteSettings(Frozen):

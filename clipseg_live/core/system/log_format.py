@@ -17,7 +17,6 @@ _PATH = re.compile(r"(?<![\w:/.<])(?:file:(?://)?|~|[A-Za-z]:)?[/\\]+(?=[\w.~-])
 _QUOTED = r"(?!CIDAS/)[^{0}\n]*(?:[/\\][^{0}\n]*|\.\w{{1,5}})"
 _QUOTED_PATH = re.compile("|".join(f"{quote}{_QUOTED.format(quote)}{quote}" for quote in "'\""))
 _SOURCE_LINE = re.compile(r'^\s+File "')
-_TIME = "%Y-%m-%d %H:%M:%S"
 _HIDDEN_PATH = "<path>"
 
 

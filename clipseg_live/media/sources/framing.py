@@ -1,12 +1,14 @@
 """Framing of a source: crop, rotation and mirroring, and the way back from the framed frame."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clipseg_live.core.frame import FieldOrder, Pixels, Signal, SourceInfo
+from clipseg_live.core.frame import FieldOrder, Frame, Pixels, Signal, SourceInfo
+from clipseg_live.core.protocols import FrameSource
 from clipseg_live.core.settings.live import FrameTransform
 
 AnyPixels = TypeVar("AnyPixels", Pixels, Signal)
@@ -113,3 +115,30 @@ def _within(start: float, length: float, low: float, high: float) -> tuple[float
     length_inside = max((high - low) * length, _SMALLEST)
     inside = min(start + low * length, 1 - length_inside)
     return max(inside, 0.0), length_inside
+
+
+class FramedSource:
+    """Frames of another source (a ``FrameSource``) after framing; its size is that of the framed frames."""
+
+    def __init__(self, source: FrameSource, framing: FrameTransform) -> None:
+        self._source, self._framing = source, framing
+
+    def open(self) -> SourceInfo:
+        """Open the source and return its description after framing."""
+        info = self._source.open()
+        width, height = framed_size(info.width, info.height, self._framing)
+        aspect = 1 / info.pixel_aspect if self._framing.turn in (90, 270) else info.pixel_aspect
+        fields = framed_fields(info, self._framing)
+        return replace(info, width=width, height=height, pixel_aspect=aspect, fields=fields)
+
+    def read(self) -> Frame | None:
+        """Return the next framed frame, or None after the last."""
+        frame = self._source.read()
+        if frame is None:
+            return None
+        signal = None if frame.signal is None else apply_framing(frame.signal, self._framing)
+        return replace(frame, pixels=apply_framing(frame.pixels, self._framing), signal=signal)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()

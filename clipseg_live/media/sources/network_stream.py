@@ -13,8 +13,8 @@ import av
 from av.format import Flags as FormatFlags
 from av.stream import Discard
 
-from clipseg_live.core.addresses import SECURE_PORTS, host_and_port, openable, redact
-from clipseg_live.core.errors import SourceError
+from clipseg_live.core.addresses import SECURE_PORTS, address_problem, host_and_port, openable, redact, safe_name
+from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.settings.live import RTSPTransport
 from clipseg_live.core.settings.rendering import Deinterlace
@@ -30,7 +30,6 @@ from clipseg_live.media.ffmpeg.memory_limit import MemoryLimit
 from clipseg_live.media.ffmpeg.whitelist import network_options, without_format
 from clipseg_live.media.sources import hls
 from clipseg_live.media.sources.hls import Resources
-from clipseg_live.media.sources.network_addresses import check_address, safe_name
 from clipseg_live.media.sources.timestamps import TimeMap
 from clipseg_live.media.sources.video_file import orientation_of, turned
 
@@ -433,3 +432,14 @@ class StreamClock:
         """Return True if a timestamp is so far off that it must belong to another recording."""
         ahead = (number - (self._last or 0)) * self.tick
         return ahead > elapsed + _JUMP or ahead < -_STEP_BACK
+
+
+def check_address(address: str) -> str:
+    """Return the address without surrounding whitespace.
+
+    Raises:
+        UsageError: If it is not the address of a stream.
+    """
+    if problem := address_problem(address):
+        raise UsageError(problem)
+    return address.strip()

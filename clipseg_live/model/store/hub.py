@@ -79,7 +79,7 @@ def download(repository: str, on_progress: Callable[[str], None] | None = None, 
     return Path(folder)
 
 
-def repair(repository: str, folder: Path, on_progress: Callable[[str], None] | None = None) -> tuple[str, ...]:
+def repair(repository: str, folder: Path) -> tuple[str, ...]:
     """Compare downloaded files with the hub's checksums and download those that differ again.
 
     Returns:
@@ -94,7 +94,7 @@ def repair(repository: str, folder: Path, on_progress: Callable[[str], None] | N
         with _explained(repository):
             for name in damaged:
                 _discard(folder / name)
-        download(repository, on_progress)
+        download(repository)
         still = _damaged(repository, folder)
         if still:
             raise ModelError(

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES, coverage, place_outline, shape_outline
+from clipseg_live.demo.drawing import coverage, place_outline, shape_outline
 from scripts.training.drawn_images import DrawnImage, draw_grid, draw_image
-from scripts.training.outlines import DISTRACTORS, TINTS, hsv, lightness_distance, random_outline, random_tint
+from scripts.training.outlines import (
+    DISTRACTORS,
+    NAMED_COLOURS,
+    SHAPE_NAMES,
+    TINTS,
+    hsv,
+    lightness_distance,
+    random_outline,
+    random_tint,
+)
 from scripts.training.phrases import Meaning
 
 

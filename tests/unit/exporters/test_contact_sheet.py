@@ -12,8 +12,7 @@ from PIL import Image, ImageFont
 
 from clipseg_live.core.mattes import Label
 from clipseg_live.exporters import contact_sheet
-from clipseg_live.exporters.contact_sheet import ContactSheetSink
-from clipseg_live.exporters.fonts import font_for
+from clipseg_live.exporters.contact_sheet import ContactSheetSink, font_for
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, write_into
 
 FULL, NONE = np.full((9, 16), 255, np.uint8), np.zeros((9, 16), np.uint8)

@@ -49,7 +49,7 @@ def test_both_ways_lead_back_to_where_they_began():
 def test_steps_add_up():
     first, second = FlowEstimator().step(grey(), np.roll(grey(), 4, axis=1)), BackwardFlow.still(180, 320)
     assert np.allclose(second.after(first).back, first.back, atol=1e-3)
-    nowhere = BackwardFlow.nowhere(180, 320)
+    nowhere = BackwardFlow(pixel_grid(180, 320), np.zeros((180, 320), np.float32))
     assert nowhere.after(first).trust.max() == 0
 
 

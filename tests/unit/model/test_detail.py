@@ -21,8 +21,10 @@ from tests.helpers.tolerances import SAME_MAPS
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star")]
 Covers = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
+WHOLE = DetailTile(0, detail.CELLS, 0, detail.CELLS)
 
-def drawn(covers: Covers, part: DetailTile = detail.WHOLE, side: int = 64) -> Tensor:
+
+def drawn(covers: Covers, part: DetailTile = WHOLE, side: int = 64) -> Tensor:
     """A map (1, side, side) of a part of a scene that is given by rows and columns in 0..1: 0.95 or 0.02."""
     rows = (part.top + (np.arange(side) + 0.5) / side * (part.bottom - part.top)) / CELLS
     columns = (part.left + (np.arange(side) + 0.5) / side * (part.right - part.left)) / CELLS

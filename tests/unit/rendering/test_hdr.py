@@ -15,7 +15,7 @@ from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.media.colour.hdr import from_linear, to_linear
 from clipseg_live.media.images.writers import ImageWriter
-from clipseg_live.media.sources.framed_source import FramedSource
+from clipseg_live.media.sources.framing import FramedSource
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from clipseg_live.rendering.hdr import HDRBlend

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipseg_live.demo.drawing import NAMED_COLOURS, SHAPE_NAMES
 from scripts.training import phrases
 from scripts.training.drawn_images import Thing, wanted
+from scripts.training.outlines import NAMED_COLOURS, SHAPE_NAMES
 from scripts.training.phrases import Meaning, parse, words
 
 MEANINGS = st.builds(

@@ -13,7 +13,7 @@ from PIL import Image
 from clipseg_live.core.errors import PhotoError, SourceError
 from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.media.images.photo_sets import Listing, PhotoSetSource, list_photos, natural_order
-from clipseg_live.media.sources.framed_source import FramedSource
+from clipseg_live.media.sources.framing import FramedSource
 from clipseg_live.media.sources.registry import open_source
 
 

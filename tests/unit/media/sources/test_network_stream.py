@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from clipseg_live.core.addresses import safe_name
 from clipseg_live.core.errors import SourceError, UsageError
-from clipseg_live.media.sources.network_addresses import check_address, safe_name
-from clipseg_live.media.sources.network_stream import StreamClock, StreamSource
+from clipseg_live.media.sources.network_stream import StreamClock, StreamSource, check_address
 from tests.helpers.clips import make_clip, picture
 from tests.helpers.fakes import StillClock
 from tests.helpers.servers import HTTPHandler, RTSPHandler, Server, SilentHandler, colour
