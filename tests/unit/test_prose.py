@@ -10,7 +10,7 @@ from tests.helpers.paths import ROOT
 PAGES = sorted(
     page
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
-    if page.name not in ("CHANGELOG.md", "command-line.md", "data.md", "quality-tables.md")
+    if page.name not in ("CHANGELOG.md", "command-line.md", "quality-tables.md")
 )
 LONGEST_AVERAGE = 20
 """Words in a sentence, on average over a page."""
