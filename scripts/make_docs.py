@@ -1,15 +1,13 @@
-"""Write docs/command-line.md and the sections of docs/effects.md from the definitions of commands and effects.
+"""Parts of the documentation site that are written from the definitions of commands and effects.
 
-    python scripts/make_docs.py
+    python scripts/make_docs.py         # prints the page of the command line
 
-Tests compare the files with what this program would write.
+``site_hooks.py`` inserts them when the site is built.
 """
 
 import inspect
 import re
-import sys
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from typer.main import get_command
@@ -18,9 +16,6 @@ from clipseg_live.cli import main as command_line
 from clipseg_live.cli.options import grouped, usage_of
 from clipseg_live.core.settings.effects import KINDS, EffectSettings
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-TARGET = DOCS / "command-line.md"
-EFFECTS_PAGE = DOCS / "effects.md"
 WIDTH = 120
 
 HEAD = """\
@@ -43,12 +38,7 @@ prompt is repeated: `-p hair -p mug --threshold 0.4 --threshold 0.6`.
 
 
 def main() -> None:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
-    path.write_text(page(), encoding="utf-8")
-    print(path)
-    if path == TARGET:
-        EFFECTS_PAGE.write_text(effects_page(EFFECTS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-        print(EFFECTS_PAGE)
+    print(page())
 
 
 def page() -> str:
@@ -64,10 +54,9 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def effects_page(text: str) -> str:
-    """The page of the effects: the text before the first effect, and a section for each."""
-    head = text.split(f"\n## {next(iter(KINDS))}\n")[0]
-    return "\n".join([head, *(effect_section(kind, effect) for kind, effect in KINDS.items())])
+def effect_sections() -> str:
+    """Return a section for each effect."""
+    return "\n".join(effect_section(kind, effect) for kind, effect in KINDS.items())
 
 
 def effect_section(kind: str, effect: type[EffectSettings]) -> str:

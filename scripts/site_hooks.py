@@ -14,10 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import make_docs  # noqa: E402
 import site_parts  # noqa: E402
 from mkdocs.exceptions import PluginError  # noqa: E402
 
 GENERATED: dict[str, Callable[[], str]] = {
+    "command-line": lambda: make_docs.page().partition("\n")[2],  # the page has its title already
+    "effects": make_docs.effect_sections,
     "settings": site_parts.settings,
     "decisions": site_parts.decisions,
     "presets": site_parts.presets,

@@ -38,7 +38,10 @@ def test_the_site_builds_and_has_every_public_name(tmp_path: Path) -> None:
     for name in clipseg_live.__all__:
         if name != "__version__":
             assert re.search(rf'id="([\w.]+\.)?{name}"', pages, flags=re.IGNORECASE), name
-    assert "<!-- generated" not in pages
+    commands = (tmp_path / "command-line" / "index.html").read_text(encoding="utf-8")
+    effects = (tmp_path / "effects" / "index.html").read_text(encoding="utf-8")
+    assert 'id="export"' in commands and 'id="pixelate"' in effects
+    assert "<!-- generated" not in pages + commands + effects
     assert "fonts.googleapis" not in pages  # nothing is loaded from another server
 
 
