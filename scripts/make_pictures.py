@@ -178,7 +178,7 @@ class WindowPictures:
         bar._folder = lambda: self.recordings
         bar.recording_changed.emit(RecordingSettings(replay_seconds=30))
         window._store.update(effects=(Blur(amount=5.0), Labels(presence=False)))
-        window.body.go_to(1)
+        window.body.show_tab(1)
         yield 1000
         bar.toggle()
         while self.session.status().recording.seconds < 12:
@@ -190,8 +190,8 @@ class WindowPictures:
             yield 50
         bar.recording_changed.emit(RecordingSettings())
         window._store.edit(before)
-        window.messages.take_back("recording")
-        window.body.go_to(0)
+        window.messages.remove_message("recording")
+        window.body.show_tab(0)
         yield 1000
 
     def _keep(self, picture: Image.Image, name: str) -> None:

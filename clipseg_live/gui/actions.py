@@ -42,7 +42,7 @@ class Shortcut:
 _SOURCE = QT_TRANSLATE_NOOP("Shortcuts", "Source")
 _PROMPTS = QT_TRANSLATE_NOOP("Shortcuts", "Prompts and sessions")
 _PLAY = QT_TRANSLATE_NOOP("Shortcuts", "Playback")
-_TAKE = QT_TRANSLATE_NOOP("Shortcuts", "Record and export")
+_OUTPUT = QT_TRANSLATE_NOOP("Shortcuts", "Record and export")
 _VIEW = QT_TRANSLATE_NOOP("Shortcuts", "View")
 
 TABLE: tuple[Shortcut, ...] = (
@@ -70,32 +70,32 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut("loop", ("L",), QT_TRANSLATE_NOOP("Shortcuts", "Loop"), _PLAY, "loop", True),
     Shortcut("slower", ("[",), QT_TRANSLATE_NOOP("Shortcuts", "Slower"), _PLAY, "", True),
     Shortcut("faster", ("]",), QT_TRANSLATE_NOOP("Shortcuts", "Faster"), _PLAY, "", True),
-    Shortcut("record", ("Ctrl+R",), QT_TRANSLATE_NOOP("Shortcuts", "Start or stop recording"), _TAKE, "record"),
+    Shortcut("record", ("Ctrl+R",), QT_TRANSLATE_NOOP("Shortcuts", "Start or stop recording"), _OUTPUT, "record"),
     Shortcut(
         "pause_recording",
         ("Ctrl+Shift+R",),
         QT_TRANSLATE_NOOP("Shortcuts", "Pause or resume recording"),
-        _TAKE,
+        _OUTPUT,
         "pause",
     ),
     Shortcut(
-        "recording_options", ("Ctrl+Alt+R",), QT_TRANSLATE_NOOP("Shortcuts", "Recording options"), _TAKE, "sliders"
+        "recording_options", ("Ctrl+Alt+R",), QT_TRANSLATE_NOOP("Shortcuts", "Recording options"), _OUTPUT, "sliders"
     ),
-    Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save replay"), _TAKE, "history"),
+    Shortcut("replay", ("F10",), QT_TRANSLATE_NOOP("Shortcuts", "Save replay"), _OUTPUT, "history"),
     Shortcut(
         "virtual_camera",
         ("Ctrl+G",),
         QT_TRANSLATE_NOOP("Shortcuts", "Start or stop virtual camera"),
-        _TAKE,
+        _OUTPUT,
         "broadcast",
     ),
     Shortcut(
-        "virtual_camera_options", ("Ctrl+Alt+G",), QT_TRANSLATE_NOOP("Shortcuts", "Virtual camera options"), _TAKE
+        "virtual_camera_options", ("Ctrl+Alt+G",), QT_TRANSLATE_NOOP("Shortcuts", "Virtual camera options"), _OUTPUT
     ),
-    Shortcut("snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save frame and masks"), _TAKE, "snapshot"),
-    Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy frame"), _TAKE, "copy"),
-    Shortcut("folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Choose output folder…"), _TAKE, "folder"),
-    Shortcut("show_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open output folder"), _TAKE),
+    Shortcut("snapshot", ("Ctrl+S",), QT_TRANSLATE_NOOP("Shortcuts", "Save frame and masks"), _OUTPUT, "snapshot"),
+    Shortcut("copy", ("Ctrl+Shift+C",), QT_TRANSLATE_NOOP("Shortcuts", "Copy frame"), _OUTPUT, "copy"),
+    Shortcut("folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Choose output folder…"), _OUTPUT, "folder"),
+    Shortcut("show_folder", (), QT_TRANSLATE_NOOP("Shortcuts", "Open output folder"), _OUTPUT),
     Shortcut("picture", ("F6",), QT_TRANSLATE_NOOP("Shortcuts", "Focus frame"), _VIEW),
     Shortcut("prompts", ("Ctrl+1",), QT_TRANSLATE_NOOP("Shortcuts", "Focus prompts"), _VIEW),
     Shortcut("look", ("Ctrl+2",), QT_TRANSLATE_NOOP("Shortcuts", "Focus settings"), _VIEW),
@@ -112,7 +112,7 @@ TABLE: tuple[Shortcut, ...] = (
     Shortcut("quit", ("Ctrl+Q",), QT_TRANSLATE_NOOP("Shortcuts", "Quit"), _VIEW),
 )
 
-IN_HAND: tuple[tuple[str, str], ...] = (
+CANVAS_CONTROLS: tuple[tuple[str, str], ...] = (
     (QT_TRANSLATE_NOOP("Shortcuts", "Wheel"), QT_TRANSLATE_NOOP("Shortcuts", "Zoom at the pointer")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Drag or Shift+arrow keys"), QT_TRANSLATE_NOOP("Shortcuts", "Pan")),
     (QT_TRANSLATE_NOOP("Shortcuts", "Hold B"), QT_TRANSLATE_NOOP("Shortcuts", "Show original frame")),
@@ -169,7 +169,7 @@ class ShortcutsDialog(QDialog):
         columns.setSpacing(5 * theme.UNIT)
         groups = list(dict.fromkeys(row.group for row in TABLE))
         left, right = self._column(groups[:_LEFT_GROUPS]), self._column(groups[_LEFT_GROUPS:])
-        for keys, text in IN_HAND:
+        for keys, text in CANVAS_CONTROLS:
             self._line(right, translated(keys), translated(text))
         columns.addLayout(left, 1)
         columns.addLayout(right, 1)

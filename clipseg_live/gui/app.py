@@ -89,50 +89,52 @@ def _run(
     if request.is_set:
         return 0
     path = path or preferences.preferences_path()
-    kept, problem = preferences.load_preferences(path)
-    settings = beginning(settings or kept.settings, prompts, model)
+    saved, problem = preferences.load_preferences(path)
+    settings = initial_settings(settings or saved.settings, prompts, model)
     session = (make_session or _real_session)(settings)
     bridge = Bridge(session)
     window: MainWindow | None = None
     try:
         session.start()
-        spec = _asked_for(source) or (None if problem else _first_source(kept))
+        spec = _requested_source(source) or (None if problem else _first_source(saved))
         if spec is not None:
             try:
                 session.open(spec)  # opens in the background while the window is built
             except (ClipsegLiveError, ValueError, OSError) as error:
-                if source or not kept.recent:
+                if source or not saved.recent:
                     raise
                 logger.exception("The last source could not be opened")
                 spec, problem = None, f"The last source could not be opened: {error}"
         store = Store(settings)
-        keeper = preferences.PreferencesStore(path, kept, lambda text: bridge_message(session, text))
-        window = MainWindow(session, bridge, store, keeper, services or real_services(), panels_for(path.parent))
+        preferences_store = preferences.PreferencesStore(path, saved, lambda text: bridge_message(session, text))
+        window = MainWindow(
+            session, bridge, store, preferences_store, services or real_services(), panels_for(path.parent)
+        )
         if spec is not None:
             window.show_source(spec)
         if problem:
-            window.say(Message("preferences", problem, "warning"))
+            window.show_message(Message("preferences", problem, "warning"))
         window.show()
-        shown = logs.uncaught_shown(lambda text: session.on_message(Message("unexpected", text, "error")))
-        with shown, _closing(window, request):
+        message_hook = logs.uncaught_shown(lambda text: session.on_message(Message("unexpected", text, "error")))
+        with message_hook, _closing(window, request):
             code = app.exec()
     finally:
         if window is not None:
             window.shut_down()
-        left = session.stop()
-    if left:
-        raise Failure(f"{', '.join(left)} did not stop in time because a device or file is blocking it.")
+        unfinished = session.stop()
+    if unfinished:
+        raise Failure(f"{', '.join(unfinished)} did not stop in time because a device or file is blocking it.")
     return code
 
 
-def _asked_for(source: str | SourceSpec | None) -> SourceSpec | None:
+def _requested_source(source: str | SourceSpec | None) -> SourceSpec | None:
     if isinstance(source, str):
         return SourceSpec(name=SourceName(source)) if source else None
     return source
 
 
-def _first_source(kept: preferences.Preferences) -> SourceSpec:
-    return kept.recent[0] if kept.recent else SourceSpec(name=SourceName(FIRST_SOURCE))
+def _first_source(saved: preferences.Preferences) -> SourceSpec:
+    return saved.recent[0] if saved.recent else SourceSpec(name=SourceName(FIRST_SOURCE))
 
 
 def application() -> QApplication:
@@ -149,7 +151,7 @@ def application() -> QApplication:
     return app
 
 
-def beginning(settings: LiveSettings, prompts: Sequence[str], model: str | None) -> LiveSettings:
+def initial_settings(settings: LiveSettings, prompts: Sequence[str], model: str | None) -> LiveSettings:
     """Return the settings to begin with.
 
     Args:
@@ -179,12 +181,12 @@ def panels_for(folder: Path) -> MakePanels:
 
     def make(store: Store) -> tuple[Any, QWidget]:
         from clipseg_live.app import devices
-        from clipseg_live.gui.look.panel import LookPanel
+        from clipseg_live.gui.look.panel import SettingsPanel
         from clipseg_live.gui.prompts.panel import PromptPanel
         from clipseg_live.gui.state.prompt_history import PromptHistory
 
         history = PromptHistory(folder / "prompts.json")
-        return PromptPanel(store, history), LookPanel(
+        return PromptPanel(store, history), SettingsPanel(
             store, models=devices.available_models(), devices=devices.available_devices()
         )
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import QLibraryInfo, QMessageLogContext, QtMsgType, qInstall
 from PySide6.QtWidgets import QApplication
 
 _NAMES = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-_INSTEAD = (
+_ALTERNATIVES = (
     "use clipseg-live watch SOURCE -p TEXT for data, or clipseg-live export INPUT -p TEXT -o OUT.mp4 for a video."
 )
 
@@ -24,14 +24,14 @@ def make_application(arguments: Sequence[str]) -> QApplication:
     Qt aborts the process if no platform plugin can be used. The abort cannot be caught, but Qt reports it to the
     message handler first. Nothing else has been started at that time.
     """
-    given = ", ".join(f"{name}={os.environ[name]}" for name in _NAMES if os.environ.get(name))
+    variables = ", ".join(f"{name}={os.environ[name]}" for name in _NAMES if os.environ.get(name))
     _drop_impossible_wayland()
 
     def handle(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
         if before is not None:
             before(kind, context, text)
         if kind == QtMsgType.QtFatalMsg:
-            print(f"clipseg-live: {_reason(given)}, or {_INSTEAD}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"clipseg-live: {_reason(variables)}, or {_ALTERNATIVES}", file=sys.stderr, flush=True)  # noqa: T201
             logging.shutdown()
             os._exit(1)
 
@@ -51,11 +51,11 @@ def _drop_impossible_wayland() -> None:
         os.environ.pop("WAYLAND_DISPLAY", None)
 
 
-def _reason(given: str) -> str:
+def _reason(variables: str) -> str:
     missing = _missing_library()
     if missing:
         return f"Cannot open a window because the system library {missing} is missing. Install it"
-    return f"Cannot open a window on the display ({given or 'none is set'}). Check that it can be reached"
+    return f"Cannot open a window on the display ({variables or 'none is set'}). Check that it can be reached"
 
 
 def _missing_library() -> str:

@@ -26,7 +26,7 @@ from clipseg_live.gui.widgets.controls import line, tool_button
 PANEL_WIDTH = 352
 
 MakePanels = Callable[[Store], tuple[Any, QWidget]]
-"""Creates the prompt panel (``show_shares``, ``set_picture``, ``focus_new_row``, ``box_requested``) and the look
+"""Creates the prompt panel (``show_areas``, ``set_picture``, ``focus_new_row``, ``box_requested``) and the look
 panel."""
 
 
@@ -67,11 +67,11 @@ class WindowBody(QWidget):
         column = _column(self)
         for widget in (*self._bars[:2], self.splitter, self._bars[2], self.stats, self.status_line):
             column.addWidget(widget, 1 if widget is self.splitter else 0)
-        self._panel_wanted = True
+        self._panel_visible = True
 
-    def go_to(self, tab: int) -> None:
+    def show_tab(self, tab: int) -> None:
         """Show a panel (0: prompts, 1: look) and focus it."""
-        self._panel_wanted = True
+        self._panel_visible = True
         self.panel.show()
         self.tabs.setCurrentIndex(tab)
         if tab == 0:
@@ -81,15 +81,15 @@ class WindowBody(QWidget):
 
     def toggle_panel(self) -> None:
         """Show or hide the panel."""
-        self._panel_wanted = not self._panel_wanted
-        self.panel.setVisible(self._panel_wanted)
+        self._panel_visible = not self._panel_visible
+        self.panel.setVisible(self._panel_visible)
 
-    def set_bare(self, bare: bool) -> None:
+    def show_canvas_only(self, bare: bool) -> None:
         """Show only the canvas (True), or restore the other widgets (False)."""
         for widget in self._bars:
             widget.setVisible(not bare)
         self.stats.setVisible(not bare and self.status_line.details_button.isChecked())
-        self.panel.setVisible(not bare and self._panel_wanted)
+        self.panel.setVisible(not bare and self._panel_visible)
 
     def _tabs(self) -> QTabWidget:
         tabs = QTabWidget()

@@ -55,19 +55,21 @@ class MainWindow(QMainWindow):
         session: LiveSession,
         bridge: Bridge,
         store: Store,
-        keeper: PreferencesStore,
+        preferences_store: PreferencesStore,
         services: Services,
         panels: MakePanels,
     ) -> None:
         super().__init__()
-        self._session, self._bridge, self._store, self._keeper = session, bridge, store, keeper
-        self.files = SessionFiles(store, keeper, self)
+        self._session, self._bridge, self._store, self._preferences_store = session, bridge, store, preferences_store
+        self.files = SessionFiles(store, preferences_store, self)
         self._spec: SourceSpec | None = None
-        self._shown = False
+        self._source_shown = False
         self._camera_dialog: CameraDialog | None = None
         self._ticks = 0
-        self._down = False
-        body = WindowBody(session, store, services, panels, recent=lambda: keeper.value.recent, files=self.files)
+        self._is_shut_down = False
+        body = WindowBody(
+            session, store, services, panels, recent=lambda: preferences_store.value.recent, files=self.files
+        )
         self.body, self.canvas, self.messages, self.transport = body, body.canvas, body.messages, body.transport
         self.prompts, self.stats, self.status_line = body.prompts, body.stats, body.status_line
         self.source_menu, self.framing_menu, self.recording_bar = (
@@ -77,13 +79,15 @@ class MainWindow(QMainWindow):
         )
         self.setCentralWidget(body)
         self.setAcceptDrops(True)
-        self.drawing_on = PictureTools(body, store, services)
-        self.taking_away = OutputController(session, keeper, body.recording_bar, body.camera_bar, self.files, services)
+        self.picture_tools = PictureTools(body, store, services)
+        self.output_controller = OutputController(
+            session, preferences_store, body.recording_bar, body.camera_bar, self.files, services
+        )
         self._connect()
         self.setMinimumSize(760, 480)
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize()))
-        self.restoreGeometry(QByteArray(decode_bytes(keeper.value.geometry)))
-        body.splitter.restoreState(QByteArray(decode_bytes(keeper.value.panels)))
+        self.restoreGeometry(QByteArray(decode_bytes(preferences_store.value.geometry)))
+        body.splitter.restoreState(QByteArray(decode_bytes(preferences_store.value.panels)))
         self.canvas.setFocus()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
@@ -95,12 +99,12 @@ class MainWindow(QMainWindow):
 
         The source is added to the recent ones when its first frame is shown.
         """
-        self._spec, self._shown = spec, False
+        self._spec, self._source_shown = spec, False
         self.source_menu.show_source(spec)
 
     def _remember_source(self) -> None:
-        if self._spec is not None and self._shown:
-            self._keeper.change(self._keeper.value.with_source(self._spec))
+        if self._spec is not None and self._source_shown:
+            self._preferences_store.change(self._preferences_store.value.with_source(self._spec))
 
     def open_source(self, spec: SourceSpec) -> None:
         """Open a source in the session and show its name."""
@@ -109,7 +113,7 @@ class MainWindow(QMainWindow):
         self.canvas.box_tool.cancel()
         self.refresh()
 
-    def say(self, message: Message) -> None:
+    def show_message(self, message: Message) -> None:
         """Show a message."""
         self.messages.show_message(message)
 
@@ -117,7 +121,7 @@ class MainWindow(QMainWindow):
         """Update all widgets that show the state of the session. An error in one does not stop the others."""
         status = self._session.status()
         self._ticks += 1
-        for show in (self._show_source_state, self._show_figures, self._show_presence):
+        for show in (self._show_source_state, self._show_rates, self._show_presence):
             try:
                 show(status)
             except Exception:
@@ -126,25 +130,25 @@ class MainWindow(QMainWindow):
     def _show_source_state(self, status: SessionStatus) -> None:
         title = self.source_menu.title() or status.source.name
         self.setWindowTitle(f"{title} – clipseg-live" if title else "clipseg-live")
-        has_picture, is_demo = (
+        has_frame, is_demo = (
             self.canvas.frame is not None,
             self._spec is not None and self._spec.name == DEMO_ENTRY.name,
         )
         source = status.source
         if source.state is SourceState.CLOSED and self._spec is not None:  # requested, but not started yet
             source = replace(source, state=SourceState.OPENING)
-        if source.photos and source.problem and has_picture:
+        if source.photos and source.problem and has_frame:
             self.canvas.show_frame(None)  # the frame belongs to another photo
-            has_picture = False
-        notice = overlay_notice.notice_of(source, title, has_picture=has_picture, is_demo=is_demo)
-        self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_picture else None))
+            has_frame = False
+        notice = overlay_notice.source_notice(source, title, has_frame=has_frame, is_demo=is_demo)
+        self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_frame else None))
         self.transport.show_status(status.source)
         if self.isFullScreen():
             self.transport.hide()
         if self._camera_dialog is not None and status.source.state is SourceState.RUNNING:
             self._camera_dialog.show_status(status.source)
 
-    def _show_figures(self, status: SessionStatus) -> None:
+    def _show_rates(self, status: SessionStatus) -> None:
         self.status_line.show_status(status)
         self.recording_bar.show_status(status.recording)
         self.body.camera_bar.show_status(status.camera)
@@ -156,21 +160,21 @@ class MainWindow(QMainWindow):
         if picture is not None:
             known = dict(zip(picture.ids, picture.presence, strict=False))
             presence = {row_id: known[row_id] for row_id in picture.drawn_ids if row_id in known}
-            self.prompts.show_shares(dict(zip(picture.ids, picture.areas, strict=True)), presence)
+            self.prompts.show_areas(dict(zip(picture.ids, picture.areas, strict=True)), presence)
 
     def shut_down(self) -> None:
         """Stop the session and save the preferences. Further calls have no effect."""
-        if self._down:
+        if self._is_shut_down:
             return
-        self._down = True
+        self._is_shut_down = True
         self._timer.stop()
-        self._bridge.let_go()
-        self._keeper.update(
+        self._bridge.disconnect_session()
+        self._preferences_store.update(
             geometry=encode_bytes(bytes(self.saveGeometry().data())),
             panels=encode_bytes(bytes(self.body.splitter.saveState().data())),
             settings=self._store.settings,
         )
-        self._keeper.write()
+        self._preferences_store.write()
         self.hide()
         self._session.stop()
 
@@ -189,26 +193,26 @@ class MainWindow(QMainWindow):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Leave full screen on Escape."""
         if event.key() == Qt.Key.Key_Escape and self.isFullScreen():
-            self._full_screen()
+            self._toggle_full_screen()
         else:
             super().keyPressEvent(event)
 
     def _connect(self) -> None:
-        self._bridge.picture_changed.connect(self._take_picture)
-        self._bridge.messages_arrived.connect(self._take_messages)
-        self._store.changed.connect(self._settings_changed)
+        self._bridge.frame_ready.connect(self._show_newest_frame)
+        self._bridge.messages_arrived.connect(self._show_new_messages)
+        self._store.changed.connect(self._apply_settings)
         self.source_menu.chosen.connect(self.open_source)
-        self.source_menu.camera_asked.connect(self._camera_options)
-        self.source_menu.problem.connect(lambda text: self.say(Message("cameras", text, "warning")))
-        self.recording_bar.said.connect(self.say)
-        self.taking_away.said.connect(self.say)
-        self.files.said.connect(self.say)
+        self.source_menu.camera_options_requested.connect(self._open_camera_options)
+        self.source_menu.problem.connect(lambda text: self.show_message(Message("cameras", text, "warning")))
+        self.recording_bar.message.connect(self.show_message)
+        self.output_controller.message.connect(self.show_message)
+        self.files.message.connect(self.show_message)
         self.status_line.restart.connect(self._session.restart_worker)
         self.status_line.details.connect(self.stats.setVisible)
-        self.stats.copy_asked.connect(self._copy_diagnostics)
+        self.stats.copy_requested.connect(self._copy_diagnostics)
         self.canvas.files_dropped.connect(self._dropped)
-        self.canvas.full_screen_requested.connect(self._full_screen)
-        self.drawing_on.said.connect(self.say)
+        self.canvas.full_screen_requested.connect(self._toggle_full_screen)
+        self.picture_tools.message.connect(self.show_message)
         bar, view = self.transport, self.canvas
         application = QApplication.instance()
         assert isinstance(application, QApplication)
@@ -219,24 +223,24 @@ class MainWindow(QMainWindow):
             {
                 "source": self.source_menu.showMenu, "open_file": self.source_menu.ask_file,
                 "open_address": self.source_menu.ask_address, "demo": self.source_menu.choose_demo,
-                "camera": self._camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
-                "crop": self.drawing_on.begin_crop, "uncrop": self.framing_menu.uncrop,
-                "new_prompt": self._new_prompt, "box_prompt": self.drawing_on.begin_prompt,
+                "camera": self._open_camera_options, "mirror": self.framing_menu.mirror, "turn": self.framing_menu.turn,
+                "crop": self.picture_tools.begin_crop, "uncrop": self.framing_menu.uncrop,
+                "new_prompt": self._focus_new_prompt, "box_prompt": self.picture_tools.begin_prompt,
                 "undo": self._store.undo, "redo": self._store.redo,
                 "open_session": self.files.ask_open, "save_session": self.files.ask_save,
                 "play": bar.toggle, "play_anywhere": bar.toggle, "back": lambda: bar.step(-1),
                 "on": lambda: bar.step(1), "skip_back": lambda: bar.skip(-SKIP_SECONDS),
                 "skip_on": lambda: bar.skip(SKIP_SECONDS), "loop": bar.loop_button.toggle,
-                "slower": lambda: bar.faster(-1), "faster": lambda: bar.faster(1),
+                "slower": lambda: bar.change_speed(-1), "faster": lambda: bar.change_speed(1),
                 "record": self.recording_bar.toggle, "pause_recording": self.recording_bar.toggle_pause,
                 "recording_options": self.recording_bar.open_options, "replay": self.recording_bar.save_replay,
                 "snapshot": self.recording_bar.snapshot, "virtual_camera": self.body.camera_bar.toggle,
                 "virtual_camera_options": self.body.camera_bar.open_options,
                 "copy": self.recording_bar.copy, "folder": self.files.ask_folder,
                 "show_folder": self.recording_bar.show_folder, "picture": view.setFocus,
-                "prompts": lambda: self.body.go_to(0), "look": lambda: self.body.go_to(1),
+                "prompts": lambda: self.body.show_tab(0), "look": lambda: self.body.show_tab(1),
                 "panels": self.body.toggle_panel,
-                "full_screen": self._full_screen, "zoom_in": lambda: view.viewport.zoom_by(1.25),
+                "full_screen": self._toggle_full_screen, "zoom_in": lambda: view.viewport.zoom_by(1.25),
                 "zoom_out": lambda: view.viewport.zoom_by(0.8), "fit": view.viewport.reset,
                 "statistics": self.status_line.details_button.toggle, "diagnostics": self._copy_diagnostics,
                 "log_folder": self._open_log_folder,
@@ -244,7 +248,7 @@ class MainWindow(QMainWindow):
                 "quit": self.close,
             },
         )  # fmt: skip
-        self.canvas.notice_action.connect(self._notice_action)
+        self.canvas.notice_action.connect(self._run_notice_action)
         self.body.panel_button.clicked.connect(self.body.toggle_panel)
         menu = QMenu(self)
         for names in (
@@ -256,34 +260,34 @@ class MainWindow(QMainWindow):
                 menu.addAction(self.actions_by_name[name])
             menu.addSeparator()
         self.body.menu_button.setMenu(menu)
-        self._settings_changed()
+        self._apply_settings()
 
     def _focus_changed(self, old: QWidget | None, now: QWidget | None) -> None:
         self.body.help_line.focus(now)
 
-    def _take_picture(self) -> None:
+    def _show_newest_frame(self) -> None:
         picture = self._session.picture()
         if picture is not None:  # keep the last frame until the next source has one
             self.canvas.show_frame(picture)
-            if not self._shown:
-                self._shown = True
+            if not self._source_shown:
+                self._source_shown = True
                 self._remember_source()
 
-    def _take_messages(self) -> None:
+    def _show_new_messages(self) -> None:
         for message in self._bridge.messages():
-            self.say(message)
+            self.show_message(message)
 
-    def _settings_changed(self) -> None:
+    def _apply_settings(self) -> None:
         settings = self._store.settings
         self._session.apply(settings)
         self.canvas.show_settings(settings)
-        self._keeper.update(settings=settings)
+        self._preferences_store.update(settings=settings)
         self.actions_by_name["undo"].setEnabled(self._store.can_undo)
         self.actions_by_name["redo"].setEnabled(self._store.can_redo)
         self.actions_by_name["uncrop"].setEnabled(settings.framing.crop is not None)
 
-    def _new_prompt(self) -> None:
-        self.body.go_to(0)
+    def _focus_new_prompt(self) -> None:
+        self.body.show_tab(0)
         self.prompts.focus_new_row()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -300,11 +304,11 @@ class MainWindow(QMainWindow):
         if is_session_name(str(paths[0])):
             self.files.open(paths[0])
         else:
-            photos = [path for path in paths if _is_picture(path)]
+            photos = [path for path in paths if _is_image(path)]
             first, *more = (SourceName(str(path)) for path in (photos if len(photos) > 1 else paths[:1]))
             self.open_source(SourceSpec(name=first, more=tuple(more)))
 
-    def _notice_action(self, name: str) -> None:
+    def _run_notice_action(self, name: str) -> None:
         if name == overlay_notice.RETRY and self._spec is not None:
             self.open_source(self._spec)
         elif name == overlay_notice.DEMO_ACTION:
@@ -312,16 +316,16 @@ class MainWindow(QMainWindow):
         elif name == overlay_notice.OPEN_FILE:
             self.source_menu.ask_file()
 
-    def _camera_options(self) -> None:
+    def _open_camera_options(self) -> None:
         if self._spec is None or not self._spec.name.startswith("camera:"):
-            self.say(Message("cameras", self.tr("Only cameras have camera options.")))
+            self.show_message(Message("cameras", self.tr("Only cameras have camera options.")))
             return
         if self._camera_dialog is not None:
             self._camera_dialog.raise_()
             return
         dialog = self._camera_dialog = CameraDialog(self._spec, self)
-        dialog.wanted.connect(self.open_source)
-        dialog.control.connect(self._set_control)
+        dialog.source_changed.connect(self.open_source)
+        dialog.control_changed.connect(self._set_control)
         dialog.destroyed.connect(self._camera_dialog_closed)
         dialog.show()
 
@@ -331,35 +335,35 @@ class MainWindow(QMainWindow):
     def _set_control(self, name: str, value: float) -> None:
         self._session.set_control(name, value)
         if self._spec is not None:
-            kept = tuple(control for control in self._spec.controls if control[0] != name)
-            self._spec = self._spec.model_copy(update={"controls": (*kept, (name, value))})
+            others = tuple(control for control in self._spec.controls if control[0] != name)
+            self._spec = self._spec.model_copy(update={"controls": (*others, (name, value))})
             self.source_menu.show_source(self._spec)
             self._remember_source()
 
     def _copy_diagnostics(self) -> None:
         text = diagnostics(self._session.status(), self._store.settings)
         QGuiApplication.clipboard().setText("\n".join((text, "log:", *logs.recent_lines())))
-        self.say(Message("diagnostics", self.tr("Diagnostics copied to the clipboard.")))
+        self.show_message(Message("diagnostics", self.tr("Diagnostics copied to the clipboard.")))
 
     def _open_log_folder(self) -> None:
         file = logs.log_file()
         if file is None:
-            self.say(
+            self.show_message(
                 Message("diagnostics", self.tr("There is no log file because its folder is not writable."), "warning")
             )
         elif not QDesktopServices.openUrl(QUrl.fromLocalFile(str(file.parent))):
-            self.say(Message("diagnostics", self.tr("Log file: {0}").format(file)))
+            self.show_message(Message("diagnostics", self.tr("Log file: {0}").format(file)))
 
-    def _full_screen(self) -> None:
+    def _toggle_full_screen(self) -> None:
         """Enter or leave full screen, which shows only the canvas."""
         bare = not self.isFullScreen()
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
-        self.body.set_bare(bare)
+        self.body.show_canvas_only(bare)
         self.canvas.setFocus()
         self.refresh()
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     """Return whether a file is an image, judging by its name."""
     kind = QMimeDatabase().mimeTypeForFile(str(path), QMimeDatabase.MatchMode.MatchExtension)
     return kind.name().startswith("image/")

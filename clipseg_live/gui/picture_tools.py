@@ -18,10 +18,10 @@ class PictureTools(QObject):
     """Converts boxes and the line of a wipe to settings.
 
     Attributes:
-        said: signal with a Message for the user.
+        message: signal with a Message for the user.
     """
 
-    said = Signal(object)
+    message = Signal(object)
 
     def __init__(self, body: WindowBody, store: Store, services: Services) -> None:
         super().__init__(body)
@@ -29,7 +29,7 @@ class PictureTools(QObject):
         body.canvas.box_tool.drawn.connect(self._box_drawn)
         body.canvas.wipe_tool.moved.connect(self._move_wipe)
         body.canvas.wipe_tool.released.connect(store.end_merge)
-        body.framing_menu.crop_asked.connect(self.begin_crop)
+        body.framing_menu.crop_requested.connect(self.begin_crop)
         body.prompts.box_requested.connect(self.begin_prompt)
 
     def begin_crop(self) -> None:
@@ -42,12 +42,12 @@ class PictureTools(QObject):
 
     def _begin(self, purpose: object) -> None:
         if self._body.canvas.frame is None:
-            self.said.emit(Message("box", self.tr("There is no frame to draw a box on yet."), "warning"))
+            self.message.emit(Message("box", self.tr("There is no frame to draw a box on yet."), "warning"))
         elif purpose != _CROP and is_private(self._store.settings.effects):
             text = self.tr("A box would reveal what the privacy effects hide. Remove Pixelate and Black out first.")
-            self.said.emit(Message("box", text, "warning"))
+            self.message.emit(Message("box", text, "warning"))
         else:
-            self._body.messages.take_back("box")
+            self._body.messages.remove_message("box")
             self._body.canvas.box_tool.begin(purpose)
 
     def _box_drawn(self, purpose: object, box: QRectF) -> None:
@@ -57,14 +57,14 @@ class PictureTools(QObject):
             crop = self._services.crop_of((box.x(), box.y(), box.width(), box.height()), framing)
             self._store.update(framing=framing.model_copy(update={"crop": crop}))
         elif isinstance(purpose, tuple) and picture is not None:
-            self._body.go_to(0)
+            self._body.show_tab(0)
             self._body.prompts.set_picture(purpose[1], crop_prompt_image(picture.original, box))
 
-    def _move_wipe(self, at: float) -> None:
+    def _move_wipe(self, position: float) -> None:
         effects = self._store.settings.effects
         index = next((index for index, effect in enumerate(effects) if isinstance(effect, Wipe)), None)
         if index is not None:
-            self._store.update("wipe", effects=(*effects[:index], Wipe(at=at), *effects[index + 1 :]))
+            self._store.update("wipe", effects=(*effects[:index], Wipe(at=position), *effects[index + 1 :]))
 
 
 def crop_prompt_image(pixels: Pixels, box: QRectF) -> PromptImage:

@@ -36,7 +36,7 @@ class FakePanel(QWidget):
         self.new_rows = 0
         self.first_rows = 0
 
-    def show_shares(self, shares: dict[int, float], presence: dict[int, float]) -> None:
+    def show_areas(self, shares: dict[int, float], presence: dict[int, float]) -> None:
         self.shares, self.presence = shares, presence
 
     def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
@@ -107,16 +107,16 @@ def make_window(
     made: list[MainWindow] = []
 
     def make(
-        settings: LiveSettings | None = None, kept: Preferences | None = None, size: tuple[int, int] = (1280, 800)
+        settings: LiveSettings | None = None, saved: Preferences | None = None, size: tuple[int, int] = (1280, 800)
     ) -> MainWindow:
         store = Store(settings or LiveSettings())
-        keeper = PreferencesStore(
-            tmp_path / "preferences.json", kept or Preferences(folder=str(tmp_path)), lambda text: None
+        preferences_store = PreferencesStore(
+            tmp_path / "preferences.json", saved or Preferences(folder=str(tmp_path)), lambda text: None
         )
         panels = (FakePanel(), QWidget())
-        window = MainWindow(session, Bridge(session), store, keeper, services.real, lambda _: panels)
+        window = MainWindow(session, Bridge(session), store, preferences_store, services.real, lambda _: panels)
         window.store = store
-        window.keeper = keeper
+        window.preferences_store = preferences_store
         made.append(window)
         qtbot.addWidget(window)
         window.resize(*size)

@@ -105,21 +105,21 @@ def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
 
     session.open = refuse  # type: ignore[method-assign]
     preferences.save_preferences(path, Preferences(recent=(SourceSpec(name="rtsp://ann:secret@host/x"),)))
-    told: list[str] = []
+    messages: list[str] = []
 
     def look() -> None:
         window = the_window()
         assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
-        told.extend(window.messages.texts())
+        messages.extend(window.messages.texts())
         window.close()
 
     assert run(path, session, services, look) == 0
-    assert told == ["The last source could not be opened: rtsp://host/x is no source."]
+    assert messages == ["The last source could not be opened: rtsp://host/x is no source."]
 
 
 def the_window() -> MainWindow:
-    found = (each for each in QApplication.topLevelWidgets() if isinstance(each, MainWindow) and each.isVisible())
-    return next(found)
+    result = (entry for entry in QApplication.topLevelWidgets() if isinstance(entry, MainWindow) and entry.isVisible())
+    return next(result)
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_what_is_asked_for_comes_before_what_was_last(
 def test_too_many_prompts_are_refused_before_a_window_is_there(path: Path, session: FakeSession) -> None:
     with pytest.raises(UsageError, match="16 prompts"):
         app.run_window(prompts=["x"] * 17, path=path, make_session=lambda settings: session)
-    assert session.asked == []
+    assert session.commands == []
 
 
 @pytest.mark.slow
@@ -158,16 +158,16 @@ def test_broken_preferences_are_told_in_the_window(
     qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
 ) -> None:
     path.write_text("{")
-    told: list[str] = []
+    messages: list[str] = []
 
     def look() -> None:
         for widget in QApplication.topLevelWidgets():
             if isinstance(widget, MainWindow) and widget.isVisible():
-                told.extend(widget.messages.texts())
+                messages.extend(widget.messages.texts())
                 widget.close()
 
     assert run(path, session, services, look) == 0
-    assert len(told) == 1 and "damaged" in told[0] and "open" not in session.names()
+    assert len(messages) == 1 and "damaged" in messages[0] and "open" not in session.names()
 
 
 @pytest.mark.slow

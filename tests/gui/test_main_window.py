@@ -67,7 +67,7 @@ def with_picture(window: MainWindow, session: FakeSession, qtbot: QtBot, **value
 
 
 def dialog_of(kind: type) -> object:
-    return next(each for each in QApplication.topLevelWidgets() if isinstance(each, kind) and each.isVisible())
+    return next(entry for entry in QApplication.topLevelWidgets() if isinstance(entry, kind) and entry.isVisible())
 
 
 # pictures, settings, states
@@ -99,7 +99,9 @@ def test_without_a_source_there_is_a_way_on(window: MainWindow, session: FakeSes
 
 
 def button(window: MainWindow, text: str) -> QPushButton:
-    return next(each for each in window.canvas.findChildren(QPushButton) if each.text() == text and each.isVisible())
+    return next(
+        entry for entry in window.canvas.findChildren(QPushButton) if entry.text() == text and entry.isVisible()
+    )
 
 
 def test_a_missing_camera_offers_the_demo_and_another_try(
@@ -111,7 +113,7 @@ def test_a_missing_camera_offers_the_demo_and_another_try(
     notice = window.canvas.notice
     assert notice is not None and notice.title == "Cannot open Camera 0" and notice.text == "There is no camera."
     qtbot.mouseClick(button(window, "Try again"), LEFT)
-    assert [spec for name, spec in session.asked if name == "open"] == [SourceSpec(name="camera:0")] * 2
+    assert [spec for name, spec in session.commands if name == "open"] == [SourceSpec(name="camera:0")] * 2
     qtbot.mouseClick(button(window, "Show demo scene"), LEFT)
     assert session.last("open") == SourceSpec(name="demo:")
 
@@ -159,8 +161,8 @@ def test_a_finished_file_stays_on_its_last_frame(window: MainWindow, session: Fa
 def test_figures_recording_and_transport_follow_the_session(window: MainWindow, session: FakeSession) -> None:
     session.be(playing(), READY, rates=RATES, recording=RecordingStatus(True, Path("a.mp4"), 5, 1_000_000))
     window.refresh()
-    assert "masks 7.4 fps" in window.status_line.figures.text()
-    assert window.recording_bar.figures.text() == "0:05  ·  1.0 MB"
+    assert "masks 7.4 fps" in window.status_line.rates_label.text()
+    assert window.recording_bar.status_label.text() == "0:05  ·  1.0 MB"
     assert window.transport.time.text() == "0:12 / 1:00"
 
 
@@ -318,10 +320,10 @@ def test_keys_of_playing(
 ) -> None:
     session.be(playing())
     window.refresh()
-    session.asked.clear()
+    session.commands.clear()
     window.canvas.setFocus()
     key(qtbot, window, name)
-    assert session.asked == [asked]
+    assert session.commands == [asked]
 
 
 def test_keys_of_the_picture_are_letters_elsewhere(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
@@ -330,9 +332,9 @@ def test_keys_of_the_picture_are_letters_elsewhere(window: MainWindow, session: 
     field.setFocus()
     session.be(playing())
     window.refresh()
-    session.asked.clear()
+    session.commands.clear()
     qtbot.keyClicks(field, "a [l], .")
-    assert field.text() == "a [l], ." and session.asked == []
+    assert field.text() == "a [l], ." and session.commands == []
 
 
 def test_keys_of_the_source(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
@@ -493,9 +495,9 @@ def test_camera_options_open_the_camera_anew_and_its_controls_are_kept(
     dialog.size_box.setCurrentIndex(1)
     assert session.last("open") == SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 25.0),))
     with_picture(window, session, qtbot)
-    assert window.keeper.value.recent[0].controls == (("gain", 25.0),)
+    assert window.preferences_store.value.recent[0].controls == (("gain", 25.0),)
     dialog.close()
-    qtbot.waitUntil(lambda: not any(isinstance(each, CameraDialog) for each in window.children()), timeout=2000)
+    qtbot.waitUntil(lambda: not any(isinstance(entry, CameraDialog) for entry in window.children()), timeout=2000)
     window.refresh()
 
 
@@ -512,7 +514,7 @@ def test_a_session_is_saved_and_opened_through_the_dialogs(
     path = tmp_path / "mine.clipseg.json"
     assert load_session(path).effects == (Raw(),)
     window.store.update(effects=(Blur(),))
-    qtbot.waitUntil(lambda: not any(isinstance(each, QFileDialog) for each in window.children()), timeout=2000)
+    qtbot.waitUntil(lambda: not any(isinstance(entry, QFileDialog) for entry in window.children()), timeout=2000)
     key(qtbot, window, "open_session")
     dialog = dialog_of(QFileDialog)
     assert isinstance(dialog, QFileDialog)
@@ -544,13 +546,13 @@ def test_what_is_recorded_is_kept_and_handed_to_the_session(
     assert session.last("set_replay") == RecordingSettings()
     options = window.recording_bar.open_options()
     qtbot.keyClick(options.replay, Qt.Key.Key_Down)
-    wanted = RecordingSettings(replay_seconds=10)
-    assert session.last("set_replay") == wanted
+    expected = RecordingSettings(replay_seconds=10)
+    assert session.last("set_replay") == expected
     qtbot.keyClick(options.parts, Qt.Key.Key_Down)
-    assert session.last("set_replay") == wanted  # what is kept goes on with the same settings
+    assert session.last("set_replay") == expected  # what is kept goes on with the same settings
     options.close()
     window.recording_bar.toggle()
-    assert session.last("start_recording")[1] == wanted.model_copy(update={"part_seconds": 300.0})  # type: ignore[index]
+    assert session.last("start_recording")[1] == expected.model_copy(update={"part_seconds": 300.0})  # type: ignore[index]
 
 
 def test_a_recording_that_broke_off_is_told_at_the_next_start(
@@ -574,10 +576,10 @@ def test_closing_stops_the_session_once_and_keeps_everything(
     key(qtbot, window, "quit")
     window.shut_down()
     assert session.stops == 1 and not window.isVisible()
-    kept, problem = preferences.load_preferences(tmp_path / "preferences.json")
-    assert problem == "" and kept.settings.effects == (Blur(),)
-    assert kept.recent == (SourceSpec(name="/films/walk.mp4"),)
-    assert kept.geometry and kept.panels
+    saved, problem = preferences.load_preferences(tmp_path / "preferences.json")
+    assert problem == "" and saved.settings.effects == (Blur(),)
+    assert saved.recent == (SourceSpec(name="/films/walk.mp4"),)
+    assert saved.geometry and saved.panels
     session.show(picture())  # nobody listens any more
     session.on_message(Message("a", "b"))
 
@@ -587,13 +589,13 @@ def test_the_window_comes_back_where_it_was(make_window: Make, tmp_path: Path) -
     first.body.splitter.setSizes([600, 400])
     sizes = first.body.splitter.sizes()
     first.close()
-    kept, _ = preferences.load_preferences(tmp_path / "preferences.json")
-    second = make_window(kept=kept, size=(1000, 640))
+    saved, _ = preferences.load_preferences(tmp_path / "preferences.json")
+    second = make_window(saved=saved, size=(1000, 640))
     assert second.body.splitter.sizes() == sizes
 
 
 def test_a_damaged_geometry_is_passed_over(make_window: Make) -> None:
-    assert make_window(kept=Preferences(geometry="%%%", panels="AAAA")).isVisible()
+    assert make_window(saved=Preferences(geometry="%%%", panels="AAAA")).isVisible()
 
 
 # looks
@@ -616,10 +618,10 @@ def test_every_control_has_an_accessible_name(window: MainWindow, session: FakeS
     session.be(playing(), WorkerStatus(WorkerState.WAITING))
     window.refresh()
     kinds = (QAbstractButton, QComboBox, QSlider)
-    parts = [each for kind in kinds for each in window.findChildren(kind) if each.isVisibleTo(window)]
-    named = [each for each in parts if each.objectName() not in ("ScrollLeftButton", "ScrollRightButton")]
+    parts = [entry for kind in kinds for entry in window.findChildren(kind) if entry.isVisibleTo(window)]
+    named = [entry for entry in parts if entry.objectName() not in ("ScrollLeftButton", "ScrollRightButton")]
     assert len(named) > 12
-    assert [each for each in named if not (each.accessibleName() or each.text())] == []  # type: ignore[attr-defined]
+    assert [entry for entry in named if not (entry.accessibleName() or entry.text())] == []  # type: ignore[attr-defined]
 
 
 def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session: FakeSession) -> None:
@@ -631,13 +633,13 @@ def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session:
         if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisibleTo(window):
             reached.add(widget)
     body = window.body
-    wanted = {
+    expected = {
         window.source_menu, window.framing_menu, body.panel_button, body.menu_button, window.canvas,
         window.recording_bar.record_button, window.recording_bar.snapshot_button, window.recording_bar.copy_button,
         window.transport.play_button, window.transport.seek_bar, window.transport.speed_box,
         window.status_line.details_button,
     }  # fmt: skip
-    assert wanted <= reached
+    assert expected <= reached
 
 
 @pytest.mark.slow
@@ -649,13 +651,13 @@ def test_no_part_of_the_window_shows_a_password(window: MainWindow, session: Fak
     for state in SourceState:
         problem = f"{spec.name} broke off: {spec.name.reveal()}"
         session.be(SourceStatus(state, str(spec.name), problem=problem))
-        window.say(Message("source", problem))
+        window.show_message(Message("source", problem))
         window.refresh()
         notice = window.canvas.notice
         shown = [window.windowTitle(), *texts(window), window.source_menu.text(), window.source_menu.toolTip()]
         shown += [window.source_menu.accessibleName()]
         shown += [notice.title, notice.text] if notice is not None else []
-        assert not any("Zq" in each or "9K" in each or "Usr7" in each for each in shown), shown
+        assert not any("Zq" in entry or "9K" in entry or "Usr7" in entry for entry in shown), shown
 
 
 def test_a_part_of_the_window_that_fails_does_not_stop_the_others(
@@ -674,10 +676,10 @@ def test_the_arrows_go_from_photo_to_photo(window: MainWindow, session: FakeSess
     session.be(SourceStatus(SourceState.PAUSED, "shots", seekable=True, photos=3, photo=2, file="b.png"))
     with_picture(window, session, qtbot)
     window.refresh()
-    session.asked.clear()
+    session.commands.clear()
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Period, Qt.Key.Key_Comma, Qt.Key.Key_Space):
         qtbot.keyClick(window.canvas, key)
-    assert [one for one in session.asked if one[0] in ("step", "seek", "play", "pause")] == [
+    assert [one for one in session.commands if one[0] in ("step", "seek", "play", "pause")] == [
         ("step", 1), ("step", -1), ("step", 1), ("step", -1),
     ]  # fmt: skip
 

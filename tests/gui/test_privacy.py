@@ -88,7 +88,7 @@ def test_a_picture_from_before_an_effect_hid_is_neither_shown_nor_copied_nor_sav
     window.recording_bar.copy()
     assert QGuiApplication.clipboard().image().isNull()
     window.recording_bar.snapshot()
-    assert window.recording_bar._errand is None
+    assert window.recording_bar._task is None
     session.show(drawn_with(window._store.settings))
     qtbot.waitUntil(lambda: window.canvas.frame is not None)
     window._store.edit(plain)
@@ -159,8 +159,8 @@ def test_a_box_that_would_show_what_is_hidden_is_refused(
     session.show(shown)
     qtbot.waitUntil(lambda: window.canvas.frame is shown, timeout=2000)
     window.store.update(effects=(BlackOut(),))
-    window.drawing_on.begin_prompt()
+    window.picture_tools.begin_prompt()
     assert "what the privacy effects hide" in window.messages.texts()[-1]
     window.store.update(effects=(Tint(),))
-    window.drawing_on.begin_prompt()
+    window.picture_tools.begin_prompt()
     assert window.messages.texts() == []

@@ -40,7 +40,7 @@ def test_a_fault_is_found(
     qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cards of rows that were deleted stay behind, as a bug might have it."""
-    monkeypatch.setattr(PromptPanel, "_drop_card", lambda self, card: card.hide())
+    monkeypatch.setattr(PromptPanel, "_remove_row", lambda self, card: card.hide())
 
     def make(faults: Faults, numbers: list[int]) -> Monkey:
         return Monkey(tmp_path_factory.mktemp("window"), FakeServices().real, faults, numbers=numbers)

@@ -32,13 +32,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def question(window: MainWindow) -> QMessageBox | None:
-    return next((each for each in window.findChildren(QMessageBox) if each.isVisible()), None)
+    return next((entry for entry in window.findChildren(QMessageBox) if entry.isVisible()), None)
 
 
 def press(window: MainWindow, qtbot: QtBot, text: str) -> None:
-    asked = question(window)
-    assert asked is not None
-    button = next(each for each in asked.buttons() if each.text().replace("&", "") == text)
+    dialog = question(window)
+    assert dialog is not None
+    button = next(entry for entry in dialog.buttons() if entry.text().replace("&", "") == text)
     button.click()
     qtbot.waitUntil(lambda: not window.findChildren(QMessageBox), timeout=2000)
 
@@ -47,12 +47,12 @@ def test_it_is_asked_and_nothing_changes_before_the_answer(
     window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path
 ) -> None:
     window.files.open(path)
-    asked = question(window)
-    assert asked is not None and session.settings == LiveSettings()
-    assert "mine.clipseg.json uses the file /elsewhere/sea.png and the model a/model" in asked.text()
-    assert asked.defaultButton().text().replace("&", "") == "Open without"
+    dialog = question(window)
+    assert dialog is not None and session.settings == LiveSettings()
+    assert "mine.clipseg.json uses the file /elsewhere/sea.png and the model a/model" in dialog.text()
+    assert dialog.defaultButton().text().replace("&", "") == "Open without"
     press(window, qtbot, "Cancel")
-    assert session.settings == LiveSettings() and window.keeper.value.allowed == ()
+    assert session.settings == LiveSettings() and window.preferences_store.value.allowed == ()
 
 
 def test_without_it_the_rest_is_taken(window: MainWindow, session: FakeSession, qtbot: QtBot, path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_was_allowed_is_not_asked_again_and_anything_more_is(
 ) -> None:
     window.files.open(path)
     press(window, qtbot, "Allow")
-    assert session.settings == REACHING and window.keeper.value.allowed == ASKED
+    assert session.settings == REACHING and window.preferences_store.value.allowed == ASKED
     window.store.undo()
     window.files.open(path)
     assert question(window) is None and session.settings == REACHING
@@ -98,12 +98,12 @@ def test_a_file_beside_is_not_asked_about(window: MainWindow, session: FakeSessi
 
 
 def test_what_is_allowed_is_kept_and_does_not_grow_for_ever(tmp_path: Path) -> None:
-    kept = (
+    saved = (
         Preferences()
-        .allowing(ASKED)
-        .allowing([ExternalReference("file", f"/{n}.png") for n in range(MOST_ALLOWED - 1)])
+        .with_allowed(ASKED)
+        .with_allowed([ExternalReference("file", f"/{n}.png") for n in range(MOST_ALLOWED - 1)])
     )
-    kept = kept.allowing(ASKED[1:])
-    assert len(kept.allowed) == MOST_ALLOWED and kept.allowed[0] == ASKED[1] and ASKED[0] not in kept.allowed
-    preferences.save_preferences(tmp_path / "p.json", kept)
-    assert preferences.load_preferences(tmp_path / "p.json") == (kept, "")
+    saved = saved.with_allowed(ASKED[1:])
+    assert len(saved.allowed) == MOST_ALLOWED and saved.allowed[0] == ASKED[1] and ASKED[0] not in saved.allowed
+    preferences.save_preferences(tmp_path / "p.json", saved)
+    assert preferences.load_preferences(tmp_path / "p.json") == (saved, "")

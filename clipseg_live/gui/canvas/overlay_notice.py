@@ -13,13 +13,13 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("Notices", text)
 
 
-def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: bool) -> Notice | None:
+def source_notice(status: SourceStatus, title: str, *, has_frame: bool, is_demo: bool) -> Notice | None:
     """Return the notice for the state of the source; None if there is nothing to say.
 
     Args:
         status: status of the source.
         title: name of the source shown to the user.
-        has_picture: whether the canvas still shows the last frame.
+        has_frame: whether the canvas still shows the last frame.
         is_demo: whether the source is the demo scene.
     """
     state = status.state
@@ -28,9 +28,9 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
         text = _tr("Open a camera, video or stream, or drop a file here.")
         return Notice(_tr("No source is open"), text, (*demo, (OPEN_FILE, _tr("Open file…"))))
     if state is SourceState.OPENING:
-        return Notice(_tr("Opening {0}…").format(title), quiet=has_picture)
+        return Notice(_tr("Opening {0}…").format(title), quiet=has_frame)
     if state is SourceState.RECONNECTING:
-        if has_picture:
+        if has_frame:
             return Notice(_tr("Reconnecting to {0}").format(title), status.problem, quiet=True, colour=theme.WARNING)
         return Notice(_tr("Reconnecting to {0}").format(title), status.problem, demo)
     if state is SourceState.FAILED:
@@ -38,7 +38,7 @@ def notice_of(status: SourceStatus, title: str, *, has_picture: bool, is_demo: b
         return Notice(_tr("Cannot open {0}").format(title), status.problem, actions)
     if status.photos and status.problem:
         return Notice(_tr("Cannot show {0}").format(status.file), status.problem)
-    if state is SourceState.ENDED and not status.seekable and not has_picture:
+    if state is SourceState.ENDED and not status.seekable and not has_frame:
         return Notice(_tr("{0} has ended").format(title), "", ((RETRY, _tr("Open again")), *demo))
     return None
 

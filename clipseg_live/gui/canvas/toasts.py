@@ -18,7 +18,7 @@ _MOST = 4
 
 
 class Toasts(QWidget):
-    """Stack of message cards in the lower left corner of ``over``, newest at the bottom.
+    """Stack of message cards in the lower left corner of ``canvas``, newest at the bottom.
 
     There is one card for each topic. A newer message replaces the older one, an empty text removes it. Info messages
     disappear after ``INFO_SECONDS``, others stay until they are closed or removed. If there are more than four cards,
@@ -30,15 +30,15 @@ class Toasts(QWidget):
 
     action = Signal(str)
 
-    def __init__(self, over: QWidget) -> None:
-        super().__init__(over)
-        self._over = over
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._canvas = canvas
         self.setAccessibleName(self.tr("Messages"))
-        self._cards: dict[str, _Card] = {}
+        self._cards: dict[str, _MessageCard] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(theme.UNIT)
-        over.installEventFilter(self)
+        canvas.installEventFilter(self)
         self.hide()
 
     def texts(self) -> list[str]:
@@ -52,22 +52,22 @@ class Toasts(QWidget):
             message: the message; an empty text removes the card of its topic.
             action: text of a button, "" for none. A message with a button does not disappear by itself.
         """
-        self.take_back(message.topic)
+        self.remove_message(message.topic)
         if not message.text:
             return
         logger.info("Shown: %s message about %s", message.level, message.topic)
         logger.debug("Its text: %s", message.text)
-        card = _Card(message, action, self)
-        card.closed.connect(lambda: self.take_back(message.topic))
-        card.acted.connect(lambda: self.action.emit(message.topic))
+        card = _MessageCard(message, action, self)
+        card.closed.connect(lambda: self.remove_message(message.topic))
+        card.action_pressed.connect(lambda: self.action.emit(message.topic))
         self._cards[message.topic] = card
         self._layout.addWidget(card)
         if len(self._cards) > _MOST:
-            self.take_back(next(iter(self._cards)))
+            self.remove_message(next(iter(self._cards)))
         self.show()
-        self._place()
+        self._update_geometry()
 
-    def take_back(self, topic: str) -> None:
+    def remove_message(self, topic: str) -> None:
         """Remove the message of a topic, if there is one."""
         card = self._cards.pop(topic, None)
         if card is None:
@@ -78,30 +78,30 @@ class Toasts(QWidget):
         card.deleteLater()
         if not self._cards:
             self.hide()
-        self._place()
+        self._update_geometry()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the size of the widget below."""
         if event.type() == QEvent.Type.Resize:
-            self._place()
+            self._update_geometry()
         return False
 
-    def _place(self) -> None:
-        over = self._over
+    def _update_geometry(self) -> None:
+        canvas = self._canvas
         if not self._cards:
             return
-        width = min(_WIDEST, over.width() - 2 * _MARGIN)
+        width = min(_WIDEST, canvas.width() - 2 * _MARGIN)
         for card in self._cards.values():
             card.setFixedWidth(width)
         height = sum(card.heightForWidth(width) for card in self._cards.values())
         height += theme.UNIT * (len(self._cards) - 1)
-        self.setGeometry(_MARGIN, max(_MARGIN, over.height() - height - _MARGIN), width, height)
+        self.setGeometry(_MARGIN, max(_MARGIN, canvas.height() - height - _MARGIN), width, height)
         self.raise_()
 
 
-class _Card(QFrame):
+class _MessageCard(QFrame):
     closed = Signal()
-    acted = Signal()
+    action_pressed = Signal()
 
     def __init__(self, message: Message, action: str, parent: QWidget) -> None:
         super().__init__(parent)
@@ -128,7 +128,7 @@ class _Card(QFrame):
             self.button = QPushButton(action)
             self.button.setAccessibleName(action)
             self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            self.button.clicked.connect(self.acted)
+            self.button.clicked.connect(self.action_pressed)
             row.addWidget(self.button)
         self.close_button = QToolButton()
         theme.set_kind(self.close_button, "plain")

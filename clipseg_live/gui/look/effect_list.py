@@ -11,7 +11,7 @@ from clipseg_live.core.settings.presets import PRESETS, with_preset
 from clipseg_live.gui.look.effect_options import EffectOptions
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import IconButton, small_label
+from clipseg_live.gui.widgets.buttons import IconButton, hint_label
 
 MOST_EFFECTS = 16
 _GROUPS: dict[EffectGroup, str] = {
@@ -41,7 +41,7 @@ class EffectList(QWidget):
     def __init__(self, store: Store, parent: QWidget) -> None:
         super().__init__(parent)
         self._store = store
-        self._open: int | None = None
+        self._open_index: int | None = None
         self._kinds: list[str] = []
         self._options: EffectOptions | None = None
         self._rows = QVBoxLayout()
@@ -54,7 +54,7 @@ class EffectList(QWidget):
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.preset_button)
         buttons.addStretch(1)
-        self._hint = small_label("", self)
+        self._hint = hint_label("", self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -98,49 +98,49 @@ class EffectList(QWidget):
         effects = self._store.settings.effects
         effect = EFFECTS.get(kind)
         if effect is not None and len(effects) < MOST_EFFECTS:
-            self._open = len(effects)
+            self._open_index = len(effects)
             self._edit((*effects, effect()))
 
-    def remove(self, place: int) -> None:
+    def remove(self, index: int) -> None:
         """Remove the effect at an index."""
         effects = self._store.settings.effects
-        self._open = None
-        self._edit((*effects[:place], *effects[place + 1 :]))
+        self._open_index = None
+        self._edit((*effects[:index], *effects[index + 1 :]))
 
-    def move_effect(self, place: int, by: int) -> None:
+    def move_effect(self, index: int, step: int) -> None:
         """Move an effect one place. Nothing happens at the ends of the list.
 
         Args:
-            place: index of the effect.
-            by: -1 for up, 1 for down.
+            index: index of the effect.
+            step: -1 for up, 1 for down.
         """
         effects = list(self._store.settings.effects)
-        target = place + by
+        target = index + step
         if 0 <= target < len(effects):
-            effects[place], effects[target] = effects[target], effects[place]
-            self._open = target if self._open == place else self._open
+            effects[index], effects[target] = effects[target], effects[index]
+            self._open_index = target if self._open_index == index else self._open_index
             self._edit(tuple(effects))
 
     def use_preset(self, name: str) -> None:
         """Replace effects and mask settings by those of a preset."""
-        self._open = None
+        self._open_index = None
         self._store.edit(with_preset(self._store.settings, name))
 
-    def unfold(self, place: int) -> None:
+    def toggle_options(self, index: int) -> None:
         """Show or hide the options of the effect at an index."""
-        self._open = None if self._open == place else place
+        self._open_index = None if self._open_index == index else index
         self._build()
 
     def _edit(self, effects: Sequence[AnyEffect], merge: str = "") -> None:
         self._store.update(merge, effects=tuple(effects))
 
-    def _change(self, values: dict[str, object], goes_on: bool) -> None:
-        if self._open is None:
+    def _change(self, values: dict[str, object], is_drag: bool) -> None:
+        if self._open_index is None:
             return
         effects = list(self._store.settings.effects)
-        before = effects[self._open]
-        effects[self._open] = type(before).model_validate({**dict(before), **values})
-        self._edit(effects, f"effect {self._open} {next(iter(values))}" if goes_on else "")
+        before = effects[self._open_index]
+        effects[self._open_index] = type(before).model_validate({**dict(before), **values})
+        self._edit(effects, f"effect {self._open_index} {next(iter(values))}" if is_drag else "")
 
     def _show(self) -> None:
         effects = self._store.settings.effects
@@ -148,8 +148,8 @@ class EffectList(QWidget):
         if kinds != self._kinds:
             self._kinds = kinds
             self._build()
-        elif self._options is not None and self._open is not None:
-            self._options.show_effect(effects[self._open])
+        elif self._options is not None and self._open_index is not None:
+            self._options.show_effect(effects[self._open_index])
         hint = _tr("Privacy effects are drawn first. While the model is unsure, they hide the whole frame.")
         private = is_private(effects)
         self._hint.setText(hint if private else "")
@@ -163,15 +163,15 @@ class EffectList(QWidget):
                 widget.deleteLater()
         effects = self._store.settings.effects
         self._options = None
-        if self._open is not None and self._open >= len(effects):
-            self._open = None
+        if self._open_index is not None and self._open_index >= len(effects):
+            self._open_index = None
         for index, effect in enumerate(effects):
             self._rows.addWidget(self._row(index, effect))
-            if index == self._open and len(type(effect).model_fields) > 1:
+            if index == self._open_index and len(type(effect).model_fields) > 1:
                 self._options = EffectOptions(effect, self._change, self._store.end_merge, self)
                 self._rows.addWidget(self._options)
 
-    def _row(self, place: int, effect: AnyEffect) -> QWidget:
+    def _row(self, index: int, effect: AnyEffect) -> QWidget:
         row, title = QWidget(self), effect_title(effect.kind)
         row.setStatusTip(effect_help(effect.kind))
         line = QHBoxLayout(row)
@@ -180,20 +180,20 @@ class EffectList(QWidget):
         name = QToolButton(row)
         name.setText(title)
         name.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        name.setIcon(theme.icon("down" if place == self._open else "right"))
+        name.setIcon(theme.icon("down" if index == self._open_index else "right"))
         name.setIconSize(theme.icon_size())
         name.setEnabled(len(type(effect).model_fields) > 1)
         name.setAccessibleName(_tr("{0} options").format(title))
-        name.clicked.connect(lambda: self.unfold(place))
+        name.clicked.connect(lambda: self.toggle_options(index))
         line.addWidget(name)
         line.addStretch(1)
         buttons = (
-            ("up", _tr("Draw {0} earlier"), lambda: self.move_effect(place, -1)),
-            ("down", _tr("Draw {0} later"), lambda: self.move_effect(place, 1)),
-            ("close", _tr("Remove {0}"), lambda: self.remove(place)),
+            ("up", _tr("Draw {0} earlier"), lambda: self.move_effect(index, -1)),
+            ("down", _tr("Draw {0} later"), lambda: self.move_effect(index, 1)),
+            ("close", _tr("Remove {0}"), lambda: self.remove(index)),
         )
-        for icon, text, act in buttons:
+        for icon, text, action in buttons:
             button = IconButton(icon, text.format(title), parent=row)
-            button.clicked.connect(act)
+            button.clicked.connect(action)
             line.addWidget(button)
         return row

@@ -14,9 +14,9 @@ from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
 from clipseg_live.gui.widgets.slider_field import SliderField
 
-_LONGEST = 10.0
+_LARGEST_LENGTH = 10.0
 """End of the slider of a length, in percent; longer ones can be typed in session files."""
-_LEAST = 0.05
+_SMALLEST_LENGTH = 0.05
 
 OnEdit = Callable[[dict[str, object], bool], None]
 """Called with changed values and whether the change may continue, as with a slider."""
@@ -39,7 +39,7 @@ class EffectOptions(QWidget):
     def __init__(self, effect: AnyEffect, on_edit: OnEdit, on_done: Callable[[], None], parent: QWidget) -> None:
         super().__init__(parent)
         self._effect, self._on_edit, self._on_done = effect, on_edit, on_done
-        self._shows: dict[str, Callable[[Any], None]] = {}
+        self._setters: dict[str, Callable[[Any], None]] = {}
         grid = QGridLayout(self)
         grid.setContentsMargins(22, 0, 0, 4)
         grid.setHorizontalSpacing(8)
@@ -66,7 +66,7 @@ class EffectOptions(QWidget):
     def show_effect(self, effect: AnyEffect) -> None:
         """Show an effect of the same kind."""
         self._effect = effect
-        for name, show in self._shows.items():
+        for name, show in self._setters.items():
             show(getattr(effect, name))
 
     def _control(self, name: str, title: str, field: Any) -> QWidget | None:
@@ -75,56 +75,56 @@ class EffectOptions(QWidget):
         if kind is bool:
             return self._segments(name, title, [(True, _tr("On")), (False, _tr("Off"))])
         if kind in (float, int):
-            return self._slide(name, title, field)
+            return self._add_slider(name, title, field)
         if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
             named = [(choice, _tr("Image") if choice == "picture" else _tr(choice.capitalize())) for choice in choices]
             return self._segments(name, title, named) if len(named) < 3 else self._choice(name, title, named)
         if kind == RGB:
             chooser = ColourChooser(title, 30, self)
             chooser.picked.connect(lambda colour: self._edit(name, colour))
-            self._shows[name] = chooser.show_colour
+            self._setters[name] = chooser.show_colour
             return chooser
         return self._file(name) if Path in get_args(kind) else None
 
-    def _slide(self, name: str, title: str, field: Any) -> SliderField:
+    def _add_slider(self, name: str, title: str, field: Any) -> SliderField:
         whole = field.annotation is int
         top, low = _bound(field, "le", 1.0), _bound(field, "ge", 0.0)
-        least = low
+        smallest = low
         if (above := _bound(field, "gt")) is not None:
-            low, least = above, above + (1.0 if whole else _LEAST)
-        slide = SliderField(
+            low, smallest = above, above + (1.0 if whole else _SMALLEST_LENGTH)
+        slider = SliderField(
             title,
             bare=True,
             default=field.default,
             low=low,
-            top=_LONGEST if top == LONGEST_LENGTH else top,
+            top=_LARGEST_LENGTH if top == LONGEST_LENGTH else top,
             write=("{:.0f}" if whole else "{:.2f}").format,
             parent=self,
         )
-        slide.setFixedHeight(theme.CONTROL)
+        slider.setFixedHeight(theme.CONTROL)
         taken = round if whole else float
-        slide.edited.connect(lambda value: self._on_edit({name: taken(max(value, least))}, True))
-        slide.released.connect(self._on_done)
-        self._shows[name] = slide.show_value
-        return slide
+        slider.edited.connect(lambda value: self._on_edit({name: taken(max(value, smallest))}, True))
+        slider.released.connect(self._on_done)
+        self._setters[name] = slider.show_value
+        return slider
 
     def _segments(self, name: str, title: str, choices: list[tuple[Any, str]]) -> SegmentedControl:
         segments = SegmentedControl(title, choices, self)
         segments.picked.connect(lambda value: self._edit(name, value))
-        self._shows[name] = segments.show_value
+        self._setters[name] = segments.show_value
         return segments
 
     def _choice(self, name: str, title: str, choices: list[tuple[Any, str]]) -> ChoiceBox:
         choice = ChoiceBox(title, self)
         choice.offer(choices)
         choice.picked.connect(lambda value: self._edit(name, value))
-        self._shows[name] = choice.show_value
+        self._setters[name] = choice.show_value
         return choice
 
     def _file(self, name: str) -> QPushButton:
         button = QPushButton(self)
         button.clicked.connect(lambda: self._ask_file(name))
-        self._shows[name] = lambda path: button.setText(path.name if path is not None else _tr("Choose…"))
+        self._setters[name] = lambda path: button.setText(path.name if path is not None else _tr("Choose…"))
         return button
 
     def _ask_file(self, name: str) -> None:

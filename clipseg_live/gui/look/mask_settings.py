@@ -14,21 +14,21 @@ LABEL_WIDTH = 104
 """Width of the labels beside the controls, in pixels; all sections of the panel are aligned."""
 
 
-class MatteSection(QWidget):
+class MaskSettings(QWidget):
     """Controls for the fields of ``MatteSettings`` in the store."""
 
     def __init__(self, store: Store, parent: QWidget) -> None:
         super().__init__(parent)
         self._store = store
         on_off = [(True, self.tr("On")), (False, self.tr("Off"))]
-        self.smoothing = self._slide(self.tr("Smoothing"), "smoothing")
+        self.smoothing = self._add_slider(self.tr("Smoothing"), "smoothing")
         self.follow = self._segments(self.tr("Follow motion"), "follow", on_off)
         self.refine = self._segments(self.tr("Snap to edges"), "refine", on_off)
         kinds = [("independent", self.tr("Allow")), ("exclusive", self.tr("Prevent"))]
         self.together = self._segments(self.tr("Overlap"), "together", kinds)
-        self.none_level = self._slide(self.tr("Min. probability"), "none_level")
+        self.none_level = self._add_slider(self.tr("Min. probability"), "none_level")
         self.auto_hide = self._segments(self.tr("Hide undetected"), "auto_hide", on_off)
-        self.present = self._slide(self.tr("Min. presence"), "present")
+        self.present = self._add_slider(self.tr("Min. presence"), "present")
         self._hints = {
             self.smoothing: self.tr("0 = raw, reacts at once. Higher = less flicker."),
             self.follow: self.tr("Moves masks with the motion in the video between predictions."),
@@ -61,13 +61,13 @@ class MatteSection(QWidget):
         """Restore the default mask settings."""
         self._store.update(matte=MatteSettings())
 
-    def _slide(self, title: str, name: str) -> SliderField:
+    def _add_slider(self, title: str, name: str) -> SliderField:
         default = MatteSettings.model_fields[name].default
-        slide = SliderField(title, bare=True, default=default, parent=self)
-        slide.setFixedHeight(theme.CONTROL)
-        slide.edited.connect(lambda value: self._edit(name, value, f"matte {name}"))
-        slide.released.connect(self._store.end_merge)
-        return slide
+        slider = SliderField(title, bare=True, default=default, parent=self)
+        slider.setFixedHeight(theme.CONTROL)
+        slider.edited.connect(lambda value: self._edit(name, value, f"matte {name}"))
+        slider.released.connect(self._store.end_merge)
+        return slider
 
     def _segments(self, title: str, name: str, choices: Sequence[tuple[object, str]]) -> SegmentedControl:
         segments = SegmentedControl(title, choices, self)
@@ -82,6 +82,6 @@ class MatteSection(QWidget):
         matte = self._store.settings.matte
         for name in ("smoothing", "follow", "refine", "together", "none_level", "auto_hide", "present"):
             getattr(self, name).show_value(getattr(matte, name))
-        for control, shown in ((self.none_level, matte.together == "exclusive"), (self.present, matte.auto_hide)):
-            control.setVisible(shown)
-            self._labels[control].setVisible(shown)
+        for control, visible in ((self.none_level, matte.together == "exclusive"), (self.present, matte.auto_hide)):
+            control.setVisible(visible)
+            self._labels[control].setVisible(visible)

@@ -10,10 +10,10 @@ from clipseg_live.core.settings.base import DETAILS, FITS
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
 from clipseg_live.gui.look.effect_list import EffectList
-from clipseg_live.gui.look.mask_settings import LABEL_WIDTH, MatteSection
+from clipseg_live.gui.look.mask_settings import LABEL_WIDTH, MaskSettings
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, hint_label, panel_style_sheet
 
 MODEL_SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
 """Sizes of the model's input, in pixels, multiples of its 16-pixel patch; None for the default of the model."""
@@ -21,7 +21,7 @@ MODEL_SIZES: tuple[int | None, ...] = (None, 224, 288, 352, 480, 640)
 _FOLDER = object()
 
 
-class LookPanel(QScrollArea):
+class SettingsPanel(QScrollArea):
     """Panel with effects, mask settings, display mode and inference options. Changes apply at once.
 
     Args:
@@ -42,7 +42,7 @@ class LookPanel(QScrollArea):
         super().__init__(parent)
         self._store = store
         self._models, self._devices = tuple(models), tuple(devices)
-        self.setStyleSheet(panel_sheet())
+        self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Settings"))
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -50,10 +50,10 @@ class LookPanel(QScrollArea):
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._body = QWidget()
-        self._make_drawing()
+        self._make_rendering()
         self._make_display()
         self._make_engine()
-        self._explain()
+        self._add_help()
         self._lay_out()
         self._connect()
         self.setWidget(self._body)
@@ -62,15 +62,15 @@ class LookPanel(QScrollArea):
 
     # ---- construction
 
-    def _make_drawing(self) -> None:
+    def _make_rendering(self) -> None:
         self.effects = EffectList(self._store, self._body)
-        self.mattes = MatteSection(self._store, self._body)
+        self.mattes = MaskSettings(self._store, self._body)
         self.reset_effects = self._reset_button(self.tr("Reset effects"), self._reset_effects)
-        self.reset_mattes = self._reset_button(self.tr("Reset mask settings"), self.mattes.reset)
+        self.reset_masks = self._reset_button(self.tr("Reset mask settings"), self.mattes.reset)
 
-    def _reset_button(self, name: str, act: Callable[[], None]) -> IconButton:
+    def _reset_button(self, name: str, action: Callable[[], None]) -> IconButton:
         button = IconButton("undo", name, parent=self._body)
-        button.clicked.connect(act)
+        button.clicked.connect(action)
         return button
 
     def _reset_effects(self) -> None:
@@ -79,7 +79,7 @@ class LookPanel(QScrollArea):
     def _make_display(self) -> None:
         names = {"smooth": self.tr("Smooth"), "locked": self.tr("Locked")}
         self.mode = SegmentedControl(self.tr("Display"), [(mode, names[mode]) for mode in DISPLAY_MODES], self._body)
-        self.mode_hint = small_label("", self._body)
+        self.mode_hint = hint_label("", self._body)
 
     def _make_engine(self) -> None:
         self.model = ChoiceBox(self.tr("Model"), self._body)
@@ -92,7 +92,7 @@ class LookPanel(QScrollArea):
         }
         self.fit = ChoiceBox(self.tr("Fit"), self._body)
         self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
-        self.fit_hint = small_label("", self._body)
+        self.fit_hint = hint_label("", self._body)
         details = {"off": self.tr("Off"), "zoom": self.tr("Zoom in on small objects"), "tiles": self.tr("Tiles (slow)")}
         self.detail = ChoiceBox(self.tr("Detail"), self._body)
         self.detail.offer([(detail, details.get(detail, detail)) for detail in DETAILS])
@@ -107,7 +107,7 @@ class LookPanel(QScrollArea):
         self._section(column, self.tr("Effects"), self.reset_effects)
         column.addWidget(self.effects)
         column.addSpacing(10)
-        self._section(column, self.tr("Masks"), self.reset_mattes)
+        self._section(column, self.tr("Masks"), self.reset_masks)
         column.addWidget(self.mattes)
         column.addSpacing(10)
         display = self._section(column, self.tr("Display"))
@@ -126,14 +126,14 @@ class LookPanel(QScrollArea):
         engine.addWidget(self.fit_hint, len(rows), 1)
         column.addStretch(1)
 
-    def _section(self, column: QVBoxLayout, title: str, beside: QWidget | None = None) -> QGridLayout:
+    def _section(self, column: QVBoxLayout, title: str, button: QWidget | None = None) -> QGridLayout:
         heading = QLabel(title, self._body)
         theme.set_kind(heading, "heading")
         line = QHBoxLayout()
         line.addWidget(heading)
         line.addStretch(1)
-        if beside is not None:
-            line.addWidget(beside)
+        if button is not None:
+            line.addWidget(button)
         column.addLayout(line)
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
@@ -162,11 +162,11 @@ class LookPanel(QScrollArea):
     def _show(self) -> None:
         settings = self._store.settings
         self.reset_effects.setEnabled(settings.effects != LiveSettings().effects)
-        self.reset_mattes.setEnabled(settings.matte != LiveSettings().matte)
-        held = settings.display != settings.mode or is_private(settings.effects)
+        self.reset_masks.setEnabled(settings.matte != LiveSettings().matte)
+        fixed = settings.display != settings.mode or is_private(settings.effects)
         self.mode.show_value(settings.display)
-        self.mode.setEnabled(not held)
-        if held:
+        self.mode.setEnabled(not fixed)
+        if fixed:
             hint = self.tr("With privacy effects, only frames with their own masks are shown.")
         elif settings.mode == "smooth":
             hint = self.tr("Full frame rate. Masks are tracked between predictions.")
@@ -189,7 +189,7 @@ class LookPanel(QScrollArea):
         self.device.offer([(device, names.get(device, device)) for device in devices])
         self.device.show_value(engine.device)
         sizes = [*MODEL_SIZES, *([engine.size] if engine.size not in MODEL_SIZES else [])]
-        self.input_size.offer([(size, self._written_size(size)) for size in sizes])
+        self.input_size.offer([(size, self._size_text(size)) for size in sizes])
         self.input_size.show_value(engine.size)
         self.fit.show_value(engine.fit)
         self.detail.show_value(engine.detail)
@@ -200,15 +200,15 @@ class LookPanel(QScrollArea):
         }
         self.fit_hint.setText(hints.get(engine.fit, ""))
 
-    def _written_size(self, size: int | None) -> str:
+    def _size_text(self, size: int | None) -> str:
         return self.tr("Model default") if size is None else self.tr("{} pixels").format(size)
 
     # ---- edits
 
-    def _explain(self) -> None:
+    def _add_help(self) -> None:
         texts: tuple[tuple[QWidget, str], ...] = (
             (self.reset_effects, self.tr("Restores the default effects: tint and outline.")),
-            (self.reset_mattes, self.tr("Restores the default mask settings.")),
+            (self.reset_masks, self.tr("Restores the default mask settings.")),
             (self.mode, self.tr("Smooth: full frame rate. Locked: each frame waits for its own mask.")),
             (self.model, self.tr("Segmentation model. Choose a folder to use your own CLIPSeg weights.")),
             (self.device, self.tr("Device that runs the model.")),

@@ -23,41 +23,41 @@ class OutputController(QObject):
     It also recovers interrupted recordings once, in the background.
 
     Attributes:
-        said: signal with a Message for the user.
+        message: signal with a Message for the user.
     """
 
-    said = Signal(object)
+    message = Signal(object)
 
     def __init__(
         self,
         session: LiveSession,
-        keeper: PreferencesStore,
+        preferences_store: PreferencesStore,
         bar: RecordingBar,
         camera_bar: VirtualCameraBar,
         files: SessionFiles,
         services: Services,
     ) -> None:
         super().__init__(bar)
-        self._session, self._keeper = session, keeper
+        self._session, self._preferences_store = session, preferences_store
         bar.recording_changed.connect(self._change)
-        bar.folder_asked.connect(files.ask_folder)
-        session.set_replay(keeper.value.recording)
+        bar.folder_requested.connect(files.ask_folder)
+        session.set_replay(preferences_store.value.recording)
         camera_bar.changed.connect(self._change_camera)
         folder = bar.recordings_folder()
-        self._errand = BackgroundTask(lambda: services.recover_recordings(folder), self)
-        self._errand.answered.connect(self._recovered)
-        self._errand.start()
+        self._task = BackgroundTask(lambda: services.recover_recordings(folder), self)
+        self._task.succeeded.connect(self._recovered)
+        self._task.start()
 
     def _change(self, settings: RecordingSettings) -> None:
-        before = self._keeper.value.recording
-        self._keeper.update(recording=settings)
+        before = self._preferences_store.value.recording
+        self._preferences_store.update(recording=settings)
         kept = ("replay_seconds", "codec", "encoder", "quality", "sound", "pattern")
         if any(getattr(before, name) != getattr(settings, name) for name in kept):
             self._session.set_replay(settings)
 
     def _change_camera(self, settings: VirtualCameraSettings) -> None:
         """Store the settings and apply them to a running virtual camera."""
-        self._keeper.update(camera=settings)
+        self._preferences_store.update(camera=settings)
         if self._session.status().camera.active:
             self._session.start_camera(settings)
 
@@ -65,4 +65,4 @@ class OutputController(QObject):
         if paths:
             names = ", ".join(path.name for path in paths)
             text = self.tr("Recovered an interrupted recording: {0} in {1}.").format(names, paths[0].parent)
-            self.said.emit(Message(RECORDING_TOPIC, text))
+            self.message.emit(Message(RECORDING_TOPIC, text))

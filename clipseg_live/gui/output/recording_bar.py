@@ -18,7 +18,7 @@ from clipseg_live.gui.output.recording_options import RecordingOptions
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import corner_under
+from clipseg_live.gui.widgets.buttons import position_below
 from clipseg_live.gui.widgets.controls import tool_button
 
 RECORDING_TOPIC = "recording"
@@ -38,15 +38,15 @@ class RecordingBar(QWidget):
         parent: parent widget.
 
     Attributes:
-        said: signal with a Message for the user.
+        message: signal with a Message for the user.
         recording_changed: signal with new RecordingSettings.
-        folder_asked: signal, the user wants to choose another folder.
+        folder_requested: signal, the user wants to choose another folder.
         last_folder: folder of the newest file; None before the first.
     """
 
-    said = Signal(object)
+    message = Signal(object)
     recording_changed = Signal(object)
-    folder_asked = Signal()
+    folder_requested = Signal()
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class RecordingBar(QWidget):
         self._session, self._canvas, self._services = session, canvas, services
         self._settings, self._folder, self._recording = settings, folder, recording
         self._active = self._paused = False
-        self._errand: BackgroundTask | None = None
+        self._task: BackgroundTask | None = None
         self.last_folder: Path | None = None
-        self.figures = QLabel()
-        theme.set_kind(self.figures, "figure")
-        self.figures.setFont(theme.figure_font())
-        self.figures.setAccessibleName(self.tr("Recording time and size"))
+        self.status_label = QLabel()
+        theme.set_kind(self.status_label, "figure")
+        self.status_label.setFont(theme.figure_font())
+        self.status_label.setAccessibleName(self.tr("Recording time and size"))
         self.record_button = QPushButton(self.tr("Record"))
         self.record_button.setIconSize(theme.icon_size())
         self.record_button.clicked.connect(self.toggle)
@@ -84,7 +84,7 @@ class RecordingBar(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(theme.UNIT // 2)
-        row.addWidget(self.figures)
+        row.addWidget(self.status_label)
         row.addSpacing(theme.UNIT // 2)
         for button in (
             self.record_button, self.pause_button, self.options_button, self.replay_button, self.snapshot_button,
@@ -100,8 +100,8 @@ class RecordingBar(QWidget):
             self._session.stop_recording()
             return
         folder = self.recordings_folder()
-        if self._do(folder, lambda: self._session.start_recording(folder, self._recording())):
-            self._say(RECORDING_TOPIC, "")
+        if self._start_output(folder, lambda: self._session.start_recording(folder, self._recording())):
+            self._notify(RECORDING_TOPIC, "")
 
     def toggle_pause(self) -> None:
         """Pause or resume the running recording."""
@@ -113,21 +113,21 @@ class RecordingBar(QWidget):
     def save_replay(self) -> None:
         """Save the last seconds as a file."""
         if not self._recording().replay_seconds:
-            self._say(
+            self._notify(
                 RECORDING_TOPIC, self.tr("Instant replay is off. Turn it on in the recording options."), "warning"
             )
             return
         folder = self.recordings_folder()
-        self._do(folder, lambda: self._session.save_replay(folder))
+        self._start_output(folder, lambda: self._session.save_replay(folder))
 
     def open_options(self) -> RecordingOptions:
         """Open the panel with the recording options."""
         folder = str(self.recordings_folder())
         options = RecordingOptions(self._recording(), folder, self._services.list_microphones, self)
         options.changed.connect(self.recording_changed)
-        options.folder_asked.connect(self.folder_asked)
+        options.folder_requested.connect(self.folder_requested)
         options.adjustSize()
-        options.move(corner_under(self.options_button, options.width()))
+        options.move(position_below(self.options_button, options.width()))
         options.show()
         return options
 
@@ -135,32 +135,32 @@ class RecordingBar(QWidget):
         """Save the shown frame and each mask as PNG files."""
         picture, settings = self._canvas.frame, self._settings()
         if picture is None:
-            self._say(SNAPSHOT_TOPIC, self.tr("There is no frame to save yet."), "warning")
+            self._notify(SNAPSHOT_TOPIC, self.tr("There is no frame to save yet."), "warning")
             return
-        if self._errand is not None:
+        if self._task is not None:
             return
-        folder = self._place(QStandardPaths.StandardLocation.PicturesLocation)
+        folder = self._output_folder(QStandardPaths.StandardLocation.PicturesLocation)
         save = self._services.save_snapshot
-        self._errand = BackgroundTask(lambda: save(folder, picture, settings), self)
-        self._errand.answered.connect(self._saved)
-        self._errand.failed.connect(self._not_saved)
-        self._errand.start()
+        self._task = BackgroundTask(lambda: save(folder, picture, settings), self)
+        self._task.succeeded.connect(self._report_snapshot)
+        self._task.failed.connect(self._show_snapshot_error)
+        self._task.start()
 
     def copy(self) -> None:
         """Copy the shown frame to the clipboard."""
         image = self._canvas.image()
         if image is None:
-            self._say(SNAPSHOT_TOPIC, self.tr("There is no frame to copy yet."), "warning")
+            self._notify(SNAPSHOT_TOPIC, self.tr("There is no frame to copy yet."), "warning")
             return
         QGuiApplication.clipboard().setImage(image)
-        self._say(SNAPSHOT_TOPIC, self.tr("Frame copied to the clipboard."))
+        self._notify(SNAPSHOT_TOPIC, self.tr("Frame copied to the clipboard."))
 
     def show_status(self, status: RecordingStatus) -> None:
         """Show duration, size and dropped frames of the running recording."""
         if (status.active, status.paused) != (self._active, self._paused):
             self._show_active(status.active, status.paused)
         self.replay_button.setVisible(self._recording().replay_seconds > 0)
-        self.figures.setVisible(status.active)
+        self.status_label.setVisible(status.active)
         if status.active:
             text = f"{format_time(int(status.seconds))}  ·  {size_text(status.size)}"
             if status.part > 1:
@@ -169,13 +169,13 @@ class RecordingBar(QWidget):
                 text += "  ·  " + self.tr("{0} dropped").format(status.dropped)
             if status.paused:
                 text += "  ·  " + self.tr("paused")
-            self.figures.setText(text)
+            self.status_label.setText(text)
             tip = self.tr("Encoder: {0}").format(status.encoder) if status.encoder else ""
-            self.figures.setToolTip(tip)
+            self.status_label.setToolTip(tip)
 
     def recordings_folder(self) -> Path:
         """Return the folder for recordings."""
-        return self._place(QStandardPaths.StandardLocation.MoviesLocation)
+        return self._output_folder(QStandardPaths.StandardLocation.MoviesLocation)
 
     def show_folder(self) -> None:
         """Open the folder of the newest file in the system's file manager."""
@@ -197,7 +197,7 @@ class RecordingBar(QWidget):
         self.pause_button.setVisible(active)
         self.options_button.setVisible(not active)
 
-    def _do(self, folder: Path, work: Callable[[], None]) -> bool:
+    def _start_output(self, folder: Path, work: Callable[[], None]) -> bool:
         """Start work that writes into a folder, and report errors as messages.
 
         Args:
@@ -211,33 +211,33 @@ class RecordingBar(QWidget):
             folder.mkdir(parents=True, exist_ok=True)
             work()
         except ClipsegLiveError as error:
-            self._say(RECORDING_TOPIC, str(error), "error")
+            self._notify(RECORDING_TOPIC, str(error), "error")
         except OSError as error:
-            self._say(RECORDING_TOPIC, f"Cannot record in {folder}: {error.strerror or error}.", "error")
+            self._notify(RECORDING_TOPIC, f"Cannot record in {folder}: {error.strerror or error}.", "error")
         else:
             self.last_folder = folder
             return True
         return False
 
-    def _saved(self, paths: list[Path]) -> None:
-        self._errand = None
+    def _report_snapshot(self, paths: list[Path]) -> None:
+        self._task = None
         self.last_folder = paths[0].parent
         masks = len(paths) - 1
-        also = "" if not masks else self.tr(" with 1 mask") if masks == 1 else self.tr(" with {0} masks").format(masks)
-        self._say(SNAPSHOT_TOPIC, self.tr("Saved {0}{1}.").format(paths[0], also))
+        with_masks = self.tr(" with 1 mask") if masks == 1 else self.tr(" with {0} masks").format(masks)
+        self._notify(SNAPSHOT_TOPIC, self.tr("Saved {0}{1}.").format(paths[0], with_masks if masks else ""))
 
-    def _not_saved(self, problem: str) -> None:
-        self._errand = None
-        self._say(SNAPSHOT_TOPIC, problem, "error")
+    def _show_snapshot_error(self, problem: str) -> None:
+        self._task = None
+        self._notify(SNAPSHOT_TOPIC, problem, "error")
 
-    def _place(self, usual: QStandardPaths.StandardLocation) -> Path:
+    def _output_folder(self, default: QStandardPaths.StandardLocation) -> Path:
         chosen = self._folder()
         if chosen is not None:
             return chosen
-        return Path(QStandardPaths.writableLocation(usual) or Path.home())
+        return Path(QStandardPaths.writableLocation(default) or Path.home())
 
-    def _say(self, topic: str, text: str, level: str = "info") -> None:
-        self.said.emit(Message(topic, text, level))  # type: ignore[arg-type]
+    def _notify(self, topic: str, text: str, level: str = "info") -> None:
+        self.message.emit(Message(topic, text, level))  # type: ignore[arg-type]
 
 
 def size_text(size: int) -> str:

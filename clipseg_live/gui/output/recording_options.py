@@ -20,7 +20,7 @@ from clipseg_live.core.settings.data_formats import FORMAT_SPECS, find_format
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, hint_label, panel_style_sheet
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 RECORDING_PANEL_WIDTH = 420
@@ -37,11 +37,11 @@ class RecordingOptions(QFrame):
 
     Attributes:
         changed: signal with new RecordingSettings.
-        folder_asked: signal, the user wants to choose another folder.
+        folder_requested: signal, the user wants to choose another folder.
     """
 
     changed = Signal(object)
-    folder_asked = Signal()
+    folder_requested = Signal()
 
     def __init__(
         self, settings: RecordingSettings, folder: str, list_microphones: ListMicrophones, parent: QWidget
@@ -50,16 +50,16 @@ class RecordingOptions(QFrame):
         self._settings = settings
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         theme.set_kind(self, "card")
-        self.setStyleSheet(panel_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
+        self.setStyleSheet(panel_style_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
         self.setAccessibleName(self.tr("Recording options"))
         self.setFixedWidth(RECORDING_PANEL_WIDTH)
         self._make_controls(folder)
         self._lay_out()
         self._microphones: Sequence[str] = ()
-        self._errand = BackgroundTask(list_microphones, self)
-        self._errand.answered.connect(self._offer_microphones)
-        self._errand.failed.connect(lambda _: None)  # the default microphone is still offered
-        self._errand.start()
+        self._task = BackgroundTask(list_microphones, self)
+        self._task.succeeded.connect(self._offer_microphones)
+        self._task.failed.connect(lambda _: None)  # the default microphone is still offered
+        self._task.start()
         self._show()
         self.tracks["composed"].setFocus()
 
@@ -108,7 +108,7 @@ class RecordingOptions(QFrame):
         self.pattern.setAccessibleName(self.tr("File name"))
         self.pattern.setToolTip(self.tr("Placeholders: {date}, {time}, {prompts}, {source}."))
         self.pattern.editingFinished.connect(self._take_pattern)
-        self.problem = small_label("", self)
+        self.problem = hint_label("", self)
         self.parts = ChoiceBox(self.tr("Split file"), self)
         lengths = (
             self.tr("Never"), self.tr("Every 5 minutes"), self.tr("Every 15 minutes"), self.tr("Every hour"),
@@ -201,11 +201,11 @@ class RecordingOptions(QFrame):
             *((("microphone", name), self.tr("Microphone: {0}").format(name)) for name in self._microphones),
             (("off", ""), self.tr("None")),
         ]
-        now = (self._settings.sound, self._settings.microphone if self._settings.sound == "microphone" else "")
-        if now not in [value for value, _ in choices]:
-            choices.append((now, self.tr("Microphone: {0} (unavailable)").format(now[1])))
+        current = (self._settings.sound, self._settings.microphone if self._settings.sound == "microphone" else "")
+        if current not in [value for value, _ in choices]:
+            choices.append((current, self.tr("Microphone: {0} (unavailable)").format(current[1])))
         self.sound.offer(choices)
-        self.sound.show_value(now)
+        self.sound.show_value(current)
 
     def _offer_microphones(self, names: Sequence[str]) -> None:
         self._microphones = names
@@ -226,7 +226,7 @@ class RecordingOptions(QFrame):
 
     def _ask_folder(self) -> None:
         self.close()
-        self.folder_asked.emit()
+        self.folder_requested.emit()
 
     def _edit(self, **values: object) -> None:
         try:

@@ -10,10 +10,10 @@ from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, Vir
 from clipseg_live.gui.output.virtual_camera_options import VirtualCameraOptions, details
 from clipseg_live.gui.state.services import Services
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import corner_under
+from clipseg_live.gui.widgets.buttons import position_below
 from clipseg_live.gui.widgets.controls import tool_button
 
-WORDS_FROM = 900
+TEXT_FROM_WIDTH = 900
 """Smallest width of the window at which the button has text beside its icon, in pixels."""
 
 
@@ -42,7 +42,7 @@ class VirtualCameraBar(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session, self._services, self._settings = session, services, settings
-        self._status, self._has_room = VirtualCameraStatus(), True
+        self._status, self._has_text_room = VirtualCameraStatus(), True
         self.options: VirtualCameraOptions | None = None
         self.button = tool_button("broadcast", self.tr("Virtual camera"), checkable=True)
         self.button.setIconSize(QSize(theme.ICON + 2, theme.ICON + 2))
@@ -69,14 +69,14 @@ class VirtualCameraBar(QWidget):
         options = self.options = VirtualCameraOptions(self._settings(), self._services.list_virtual_cameras, self)
         options.changed.connect(self.changed)
         options.toggled.connect(self.toggle)
-        options.safe_asked.connect(self.ask_safe_picture)
+        options.placeholder_requested.connect(self.ask_placeholder)
         options.destroyed.connect(self._options_closed)
         options.show_status(self._status)
-        options.move(corner_under(self.options_button, options.width()))
+        options.move(position_below(self.options_button, options.width()))
         options.show()
         return options
 
-    def ask_safe_picture(self) -> None:
+    def ask_placeholder(self) -> None:
         """Let the user choose the image to send while there is no frame to show."""
         dialog = QFileDialog(self.window(), self.tr("Choose placeholder image"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -88,9 +88,9 @@ class VirtualCameraBar(QWidget):
 
     def show_status(self, status: VirtualCameraStatus) -> None:
         """Show whether the virtual camera is on, what it sends, and its problems."""
-        has_room = self.window().width() >= WORDS_FROM
-        if (status, has_room) != (self._status, self._has_room):
-            self._status, self._has_room = status, has_room
+        has_room = self.window().width() >= TEXT_FROM_WIDTH
+        if (status, has_room) != (self._status, self._has_text_room):
+            self._status, self._has_text_room = status, has_room
             self._show()
         if self.options is not None:
             self.options.show_status(status)
@@ -98,21 +98,21 @@ class VirtualCameraBar(QWidget):
 
     def _show(self) -> None:
         status = self._status
-        words, colour = self._state()
+        text, colour = self._state_text()
         self.button.setIcon(theme.icon("broadcast", colour, colour))
         style = Qt.ToolButtonStyle
-        has_words = bool(words) and self._has_room
-        self.button.setText(f" {words}" if has_words else "")
+        has_words = bool(text) and self._has_text_room
+        self.button.setText(f" {text}" if has_words else "")
         self.button.setToolButtonStyle(style.ToolButtonTextBesideIcon if has_words else style.ToolButtonIconOnly)
         name = self.tr("Stop virtual camera") if status.active else self.tr("Start virtual camera")
         self.button.setAccessibleName(name)
-        self.button.setAccessibleDescription(words or self.tr("Off"))
-        what = self.tr("Sends the video with effects to video calls and OBS.")
-        lines = [line for line in (status.problem or details(self, status), self._why_safe()) if line]
+        self.button.setAccessibleDescription(text or self.tr("Off"))
+        help_text = self.tr("Sends the video with effects to video calls and OBS.")
+        lines = [line for line in (status.problem or details(self, status), self._placeholder_reason()) if line]
         self.button.setToolTip("\n".join([name, *lines]))
-        self.button.setStatusTip(lines[0] if lines else what)
+        self.button.setStatusTip(lines[0] if lines else help_text)
 
-    def _state(self) -> tuple[str, str]:
+    def _state_text(self) -> tuple[str, str]:
         status = self._status
         if not status.active:
             return "", theme.TEXT
@@ -122,7 +122,7 @@ class VirtualCameraBar(QWidget):
             return self.tr("Opening"), theme.ACCENT
         return (self.tr("Placeholder"), theme.WARNING) if status.safe else (self.tr("On"), theme.GOOD)
 
-    def _why_safe(self) -> str:
+    def _placeholder_reason(self) -> str:
         status = self._status
         return self.tr("The placeholder image is sent until a frame is ready.") if status.safe else ""
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings, VirtualCameraStatus
 from clipseg_live.gui.state.thread_bridge import BackgroundTask
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, hint_label, panel_style_sheet
 
 CAMERA_PANEL_WIDTH = 400
 CAMERA_SIZES = ((640, 360), (640, 480), (960, 540), (1280, 720), (1920, 1080))
@@ -23,12 +23,12 @@ class VirtualCameraOptions(QFrame):
 
     Attributes:
         changed: signal with new VirtualCameraSettings.
-        safe_asked: signal, the user wants to choose a safe picture.
+        placeholder_requested: signal, the user wants to choose a safe picture.
         toggled: signal, the user wants to start or stop the virtual camera.
     """
 
     changed = Signal(object)
-    safe_asked = Signal()
+    placeholder_requested = Signal()
     toggled = Signal()
 
     def __init__(self, settings: VirtualCameraSettings, list_cameras: ListCameras, parent: QWidget) -> None:
@@ -37,15 +37,15 @@ class VirtualCameraOptions(QFrame):
         self._cameras: Sequence[tuple[str, str]] = ()
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         theme.set_kind(self, "card")
-        self.setStyleSheet(panel_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
+        self.setStyleSheet(panel_style_sheet() + "QPushButton[kind='value'] { text-align: left; padding: 0 8px; }")
         self.setAccessibleName(self.tr("Virtual camera"))
         self.setFixedWidth(CAMERA_PANEL_WIDTH)
         self._make_controls()
         self._lay_out()
-        self._errand = BackgroundTask(list_cameras, self)
-        self._errand.answered.connect(self._offer_cameras)
-        self._errand.failed.connect(lambda _: None)  # the first available camera is still offered
-        self._errand.start()
+        self._task = BackgroundTask(list_cameras, self)
+        self._task.succeeded.connect(self._offer_cameras)
+        self._task.failed.connect(lambda _: None)  # the first available camera is still offered
+        self._task.start()
         self._show()
         self.switch.setFocus()
 
@@ -81,17 +81,17 @@ class VirtualCameraOptions(QFrame):
         theme.set_kind(self.safe, "value")
         self.safe.setIcon(theme.icon("image", theme.MUTED))
         self.safe.setIconSize(theme.icon_size())
-        self.safe.clicked.connect(self._ask_safe)
+        self.safe.clicked.connect(self._request_placeholder)
         self.card = IconButton("close", self.tr("Use default image"), parent=self)
         self.card.clicked.connect(lambda: self._edit(safe=""))
-        self.note = small_label(
+        self.note = hint_label(
             self.tr(
                 "The placeholder image is sent while the model or the source is unavailable. "
                 "With a privacy effect on, unmasked frames are never sent."
             ),
             self,
         )
-        self.state = small_label("", self)
+        self.state = hint_label("", self)
         self.state.setAccessibleName(self.tr("Virtual camera status"))
         self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.switch = QPushButton(self)
@@ -136,14 +136,14 @@ class VirtualCameraOptions(QFrame):
             cameras.append((settings.device, self.tr("{0} (unavailable)").format(settings.device)))
         self.device.offer(cameras)
         self.device.show_value(settings.device)
-        itself = self.tr("Automatic")
-        sizes: list[tuple[object, str]] = [((None, None), itself), *((size, _size(*size)) for size in CAMERA_SIZES)]
+        automatic = self.tr("Automatic")
+        sizes: list[tuple[object, str]] = [((None, None), automatic), *((size, _size(*size)) for size in CAMERA_SIZES)]
         size = settings.width, settings.height
         if size not in [value for value, _ in sizes]:
             sizes.append((size, _size(settings.width or 0, settings.height or 0)))
         self.size_choice.offer(sizes)
         self.size_choice.show_value(size)
-        rates: list[tuple[object, str]] = [(None, itself), *((rate, self._rate(rate)) for rate in CAMERA_RATES)]
+        rates: list[tuple[object, str]] = [(None, automatic), *((rate, self._rate(rate)) for rate in CAMERA_RATES)]
         if settings.rate is not None and settings.rate not in CAMERA_RATES:
             rates.append((settings.rate, self._rate(settings.rate)))
         self.rate.offer(rates)
@@ -164,9 +164,9 @@ class VirtualCameraOptions(QFrame):
 
     # ---- edits
 
-    def _ask_safe(self) -> None:
+    def _request_placeholder(self) -> None:
         self.close()
-        self.safe_asked.emit()
+        self.placeholder_requested.emit()
 
     def _edit(self, **values: object) -> None:
         try:

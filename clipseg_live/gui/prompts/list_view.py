@@ -29,7 +29,7 @@ class RowList(QScrollArea):
         self._rows: list[PromptRowWidget] = []
         self._dragged: PromptRowWidget | None = None
         self._pointer = QPointF()
-        self._follow: QWidget | None = None
+        self._scroll_target: QWidget | None = None
         self._content = QWidget()
         self._column = QVBoxLayout(self._content)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -39,16 +39,16 @@ class RowList(QScrollArea):
         self._line.setStyleSheet(f"background: {theme.ACCENT}; border-radius: 1px;")
         self._line.hide()
         self._content.installEventFilter(self)
-        self._scrolling = QTimer(self)
-        self._scrolling.setInterval(_TICK)
-        self._scrolling.timeout.connect(self._scroll)
+        self._scroll_timer = QTimer(self)
+        self._scroll_timer.setInterval(_TICK)
+        self._scroll_timer.timeout.connect(self._scroll)
         self.setWidget(self._content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.verticalScrollBar().rangeChanged.connect(self._catch_up)
+        self.verticalScrollBar().rangeChanged.connect(self._scroll_to_row)
 
     @property
     def rows(self) -> tuple[PromptRowWidget, ...]:
@@ -80,10 +80,10 @@ class RowList(QScrollArea):
         self._rows = list(rows)
         self.updateGeometry()
 
-    def follow(self, row: QWidget) -> None:
+    def scroll_to(self, row: QWidget) -> None:
         """Scroll to a row once it has been laid out."""
-        self._follow = row
-        QTimer.singleShot(0, self._catch_up)
+        self._scroll_target = row
+        QTimer.singleShot(0, self._scroll_to_row)
 
     def sizeHint(self) -> QSize:
         """Return the size of all rows."""
@@ -99,11 +99,11 @@ class RowList(QScrollArea):
             self.updateGeometry()
         return super().eventFilter(watched, event)  # type: ignore[arg-type]
 
-    def _catch_up(self) -> None:
-        if self._follow is not None and self._follow in self._rows:
+    def _scroll_to_row(self) -> None:
+        if self._scroll_target is not None and self._scroll_target in self._rows:
             self._column.activate()
-            self.ensureWidgetVisible(self._follow, 0, _GAP)
-        self._follow = None
+            self.ensureWidgetVisible(self._scroll_target, 0, _GAP)
+        self._scroll_target = None
 
     # ---- dragging
 
@@ -112,7 +112,7 @@ class RowList(QScrollArea):
         self._dragged = next((row for row in self._rows if row.grip is grip), None)
         if self._dragged is not None:
             self._dragged.set_lifted(True)
-            self._scrolling.start()
+            self._scroll_timer.start()
 
     def _drag(self, pointer: QPointF) -> None:
         if self._dragged is None:
@@ -134,7 +134,7 @@ class RowList(QScrollArea):
             self.moved.emit(row.row_id, gap)
 
     def _cancel(self) -> None:
-        self._scrolling.stop()
+        self._scroll_timer.stop()
         self._line.hide()
         if self._dragged is not None:
             self._dragged.set_lifted(False)

@@ -13,13 +13,13 @@ from clipseg_live.core.settings.live import MOST_ROWS, PromptImage
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.list_view import RowList
 from clipseg_live.gui.prompts.row import PromptRowWidget
-from clipseg_live.gui.prompts.row_widgets import PictureFrame
+from clipseg_live.gui.prompts.row_widgets import ImageDropFrame
 from clipseg_live.gui.prompts.text_field import PromptField
-from clipseg_live.gui.prompts.thumbnails import clipboard_picture, file_patterns, read_picture
+from clipseg_live.gui.prompts.thumbnails import clipboard_image, file_patterns, read_prompt_image
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import IconButton, open_menu_under, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import IconButton, hint_label, open_menu_below, panel_style_sheet
 
 
 class PromptPanel(QWidget):
@@ -35,19 +35,19 @@ class PromptPanel(QWidget):
     def __init__(self, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._store, self._history = store, history
-        self._cards: dict[int, PromptRowWidget] = {}
+        self._row_widgets: dict[int, PromptRowWidget] = {}
         self._shares: Mapping[int, float] = {}
-        self.setStyleSheet(panel_sheet())
+        self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Prompts"))
         self._make_header()
         self.list = RowList(self)
-        self.list.moved.connect(self._drop)
-        self.hint = small_label(
+        self.list.moved.connect(self._move_to_gap)
+        self.hint = hint_label(
             self.tr("Enter what to look for, for example “a red mug”, “hair” or “anything wet”."), self
         )
         self.hint.setContentsMargins(4, 2, 4, 0)
-        self.problem = small_label("", self)
+        self.problem = hint_label("", self)
         theme.set_kind(self.problem, "problem")
         self.problem.setContentsMargins(4, 2, 4, 0)
         self.problem.hide()
@@ -67,7 +67,7 @@ class PromptPanel(QWidget):
 
     # ---- called by the window
 
-    def show_shares(self, shares: Mapping[int, float], presence: Mapping[int, float]) -> None:
+    def show_areas(self, shares: Mapping[int, float], presence: Mapping[int, float]) -> None:
         """Show the area and presence of the prompts. Rows without values show none.
 
         Args:
@@ -75,8 +75,8 @@ class PromptPanel(QWidget):
             presence: presence by row id, 0 to 1.
         """
         self._shares = dict(shares)
-        for row_id, card in self._cards.items():
-            card.show_share(self._shares.get(row_id), presence.get(row_id))
+        for row_id, card in self._row_widgets.items():
+            card.show_area(self._shares.get(row_id), presence.get(row_id))
 
     def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
         """Set the image of a row. Nothing happens if the row is gone.
@@ -94,11 +94,11 @@ class PromptPanel(QWidget):
 
     def focus_new_row(self) -> None:
         """Focus the field of the new row, or the last prompt if the list is full."""
-        self._focus_place(len(self._store.settings.rows))
+        self._focus_index(len(self._store.settings.rows))
 
     def focus_first_row(self) -> None:
         """Focus the text of the first prompt, or the new row if there are no prompts."""
-        self._focus_place(0)
+        self._focus_index(0)
 
     # ---- construction
 
@@ -120,15 +120,15 @@ class PromptPanel(QWidget):
             self._header.addWidget(button)
 
     def _make_new_row(self) -> None:
-        self.new_row = PictureFrame(self)
+        self.new_row = ImageDropFrame(self)
         theme.set_kind(self.new_row, "new-row")
         self.add = IconButton("plus", self.tr("Add prompt"), parent=self.new_row)
         self.add.clicked.connect(self._add_typed)
         self.field = PromptField(self._history.model, self.new_row)
         self.field.setAccessibleName(self.tr("New prompt"))
-        self.field.entered.connect(self._add)
+        self.field.submitted.connect(self._add)
         self.field.image_pasted.connect(lambda content: self._paste(None, content))
-        self.new_row.picture_dropped.connect(lambda content: self._paste(None, content))
+        self.new_row.image_dropped.connect(lambda content: self._paste(None, content))
         self.picture = IconButton("image", self.tr("Add image prompt"), parent=self.new_row)
         self.picture.clicked.connect(self._open_picture_menu)
         line = QHBoxLayout(self.new_row)
@@ -152,49 +152,49 @@ class PromptPanel(QWidget):
     def picture_menu(self) -> QMenu:
         """Return the menu with the sources of an image for a new row."""
         menu = QMenu(self)
-        wanted: tuple[tuple[str, str, Callable[[], object]], ...] = (
+        entries: tuple[tuple[str, str, Callable[[], object]], ...] = (
             ("image", self.tr("Use image from file…"), lambda: self._ask_file(None)),
             ("clipboard", self.tr("Use image from clipboard"), lambda: self._paste_clipboard(None)),
             ("box", self.tr("Select object in frame…"), lambda: self.box_requested.emit(None)),
         )
-        for icon, text, do in wanted:
-            menu.addAction(theme.icon(icon, theme.MUTED), text).triggered.connect(do)
+        for icon, text, edit in entries:
+            menu.addAction(theme.icon(icon, theme.MUTED), text).triggered.connect(edit)
         return menu
 
     def _open_menu(self) -> None:
-        open_menu_under(self.menu(), self.more)
+        open_menu_below(self.menu(), self.more)
 
     def _open_picture_menu(self) -> None:
-        open_menu_under(self.picture_menu(), self.picture)
+        open_menu_below(self.picture_menu(), self.picture)
 
     # ---- showing the Store
 
     def _show(self) -> None:
         settings = self._store.settings
         self.problem.hide()
-        shown = {row.id for row in settings.shown()}
-        room = len(settings.rows) < MOST_ROWS
-        focus = self._focused_place()
-        gone = self._cards.keys() - {row.id for row in settings.rows}
-        came = [row for row in settings.rows if row.id not in self._cards]
-        for row in came:
-            self._cards[row.id] = self._make_card(row.id)
-        ordered = [self._cards[row.id] for row in settings.rows]
+        drawn = {row.id for row in settings.shown()}
+        can_add = len(settings.rows) < MOST_ROWS
+        focus = self._focused_index()
+        removed = self._row_widgets.keys() - {row.id for row in settings.rows}
+        added = [row for row in settings.rows if row.id not in self._row_widgets]
+        for row in added:
+            self._row_widgets[row.id] = self._make_row(row.id)
+        ordered = [self._row_widgets[row.id] for row in settings.rows]
         reordered = ordered != list(self.list.rows)
         for row in settings.rows:
-            self._cards[row.id].show_row(row, shown=row.id in shown, room=room)
+            self._row_widgets[row.id].show_row(row, drawn=row.id in drawn, can_add=can_add)
         if reordered:
             self.list.show_rows(ordered)
             self._order_tabs(ordered)
-        self._show_room(room, len(settings.rows))
-        for row_id in gone:
-            self._drop_card(self._cards.pop(row_id))
-        if gone and focus is not None and ordered[focus : focus + 1] != [self._focused_card()]:
-            self._focus_place(focus)
-        if came and len(came) == 1:
-            self.list.follow(self._cards[came[0].id])
+        self._show_room(can_add, len(settings.rows))
+        for row_id in removed:
+            self._remove_row(self._row_widgets.pop(row_id))
+        if removed and focus is not None and ordered[focus : focus + 1] != [self._focused_row()]:
+            self._focus_index(focus)
+        if added and len(added) == 1:
+            self.list.scroll_to(self._row_widgets[added[0].id])
 
-    def _show_room(self, room: bool, count: int) -> None:
+    def _show_room(self, can_add: bool, count: int) -> None:
         self.hint.setVisible(count == 0)
         self.count.setText(self.tr("{} of {} prompts").format(count, MOST_ROWS) if count else "")
         self.list.setVisible(count > 0)
@@ -202,26 +202,26 @@ class PromptPanel(QWidget):
         self.redo.setEnabled(self._store.can_redo)
         had_focus = self.field.hasFocus()
         for widget in (self.field, self.add, self.picture):
-            widget.setEnabled(room)
-        self.field.setPlaceholderText(self.tr("Add prompt") if room else self.tr("Prompt list is full"))
-        if had_focus and not room:
-            self._focus_place(count)
+            widget.setEnabled(can_add)
+        self.field.setPlaceholderText(self.tr("Add prompt") if can_add else self.tr("Prompt list is full"))
+        if had_focus and not can_add:
+            self._focus_index(count)
 
-    def _make_card(self, row_id: int) -> PromptRowWidget:
+    def _make_row(self, row_id: int) -> PromptRowWidget:
         row = edits.row_of(self._store.settings, row_id)
         assert row is not None
         card = PromptRowWidget(row, self._store, self._history, self.list.widget())
-        card.duplicate_asked.connect(self._duplicate)
-        card.remove_asked.connect(self._remove)
-        card.move_asked.connect(self._move)
-        card.file_wanted.connect(self._ask_file)
-        card.clipboard_wanted.connect(self._paste_clipboard)
-        card.box_wanted.connect(self.box_requested.emit)
-        card.pasted.connect(self._paste)
-        card.show_share(self._shares.get(row_id))
+        card.duplicate_requested.connect(self._duplicate)
+        card.remove_requested.connect(self._remove)
+        card.move_requested.connect(self._move)
+        card.file_requested.connect(self._ask_file)
+        card.clipboard_requested.connect(self._paste_clipboard)
+        card.box_requested.connect(self.box_requested.emit)
+        card.image_pasted.connect(self._paste)
+        card.show_area(self._shares.get(row_id))
         return card
 
-    def _drop_card(self, card: PromptRowWidget) -> None:
+    def _remove_row(self, card: PromptRowWidget) -> None:
         self._history.add(card.field.text())
         card.hide()
         card.deleteLater()
@@ -234,27 +234,27 @@ class PromptPanel(QWidget):
 
     # ---- the focus
 
-    def _focused_card(self) -> PromptRowWidget | None:
-        return next((card for card in self._cards.values() if card.has_focus()), None)
+    def _focused_row(self) -> PromptRowWidget | None:
+        return next((card for card in self._row_widgets.values() if card.has_focus()), None)
 
-    def _focused_place(self) -> int | None:
-        card = self._focused_card()
+    def _focused_index(self) -> int | None:
+        card = self._focused_row()
         return self.list.rows.index(card) if card in self.list.rows else None
 
-    def _focus_place(self, place: int) -> None:
+    def _focus_index(self, index: int) -> None:
         """Focus the text at an index of the list; past the end the new row, or the last text without one."""
         rows = self.list.rows
-        if place >= len(rows) and (self.field.isEnabled() or not rows):
+        if index >= len(rows) and (self.field.isEnabled() or not rows):
             self.field.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
-            card = rows[min(place, len(rows) - 1)]
+            card = rows[min(index, len(rows) - 1)]
             card.field.setFocus(Qt.FocusReason.OtherFocusReason)
-            self.list.follow(card)
+            self.list.scroll_to(card)
 
     def _follow_focus(self, old: QWidget | None, new: QWidget | None) -> None:
         for card in self.list.rows:
             inside = new is not None and card.isAncestorOf(new)
-            card.set_lively(inside or card.underMouse())
+            card.set_highlighted(inside or card.underMouse())
             if inside:
                 self.list.ensureWidgetVisible(card, 0, 6)
 
@@ -279,13 +279,13 @@ class PromptPanel(QWidget):
     def _remove(self, row_id: int) -> None:
         self._store.edit(edits.without_row(self._store.settings, row_id))
 
-    def _move(self, row_id: int, by: int) -> None:
-        index = edits.place_of(self._store.settings, row_id)
-        if index is not None and 0 <= index + by < len(self._store.settings.rows):
-            self._drop(row_id, index + by + (by > 0))
-            self.list.follow(self._cards[row_id])
+    def _move(self, row_id: int, step: int) -> None:
+        index = edits.index_of(self._store.settings, row_id)
+        if index is not None and 0 <= index + step < len(self._store.settings.rows):
+            self._move_to_gap(row_id, index + step + (step > 0))
+            self.list.scroll_to(self._row_widgets[row_id])
 
-    def _drop(self, row_id: int, gap: int) -> None:
+    def _move_to_gap(self, row_id: int, gap: int) -> None:
         self._store.edit(edits.with_row_moved(self._store.settings, row_id, gap))
 
     # ---- images
@@ -294,21 +294,23 @@ class PromptPanel(QWidget):
         self._paste(row_id, QGuiApplication.clipboard().mimeData())
 
     def _paste(self, row_id: int | None, content: QMimeData) -> None:
-        self._try(lambda: self.set_picture(row_id, clipboard_picture(content)))
+        self._try(lambda: self.set_picture(row_id, clipboard_image(content)))
 
     def _ask_file(self, row_id: int | None) -> None:
         dialog = QFileDialog(self, self.tr("Choose prompt image"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([self.tr("Images ({})").format(file_patterns()), self.tr("All files (*)")])
-        dialog.fileSelected.connect(lambda path: self._try(lambda: self.set_picture(row_id, read_picture(Path(path)))))
+        dialog.fileSelected.connect(
+            lambda path: self._try(lambda: self.set_picture(row_id, read_prompt_image(Path(path))))
+        )
         dialog.open()
 
-    def _try(self, do: Callable[[], None]) -> None:
+    def _try(self, edit: Callable[[], None]) -> None:
         """Run an edit and show its error in the panel."""
         self.problem.hide()
         try:
-            do()
+            edit()
         except ClipsegLiveError as error:
             self.problem.setText(str(error))
             self.problem.show()

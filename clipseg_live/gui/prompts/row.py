@@ -10,58 +10,58 @@ from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.prompts.row_options import RowOptions
-from clipseg_live.gui.prompts.row_widgets import DragHandle, PictureFrame, PromptThumbnail
+from clipseg_live.gui.prompts.row_widgets import DragHandle, ImageDropFrame, PromptThumbnail
 from clipseg_live.gui.prompts.text_field import PromptField
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.accessible import ValueLabel
-from clipseg_live.gui.widgets.buttons import IconButton, corner_under, hex_of, open_menu_under
+from clipseg_live.gui.widgets.buttons import IconButton, open_menu_below, position_below, to_hex
 from clipseg_live.gui.widgets.colour_picker import ColourChooser
 from clipseg_live.gui.widgets.slider_field import SliderField
 
-_WORD = 1500
+_TYPING_PAUSE = 1500
 """Milliseconds without a key after which typing begins a new undo step."""
 
 _ALT_SHIFT = Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier
 
 
-class PromptRowWidget(PictureFrame):
+class PromptRowWidget(ImageDropFrame):
     """Widget that shows one PromptRow of the Store and requests edits of it.
 
     Attributes:
-        duplicate_asked: signal with the row id.
-        remove_asked: signal with the row id.
-        move_asked: signal with the row id and the number of places, negative for up.
-        file_wanted: signal with the row id, the user wants an image from a file.
-        clipboard_wanted: signal with the row id, the user wants the image of the clipboard.
-        box_wanted: signal with the row id, the user wants to draw a box.
-        pasted: signal with the row id and the QMimeData.
+        duplicate_requested: signal with the row id.
+        remove_requested: signal with the row id.
+        move_requested: signal with the row id and the number of places, negative for up.
+        file_requested: signal with the row id, the user wants an image from a file.
+        clipboard_requested: signal with the row id, the user wants the image of the clipboard.
+        box_requested: signal with the row id, the user wants to draw a box.
+        image_pasted: signal with the row id and the QMimeData.
     """
 
-    duplicate_asked = Signal(int)
-    remove_asked = Signal(int)
-    move_asked = Signal(int, int)
-    file_wanted = Signal(int)
-    clipboard_wanted = Signal(int)
-    box_wanted = Signal(int)
-    pasted = Signal(int, object)
+    duplicate_requested = Signal(int)
+    remove_requested = Signal(int)
+    move_requested = Signal(int, int)
+    file_requested = Signal(int)
+    clipboard_requested = Signal(int)
+    box_requested = Signal(int)
+    image_pasted = Signal(int, object)
 
     def __init__(self, row: PromptRow, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.row_id = row.id
         self._row = row
         self._store, self._history = store, history
-        self._shown = True
-        self._room = True
-        self._share: float | None = None
+        self._drawn = True
+        self._can_add = True
+        self._area: float | None = None
         self._presence: float | None = None
         self._typing = QElapsedTimer()
         theme.set_kind(self, "row")
         self._make_controls()
         self._lay_out()
         self._connect()
-        self.set_lively(False)
+        self.set_highlighted(False)
 
     # ---- construction
 
@@ -116,16 +116,16 @@ class PromptRowWidget(PictureFrame):
 
     def _connect(self) -> None:
         self.swatch.picked.connect(self._set_colour)
-        self.field.settled.connect(self._set_text)
-        self.field.entered.connect(self._finish_text)
+        self.field.text_applied.connect(self._set_text)
+        self.field.submitted.connect(self._finish_text)
         self.field.editingFinished.connect(lambda: self._finish_text(self.field.text()))
-        self.field.image_pasted.connect(lambda content: self.pasted.emit(self.row_id, content))
-        self.picture_dropped.connect(lambda content: self.pasted.emit(self.row_id, content))
+        self.field.image_pasted.connect(lambda content: self.image_pasted.emit(self.row_id, content))
+        self.image_dropped.connect(lambda content: self.image_pasted.emit(self.row_id, content))
         self.thumbnail.clicked.connect(lambda: self._open_menu(self.thumbnail))
         self.more.clicked.connect(lambda: self._open_menu(self.more))
-        self.delete.clicked.connect(lambda: self.remove_asked.emit(self.row_id))
-        self.eye.clicked.connect(lambda on: self._edit(visible=on))
-        self.solo.clicked.connect(lambda on: self._edit(solo=on))
+        self.delete.clicked.connect(lambda: self.remove_requested.emit(self.row_id))
+        self.eye.clicked.connect(lambda checked: self._edit(visible=checked))
+        self.solo.clicked.connect(lambda checked: self._edit(solo=checked))
         self.threshold.edited.connect(lambda value: self._edit_style("threshold", threshold=value))
         self.opacity.edited.connect(lambda value: self._edit_style("opacity", opacity=value))
         self.mix.edited.connect(lambda value: self._edit("mix", share=value))
@@ -141,21 +141,21 @@ class PromptRowWidget(PictureFrame):
 
     # ---- showing
 
-    def show_row(self, row: PromptRow, *, shown: bool, room: bool) -> None:
+    def show_row(self, row: PromptRow, *, drawn: bool, can_add: bool) -> None:
         """Show a row.
 
         Args:
             row: the row.
-            shown: whether its mask is drawn.
-            room: whether the list has room for another row.
+            drawn: whether its mask is drawn.
+            can_add: whether the list has room for another row.
         """
-        self._room, style = room, row.style
+        self._can_add, style = can_add, row.style
         self._show_picture(row)
-        self.field.hold(is_private(self._store.settings.effects))
+        self.field.set_apply_on_finish(is_private(self._store.settings.effects))
         self.field.show_text(row.text)
         self.field.setPlaceholderText(self.tr("Add text") if row.picture is not None else self.tr("What to look for"))
         self.field.setToolTip(row.text if len(row.text) > 18 else "")
-        self.swatch.show_colour(style.colour, hollow=not shown)
+        self.swatch.show_colour(style.colour, hollow=not drawn)
         self.threshold.show_value(style.threshold)
         self.opacity.show_value(style.opacity)
         self.mix.show_value(row.share)
@@ -163,9 +163,9 @@ class PromptRowWidget(PictureFrame):
         self.eye.name(self.tr("Hide") if row.visible else self.tr("Show"))
         self.solo.setChecked(row.solo)
         self.solo.name(self.tr("Show all prompts") if row.solo else self.tr("Show only this prompt"))
-        self._row, self._shown = row, shown
-        if self.field.property("quiet") != (not shown):
-            self.field.setProperty("quiet", not shown)
+        self._row, self._drawn = row, drawn
+        if self.field.property("quiet") != (not drawn):
+            self.field.setProperty("quiet", not drawn)
             self.field.style().polish(self.field)
         self._show_badge(style)
         name = shorten(row.text).strip('"') or self.tr("image")
@@ -175,23 +175,23 @@ class PromptRowWidget(PictureFrame):
         self.mix.setAccessibleName(self.tr("Image weight of {}").format(name))
         self.share.rename(self.tr("Area of {}").format(name))
         self._show_buttons()
-        self._draw_share()
+        self._update_area()
 
-    def show_share(self, share: float | None, presence: float | None = None) -> None:
+    def show_area(self, share: float | None, presence: float | None = None) -> None:
         """Show area and presence.
 
         Args:
             share: area of the mask as a share (0 to 1) of the frame; None if unknown.
             presence: presence of the prompt, 0 to 1; None if unknown.
         """
-        if (share, presence) != (self._share, self._presence):
-            self._share, self._presence = share, presence
-            self._draw_share()
+        if (share, presence) != (self._area, self._presence):
+            self._area, self._presence = share, presence
+            self._update_area()
 
-    def set_lively(self, lively: bool) -> None:
+    def set_highlighted(self, highlighted: bool) -> None:
         """Show the secondary buttons while the row has the pointer or the focus."""
-        if self.property("lively") != lively:
-            self.setProperty("lively", lively)
+        if self.property("lively") != highlighted:
+            self.setProperty("lively", highlighted)
             self.style().polish(self)
             self._show_buttons()
 
@@ -206,14 +206,14 @@ class PromptRowWidget(PictureFrame):
         self.mix.setVisible(row.picture is not None and bool(row.text.strip()))
 
     def _show_buttons(self) -> None:
-        lively = bool(self.property("lively"))
-        self.delete.setVisible(lively)
-        self.solo.setVisible(lively or self._row.solo)
+        highlighted = bool(self.property("lively"))
+        self.delete.setVisible(highlighted)
+        self.solo.setVisible(highlighted or self._row.solo)
 
-    def _draw_share(self) -> None:
-        colour = hex_of(self._row.style.colour) if self._shown else theme.FAINT
-        self.threshold.show_share(self._share if self._share is not None else 0.0, colour)
-        text = "" if self._share is None else written_share(self._share)
+    def _update_area(self) -> None:
+        colour = to_hex(self._row.style.colour) if self._drawn else theme.FAINT
+        self.threshold.show_bar(self._area if self._area is not None else 0.0, colour)
+        text = "" if self._area is None else format_area(self._area)
         if text != self.share.text():
             self.share.show_value(text)
         present = self._presence is None or self._presence >= self._store.settings.matte.present
@@ -229,26 +229,26 @@ class PromptRowWidget(PictureFrame):
             "negative": ("−", self.tr("Subtracted from the other masks")),
             "contrast": ("vs", self.tr("Other prompts must score higher than this one")),
         }
-        mark, sentence = marks.get(style.role, ("", ""))
+        mark, description = marks.get(style.role, ("", ""))
         self.badge.setText(mark)
-        self.badge.setToolTip(sentence)
-        self.badge.setAccessibleName(sentence)
+        self.badge.setToolTip(description)
+        self.badge.setAccessibleName(description)
         self.badge.setVisible(bool(mark))
         self.more.name(self.tr("More (mask options changed)") if style.shape != MatteShape() else self.tr("More"))
 
     # ---- edits
 
-    def _now(self) -> PromptRow | None:
+    def _current_row(self) -> PromptRow | None:
         return edits.row_of(self._store.settings, self.row_id)
 
     def _edit(self, merge: str = "", **values: object) -> None:
-        row = self._now()
+        row = self._current_row()
         if row is not None:
             changed = row.model_copy(update=values)
             self._store.edit_row(changed, f"{merge} {row.id}" if merge else "")
 
     def _edit_style(self, merge: str = "", **values: object) -> None:
-        row = self._now()
+        row = self._current_row()
         if row is not None:
             self._edit(merge, style=row.style.model_copy(update=values))
 
@@ -256,7 +256,7 @@ class PromptRowWidget(PictureFrame):
         self._edit_style(colour=colour)
 
     def _set_text(self, text: str) -> None:
-        if self._typing.isValid() and self._typing.elapsed() > _WORD:
+        if self._typing.isValid() and self._typing.elapsed() > _TYPING_PAUSE:
             self._store.end_merge()
         self._typing.start()
         self._edit("text", text=text, embedding=())  # a typed text replaces the embedding of a command line
@@ -272,54 +272,54 @@ class PromptRowWidget(PictureFrame):
         """Return the menu of the row."""
         menu = QMenu(self)
         picture = self._row.picture is not None
-        self._add(menu, "image", self.tr("Use image from file…"), lambda: self.file_wanted.emit(self.row_id))
+        self._add(menu, "image", self.tr("Use image from file…"), lambda: self.file_requested.emit(self.row_id))
         self._add(
-            menu, "clipboard", self.tr("Use image from clipboard"), lambda: self.clipboard_wanted.emit(self.row_id)
+            menu, "clipboard", self.tr("Use image from clipboard"), lambda: self.clipboard_requested.emit(self.row_id)
         )
-        self._add(menu, "box", self.tr("Select object in frame…"), lambda: self.box_wanted.emit(self.row_id))
+        self._add(menu, "box", self.tr("Select object in frame…"), lambda: self.box_requested.emit(self.row_id))
         self._add(menu, "close", self.tr("Remove image"), lambda: self._edit(picture=None)).setEnabled(picture)
         menu.addSeparator()
         self._add(menu, "sliders", self.tr("Mask options…\tAlt+Return"), self.open_options)
         menu.addSeparator()
-        self._add(menu, "up", self.tr("Move up\tAlt+Up"), lambda: self.move_asked.emit(self.row_id, -1))
-        self._add(menu, "down", self.tr("Move down\tAlt+Down"), lambda: self.move_asked.emit(self.row_id, 1))
+        self._add(menu, "up", self.tr("Move up\tAlt+Up"), lambda: self.move_requested.emit(self.row_id, -1))
+        self._add(menu, "down", self.tr("Move down\tAlt+Down"), lambda: self.move_requested.emit(self.row_id, 1))
         menu.addSeparator()
         duplicate = self.tr("Duplicate\tAlt+Shift+Down")
-        copy = self._add(menu, "copy", duplicate, lambda: self.duplicate_asked.emit(self.row_id))
-        copy.setEnabled(self._room)
-        self._add(menu, "delete", self.tr("Delete\tAlt+Delete"), lambda: self.remove_asked.emit(self.row_id))
+        copy = self._add(menu, "copy", duplicate, lambda: self.duplicate_requested.emit(self.row_id))
+        copy.setEnabled(self._can_add)
+        self._add(menu, "delete", self.tr("Delete\tAlt+Delete"), lambda: self.remove_requested.emit(self.row_id))
         return menu
 
-    def _add(self, menu: QMenu, icon: str, text: str, do: object) -> QAction:
+    def _add(self, menu: QMenu, icon: str, text: str, handler: object) -> QAction:
         action = menu.addAction(theme.icon(icon, theme.MUTED), text)
-        action.triggered.connect(do)
+        action.triggered.connect(handler)
         return action
 
     def open_options(self) -> RowOptions:
         """Open the panel with role and edges."""
         options = RowOptions(self.row_id, self._store, self)
         options.adjustSize()
-        options.move(corner_under(self.more, options.width()))
+        options.move(position_below(self.more, options.width()))
         options.show()
         return options
 
     def _open_menu(self, button: QWidget) -> None:
-        open_menu_under(self.menu(), button)
+        open_menu_below(self.menu(), button)
 
     # ---- keys and pointer
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Handle keys that no control of the row has used."""
         key = event.key()
-        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        if held == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
-            self.move_asked.emit(self.row_id, -1 if key == Qt.Key.Key_Up else 1)
-        elif held == Qt.KeyboardModifier.AltModifier and key == Qt.Key.Key_Delete:
-            self.remove_asked.emit(self.row_id)
-        elif held == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if modifiers == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self.move_requested.emit(self.row_id, -1 if key == Qt.Key.Key_Up else 1)
+        elif modifiers == Qt.KeyboardModifier.AltModifier and key == Qt.Key.Key_Delete:
+            self.remove_requested.emit(self.row_id)
+        elif modifiers == Qt.KeyboardModifier.AltModifier and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.open_options()
-        elif held == _ALT_SHIFT and key == Qt.Key.Key_Down:
-            self.duplicate_asked.emit(self.row_id)
+        elif modifiers == _ALT_SHIFT and key == Qt.Key.Key_Down:
+            self.duplicate_requested.emit(self.row_id)
         else:
             super().keyPressEvent(event)
 
@@ -331,15 +331,15 @@ class PromptRowWidget(PictureFrame):
     def enterEvent(self, event: QEnterEvent) -> None:
         """Show the secondary buttons."""
         super().enterEvent(event)
-        self.set_lively(True)
+        self.set_highlighted(True)
 
     def leaveEvent(self, event: QEvent) -> None:
         """Hide the secondary buttons, unless the row has the focus."""
         super().leaveEvent(event)
-        self.set_lively(self.has_focus())
+        self.set_highlighted(self.has_focus())
 
 
-def written_share(share: float) -> str:
+def format_area(share: float) -> str:
     """Return a share of the frame (0 to 1) in whole per cent.
 
     Values above 0 and below 1 % give "<1 %", so only an empty mask gives "0 %".

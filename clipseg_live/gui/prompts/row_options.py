@@ -8,7 +8,7 @@ from clipseg_live.core.settings.live import PromptRow
 from clipseg_live.gui.prompts import edits
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, panel_sheet, small_label
+from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl, hint_label, panel_style_sheet
 from clipseg_live.gui.widgets.slider_field import SliderField
 
 ROW_PANEL_WIDTH = 320
@@ -30,7 +30,7 @@ class RowOptions(QFrame):
         self._row_id, self._store = row_id, store
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         theme.set_kind(self, "card")
-        self.setStyleSheet(panel_sheet())
+        self.setStyleSheet(panel_style_sheet())
         self.setAccessibleName(self.tr("Mask options"))
         self.setFixedWidth(ROW_PANEL_WIDTH)
         self._make_controls()
@@ -45,24 +45,24 @@ class RowOptions(QFrame):
         roles = [("show", self.tr("Show")), ("negative", self.tr("Subtract")), ("contrast", self.tr("Compete"))]
         self.role = SegmentedControl(self.tr("Role"), roles, self)
         self.role.picked.connect(lambda role: self._edit(role=role))
-        self.role_hint = small_label("", self)
+        self.role_hint = hint_label("", self)
         self.against = ChoiceBox(self.tr("Applies to"), self)
         self.against.picked.connect(self._set_against)
-        self.grow = self._slide(self.tr("Grow"), "grow", -_REACH, _REACH)
-        self.feather = self._slide(self.tr("Feather"), "feather", -_REACH, _REACH)
-        self.smallest = self._slide(self.tr("Minimum area"), "smallest", 0.0, _AREA)
-        self.fill = self._slide(self.tr("Fill holes"), "fill", 0.0, _AREA)
+        self.grow = self._add_slider(self.tr("Grow"), "grow", -_REACH, _REACH)
+        self.feather = self._add_slider(self.tr("Feather"), "feather", -_REACH, _REACH)
+        self.smallest = self._add_slider(self.tr("Minimum area"), "smallest", 0.0, _AREA)
+        self.fill = self._add_slider(self.tr("Fill holes"), "fill", 0.0, _AREA)
         self.reset = QPushButton(self.tr("Reset"), self)
         self.reset.setAccessibleName(self.tr("Reset mask options"))
         self.reset.clicked.connect(lambda: self._edit(role="show", against=(), shape=MatteShape()))
 
-    def _slide(self, title: str, name: str, low: float, top: float) -> SliderField:
+    def _add_slider(self, title: str, name: str, low: float, top: float) -> SliderField:
         default = MatteShape.model_fields[name].default
-        slide = SliderField(title, bare=True, default=default, low=low, top=top, write="{:g} %".format, parent=self)
-        slide.setFixedHeight(theme.CONTROL)
-        slide.edited.connect(lambda value: self._edit_shape(name, value))
-        slide.released.connect(self._store.end_merge)
-        return slide
+        slider = SliderField(title, bare=True, default=default, low=low, top=top, write="{:g} %".format, parent=self)
+        slider.setFixedHeight(theme.CONTROL)
+        slider.edited.connect(lambda value: self._edit_shape(name, value))
+        slider.released.connect(self._store.end_merge)
+        return slider
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
@@ -124,11 +124,11 @@ class RowOptions(QFrame):
         choices: list[tuple[object, str]] = [(_ALL, self.tr("All shown prompts"))]
         choices += [(other.id, other.text or self.tr("Image")) for other in others]
         against = row.style.against
-        known = len(against) == 1 and against[0] in {other.id for other in others}
-        if against and not known:
+        is_single = len(against) == 1 and against[0] in {other.id for other in others}
+        if against and not is_single:
             choices.append((_SEVERAL, self.tr("Several")))
         self.against.offer(choices)
-        self.against.show_value(_ALL if not against else against[0] if known else _SEVERAL)
+        self.against.show_value(_ALL if not against else against[0] if is_single else _SEVERAL)
         for widget in (self.against, self._against_label):
             widget.setVisible(row.style.role != "show")
 

@@ -15,19 +15,19 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QWidget
 
 from clipseg_live.core.settings.live import PromptImage
-from clipseg_live.gui.prompts.thumbnails import holds_picture, preview_html, square_of
+from clipseg_live.gui.prompts.thumbnails import holds_image, preview_html, square_thumbnail
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import FIELD
+from clipseg_live.gui.widgets.buttons import FIELD_HEIGHT
 
 
-class PictureFrame(QFrame):
+class ImageDropFrame(QFrame):
     """Frame that accepts dropped images and image files.
 
     Attributes:
-        picture_dropped: signal with the QMimeData.
+        image_dropped: signal with the QMimeData.
     """
 
-    picture_dropped = Signal(object)
+    image_dropped = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,23 +35,23 @@ class PictureFrame(QFrame):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept images and mark the frame."""
-        if holds_picture(event.mimeData()):
+        if holds_image(event.mimeData()):
             event.acceptProposedAction()
-            self._mark(True)
+            self._set_target(True)
         else:
             event.ignore()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         """Remove the mark."""
-        self._mark(False)
+        self._set_target(False)
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Emit the dropped data."""
-        self._mark(False)
+        self._set_target(False)
         event.acceptProposedAction()
-        self.picture_dropped.emit(event.mimeData())
+        self.image_dropped.emit(event.mimeData())
 
-    def _mark(self, target: bool) -> None:
+    def _set_target(self, target: bool) -> None:
         self.setProperty("target", target)
         self.style().polish(self)
 
@@ -73,7 +73,7 @@ class DragHandle(QWidget):
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFixedSize(14, FIELD)
+        self.setFixedSize(14, FIELD_HEIGHT)
         self.setCursor(Qt.CursorShape.OpenHandCursor)
         self.setAccessibleName(name)
         self.setToolTip(name)
@@ -115,11 +115,11 @@ class DragHandle(QWidget):
             self.cancelled.emit()
 
     def _end(self) -> bool:
-        was, self._dragging, self._pressed = self._dragging, False, None
-        if was:
+        was_dragging, self._dragging, self._pressed = self._dragging, False, None
+        if was_dragging:
             self.releaseKeyboard()
             self.setCursor(Qt.CursorShape.OpenHandCursor)
-        return was
+        return was_dragging
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the dots."""
@@ -153,7 +153,7 @@ class PromptThumbnail(QAbstractButton):
         if picture is self._picture:
             return
         self._picture = picture
-        self._image = QImage() if picture is None else square_of(picture, 3 * self._SIDE)
+        self._image = QImage() if picture is None else square_thumbnail(picture, 3 * self._SIDE)
         self.setToolTip("" if picture is None else preview_html(picture))
         self.update()
 

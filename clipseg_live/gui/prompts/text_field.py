@@ -22,18 +22,18 @@ _FADE = 24
 class PromptField(QLineEdit):
     """Line edit that reports its text when the text should be applied.
 
-    While the field is held (``hold``), typing alone does not apply the text. Undo and redo are left to the window,
-    which undoes all edits.
+    With ``set_apply_on_finish``, typing alone does not apply the text. Undo and redo are left to the window, which
+    undoes all edits.
 
     Attributes:
-        settled: signal with the text, ``PAUSE`` after the last key, or at once on Enter, on a completion and when the
-            focus leaves.
-        entered: signal with the text, on Enter and on a completion.
+        text_applied: signal with the text, ``PAUSE`` after the last key, or at once on Enter, on a completion and when
+            the focus leaves.
+        submitted: signal with the text, on Enter and on a completion.
         image_pasted: signal with the QMimeData of the clipboard if it is an image.
     """
 
-    settled = Signal(str)
-    entered = Signal(str)
+    text_applied = Signal(str)
+    submitted = Signal(str)
     image_pasted = Signal(object)
 
     def __init__(self, completions: QStringListModel, parent: QWidget | None = None) -> None:
@@ -42,11 +42,11 @@ class PromptField(QLineEdit):
         self.setMaxLength(LONGEST_TEXT)
         self.setAcceptDrops(False)  # dropped files go to the row
         self._known = ""
-        self._typed = self._held = False
+        self._typed = self._applies_on_finish = False
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE)
-        self._pause.timeout.connect(self._settle)
+        self._pause.timeout.connect(self._apply_text)
         self.textEdited.connect(self._edited)
         self._completer = completer = QCompleter(completions, self)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
@@ -75,13 +75,13 @@ class PromptField(QLineEdit):
             self.setText(text)
             self.setCursorPosition(len(text) if at_end and self.hasFocus() else cursor if self.hasFocus() else 0)
 
-    def hold(self, held: bool) -> None:
+    def set_apply_on_finish(self, finished_only: bool) -> None:
         """Apply the text only when it is finished: on Enter, on a completion, or when the focus leaves.
 
         While an effect hides something, a half-typed prompt must not replace a complete one.
         """
-        self._held = held
-        if held:
+        self._applies_on_finish = finished_only
+        if finished_only:
             self._pause.stop()
         elif self._typed:
             self._pause.start()
@@ -90,22 +90,22 @@ class PromptField(QLineEdit):
     def flush(self) -> None:
         """Apply typed text at once."""
         if self._typed:
-            self._settle()
+            self._apply_text()
 
     def _edited(self) -> None:
         self._typed = True
-        if not self._held:
+        if not self._applies_on_finish:
             self._pause.start()
 
-    def _settle(self) -> None:
+    def _apply_text(self) -> None:
         self._typed = False
         self._pause.stop()
         self._known = self.text()
-        self.settled.emit(self.text())
+        self.text_applied.emit(self.text())
 
     def _enter(self) -> None:
-        self._settle()
-        self.entered.emit(self.text())
+        self._apply_text()
+        self.submitted.emit(self.text())
 
     def _complete(self, text: str) -> None:
         self.setText(text)
@@ -144,7 +144,7 @@ class PromptField(QLineEdit):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Apply typed text and show the beginning of the text."""
         leaving = event.reason() not in (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
-        if leaving or not self._held:
+        if leaving or not self._applies_on_finish:
             self.flush()  # before the signal editingFinished
         super().focusOutEvent(event)
         if leaving:
@@ -154,7 +154,7 @@ class PromptField(QLineEdit):
         """Paint the text, a mark for text that waits for Enter, and the fade-out of long texts."""
         super().paintEvent(event)
         inside = self.rect().adjusted(2, 2, -2, -2)
-        if self._held and self._typed:  # waiting for Enter
+        if self._applies_on_finish and self._typed:  # waiting for Enter
             painter = QPainter(self)
             painter.setPen(theme.qcolour(theme.WARNING))
             painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "⏎")

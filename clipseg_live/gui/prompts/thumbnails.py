@@ -45,7 +45,7 @@ def prompt_image(image: QImage) -> PromptImage:
     return PromptImage.of(lines[:, : 3 * image.width()].reshape(image.height(), image.width(), 3))
 
 
-def read_picture(path: Path) -> PromptImage:
+def read_prompt_image(path: Path) -> PromptImage:
     """Read an image file in the same way as frames are read.
 
     Raises:
@@ -56,7 +56,7 @@ def read_picture(path: Path) -> PromptImage:
     return PromptImage.of(read_image(path, longest=LONGEST_SIDE))
 
 
-def clipboard_picture(content: QMimeData | None) -> PromptImage:
+def clipboard_image(content: QMimeData | None) -> PromptImage:
     """Return the image in the data of the clipboard or of a drop, from pixels or from a file.
 
     Raises:
@@ -70,11 +70,11 @@ def clipboard_picture(content: QMimeData | None) -> PromptImage:
     if content is not None and content.hasUrls():
         files = [Path(url.toLocalFile()) for url in content.urls() if url.isLocalFile()]
         if files:
-            return read_picture(files[0])
+            return read_prompt_image(files[0])
     raise UsageError(_tr("The clipboard contains no image. Copy one first."))
 
 
-def holds_picture(content: QMimeData) -> bool:
+def holds_image(content: QMimeData) -> bool:
     """Return whether the data is an image or a file with an image suffix."""
     if content.hasImage():
         return True
@@ -82,22 +82,22 @@ def holds_picture(content: QMimeData) -> bool:
     return any(url.isLocalFile() and Path(url.toLocalFile()).suffix.lower() in endings for url in content.urls())
 
 
-def image_of(picture: PromptImage) -> QImage:
+def to_qimage(picture: PromptImage) -> QImage:
     """Return a QImage with a copy of the pixels."""
     return QImage(picture.data, picture.width, picture.height, 3 * picture.width, QImage.Format.Format_RGB888).copy()
 
 
-def square_of(picture: PromptImage, side: int) -> QImage:
+def square_thumbnail(picture: PromptImage, side: int) -> QImage:
     """Return the centre of an image as a square of ``side`` pixels."""
-    image = image_of(picture)
-    least = min(image.width(), image.height())
-    middle = image.copy((image.width() - least) // 2, (image.height() - least) // 2, least, least)
+    image = to_qimage(picture)
+    shorter = min(image.width(), image.height())
+    middle = image.copy((image.width() - shorter) // 2, (image.height() - shorter) // 2, shorter, shorter)
     return middle.scaled(side, side, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
 
 
 def preview_html(picture: PromptImage) -> str:
     """Return a preview of an image as rich text for a tool tip."""
-    image = image_of(picture)
+    image = to_qimage(picture)
     if max(image.width(), image.height()) > _PREVIEW:
         image = image.scaled(
             QSize(_PREVIEW, _PREVIEW), Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation

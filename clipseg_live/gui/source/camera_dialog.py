@@ -20,12 +20,12 @@ class CameraDialog(QDialog):
     """Modeless dialog with the capture format and the controls of a camera.
 
     Attributes:
-        wanted: signal with a SourceSpec with other options.
-        control: signal with the name of a control and its new value.
+        source_changed: signal with a SourceSpec with other options.
+        control_changed: signal with the name of a control and its new value.
     """
 
-    wanted = Signal(object)
-    control = Signal(str, float)
+    source_changed = Signal(object)
+    control_changed = Signal(str, float)
 
     def __init__(self, spec: SourceSpec, parent: QWidget) -> None:
         super().__init__(parent)
@@ -55,7 +55,7 @@ class CameraDialog(QDialog):
         chosen = (spec.width, spec.height) if spec.width and spec.height else None
         for box, value in ((self.size_box, chosen), (self.rate_box, spec.rate), (self.format_box, spec.fourcc)):
             self._select(box, value)
-            box.currentIndexChanged.connect(self._ask)
+            box.currentIndexChanged.connect(self._change_format)
 
     def show_status(self, status: SourceStatus) -> None:
         """Show the controls of the open camera and their values."""
@@ -86,7 +86,7 @@ class CameraDialog(QDialog):
         box.addItem(f"{value[0]} × {value[1]}" if isinstance(value, tuple) else f"{value}", value)
         box.setCurrentIndex(box.count() - 1)
 
-    def _ask(self) -> None:
+    def _change_format(self) -> None:
         size = self.size_box.currentData() or (None, None)
         self._spec = self._spec.model_copy(
             update={
@@ -96,11 +96,11 @@ class CameraDialog(QDialog):
                 "fourcc": self.format_box.currentData(),
             }
         )
-        self.wanted.emit(self._spec)
+        self.source_changed.emit(self._spec)
 
     def _add_slider(self, name: str, value: float) -> None:
-        slider, shown = QSlider(Qt.Orientation.Horizontal), QLabel()
-        shown.setMinimumWidth(40)
+        slider, value_label = QSlider(Qt.Orientation.Horizontal), QLabel()
+        value_label.setMinimumWidth(40)
         if name == "exposure" and value < 0:
             slider.setRange(min(_LOGARITHMIC, round(value)), 0)
         else:
@@ -110,8 +110,8 @@ class CameraDialog(QDialog):
         slider.valueChanged.connect(lambda new: self._move(name, new))
         row = QHBoxLayout()
         row.addWidget(slider, 1)
-        row.addWidget(shown)
-        self.sliders[name], self._values[name] = slider, shown
+        row.addWidget(value_label)
+        self.sliders[name], self._values[name] = slider, value_label
         self._form.insertRow(self._form.rowCount() - 1, title, row)
 
     def _move(self, name: str, value: int) -> None:
@@ -121,4 +121,4 @@ class CameraDialog(QDialog):
                 "controls": (*(control for control in self._spec.controls if control[0] != name), (name, float(value)))
             }
         )
-        self.control.emit(name, float(value))
+        self.control_changed.emit(name, float(value))

@@ -28,7 +28,7 @@ from clipseg_live.gui.widgets import theme
 
 DEMO_ENTRY = SourceSpec(name=SourceName("demo:"))
 _MOST_TITLE = 32
-_MENU_GOES = 200
+_MENU_CLOSE_MILLISECONDS = 200
 """Milliseconds until a closing menu has left the screen."""
 
 
@@ -41,9 +41,9 @@ def source_title(spec: SourceSpec, cameras: Sequence[tuple[str, str]] = ()) -> s
         spec: the source.
         cameras: (name for a SourceSpec, name shown to the user) of known cameras.
     """
-    known, name = dict(cameras), str(spec.name)
-    if name in known:
-        return known[name]
+    names, name = dict(cameras), str(spec.name)
+    if name in names:
+        return names[name]
     rest = name.partition(":")[2]
     if spec.name.startswith("demo:"):
         return f"Demo scene {rest}".strip()
@@ -61,12 +61,12 @@ class SourceMenu(QToolButton):
 
     Attributes:
         chosen: signal with a SourceSpec.
-        camera_asked: signal, the user wants the options of the camera.
+        camera_options_requested: signal, the user wants the options of the camera.
         problem: signal with an error message for the user.
     """
 
     chosen = Signal(object)
-    camera_asked = Signal()
+    camera_options_requested = Signal()
     problem = Signal(str)
 
     def __init__(self, services: Services, recent: Callable[[], Sequence[SourceSpec]], parent: QWidget) -> None:
@@ -74,11 +74,11 @@ class SourceMenu(QToolButton):
         self._services, self._recent = services, recent
         self._spec: SourceSpec | None = None
         self._cameras: Sequence[tuple[str, str]] = ()
-        self._looked = False
+        self._searched = False
         self.picker: ScreenPicker | None = None
-        self._errand = BackgroundTask(services.list_cameras, self)
-        self._errand.answered.connect(self._found)
-        self._errand.failed.connect(self._not_found)
+        self._task = BackgroundTask(services.list_cameras, self)
+        self._task.succeeded.connect(self._show_cameras)
+        self._task.failed.connect(self._show_search_error)
         self.setIcon(theme.icon("video"))
         self.setIconSize(theme.icon_size())
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -141,27 +141,27 @@ class SourceMenu(QToolButton):
         """Let the user select a region of the screen."""
         if self.picker is None:
             self.picker = ScreenPicker(self.window())
-            self.picker.picked.connect(self._region_drawn)
+            self.picker.picked.connect(self._choose_region)
             self.picker.ended.connect(self._picker_ended)
             self.picker.show()
 
-    def _region_drawn(self, left: int, top: int, width: int, height: int) -> None:
+    def _choose_region(self, left: int, top: int, width: int, height: int) -> None:
         self.chosen.emit(SourceSpec(name=SourceName(f"screen:{left},{top},{width},{height}")))
 
     def _picker_ended(self) -> None:
         self.picker = None
 
     def _open_menu(self) -> None:
-        self._errand.start()
+        self._task.start()
         self._fill()
 
-    def _found(self, cameras: Sequence[tuple[str, str]]) -> None:
-        self._looked, self._cameras = True, tuple(cameras)
+    def _show_cameras(self, cameras: Sequence[tuple[str, str]]) -> None:
+        self._searched, self._cameras = True, tuple(cameras)
         self._fill()
         self.show_source(self._spec)
 
-    def _not_found(self, problem: str) -> None:
-        self._looked, self._cameras = True, ()
+    def _show_search_error(self, problem: str) -> None:
+        self._searched, self._cameras = True, ()
         self._fill()
         self.problem.emit(problem)
 
@@ -171,9 +171,9 @@ class SourceMenu(QToolButton):
         for name, title in self._cameras:
             self._add(menu, "video", title, SourceSpec(name=SourceName(name)))
         if not self._cameras:
-            note = self.tr("No camera found") if self._looked else self.tr("Searching for cameras…")
+            note = self.tr("No camera found") if self._searched else self.tr("Searching for cameras…")
             menu.addAction(theme.icon("video"), note).setEnabled(False)
-        options = menu.addAction(theme.icon("sliders"), self.tr("Camera options…"), self.camera_asked.emit)
+        options = menu.addAction(theme.icon("sliders"), self.tr("Camera options…"), self.camera_options_requested.emit)
         options.setEnabled(self._spec is not None and self._spec.name.startswith("camera:"))
         menu.addSeparator()
         menu.addAction(theme.icon("file"), self.tr("Open file…"), self.ask_file)
@@ -182,7 +182,7 @@ class SourceMenu(QToolButton):
         if self._services.has_screen():
             self._add(menu, "screen", self.tr("Screen"), SourceSpec(name=SourceName("screen:")))
             # wait for the menu to close, or the image of the screen would contain it
-            wait = partial(QTimer.singleShot, _MENU_GOES, self, self.ask_region)
+            wait = partial(QTimer.singleShot, _MENU_CLOSE_MILLISECONDS, self, self.ask_region)
             menu.addAction(theme.icon("box"), self.tr("Screen region…"), wait)
         self._add(menu, "demo", self.tr("Demo scene"), DEMO_ENTRY)
         recent = [spec for spec in self._recent() if not spec.name.startswith(("camera:", "demo:"))]
@@ -252,10 +252,10 @@ class FramingMenu(QToolButton):
     """Menu that mirrors, turns and crops the frames.
 
     Attributes:
-        crop_asked: signal, the user wants to draw the crop.
+        crop_requested: signal, the user wants to draw the crop.
     """
 
-    crop_asked = Signal()
+    crop_requested = Signal()
 
     def __init__(self, store: Store, parent: QWidget) -> None:
         super().__init__(parent)
@@ -270,7 +270,7 @@ class FramingMenu(QToolButton):
         menu = QMenu(self)
         self.mirror_action = menu.addAction(theme.icon("mirror"), self.tr("Mirror"), self.mirror)
         self.turn_action = menu.addAction(theme.icon("turn"), self.tr("Rotate 90°"), self.turn)
-        self.crop_action = menu.addAction(theme.icon("crop"), self.tr("Crop…"), self.crop_asked.emit)
+        self.crop_action = menu.addAction(theme.icon("crop"), self.tr("Crop…"), self.crop_requested.emit)
         menu.addSeparator()
         self.whole_action = menu.addAction(theme.icon("undo"), self.tr("Remove crop"), self.uncrop)
         self.setMenu(menu)

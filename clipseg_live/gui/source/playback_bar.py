@@ -87,8 +87,8 @@ class PlaybackBar(QFrame):
         layout.addSpacing(theme.UNIT)
         layout.addWidget(self.loop_button)
         layout.addWidget(self.speed_box)
-        self._of_timeline = (self.play_button, self.seek_bar, self.time, self.loop_button, self.speed_box)
-        self._of_photos = (self.photo, self.file)
+        self._timeline_widgets = (self.play_button, self.seek_bar, self.time, self.loop_button, self.speed_box)
+        self._photo_widgets = (self.photo, self.file)
         self._show_kind(photos=False)
         self.play_button.clicked.connect(self.toggle)
         self.back_button.clicked.connect(lambda: session.step(-1))
@@ -119,7 +119,7 @@ class PlaybackBar(QFrame):
         elif self._status.seekable:
             self._session.seek(max(self._status.position + seconds, Fraction(0)))
 
-    def faster(self, steps: int) -> None:
+    def change_speed(self, steps: int) -> None:
         """Go up in the list of speeds by a number of steps, negative for down."""
         if self._status.seekable and not self._status.photos:
             self.speed_box.setCurrentIndex(min(max(self.speed_box.currentIndex() + steps, 0), len(SPEEDS) - 1))
@@ -147,14 +147,14 @@ class PlaybackBar(QFrame):
                 share = float(status.position / status.duration) if status.duration else 0.0
                 self.seek_bar.setValue(round(share * _STEPS))
         self.seek_bar.setEnabled(bool(status.duration))
-        whole = "" if status.duration is None else f" / {format_time(int(status.duration))}"
-        self.time.setText(f"{format_time(int(status.position))}{whole}")
+        duration = "" if status.duration is None else f" / {format_time(int(status.duration))}"
+        self.time.setText(f"{format_time(int(status.position))}{duration}")
 
     def _show_kind(self, photos: bool) -> None:
         """Show the controls for a timeline or for a set of photos."""
-        for widget in self._of_timeline:
+        for widget in self._timeline_widgets:
             widget.setVisible(not photos)
-        for widget in self._of_photos:
+        for widget in self._photo_widgets:
             widget.setVisible(photos)
         back, forward = (
             (self.tr("Previous photo"), self.tr("Next photo"))

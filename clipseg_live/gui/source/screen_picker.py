@@ -49,8 +49,8 @@ class ScreenPicker(QObject):
         self.covers = [_Cover(screen, parent) for screen in QGuiApplication.screens()]
         for cover in self.covers:
             cover.drawn.connect(self._take)
-            cover.given_up.connect(self._end)
-            cover.begun.connect(self._begin)
+            cover.cancelled.connect(self._end)
+            cover.started.connect(self._begin)
 
     def show(self) -> None:
         """Cover the screens."""
@@ -82,23 +82,23 @@ class _Cover(QWidget):
     """Window over one screen that shows the dimmed content from the time when it opened."""
 
     drawn = Signal(tuple)
-    given_up = Signal()
-    begun = Signal(object)
+    cancelled = Signal()
+    started = Signal(object)
 
     def __init__(self, screen: QScreen, parent: QWidget) -> None:
         flags = Qt.WindowType.Window | Qt.WindowType.FramelessWindowHint | Qt.WindowType.WindowStaysOnTopHint
         super().__init__(parent, flags)
         self.setAccessibleName(self.tr("Screen region"))
-        self._on, self._behind = screen, screen.grabWindow(0)
-        if self._behind.isNull():  # capturing is not permitted: make the cover translucent
+        self._screen, self._screenshot = screen, screen.grabWindow(0)
+        if self._screenshot.isNull():  # capturing is not permitted: make the cover translucent
             self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
         self.setCursor(Qt.CursorShape.CrossCursor)
         self._corner: QPointF | None = None
         self.box: QRectF | None = None
 
     def show_on_its_screen(self) -> None:
-        self.setScreen(self._on)
-        self.setGeometry(self._on.geometry())
+        self.setScreen(self._screen)
+        self.setGeometry(self._screen.geometry())
         self.showFullScreen()
 
     def clear(self) -> None:
@@ -114,14 +114,14 @@ class _Cover(QWidget):
         """Return the drawn region; None if there is none or it is too small."""
         if self.box is None:
             return None
-        region = region_of(self.box, self._on.geometry().topLeft(), self.ratio)
+        region = region_of(self.box, self._screen.geometry().topLeft(), self.ratio)
         return region if min(region[2:]) >= SMALLEST else None
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         bounds = QRectF(self.rect())
-        if not self._behind.isNull():
-            painter.drawPixmap(self.rect(), self._behind)
+        if not self._screenshot.isNull():
+            painter.drawPixmap(self.rect(), self._screenshot)
         painter.fillRect(self.rect(), QColor(0, 0, 0, 120))
         if self.box is not None:
             self._paint_box(painter, self.box)
@@ -129,13 +129,13 @@ class _Cover(QWidget):
         painter.end()
 
     def _paint_box(self, painter: QPainter, box: QRectF) -> None:
-        if self._behind.isNull():
+        if self._screenshot.isNull():
             painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
             painter.fillRect(box, Qt.GlobalColor.transparent)
             painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
         else:
-            ratio = self._behind.width() / max(self.width(), 1)
-            painter.drawPixmap(box, self._behind, QRectF(box.topLeft() * ratio, box.size() * ratio))
+            ratio = self._screenshot.width() / max(self.width(), 1)
+            painter.drawPixmap(box, self._screenshot, QRectF(box.topLeft() * ratio, box.size() * ratio))
         painter.setPen(QPen(QColor(theme.ACCENT), 1.5))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(box)
@@ -163,9 +163,9 @@ class _Cover(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton:
-            self.given_up.emit()
+            self.cancelled.emit()
             return
-        self.begun.emit(self)
+        self.started.emit(self)
         self._corner = self._inside(event.position())
         self.box = None
 
@@ -187,23 +187,23 @@ class _Cover(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         arrow = ARROWS.get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_Escape:
-            self.given_up.emit()
+            self.cancelled.emit()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and (region := self.region()) is not None:
             self.drawn.emit(region)
         elif arrow is not None:
-            self.begun.emit(self)
+            self.started.emit(self)
             self._nudge(arrow * _STEP, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
         else:
             super().keyPressEvent(event)
 
-    def _nudge(self, by: QPointF, resize: bool) -> None:
+    def _nudge(self, step: QPointF, resize: bool) -> None:
         """Create a box in the centre, or move or resize the existing one."""
         area = QRectF(self.rect())
         if self.box is None:
             self.box = QRectF(0, 0, area.width() / 2, area.height() / 2)
             self.box.moveCenter(area.center())
         else:
-            self.box = nudge_box(self.box, by, area, SMALLEST, resize=resize)
+            self.box = nudge_box(self.box, step, area, SMALLEST, resize=resize)
         self.update()
 
     def _inside(self, point: QPointF) -> QPointF:

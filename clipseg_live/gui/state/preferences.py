@@ -66,10 +66,10 @@ class Preferences(BaseModel):
         others = tuple(other for other in self.recent if (other.name, other.more) != (spec.name, spec.more))
         return self.model_copy(update={"recent": (spec, *others)[:MOST_RECENT]})
 
-    def allowing(self, found: Sequence[ExternalReference]) -> "Preferences":
+    def with_allowed(self, references: Sequence[ExternalReference]) -> "Preferences":
         """Return the preferences with these external references allowed."""
-        others = tuple(reference for reference in self.allowed if reference not in found)
-        return self.model_copy(update={"allowed": (*found, *others)[:MOST_ALLOWED]})
+        others = tuple(reference for reference in self.allowed if reference not in references)
+        return self.model_copy(update={"allowed": (*references, *others)[:MOST_ALLOWED]})
 
 
 def preferences_path() -> Path:
@@ -96,13 +96,13 @@ def load_preferences(path: Path) -> tuple[Preferences, str]:
     except FileNotFoundError:
         return Preferences(), ""
     except (OSError, ValidationError, ValueError):
-        aside = path.with_name(path.name + ".broken")
+        backup = path.with_name(path.name + ".broken")
         try:
-            path.replace(aside)
+            path.replace(backup)
         except OSError as error:
-            why = error.strerror or error
-            return Preferences(), f"The settings in {path} cannot be read ({why}). Default settings are used."
-        return Preferences(), f"The settings file was damaged. Default settings are used; the old file is {aside}."
+            reason = error.strerror or error
+            return Preferences(), f"The settings in {path} cannot be read ({reason}). Default settings are used."
+        return Preferences(), f"The settings file was damaged. Default settings are used; the old file is {backup}."
 
 
 def save_preferences(path: Path, preferences: Preferences) -> str:
@@ -169,13 +169,13 @@ class PreferencesStore(QObject):
         self._timer.stop()
         if self.value is not self._written:
             with locked(self._path):
-                problem = save_preferences(self._path, self._on_top_of_file())
+                problem = save_preferences(self._path, self._merged_with_file())
             if problem:
                 self._failed(problem)
             else:
                 self._written = self.value
 
-    def _on_top_of_file(self) -> Preferences:
+    def _merged_with_file(self) -> Preferences:
         """Return the preferences merged with changes that other windows have made to the file."""
         try:
             in_file = Preferences.model_validate_json(self._path.read_bytes())

@@ -28,30 +28,30 @@ class SessionFiles(QObject):
     """Opens and saves session files, and keeps the folder for recordings and snapshots.
 
     Attributes:
-        said: signal with a Message for the user.
+        message: signal with a Message for the user.
     """
 
-    said = Signal(object)
+    message = Signal(object)
 
-    def __init__(self, store: Store, keeper: PreferencesStore, window: QWidget) -> None:
+    def __init__(self, store: Store, preferences_store: PreferencesStore, window: QWidget) -> None:
         super().__init__(window)
-        self._store, self._keeper, self._window = store, keeper, window
+        self._store, self._preferences_store, self._window = store, preferences_store, window
 
     @property
     def folder(self) -> Path | None:
         """Folder for recordings and snapshots; None for the user's default folders."""
-        chosen = self._keeper.value.folder
+        chosen = self._preferences_store.value.folder
         return Path(chosen) if chosen else None
 
     @property
     def recording(self) -> RecordingSettings:
         """Settings of recordings."""
-        return self._keeper.value.recording
+        return self._preferences_store.value.recording
 
     @property
     def camera(self) -> VirtualCameraSettings:
         """Settings of the virtual camera."""
-        return self._keeper.value.camera
+        return self._preferences_store.value.camera
 
     def ask_open(self) -> None:
         """Let the user choose a session file to open."""
@@ -76,7 +76,7 @@ class SessionFiles(QObject):
         dialog = self._dialog(self.tr("Choose output folder"))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(lambda path: self._keeper.update(folder=path))
+        dialog.fileSelected.connect(lambda path: self._preferences_store.update(folder=path))
         dialog.open()
 
     def open(self, path: Path) -> None:
@@ -87,12 +87,12 @@ class SessionFiles(QObject):
         try:
             opened = open_session(path)
         except ClipsegLiveError as error:
-            self._say(str(error), "error")
+            self._notify(str(error), "error")
             return
-        if set(opened.outside) <= set(self._keeper.value.allowed):
-            self._take(path, opened.settings)
+        if set(opened.outside) <= set(self._preferences_store.value.allowed):
+            self._apply(path, opened.settings)
         else:
-            self._ask_to_allow(path, opened)
+            self._ask_permission(path, opened)
 
     def save(self, path: Path) -> None:
         """Save the settings as a session file, and allow the files outside its folder that it uses."""
@@ -100,16 +100,16 @@ class SessionFiles(QObject):
         try:
             save_session(path, settings)
         except ClipsegLiveError as error:
-            self._say(str(error), "error")
+            self._notify(str(error), "error")
             return
-        self._keeper.change(self._keeper.value.allowing(references_of(path, settings)))
-        self._say(self.tr("Session saved as {0}.").format(path))
+        self._preferences_store.change(self._preferences_store.value.with_allowed(references_of(path, settings)))
+        self._notify(self.tr("Session saved as {0}.").format(path))
 
-    def _take(self, path: Path, settings: LiveSettings) -> None:
+    def _apply(self, path: Path, settings: LiveSettings) -> None:
         self._store.edit(settings)
-        self._say(self.tr("Session {0} opened.").format(path.name))
+        self._notify(self.tr("Session {0} opened.").format(path.name))
 
-    def _ask_to_allow(self, path: Path, opened: OpenedSession) -> None:
+    def _ask_permission(self, path: Path, opened: OpenedSession) -> None:
         """Ask about files outside the folder, without blocking. Nothing is opened before the answer."""
         question = QMessageBox(self._window)
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -125,14 +125,14 @@ class SessionFiles(QObject):
         question.setEscapeButton(question.addButton(QMessageBox.StandardButton.Cancel))
         question.setDefaultButton(without)
 
-        def answer(button: QAbstractButton) -> None:
+        def choose(button: QAbstractButton) -> None:
             if button is allow:
-                self._keeper.change(self._keeper.value.allowing(opened.outside))
-                self._take(path, opened.settings)
+                self._preferences_store.change(self._preferences_store.value.with_allowed(opened.outside))
+                self._apply(path, opened.settings)
             elif button is without:
-                self._take(path, opened.within)
+                self._apply(path, opened.within)
 
-        question.buttonClicked.connect(answer)
+        question.buttonClicked.connect(choose)
         question.open()
 
     def _dialog(self, title: str) -> QFileDialog:
@@ -140,5 +140,5 @@ class SessionFiles(QObject):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         return dialog
 
-    def _say(self, text: str, level: str = "info") -> None:
-        self.said.emit(Message(SESSION_TOPIC, text, level))  # type: ignore[arg-type]
+    def _notify(self, text: str, level: str = "info") -> None:
+        self.message.emit(Message(SESSION_TOPIC, text, level))  # type: ignore[arg-type]

@@ -58,7 +58,10 @@ def _merge_lists(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[An
     """Merge lists that have their newest entry first: entries that this window added, then the others."""
     front = [entry for index, entry in enumerate(ours) if entry not in base or (index == 0 and entry != base[0])]
     kept = [_identity(entry) for entry in ours]
-    left_out = [*map(_identity, front), *(_identity(entry) for entry in base if _identity(entry) not in kept)]
+    left_out = [
+        *map(_identity, front),
+        *(_identity(entry) for entry in base if _identity(entry) not in kept),
+    ]
     return [*front, *(entry for entry in theirs if _identity(entry) not in left_out)]
 
 

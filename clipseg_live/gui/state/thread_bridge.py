@@ -27,9 +27,9 @@ class Bridge(QObject):
     queue cannot grow.
     """
 
-    picture_changed = Signal()
+    frame_ready = Signal()
     messages_arrived = Signal()
-    _picture_queued = Signal()
+    _frame_queued = Signal()
     _message_queued = Signal()
 
     def __init__(self, session: LiveSession, parent: QObject | None = None) -> None:
@@ -38,7 +38,7 @@ class Bridge(QObject):
         self._lock = threading.Lock()
         self._waiting = False
         self._messages: deque[Message] = deque(maxlen=_MOST_MESSAGES)
-        self._picture_queued.connect(self._hand_on_picture, Qt.ConnectionType.QueuedConnection)
+        self._frame_queued.connect(self._emit_frame_ready, Qt.ConnectionType.QueuedConnection)
         self._message_queued.connect(self.messages_arrived, Qt.ConnectionType.QueuedConnection)
         session.on_picture = self._on_picture
         session.on_message = self._on_message
@@ -51,7 +51,7 @@ class Bridge(QObject):
                 messages.append(self._messages.popleft())
         return messages
 
-    def let_go(self) -> None:
+    def disconnect_session(self) -> None:
         """Disconnect from the session."""
         self._session.on_picture = lambda: None
         self._session.on_message = lambda message: None
@@ -61,12 +61,12 @@ class Bridge(QObject):
             if self._waiting:
                 return
             self._waiting = True
-        self._picture_queued.emit()
+        self._frame_queued.emit()
 
-    def _hand_on_picture(self) -> None:
+    def _emit_frame_ready(self) -> None:
         with self._lock:
             self._waiting = False
-        self.picture_changed.emit()
+        self.frame_ready.emit()
 
     def _on_message(self, message: Message) -> None:
         self._messages.append(message)
@@ -80,17 +80,17 @@ class BackgroundTask(QObject):
     closed dialog, it emits none.
 
     Attributes:
-        answered: signal with the return value of ``work``.
+        succeeded: signal with the return value of ``work``.
         failed: signal with an error message for the user.
     """
 
-    answered = Signal(object)
+    succeeded = Signal(object)
     failed = Signal(str)
 
     def __init__(self, work: Callable[[], object], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._work = work
-        self._post = _post()
+        self._dispatcher = _dispatcher()
         self._thread: threading.Thread | None = None
 
     @property
@@ -115,14 +115,14 @@ class BackgroundTask(QObject):
         except Exception as error:
             logger.exception("A background task failed unexpectedly")
             problem = f"{type(error).__name__}: {error}"
-        self._post.send(self, result, problem)
+        self._dispatcher.send(self, result, problem)
 
-    def _hand_on(self, answer: object, problem: str | None) -> None:
+    def _emit_result(self, result: object, problem: str | None) -> None:
         self._thread = None
         if problem is not None:
             self.failed.emit(problem)
         else:
-            self.answered.emit(answer)
+            self.succeeded.emit(result)
 
 
 class _ResultDispatcher(QObject):
@@ -140,10 +140,10 @@ class _ResultDispatcher(QObject):
         self._outcomes: deque[tuple[BackgroundTask, object, str | None]] = deque()
         self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
-    def send(self, errand: BackgroundTask, answer: object, problem: str | None) -> None:
+    def send(self, task: BackgroundTask, result: object, problem: str | None) -> None:
         with self._lock:
             if not self._closed:
-                self._outcomes.append((errand, answer, problem))
+                self._outcomes.append((task, result, problem))
                 self._posted.emit()
 
     def close(self) -> None:
@@ -156,11 +156,11 @@ class _ResultDispatcher(QObject):
             while True:
                 task, result, problem = self._outcomes.popleft()
                 if isValid(task):
-                    task._hand_on(result, problem)
+                    task._emit_result(result, problem)
 
 
 @lru_cache(maxsize=1)
-def _post() -> _ResultDispatcher:
+def _dispatcher() -> _ResultDispatcher:
     """Return the dispatcher. The first task creates it, in the Qt thread."""
     post = _ResultDispatcher()
     atexit.register(post.close)

@@ -21,10 +21,10 @@ class StatsPanel(QFrame):
     """Plot with one line and the median of each stage.
 
     Attributes:
-        copy_asked: signal, the user wants the diagnostics on the clipboard.
+        copy_requested: signal, the user wants the diagnostics on the clipboard.
     """
 
-    copy_asked = Signal()
+    copy_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,7 +35,7 @@ class StatsPanel(QFrame):
         self._medians: Mapping[str, float] = {}
         self.copy_button = QPushButton(self.tr("Copy diagnostics"), self)
         self.copy_button.setAccessibleName(self.tr("Copy diagnostics"))
-        self.copy_button.clicked.connect(self.copy_asked)
+        self.copy_button.clicked.connect(self.copy_requested)
 
     def sizeHint(self) -> QSize:
         """Return the default size."""
@@ -83,8 +83,8 @@ class StatsPanel(QFrame):
             painter.setPen(QPen(QColor(theme.LINE_COLOUR), 1))
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
             painter.setPen(QColor(theme.MUTED))
-            beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRectF(0, y - 8, plot.left() - 8, 16), beside, f"{top * share:g}")
+            alignment = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(QRectF(0, y - 8, plot.left() - 8, 16), alignment, f"{top * share:g}")
         below = QRectF(plot.left(), plot.bottom() + 4, plot.width(), 16)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, self.tr("{0:.0f} s ago").format(SECONDS))
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, self.tr("now"))
@@ -104,11 +104,11 @@ class StatsPanel(QFrame):
         painter.fillRect(QRectF(plot.right() + 20, y + 4, 8, 8), colour)
         painter.setPen(QColor(theme.TEXT))
         metrics = painter.fontMetrics()
-        shown = metrics.elidedText(name, Qt.TextElideMode.ElideRight, _LEGEND - 108)
-        painter.drawText(QRectF(plot.right() + 36, y, _LEGEND - 100, 16), Qt.AlignmentFlag.AlignVCenter, shown)
-        beside = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        label = metrics.elidedText(name, Qt.TextElideMode.ElideRight, _LEGEND - 108)
+        painter.drawText(QRectF(plot.right() + 36, y, _LEGEND - 100, 16), Qt.AlignmentFlag.AlignVCenter, label)
+        alignment = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         value = f"{self._medians[name]:.1f}"
-        painter.drawText(QRectF(plot.right(), y, _LEGEND - 16, 16), beside, value)
+        painter.drawText(QRectF(plot.right(), y, _LEGEND - 16, 16), alignment, value)
 
 
 def round_up(value: float) -> float:

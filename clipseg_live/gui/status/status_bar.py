@@ -76,8 +76,8 @@ class StatusLine(QFrame):
         self.restart_button = QPushButton(self.tr("Restart"))
         self.restart_button.setAccessibleName(self.tr("Restart model"))
         self.restart_button.clicked.connect(self.restart)
-        self.figures = ElidedStats()
-        self.figures.setAccessibleName(self.tr("Frame rates and lag"))
+        self.rates_label = ElidedStats()
+        self.rates_label.setAccessibleName(self.tr("Frame rates and lag"))
         self.details_button = tool_button("chart", self.tr("Statistics"), checkable=True)
         self.details_button.toggled.connect(self.details)
         row = QHBoxLayout(self)
@@ -85,25 +85,25 @@ class StatusLine(QFrame):
         row.setSpacing(theme.UNIT)
         for widget in (self.dot, self.worker, self.loading, self.restart_button):
             row.addWidget(widget)
-        row.addWidget(self.figures, 1)
+        row.addWidget(self.rates_label, 1)
         row.addWidget(self.details_button)
 
     def show_status(self, status: SessionStatus) -> None:
         """Show the status of a session."""
         worker = status.worker
-        text, colour = self._words(status)
+        text, colour = self._worker_text(status)
         self.worker.setText(text)
         self.worker.setToolTip(worker.problem)
         self.dot.setStyleSheet(f"color: {colour}; font-size: 11px")
         self.loading.setVisible(worker.state in _BUSY)
-        done = _share_in(worker.progress)
+        done = _parse_progress(worker.progress)
         self.loading.setRange(0, 0 if done is None else 1000)
         if done is not None:
             self.loading.setValue(round(1000 * done))
         self.restart_button.setVisible(worker.state is WorkerState.WAITING)
-        self.figures.show_parts([] if status.source.state in _WITHOUT_PICTURE else self._figures(status))
+        self.rates_label.show_parts([] if status.source.state in _WITHOUT_PICTURE else self._rate_texts(status))
 
-    def _figures(self, status: SessionStatus) -> list[str]:
+    def _rate_texts(self, status: SessionStatus) -> list[str]:
         """Return the values as texts, most important first."""
         rates, source = status.rates, status.source
         steps = {"reduced": self.tr("simpler edges to keep up"), "least": self.tr("edge refinement off to keep up")}
@@ -118,7 +118,7 @@ class StatusLine(QFrame):
             f"{source.width} × {source.height}",
         ]
 
-    def _words(self, status: SessionStatus) -> tuple[str, str]:
+    def _worker_text(self, status: SessionStatus) -> tuple[str, str]:
         worker = status.worker
         if worker.state is WorkerState.READY:
             name = worker.model.rsplit("/", 1)[-1]
@@ -162,7 +162,7 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
     )
 
 
-def _share_in(progress: str) -> float | None:
+def _parse_progress(progress: str) -> float | None:
     """Return the progress in a text such as "34 %" or "120 of 600 MB", 0 to 1; None without one."""
     share = re.search(r"(\d+(?:\.\d+)?)\s*%", progress)
     if share:

@@ -26,13 +26,13 @@ from PySide6.QtWidgets import (
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.gui.widgets import theme
 
-FIELD = 26
+FIELD_HEIGHT = 26
 """Height of the small controls in a row, in pixels."""
 
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
-def panel_sheet() -> str:
+def panel_style_sheet() -> str:
     """Return the panels' additions to the window's style sheet."""
     return f"""
     QFrame[kind="row"] {{ background: {theme.RAISED}; border: 1px solid {theme.LINE_COLOUR}; border-radius: 8px; }}
@@ -40,7 +40,7 @@ def panel_sheet() -> str:
     QFrame[kind="row"][lifted="true"] {{ background: {theme.SURFACE}; border: 1px dashed {theme.ACCENT}; }}
     QToolButton[kind="mini"] {{
         background: transparent; border: 1px solid transparent; border-radius: 5px;
-        padding: 0; min-width: {FIELD - 2}px; max-width: {FIELD - 2}px; min-height: {FIELD - 2}px;
+        padding: 0; min-width: {FIELD_HEIGHT - 2}px; max-width: {FIELD_HEIGHT - 2}px; min-height: {FIELD_HEIGHT - 2}px;
     }}
     QToolButton[kind="mini"]:hover {{ background: {theme.PRESSED}; }}
     QToolButton[kind="mini"]:pressed {{ background: {theme.LINE_COLOUR}; }}
@@ -76,7 +76,7 @@ def panel_sheet() -> str:
     """
 
 
-def hex_of(colour: RGB) -> str:
+def to_hex(colour: RGB) -> str:
     """Return a colour as "#rrggbb"."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
@@ -100,7 +100,7 @@ class IconButton(QToolButton):
         super().__init__(parent)
         self._icon, self._checked_icon, self._checked_colour = icon, checked_icon, checked_colour
         self.setCheckable(bool(checked_icon))
-        self.setFixedSize(FIELD, FIELD)
+        self.setFixedSize(FIELD_HEIGHT, FIELD_HEIGHT)
         self.setIconSize(QSize(16, 16))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         theme.set_kind(self, "mini")
@@ -156,7 +156,7 @@ class ColourButton(QAbstractButton):
             hollow: draw the outline only.
             chosen: add the mark of the current colour of a palette.
         """
-        self._colour, self._hollow, self._chosen = hex_of(colour), hollow, chosen
+        self._colour, self._hollow, self._chosen = to_hex(colour), hollow, chosen
         self.setAccessibleDescription(self._colour)
         self.update()
 
@@ -284,13 +284,13 @@ class SegmentedControl(QWidget):
             button.setChecked(True)
 
 
-def open_menu_under(menu: QMenu, button: QWidget) -> None:
-    """Open a menu below a button, aligned with ``corner_under``. It is deleted when it closes."""
+def open_menu_below(menu: QMenu, button: QWidget) -> None:
+    """Open a menu below a button, aligned with ``position_below``. It is deleted when it closes."""
     menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    menu.popup(corner_under(button, menu.sizeHint().width()))
+    menu.popup(position_below(button, menu.sizeHint().width()))
 
 
-def corner_under(button: QWidget, width: int) -> QPoint:
+def position_below(button: QWidget, width: int) -> QPoint:
     """Return the position of a popup below a button, in screen coordinates.
 
     The popup is aligned with the edge of the button that leaves it more room in the window.
@@ -306,7 +306,7 @@ def corner_under(button: QWidget, width: int) -> QPoint:
     return corner
 
 
-def small_label(text: str, parent: QWidget | None = None) -> QLabel:
+def hint_label(text: str, parent: QWidget | None = None) -> QLabel:
     """Return a muted label with word wrap."""
     label = QLabel(text, parent)
     label.setWordWrap(True)

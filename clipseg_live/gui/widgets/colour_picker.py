@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QColorDialog, QFrame, QGridLayout, QPushButton, QV
 
 from clipseg_live.core.settings.base import PALETTE, RGB
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import ColourButton, hex_of, panel_sheet
+from clipseg_live.gui.widgets.buttons import ColourButton, panel_style_sheet, to_hex
 
 _COLUMNS = 8
 
@@ -18,16 +18,16 @@ class ColourPopup(QFrame):
 
     Attributes:
         chosen: signal with the RGB value.
-        more_wanted: signal, the user wants the colour dialog.
+        dialog_requested: signal, the user wants the colour dialog.
     """
 
     chosen = Signal(object)
-    more_wanted = Signal()
+    dialog_requested = Signal()
 
     def __init__(self, current: RGB, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setStyleSheet(panel_sheet())
+        self.setStyleSheet(panel_style_sheet())
         self.setAccessibleName(self.tr("Colours"))
         theme.set_kind(self, "card")
         self._current = current
@@ -35,7 +35,7 @@ class ColourPopup(QFrame):
         grid.setSpacing(2)
         self.buttons: list[ColourButton] = []
         for index, colour in enumerate(PALETTE):
-            button = ColourButton(self.tr("Colour {}").format(hex_of(colour)), 28, self)
+            button = ColourButton(self.tr("Colour {}").format(to_hex(colour)), 28, self)
             button.show_colour(colour, chosen=colour == current)
             button.clicked.connect(lambda _checked=False, colour=colour: self._choose(colour))
             grid.addWidget(button, index // _COLUMNS, index % _COLUMNS)
@@ -49,7 +49,7 @@ class ColourPopup(QFrame):
         column.addLayout(grid)
         column.addWidget(self.more)
 
-    def open_under(self, widget: QWidget) -> None:
+    def open_below(self, widget: QWidget) -> None:
         """Show the popup below a widget, within the screen."""
         self.adjustSize()
         corner = widget.mapToGlobal(QPoint(0, widget.height() + 4))
@@ -59,7 +59,7 @@ class ColourPopup(QFrame):
         y = corner.y() if corner.y() + self.height() <= room.bottom() else max(room.top(), above)
         self.move(x, y)
         self.show()
-        own = next((button for button in self.buttons if button.colour == hex_of(self._current)), self.buttons[0])
+        own = next((button for button in self.buttons if button.colour == to_hex(self._current)), self.buttons[0])
         own.setFocus(Qt.FocusReason.PopupFocusReason)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -85,7 +85,7 @@ class ColourPopup(QFrame):
         self.close()
 
     def _ask(self) -> None:
-        self.more_wanted.emit()
+        self.dialog_requested.emit()
         self.close()
 
 
@@ -106,8 +106,8 @@ class ColourChooser(ColourButton):
         colour = QColor(self.colour)
         popup = ColourPopup((colour.red(), colour.green(), colour.blue()), self)
         popup.chosen.connect(self.picked)
-        popup.more_wanted.connect(self._ask)
-        popup.open_under(self)
+        popup.dialog_requested.connect(self._ask)
+        popup.open_below(self)
 
     def _ask(self) -> None:
         dialog = QColorDialog(QColor(self.colour), self)

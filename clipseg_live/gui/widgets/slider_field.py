@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
 
 from clipseg_live.gui.widgets import icons, theme
 from clipseg_live.gui.widgets.accessible import report_values
-from clipseg_live.gui.widgets.buttons import FIELD
+from clipseg_live.gui.widgets.buttons import FIELD_HEIGHT
 
 _STEPS = 100
 _INSET = 7
@@ -68,13 +68,13 @@ class SliderField(QSlider):
         self._labels, self._glyph, self._write = () if bare else (label, short), glyph, write
         self._label = label
         self._default = round(default * _STEPS)
-        self._share: float | None = None
+        self._bar: float | None = None
         self._colour = theme.ACCENT
         self._hovered = False
         self.setRange(round(low * _STEPS), round(top * _STEPS))
         self.setSingleStep(1)
         self.setPageStep(10)
-        self.setFixedHeight(FIELD)
+        self.setFixedHeight(FIELD_HEIGHT)
         self.setMinimumWidth(44)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -92,41 +92,41 @@ class SliderField(QSlider):
         """Return the formatted value, also for screen readers."""
         return self._write(self.value() / _STEPS)
 
-    def show_share(self, share: float | None, colour: str) -> None:
+    def show_bar(self, bar: float | None, colour: str) -> None:
         """Draw a bar along the bottom of the field.
 
         Args:
-            share: length of the bar as a share of the width, 0 to 1; None for no bar.
+            bar: length of the bar as a share of the width, 0 to 1; None for no bar.
             colour: "#rrggbb".
         """
-        if (share, colour) != (self._share, self._colour):
-            self._share, self._colour = share, colour
+        if (bar, colour) != (self._bar, self._colour):
+            self._bar, self._colour = bar, colour
             self.update()
 
     @property
-    def share(self) -> float | None:
+    def bar(self) -> float | None:
         """Length of the bar as a share of the width, 0 to 1; None without a bar."""
-        return self._share
+        return self._bar
 
     def value_at(self, x: float) -> int:
         """Return the slider step at a horizontal position in the widget."""
         part = (x - _INSET) / max(1, self.width() - 2 * _INSET)
         return round(self.minimum() + min(max(part, 0.0), 1.0) * (self.maximum() - self.minimum()))
 
-    def place_of(self, value: float) -> int:
+    def position_of(self, value: float) -> int:
         """Return the horizontal position of a value in the widget."""
-        return round(_INSET + self._part(value * _STEPS) * (self.width() - 2 * _INSET))
+        return round(_INSET + self._fraction(value * _STEPS) * (self.width() - 2 * _INSET))
 
-    def _part(self, step: float) -> float:
+    def _fraction(self, step: float) -> float:
         return (step - self.minimum()) / (self.maximum() - self.minimum())
 
     def sizeHint(self) -> QSize:
         """Return room for the name and the value."""
-        return QSize(self.fontMetrics().horizontalAdvance(self._label) + 60, FIELD)
+        return QSize(self.fontMetrics().horizontalAdvance(self._label) + 60, FIELD_HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         """Return room for the value."""
-        return QSize(44, FIELD)
+        return QSize(44, FIELD_HEIGHT)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Jump to the pointer and begin a drag."""
@@ -210,20 +210,20 @@ class SliderField(QSlider):
         painter.end()
 
     def _paint_value(self, painter: QPainter) -> None:
-        part = self._part(self.value())
+        part = self._fraction(self.value())
         x = _INSET + part * (self.width() - 2 * _INSET) if 0 < part < 1 else part * self.width()
         strong = self.isEnabled() and (self.hasFocus() or self._hovered or self.isSliderDown())
         fill = theme.PRESSED if self.isEnabled() else theme.HOVER
         # fill from the neutral value: zero, or the left end if the range has no negative values
-        begin = _INSET + self._part(0) * (self.width() - 2 * _INSET) if self.minimum() < 0 else 0.0
+        begin = _INSET + self._fraction(0) * (self.width() - 2 * _INSET) if self.minimum() < 0 else 0.0
         painter.fillRect(QRectF(min(begin, x), 0, abs(x - begin), self.height()), theme.qcolour(fill))
         if 0 < part < 1:
             edge, width = (theme.qcolour(theme.ACCENT), 2) if strong else (theme.qcolour(theme.FAINT), 1)
             painter.fillRect(QRectF(x - width, 0, width, self.height()), edge)
-        if self._share is not None:
+        if self._bar is not None:
             top = self.height() - _BAR
             painter.fillRect(QRectF(0, top, self.width(), _BAR), theme.qcolour(self._colour, 0.2))
-            painter.fillRect(QRectF(0, top, self._share * self.width(), _BAR), theme.qcolour(self._colour))
+            painter.fillRect(QRectF(0, top, self._bar * self.width(), _BAR), theme.qcolour(self._colour))
 
     def _paint_text(self, painter: QPainter) -> None:
         room = QRectF(_INSET, 0, self.width() - 2 * _INSET, self.height())
@@ -240,14 +240,14 @@ class SliderField(QSlider):
         painter.setPen(theme.qcolour(theme.TEXT if self.isEnabled() else theme.FAINT))
         painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, figure)
 
-    def _paint_glyph(self, painter: QPainter, place: QRectF) -> None:
+    def _paint_glyph(self, painter: QPainter, area: QRectF) -> None:
         colour = theme.MUTED if self.isEnabled() else theme.FAINT
         if self._glyph == "half":
-            circle = place.adjusted(1, 1, -1, -1)
+            circle = area.adjusted(1, 1, -1, -1)
             painter.drawEllipse(circle)
             painter.setBrush(theme.qcolour(colour))
             painter.drawChord(circle, 90 * 16, 180 * 16)
             painter.setBrush(Qt.BrushStyle.NoBrush)
         else:
             icon = icons.pixmap(self._glyph, colour, _GLYPH, self.devicePixelRatioF())
-            painter.drawPixmap(place.topLeft(), icon)
+            painter.drawPixmap(area.topLeft(), icon)

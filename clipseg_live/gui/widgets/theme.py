@@ -79,9 +79,9 @@ def qcolour(colour: str, opacity: float = 1.0) -> QColor:
     return result
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """Return the contrast of two colours as WCAG defines it, 1 to 21."""
-    low, high = sorted((_luminance(QColor(one)), _luminance(QColor(other))))
+    low, high = sorted((_luminance(QColor(first)), _luminance(QColor(second))))
     return (high + 0.05) / (low + 0.05)
 
 

@@ -24,17 +24,17 @@ PLAIN_POSITION = pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:Deprecatio
 
 @pytest.fixture
 def canvas(qtbot: QtBot) -> Canvas:
-    made = Canvas()
-    qtbot.addWidget(made)
-    made.resize(640, 480)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+    widget = Canvas()
+    qtbot.addWidget(widget)
+    widget.resize(640, 480)
+    widget.show()
+    qtbot.waitExposed(widget)
+    return widget
 
 
 def colour(canvas: Canvas, x: int, y: int) -> tuple[int, int, int]:
-    found = canvas.grab().toImage().pixelColor(x, y)
-    return found.red(), found.green(), found.blue()
+    result = canvas.grab().toImage().pixelColor(x, y)
+    return result.red(), result.green(), result.blue()
 
 
 def wheel(canvas: Canvas, x: float, y: float, steps: int) -> None:
@@ -90,9 +90,9 @@ def test_a_newer_picture_takes_the_place_of_the_older(canvas: Canvas) -> None:
 def test_read_only_pixels_and_pixels_that_are_not_in_one_piece_are_painted_too(canvas: Canvas) -> None:
     whole = np.full((180, 640, 3), 60, np.uint8)
     whole.setflags(write=False)
-    made = picture()
-    object.__setattr__(made, "composed", whole[:, ::2])
-    canvas.show_frame(made)
+    frame = picture()
+    object.__setattr__(frame, "composed", whole[:, ::2])
+    canvas.show_frame(frame)
     assert colour(canvas, 320, 240) == (60, 60, 60)
 
 
@@ -167,9 +167,12 @@ def test_the_probabilities_under_the_pointer_are_read_out(canvas: Canvas, qtbot:
     maps[0, :, 4:], maps[1, 0, 0] = 0.75, 0.25
     canvas.show_settings(settings)
     canvas.show_frame(picture(ids=(0, 1), maps=maps))
-    found = readings(canvas, settings, 500, 240)
-    assert [(each.name, each.probability, each.passes) for each in found] == [("a mug", 0.75, True), ("hair", 0, False)]
-    assert [each.probability for each in readings(canvas, settings, 2, 62)] == [0, 0.25]
+    result = readings(canvas, settings, 500, 240)
+    assert [(entry.name, entry.probability, entry.passes) for entry in result] == [
+        ("a mug", 0.75, True),
+        ("hair", 0, False),
+    ]
+    assert [entry.probability for entry in readings(canvas, settings, 2, 62)] == [0, 0.25]
     assert readings(canvas, settings, 2, 58) == []
     without = canvas.grab().toImage()
     qtbot.mouseMove(canvas, QPoint(500, 240))

@@ -19,13 +19,13 @@ LEFT = Qt.MouseButton.LeftButton
 
 @pytest.fixture
 def canvas(qtbot: QtBot) -> Canvas:
-    made = Canvas()
-    qtbot.addWidget(made)
-    made.resize(960, 540)
-    made.show()
-    made.setFocus()
-    qtbot.waitExposed(made)
-    return made
+    widget = Canvas()
+    qtbot.addWidget(widget)
+    widget.resize(960, 540)
+    widget.show()
+    widget.setFocus()
+    qtbot.waitExposed(widget)
+    return widget
 
 
 def drawn() -> RenderedFrame:

@@ -11,12 +11,12 @@ from clipseg_live.core.settings.presets import PRESETS
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.gui.look.effect_list import effect_title
 from clipseg_live.gui.look.effect_options import EffectOptions
-from clipseg_live.gui.look.panel import MODEL_SIZES, LookPanel
+from clipseg_live.gui.look.panel import MODEL_SIZES, SettingsPanel
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets.buttons import ChoiceBox
 from clipseg_live.gui.widgets.colour_picker import ColourChooser, ColourPopup
 from clipseg_live.gui.widgets.slider_field import SliderField
-from tests.helpers.gui.panel_tools import LEFT, click, drag, gone, show, top_level
+from tests.helpers.gui.panel_tools import LEFT, click, drag, show, top_level, wait_closed
 
 MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
 DEVICES = ["auto", "cpu", "cuda"]
@@ -24,8 +24,8 @@ DEVICES = ["auto", "cpu", "cuda"]
 
 @pytest.fixture
 def make(qtbot):
-    def make(size=(340, 620), **settings) -> LookPanel:
-        panel = LookPanel(Store(LiveSettings(**settings)), models=MODELS, devices=DEVICES)
+    def make(size=(340, 620), **settings) -> SettingsPanel:
+        panel = SettingsPanel(Store(LiveSettings(**settings)), models=MODELS, devices=DEVICES)
         panel.store = panel._store
         window = panel.kept = QWidget()
         column = QVBoxLayout(window)
@@ -39,14 +39,14 @@ def make(qtbot):
 
 def pick(qtbot, choice, text: str) -> None:
     """Open a list, go to the item that reads so, and choose it, all with keys and the mouse."""
-    place = choice.findText(text)
-    assert place >= 0, f"{text} is not offered"
+    index = choice.findText(text)
+    assert index >= 0, f"{text} is not offered"
     choice.setFocus()
     qtbot.keyClick(choice, Qt.Key.Key_Space)
     view = choice.view()
     qtbot.waitUntil(view.isVisible)
-    view.scrollTo(choice.model().index(place, 0))
-    qtbot.mouseClick(view.viewport(), LEFT, pos=view.visualRect(choice.model().index(place, 0)).center())
+    view.scrollTo(choice.model().index(index, 0))
+    qtbot.mouseClick(view.viewport(), LEFT, pos=view.visualRect(choice.model().index(index, 0)).center())
     qtbot.waitUntil(lambda: not view.isVisible())
 
 
@@ -92,22 +92,22 @@ def test_a_list_by_keys(qtbot, make):
 
 def test_every_fit_is_offered_and_every_size_fits_the_patch(make):
     panel = make()
-    assert [panel.fit.itemData(place) for place in range(panel.fit.count())] == list(FITS)
+    assert [panel.fit.itemData(index) for index in range(panel.fit.count())] == list(FITS)
     assert all(size is None or size % 16 == 0 for size in MODEL_SIZES)
 
 
 def named(qtbot, panel, name: str) -> QToolButton:
     """The button of the effect list with this name, once it is there."""
 
-    def found() -> list[QToolButton]:
+    def result() -> list[QToolButton]:
         return [
-            each
-            for each in panel.effects.findChildren(QToolButton)
-            if each.accessibleName() == name and each.isVisible()
+            entry
+            for entry in panel.effects.findChildren(QToolButton)
+            if entry.accessibleName() == name and entry.isVisible()
         ]
 
-    qtbot.waitUntil(lambda: len(found()) == 1)
-    return found()[0]
+    qtbot.waitUntil(lambda: len(result()) == 1)
+    return result()[0]
 
 
 def kinds(panel) -> list[str]:
@@ -120,7 +120,7 @@ def test_effects_are_added_moved_and_removed(qtbot, make):
     assert kinds(panel) == ["tint", "outline"]
     offered = [action.text() for action in panel.effects.add_button.menu().actions() if not action.isSeparator()]
     assert len(offered) == len(KINDS) and len(set(offered)) == len(offered)
-    next(each for each in panel.effects.add_button.menu().actions() if each.text() == effect_title("glow")).trigger()
+    next(entry for entry in panel.effects.add_button.menu().actions() if entry.text() == effect_title("glow")).trigger()
     assert kinds(panel) == ["tint", "outline", "glow"]
     click(qtbot, named(qtbot, panel, "Draw Glow earlier"))
     assert kinds(panel) == ["tint", "glow", "outline"]
@@ -141,13 +141,18 @@ def test_the_options_of_an_effect_unfold_and_change_it(qtbot, make):
     assert not panel.effects.findChildren(SliderField)
     click(qtbot, named(qtbot, panel, "Glow options"))
     qtbot.waitUntil(lambda: panel.effects.findChild(EffectOptions).isVisible())
-    slide = next(each for each in panel.effects.findChildren(SliderField) if each.accessibleName() == "Strength")
-    drag(slide, QPoint(slide.place_of(0.8), 10), QPoint(slide.place_of(0.6), 10), QPoint(slide.place_of(0.4), 10))
+    slide = next(entry for entry in panel.effects.findChildren(SliderField) if entry.accessibleName() == "Strength")
+    drag(
+        slide,
+        QPoint(slide.position_of(0.8), 10),
+        QPoint(slide.position_of(0.6), 10),
+        QPoint(slide.position_of(0.4), 10),
+    )
     assert panel.store.settings.effects[1].strength == pytest.approx(0.4, abs=0.02)
     panel.store.undo()
     assert panel.store.settings.effects == (Tint(), Glow()) and slide.value() == 80
     click(qtbot, named(qtbot, panel, "Glow options"))
-    assert not [each for each in panel.effects.findChildren(SliderField) if each.isVisible()]
+    assert not [entry for entry in panel.effects.findChildren(SliderField) if entry.isVisible()]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -157,7 +162,7 @@ def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
     if fields:
         click(qtbot, named(qtbot, panel, f"{effect_title(kind)} options"))
         options = panel.effects.findChild(EffectOptions)
-        assert options is not None and set(options._shows) == set(fields)
+        assert options is not None and set(options._setters) == set(fields)
     assert not panel.store.can_undo
 
 
@@ -172,12 +177,12 @@ def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):
     assert panel.store.settings.effects[0].colour == PALETTE[1]
     picture = tmp_path / "beach.png"
     picture.write_bytes(b"")
-    click(qtbot, next(each for each in options.findChildren(QPushButton) if each.text() == "Choose…"))
+    click(qtbot, next(entry for entry in options.findChildren(QPushButton) if entry.text() == "Choose…"))
     dialog = top_level(qtbot, QFileDialog)
     dialog.setDirectory(str(tmp_path))
     dialog.selectFile(str(picture))
     dialog.accept()
-    gone(qtbot, dialog)
+    wait_closed(qtbot, dialog)
     assert panel.store.settings.effects[0].file == picture
 
 
@@ -201,21 +206,26 @@ def test_hiding_effects_hold_the_display_mode(qtbot, make):
 
 def test_matte_settings(qtbot, make):
     panel = make(size=(340, 900))
-    assert not panel.mattes.none_level.isVisible() and not panel.reset_mattes.isEnabled()
+    assert not panel.mattes.none_level.isVisible() and not panel.reset_masks.isEnabled()
     click(qtbot, panel.mattes.together.button("exclusive"))
     click(qtbot, panel.mattes.follow.button(False))
     click(qtbot, panel.mattes.auto_hide.button(True))
     matte = panel.store.settings.matte
     assert (matte.together, matte.follow, matte.auto_hide) == ("exclusive", False, True)
     assert panel.mattes.none_level.isVisible() and panel.mattes.present.isVisible()
-    click(qtbot, panel.reset_mattes)
+    click(qtbot, panel.reset_masks)
     assert panel.store.settings.matte == MatteSettings()
 
 
 def test_steadiness_by_mouse_and_keys(qtbot, make):
     panel = make(matte=MatteSettings(smoothing=0.3))
     slider = panel.mattes.smoothing
-    drag(slider, QPoint(slider.place_of(0.3), 10), QPoint(slider.place_of(0.5), 10), QPoint(slider.width() + 50, 10))
+    drag(
+        slider,
+        QPoint(slider.position_of(0.3), 10),
+        QPoint(slider.position_of(0.5), 10),
+        QPoint(slider.width() + 50, 10),
+    )
     assert panel.store.settings.matte.smoothing == 1.0
     panel.store.undo()
     assert panel.store.settings.matte.smoothing == 0.3 and not panel.store.can_undo
@@ -231,7 +241,7 @@ def test_two_drags_of_steadiness_are_two_steps(make):
     panel = make(matte=MatteSettings(smoothing=0.3))
     slider = panel.mattes.smoothing
     for part in (0.5, 0.7):
-        drag(slider, QPoint(slider.place_of(0.4), 10), QPoint(slider.place_of(part), 10))
+        drag(slider, QPoint(slider.position_of(0.4), 10), QPoint(slider.position_of(part), 10))
     panel.store.undo()
     assert panel.store.settings.matte.smoothing == pytest.approx(0.5, abs=0.02)
 
@@ -257,7 +267,7 @@ def test_a_model_in_a_folder(qtbot, make, tmp_path):
     dialog.setDirectory(str(tmp_path))
     dialog.selectFile(str(folder))
     dialog.accept()
-    gone(qtbot, dialog)
+    wait_closed(qtbot, dialog)
     assert panel.store.settings.engine.model == str(folder)
     assert panel.model.currentText() == "my model" and panel.model.toolTip() == str(folder)
     panel.store.undo()
@@ -270,7 +280,7 @@ def test_giving_up_the_folder_changes_nothing(qtbot, make):
     pick(qtbot, panel.model, "Choose folder…")
     dialog = top_level(qtbot, QFileDialog)
     dialog.reject()
-    gone(qtbot, dialog)
+    wait_closed(qtbot, dialog)
     assert not panel.store.can_undo and panel.model.currentText() == "CLIPSeg, refined"
 
 

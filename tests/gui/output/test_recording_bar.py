@@ -22,28 +22,30 @@ LEFT = Qt.MouseButton.LeftButton
 
 @pytest.fixture
 def canvas(qtbot: QtBot) -> Canvas:
-    made = Canvas()
-    qtbot.addWidget(made)
-    return made
+    widget = Canvas()
+    qtbot.addWidget(widget)
+    return widget
 
 
 @pytest.fixture
-def said() -> list[Message]:
+def messages() -> list[Message]:
     return []
 
 
 @pytest.fixture
 def bar(
-    qtbot: QtBot, session: FakeSession, canvas: Canvas, services: FakeServices, said: list[Message], tmp_path: Path
+    qtbot: QtBot, session: FakeSession, canvas: Canvas, services: FakeServices, messages: list[Message], tmp_path: Path
 ) -> RecordingBar:
-    kept = [RecordingSettings()]
-    made = RecordingBar(session, canvas, services.real, LiveSettings, lambda: tmp_path / "films", lambda: kept[0])
-    made.said.connect(said.append)
-    made.recording_changed.connect(lambda settings: kept.__setitem__(0, settings))
-    qtbot.addWidget(made)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+    preferences = [RecordingSettings()]
+    widget = RecordingBar(
+        session, canvas, services.real, LiveSettings, lambda: tmp_path / "films", lambda: preferences[0]
+    )
+    widget.message.connect(messages.append)
+    widget.recording_changed.connect(lambda settings: preferences.__setitem__(0, settings))
+    qtbot.addWidget(widget)
+    widget.show()
+    qtbot.waitExposed(widget)
+    return widget
 
 
 def test_one_click_records_and_the_next_finishes(
@@ -61,19 +63,19 @@ def test_one_click_records_and_the_next_finishes(
 
 
 def test_time_size_and_lost_frames_of_a_recording_are_shown(bar: RecordingBar) -> None:
-    assert not bar.figures.isVisible()
+    assert not bar.status_label.isVisible()
     bar.show_status(RecordingStatus(True, Path("a.mp4"), 75.2, 34_500_000))
-    assert bar.figures.isVisible() and bar.figures.text() == "1:15  ·  34.5 MB"
+    assert bar.status_label.isVisible() and bar.status_label.text() == "1:15  ·  34.5 MB"
     bar.show_status(RecordingStatus(True, Path("a.mp4"), 76, 34_600_000, dropped=2))
-    assert bar.figures.text().endswith("2 dropped")
+    assert bar.status_label.text().endswith("2 dropped")
     bar.show_status(RecordingStatus())
-    assert not bar.figures.isVisible()
+    assert not bar.status_label.isVisible()
 
 
 def test_parts_and_pauses_of_a_recording_are_shown(bar: RecordingBar) -> None:
     bar.show_status(RecordingStatus(True, Path("a.mp4"), 75, 1_000_000, part=3, paused=True, encoder="libx264"))
-    assert bar.figures.text() == "1:15  ·  1.0 MB  ·  part 3  ·  paused"
-    assert bar.figures.toolTip() == "Encoder: libx264"
+    assert bar.status_label.text() == "1:15  ·  1.0 MB  ·  part 3  ·  paused"
+    assert bar.status_label.toolTip() == "Encoder: libx264"
 
 
 def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSession, qtbot: QtBot) -> None:
@@ -88,10 +90,10 @@ def test_a_recording_is_paused_and_goes_on(bar: RecordingBar, session: FakeSessi
 
 
 def test_the_last_seconds_are_saved_once_that_is_on(
-    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message], tmp_path: Path
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, messages: list[Message], tmp_path: Path
 ) -> None:
     bar.save_replay()
-    assert "Instant replay is off" in said[0].text and not session.asked
+    assert "Instant replay is off" in messages[0].text and not session.commands
     options = bar.open_options()
     qtbot.keyClick(options.replay, Qt.Key.Key_Down)
     options.close()
@@ -102,57 +104,57 @@ def test_the_last_seconds_are_saved_once_that_is_on(
 
 
 def test_a_recording_that_cannot_begin_says_why(
-    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message]
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, messages: list[Message]
 ) -> None:
     session.refuses_recording = "There is no room on this disk."
     qtbot.mouseClick(bar.record_button, LEFT)
-    assert said == [Message("recording", "There is no room on this disk.", "error")]
+    assert messages == [Message("recording", "There is no room on this disk.", "error")]
 
 
 def test_a_folder_that_cannot_be_made_says_why(
-    bar: RecordingBar, session: FakeSession, qtbot: QtBot, said: list[Message], tmp_path: Path
+    bar: RecordingBar, session: FakeSession, qtbot: QtBot, messages: list[Message], tmp_path: Path
 ) -> None:
     (tmp_path / "films").write_text("in the way")
     qtbot.mouseClick(bar.record_button, LEFT)
-    assert [message.level for message in said] == ["error"] and str(tmp_path / "films") in said[0].text
-    assert session.asked == []
+    assert [message.level for message in messages] == ["error"] and str(tmp_path / "films") in messages[0].text
+    assert session.commands == []
 
 
 def test_a_snapshot_saves_what_is_shown(
-    bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, said: list[Message], tmp_path: Path
+    bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, messages: list[Message], tmp_path: Path
 ) -> None:
     shown = picture()
     canvas.show_frame(shown)
-    with qtbot.waitSignal(bar.said, timeout=2000):
+    with qtbot.waitSignal(bar.message, timeout=2000):
         qtbot.mouseClick(bar.snapshot_button, LEFT)
     assert services.snapshots == [(tmp_path / "films", shown, LiveSettings())]
-    assert said == [Message("snapshot", f"Saved {tmp_path / 'films' / 'picture.png'} with 1 mask.")]
+    assert messages == [Message("snapshot", f"Saved {tmp_path / 'films' / 'picture.png'} with 1 mask.")]
 
 
 def test_a_failed_snapshot_says_why_and_another_can_be_tried(
-    bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, said: list[Message]
+    bar: RecordingBar, canvas: Canvas, services: FakeServices, qtbot: QtBot, messages: list[Message]
 ) -> None:
     canvas.show_frame(picture())
     services.snapshot_problem = SinkError("The disk is full.")
     for _ in range(2):
-        with qtbot.waitSignal(bar.said, timeout=2000):
+        with qtbot.waitSignal(bar.message, timeout=2000):
             qtbot.mouseClick(bar.snapshot_button, LEFT)
-    assert said == [Message("snapshot", "The disk is full.", "error")] * 2
+    assert messages == [Message("snapshot", "The disk is full.", "error")] * 2
 
 
-def test_the_picture_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, said: list[Message]) -> None:
+def test_the_picture_is_copied(bar: RecordingBar, canvas: Canvas, qtbot: QtBot, messages: list[Message]) -> None:
     canvas.show_frame(picture(64, 48, value=200))
     qtbot.mouseClick(bar.copy_button, LEFT)
     image = QGuiApplication.clipboard().image()
     assert (image.width(), image.height()) == (64, 48)
     assert image.pixelColor(60, 5).getRgb()[:3] == (200, 200, 200)
-    assert [message.level for message in said] == ["info"]
+    assert [message.level for message in messages] == ["info"]
 
 
-def test_without_a_picture_it_says_so(bar: RecordingBar, qtbot: QtBot, said: list[Message]) -> None:
+def test_without_a_picture_it_says_so(bar: RecordingBar, qtbot: QtBot, messages: list[Message]) -> None:
     qtbot.mouseClick(bar.snapshot_button, LEFT)
     qtbot.mouseClick(bar.copy_button, LEFT)
-    assert [message.level for message in said] == ["warning", "warning"]
+    assert [message.level for message in messages] == ["warning", "warning"]
 
 
 def test_the_folder_of_the_newest_file_is_opened(

@@ -17,12 +17,12 @@ Make = Callable[..., RecordingOptions]
 
 
 @pytest.fixture
-def told() -> list[RecordingSettings]:
+def changes() -> list[RecordingSettings]:
     return []
 
 
 @pytest.fixture
-def make(qtbot: QtBot, told: list[RecordingSettings]) -> Make:
+def make(qtbot: QtBot, changes: list[RecordingSettings]) -> Make:
     window = QWidget()
     qtbot.addWidget(window)
     window.show()
@@ -30,7 +30,7 @@ def make(qtbot: QtBot, told: list[RecordingSettings]) -> Make:
     def opened(**values: object) -> RecordingOptions:
         settings = RecordingSettings(**values)  # type: ignore[arg-type]
         options = RecordingOptions(settings, "/films", lambda: ("Desk Microphone",), window)
-        options.changed.connect(told.append)
+        options.changed.connect(changes.append)
         options.show()
         qtbot.waitUntil(lambda: options.sound.findText("Microphone: Desk Microphone") >= 0)
         return options
@@ -48,16 +48,16 @@ def choose(qtbot: QtBot, choice: ChoiceBox, text: str) -> None:
     raise AssertionError(f"{text} is not offered")
 
 
-def test_tracks_are_chosen_and_one_always_stays(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
+def test_tracks_are_chosen_and_one_always_stays(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
     options = make()
     assert not options.tracks["composed"].isEnabled()
     qtbot.mouseClick(options.tracks["mattes"], LEFT)
-    assert told[-1].tracks == ("composed", "mattes") and options.tracks["composed"].isEnabled()
+    assert changes[-1].tracks == ("composed", "mattes") and options.tracks["composed"].isEnabled()
     qtbot.keyClick(options.tracks["composed"], Qt.Key.Key_Space)
-    assert told[-1].tracks == ("mattes",) and not options.tracks["mattes"].isEnabled()
+    assert changes[-1].tracks == ("mattes",) and not options.tracks["mattes"].isEnabled()
 
 
-def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
+def test_data_are_chosen_from_a_menu(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
     options = make()
     assert options.data.text() == "None"
     qtbot.mouseClick(options.data, LEFT)
@@ -68,9 +68,9 @@ def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], 
     for form, text in (("coco", "COCO dataset"), ("sheet", "COCO dataset, Contact sheet"), ("npz", "3 formats")):
         actions[form].trigger()
         assert options.data.text() == text
-    assert set(told[-1].data) == {"coco", "sheet", "npz"}
+    assert set(changes[-1].data) == {"coco", "sheet", "npz"}
     actions["npz"].trigger()
-    assert set(told[-1].data) == {"coco", "sheet"}
+    assert set(changes[-1].data) == {"coco", "sheet"}
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def test_data_are_chosen_from_a_menu(make: Make, told: list[RecordingSettings], 
     ],
 )
 def test_choices(
-    make: Make, told: list[RecordingSettings], qtbot: QtBot, name: str, text: str, field: str, value: object
+    make: Make, changes: list[RecordingSettings], qtbot: QtBot, name: str, text: str, field: str, value: object
 ) -> None:
     options = make()
     choose(qtbot, getattr(options, name), text)
-    assert getattr(told[-1], field) == value
+    assert getattr(changes[-1], field) == value
 
 
-def test_encoder_size_and_quality(make: Make, told: list[RecordingSettings], qtbot: QtBot) -> None:
+def test_encoder_size_and_quality(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:
     options = make()
     qtbot.mouseClick(options.encoder.button("software"), LEFT)
     qtbot.mouseClick(options.on_change.button("part"), LEFT)
     options.quality.setFocus()
     qtbot.keyClick(options.quality, Qt.Key.Key_End)
-    assert (told[-1].encoder, told[-1].on_change, told[-1].quality) == ("software", "part", 100)
+    assert (changes[-1].encoder, changes[-1].on_change, changes[-1].quality) == ("software", "part", 100)
     choose(qtbot, options.codec, "ProRes (MOV)")
     assert options.quality.isEnabled()
     choose(qtbot, options.codec, "FFV1, lossless (MKV)")
@@ -106,28 +106,28 @@ def test_encoder_size_and_quality(make: Make, told: list[RecordingSettings], qtb
 
 
 def test_a_pattern_is_taken_with_enter_and_a_wrong_one_told(
-    make: Make, told: list[RecordingSettings], qtbot: QtBot
+    make: Make, changes: list[RecordingSettings], qtbot: QtBot
 ) -> None:
     options = make()
     options.pattern.setFocus()
     options.pattern.selectAll()
     qtbot.keyClicks(options.pattern, "{prompts} {nonsense}")
     qtbot.keyClick(options.pattern, Qt.Key.Key_Return)
-    assert not told and "{nonsense} means nothing" in options.problem.text() and options.problem.isVisible()
+    assert not changes and "{nonsense} means nothing" in options.problem.text() and options.problem.isVisible()
     for _ in "{nonsense}":
         qtbot.keyClick(options.pattern, Qt.Key.Key_Backspace)
     qtbot.keyClick(options.pattern, Qt.Key.Key_Return)
-    assert told[-1].pattern == "{prompts}" and not options.problem.isVisible()
+    assert changes[-1].pattern == "{prompts}" and not options.problem.isVisible()
 
 
-def test_a_microphone_that_is_gone_is_still_shown(make: Make, told: list[RecordingSettings]) -> None:
+def test_a_microphone_that_is_gone_is_still_shown(make: Make, changes: list[RecordingSettings]) -> None:
     options = make(sound="microphone", microphone="Old One")
-    assert options.sound.currentText() == "Microphone: Old One (unavailable)" and not told
+    assert options.sound.currentText() == "Microphone: Old One (unavailable)" and not changes
 
 
 def test_another_folder_is_asked_for(make: Make, qtbot: QtBot) -> None:
     options = make()
-    with qtbot.waitSignal(options.folder_asked):
+    with qtbot.waitSignal(options.folder_requested):
         qtbot.mouseClick(options.folder, LEFT)
     assert not options.isVisible()
 

@@ -17,7 +17,7 @@ from clipseg_live.gui.widgets import theme
 from tests.gui.conftest import FakeServices
 from tests.gui.test_main_window import key
 from tests.helpers.gui.fake_session import FakeSession
-from tests.helpers.gui.panel_tools import gone
+from tests.helpers.gui.panel_tools import wait_closed
 
 LEFT = Qt.MouseButton.LeftButton
 ON = VirtualCameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, sent=9)
@@ -92,7 +92,7 @@ def test_keys_start_it_and_open_its_options(window: MainWindow, session: FakeSes
     options = bar_of(window).options
     assert options is not None and options.isVisible()
     qtbot.keyClick(options, Qt.Key.Key_Escape)
-    gone(qtbot, options)
+    wait_closed(qtbot, options)
     assert bar_of(window).options is None
 
 
@@ -105,26 +105,31 @@ def test_options_are_kept_and_given_to_the_session(
     pick(qtbot, options.size_choice, "640 × 480")
     pick(qtbot, options.rate, "25 fps")
     qtbot.mouseClick(options.fit.button("fill"), LEFT)
-    wanted = VirtualCameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
-    assert window.keeper.value.camera == wanted and "start_camera" not in session.names()
+    expected = VirtualCameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
+    assert window.preferences_store.value.camera == expected and "start_camera" not in session.names()
     qtbot.mouseClick(options.switch, LEFT)
-    assert session.last("start_camera") == wanted
+    assert session.last("start_camera") == expected
     assert options.switch.text() == "Stop virtual camera"
     pick(qtbot, options.size_choice, "Automatic")  # while it runs, it goes on with that
-    assert session.last("start_camera") == wanted.model_copy(update={"width": None, "height": None})
+    assert session.last("start_camera") == expected.model_copy(update={"width": None, "height": None})
     options.close()
     window.shut_down()
-    kept, problem = load_preferences(tmp_path / "preferences.json")
-    assert (kept.camera.device, kept.camera.width, kept.camera.rate, problem) == ("/dev/video9", None, 25, "")
+    preferences, problem = load_preferences(tmp_path / "preferences.json")
+    assert (preferences.camera.device, preferences.camera.width, preferences.camera.rate, problem) == (
+        "/dev/video9",
+        None,
+        25,
+        "",
+    )
 
 
 def test_what_is_not_offered_is_shown(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
-    kept = VirtualCameraSettings(device="Old Camera", width=800, height=600, rate=12)
-    window = make_window(kept=Preferences(camera=kept))
+    preferences = VirtualCameraSettings(device="Old Camera", width=800, height=600, rate=12)
+    window = make_window(saved=Preferences(camera=preferences))
     options = opened(window, qtbot)
     shown = options.device.currentText(), options.size_choice.currentText(), options.rate.currentText()
     assert shown == ("Old Camera (unavailable)", "800 × 600", "12 fps")
-    assert window.keeper.value.camera == kept
+    assert window.preferences_store.value.camera == preferences
     options.close()
 
 
@@ -136,18 +141,20 @@ def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBo
     qtbot.mouseClick(options.safe, LEFT)
 
     def dialogs() -> list[QFileDialog]:
-        return [each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible()]
+        return [
+            entry for entry in QApplication.topLevelWidgets() if isinstance(entry, QFileDialog) and entry.isVisible()
+        ]
 
     qtbot.waitUntil(lambda: bool(dialogs()))
     (dialog,) = dialogs()
     dialog.fileSelected.emit(str(path))
     dialog.close()
-    gone(qtbot, dialog)
-    assert window.keeper.value.camera.safe == str(path)
+    wait_closed(qtbot, dialog)
+    assert window.preferences_store.value.camera.safe == str(path)
     options = opened(window, qtbot)
     assert options.safe.text().strip() == "sea.png" and options.safe.toolTip() == str(path)
     qtbot.mouseClick(options.card, LEFT)
-    assert window.keeper.value.camera.safe == "" and "One moment" in options.safe.text()
+    assert window.preferences_store.value.camera.safe == "" and "One moment" in options.safe.text()
     options.close()
 
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication, QColorDialog, QWidget
 
 from clipseg_live.core.settings.base import PALETTE
 from clipseg_live.core.settings.live import MOST_ROWS
-from clipseg_live.gui.prompts.row import written_share
+from clipseg_live.gui.prompts.row import format_area
 from clipseg_live.gui.prompts.text_field import PAUSE
 from clipseg_live.gui.state.prompt_history import PromptHistory
 from clipseg_live.gui.widgets import theme
@@ -21,12 +21,12 @@ from tests.helpers.gui.panel_tools import (
     click,
     drag,
     drag_row,
-    gone,
     item,
     make_panel,
     open_menu,
     texts,
     top_level,
+    wait_closed,
 )
 
 ALT = Qt.KeyboardModifier.AltModifier
@@ -143,10 +143,10 @@ def test_rows_are_the_same_widgets_after_an_edit(qtbot):
     panel.store.update(smoothing=0.7)
     panel.store.update(rows=tuple(reversed(panel.store.settings.rows)))
     assert panel.list.rows == tuple(reversed(before))
-    gone = before[1]
+    missing = before[1]
     panel.store.update(rows=tuple(row for row in panel.store.settings.rows if row.text != "b"))
     assert panel.list.rows == (before[2], before[0])
-    assert not gone.isVisible()
+    assert not missing.isVisible()
 
 
 # ---- undo and redo
@@ -197,7 +197,7 @@ def test_a_deleted_row_comes_back_whole(qtbot):
     panel = make_panel(qtbot, "a", "b")
     panel.set_picture(1, a_picture())
     before = panel.store.settings.rows
-    card(panel, 1).set_lively(True)
+    card(panel, 1).set_highlighted(True)
     click(qtbot, card(panel, 1).delete)
     assert texts(panel) == ["a"]
     panel.store.undo()
@@ -230,7 +230,7 @@ def test_a_slider_by_mouse_is_live_and_one_step_of_undo(qtbot, pictured, name):
     seen = []
     pictured.store.changed.connect(lambda: seen.append(value()))
     middle = slider.height() // 2
-    points = [QPoint(slider.place_of(part), middle) for part in (0.3, 0.6, 0.9)]
+    points = [QPoint(slider.position_of(part), middle) for part in (0.3, 0.6, 0.9)]
     drag(slider, points[0], *points[1:])
     assert seen == pytest.approx([0.3, 0.6, 0.9], abs=0.02)
     pictured.store.undo()
@@ -270,7 +270,7 @@ def test_two_drags_are_two_steps(qtbot):
     panel = make_panel(qtbot, "mug")
     slider = card(panel, 0).threshold
     for part in (0.2, 0.8):
-        drag(slider, QPoint(slider.place_of(0.5), 5), QPoint(slider.place_of(part), 5))
+        drag(slider, QPoint(slider.position_of(0.5), 5), QPoint(slider.position_of(part), 5))
     panel.store.undo()
     assert panel.store.settings.rows[0].style.threshold == pytest.approx(0.2, abs=0.02)
 
@@ -306,9 +306,9 @@ def test_the_eye_hides_and_shows(qtbot):
 def test_solo_shows_one_alone_and_stays_in_sight(qtbot):
     panel = make_panel(qtbot, "a", "b")
     assert not card(panel, 1).solo.isVisible()
-    card(panel, 1).set_lively(True)
+    card(panel, 1).set_highlighted(True)
     click(qtbot, card(panel, 1).solo)
-    card(panel, 1).set_lively(False)
+    card(panel, 1).set_highlighted(False)
     assert [row.text for row in panel.store.settings.shown()] == ["b"]
     assert card(panel, 1).solo.isVisible() and not card(panel, 0).solo.isVisible()
     click(qtbot, card(panel, 1).solo)
@@ -333,7 +333,7 @@ def test_the_focus_reveals_them_too_and_tab_reaches_every_control(qtbot):
     for _ in range(19):
         seen.append(QApplication.focusWidget())
         qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
-    first, second = (card(panel, place).tab_stops() for place in (0, 1))
+    first, second = (card(panel, index).tab_stops() for index in (0, 1))
     second = [stop for stop in second if stop not in (second[1], second[-2])]  # no picture, and so no mix
     assert seen == [*first, *second, panel.add][:19]
 
@@ -409,7 +409,7 @@ def test_the_swatch_offers_a_palette(qtbot):
     click(qtbot, popup.buttons[5])
     assert panel.store.settings.rows[0].style.colour == PALETTE[5]
     assert card(panel, 0).swatch.colour == "#{:02x}{:02x}{:02x}".format(*PALETTE[5])
-    qtbot.waitUntil(lambda: not any(isinstance(each, ColourPopup) for each in QApplication.topLevelWidgets()))
+    qtbot.waitUntil(lambda: not any(isinstance(entry, ColourPopup) for entry in QApplication.topLevelWidgets()))
 
 
 def test_the_palette_by_keys(qtbot):
@@ -427,7 +427,7 @@ def test_escape_closes_the_palette_without_a_change(qtbot):
     click(qtbot, card(panel, 0).swatch)
     popup = top_level(qtbot, ColourPopup)
     qtbot.keyClick(popup.buttons[0], Qt.Key.Key_Escape)
-    gone(qtbot, popup)
+    wait_closed(qtbot, popup)
     assert not panel.store.can_undo
 
 
@@ -438,7 +438,7 @@ def test_more_colours_opens_the_dialogue(qtbot):
     dialog = top_level(qtbot, QColorDialog)
     dialog.setCurrentColor(QColor(12, 34, 56))
     dialog.accept()
-    gone(qtbot, dialog)
+    wait_closed(qtbot, dialog)
     assert panel.store.settings.rows[0].style.colour == (12, 34, 56)
 
 
@@ -480,7 +480,7 @@ def test_escape_gives_a_drag_up(qtbot):
     qtbot.keyClick(card(panel, 0).grip, Qt.Key.Key_Escape)
     QTest.mouseRelease(card(panel, 0).grip, LEFT)
     assert texts(panel) == ["a", "b", "c"] and not panel.list.drop_line.isVisible()
-    assert QWidget.keyboardGrabber() is None and not panel.list._scrolling.isActive()
+    assert QWidget.keyboardGrabber() is None and not panel.list._scroll_timer.isActive()
 
 
 def test_a_row_that_vanishes_while_it_is_dragged_lets_go(qtbot):
@@ -488,7 +488,7 @@ def test_a_row_that_vanishes_while_it_is_dragged_lets_go(qtbot):
     drag_row(panel, 0, card(panel, 2).geometry().bottom(), release=False)
     panel.store.update(rows=panel.store.settings.rows[1:])
     assert QWidget.keyboardGrabber() is None and not panel.list.drop_line.isVisible()
-    assert not panel.list._scrolling.isActive() and texts(panel) == ["b", "c"]
+    assert not panel.list._scroll_timer.isActive() and texts(panel) == ["b", "c"]
 
 
 @pytest.mark.slow
@@ -553,9 +553,9 @@ def test_the_new_row_stays_in_sight_and_the_list_follows_what_is_added(qtbot):
 def test_the_wheel_over_a_slider_scrolls_the_list(qtbot):
     panel = make_panel(qtbot, *(f"p{number}" for number in range(12)), size=(340, 420))
     slider = card(panel, 0).threshold
-    place = QPointF(slider.rect().center())
+    index = QPointF(slider.rect().center())
     event = QWheelEvent(
-        place, slider.mapToGlobal(place), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+        index, slider.mapToGlobal(index), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
         Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
     )  # fmt: skip
     QApplication.sendEvent(slider, event)
@@ -602,8 +602,8 @@ def test_a_completion_adds_a_new_row_and_clears_the_field(qtbot):
     qtbot.keyClicks(panel.field, "mu")
     popup = panel.field.completer().popup()
     qtbot.waitUntil(popup.isVisible)
-    place = popup.visualRect(popup.model().index(0, 0)).center()
-    qtbot.mouseClick(popup.viewport(), LEFT, pos=place)
+    index = popup.visualRect(popup.model().index(0, 0)).center()
+    qtbot.mouseClick(popup.viewport(), LEFT, pos=index)
     qtbot.waitUntil(lambda: texts(panel) == ["red mug"])
     assert panel.field.text() == "" and panel.field.hasFocus()
 
@@ -632,7 +632,7 @@ def test_finished_texts_are_remembered_and_can_be_forgotten(qtbot, tmp_path):
 def test_the_text_of_a_deleted_row_is_remembered(qtbot):
     history = PromptHistory(None)
     panel = make_panel(qtbot, "a cup", "b", history=history)
-    card(panel, 0).set_lively(True)
+    card(panel, 0).set_highlighted(True)
     click(qtbot, card(panel, 0).delete)  # it was never typed into: it came with a session
     assert history.texts == ("a cup",)
 
@@ -651,8 +651,8 @@ def test_all_prompts_are_deleted_and_come_back(qtbot):
 
 def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
-    panel.show_shares({0: 0.5, 1: 0.004}, {})
-    assert [card(panel, place).share.text() for place in range(3)] == ["50 %", "<1 %", ""]
+    panel.show_areas({0: 0.5, 1: 0.004}, {})
+    assert [card(panel, index).share.text() for index in range(3)] == ["50 %", "<1 %", ""]
     slider = card(panel, 0).threshold
     ratio = slider.devicePixelRatioF()
     image = slider.grab().toImage()
@@ -661,13 +661,13 @@ def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     red, green, blue = PALETTE[0]
     assert at(0.25).getRgb()[:3] == (red, green, blue) == at(0.48).getRgb()[:3]
     assert at(0.52).red() < red // 2
-    panel.show_shares({}, {})
+    panel.show_areas({}, {})
     assert card(panel, 0).share.text() == ""
 
 
 def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
     panel = make_panel(qtbot, "a")
-    panel.show_shares({0: 1.0}, {})
+    panel.show_areas({0: 1.0}, {})
     swatch, slider = card(panel, 0).swatch, card(panel, 0).threshold
     ratio = swatch.devicePixelRatioF()
     middle = lambda: swatch.grab().toImage().pixelColor(round(11 * ratio), round(11 * ratio)).getRgb()[:3]  # noqa: E731
@@ -682,7 +682,7 @@ def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
     ("share", "text"), [(0.0, "0 %"), (0.0001, "<1 %"), (0.01, "1 %"), (0.126, "13 %"), (1.0, "100 %")]
 )
 def test_written_share(share, text):
-    assert written_share(share) == text
+    assert format_area(share) == text
 
 
 # ---- for everybody
@@ -700,7 +700,7 @@ def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
     store = panel.store
     panel.close()
     panel.deleteLater()
-    gone(qtbot, panel)
+    wait_closed(qtbot, panel)
     store.update(smoothing=0.9)
     other = QWidget()
     qtbot.addWidget(other)
@@ -712,7 +712,7 @@ def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
 def test_nothing_is_wider_than_the_panel(qtbot, width):
     panel = make_panel(qtbot, "a very long prompt " * 12, "b", size=(width, 500))
     panel.set_picture(0, a_picture())
-    card(panel, 0).set_lively(True)
+    card(panel, 0).set_highlighted(True)
     panel.list._column.activate()
     assert panel.width() == width
     for stop in card(panel, 0).tab_stops():
@@ -727,7 +727,7 @@ def test_menus_close(qtbot):
     click(qtbot, card(panel, 0).more)
     menu = open_menu(qtbot)
     qtbot.keyClick(menu, Qt.Key.Key_Escape)
-    gone(qtbot, menu)
+    wait_closed(qtbot, menu)
 
 
 def test_a_typed_text_replaces_the_embedding_of_a_command_line(qtbot):

@@ -9,12 +9,12 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.gui.prompts.thumbnails import (
     LONGEST_SIDE,
-    clipboard_picture,
-    image_of,
+    clipboard_image,
     preview_html,
     prompt_image,
-    read_picture,
-    square_of,
+    read_prompt_image,
+    square_thumbnail,
+    to_qimage,
 )
 from clipseg_live.media.images.reader import read_image
 from tests.helpers.gui.panel_tools import (
@@ -23,11 +23,11 @@ from tests.helpers.gui.panel_tools import (
     choose,
     click,
     drag_enter,
-    gone,
     item,
     make_panel,
     texts,
     top_level,
+    wait_closed,
 )
 from tests.helpers.paths import DATA
 
@@ -87,7 +87,7 @@ def take_file(qtbot, path):
     dialog = top_level(qtbot, QFileDialog)
     dialog.selectFile(str(path))
     dialog.accept()
-    gone(qtbot, dialog)
+    wait_closed(qtbot, dialog)
 
 
 def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
@@ -140,16 +140,16 @@ def test_pasting_a_picture_into_a_text_makes_it_the_rows(qtbot, clipboard):
 
 def test_a_box_is_asked_of_the_window(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    with qtbot.waitSignal(panel.box_requested) as asked:
+    with qtbot.waitSignal(panel.box_requested) as requested:
         click(qtbot, card(panel, 1).more)
         choose(qtbot, "Select object")
-    assert asked.args == [1]
+    assert requested.args == [1]
     panel.set_picture(1, a_picture())
     assert panel.store.settings.rows[1].picture == a_picture()
-    with qtbot.waitSignal(panel.box_requested) as asked:
+    with qtbot.waitSignal(panel.box_requested) as requested:
         click(qtbot, panel.picture)
         choose(qtbot, "Select object")
-    assert asked.args == [None]
+    assert requested.args == [None]
     panel.set_picture(None, a_picture((1, 2, 3)))
     assert panel.store.settings.rows[2].picture == a_picture((1, 2, 3))
     panel.set_picture(77, a_picture())  # its row was deleted meanwhile
@@ -180,14 +180,14 @@ def test_the_thumbnail_shows_the_picture(qtbot):
 
 def drop(target, content: QMimeData) -> bool:
     """What Qt sends when it is dragged onto the widget and let go; whether the widget takes it."""
-    place = QPoint(20, 10)
-    enter = drag_enter(place, content)
+    index = QPoint(20, 10)
+    enter = drag_enter(index, content)
     QApplication.sendEvent(target, enter)
     if enter.isAccepted():
         assert target.property("target")
         QApplication.sendEvent(
             target,
-            QDropEvent(QPointF(place), enter.dropAction(), content, enter.buttons(), enter.modifiers()),
+            QDropEvent(QPointF(index), enter.dropAction(), content, enter.buttons(), enter.modifiers()),
         )
     assert not target.property("target")
     return enter.isAccepted()
@@ -234,13 +234,13 @@ def test_an_image_comes_back_as_it_was():
             image.setPixelColor(x, y, QColor(*(int(value) for value in pixels[y, x])))
     picture = prompt_image(image)
     assert np.array_equal(picture.pixels, pixels)
-    assert image_of(picture).convertToFormat(QImage.Format.Format_RGB32) == image
+    assert to_qimage(picture).convertToFormat(QImage.Format.Format_RGB32) == image
 
 
 def test_a_large_image_is_made_smaller_in_its_shape(tmp_path):
     picture = prompt_image(an_image(1536, 400))
     assert (picture.width, picture.height) == (LONGEST_SIDE, 200)
-    picture = read_picture(a_file(tmp_path, "tall.jpg", an_image(500, 2000)))
+    picture = read_prompt_image(a_file(tmp_path, "tall.jpg", an_image(500, 2000)))
     assert (picture.width, picture.height) == (192, LONGEST_SIDE)
     assert (prompt_image(an_image(5000, 1)).width, prompt_image(an_image(5000, 1)).height) == (LONGEST_SIDE, 1)
 
@@ -266,7 +266,7 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path):
         b"Exif\0\0" + b"MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + b"\0\0\0\0"
     )  # one entry: orientation 6, a quarter turn clockwise
     path.write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
-    picture = read_picture(path)
+    picture = read_prompt_image(path)
     assert (picture.width, picture.height) == (30, 60)
     top, bottom = picture.pixels[10, 15], picture.pixels[50, 15]
     assert top[2] > 200 > top[0] and bottom[0] > 200 > bottom[2]
@@ -274,26 +274,26 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path):
 
 def test_what_cannot_be_a_picture_is_one_sentence(tmp_path):
     with pytest.raises(Failure, match=r"There is no file .*gone\.png\."):
-        read_picture(tmp_path / "gone.png")
+        read_prompt_image(tmp_path / "gone.png")
     (tmp_path / "cut.png").write_bytes(a_file(tmp_path).read_bytes()[:60])
     with pytest.raises(Failure, match=r"cut\.png is not a picture that can be read\."):
-        read_picture(tmp_path / "cut.png")
+        read_prompt_image(tmp_path / "cut.png")
     with pytest.raises(UsageError, match="The image is empty"):
         prompt_image(QImage())
     with pytest.raises(UsageError, match="clipboard contains no image"):
-        clipboard_picture(None)
+        clipboard_image(None)
 
 
 def test_a_file_copied_in_a_file_manager_is_a_picture(tmp_path):
     content = QMimeData()
     content.setUrls([QUrl.fromLocalFile(str(a_file(tmp_path)))])
-    assert clipboard_picture(content).width == 40
+    assert clipboard_image(content).width == 40
 
 
 def test_profiles_are_converted_in_files_and_in_the_clipboard():
     """Display P3 to sRGB, as the same image is read everywhere else."""
     wanted = read_image(P3)
-    from_file = read_picture(P3)
+    from_file = read_prompt_image(P3)
     assert np.array_equal(from_file.pixels, wanted)
     from_clipboard = prompt_image(QImage(str(P3)))
     assert np.abs(from_clipboard.pixels.astype(int) - wanted).mean() < 1
@@ -303,7 +303,7 @@ def test_a_square_is_the_middle_and_a_preview_is_small():
     pixels = np.zeros((10, 30, 3), np.uint8)
     pixels[:, 10:20] = (0, 255, 0)
     picture = prompt_image(QImage(pixels.tobytes(), 30, 10, 90, QImage.Format.Format_RGB888))
-    square = square_of(picture, 24)
+    square = square_thumbnail(picture, 24)
     assert (square.width(), square.height()) == (24, 24)
     assert square.pixelColor(1, 12).green() > 250 and square.pixelColor(22, 12).green() > 250
     assert 'width="192" height="96"' in preview_html(prompt_image(an_image(600, 300)))
@@ -318,4 +318,4 @@ def test_a_drawing_that_refers_to_other_files_is_refused(tmp_path):
     for name in ("x.svg", "x.png"):
         (tmp_path / name).write_text(f'<svg {names} width="8" height="8">{image}</svg>')
         with pytest.raises(Failure, match="is not a picture that can be read"):
-            read_picture(tmp_path / name)
+            read_prompt_image(tmp_path / name)

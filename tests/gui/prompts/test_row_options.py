@@ -28,20 +28,20 @@ def panel(qtbot: QtBot) -> PromptPanel:
     return make_panel(qtbot, "cup", "hand", "plate")
 
 
-def opened(qtbot: QtBot, panel: PromptPanel, place: int = 0) -> RowOptions:
-    qtbot.keyClick(card(panel, place).field, Qt.Key.Key_Return, ALT)
-    found = [each for each in QApplication.topLevelWidgets() if isinstance(each, RowOptions) and each.isVisible()]
-    assert len(found) == 1
-    return found[0]
+def opened(qtbot: QtBot, panel: PromptPanel, index: int = 0) -> RowOptions:
+    qtbot.keyClick(card(panel, index).field, Qt.Key.Key_Return, ALT)
+    result = [entry for entry in QApplication.topLevelWidgets() if isinstance(entry, RowOptions) and entry.isVisible()]
+    assert len(result) == 1
+    return result[0]
 
 
-def style(panel: PromptPanel, place: int = 0) -> PromptStyle:
-    return panel.store.settings.rows[place].style
+def style(panel: PromptPanel, index: int = 0) -> PromptStyle:
+    return panel.store.settings.rows[index].style
 
 
 def put(slide: SliderField, value: float) -> None:
     """Drag to a value from where it stands."""
-    start, end = QPoint(slide.place_of(slide.value() / 100), 8), QPoint(slide.place_of(value), 8)
+    start, end = QPoint(slide.position_of(slide.value() / 100), 8), QPoint(slide.position_of(value), 8)
     QTest.mousePress(slide, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
     QTest.mouseMove(slide, (start + end) / 2)
     QTest.mouseMove(slide, end)
@@ -62,7 +62,7 @@ def test_the_role_is_chosen_and_the_row_says_so(panel: PromptPanel, qtbot: QtBot
 def test_what_it_works_on_is_one_prompt_or_all(panel: PromptPanel, qtbot: QtBot) -> None:
     options = opened(qtbot, panel)
     click(qtbot, options.role.button("negative"))
-    texts = [options.against.itemText(place) for place in range(options.against.count())]
+    texts = [options.against.itemText(index) for index in range(options.against.count())]
     assert texts[1:] == ["hand", "plate"]
     options.against.setFocus()
     qtbot.keyClick(options.against, Qt.Key.Key_End)
@@ -74,7 +74,7 @@ def test_what_it_works_on_is_one_prompt_or_all(panel: PromptPanel, qtbot: QtBot)
 
 def test_several_opponents_of_a_session_are_kept(panel: PromptPanel, qtbot: QtBot) -> None:
     row, *others = panel.store.settings.rows
-    several = row.style.model_copy(update={"role": "contrast", "against": tuple(each.id for each in others)})
+    several = row.style.model_copy(update={"role": "contrast", "against": tuple(entry.id for entry in others)})
     panel.store.edit_row(row.model_copy(update={"style": several}))
     options = opened(qtbot, panel)
     last = options.against.count() - 1
@@ -130,18 +130,20 @@ def test_it_closes_and_leaves_nothing(panel: PromptPanel, qtbot: QtBot, how: str
 def test_the_menu_opens_it(panel: PromptPanel, qtbot: QtBot) -> None:
     menu = card(panel, 0).menu()
     next(action for action in menu.actions() if "Mask options" in action.text()).trigger()
-    options = next(each for each in QApplication.topLevelWidgets() if isinstance(each, RowOptions) and isValid(each))
+    options = next(
+        entry for entry in QApplication.topLevelWidgets() if isinstance(entry, RowOptions) and isValid(entry)
+    )
     assert options.isVisible()
     options.close()
 
 
 def test_presence_is_told_and_dims_the_share_of_what_is_absent(panel: PromptPanel) -> None:
     level = panel.store.settings.matte.present
-    panel.show_shares({0: 0.3, 1: 0.02}, {0: 0.97, 1: level - 0.05})
+    panel.show_areas({0: 0.3, 1: 0.02}, {0: 0.97, 1: level - 0.05})
     first, second = card(panel, 0).share, card(panel, 1).share
     assert "0.97" in first.toolTip() and "0.97" in first.accessibleDescription()
     assert (first.property("kind"), second.property("kind")) == ("figure", "absent")
-    panel.show_shares({0: 0.3, 1: 0.02}, {})
+    panel.show_areas({0: 0.3, 1: 0.02}, {})
     assert second.property("kind") == "figure" and "0.97" not in first.toolTip()
 
 

@@ -17,10 +17,10 @@ CAMERA = SourceSpec(name="camera:0")
 
 @pytest.fixture
 def parent(qtbot: QtBot) -> Iterator[QWidget]:
-    made = QWidget()
-    qtbot.addWidget(made)
-    yield made
-    made.close()
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    yield widget
+    widget.close()
 
 
 def choose(qtbot: QtBot, box: QComboBox, text: str) -> None:
@@ -43,19 +43,19 @@ def test_a_choice_asks_for_the_camera_anew(
 ) -> None:
     dialog = CameraDialog(CAMERA, parent)
     dialog.show()
-    with qtbot.waitSignal(dialog.wanted, timeout=1000) as wanted:
+    with qtbot.waitSignal(dialog.source_changed, timeout=1000) as source_changed:
         choose(qtbot, getattr(dialog, box), text)
-    assert wanted.args == [CAMERA.model_copy(update=values)]
+    assert source_changed.args == [CAMERA.model_copy(update=values)]
 
 
 def test_choices_add_up_and_go_back(parent: QWidget, qtbot: QtBot) -> None:
     dialog = CameraDialog(SourceSpec(name="camera:0", width=640, height=480, fourcc="MJPG"), parent)
     assert (dialog.size_box.currentText(), dialog.format_box.currentText()) == ("640 × 480", "MJPG")
-    wanted: list[SourceSpec] = []
-    dialog.wanted.connect(wanted.append)
+    source_changed: list[SourceSpec] = []
+    dialog.source_changed.connect(source_changed.append)
     dialog.rate_box.setCurrentIndex(1)
     dialog.size_box.setCurrentIndex(0)
-    assert wanted[-1] == SourceSpec(name="camera:0", rate=10.0, fourcc="MJPG")
+    assert source_changed[-1] == SourceSpec(name="camera:0", rate=10.0, fourcc="MJPG")
 
 
 def test_a_size_that_is_not_in_the_list_is_shown(parent: QWidget) -> None:
@@ -73,15 +73,15 @@ def test_each_control_that_the_camera_has_gets_a_slider(parent: QWidget, qtbot: 
     assert dialog.sliders["exposure"].value() == -6 and dialog.sliders["exposure"].minimum() == -13
     gain = dialog.sliders["gain"]
     gain.setFocus()
-    with qtbot.waitSignal(dialog.control, timeout=1000) as asked:
+    with qtbot.waitSignal(dialog.control_changed, timeout=1000) as requested:
         qtbot.keyClick(gain, Qt.Key.Key_Right)
-    assert asked.args == ["gain", 21.0]
+    assert requested.args == ["gain", 21.0]
 
 
 def test_the_camera_s_own_changes_are_shown_and_are_no_request(parent: QWidget, qtbot: QtBot) -> None:
     dialog = CameraDialog(CAMERA, parent)
     dialog.show_status(replace(running(), controls=(("focus", 10.0),)))
-    with qtbot.assertNotEmitted(dialog.control):
+    with qtbot.assertNotEmitted(dialog.control_changed):
         dialog.show_status(replace(running(), controls=(("focus", 90.0),)))
     assert dialog.sliders["focus"].value() == 90
 
@@ -89,9 +89,9 @@ def test_the_camera_s_own_changes_are_shown_and_are_no_request(parent: QWidget, 
 def test_controls_stay_when_the_camera_is_asked_anew(parent: QWidget) -> None:
     dialog = CameraDialog(CAMERA, parent)
     dialog.show_status(replace(running(), controls=(("gain", 20.0),)))
-    wanted: list[SourceSpec] = []
-    dialog.wanted.connect(wanted.append)
+    source_changed: list[SourceSpec] = []
+    dialog.source_changed.connect(source_changed.append)
     dialog.sliders["gain"].setValue(30)
     dialog.sliders["gain"].setValue(40)
     dialog.rate_box.setCurrentIndex(1)
-    assert wanted == [SourceSpec(name="camera:0", rate=10.0, controls=(("gain", 40.0),))]
+    assert source_changed == [SourceSpec(name="camera:0", rate=10.0, controls=(("gain", 40.0),))]

@@ -21,10 +21,10 @@ RECENT = [SourceSpec(name="/films/walk.mp4"), SourceSpec(name="camera:0"), Sourc
 @pytest.fixture
 def menu(qtbot: QtBot, services: FakeServices) -> Iterator[SourceMenu]:
     parent = QWidget()
-    made = SourceMenu(services.real, lambda: RECENT, parent)
+    widget = SourceMenu(services.real, lambda: RECENT, parent)
     qtbot.addWidget(parent)
     parent.show()
-    yield made
+    yield widget
     parent.close()
 
 
@@ -127,7 +127,7 @@ def test_camera_options_are_for_cameras(menu: SourceMenu, qtbot: QtBot) -> None:
     assert not options.isEnabled()
     menu.show_source(SourceSpec(name="camera:0"))
     opened(menu, qtbot)
-    with qtbot.waitSignal(menu.camera_asked, timeout=1000):
+    with qtbot.waitSignal(menu.camera_options_requested, timeout=1000):
         pick(menu, "Camera options…")
 
 
@@ -136,7 +136,9 @@ def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp
     film.write_bytes(b"x")
     opened(menu, qtbot)
     pick(menu, "Open file…")
-    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, QFileDialog) and each.isVisible())
+    dialog = next(
+        entry for entry in QApplication.topLevelWidgets() if isinstance(entry, QFileDialog) and entry.isVisible()
+    )
     dialog.selectFile(str(film))
     with qtbot.waitSignal(menu.chosen, timeout=1000) as chosen:
         dialog.accept()
@@ -146,7 +148,7 @@ def test_a_file_is_opened_through_the_dialog(menu: SourceMenu, qtbot: QtBot, tmp
 def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
     opened(menu, qtbot)
     pick(menu, "Open address…")
-    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, AddressDialog))
+    dialog = next(entry for entry in QApplication.topLevelWidgets() if isinstance(entry, AddressDialog))
     for wrong in ("cam.local", "ftp://cam/one", "rtsp://", "rtsp:///path"):
         dialog.field.setText(wrong)
         assert not dialog.open_button.isEnabled()
@@ -161,7 +163,7 @@ def test_an_address_is_typed_and_opened(menu: SourceMenu, qtbot: QtBot) -> None:
 @pytest.mark.parametrize("insecure", [False, True])
 def test_a_certificate_is_accepted_where_an_address_has_one(menu: SourceMenu, qtbot: QtBot, insecure: bool) -> None:
     menu.ask_address()
-    dialog = next(each for each in QApplication.topLevelWidgets() if isinstance(each, AddressDialog))
+    dialog = next(entry for entry in QApplication.topLevelWidgets() if isinstance(entry, AddressDialog))
     dialog.field.setText("rtsp://cam.local/one")
     assert not dialog.insecure_box.isVisible()
     dialog.field.setText("https://ann:p w]@cam.local/one")
@@ -219,7 +221,7 @@ def test_a_mirrored_picture_turns_the_same_way_on_the_screen(framing: tuple[Fram
 
 def test_crop_is_asked_for_and_taken_back(framing: tuple[FramingMenu, Store], qtbot: QtBot) -> None:
     menu, store = framing
-    with qtbot.waitSignal(menu.crop_asked, timeout=1000):
+    with qtbot.waitSignal(menu.crop_requested, timeout=1000):
         menu.crop_action.trigger()
     assert not menu.whole_action.isEnabled()
     store.update(framing=FrameTransform(crop=(0.1, 0.1, 0.5, 0.5)))

@@ -16,12 +16,12 @@ LEFT = Qt.MouseButton.LeftButton
 
 @pytest.fixture
 def bar(qtbot: QtBot, session: FakeSession) -> PlaybackBar:
-    made = PlaybackBar(session)
-    qtbot.addWidget(made)
-    made.resize(700, 44)
-    made.show_status(playing())
-    qtbot.waitExposed(made)
-    return made
+    widget = PlaybackBar(session)
+    qtbot.addWidget(widget)
+    widget.resize(700, 44)
+    widget.show_status(playing())
+    qtbot.waitExposed(widget)
+    return widget
 
 
 def test_it_shows_time_and_position(bar: PlaybackBar) -> None:
@@ -49,7 +49,7 @@ def test_play_pauses_what_plays_and_plays_what_does_not(bar: PlaybackBar, sessio
 def test_the_step_buttons_go_one_frame(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
     qtbot.mouseClick(bar.back_button, LEFT)
     qtbot.mouseClick(bar.forward_button, LEFT)
-    assert session.asked == [("step", -1), ("step", 1)]
+    assert session.commands == [("step", -1), ("step", 1)]
 
 
 def test_a_press_on_the_bar_seeks_there(bar: PlaybackBar, session: FakeSession, qtbot: QtBot) -> None:
@@ -84,7 +84,7 @@ def test_the_handle_stays_where_it_was_put_while_the_source_follows(
 def test_a_source_s_progress_is_not_taken_for_a_seek(bar: PlaybackBar, session: FakeSession) -> None:
     bar.show_status(playing(40))
     bar.show_status(replace(playing(41), loop=True, speed=2.0))
-    assert session.asked == []
+    assert session.commands == []
     assert bar.loop_button.isChecked() and bar.speed_box.currentText() == "2×"
 
 
@@ -92,28 +92,28 @@ def test_loop_and_speed_are_set(bar: PlaybackBar, session: FakeSession, qtbot: Q
     qtbot.mouseClick(bar.loop_button, LEFT)
     bar.speed_box.setFocus()
     qtbot.keyClick(bar.speed_box, Qt.Key.Key_Down)
-    assert session.asked == [("set_loop", True), ("set_speed", 1.5)]
-    bar.faster(-1)
-    bar.faster(-1)
-    assert session.asked[2:] == [("set_speed", 1.0), ("set_speed", 0.75)]
-    bar.faster(100)
+    assert session.commands == [("set_loop", True), ("set_speed", 1.5)]
+    bar.change_speed(-1)
+    bar.change_speed(-1)
+    assert session.commands[2:] == [("set_speed", 1.0), ("set_speed", 0.75)]
+    bar.change_speed(100)
     assert session.last("set_speed") == SPEEDS[-1] == 4.0
-    bar.faster(-100)
+    bar.change_speed(-100)
     assert session.last("set_speed") == SPEEDS[0] == 0.25
 
 
 def test_skips_stay_within_the_beginning(bar: PlaybackBar, session: FakeSession) -> None:
     bar.skip(5)
     bar.skip(-50)
-    assert session.asked == [("seek", Fraction(17)), ("seek", Fraction(0))]
+    assert session.commands == [("seek", Fraction(17)), ("seek", Fraction(0))]
 
 
 def test_a_live_source_is_not_stepped_or_skipped(bar: PlaybackBar, session: FakeSession) -> None:
     bar.show_status(running())
     bar.step(1)
     bar.skip(5)
-    bar.faster(1)
-    assert session.asked == []
+    bar.change_speed(1)
+    assert session.commands == []
 
 
 def test_without_a_duration_there_is_no_seeking(bar: PlaybackBar) -> None:
@@ -147,8 +147,8 @@ def test_buttons_and_keys_go_from_photo_to_photo(bar: PlaybackBar, session: Fake
     bar.skip(5)
     bar.skip(-5)
     bar.toggle()
-    bar.faster(1)
-    assert session.asked == [("step", 1), ("step", -1), ("step", 1), ("step", -1)]
+    bar.change_speed(1)
+    assert session.commands == [("step", 1), ("step", -1), ("step", 1), ("step", -1)]
 
 
 def test_there_is_no_photo_before_the_first_or_after_the_last(bar: PlaybackBar) -> None:

@@ -17,10 +17,10 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 @pytest.fixture
 def picker(window: MainWindow, qtbot: QtBot) -> ScreenPicker:
     window.source_menu.ask_region()
-    found = window.source_menu.picker
-    assert found is not None
-    qtbot.waitExposed(found.covers[0])
-    return found
+    result = window.source_menu.picker
+    assert result is not None
+    qtbot.waitExposed(result.covers[0])
+    return result
 
 
 def drag(qtbot: QtBot, cover: object, start: QPoint, end: QPoint) -> None:
@@ -45,7 +45,7 @@ def test_a_box_is_told_in_the_desktops_own_pixels(
 
 
 def test_every_screen_is_covered_whole(picker: ScreenPicker) -> None:
-    assert [cover.geometry() for cover in picker.covers] == [each.geometry() for each in QGuiApplication.screens()]
+    assert [cover.geometry() for cover in picker.covers] == [entry.geometry() for entry in QGuiApplication.screens()]
 
 
 def test_what_is_dragged_over_is_opened(window: MainWindow, picker: ScreenPicker, session, qtbot: QtBot) -> None:
@@ -53,7 +53,7 @@ def test_what_is_dragged_over_is_opened(window: MainWindow, picker: ScreenPicker
     assert session.last("open") == SourceSpec(name="screen:60,40,240,180")
     assert window.source_menu.picker is None
     assert window.source_menu.title() == "Screen, 240 × 180"
-    qtbot.waitUntil(lambda: not [each for each in QGuiApplication.topLevelWindows() if each.isVisible()][1:])
+    qtbot.waitUntil(lambda: not [entry for entry in QGuiApplication.topLevelWindows() if entry.isVisible()][1:])
 
 
 def test_a_part_ends_at_the_border_of_its_screen(picker: ScreenPicker, session, qtbot: QtBot) -> None:
@@ -80,7 +80,7 @@ def test_giving_up_opens_nothing(window: MainWindow, picker: ScreenPicker, sessi
     assert window.source_menu.picker is None and not cover.isVisible() and "open" not in session.names()
     window.source_menu.ask_region()  # and once more
     assert window.source_menu.picker is not None
-    window.source_menu.picker.covers[0].given_up.emit()
+    window.source_menu.picker.covers[0].cancelled.emit()
 
 
 def test_keys_draw_a_part_too(picker: ScreenPicker, session, qtbot: QtBot) -> None:
@@ -102,7 +102,7 @@ def test_the_part_is_shown_bright_and_the_rest_dim(picker: ScreenPicker, qtbot: 
     cover = picker.covers[0]
     behind = QPixmap(cover.size())
     behind.fill(QColor(200, 200, 200))
-    cover._behind = behind  # offscreen there is nothing to see
+    cover._screenshot = behind  # offscreen there is nothing to see
     qtbot.mousePress(cover, LEFT, pos=QPoint(100, 100))
     qtbot.mouseMove(cover, QPoint(300, 300))
     seen = cover.grab().toImage()
@@ -118,7 +118,7 @@ def test_the_menu_offers_it_where_there_is_a_screen(window: MainWindow, services
     window.source_menu._fill()
     next(action for action in menu.actions() if "Screen region" in action.text()).trigger()
     qtbot.waitUntil(lambda: window.source_menu.picker is not None, timeout=2000)
-    window.source_menu.picker.covers[0].given_up.emit()
+    window.source_menu.picker.covers[0].cancelled.emit()
     services.screen = False
     window.source_menu._fill()
     assert not any("Screen region" in action.text() for action in menu.actions())

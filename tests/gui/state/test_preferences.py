@@ -23,7 +23,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     kept = kept.with_source(SourceSpec(name="camera:0", width=640, height=480, controls=(("gain", 3.0),)))
     assert preferences.save_preferences(path, kept) == ""
     assert preferences.load_preferences(path) == (kept, "")
-    assert [each.name for each in path.parent.iterdir()] == ["preferences.json"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["preferences.json"]
 
 
 def test_the_first_start_begins_with_the_defaults_and_no_message(tmp_path: Path) -> None:
@@ -36,9 +36,9 @@ def test_the_first_start_begins_with_the_defaults_and_no_message(tmp_path: Path)
 def test_a_broken_file_is_set_aside_with_a_message(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "preferences.json"
     path.write_bytes(content)
-    found, said = preferences.load_preferences(path)
+    result, messages = preferences.load_preferences(path)
     aside = tmp_path / "preferences.json.broken"
-    assert found == Preferences() and str(aside) in said
+    assert result == Preferences() and str(aside) in messages
     assert aside.read_bytes() == content and not path.exists()
 
 
@@ -75,23 +75,23 @@ def test_changes_are_written_together_a_moment_later(
     monkeypatch.setattr(preferences, "SAVE_AFTER", 0.05)
     written: list[Preferences] = []
     monkeypatch.setattr(preferences, "save_preferences", lambda path, value: written.append(value) or "")
-    keeper = PreferencesStore(tmp_path / "preferences.json", Preferences(), lambda text: None)
+    preferences_store = PreferencesStore(tmp_path / "preferences.json", Preferences(), lambda text: None)
     for number in range(50):
-        keeper.update(folder=str(number))
-    keeper.update(folder="49")
+        preferences_store.update(folder=str(number))
+    preferences_store.update(folder="49")
     assert written == []
     qtbot.waitUntil(lambda: written != [], timeout=2000)
-    keeper.write()
+    preferences_store.write()
     assert written == [Preferences(folder="49")]
 
 
 def test_a_failed_write_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    told: list[str] = []
-    keeper = PreferencesStore(tmp_path / "file" / "preferences.json", Preferences(), told.append)
-    keeper.update(folder="/films")
-    keeper.write()
-    assert len(told) == 1 and "could not be saved" in told[0]
+    messages: list[str] = []
+    preferences_store = PreferencesStore(tmp_path / "file" / "preferences.json", Preferences(), messages.append)
+    preferences_store.update(folder="/films")
+    preferences_store.write()
+    assert len(messages) == 1 and "could not be saved" in messages[0]
 
 
 def test_the_place_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,12 +126,12 @@ def test_a_change_that_could_not_be_saved_is_saved_with_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "preferences.json"
-    keeper = PreferencesStore(path, Preferences(), lambda text: None)
-    keeper.write()
+    preferences_store = PreferencesStore(path, Preferences(), lambda text: None)
+    preferences_store.write()
     with monkeypatch.context() as patch:
         patch.setattr(preferences, "save_preferences", lambda path, value: "The disk is full.")
-        keeper.update(folder="/videos")
-        keeper.write()
-    keeper.update(geometry="abc")
-    keeper.write()
+        preferences_store.update(folder="/videos")
+        preferences_store.write()
+    preferences_store.update(geometry="abc")
+    preferences_store.write()
     assert preferences.load_preferences(path)[0].folder == "/videos"

@@ -15,7 +15,7 @@ def test_newest_first_each_once_and_kept(tmp_path):
     assert history.texts == ("Red Mug", "hair")
     assert PromptHistory(path).texts == history.texts
     assert history.model.stringList() == ["Red Mug", "hair"]
-    assert [each.name for each in path.parent.iterdir()] == ["prompts.json"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["prompts.json"]
 
 
 @pytest.mark.slow

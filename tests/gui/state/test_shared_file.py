@@ -55,15 +55,15 @@ def test_each_window_keeps_what_the_other_has_changed(tmp_path: Path, qapp: obje
     assert problem == "" and kept.folder == "/films"
     assert kept.settings.effects == (Raw(),) and kept.settings.framing.mirror
     assert (kept.recording.quality, kept.recording.codec) == (12, "vp9")
-    assert [str(each.name) for each in kept.recent] == ["demo:3", "demo:2", "demo:1"]
+    assert [str(entry.name) for entry in kept.recent] == ["demo:3", "demo:2", "demo:1"]
 
 
 def test_the_later_window_wins_where_both_changed_the_same(tmp_path: Path, qapp: object) -> None:
     path = tmp_path / "preferences.json"
     first, second = windows(path, qapp)
-    for keeper, effect in ((first, Raw()), (second, Blur())):
-        keeper.update(settings=keeper.value.settings.model_copy(update={"effects": (effect,)}))
-        keeper.write()
+    for preferences_store, effect in ((first, Raw()), (second, Blur())):
+        preferences_store.update(settings=preferences_store.value.settings.model_copy(update={"effects": (effect,)}))
+        preferences_store.write()
     assert load_preferences(path)[0].settings.effects == (Blur(),)
 
 
@@ -76,8 +76,8 @@ def test_lists_stay_short_and_name_each_source_once(tmp_path: Path, qapp: object
     second.change(second.value.with_source(spec("demo:77")))
     second.write()
     recent = load_preferences(path)[0].recent
-    assert [str(each.name) for each in recent[:2]] == ["demo:77", "demo:5"] and recent[1].width == 320
-    assert len(recent) == len({str(each.name) for each in recent}) == MOST_RECENT
+    assert [str(entry.name) for entry in recent[:2]] == ["demo:77", "demo:5"] and recent[1].width == 320
+    assert len(recent) == len({str(entry.name) for entry in recent}) == MOST_RECENT
 
 
 def test_a_file_that_another_program_has_damaged_is_replaced(tmp_path: Path, qapp: object) -> None:
@@ -111,7 +111,7 @@ def test_no_order_of_changes_and_writes_loses_one(steps: list[tuple[bool, str, i
     for which, name, value, writes in steps:
         views[which] = {**views[which], name: value}
         if writes:
-            expected |= {key: each for key, each in views[which].items() if each != bases[which].get(key)}
+            expected |= {key: entry for key, entry in views[which].items() if entry != bases[which].get(key)}
             file = merge(bases[which], views[which], file)
             bases[which] = views[which]
     assert file == expected

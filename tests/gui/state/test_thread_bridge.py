@@ -21,7 +21,7 @@ def from_a_thread(work: object) -> None:
 def test_many_pictures_are_one_signal_and_the_next_is_another(qtbot: QtBot, session: FakeSession) -> None:
     bridge = Bridge(session)
     heard: list[threading.Thread] = []
-    bridge.picture_changed.connect(lambda: heard.append(threading.current_thread()))
+    bridge.frame_ready.connect(lambda: heard.append(threading.current_thread()))
     from_a_thread(lambda: [session.show(picture(index=number)) for number in range(500)])
     assert heard == []
     qtbot.waitUntil(lambda: len(heard) > 0, timeout=2000)
@@ -42,44 +42,44 @@ def test_messages_come_whole_and_in_order(qtbot: QtBot, session: FakeSession) ->
 
 def test_nothing_is_heard_any_more_after_letting_go(qtbot: QtBot, session: FakeSession) -> None:
     bridge = Bridge(session)
-    bridge.let_go()
-    with qtbot.assertNotEmitted(bridge.picture_changed, wait=30), qtbot.assertNotEmitted(bridge.messages_arrived):
+    bridge.disconnect_session()
+    with qtbot.assertNotEmitted(bridge.frame_ready, wait=30), qtbot.assertNotEmitted(bridge.messages_arrived):
         session.show(picture())
         session.on_message(Message("a", "b"))
 
 
 def test_an_errand_is_run_beside_and_answers_in_qt_s_thread(qtbot: QtBot) -> None:
     worked: list[threading.Thread] = []
-    answered: list[tuple[object, threading.Thread]] = []
+    succeeded: list[tuple[object, threading.Thread]] = []
 
     def work() -> str:
         worked.append(threading.current_thread())
         return "done"
 
-    errand = BackgroundTask(work)
-    errand.answered.connect(lambda answer: answered.append((answer, threading.current_thread())))
-    with qtbot.waitSignal(errand.answered, timeout=2000):
-        errand.start()
-        errand.start()  # it is under way already
-        assert errand.running
+    task = BackgroundTask(work)
+    task.succeeded.connect(lambda answer: succeeded.append((answer, threading.current_thread())))
+    with qtbot.waitSignal(task.succeeded, timeout=2000):
+        task.start()
+        task.start()  # it is under way already
+        assert task.running
     assert worked != [threading.main_thread()] and len(worked) == 1
-    assert answered == [("done", threading.main_thread())]
-    assert not errand.running
-    with qtbot.waitSignal(errand.answered, timeout=2000):
-        errand.start()
+    assert succeeded == [("done", threading.main_thread())]
+    assert not task.running
+    with qtbot.waitSignal(task.succeeded, timeout=2000):
+        task.start()
     assert len(worked) == 2
 
 
 def test_a_failed_errand_says_why(qtbot: QtBot) -> None:
-    for error, said in ((Failure("There is no folder."), "There is no folder."), (KeyError("x"), "KeyError: 'x'")):
+    for error, messages in ((Failure("There is no folder."), "There is no folder."), (KeyError("x"), "KeyError: 'x'")):
 
         def work(error: Exception = error) -> None:
             raise error
 
-        errand = BackgroundTask(work)
-        with qtbot.assertNotEmitted(errand.answered), qtbot.waitSignal(errand.failed, timeout=2000) as failed:
-            errand.start()
-        assert failed.args == [said]
+        task = BackgroundTask(work)
+        with qtbot.assertNotEmitted(task.succeeded), qtbot.waitSignal(task.failed, timeout=2000) as failed:
+            task.start()
+        assert failed.args == [messages]
 
 
 def test_errands_of_what_is_destroyed_just_then_end_unheard(qtbot: QtBot) -> None:
@@ -87,12 +87,12 @@ def test_errands_of_what_is_destroyed_just_then_end_unheard(qtbot: QtBot) -> Non
     heard: list[object] = []
     for _ in range(300):
         dialog = QObject()
-        errand = BackgroundTask(lambda: 1, dialog)
-        errand.answered.connect(heard.append)
-        errand.start()
-        thread = errand._thread
+        task = BackgroundTask(lambda: 1, dialog)
+        task.succeeded.connect(heard.append)
+        task.start()
+        thread = task._thread
         delete(dialog)
         assert thread is not None
         thread.join(5)
     QCoreApplication.processEvents()
-    assert heard == [] and not isValid(errand)
+    assert heard == [] and not isValid(task)

@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 from clipseg_live.core.settings.effects import KINDS
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.gui.look.effect_list import effect_help
-from clipseg_live.gui.look.panel import LookPanel
+from clipseg_live.gui.look.panel import SettingsPanel
 from clipseg_live.gui.main_window import MainWindow
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
@@ -16,11 +16,11 @@ from clipseg_live.gui.widgets.slider_field import SliderField
 
 
 def button(window: MainWindow, help_text: str, top: int) -> QPushButton:
-    made = QPushButton("x", window.body)
-    made.setStatusTip(help_text)
-    made.move(20, top)
-    made.show()
-    return made
+    widget = QPushButton("x", window.body)
+    widget.setStatusTip(help_text)
+    widget.move(20, top)
+    widget.show()
+    return widget
 
 
 def test_help_follows_the_pointer_and_else_the_focus(window: MainWindow, qtbot: QtBot) -> None:
@@ -48,9 +48,9 @@ def test_a_part_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> N
 
 
 def test_every_effect_and_every_control_of_the_look_has_help(qtbot: QtBot) -> None:
-    panel = LookPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"])
+    panel = SettingsPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"])
     qtbot.addWidget(panel)
     assert all(effect_help(kind).endswith(".") for kind in KINDS)
-    controls = [each for kind in (SegmentedControl, SliderField, ChoiceBox) for each in panel.findChildren(kind)]
-    silent = [each.accessibleName() for each in controls if not each.statusTip()]
+    controls = [entry for kind in (SegmentedControl, SliderField, ChoiceBox) for entry in panel.findChildren(kind)]
+    silent = [entry.accessibleName() for entry in controls if not entry.statusTip()]
     assert len(controls) >= 13 and not silent

@@ -20,22 +20,22 @@ LEFT = Qt.MouseButton.LeftButton
 
 @pytest.fixture
 def line(qtbot: QtBot) -> StatusLine:
-    made = StatusLine()
-    qtbot.addWidget(made)
-    made.resize(1200, 40)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+    widget = StatusLine()
+    qtbot.addWidget(widget)
+    widget.resize(1200, 40)
+    widget.show()
+    qtbot.waitExposed(widget)
+    return widget
 
 
 @pytest.fixture
 def panel(qtbot: QtBot) -> StatsPanel:
-    made = StatsPanel()
-    qtbot.addWidget(made)
-    made.resize(800, 168)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+    widget = StatsPanel()
+    qtbot.addWidget(widget)
+    widget.resize(800, 168)
+    widget.show()
+    qtbot.waitExposed(widget)
+    return widget
 
 
 def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
@@ -44,35 +44,35 @@ def test_rates_delay_and_lost_frames_are_shown(line: StatusLine) -> None:
         "Video 30 fps", "masks 7.4 fps", "lag 0.03 s", "source 30 fps", "lag (95 %) 0.05 s", "2 dropped", "412 skipped",
         "1280 × 720",
     ):  # fmt: skip
-        assert part in line.figures.text()
+        assert part in line.rates_label.text()
     assert line.worker.text() == "clipseg-rd64-refined · cpu · float32"
     assert not line.loading.isVisible() and not line.restart_button.isVisible()
 
 
 @pytest.mark.parametrize(
-    ("effort", "words"), [("full", ""), ("reduced", "simpler edges"), ("least", "edge refinement off")]
+    ("effort", "text"), [("full", ""), ("reduced", "simpler edges"), ("least", "edge refinement off")]
 )
-def test_what_is_left_out_to_keep_up_is_said(line: StatusLine, effort: Effort, words: str) -> None:
+def test_what_is_left_out_to_keep_up_is_said(line: StatusLine, effort: Effort, text: str) -> None:
     line.show_status(SessionStatus(running(), READY, rates=RATES, effort=effort))
-    assert words in line.figures.text() and ("keep up" in line.figures.text()) == bool(words)
+    assert text in line.rates_label.text() and ("keep up" in line.rates_label.text()) == bool(text)
 
 
 def test_where_there_is_little_room_the_lesser_figures_go(line: StatusLine, qtbot: QtBot) -> None:
     line.show_status(SessionStatus(running(), READY, rates=RATES))
     line.resize(640, 40)
-    qtbot.waitUntil(lambda: "dropped" not in line.figures.text(), timeout=1000)
-    assert "Video 30 fps" in line.figures.text()
-    assert "412 skipped" in line.figures.toolTip()
+    qtbot.waitUntil(lambda: "dropped" not in line.rates_label.text(), timeout=1000)
+    assert "Video 30 fps" in line.rates_label.text()
+    assert "412 skipped" in line.rates_label.toolTip()
 
 
 def test_without_a_picture_there_are_no_figures(line: StatusLine) -> None:
     for state in (SourceState.CLOSED, SourceState.OPENING, SourceState.FAILED):
         line.show_status(SessionStatus(replace(running(), state=state), READY, rates=RATES))
-        assert line.figures.text() == ""
+        assert line.rates_label.text() == ""
 
 
 @pytest.mark.parametrize(
-    ("worker", "words", "busy"),
+    ("worker", "text", "busy"),
     [
         (WorkerStatus(), "Model off", False),
         (WorkerStatus(WorkerState.STARTING), "Starting model", True),
@@ -82,9 +82,9 @@ def test_without_a_picture_there_are_no_figures(line: StatusLine) -> None:
         (WorkerStatus(WorkerState.WAITING, problem="It crashed."), "Model stopped", False),
     ],
 )
-def test_the_worker_s_state_is_in_words(line: StatusLine, worker: WorkerStatus, words: str, busy: bool) -> None:
+def test_the_worker_s_state_is_in_words(line: StatusLine, worker: WorkerStatus, text: str, busy: bool) -> None:
     line.show_status(SessionStatus(running(), worker))
-    assert line.worker.text() == words
+    assert line.worker.text() == text
     assert line.loading.isVisible() is busy
     assert line.worker.toolTip() == worker.problem
 
@@ -112,9 +112,9 @@ def test_the_dot_tells_a_runner_with_a_problem(line: StatusLine) -> None:
 
 
 def test_the_button_asks_for_the_statistics(line: StatusLine, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(line.details, timeout=1000) as asked:
+    with qtbot.waitSignal(line.details, timeout=1000) as requested:
         qtbot.mouseClick(line.details_button, LEFT)
-    assert asked.args == [True]
+    assert requested.args == [True]
 
 
 def near(panel: StatsPanel, colour: str) -> list[int]:
@@ -123,8 +123,8 @@ def near(panel: StatsPanel, colour: str) -> list[int]:
     return [
         y
         for y in range(24, 145)
-        for found in [image.pixelColor(300, y).getRgb()[:3]]
-        if max(abs(one - other) for one, other in zip(found, wanted, strict=True)) < 60
+        for result in [image.pixelColor(300, y).getRgb()[:3]]
+        if max(abs(one - other) for one, other in zip(result, wanted, strict=True)) < 60
     ]
 
 
@@ -140,7 +140,7 @@ def test_each_stage_is_a_line_in_its_colour_the_slower_the_higher(panel: StatsPa
 
 
 def test_the_diagnostics_are_asked_for(panel: StatsPanel, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(panel.copy_asked, timeout=1000):
+    with qtbot.waitSignal(panel.copy_requested, timeout=1000):
         qtbot.mouseClick(panel.copy_button, LEFT)
 
 

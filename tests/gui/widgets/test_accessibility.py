@@ -38,9 +38,9 @@ USABLE = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEd
 
 
 def interface(widget: QWidget) -> QAccessibleInterface:
-    found = QAccessible.queryAccessibleInterface(widget)
-    assert found is not None and found.isValid()
-    return found
+    result = QAccessible.queryAccessibleInterface(widget)
+    assert result is not None and result.isValid()
+    return result
 
 
 @pytest.fixture
@@ -48,8 +48,10 @@ def whole_window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
     """The window with its real panels."""
     session, services = FakeSession(), FakeServices()
     store = Store(settings_with("red circle", "blue star"))
-    keeper = PreferencesStore(tmp_path / "preferences.json", Preferences(folder=str(tmp_path)), lambda text: None)
-    window = MainWindow(session, Bridge(session), store, keeper, services.real, panels_for(tmp_path))
+    preferences_store = PreferencesStore(
+        tmp_path / "preferences.json", Preferences(folder=str(tmp_path)), lambda text: None
+    )
+    window = MainWindow(session, Bridge(session), store, preferences_store, services.real, panels_for(tmp_path))
     qtbot.addWidget(window)
     window.show()
     qtbot.waitExposed(window)
@@ -65,17 +67,17 @@ def is_own(widget: QWidget) -> bool:
 
 
 def test_everything_that_can_be_used_has_a_name(whole_window: MainWindow) -> None:
-    usable = [each for each in whole_window.findChildren(QWidget) if isinstance(each, USABLE) and is_own(each)]
+    usable = [entry for entry in whole_window.findChildren(QWidget) if isinstance(entry, USABLE) and is_own(entry)]
     assert len(usable) > 40
-    nameless = [f"{type(each).__name__} in {type(each.parentWidget()).__name__}" for each in usable
-                if not interface(each).text(NAME).strip()]  # fmt: skip
+    nameless = [f"{type(entry).__name__} in {type(entry.parentWidget()).__name__}" for entry in usable
+                if not interface(entry).text(NAME).strip()]  # fmt: skip
     assert nameless == []
 
 
 def test_tabs_have_names(whole_window: MainWindow) -> None:
-    def names(found: QAccessibleInterface) -> Iterator[tuple[QAccessible.Role, str]]:
-        for number in range(found.childCount()):
-            child = found.child(number)
+    def names(result: QAccessibleInterface) -> Iterator[tuple[QAccessible.Role, str]]:
+        for number in range(result.childCount()):
+            child = result.child(number)
             if child is not None and child.isValid():
                 yield child.role(), child.text(NAME)
                 yield from names(child)
@@ -85,7 +87,7 @@ def test_tabs_have_names(whole_window: MainWindow) -> None:
 
 
 def test_no_two_sliders_have_the_same_name(whole_window: MainWindow) -> None:
-    names = [interface(each).text(NAME) for each in whole_window.findChildren(SliderField)]
+    names = [interface(entry).text(NAME) for entry in whole_window.findChildren(SliderField)]
     assert "Threshold of red circle" in names and "Opacity of blue star" in names
     assert len(set(names)) == len(names)
 
@@ -100,8 +102,8 @@ def test_a_slider_says_its_value_as_it_is_written(
     slider = SliderField("Strength", write=write)
     qtbot.addWidget(slider)
     slider.show_value(value)
-    found = interface(slider)
-    assert (found.role(), found.text(NAME), found.text(VALUE)) == (QAccessible.Role.Slider, "Strength", text)
+    result = interface(slider)
+    assert (result.role(), result.text(NAME), result.text(VALUE)) == (QAccessible.Role.Slider, "Strength", text)
 
 
 def test_a_screen_reader_can_read_and_change_a_slider(qtbot: QtBot) -> None:
@@ -132,8 +134,8 @@ def test_a_row_says_what_it_shows(
     row: PromptRowWidget = card(panel, 0)
     now = panel.store.settings.rows[0]
     style = now.style.model_copy(update={"threshold": threshold / 100, "opacity": opacity / 100})
-    row.show_row(now.model_copy(update={"text": text, "style": style}), shown=True, room=True)
-    row.show_share(share)
+    row.show_row(now.model_copy(update={"text": text, "style": style}), drawn=True, can_add=True)
+    row.show_area(share)
     named = interface(row.threshold).text(NAME)
     assert named.startswith("Threshold of ") and len(named.splitlines()) == 1 and len(named) < 100
     assert interface(row.threshold).text(VALUE) == f"{threshold / 100:.2f}"
@@ -146,10 +148,10 @@ def test_a_row_says_what_it_shows(
 def test_a_value_label_keeps_its_name(qtbot: QtBot) -> None:
     label = ValueLabel("Share")
     qtbot.addWidget(label)
-    found = interface(label)
-    assert (found.text(NAME), found.text(VALUE)) == ("Share", "")
+    result = interface(label)
+    assert (result.text(NAME), result.text(VALUE)) == ("Share", "")
     label.show_value("37 %")
-    assert (found.text(NAME), found.text(VALUE)) == ("Share: 37 %", "37 %")
+    assert (result.text(NAME), result.text(VALUE)) == ("Share: 37 %", "37 %")
 
 
 def test_interfaces_outlive_no_widget(qtbot: QtBot) -> None:
@@ -157,6 +159,6 @@ def test_interfaces_outlive_no_widget(qtbot: QtBot) -> None:
     for number in range(200):
         slider = SliderField("Strength")
         slider.show_value(number / 200)
-        found = interface(slider)
-        assert found.text(VALUE) == slider.value_text()
+        result = interface(slider)
+        assert result.text(VALUE) == slider.value_text()
         del slider

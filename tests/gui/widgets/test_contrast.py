@@ -29,7 +29,14 @@ from pytestqt.qtbot import QtBot
 from clipseg_live import gui
 from clipseg_live.core.settings.base import PALETTE
 from clipseg_live.gui.widgets import theme
-from clipseg_live.gui.widgets.buttons import ChoiceBox, ColourButton, IconButton, SegmentedControl, hex_of, panel_sheet
+from clipseg_live.gui.widgets.buttons import (
+    ChoiceBox,
+    ColourButton,
+    IconButton,
+    SegmentedControl,
+    panel_style_sheet,
+    to_hex,
+)
 from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.gui.widgets.test_theme import contrast
 
@@ -71,7 +78,7 @@ def test_the_palette_of_qt(qapp: QApplication) -> None:
         assert contrast(palette.color(above).name(), palette.color(below).name()) >= TEXT, above
 
 
-@pytest.mark.parametrize("colour", ["#000000", "#202226", "#ffffff", "#3a3e45", *(hex_of(each) for each in PALETTE)])
+@pytest.mark.parametrize("colour", ["#000000", "#202226", "#ffffff", "#3a3e45", *(to_hex(entry) for entry in PALETTE)])
 def test_the_theme_computes_contrast_as_wcag_does(colour: str) -> None:
     assert theme.contrast(colour, theme.RAISED) == pytest.approx(contrast(colour, theme.RAISED), rel=1e-9)
     assert theme.contrast("#000000", "#ffffff") == pytest.approx(21)
@@ -88,7 +95,7 @@ class Stage(QFrame):
 
     def __init__(self, widget: QWidget, kind: str) -> None:
         super().__init__()
-        self.setStyleSheet(panel_sheet())
+        self.setStyleSheet(panel_style_sheet())
         theme.set_kind(self, kind)
         self.widget = widget
         layout = QVBoxLayout(self)
@@ -101,12 +108,12 @@ class Stage(QFrame):
 
 
 def stage(qtbot: QtBot, widget: QWidget, kind: str) -> Stage:
-    made = Stage(widget, kind)
-    qtbot.addWidget(made)
-    made.show()
-    qtbot.waitExposed(made)
-    made.setFocus()
-    return made
+    stage = Stage(widget, kind)
+    qtbot.addWidget(stage)
+    stage.show()
+    qtbot.waitExposed(stage)
+    stage.setFocus()
+    return stage
 
 
 def with_text(widget: QWidget, text: str = "Hair and MUG") -> QWidget:
@@ -115,38 +122,38 @@ def with_text(widget: QWidget, text: str = "Hair and MUG") -> QWidget:
 
 
 def combo() -> QComboBox:
-    made = ChoiceBox("Size")
-    made.offer([(1, "Hair and MUG")])
-    return made
+    widget = ChoiceBox("Size")
+    widget.offer([(1, "Hair and MUG")])
+    return widget
 
 
 def line(text: str = "", placeholder: str = "", kind: str = "") -> QLineEdit:
-    made = QLineEdit(text)
-    made.setPlaceholderText(placeholder)
+    widget = QLineEdit(text)
+    widget.setPlaceholderText(placeholder)
     if kind:
-        theme.set_kind(made, kind)
-    return made
+        theme.set_kind(widget, kind)
+    return widget
 
 
 def label(kind: str) -> QLabel:
-    made = QLabel("Hair and MUG")
-    theme.set_kind(made, kind)
-    return made
+    widget = QLabel("Hair and MUG")
+    theme.set_kind(widget, kind)
+    return widget
 
 
 def button(kind: str = "", checked: bool = False) -> QPushButton:
-    made = QPushButton("Hair and MUG")
-    made.setCheckable(checked)
-    made.setChecked(checked)
+    widget = QPushButton("Hair and MUG")
+    widget.setCheckable(checked)
+    widget.setChecked(checked)
     if kind:
-        theme.set_kind(made, kind)
-    return made
+        theme.set_kind(widget, kind)
+    return widget
 
 
 def segments() -> QWidget:
-    made = SegmentedControl("Detail", [(1, "Hair"), (2, "MUG")])
-    made.show_value(1)
-    return made
+    widget = SegmentedControl("Detail", [(1, "Hair"), (2, "MUG")])
+    widget.show_value(1)
+    return widget
 
 
 FIELDS: dict[str, Callable[[], QWidget]] = {

@@ -32,7 +32,7 @@ class FakeSession:
         self.on_picture: Callable[[], None] = lambda: None
         self.on_message: Callable[[Message], None] = lambda message: None
         self.settings = settings or LiveSettings()
-        self.asked: list[tuple[str, object]] = []
+        self.commands: list[tuple[str, object]] = []
         self.shown: RenderedFrame | None = None
         self.now = SessionStatus()
         self.rows: Sequence[tuple[float, Mapping[str, float]]] = ()
@@ -41,11 +41,11 @@ class FakeSession:
         self.left: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        return [name for name, _ in self.asked]
+        return [name for name, _ in self.commands]
 
     def last(self, name: str) -> object:
         """The argument of the newest call of this name."""
-        return [argument for each, argument in self.asked if each == name][-1]
+        return [argument for entry, argument in self.commands if entry == name][-1]
 
     def show(self, picture: RenderedFrame) -> None:
         """As when the compose thread has a new picture."""
@@ -61,15 +61,15 @@ class FakeSession:
         self.now = replace(self.now, **values)
 
     def start(self) -> None:
-        self.asked.append(("start", None))
+        self.commands.append(("start", None))
 
     def apply(self, settings: LiveSettings) -> None:
         self.settings = settings
-        self.asked.append(("apply", settings))
+        self.commands.append(("apply", settings))
 
     def open(self, spec: SourceSpec) -> None:
         self.shown = None
-        self.asked.append(("open", spec))
+        self.commands.append(("open", spec))
 
     def picture(self) -> RenderedFrame | None:
         return self.shown
@@ -78,62 +78,62 @@ class FakeSession:
         return self.now
 
     def play(self) -> None:
-        self.asked.append(("play", None))
+        self.commands.append(("play", None))
 
     def pause(self) -> None:
-        self.asked.append(("pause", None))
+        self.commands.append(("pause", None))
 
     def seek(self, time: Fraction) -> None:
-        self.asked.append(("seek", time))
+        self.commands.append(("seek", time))
 
     def step(self, frames: int) -> None:
-        self.asked.append(("step", frames))
+        self.commands.append(("step", frames))
 
     def set_loop(self, loop: bool) -> None:
-        self.asked.append(("set_loop", loop))
+        self.commands.append(("set_loop", loop))
 
     def set_speed(self, speed: float) -> None:
-        self.asked.append(("set_speed", speed))
+        self.commands.append(("set_speed", speed))
 
     def set_control(self, name: str, value: float) -> None:
-        self.asked.append(("set_control", (name, value)))
+        self.commands.append(("set_control", (name, value)))
 
     def start_recording(self, folder: Path, settings: RecordingSettings) -> None:
         if self.refuses_recording:
             raise SinkError(self.refuses_recording)
-        self.asked.append(("start_recording", (folder, settings)))
+        self.commands.append(("start_recording", (folder, settings)))
         self.be(recording=RecordingStatus(active=True, path=folder / "a.mp4"))
 
     def pause_recording(self) -> None:
-        self.asked.append(("pause_recording", None))
+        self.commands.append(("pause_recording", None))
         self.be(recording=replace(self.now.recording, paused=True))
 
     def resume_recording(self) -> None:
-        self.asked.append(("resume_recording", None))
+        self.commands.append(("resume_recording", None))
         self.be(recording=replace(self.now.recording, paused=False))
 
     def stop_recording(self) -> None:
-        self.asked.append(("stop_recording", None))
+        self.commands.append(("stop_recording", None))
         self.be(recording=RecordingStatus())
 
     def set_replay(self, settings: RecordingSettings) -> None:
-        self.asked.append(("set_replay", settings))
+        self.commands.append(("set_replay", settings))
 
     def save_replay(self, folder: Path) -> None:
         if self.refuses_recording:
             raise SinkError(self.refuses_recording)
-        self.asked.append(("save_replay", folder))
+        self.commands.append(("save_replay", folder))
 
     def start_camera(self, settings: VirtualCameraSettings) -> None:
-        self.asked.append(("start_camera", settings))
+        self.commands.append(("start_camera", settings))
         self.be(camera=VirtualCameraStatus(active=True))
 
     def stop_camera(self) -> None:
-        self.asked.append(("stop_camera", None))
+        self.commands.append(("stop_camera", None))
         self.be(camera=VirtualCameraStatus())
 
     def restart_worker(self) -> None:
-        self.asked.append(("restart_worker", None))
+        self.commands.append(("restart_worker", None))
 
     def timings(self) -> Sequence[tuple[float, Mapping[str, float]]]:
         return self.rows

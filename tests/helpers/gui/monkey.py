@@ -95,7 +95,7 @@ class Faults:
     def __enter__(self) -> "Faults":
         self._hooks = sys.excepthook, threading.excepthook
         sys.excepthook = self._note
-        threading.excepthook = lambda told: self._note(told.exc_type, told.exc_value, told.exc_traceback)
+        threading.excepthook = lambda reports: self._note(reports.exc_type, reports.exc_value, reports.exc_traceback)
         self._handler = qInstallMessageHandler(self._qt)
         return self
 
@@ -128,7 +128,7 @@ class Popups(QObject):
     def _answer(self) -> None:
         popup = QApplication.activePopupWidget()
         if isinstance(popup, QMenu):
-            items = [each for each in popup.actions() if each.isEnabled() and not each.isSeparator()]
+            items = [entry for entry in popup.actions() if entry.isEnabled() and not entry.isSeparator()]
             wanted = items[self._choose() % len(items)] if items else None
             if wanted is None or wanted in self._never or wanted.menu() is not None or self._choose() % 3 == 0:
                 popup.close()
@@ -140,7 +140,9 @@ class Popups(QObject):
         elif isinstance(question := QApplication.activeModalWidget(), QDialog) and not isinstance(
             question, QFileDialog
         ):
-            buttons = [each for each in question.findChildren(QAbstractButton) if each.isEnabled() and each.isVisible()]
+            buttons = [
+                entry for entry in question.findChildren(QAbstractButton) if entry.isEnabled() and entry.isVisible()
+            ]
             if buttons:
                 buttons[self._choose() % len(buttons)].click()
             else:
@@ -170,11 +172,13 @@ class Monkey:
         self._files = make_files(folder)
         self._opener = _Opener()
         QDesktopServices.setUrlHandler("file", self._opener, "open")
-        keeper = PreferencesStore(folder / "config" / "preferences.json", Preferences(folder=str(folder)), self._said)
+        preferences_store = PreferencesStore(
+            folder / "config" / "preferences.json", Preferences(folder=str(folder)), self._report
+        )
         self.store = Store(LiveSettings() if settings is None else settings)
-        self.keeper = keeper
+        self.preferences_store = preferences_store
         self.window = MainWindow(
-            self.session, Bridge(self.session), self.store, keeper, services, panels_for(folder / "config")
+            self.session, Bridge(self.session), self.store, preferences_store, services, panels_for(folder / "config")
         )
         self.window.resize(900, 600)
         self.window.show()
@@ -235,7 +239,7 @@ class Monkey:
             QTest.mouseClick(buttons[one % len(buttons)], LEFT)
 
     def drag_slider(self, one: int, two: int) -> None:
-        sliders = [each for each in self._of(QAbstractSlider) if each.width() > 1]
+        sliders = [entry for entry in self._of(QAbstractSlider) if entry.width() > 1]
         if sliders:
             slider = sliders[one % len(sliders)]
             middle = slider.height() // 2
@@ -266,7 +270,7 @@ class Monkey:
         actions = self.window.actions_by_name
         names = sorted(actions.keys() - NEVER)
         action = actions[names[one % len(names)]]
-        keys = [key for each in action.shortcuts() if (key := each[0])]
+        keys = [key for entry in action.shortcuts() if (key := entry[0])]
         if keys and two % 2:
             key = keys[two % len(keys)]
             QTest.keyClick(QApplication.focusWidget() or self.window, key.key(), key.keyboardModifiers())
@@ -292,16 +296,16 @@ class Monkey:
         if menus:
             menu = menus[one % len(menus)]
             menu.aboutToShow.emit()
-            items = [each for each in menu.actions() if each.isEnabled() and not each.isSeparator()]
+            items = [entry for entry in menu.actions() if entry.isEnabled() and not entry.isSeparator()]
             if items and (item := items[two % len(items)]) not in self._never:
                 item.trigger()
 
     def change_look(self, one: int, two: int) -> None:
         body = self.window.body
         if not body.look.isVisible():
-            body.go_to(1)
+            body.show_tab(1)
         controls: list[QWidget] = body.look.findChildren(QAbstractButton) + body.look.findChildren(QAbstractSlider)
-        controls = [each for each in controls if each.isEnabled() and each.isVisible() and each.width() > 1]
+        controls = [entry for entry in controls if entry.isEnabled() and entry.isVisible() and entry.width() > 1]
         control = controls[one % len(controls)]
         if isinstance(control, QToolButton) and control.menu() is not None:
             items = control.menu().actions()
@@ -408,7 +412,9 @@ class Monkey:
             dialog.selectFile(str(self._files[two % len(self._files)]))
             dialog.done(QDialog.DialogCode.Accepted) if two % 3 == 0 else dialog.accept() if two % 3 else None
         else:
-            buttons = [each for each in dialog.findChildren(QAbstractButton) if each.isEnabled() and each.isVisible()]
+            buttons = [
+                entry for entry in dialog.findChildren(QAbstractButton) if entry.isEnabled() and entry.isVisible()
+            ]
             if buttons and two % 4:
                 QTest.mouseClick(buttons[two % len(buttons)], LEFT)
             elif isinstance(dialog, QDialog):
@@ -431,7 +437,7 @@ class Monkey:
         assert window.isVisible(), "the window has gone"
         if not self._is_real:
             assert self.session.settings is settings, "the session does not run with the settings that are shown"
-        assert self.keeper.value.settings == settings
+        assert self.preferences_store.value.settings == settings
         assert LiveSettings.model_validate(settings.model_dump()) == settings
         assert window.actions_by_name["undo"].isEnabled() == self.store.can_undo
         assert window.actions_by_name["redo"].isEnabled() == self.store.can_redo
@@ -470,14 +476,14 @@ class Monkey:
 
     def _of(self, kind: type) -> list:
         """Widgets that a person could use now, in a fixed order."""
-        found = [each for each in self.window.findChildren(kind) if each.isVisible() and each.isEnabled()]
-        return [each for each in found if not each.visibleRegion().isEmpty()]
+        found = [entry for entry in self.window.findChildren(kind) if entry.isVisible() and entry.isEnabled()]
+        return [entry for entry in found if not entry.visibleRegion().isEmpty()]
 
     def _dialogs(self) -> list[QWidget]:
         tops = QApplication.topLevelWidgets()
-        shown = [each for each in tops if each.isVisible() and each is not self.window and each.isWindow()]
+        shown = [entry for entry in tops if entry.isVisible() and entry is not self.window and entry.isWindow()]
         return [
-            each for each in shown if not isinstance(each, QMenu) and each.windowType() is not Qt.WindowType.ToolTip
+            entry for entry in shown if not isinstance(entry, QMenu) and entry.windowType() is not Qt.WindowType.ToolTip
         ]
 
     def _close_dialogs(self) -> None:
@@ -490,7 +496,7 @@ class Monkey:
     def _next(self) -> int:
         return next(self._numbers)
 
-    def _said(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._faults.found.append(text)
 
 
@@ -576,7 +582,7 @@ def make_files(folder: Path) -> list[Path]:
     outside = {"effects": [{"kind": "cutout", "backdrop": "picture", "file": "/etc/hostname"}]}
     content = {"format": "clipseg-live session", "version": 1, "settings": outside}
     (folder / "outside.clipseg.json").write_text(json.dumps(content))
-    names = sorted(each.name for each in folder.iterdir())
+    names = sorted(entry.name for entry in folder.iterdir())
     return [*(folder / name for name in names), folder, folder / "nowhere.mp4"]
 
 

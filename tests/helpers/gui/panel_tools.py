@@ -43,8 +43,8 @@ def show(qtbot, widget: QWidget, size=(340, 560)) -> None:
     QTest.mouseMove(widget, QPoint(5, widget.height() - 5))
 
 
-def card(panel: PromptPanel, place: int) -> PromptRowWidget:
-    return panel.list.rows[place]
+def card(panel: PromptPanel, index: int) -> PromptRowWidget:
+    return panel.list.rows[index]
 
 
 def texts(panel: PromptPanel) -> list[str]:
@@ -64,9 +64,9 @@ def drag(widget: QWidget, start: QPoint, *ends: QPoint, release: bool = True) ->
         QTest.mouseRelease(widget, LEFT, Qt.KeyboardModifier.NoModifier, ends[-1])
 
 
-def drag_row(panel: PromptPanel, place: int, y: int, release: bool = True) -> None:
+def drag_row(panel: PromptPanel, index: int, y: int, release: bool = True) -> None:
     """Drag a row by its grip to a height in the list's content."""
-    grip = card(panel, place).grip
+    grip = card(panel, index).grip
     start = grip.rect().center()
     target = grip.mapFromGlobal(panel.list.widget().mapToGlobal(QPointF(20, y))).toPoint()
     drag(grip, start, start + QPoint(0, 20), target, release=release)
@@ -92,23 +92,23 @@ def choose(qtbot, text: str) -> None:
 def top_level(qtbot, kind: type) -> QWidget:
     """The window of this class that is on the screen."""
 
-    def found() -> list[QWidget]:
-        return [each for each in QApplication.topLevelWidgets() if isinstance(each, kind) and each.isVisible()]
+    def result() -> list[QWidget]:
+        return [entry for entry in QApplication.topLevelWidgets() if isinstance(entry, kind) and entry.isVisible()]
 
-    qtbot.waitUntil(lambda: bool(found()))
-    return found()[0]
+    qtbot.waitUntil(lambda: bool(result()))
+    return result()[0]
 
 
-def drag_enter(place: QPoint, content: QMimeData) -> QDragEnterEvent:
+def drag_enter(index: QPoint, content: QMimeData) -> QDragEnterEvent:
     """What a widget hears when something is dragged onto it."""
     rest = (Qt.DropAction.CopyAction, content, LEFT, Qt.KeyboardModifier.NoModifier)
     try:
-        return QDragEnterEvent(QPointF(place), *rest)
+        return QDragEnterEvent(QPointF(index), *rest)
     except TypeError:  # Qt before 6.12
-        return QDragEnterEvent(place, *rest)
+        return QDragEnterEvent(index, *rest)
 
 
-def gone(qtbot, widget: QWidget) -> None:
+def wait_closed(qtbot, widget: QWidget) -> None:
     """Wait until a window has closed and is no more."""
     qtbot.waitUntil(lambda: not isValid(widget))
 
