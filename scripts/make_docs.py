@@ -13,7 +13,7 @@ from typing import Any
 from typer.main import get_command
 
 from clipseg_live.cli import main as command_line
-from clipseg_live.cli.options import grouped, usage_of
+from clipseg_live.cli.commands import grouped, usage_of
 from clipseg_live.core.settings.effects import KINDS, EffectSettings
 
 WIDTH = 120
@@ -23,7 +23,7 @@ HEAD = """\
 
 {summary}
 
-Every command lists its options with `--help`; this page is written from the same definitions
+Every command lists its options with `--help`. This page is written from the same definitions
 (`python scripts/make_docs.py`).
 
 | command | what it does |
@@ -31,10 +31,18 @@ Every command lists its options with `--help`; this page is written from the sam
 {commands}
 
 An error ends in one sentence on standard error, with exit code 2 for wrong usage and 1 for a failure. Ctrl-C ends every
-command; what was begun is finished or removed. The log file has the traceback: `clipseg-live doctor` names the file and
-shows its last lines. `--log-level debug` or `CLIPSEG_LIVE_DEBUG=1` shows records on standard error. An option for each
-prompt is repeated: `-p hair -p mug --threshold 0.4 --threshold 0.6`.
+command; its result is finished or removed. The log file has the traceback: `clipseg-live doctor` names the file and
+shows its last lines. `--log-level debug` or `CLIPSEG_LIVE_DEBUG=1` shows records on standard error.
 """
+
+SHARED = """\
+## Shared options
+
+{names} have all of these options. Where an option takes one value for each prompt, repeat it:
+`-p hair -p mug --threshold 0.4 --threshold 0.6`.
+"""
+SHARING = ("live", "watch", "virtual-camera", "record", "export")
+"""Commands that segment a source. Options that all of them have are in one section."""
 
 
 def main() -> None:
@@ -42,15 +50,15 @@ def main() -> None:
 
 
 def page() -> str:
-    """The whole page, as Markdown."""
-    root: Any = get_command(command_line.app)
-    commands: dict[str, Any] = root.commands
+    """Return the whole page, as Markdown."""
+    commands = all_commands()
+    shared = shared_options(commands)
     listed = [f"| [`{name}`](#{name}) | {_cell(_first_sentence(_told(each)))} |" for name, each in commands.items()]
     summary = _one_line(command_line.app.info.help or "")
-    parts = [HEAD.format(summary=summary, commands="\n".join(listed))]
+    parts = [HEAD.format(summary=summary, commands="\n".join(listed)), shared_section(shared)]
     for name, each in commands.items():
-        parts.append(section(name, each))
-        parts += [section(f"{name} {part}", command) for part, command in getattr(each, "commands", {}).items()]
+        parts.append(section(name, each, shared if name in SHARING else {}))
+        parts += [section(f"{name} {part}", command, {}) for part, command in getattr(each, "commands", {}).items()]
     return "\n".join(parts)
 
 
@@ -69,22 +77,78 @@ def effect_section(kind: str, effect: type[EffectSettings]) -> str:
     return "\n".join([*lines, ""])
 
 
-def section(name: str, command: Any) -> str:
-    """One command: what it does, how it is called, and a table for each group of its options."""
+def all_commands() -> dict[str, Any]:
+    """Return the commands by name."""
+    root: Any = get_command(command_line.app)
+    return {name: root.get_command(None, name) for name in root.list_commands(None)}
+
+
+def shared_options(commands: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that all commands of ``SHARING`` have, by their table row without the default."""
+    options = [{_key(each): each for each in commands[name].params if not _is_argument(each)} for name in SHARING]
+    common = set.intersection(*(set(each) for each in options))
+    return {key: option for key, option in options[-1].items() if key in common}
+
+
+def shared_section(shared: dict[str, Any]) -> str:
+    """Return the section of the shared options."""
+    names = [f"`{name}`" for name in SHARING]
+    lines = [_paragraphs(SHARED.format(names=f"{', '.join(names[:-1])} and {names[-1]}")), ""]
+    for title, parameters in grouped(shared.values()):
+        lines += [*_table(f"### {title}", parameters), ""]
+    return "\n".join(lines)
+
+
+def section(name: str, command: Any, shared: dict[str, Any]) -> str:
+    """Return the section of a command: what it does, how it is called, and a table for each group of its options.
+
+    Args:
+        name: Name of the command.
+        command: The command.
+        shared: Options that are left out.
+    """
     usage = " ".join(["clipseg-live", name, *map(usage_of, _arguments(command)), "[OPTIONS]"])
     lines = [f"## {name}", "", _wrapped(_linked(_told(command))), "", "```sh", usage, "```", ""]
-    for title, parameters in grouped(command.params):
+    lines += _other_defaults(command, shared)
+    for title, parameters in grouped(each for each in command.params if _key(each) not in shared):
         if title == "Arguments":
             lines += [_argument_line(each) for each in parameters]
         else:
-            lines += [f"### {name}: {title[0].lower()}{title[1:]}", "", "| option | value | default | what it does |"]
-            lines += ["|---|---|---|---|", *(_row(each) for each in parameters)]
+            lines += _table(f"### {name}: {title[0].lower()}{title[1:]}", parameters)
         lines.append("")
     return "\n".join(lines)
 
 
+def _other_defaults(command: Any, shared: dict[str, Any]) -> list[str]:
+    """Return a sentence about the shared options, with the defaults of the command that differ from theirs."""
+    if not shared:
+        return []
+    names: dict[str, list[str]] = {}
+    for option in command.params:
+        if _key(option) in shared and _default(option) != _default(shared[_key(option)]):
+            names.setdefault(_default(option), []).append(f"`{option.opts[0]}`")
+    others = "; ".join(f"{', '.join(options)}: {default}" for default, options in names.items())
+    told = "It also has the [shared options](#shared-options)" + (
+        f", with other defaults: {others}." if others else "."
+    )
+    return [_wrapped(told), ""]
+
+
+def _table(heading: str, options: list[Any]) -> list[str]:
+    head = [heading, "", "| option | value | default | what it does |", "|---|---|---|---|"]
+    return [*head, *(_row(each) for each in options)]
+
+
+def _key(option: Any) -> str:
+    return repr((option.opts, option.secondary_opts, option.metavar, option.help))
+
+
+def _is_argument(parameter: Any) -> bool:
+    return parameter.param_type_name == "argument"
+
+
 def _arguments(command: Any) -> list[Any]:
-    return [each for each in command.params if each.param_type_name == "argument"]
+    return [each for each in command.params if _is_argument(each)]
 
 
 def _argument_line(argument: Any) -> str:
@@ -100,7 +164,7 @@ def _row(option: Any) -> str:
 
 
 def _default(option: Any) -> str:
-    """What holds where an option is not given; nothing for a switch that is off, and for what is then absent."""
+    """Return the text about the default; "" for a switch that is off and for a value that is absent."""
     if isinstance(option.show_default, str):
         return option.show_default
     if option.is_flag or option.default is None or option.default == []:
@@ -109,7 +173,7 @@ def _default(option: Any) -> str:
 
 
 def _linked(text: str) -> str:
-    """Pages as links, and options as code."""
+    """Return the text with pages as links and options as code."""
     text = re.sub(r"docs/(\w[\w-]*)\.md", r"[\1](\1.md)", text)
     return re.sub(r"(?<![\w-])(--[a-z]+(?:-[a-z]+)*)", r"`\1`", text)
 
@@ -124,6 +188,12 @@ def _first_sentence(text: str) -> str:
 
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(
+        part if part.startswith("#") else _wrapped(_one_line(part)) for part in text.strip().split("\n\n")
+    )
 
 
 def _one_line(text: str) -> str:

@@ -437,16 +437,3 @@ def _same(first: Path, second: Path) -> bool:
         return os.path.samefile(first, second)
     except OSError:  # one of them does not exist
         return False
-
-
-def prompts_from(
-    texts: Sequence[str], templates: Sequence[str], images: Sequence[Path], embeddings: Sequence[Path]
-) -> tuple[Prompt, ...]:
-    """Return prompts of the command line: texts, then images, then embeddings, each in the given order."""
-    from clipseg_live.media.images.reader import read_image
-
-    return (
-        *(Prompt.text(text, templates or ("{}",)) for text in texts),
-        *(Prompt.image(read_image(path), label=path.stem) for path in images),
-        *(Prompt.embedding(path, label=path.stem) for path in embeddings),
-    )

@@ -1,8 +1,12 @@
 """``clipseg-live bench``: measure the speed of the engine, compared with transformers."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from clipseg_live.cli.commands import MODEL, option, with_options
+from clipseg_live.cli.shared_options import RuntimeOptions
 
 if TYPE_CHECKING:
     from clipseg_live.model.benchmark import BenchmarkRow
@@ -11,28 +15,23 @@ if TYPE_CHECKING:
 COUNTS = (1, 4, 8, 16)
 
 
-def bench(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A model's name or folder (see: clipseg-live models).",
-            show_default="the published CLIPSeg",
-        ),
-    ] = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """Options of ``bench`` alone."""
+
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="The published architecture with random weights: no download.")
-    ] = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(metavar="NAME", help="Precision: auto, float32, float16 or bfloat16.")] = "auto",
-    size: Annotated[
-        int | None,
-        typer.Option(metavar="PIXELS", help="Side of the model's square.", show_default="the model's own"),
-    ] = None,
-    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Repetitions; medians are printed.")] = 3,
-    json_output: Annotated[bool, typer.Option("--json", help="Print a list of rows as JSON.")] = False,
-) -> None:
-    """Measure this machine: our engine beside transformers' own forward, for 1, 4, 8 and 16 prompts."""
+        bool,
+        option(
+            MODEL, None, "Use random weights in the published architecture, without a download.", "--random-weights"
+        ),
+    ] = False
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Number of repetitions; medians are printed.")] = 3
+    json_output: Annotated[bool, typer.Option("--json", help="Print a list of rows as JSON.")] = False
+
+
+@with_options(model="the published CLIPSeg")
+def bench(engine: RuntimeOptions, own: BenchOptions) -> None:
+    """Measure the speed of the engine and of transformers on this machine, for 1, 4, 8 and 16 prompts."""
     import json
     import sys
     import tempfile
@@ -47,20 +46,21 @@ def bench(
     from clipseg_live.model.segmenter import Segmenter
 
     with tempfile.TemporaryDirectory(prefix="clipseg-live-") as folder:
-        if random_weights:
+        model = engine.model or DEFAULT_MODEL
+        if own.random_weights:
             from clipseg_live.model.random_weights import write_random_model
 
             model = str(write_random_model(Path(folder) / "random-weights"))
-        model = model or DEFAULT_MODEL
-        segmenter = Segmenter.load(model, device=device, dtype=dtype, size=size)
+        device, dtype = engine.device or "auto", engine.dtype or "auto"
+        segmenter = Segmenter.load(model, device=device, dtype=dtype, size=engine.size)
         errors = Console(stderr=True)
         with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-            rows = list(progress.track(benchmark(segmenter, COUNTS, rounds=rounds), total=len(COUNTS)))
-    if json_output:
+            rows = list(progress.track(benchmark(segmenter, COUNTS, rounds=own.rounds), total=len(COUNTS)))
+    if own.json_output:
         json.dump([asdict(row) for row in rows], sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print_table(segmenter, rows, "random weights" if random_weights else model)
+        _print_table(segmenter, rows, "random weights" if own.random_weights else model)
 
 
 def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) -> None:

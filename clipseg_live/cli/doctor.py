@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from clipseg_live.cli.commands import with_options
 from clipseg_live.core.system import logs
 
 logger = logging.getLogger(__name__)
@@ -77,13 +78,14 @@ class Report:
     log: tuple[str, ...]
 
 
+@with_options()
 def doctor(
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="Where to compare precisions: auto, cpu, cuda or mps.")
+        str, typer.Option(metavar="NAME", help="Device on which precisions are compared: auto, cpu, cuda or mps.")
     ] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Look over this machine: versions, devices, precision, codecs, cameras, caches, and what would be faster."""
+    """Check this machine: versions, devices, precision, codecs, cameras and caches, with advice on speed."""
     import json
     import sys
     from dataclasses import asdict

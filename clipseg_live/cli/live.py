@@ -2,32 +2,50 @@
 
 import os
 import sys
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.options import (
-    MODEL,
-    DeinterlaceOption,
-    Insecure,
-    Prompts,
-    RateOption,
-    RtspTransport,
-    Sequence,
-    SessionOption,
-    TrustSession,
-    sequence_rate,
-    source_spec,
+from clipseg_live.cli.commands import OTHER, option, with_options
+from clipseg_live.cli.settings import change_settings, load_base
+from clipseg_live.cli.shared_options import (
+    DrawingOptions,
+    EngineOptions,
+    FramingOptions,
+    InputOptions,
+    MatteOptions,
+    NetworkOptions,
+    SegmentationOptions,
+    names_of,
 )
+from clipseg_live.cli.sources import source_spec
 from clipseg_live.core.system import signals
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 
+_KEPT = [
+    option.name for group in (MatteOptions, EngineOptions, FramingOptions, DrawingOptions) for option in fields(group)
+]
+"""Fields of the options whose default is the value of the last run."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOptions:
+    """Options of ``live`` alone."""
+
+    demo: Annotated[
+        bool,
+        option(
+            OTHER, None, "Open the demo scene with three prompts and the model shapes; so does demo: alone.", "--demo"
+        ),
+    ] = False
+
+
+@with_options(**dict.fromkeys(_KEPT, "as in the last run"))
 def live(
     source: Annotated[
         str | None,
@@ -35,70 +53,47 @@ def live(
             metavar="SOURCE",
             help="camera:0, a file, an address (rtsp:// or http://), screen: or demo:; "
             "or a session file (.clipseg.json).",
-            show_default="the last one, or the first camera",
+            show_default="that of the last run, or the first camera",
         ),
     ] = None,
-    prompt: Prompts = None,
-    session: SessionOption = None,
-    trust_session: TrustSession = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A model's name or folder (see: clipseg-live models).",
-            show_default="the last one",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    demo: Annotated[
-        bool,
-        typer.Option(
-            "--demo",
-            help="The demo scene, with three prompts and the model shapes; the source demo: alone does the same.",
-        ),
-    ] = False,
-    sequence: Sequence = False,
-    rate: RateOption = None,
-    deinterlace: DeinterlaceOption = "auto",
-    rtsp_transport: RtspTransport = "auto",
-    insecure: Insecure = False,
+    *,
+    segmentation: SegmentationOptions,
+    reading: InputOptions,
+    network: NetworkOptions,
+    window: WindowOptions,
 ) -> None:
-    """Open the window: a camera, video or stream with its prompts segmented, edited while it runs."""
+    """Open the window: a camera, video or stream with its masks, whose prompts and effects you edit while it runs."""
     with signals.ending():  # until the window handles signals itself
-        film = sequence_rate(sequence, rate)
-        code = _open_window(
-            source, prompt, session, trust_session, model, demo, rtsp_transport, insecure, film, deinterlace
-        )
+        code = _open_window(source, segmentation, reading, network, demo=window.demo)
     if code:
         raise typer.Exit(code)
 
 
 def _open_window(
-    source: str | None, prompt: list[str] | None, session: Path | None, trusted: bool, model: str | None, demo: bool,
-    rtsp_transport: str, insecure: bool, sequence: "Fraction | None", deinterlace: str,
-) -> int:  # fmt: skip
+    source: str | None, options: SegmentationOptions, reading: InputOptions, network: NetworkOptions, *, demo: bool
+) -> int:
     from clipseg_live.core.errors import Failure, UsageError
-    from clipseg_live.core.session_file import is_session_name, load_session
+    from clipseg_live.core.session_file import is_session_name
 
     if source is not None and is_session_name(source):
-        if session is not None:
-            raise UsageError(f"{source} and {session} are two session files: give one.")
-        session, source = Path(source), None
-    if source is None and (insecure or rtsp_transport != "auto"):
-        raise UsageError("--rtsp-transport and --insecure hold for one address: name it as the source.")
-    if source is None and sequence is not None:
-        raise UsageError("--sequence holds for one folder or pattern of pictures: name it as the source.")
-    if source is None and deinterlace != "auto":
-        raise UsageError("--deinterlace holds for one video or stream: name it as the source.")
+        if options.prompts.session is not None:
+            raise UsageError(f"{source} and {options.prompts.session} are two session files: give one.")
+        options, source = replace(options, prompts=replace(options.prompts, session=Path(source))), None
+    opening = [*names_of(reading), *names_of(network)]
+    if source is None and opening:
+        raise UsageError(f"{opening[0]} applies to one source: name the source as well.")
+    spec: str | SourceSpec | None = source
+    if source is not None and opening:
+        spec = source_spec(source, reading, network)
     settings: LiveSettings | None = None
-    if session is not None:
-        settings = load_session(session, trusted=trusted)
-    demo = demo or (source is not None and source.startswith("demo:") and session is None and model is None)
+    if options.prompts.session is not None:
+        settings = load_base(options, exclusive=False)
+    elif source is not None and source.startswith("demo:") and options.engine.model is None:
+        demo = True
     if demo:
-        settings, source = demo_settings(), source or "demo:"
-    asked: str | SourceSpec | None = source
-    if source is not None and (insecure or rtsp_transport != "auto" or sequence is not None or deinterlace != "auto"):
-        asked = source_spec(source, rtsp_transport, insecure, sequence, deinterlace=deinterlace)
+        settings, spec = demo_settings(), spec or "demo:"
+    change = partial(change_settings, options)
+    settings = None if settings is None else change(settings)
     if not has_display():
         raise Failure(
             "There is no display to open a window on: use clipseg-live watch SOURCE -p TEXT for data, or "
@@ -110,7 +105,7 @@ def _open_window(
     path = preferences_path()
     if demo:  # the demo does not change the stored preferences
         path = path.with_name("demo.json")
-    return run_window(settings=settings, source=asked, prompts=tuple(prompt or ()), model=model, path=path)
+    return run_window(settings=settings, change=change, source=spec, path=path)
 
 
 def demo_settings() -> "LiveSettings":

@@ -4,28 +4,41 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from clipseg_live._version import __version__
 from clipseg_live.cli.bench import bench
+from clipseg_live.cli.commands import CommandGroup, LogLevel
 from clipseg_live.cli.doctor import doctor
 from clipseg_live.cli.export.command import export
 from clipseg_live.cli.live import live
 from clipseg_live.cli.models import group as models_group
-from clipseg_live.cli.options import GroupedCommand, LogLevel, MaskingGroup, takes_log_level
 from clipseg_live.cli.record import record
-from clipseg_live.cli.virtual_camera import camera
+from clipseg_live.cli.virtual_camera import virtual_camera
 from clipseg_live.cli.watch import watch
 from clipseg_live.core.system import logs, signals
 
 logger = logging.getLogger(__name__)
 
+
+class _Commands(CommandGroup):
+    """All commands."""
+
+    functions: ClassVar = {
+        "live": live, "watch": watch, "virtual-camera": virtual_camera, "record": record, "export": export,
+        "bench": bench, "doctor": doctor, "models": models_group(),
+    }  # fmt: skip
+    former_names: ClassVar = {"camera": "virtual-camera"}
+
+
+COMMANDS = (*_Commands.functions, *_Commands.former_names)
+
 app = typer.Typer(
     name="clipseg-live",
-    cls=MaskingGroup,
-    help="Type a word and see it segmented, live: cameras, videos and pictures. Without a command, the window opens.",
+    cls=_Commands,
+    help="Segment cameras, videos and images by text, live. Without a command, the window opens.",
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,13 +66,6 @@ def _common(
 ) -> None:
     if context.invoked_subcommand is None:
         live()
-
-
-_FUNCTIONS = (live, watch, camera, record, export, bench, doctor)
-COMMANDS = (*(each.__name__ for each in _FUNCTIONS), "models")
-for each in _FUNCTIONS:
-    app.command(cls=GroupedCommand)(takes_log_level(each))
-app.add_typer(models_group(), name="models")
 
 
 def run(arguments: Sequence[str]) -> int:

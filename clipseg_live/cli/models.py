@@ -4,21 +4,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipseg_live.cli.options import GroupedCommand, takes_log_level
+from clipseg_live.cli.commands import GroupedCommand, with_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from clipseg_live.model.store.catalogue import CatalogueEntry
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name or short name (see: clipseg-live models).")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or short name of a model (see: clipseg-live models).")]
 
 
 def models(
     context: typer.Context,
     json_output: Annotated[bool, typer.Option("--json", help="Print a list of models as JSON.")] = False,
 ) -> None:
-    """List the known models and what of them is on this machine (the network is not asked)."""
+    """List the known models and whether they are on this machine, without using the network."""
     if context.invoked_subcommand is not None:
         return
     import json
@@ -42,9 +42,9 @@ def models(
 
 def fetch(
     name: Name,
-    force: Annotated[bool, typer.Option("--force", help="Download all files again, also those that are here.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download all files again, even complete ones.")] = False,
 ) -> None:
-    """Download a model, or what is missing of it, and verify every file.
+    """Download the missing files of a model, and verify all of them.
 
     Damaged files are downloaded again. After an interruption, complete files are kept.
     """
@@ -83,10 +83,12 @@ def remove(
 
 def group() -> typer.Typer:
     """Return the group with its commands."""
-    commands = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-    commands.callback()(takes_log_level(models))
+    commands = typer.Typer(
+        invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    commands.callback()(with_options()(models))
     for command in (fetch, remove):
-        commands.command(cls=GroupedCommand)(takes_log_level(command))
+        commands.command(cls=GroupedCommand)(with_options()(command))
     return commands
 
 

@@ -1,176 +1,136 @@
-"""``clipseg-live record``: record a source with its prompts drawn, without a window."""
+"""``clipseg-live record``: record a source with its effects, without a window."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from clipseg_live.cli.export.options import annotations_from
-from clipseg_live.cli.live_settings import live_settings_from
-from clipseg_live.cli.options import (
-    DATA,
-    RECORDING_GROUP,
-    RESULT,
-    DeinterlaceOption,
-    EffectOption,
-    Insecure,
-    Instances,
-    Model,
-    Preset,
-    Prompts,
-    RateOption,
-    RtspTransport,
-    SegmentationOption,
-    Sequence,
-    SessionOption,
+from clipseg_live.cli.commands import DATA, RECORDING, RESULT, option, with_options
+from clipseg_live.cli.settings import session_settings
+from clipseg_live.cli.shared_options import (
+    AnnotationOptions,
+    InputOptions,
+    NetworkOptions,
+    SegmentationOptions,
     Source,
-    Thresholds,
-    TrustSession,
-    sequence_rate,
-    source_spec,
+    given,
 )
+from clipseg_live.cli.sources import source_spec
+
+if TYPE_CHECKING:
+    from clipseg_live.core.settings.recording import RecordingSettings
 
 
-def record(
-    source: Source,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOptions:
+    """Files and duration of a recording."""
+
     into: Annotated[
-        Path,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where the files go; made where it is missing.",
-            show_default="here",
-            rich_help_panel=RESULT,
-        ),
-    ] = Path("."),
-    prompt: Prompts = None,
-    effect: EffectOption = None,
-    preset: Preset = None,
-    session: SessionOption = None,
-    trust_session: TrustSession = False,
-    model: Model = None,
-    threshold: Thresholds = None,
-    name: Annotated[
+        Path, option(RESULT, "FOLDER", "Folder for the files. It is created if it is missing.", default="here")
+    ] = Path(".")
+    seconds: Annotated[float | None, option(RECORDING, "SECONDS", "Stop after this many seconds.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordOptions:
+    """Fields of ``RecordingSettings``, and parts in other units."""
+
+    pattern: Annotated[
         str | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="What the files are called: {date}, {time}, {prompts} and {source} are filled in.",
-            show_default="clipseg-live {date} {time}",
-            rich_help_panel=RESULT,
+        option(
+            RESULT, "PATTERN", "Name of the files, with the fields {date}, {time}, {prompts} and {source}.", "--name",
+            default="clipseg-live {date} {time}",
         ),
-    ] = None,
-    track: Annotated[
+    ] = None  # fmt: skip
+    tracks: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="TRACK",
-            help="composed (as shown), camera (untouched) or mattes (white on black); repeat for more.",
-            show_default="composed",
-            rich_help_panel=RECORDING_GROUP,
+        option(
+            RECORDING, "TRACK", "composed (frames with effects), source (frames without effects) or mattes (masks, "
+            "white on black); repeat for more.", "--track", default="composed",
         ),
-    ] = None,
+    ] = None  # fmt: skip
     data: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FORMAT", help="Data beside it, such as coco or jsonl; repeat for more.", rich_help_panel=DATA
-        ),
-    ] = None,
+        option(DATA, "FORMAT", "Data to write as well, such as coco or jsonl (see docs/data.md); repeat for more."),
+    ] = None
     codec: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="h264, h265, av1, vp9, prores, or ffv1 (lossless).", rich_help_panel=RECORDING_GROUP
-        ),
-    ] = "h264",
+        str | None,
+        option(RECORDING, "NAME", "Codec: h264, h265, av1, vp9, prores, or ffv1 (lossless).", default="h264"),
+    ] = None
     encoder: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND", help="auto (the machine's own where it works) or software.", rich_help_panel=RECORDING_GROUP
-        ),
-    ] = "auto",
+        str | None,
+        option(RECORDING, "KIND", "auto (hardware if it works) or software.", default="auto"),
+    ] = None
     quality: Annotated[
-        int, typer.Option(metavar="0..100", help="From smallest to best.", rich_help_panel=RECORDING_GROUP)
-    ] = 70,
+        int | None, option(RECORDING, "0..100", "Quality: 0 is the smallest file, 100 the best.", default="70")
+    ] = None
     sound: Annotated[
-        str,
-        typer.Option(metavar="FROM", help="source (of a file), microphone, or off.", rich_help_panel=RECORDING_GROUP),
-    ] = "source",
+        str | None,
+        option(RECORDING, "FROM", "source (the audio of a file), microphone, or off.", default="source"),
+    ] = None
     microphone: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Which one, with --sound microphone.",
-            show_default="the system's",
-            rich_help_panel=RECORDING_GROUP,
-        ),
-    ] = None,
-    part_minutes: Annotated[
-        float | None,
-        typer.Option(metavar="MINUTES", help="Begin a new part every so often.", rich_help_panel=RECORDING_GROUP),
-    ] = None,
-    part_size: Annotated[
-        float | None,
-        typer.Option(metavar="MB", help="Begin a new part at this size.", rich_help_panel=RECORDING_GROUP),
-    ] = None,
+        option(RECORDING, "NAME", "Microphone, with --sound microphone.", default="that of the system"),
+    ] = None
+    part_minutes: Annotated[float | None, option(RECORDING, "MINUTES", "Start a new file after this many minutes.")] = (
+        None
+    )
+    part_size: Annotated[float | None, option(RECORDING, "MB", "Start a new file at this size in megabytes.")] = None
     on_change: Annotated[
-        str,
-        typer.Option(
-            metavar="POLICY",
-            help="A picture of another size: letterbox (fitted in with black bars) or part (a new one).",
-            rich_help_panel=RECORDING_GROUP,
+        str | None,
+        option(
+            RECORDING, "POLICY", "If the frame size changes: letterbox (fit frames in, with black bars) or part (start "
+            "a new file).", default="letterbox",
         ),
-    ] = "letterbox",
-    seconds: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End after so much.", rich_help_panel=RECORDING_GROUP)
-    ] = None,
-    segmentation: SegmentationOption = None,
-    instances: Instances = None,
-    mirror: Annotated[bool, typer.Option("--mirror", help="Mirror the source.")] = False,
-    sequence: Sequence = False,
-    rate: RateOption = None,
-    deinterlace: DeinterlaceOption = "auto",
-    rtsp_transport: RtspTransport = "auto",
-    insecure: Insecure = False,
-) -> None:
-    """Record a source with its prompts drawn, from its first masks on. Ctrl-C, or the end of a file, ends it.
+    ] = None  # fmt: skip
 
-    The file can be played at any moment while it grows, and after whatever ends it.
+
+@with_options()
+def record(
+    source: Source,
+    segmentation: SegmentationOptions,
+    reading: InputOptions,
+    network: NetworkOptions,
+    files: FileOptions,
+    recording: RecordOptions,
+    annotations: AnnotationOptions,
+) -> None:
+    """Record a source with its effects, from the first frame with masks. Ctrl-C or the end of a file stops it.
+
+    The file can be played while it grows, and stays playable if the program is killed.
     """
     from clipseg_live.cli.headless.recording import run_recording
     from clipseg_live.core.errors import Failure, UsageError
-    from clipseg_live.core.settings.base import validated
-    from clipseg_live.core.settings.recording import DEFAULT_PATTERN, RecordingSettings
 
-    film = sequence_rate(sequence, rate)
-    spec = source_spec(source, rtsp_transport, insecure, film, deinterlace=deinterlace, film=True)
-    if microphone is not None and sound != "microphone":
-        raise UsageError("A microphone is named, but not asked for: give --sound microphone as well.")
-    if seconds is not None and not seconds > 0:
-        raise UsageError(f"{seconds:g} seconds cannot be recorded: give more than 0.")
-    wanted = validated(
-        RecordingSettings,
-        tracks=tuple(track or ["composed"]),
-        data=tuple(data or ()),
-        codec=codec,
-        encoder=encoder,
-        quality=quality,
-        sound=sound,
-        microphone=microphone or "",
-        pattern=name or DEFAULT_PATTERN,
-        part_seconds=None if part_minutes is None else 60 * part_minutes,
-        part_bytes=None if part_size is None else round(part_size * 1e6),
-        on_change=on_change,
-        annotations=annotations_from(segmentation=segmentation, instances=instances),
-    )
-    settings = live_settings_from(
-        source, prompt=prompt, threshold=threshold, effect=effect, preset=preset, session=session,
-        trust_session=trust_session, model=model, mirror=mirror,
-    )  # fmt: skip
+    spec = source_spec(source, reading, network, film=True)
+    if files.seconds is not None and not files.seconds > 0:
+        raise UsageError(f"{files.seconds:g} is not a duration: give --seconds above 0.")
+    wanted = recording_settings(recording, annotations)
+    settings = session_settings(segmentation, demo=source.startswith("demo:"))
     try:
-        into.mkdir(parents=True, exist_ok=True)
+        files.into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"Nothing can be recorded in {into}: {error.strerror or error}.") from error
-    run_recording(
-        settings,
-        spec,
-        into,
-        wanted,
-        seconds,
-    )
+        raise Failure(f"Nothing can be recorded in {files.into}: {error.strerror or error}.") from error
+    run_recording(settings, spec, files.into, wanted, files.seconds)
+
+
+def recording_settings(recording: RecordOptions, annotations: AnnotationOptions) -> "RecordingSettings":
+    """Return the settings of a recording.
+
+    Raises:
+        UsageError: A value is invalid, or a microphone is named that is not recorded.
+    """
+    from clipseg_live.core.errors import UsageError
+    from clipseg_live.core.settings.annotations import AnnotationSettings
+    from clipseg_live.core.settings.base import validated
+    from clipseg_live.core.settings.recording import RecordingSettings
+
+    if recording.microphone is not None and recording.sound != "microphone":
+        raise UsageError("--microphone names a microphone that is not recorded: give --sound microphone as well.")
+    values = given(recording)
+    if "part_minutes" in values:
+        values["part_seconds"] = 60 * values.pop("part_minutes")
+    if "part_size" in values:
+        values["part_bytes"] = round(values.pop("part_size") * 1e6)
+    if "tracks" in values:
+        values["tracks"] = tuple("camera" if track == "source" else track for track in values["tracks"])
+    return validated(RecordingSettings, **values, annotations=validated(AnnotationSettings, **given(annotations)))

@@ -2,26 +2,16 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipseg_live.cli.commands import OTHER, option, with_options
 from clipseg_live.cli.headless.source_messages import SourceMessages
-from clipseg_live.cli.options import (
-    MATTES,
-    DeinterlaceOption,
-    Insecure,
-    Model,
-    Prompts,
-    RateOption,
-    RtspTransport,
-    Sequence,
-    SessionOption,
-    Source,
-    TrustSession,
-    sequence_rate,
-    source_spec,
-)
+from clipseg_live.cli.settings import prompted_settings
+from clipseg_live.cli.shared_options import InputOptions, NetworkOptions, SegmentationOptions, Source
+from clipseg_live.cli.sources import source_spec
 from clipseg_live.core.system import console
 
 if TYPE_CHECKING:
@@ -29,48 +19,42 @@ if TYPE_CHECKING:
     from clipseg_live.runtime.stream import StreamFrame
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    """Options of ``watch`` alone."""
+
+    frames: Annotated[int | None, option(OTHER, "N", "Stop after this many frames.")] = None
+
+
+@with_options(smoothing="0", follow="no", refine="no")
 def watch(
     source: Source,
-    prompt: Prompts = None,
-    session: SessionOption = None,
-    trust_session: TrustSession = False,
-    model: Model = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="The probability from which on a pixel counts.",
-            show_default="0.5",
-            rich_help_panel=MATTES,
-        ),
-    ] = None,
-    frames: Annotated[int | None, typer.Option(metavar="N", help="End after so many frames.")] = None,
-    sequence: Sequence = False,
-    rate: RateOption = None,
-    deinterlace: DeinterlaceOption = "auto",
-    rtsp_transport: RtspTransport = "auto",
-    insecure: Insecure = False,
+    segmentation: SegmentationOptions,
+    reading: InputOptions,
+    network: NetworkOptions,
+    own: WatchOptions,
 ) -> None:
-    """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C ends it."""
-    from clipseg_live.app.stream import stream
-    from clipseg_live.core.errors import Failure, UsageError
-    from clipseg_live.core.session_file import load_session
+    """Print one JSON line for each frame and prompt: time, presence, area and box. Ctrl-C stops it.
 
-    settings = load_session(session, trusted=trust_session) if session is not None else None
-    if not prompt and (settings is None or not any(row.prompt for row in settings.shown())):
-        raise UsageError('There is no prompt: say what to look for, such as -p "red circle".')
-    if threshold is not None and not 0.0 <= threshold <= 1.0:
-        raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
-    spec = source_spec(source, rtsp_transport, insecure, sequence_rate(sequence, rate), deinterlace=deinterlace)
+    Nothing is drawn: effects only matter if they hide something, because masks are larger then.
+    """
+    from clipseg_live.app.stream import stream
+    from clipseg_live.core.errors import Failure
+    from clipseg_live.core.settings.live import LiveSettings
+    from clipseg_live.core.settings.rendering import PLAIN_MATTES
+
+    plain = LiveSettings(matte=PLAIN_MATTES)
+    found = prompted_settings(segmentation, plain, exclusive=False, demo=source.startswith("demo:"))
+    spec = source_spec(source, reading, network)
     told = _Told()
-    with stream(spec, prompt or (), settings, threshold=threshold, model=model, on_status=told) as found:
+    with stream(spec, found.prompts, found.live, styles=found.look.styles, on_status=told) as items:
         problem = ""
-        for number, item in enumerate(found, start=1):
+        for number, item in enumerate(items, start=1):
             if item.problem and item.problem != problem:
                 print(item.problem, file=sys.stderr)  # noqa: T201
             problem = item.problem or problem
             _print(item)
-            if number == frames or console.is_closed() or console.output_failure():
+            if number == own.frames or console.is_closed() or console.output_failure():
                 break
     broken = console.output_failure()
     if broken is not None:

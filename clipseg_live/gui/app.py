@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,9 +45,8 @@ MakeSession = Callable[[LiveSettings], Startable]
 def run_window(
     *,
     settings: LiveSettings | None = None,
+    change: Callable[[LiveSettings], LiveSettings] = lambda last: last,
     source: str | SourceSpec | None = None,
-    prompts: Sequence[str] = (),
-    model: str | None = None,
     make_session: MakeSession | None = None,
     services: Services | None = None,
     path: Path | None = None,
@@ -56,9 +55,8 @@ def run_window(
 
     Args:
         settings: settings to begin with; None for those of the last run.
+        change: changes the settings of the last run.
         source: source to open; None for the one of the last run.
-        prompts: replace the prompts of the settings if not empty.
-        model: replaces the model of the settings; None keeps it.
         make_session: creates the session; None for the production session.
         services: functions of the application; None for the production ones.
         path: file of the preferences; None for the default path.
@@ -72,15 +70,14 @@ def run_window(
     """
     # Signals are noted, not raised: an exception inside Qt would crash the process.
     with qt_messages_logged(), signals.noted() as request:
-        return _run(request, settings, source, prompts, model, make_session, services, path)
+        return _run(request, settings, change, source, make_session, services, path)
 
 
 def _run(
     request: signals.Request,
     settings: LiveSettings | None,
+    change: Callable[[LiveSettings], LiveSettings],
     source: str | SourceSpec | None,
-    prompts: Sequence[str],
-    model: str | None,
     make_session: MakeSession | None,
     services: Services | None,
     path: Path | None,
@@ -90,7 +87,7 @@ def _run(
         return 0
     path = path or preferences.preferences_path()
     saved, problem = preferences.load_preferences(path)
-    settings = initial_settings(settings or saved.settings, prompts, model)
+    settings = settings or change(saved.settings)
     session = (make_session or _real_session)(settings)
     bridge = Bridge(session)
     window: MainWindow | None = None
@@ -149,26 +146,6 @@ def application() -> QApplication:
     app.setWindowIcon(theme.icon("demo", theme.ACCENT))
     theme.apply_theme(app)
     return app
-
-
-def initial_settings(settings: LiveSettings, prompts: Sequence[str], model: str | None) -> LiveSettings:
-    """Return the settings to begin with.
-
-    Args:
-        settings: the settings.
-        prompts: replace the prompts of the settings if not empty.
-        model: replaces the model of the settings; None keeps it.
-
-    Raises:
-        UsageError: if there are too many prompts.
-    """
-    if prompts:
-        settings = settings.model_copy(update={"rows": ()})
-        for text in prompts:
-            settings = settings.model_copy(update={"rows": (*settings.rows, settings.new_row(text))})
-    if model is not None:
-        settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"model": model})})
-    return settings
 
 
 def bridge_message(session: LiveSession, text: str) -> None:

@@ -137,19 +137,27 @@ def test_what_is_asked_for_comes_before_what_was_last(
     preferences.save_preferences(
         path, Preferences(settings=LiveSettings(effects=(Raw(),)), recent=(SourceSpec(name="demo:3"),))
     )
-    run(
-        path, session, services, settings=LiveSettings(effects=(Blur(),)), source="demo:5", prompts=("mug", "hair"),
-        model="shapes",
-    )  # fmt: skip
-    assert session.last("open") == SourceSpec(name="demo:5")
-    assert session.settings.effects == (Blur(),) and session.settings.engine.model == "shapes"
-    assert [row.text for row in session.settings.rows] == ["mug", "hair"]
+    run(path, session, services, settings=LiveSettings(effects=(Blur(),)), source="demo:5")
+    assert session.last("open") == SourceSpec(name="demo:5") and session.settings.effects == (Blur(),)
 
 
 @pytest.mark.slow
-def test_too_many_prompts_are_refused_before_a_window_is_there(path: Path, session: FakeSession) -> None:
-    with pytest.raises(UsageError, match="16 prompts"):
-        app.run_window(prompts=["x"] * 17, path=path, make_session=lambda settings: session)
+def test_the_settings_of_the_last_run_are_changed_as_asked(
+    qtbot: QtBot, path: Path, session: FakeSession, services: FakeServices
+) -> None:
+    last = LiveSettings(effects=(Raw(),))
+    preferences.save_preferences(path, Preferences(settings=last))
+    run(path, session, services, change=lambda settings: settings.model_copy(update={"mode": "locked"}))
+    assert session.settings == last.model_copy(update={"mode": "locked"})
+
+
+@pytest.mark.slow
+def test_a_change_that_is_refused_opens_no_window(path: Path, session: FakeSession) -> None:
+    def refuse(settings: LiveSettings) -> LiveSettings:
+        raise UsageError("There are 17 prompts.")
+
+    with pytest.raises(UsageError, match="17 prompts"):
+        app.run_window(change=refuse, path=path, make_session=lambda settings: session)
     assert session.commands == []
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from clipseg_live.cli import main
 from clipseg_live.core.session_file import save_session
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.settings.effects import Blur
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
 from clipseg_live.gui import app
 
@@ -32,21 +34,24 @@ def test_the_demo_has_its_model_and_leaves_preferences_alone(
     assert main.run(["live", *arguments, "-p", "green cross"]) == 0
     (options,) = begun
     assert options["settings"].engine.model == "shapes" and options["source"] == source
-    assert options["prompts"] == ("green cross",) and options["path"].name == "demo.json"
+    assert [row.text for row in options["settings"].rows] == ["green cross"] and options["path"].name == "demo.json"
 
 
 def test_anything_else_begins_as_the_last_time(begun: list[dict[str, Any]]) -> None:
     assert main.run(["live", "walk.mp4"]) == 0
     assert main.run(["live", "demo:", "--model", "rd16"]) == 0
     assert [each["settings"] for each in begun] == [None, None]
-    assert [each["model"] for each in begun] == [None, "rd16"]
+    last = LiveSettings(rows=(PromptRow(id=4, text="mug"),), effects=(Blur(),))
+    first, second = (each["change"](last) for each in begun)
+    assert first == last
+    assert second == last.model_copy(update={"engine": EngineSettings(model="rd16")})
     assert all(each["path"].name == "preferences.json" for each in begun)
 
 
 def test_how_an_address_is_opened_is_handed_on(begun: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["live", "https://host/x", "--insecure", "--rtsp-transport", "udp"]) == 0
     assert begun[0]["source"] == SourceSpec(name="https://host/x", insecure=True, rtsp_transport="udp")
-    assert main.run(["live", "--insecure"]) == 2 and "name it as the source" in capsys.readouterr().err
+    assert main.run(["live", "--insecure"]) == 2 and "name the source as well" in capsys.readouterr().err
     assert main.run(["live", "rtsp://host/x", "--rtsp-transport", "smoke"]) == 2
     assert "rtsp_transport" in capsys.readouterr().err
 
@@ -56,10 +61,10 @@ def test_deinterlacing_is_switched_off_for_one_source(
 ) -> None:
     assert main.run(["live", "walk.mp4", "--deinterlace", "off"]) == 0
     assert begun[0]["source"] == SourceSpec(name="walk.mp4", deinterlace="off")
-    assert main.run(["live", "--deinterlace", "off"]) == 2 and "name it as the source" in capsys.readouterr().err
+    assert main.run(["live", "--deinterlace", "off"]) == 2 and "name the source as well" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["live", "watch", "camera", "record"])
+@pytest.mark.parametrize("command", ["live", "watch", "virtual-camera", "record"])
 def test_the_kind_of_deinterlacing_is_checked(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     into = ["--into", str(tmp_path)] if command == "record" else []
     assert main.run([command, "walk.mp4", *into, "-p", "hair", "--deinterlace", "smoke"]) == 2
@@ -80,8 +85,9 @@ def test_a_session_file_in_place_of_a_source_is_opened(
 ) -> None:
     assert main.run(["live", str(saved), *more]) == 0
     assert main.run(["live", "--session", str(saved), *more]) == 0
-    assert begun[0] == begun[1]
-    assert begun[0]["settings"].rows[0].text == "hair" and begun[0]["source"] is None
+    for each in begun:
+        assert each["source"] is None and each["settings"].rows[0].text == (more[1] if "-p" in more else "hair")
+        assert each["settings"].engine.model == (more[1] if "--model" in more else EngineSettings().model)
 
 
 def test_a_session_file_in_place_of_a_source_is_checked(
@@ -97,7 +103,7 @@ def test_a_session_file_in_place_of_a_source_is_checked(
     assert begun[0]["source"] == "https://host/stream.json"
 
 
-@pytest.mark.parametrize("command", ["watch", "camera", "record", "export"])
+@pytest.mark.parametrize("command", ["watch", "virtual-camera", "record", "export"])
 def test_other_commands_say_how_a_session_is_given(
     saved: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from clipseg_live.app.batch.runner import BatchReport, Ending, Outcome
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.cli.export.batch import report_lines
-from clipseg_live.cli.export.options import check_places
+from clipseg_live.cli.export.options import PlaceOptions, check_places
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.rendering import ExportSettings
 from clipseg_live.runtime.export import ExportResult
@@ -49,24 +49,21 @@ def test_a_report_of_one_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sources", "output", "into", "suffix", "jobs", "words"),
+    ("sources", "places", "words"),
     [
-        (["a"], "o.mp4", "out", None, 1, "give one of the two"),
-        (["a", "b"], "o.mp4", None, None, 1, "2 inputs: give --into FOLDER"),
-        (["a"], None, None, None, 1, "-o out.mp4, --into FOLDER"),
-        (["a"], "o.mp4", None, ".mkv", 1, "--suffix is for many inputs"),
-        (["a"], "o.mp4", None, None, 2, "--jobs is for many inputs"),
+        (["a"], PlaceOptions(output=Path("o.mp4"), into=Path("out")), "give one of the two"),
+        (["a", "b"], PlaceOptions(output=Path("o.mp4")), "2 inputs: give --into FOLDER"),
+        (["a"], PlaceOptions(), "-o out.mp4, --into FOLDER"),
+        (["a"], PlaceOptions(output=Path("o.mp4"), suffix=".mkv"), "--suffix is for several inputs"),
+        (["a"], PlaceOptions(output=Path("o.mp4"), jobs=2), "--jobs is for several inputs"),
     ],
 )
-def test_where_results_go_must_be_clear(
-    sources: list[str], output: str | None, into: str | None, suffix: str | None, jobs: int, words: str
-) -> None:
-    places = [None if place is None else Path(place) for place in (output, into)]
+def test_where_results_go_must_be_clear(sources: list[str], places: PlaceOptions, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        check_places(sources, *places, suffix, jobs, data=False)  # type: ignore[misc]
+        check_places(sources, places)
 
 
 def test_where_results_go_is_clear() -> None:
-    check_places(["a"], Path("o.mp4"), None, None, 1, data=False)
-    check_places(["a", "b"], None, Path("out"), ".mkv", 3, data=False)
-    check_places(["a"], None, None, None, 1, data=True)
+    check_places(["a"], PlaceOptions(output=Path("o.mp4"), jobs=1))
+    check_places(["a", "b"], PlaceOptions(into=Path("out"), suffix=".mkv", jobs=3))
+    check_places(["a"], PlaceOptions(data=["coco:x"]))

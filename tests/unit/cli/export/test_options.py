@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipseg_live import UsageError
-from clipseg_live.cli.export.options import annotations_from, check_places, data_from, parse_time
+from clipseg_live.cli.export.options import PlaceOptions, check_places, parse_data, parse_time
 from clipseg_live.core.settings.annotations import AnnotationSettings
 from clipseg_live.core.settings.base import EngineSettings, validated
 from clipseg_live.core.settings.effects import Outline
@@ -50,27 +50,28 @@ def test_impossible_settings_are_one_sentence(kind: type, values: dict[str, obje
     assert "\n" not in str(raised.value)
 
 
+def data(words: list[str], *, many: bool) -> list[tuple[str, Path]]:
+    return list(parse_data(PlaceOptions(data=words, into=Path("out") if many else None)))
+
+
 def test_data_are_named_by_format_and_place() -> None:
-    assert data_from(["coco:set", "sheet:C:/found.png"], many=False) == [
+    assert data(["coco:set", "sheet:C:/found.png"], many=False) == [
         ("coco", Path("set")), ("sheet", Path("C:/found.png"))
     ]  # fmt: skip
-    assert [form for form, _ in data_from(["coco", "npz"], many=True)] == ["coco", "npz"]
+    assert [form for form, _ in data(["coco", "npz"], many=True)] == ["coco", "npz"]
     for words, many, told in (
         (["video:x"], False, "There is no data format 'video': use one of jsonl"),
         (["coco"], False, "--data coco:PATH"),
         (["coco:"], False, "--data coco:PATH"),
-        (["coco:x"], True, "without a place"),
+        (["coco:x"], True, "without a path"),
         (["coco", "coco"], True, "given twice"),
     ):
         with pytest.raises(UsageError, match=told):
-            data_from(words, many=many)
+            data(words, many=many)
 
 
 def test_annotations_have_one_default_for_all_formats() -> None:
-    assert annotations_from(segmentation=None, instances=None, split=None, seed=None) == AnnotationSettings()
     assert AnnotationSettings() == ExportSettings().annotations == RecordingSettings().annotations
-    given = annotations_from(segmentation="rle", instances="prompt", split=0.8, seed=3)
-    assert given == AnnotationSettings(segmentation="rle", instances="prompt", split=0.8, seed=3)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +80,12 @@ def test_annotations_have_one_default_for_all_formats() -> None:
 def test_impossible_annotations_are_one_sentence(given: dict[str, object]) -> None:
     (name,) = given
     with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
-        annotations_from(**given)
+        validated(AnnotationSettings, **given)
     assert "\n" not in str(raised.value)
 
 
 def test_a_place_is_needed_unless_only_data_are_wanted() -> None:
-    check_places(["a.mp4"], None, None, None, 1, data=True)
+    check_places(["a.mp4"], PlaceOptions(data=["coco:x"]))
+    check_places(["a.mp4"], PlaceOptions(masks=Path("a.jsonl")))
     with pytest.raises(UsageError, match=r"-o out\.mp4, --into FOLDER .* --data coco:FOLDER"):
-        check_places(["a.mp4"], None, None, None, 1, data=False)
+        check_places(["a.mp4"], PlaceOptions())

@@ -1,0 +1,77 @@
+"""Prompts from texts and files, and rows of a session for them. Importing this module loads no image library."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clipseg_live.core.errors import UsageError
+from clipseg_live.core.prompts import EmbeddingPrompt, ImagePrompt, Prompt, TextPrompt
+from clipseg_live.core.settings.base import PromptStyle
+from clipseg_live.core.settings.live import MOST_ROWS, LiveSettings, PromptImage, PromptRow
+
+LONGEST_ROW_IMAGE = 768
+"""Longest side of the image of a row, in pixels; the input of the default model is less than half as large."""
+
+
+def read_prompts(
+    texts: Sequence[str],
+    templates: Sequence[str] = (),
+    images: Sequence[Path] = (),
+    embeddings: Sequence[Path] = (),
+    *,
+    longest: int | None = None,
+) -> tuple[Prompt, ...]:
+    """Return prompts: texts, then images, then embeddings, each in the given order.
+
+    Args:
+        texts: Texts.
+        templates: Templates of all texts; empty for the texts alone.
+        images: Image files.
+        embeddings: Files of conditional embeddings.
+        longest: Longest side of images in pixels; larger ones are scaled down. None keeps their size.
+
+    Raises:
+        UsageError: A text, template or embedding is invalid.
+        Failure: A file cannot be read.
+    """
+    return (
+        *(Prompt.text(text, templates or ("{}",)) for text in texts),
+        *(_read_image(path, longest) for path in images),
+        *(Prompt.embedding(path, label=path.stem) for path in embeddings),
+    )
+
+
+def _read_image(path: Path, longest: int | None) -> Prompt:
+    from clipseg_live.media.images.reader import read_image
+
+    return Prompt.image(read_image(path, longest=longest), label=path.stem)
+
+
+def with_prompts(settings: LiveSettings, prompts: Sequence[Prompt], styles: Sequence[PromptStyle]) -> LiveSettings:
+    """Return the settings with a new row for each prompt, after the rows that they have.
+
+    Args:
+        settings: Settings of a session.
+        prompts: Prompts of ``read_prompts``.
+        styles: Style of each prompt.
+
+    Raises:
+        UsageError: There are too many prompts, or a text is too long.
+    """
+    count = len(settings.rows) + len(prompts)
+    if count > MOST_ROWS:
+        raise UsageError(f"There are {count} prompts: a live session has {MOST_ROWS} at most.")
+    for prompt, style in zip(prompts, styles, strict=True):
+        row = _filled(settings.new_row(prompt.label), prompt).model_copy(update={"style": style})
+        settings = settings.model_copy(update={"rows": (*settings.rows, row)})
+    return settings
+
+
+def _filled(row: PromptRow, prompt: Prompt) -> PromptRow:
+    """Return a row with the content of a prompt. Its text is the label of the prompt."""
+    if isinstance(prompt, ImagePrompt):
+        return row.model_copy(update={"picture": PromptImage.of(prompt.pixels), "share": 1.0})
+    if isinstance(prompt, EmbeddingPrompt):
+        return row.model_copy(update={"embedding": tuple(prompt.values.tolist())})
+    if isinstance(prompt, TextPrompt) and prompt.templates != ("{}",):
+        return row.model_copy(update={"templates": prompt.templates})
+    return row

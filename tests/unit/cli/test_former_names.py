@@ -1,0 +1,89 @@
+"""Names that options, values and commands had before. They work, and no help shows them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clipseg_live.cli import main
+from clipseg_live.cli.commands import FORMER_NAMES
+from tests.unit.cli.conftest import Segmented
+
+Segment = Callable[..., Segmented]
+
+
+@pytest.mark.parametrize("name", ["live", "watch", "record", "export"])
+def test_former_names_of_options_are_accepted(segmented: Segment, name: str) -> None:
+    former = segmented(name, "-p", "mug", "--together", "exclusive", "--fit=letterbox")
+    assert (former.matte.together, former.engine.fit) == ("exclusive", "letterbox")
+    assert former == segmented(name, "-p", "mug", "--overlap", "exclusive", "--resize-mode", "letterbox")
+
+
+def test_the_former_name_of_temporal_is_accepted(handed_on: list[tuple[Any, ...]]) -> None:
+    for option in ("--temporal", "--time"):
+        assert main.run(["export", "walk.mp4", "-p", "mug", "-o", "out.mp4", option, "causal"]) == 0
+    assert [request.settings.time for request, *_ in handed_on] == ["causal", "causal"]
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_no_help_shows_a_former_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([name, "--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    own = {"--fit"} if name in ("camera", "virtual-camera") else set()  # that of the virtual camera
+    assert not (set(FORMER_NAMES.values()) - own) & set(words)
+
+
+def test_the_help_shows_no_former_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["--help"]) == 0
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and line.strip()]
+    assert "virtual-camera" in lines and "camera" not in lines
+
+
+@pytest.mark.parametrize("track", ["source", "camera"])
+def test_the_source_track_has_two_names(handed_on: list[tuple[Any, ...]], track: str) -> None:
+    assert main.run(["record", "walk.mp4", "-p", "mug", "--track", "composed", "--track", track]) == 0
+    assert handed_on[0][3].tracks == ("composed", "camera")
+
+
+@pytest.mark.parametrize("name", ["virtual-camera", "camera"])
+@pytest.mark.parametrize(
+    ("arguments", "camera", "device"),
+    [
+        (["--camera", "OBS Virtual Camera"], "OBS Virtual Camera", "auto"),
+        (["--device", "OBS Virtual Camera"], "OBS Virtual Camera", "auto"),
+        (["--device", "/dev/video9"], "/dev/video9", "auto"),
+        (["--device", "cuda:1"], "", "cuda:1"),
+        (["--device", "cpu", "--camera", "/dev/video9"], "/dev/video9", "cpu"),
+    ],
+)
+def test_a_device_that_no_model_has_is_a_virtual_camera(
+    handed_on: list[tuple[Any, ...]], name: str, arguments: list[str], camera: str, device: str
+) -> None:
+    assert main.run([name, "walk.mp4", "-p", "mug", *arguments]) == 0
+    settings, _, wanted = handed_on[0]
+    assert (wanted.device, settings.engine.device) == (camera, device)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rate", "sequence"),
+    [
+        (["--frame-rate", "25"], 25.0, None),
+        (["--rate", "12.5"], 12.5, None),
+        (["--rate", "10", "--sequence"], 10.0, 10),
+        (["--rate", "10", "--sequence", "--frame-rate", "30"], 30.0, 10),
+        (["--sequence"], None, 25),
+    ],
+)
+def test_the_rate_of_a_virtual_camera(
+    handed_on: list[tuple[Any, ...]], tmp_path: Any, arguments: list[str], rate: float | None, sequence: int | None
+) -> None:
+    source = str(tmp_path) if "--sequence" in arguments else "walk.mp4"
+    assert main.run(["virtual-camera", source, "-p", "mug", *arguments]) == 0
+    _, spec, wanted = handed_on[0]
+    assert (wanted.rate, spec.sequence) == (rate, sequence)
+
+
+def test_the_fit_of_a_virtual_camera_is_its_own(handed_on: list[tuple[Any, ...]]) -> None:
+    assert main.run(["virtual-camera", "walk.mp4", "-p", "mug", "--fit", "fill", "--resize-mode", "aspect"]) == 0
+    settings, _, wanted = handed_on[0]
+    assert (wanted.fit, settings.engine.fit) == ("fill", "aspect")
