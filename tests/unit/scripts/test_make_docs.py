@@ -2,7 +2,7 @@
 
 import importlib.util
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.main import get_command
@@ -11,7 +11,7 @@ from clipseg_live.cli import main
 from clipseg_live.core.settings.base import CODECS, DATA_FORMATS, DETAILS, FITS
 from clipseg_live.core.settings.effects import KINDS
 from clipseg_live.core.settings.presets import PRESETS
-from clipseg_live.core.settings.rendering import TIME_MODES
+from clipseg_live.core.settings.rendering import TimeMode
 from tests.helpers.paths import ROOT
 
 
@@ -55,7 +55,7 @@ def test_a_default_that_differs_is_told(program: ModuleType) -> None:
         ("data", DATA_FORMATS),
         ("detail", DETAILS),
         ("fit", FITS),
-        ("time", TIME_MODES),
+        ("time", get_args(TimeMode)),
     ],
 )
 def test_help_names_every_choice(option: str, names: Any) -> None:
