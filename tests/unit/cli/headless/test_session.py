@@ -109,6 +109,7 @@ def test_a_lost_source_and_its_return_are_told_once() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_workers")
 @pytest.mark.parametrize(
     ("prompt", "model", "sentence"),
     [
