@@ -124,6 +124,7 @@ def _add_many(path: Path, who: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_workers")
 def test_processes_at_the_same_time_lose_no_prompt(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "prompts.json"
