@@ -281,7 +281,7 @@ def test_ranges_that_cannot_be(tmp_path):
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv"])
 @pytest.mark.parametrize("change", ["cut", "last", "grown", "replaced", "removed", "touched"])
 def test_a_file_that_changes_while_it_is_read(tmp_path, name, change):
-    path = make_clip(tmp_path / name, count=50, rate=Fraction(25), size=(120, 160), noise=True)
+    path = make_clip(tmp_path / name, count=50, rate=Fraction(25), size=(60, 80), noise=True)
     source = VideoFileSource(path)
     source.open()
     source.read()
