@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 from clipseg_live.core.errors import SinkError
@@ -11,6 +12,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
+from clipseg_live.core.system.files import replace_file
 
 CropBox = tuple[float, float, float, float]
 _LONGEST_STEM = 120
@@ -107,14 +109,11 @@ def save_snapshot(folder: Path, picture: RenderedFrame, settings: LiveSettings) 
 
 
 def _write(path: Path, pixels: Pixels) -> None:
-    """Write a file completely or not at all."""
+    """Write a PNG file completely or not at all."""
     from PIL import Image
 
     from clipseg_live.media.images.icc_profiles import srgb_tag
 
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        Image.fromarray(pixels).save(partial, format="PNG", compress_level=3, **srgb_tag("PNG"))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, format="PNG", compress_level=3, **srgb_tag("PNG"))
+    replace_file(path, data.getvalue())

@@ -1,8 +1,6 @@
 """Session files: the settings of a live session as JSON, for the window and the export."""
 
 import json
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.settings import external_references
 from clipseg_live.core.settings.external_references import ExternalReference
 from clipseg_live.core.settings.live import LiveSettings
+from clipseg_live.core.system.files import replace_file
 from clipseg_live.core.system.paths import check_input, check_replaceable
 
 SESSION_FORMAT = "clipseg-live session"
@@ -55,12 +54,9 @@ def save_session(path: Path, settings: LiveSettings) -> None:
     check_replaceable(path)
     saved = external_references.portable(settings, path.parent).model_dump(mode="json")
     content = {"format": SESSION_FORMAT, "version": _VERSION, "settings": saved}
-    partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
     try:
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-        os.replace(partial, path)
+        replace_file(path, json.dumps(content, ensure_ascii=False, indent=1))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise Failure(f"The session could not be saved to {path}: {error.strerror or error}.") from error
 
 

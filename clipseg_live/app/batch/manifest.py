@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from clipseg_live.app.batch.naming import Held, absolute, identity_of, stamp_of
 from clipseg_live.app.export import ExportRequest
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.settings.base import Frozen
+from clipseg_live.core.system.files import replace_file, set_aside
 from clipseg_live.media.atomic_output import is_litter
 
 NAME = ".clipseg-live-export.json"
@@ -130,26 +130,18 @@ class Manifest:
         self._save()
 
     def _save(self) -> None:
-        partial = self.path.with_name(f"{self.path.name}.partial-{secrets.token_hex(4)}")
         text = _Content(results=self.entries).model_dump_json(indent=1)
         try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, self.path)
+            replace_file(self.path, text)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise Failure(
                 f"What is finished could not be noted in {self.path} ({error.strerror or error}), so the next run will "
                 "not know it."
             ) from error
 
     def _put_aside(self) -> None:
-        for number in range(1, 100):
-            extra = "" if number == 1 else f"-{number}"
-            aside = self.path.with_name(f"{self.path.stem}.damaged{extra}.json")
-            if not os.path.lexists(aside):
-                break
         try:
-            self.path.rename(aside)
+            aside = set_aside(self.path)
         except OSError as error:
             raise Failure(f"{self.path} is damaged and cannot be moved ({error.strerror}): remove it.") from error
         self.notices.append(

@@ -4,9 +4,7 @@ import base64
 import json
 import logging
 import os
-import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +15,7 @@ from clipseg_live.core.settings.external_references import ExternalReference
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
+from clipseg_live.core.system.files import replace_file, set_aside
 from clipseg_live.gui.state.shared_file import locked, merge
 
 logger = logging.getLogger(__name__)
@@ -96,9 +95,8 @@ def load_preferences(path: Path) -> tuple[Preferences, str]:
     except FileNotFoundError:
         return Preferences(), ""
     except (OSError, ValidationError, ValueError):
-        backup = path.with_name(path.name + ".broken")
         try:
-            path.replace(backup)
+            backup = set_aside(path)
         except OSError as error:
             reason = error.strerror or error
             return Preferences(), f"The settings in {path} cannot be read ({reason}). Default settings are used."
@@ -106,7 +104,7 @@ def load_preferences(path: Path) -> tuple[Preferences, str]:
 
 
 def save_preferences(path: Path, preferences: Preferences) -> str:
-    """Write the preferences to a temporary file with permissions for this user only, then rename it.
+    """Replace the file of preferences. Only this user can read it.
 
     Args:
         path: the file.
@@ -115,17 +113,11 @@ def save_preferences(path: Path, preferences: Preferences) -> str:
     Returns:
         A message for the user if writing failed, else "".
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text = json.dumps(preferences.model_dump(mode="json", context=REVEAL), ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # addresses of cameras contain passwords
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
+        replace_file(path, text, private=True)  # addresses of cameras contain passwords
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         return f"The settings could not be saved to {path}: {error.strerror or error}."
     return ""
 

@@ -2,13 +2,12 @@
 
 import json
 import logging
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QStringListModel
 
+from clipseg_live.core.system.files import replace_file
 from clipseg_live.gui.state.shared_file import locked
 
 logger = logging.getLogger(__name__)
@@ -91,10 +90,4 @@ def _read(path: Path) -> list[str] | None:
 
 def _write(path: Path, texts: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name[:80]}.partial-{secrets.token_hex(4)}")
-    try:
-        partial.write_text(json.dumps(texts, ensure_ascii=False, indent=0), encoding="utf-8")
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    replace_file(path, json.dumps(texts, ensure_ascii=False, indent=0))

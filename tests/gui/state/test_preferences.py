@@ -37,7 +37,7 @@ def test_a_broken_file_is_set_aside_with_a_message(tmp_path: Path, content: byte
     path = tmp_path / "preferences.json"
     path.write_bytes(content)
     result, messages = preferences.load_preferences(path)
-    aside = tmp_path / "preferences.json.broken"
+    aside = tmp_path / "preferences.damaged.json"
     assert result == Preferences() and str(aside) in messages
     assert aside.read_bytes() == content and not path.exists()
 
