@@ -40,7 +40,7 @@ class Matte:
     def area(self) -> float:
         """Share (0 to 1) of the frame that the mask covers: the pixels whose alpha is at least one half."""
         parts = (self.alpha[top:bottom, left:right] for left, top, right, bottom in self.boxes)
-        return sum(int(np.count_nonzero(part >= 128)) for part in parts) / self.alpha.size
+        return sum(int(np.count_nonzero(mask_of(part))) for part in parts) / self.alpha.size
 
     def _repr_png_(self) -> bytes:
         """Return the alpha as a PNG file for notebooks."""
@@ -79,6 +79,11 @@ class Mattes:
     def hiding(self) -> tuple[Matte, ...]:
         """Mattes for effects that hide something."""
         return self.each if self.cautious is None else self.cautious
+
+
+def mask_of(alpha: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the mask of a matte or of a part of it: bool, True where the alpha is at least one half."""
+    return alpha >= 128
 
 
 def no_mattes(height: int, width: int, count: int) -> Mattes:
@@ -142,12 +147,13 @@ def disjoint(boxes: Sequence[Box]) -> list[Box]:
     """Merge overlapping boxes until none overlap."""
     merged: list[Box] = []
     for box in boxes:
-        while (other := next((candidate for candidate in merged if _overlap(candidate, box)), None)) is not None:
+        while (other := next((candidate for candidate in merged if overlap(candidate, box)), None)) is not None:
             merged.remove(other)
             box = (min(box[0], other[0]), min(box[1], other[1]), max(box[2], other[2]), max(box[3], other[3]))
         merged.append(box)
     return merged
 
 
-def _overlap(one: Box, other: Box) -> bool:
+def overlap(one: Box, other: Box) -> bool:
+    """Return whether two boxes have a pixel in common."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -16,7 +16,7 @@ from PIL import GifImagePlugin, Image
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Label, Matte, Mattes
+from clipseg_live.core.mattes import Label, Matte, Mattes, mask_of
 from clipseg_live.exporters.alpha_video import nothing_in, require_film
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import write_error
@@ -278,7 +278,7 @@ _CLEAR = 255
 
 def _indexed(pixels: RGBA) -> Image.Image:
     """Return RGBA as a palette image whose last index is transparent; colours are chosen from the opaque pixels."""
-    opaque = pixels[..., 3] >= 128
+    opaque = mask_of(pixels[..., 3])
     colours = pixels[..., :3]
     chosen = colours[opaque]
     if not len(chosen):

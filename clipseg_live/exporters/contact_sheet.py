@@ -21,7 +21,6 @@ from clipseg_live.core.system.times import format_time
 from clipseg_live.exporters.alpha_video import nothing_in
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
-from clipseg_live.exporters.datasets.instances import mask_of
 from clipseg_live.exporters.folder import write_error
 from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_tag
@@ -120,7 +119,7 @@ class ContactSheetSink:
         self._frames += 1
         self._until = frame.time
         numbers = self._categories.numbers(labels)
-        shares = [cv2.countNonZero(mask_of(matte)) / (frame.height * frame.width) for matte in mattes.each]
+        shares = [matte.area for matte in mattes.each]
         detected = tuple((number, share) for number, share in zip(numbers, shares, strict=True) if share > 0)
         for number, _ in detected:
             self._seen[number] = self._seen.get(number, 0) + 1

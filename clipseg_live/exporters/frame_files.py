@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.mattes import Label, Mattes, mask_of
 from clipseg_live.core.settings.base import PALETTE
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import FolderSink
@@ -74,7 +74,7 @@ class IndexedSink(FolderSink):
         values = np.zeros((frame.height, frame.width), np.uint8)
         for number, matte in zip(numbers, mattes.each, strict=True):
             for area in map(area_of, matte.boxes):
-                values[area][matte.alpha[area] >= 128] = number
+                values[area][mask_of(matte.alpha[area])] = number
         picture = Image.fromarray(values).convert("P")  # keeps the grey levels as indices
         picture.putpalette(indexed_palette().tobytes())
         name = f"{self._names.stem(frame)}.png"

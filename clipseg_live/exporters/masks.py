@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.mattes import Label, Mattes, mask_of
 from clipseg_live.core.protocols import MaskSink
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
-from clipseg_live.exporters.datasets.instances import mask_of
 from clipseg_live.exporters.folder import FolderSink, slug
 from clipseg_live.exporters.tables import JsonLinesMaskSink
 from clipseg_live.media.images.icc_profiles import tagged_png
@@ -61,7 +60,7 @@ class PngMaskSink(FolderSink):
         stem = self._names.stem(frame)
         for number, label, matte in zip(self._categories.numbers(labels), labels, mattes.each, strict=True):
             name = self._name(number)
-            self._put(f"{stem}_{name}.png", png_of(mask_of(matte) * np.uint8(255)))
+            self._put(f"{stem}_{name}.png", png_of(mask_of(matte.alpha) * np.uint8(255)))
             thresholds[name] = label.threshold
         entry = {"frame": frame.index, "time": float(frame.time), "name": stem, "thresholds": thresholds}
         self._list("frames", entry)

@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.mattes import Label, Mattes, mask_of
 from clipseg_live.core.protocols import MaskSink
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.data_formats import FormatSpec, find_format, transparent_formats
@@ -118,6 +118,6 @@ class SelectedFrames:
 
     def _shows(self, mattes: Mattes) -> bool:
         return any(
-            presence >= self._present and any((matte.alpha[area_of(box)] >= 128).any() for box in matte.boxes)
+            presence >= self._present and any(mask_of(matte.alpha[area_of(box)]).any() for box in matte.boxes)
             for matte, presence in zip(mattes.each, mattes.presence, strict=True)
         )

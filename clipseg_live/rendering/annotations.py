@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from clipseg_live.core.frame import BytePlane
-from clipseg_live.core.mattes import Box, Matte
+from clipseg_live.core.mattes import Box, Matte, mask_of, overlap
 from clipseg_live.core.settings.base import RGB
 from clipseg_live.core.settings.effects import Glow, Labels, Outline, Tint
 from clipseg_live.imaging.buffers import SCRATCH
@@ -106,23 +106,19 @@ def draw_labels(canvas: EffectCanvas, effect: Labels) -> None:
         height, width = alpha.shape
         x = min(max(box[0] + (box[2] - box[0] - width) // 2, 0), max(canvas.size[1] - width, 0))
         y = min(max(box[1] - height - size // 3, 0), max(canvas.size[0] - height, 0))
-        while y + 2 * height < canvas.size[0] and any(_overlap((x, y, x + width, y + height), area) for area in taken):
+        while y + 2 * height < canvas.size[0] and any(overlap((x, y, x + width, y + height), area) for area in taken):
             y += height + 2
         taken.append((x, y, x + width, y + height))
         draw_text(canvas, chip, alpha, x, y)
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def _largest(matte: Matte) -> Box | None:
     """Return the box of the part with the largest area, or None for an empty matte."""
-    sums = [int(cv2.countNonZero((matte.alpha[area_of(box)] >= 128).view(np.uint8))) for box in matte.boxes]
+    sums = [int(cv2.countNonZero(mask_of(matte.alpha[area_of(box)]).view(np.uint8))) for box in matte.boxes]
     if not sums or max(sums) == 0:
         return None
     left, top, right, bottom = matte.boxes[int(np.argmax(sums))]
-    x, y, wide, high = cv2.boundingRect((matte.alpha[top:bottom, left:right] >= 128).view(np.uint8))
+    x, y, wide, high = cv2.boundingRect(mask_of(matte.alpha[top:bottom, left:right]).view(np.uint8))
     return left + x, top + y, left + x + wide, top + y + high
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from clipseg_live.core.frame import BytePlane, Pixels
-from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.mattes import Matte
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.recording import Track
 from clipseg_live.imaging.letterbox import letterbox
+from clipseg_live.rendering.blending import union_of
 
 
 def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
@@ -21,17 +22,9 @@ def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
         return shot.composed
     if track == "camera":
         return shot.original
-    return np.asarray(cv2.cvtColor(union_alpha(shot.mattes, shot.height, shot.width), cv2.COLOR_GRAY2RGB))
-
-
-def union_alpha(mattes: Mattes | None, height: int, width: int) -> BytePlane:
-    """Return the largest alpha of all mattes at each pixel, uint8 (height, width); 0 without mattes."""
-    whole = np.zeros((height, width), np.uint8)
-    for matte in mattes.each if mattes is not None else ():
-        for left, top, right, bottom in matte.boxes:
-            part = whole[top:bottom, left:right]
-            np.maximum(part, matte.alpha[top:bottom, left:right], out=part)
-    return whole
+    mattes = shot.mattes
+    alpha = np.zeros((shot.height, shot.width), np.uint8) if mattes is None else union_of(mattes).alpha
+    return np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB))
 
 
 def fit_frame(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:

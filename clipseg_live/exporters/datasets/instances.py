@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from clipseg_live.core.frame import Frame
-from clipseg_live.core.mattes import Matte, Mattes
+from clipseg_live.core.mattes import Mattes, mask_of
 from clipseg_live.core.settings.annotations import InstanceRule
 from clipseg_live.exporters.datasets.polygons import Vertices, coco_polygons, corner_polygons
 from clipseg_live.imaging.resize import resize_map
@@ -56,11 +56,6 @@ class Annotation:
         return [polygon + self.box[:2] for polygon in corner_polygons(self.part)]
 
 
-def mask_of(matte: Matte) -> Mask:
-    """Return the mask of a matte, uint8 (height, width), 1 where the matte is at least one half."""
-    return (matte.alpha >= 128).view(np.uint8)
-
-
 def annotations_of(frame: Frame, mattes: Mattes, number: int, rule: InstanceRule) -> list[Annotation]:
     """Return the annotations of one matte of a frame, from top to bottom; none for an empty mask.
 
@@ -70,7 +65,7 @@ def annotations_of(frame: Frame, mattes: Mattes, number: int, rule: InstanceRule
         number: position of the matte.
         rule: see ``AnnotationSettings.instances``.
     """
-    mask = mask_of(mattes.each[number])
+    mask = mask_of(mattes.each[number].alpha).view(np.uint8)
     parts = _parts(mask, rule)
     if not parts:
         return []
