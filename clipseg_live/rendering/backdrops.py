@@ -4,12 +4,12 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, Pixels
 from clipseg_live.core.settings.effects import CutOut
+from clipseg_live.imaging.letterbox import cover
 from clipseg_live.media.images.reader import read_image
 from clipseg_live.media.sources.registry import open_source
 from clipseg_live.media.sources.seekable import PlaybackSource
@@ -48,12 +48,12 @@ class Backdrops:
         if effect.file is None:
             raise UsageError(f"A cut-out on a {effect.backdrop} needs a file: choose one.")
         if effect.backdrop == "video":
-            return cover_size(self._video(effect.file).at(time), size)
+            return _covering(self._video(effect.file).at(time), size)
         key = effect.file, size
         if key not in self._fitted:
             if effect.file not in self._pictures:
                 self._pictures[effect.file] = read_image(effect.file)
-            self._fitted = {key: cover_size(self._pictures[effect.file], size)}
+            self._fitted = {key: _covering(self._pictures[effect.file], size)}
         return self._fitted[key]
 
     def close(self) -> None:
@@ -99,17 +99,6 @@ class _Loop:
         return self._source.read()
 
 
-def cover_size(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """Return the image scaled to fill (height, width), cropped around its centre."""
-    height, width = size
-    scale = max(height / picture.shape[0], width / picture.shape[1])
-    rows, columns = min(round(height / scale), picture.shape[0]), min(round(width / scale), picture.shape[1])
-    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
-    part = picture[top : top + max(rows, 1), left : left + max(columns, 1)]
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (width, height), interpolation=how), np.uint8).reshape(height, width, 3)
-
-
 @lru_cache(maxsize=4)
 def checkerboard(height: int, width: int) -> Pixels:
     """Return a dark checkerboard, uint8 (height, width, 3), read-only."""
@@ -118,3 +107,8 @@ def checkerboard(height: int, width: int) -> Pixels:
     board: Pixels = np.array(_CHECKS, np.uint8)[(rows[:, None] + columns[None, :]) % 2]
     board.setflags(write=False)
     return board
+
+
+def _covering(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return the image scaled to fill (height, width), cropped around its centre."""
+    return np.asarray(cover(picture, size[1], size[0]), np.uint8)
