@@ -23,8 +23,7 @@ HEAD = """\
 
 {summary}
 
-Every command lists its options with `--help`. This page is written from the same definitions
-(`python scripts/make_docs.py`).
+Every command lists its options with `--help`. This page is written from the same definitions.
 
 | command | what it does |
 |---|---|

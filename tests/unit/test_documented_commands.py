@@ -13,6 +13,7 @@ from clipseg_live.cli import main
 from tests.helpers.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OPTIONS_OF_SCRIPTS = {"--json", "--busy", "--quick"}
 SHORTENED = {"NAME", "FILE", "TEXT", "INPUT", "SOURCE", "COMMAND"}
 
 
@@ -55,6 +56,12 @@ def problem(command: str) -> str:
     return f"{path} has no {unknown[0]}" if unknown else ""
 
 
+def options_in_text(page: Path) -> set[str]:
+    """Return the options that stand alone in code within text, such as ``--data FORMAT``."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"`(--[a-z]+(?:-[a-z]+)*)[^`]*`", text))
+
+
 def test_commands_are_found_and_wrong_ones_noticed() -> None:
     assert len(commands(ROOT / "README.md")) >= 10
     assert problem("clipseg-live export a.mp4 -p 'a dog' --data csv:a.csv # comment --not") == ""
@@ -66,3 +73,8 @@ def test_commands_are_found_and_wrong_ones_noticed() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_exist(page: Path) -> None:
     assert [(command, problem(command)) for command in commands(page) if problem(command)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_options_in_the_text_of_a_page_exist(page: Path) -> None:
+    assert options_in_text(page) - set.union(*options().values()) - OPTIONS_OF_SCRIPTS == set()

@@ -17,7 +17,7 @@ from clipseg_live.core.frame import ColourInfo
 from clipseg_live.core.settings.live import FrameTransform, SourceSpec
 from clipseg_live.media.colour.conversion import FromVideo, ToVideo
 from clipseg_live.media.colour.interlacing import Deinterlacer, FieldFlags, fields_of, weave_frames
-from clipseg_live.media.sources.framed_source import FramedSource
+from clipseg_live.media.sources.framing import FramedSource
 from clipseg_live.media.sources.live_sources import open_live
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.recording import RecordingWriter
