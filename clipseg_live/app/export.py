@@ -23,9 +23,9 @@ from clipseg_live.core.settings.base import DataFormat, EngineSettings
 from clipseg_live.core.settings.data_formats import find_format, with_option
 from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings
+from clipseg_live.core.settings.source_schemes import SourceRequest, find_scheme, open_by_scheme
 from clipseg_live.core.system.paths import is_pattern, searches
 from clipseg_live.core.system.settings_log import loggable
-from clipseg_live.demo.source import DEMO_PREFIX, DemoSource
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.masks import open_mask_sink
 from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open_transparent_sink
@@ -48,9 +48,6 @@ logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from clipseg_live.model.segmenter import Segmenter
-
-DEMO_SECONDS = Fraction(8)
-"""Duration of the endless demo scene in an export without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +370,7 @@ def open_named_source(
     deinterlace: Deinterlace = "auto",
     keep_hdr: bool = False,
 ) -> FrameSource:
-    """Return the source of this name, not opened yet. A demo scene ends after ``DEMO_SECONDS`` without ``end``.
+    """Return the source of this name, not opened yet. A demo scene ends after eight seconds without ``end``.
 
     Args:
         name: Name of the source.
@@ -386,12 +383,15 @@ def open_named_source(
     Raises:
         UsageError: The name or an option is invalid.
     """
-    if not name.startswith(DEMO_PREFIX):
+    scheme = find_scheme(name)
+    if scheme is None:
         return open_source(name, start=start, end=end, sequence=sequence, deinterlace=deinterlace, keep_hdr=keep_hdr)
     if sequence is not None:
         raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {name} is not: leave it out.")
-    start = start or Fraction(0)
-    return DemoSource.named(name, start=start, duration=DEMO_SECONDS if end is None else end - start)
+    source = open_by_scheme(scheme, SourceRequest(name=name, start=start, end=end))
+    if getattr(source, "live", False):
+        raise UsageError(f"{name} is live, and export reads files: record it with clipseg-live record.")
+    return source
 
 
 def mask_header(request: ExportRequest, files: ModelFiles) -> dict[str, Any]:

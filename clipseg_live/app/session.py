@@ -1,6 +1,7 @@
 """Construction of live sessions. OpenCV, PyAV and torch are only imported in the threads that use them."""
 
 from fractions import Fraction
+from typing import cast
 
 from clipseg_live.app.engine import make_engine, make_exact_engine
 from clipseg_live.app.recording_tools import recording_tools
@@ -8,6 +9,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import FrameSource, LiveSource, Matting, Renderer, VirtualCameraDevice
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
 from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.core.settings.source_schemes import SourceRequest, SourceScheme, find_scheme, open_by_scheme
 from clipseg_live.runtime.inference.server import MakeEngine
 from clipseg_live.runtime.pipeline import RenderTools
 from clipseg_live.runtime.session import Session, SessionTools
@@ -58,25 +60,29 @@ def open_session_source(spec: SourceSpec) -> LiveSource:
     Raises:
         UsageError: The name is unknown.
     """
-    if spec.name.startswith(DEMO_SOURCE):
-        return _demo(spec)
+    scheme = find_scheme(spec.name.reveal())
+    if scheme is not None:
+        return _open_scheme(scheme, spec)
     from clipseg_live.media.sources.live_sources import open_live as open_other
 
     return open_other(spec)
 
 
-def _demo(spec: SourceSpec) -> LiveSource:
-    from clipseg_live.demo.source import DemoSource
+def _open_scheme(scheme: SourceScheme, spec: SourceSpec) -> LiveSource:
     from clipseg_live.media.sources.seekable import PlaybackSource
 
-    width, height = spec.width or 1280, spec.height or 720
-    rate = Fraction(spec.rate or 30).limit_denominator(1001)
+    rate = None if spec.rate is None else Fraction(spec.rate).limit_denominator(1001)
 
     def make(start: Fraction | None) -> FrameSource:
-        return DemoSource.named(spec.name.reveal(), width, height, rate, start=start or Fraction(0))
+        return open_by_scheme(
+            scheme,
+            SourceRequest(
+                name=spec.name.reveal(), start=start, endless=True, width=spec.width, height=spec.height, rate=rate
+            ),
+        )
 
-    make(None)  # reject an unknown name at once
-    return PlaybackSource(make)
+    first = make(None)  # reject an unknown name at once
+    return cast(LiveSource, first) if getattr(first, "live", False) else PlaybackSource(make)
 
 
 def framed(pixels: Pixels, framing: FrameTransform) -> Pixels:

@@ -6,9 +6,12 @@ from fractions import Fraction
 
 from clipseg_live.core.errors import SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.settings.source_schemes import SourceRequest
 from clipseg_live.demo.scenes import SCENE_PRESETS, Scene, SceneSettings
 
 DEMO_PREFIX = "demo:"
+DEMO_SECONDS = Fraction(8)
+"""Duration of the endless demo scene in an export without an end."""
 
 
 class DemoSource:
@@ -125,3 +128,15 @@ class DemoSource:
     def close(self) -> None:
         """Close the source."""
         self._next = None
+
+
+def open_demo(request: SourceRequest) -> DemoSource:
+    """Return the demo scene of a request. Without an end, an export has ``DEMO_SECONDS``.
+
+    Raises:
+        UsageError: If there is no such scene.
+    """
+    start, end = request.start or Fraction(0), request.end
+    duration = None if request.endless else DEMO_SECONDS if end is None else end - start
+    width, height, rate = request.width or 1280, request.height or 720, request.rate or Fraction(30)
+    return DemoSource.named(request.name, width, height, rate, duration, start)

@@ -10,8 +10,8 @@ from itertools import count
 from pathlib import Path
 
 from clipseg_live.core.errors import SourceError, UsageError
+from clipseg_live.core.settings.source_schemes import find_scheme
 from clipseg_live.core.system.paths import is_pattern, searches
-from clipseg_live.demo.source import DEMO_PREFIX
 from clipseg_live.media.images.animations import kind_of
 from clipseg_live.media.sources.registry import list_images, list_videos
 
@@ -51,7 +51,7 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
     for name in inputs:
         sources = _one_by_one(name, notices)
         for source in sources:
-            path = source if source.startswith(DEMO_PREFIX) else os.path.realpath(source)
+            path = source if find_scheme(source) is not None else os.path.realpath(source)
             if path in names:
                 notices.append(f"{source} is named twice and done once.")
             else:
@@ -60,7 +60,7 @@ def sources_of(inputs: Sequence[str]) -> NamedSources:
 
 
 def _one_by_one(name: str, notices: list[str]) -> list[str]:
-    if name.startswith(DEMO_PREFIX) or not (os.path.isdir(name) or is_pattern(name)):
+    if find_scheme(name) is not None or not (os.path.isdir(name) or is_pattern(name)):
         return [name]
     try:
         videos = list_videos(name)
@@ -85,7 +85,7 @@ def identity_of(name: str) -> tuple[tuple[str, int, int], ...]:
         SourceError: A folder or pattern has no images.
         OSError: A file does not exist.
     """
-    if name.startswith(DEMO_PREFIX):
+    if find_scheme(name) is not None:
         return ((name, 0, 0),)
     return tuple(map(stamp_of, list_images(name)))
 
@@ -102,13 +102,14 @@ def stamp_of(file: Path) -> tuple[str, int, int]:
 
 def absolute(name: str) -> str:
     """Return the absolute path of a source, with links resolved."""
-    return name if name.startswith(DEMO_PREFIX) else os.path.realpath(name)
+    return name if find_scheme(name) is not None else os.path.realpath(name)
 
 
 def result_stem(name: str) -> str:
     """Return the name of a source without its suffix, or of a pattern without its wildcards."""
-    if name.startswith(DEMO_PREFIX):
-        return "-".join(part for part in ("demo", name.removeprefix(DEMO_PREFIX)) if part)
+    if (scheme := find_scheme(name)) is not None:
+        rest = re.sub(r'[\\/:*?"<>|]+', "-", name.removeprefix(f"{scheme.name}:"))
+        return "-".join(part for part in (scheme.name, rest) if part)
     path = Path(os.path.abspath(name))
     if os.path.isdir(path):
         return path.name or "videos"
@@ -122,7 +123,7 @@ def suffix_of(name: str, suffix: str | None) -> str:
     """Return the suffix of a result, for a source that is not one of several photos."""
     if suffix is not None:
         return suffix
-    if name.startswith(DEMO_PREFIX) or os.path.isdir(name) or is_pattern(name):
+    if find_scheme(name) is not None or os.path.isdir(name) or is_pattern(name):
         return VIDEO_SUFFIX
     return PICTURE_SUFFIX if kind_of(Path(name)) == "still" else VIDEO_SUFFIX
 
@@ -184,10 +185,10 @@ def _told_apart(sources: Sequence[tuple[str, str]], taken: set[str]) -> list[str
     """Return a stem for each source, by the first scheme in which all differ, or else by the plainest."""
 
     def folder(name: str) -> str:
-        return "" if name.startswith(DEMO_PREFIX) else Path(os.path.abspath(name)).parent.name
+        return "" if find_scheme(name) is not None else Path(os.path.abspath(name)).parent.name
 
     def kind(name: str) -> str:
-        return "" if name.startswith(DEMO_PREFIX) else Path(name).suffix.lstrip(".")
+        return "" if find_scheme(name) is not None else Path(name).suffix.lstrip(".")
 
     schemes: tuple[Callable[[str], tuple[str, ...]], ...] = (
         lambda name: (result_stem(name),),
@@ -224,7 +225,7 @@ def refuse_folder_of_inputs(inputs: Sequence[str], sources: Sequence[str], into:
         UsageError: A result is an input, or a later run would read it as one.
     """
     for name in inputs:
-        if not name.startswith(DEMO_PREFIX) and searches(name, into):
+        if find_scheme(name) is None and searches(name, into):
             raise UsageError(f"{name} would find the results of this run next time: name another folder for --into.")
     paths = {absolute(source) for source in sources}
     for name in names:

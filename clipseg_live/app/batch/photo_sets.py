@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from clipseg_live.app.batch.naming import PICTURE_SUFFIX, result_names, result_stem
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.data_formats import find_format
+from clipseg_live.core.settings.source_schemes import find_scheme
 from clipseg_live.core.system.paths import is_folder_or_pattern
-from clipseg_live.demo.source import DEMO_PREFIX
 from clipseg_live.media.images.animations import kind_of
 from clipseg_live.media.images.photo_sets import list_photos
 from clipseg_live.media.images.photo_writer import PhotoWriter
@@ -54,7 +54,7 @@ class PhotoSet:
 
 def is_photos(name: str, sequence: Fraction | None) -> bool:
     """Return whether an input is a photo, or a folder or pattern that is a set of photos."""
-    if name.startswith(DEMO_PREFIX):
+    if find_scheme(name) is not None:
         return False
     if is_folder_or_pattern(name):
         return sequence is None

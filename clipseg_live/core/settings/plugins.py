@@ -62,6 +62,11 @@ class Registry(Generic[Part]):
         """Return all parts that can be used, by name. Imports the parts of other packages."""
         return {name: part for name in self.names() if (part := self.get(name)) is not None}
 
+    def problem(self, name: str) -> str:
+        """Return why the part of another package cannot be used, as the end of a sentence; "" if nothing is known."""
+        with self._lock:
+            return f"{self._problems[name]} (the log has more)" if name in self._problems else ""
+
     def refusal(self, name: str, offer: str = "there are") -> str:
         """Return why there is no part of a name, as the end of a sentence.
 
@@ -69,10 +74,7 @@ class Registry(Generic[Part]):
             name: The name.
             offer: Words before the names that there are.
         """
-        with self._lock:
-            if name in self._problems:
-                return f"{self._problems[name]} (the log has more)"
-        return f"{offer} {', '.join(self.names())}"
+        return self.problem(name) or f"{offer} {', '.join(self.names())}"
 
     def _listed(self) -> dict[str, "EntryPoint"]:
         """Return the entry points of other packages by name."""

@@ -96,7 +96,8 @@ def test_what_is_named_twice_is_done_once(in_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stem"),
     [
-        ("demo:", "demo"), ("demo:7", "demo-7"), ("in/a.b.mp4", "a.b"), ("in/shot_%04d.png", "shot"),
+        ("demo:", "demo"), ("demo:7", "demo-7"), ("demo:still:7", "demo-still-7"),
+        ("in/a.b.mp4", "a.b"), ("in/shot_%04d.png", "shot"),
         ("in/*.png", "in"), ("in/take 1 *_[0-9].png", "take-1"), ("in", "in"), ("日本.mp4", "日本"),
     ],
 )  # fmt: skip
