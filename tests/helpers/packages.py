@@ -1,7 +1,16 @@
 """Packages with entry points, as pip would install them, in a folder of a test."""
 
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
+
+from clipseg_live.core.settings.data_formats import FORMAT_SPECS
+from clipseg_live.core.settings.effects import EFFECTS
+from clipseg_live.core.settings.source_schemes import SOURCE_SCHEMES
+from tests.helpers.paths import ROOT
 
 
 def install(
@@ -27,3 +36,22 @@ def install(
     (metadata / "entry_points.txt").write_text("\n".join(groups), "utf-8")
     if source:
         (folder / f"{module}.py").write_text(source, "utf-8")
+
+
+def install_example(folder: Path, page: str) -> None:
+    """Install the package of a page of ``docs/how-to``, from the two files that the page shows."""
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
+    (project,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (source,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    values = tomllib.loads(project)
+    install(folder, values["project"]["name"], values["project"]["entry-points"], version=values["project"]["version"])
+    (module,) = values["tool"]["setuptools"]["py-modules"]
+    (folder / f"{module}.py").write_text(source, "utf-8")
+
+
+def forget_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the registries look for installed packages anew, and forget them after the test."""
+    for registry in (EFFECTS, FORMAT_SPECS, SOURCE_SCHEMES):
+        monkeypatch.setattr(registry, "_entries", None)
+        monkeypatch.setattr(registry, "_loaded", {})
+        monkeypatch.setattr(registry, "_problems", {})

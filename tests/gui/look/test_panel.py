@@ -17,6 +17,7 @@ from clipseg_live.gui.widgets.buttons import ChoiceBox
 from clipseg_live.gui.widgets.colour_picker import ColourChooser, ColourPopup
 from clipseg_live.gui.widgets.slider_field import SliderField
 from tests.helpers.gui.panel_tools import LEFT, click, drag, show, top_level, wait_closed
+from tests.helpers.packages import forget_packages, install
 
 MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
 DEVICES = ["auto", "cpu", "cuda"]
@@ -164,6 +165,45 @@ def test_every_effect_has_controls_for_its_values(qtbot, make, kind):
         options = panel.effects.findChild(EffectOptions)
         assert options is not None and set(options._setters) == set(fields)
     assert not panel.store.can_undo
+
+
+GRAIN = """
+from typing import ClassVar, Literal
+from pydantic import Field
+from clipseg_live.plugins import EffectInfo, EffectSettings
+
+class Grain(EffectSettings):
+    \"\"\"Draw grain.\"\"\"
+    info: ClassVar = EffectInfo(title="Film grain", help="Draws grain.", group="change", drawing="grain:draw")
+    kind: Literal["grain"] = "grain"
+    size: int = Field(default=2, gt=0, le=9, title="Size", description="Side of a grain in pixels.")
+    angle: float = Field(default=0.0, ge=-90.0, le=90.0)
+    note: str = ""
+"""
+
+
+def test_an_effect_of_a_package_is_offered_with_its_options(qtbot, make, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    forget_packages(monkeypatch)
+    install(tmp_path, "grain", {"clipseg_live.effects": {"grain": "grain:Grain", "sand": "grain:Sand"}}, GRAIN)
+    panel = make(effects=())
+    menu = panel.effects.add_button.menu()
+    assert "Film grain" not in [action.text() for action in menu.actions()], "packages slow down no start"
+    menu.aboutToShow.emit()
+    offered = [action.text() for action in menu.actions() if not action.isSeparator()]
+    assert len(offered) == len(KINDS) + 1 and offered.index("Film grain") < offered.index(effect_title("heatmap"))
+    next(action for action in menu.actions() if action.text() == "Film grain").trigger()
+    assert kinds(panel) == ["grain"]
+    options = panel.effects.findChild(EffectOptions)
+    assert list(options._shows) == ["size", "angle"], "a text has no control"
+    size, angle = options.findChildren(SliderField)
+    assert (size.accessibleName(), size.value_text(), size.toolTip()) == ("Size", "2", "Side of a grain in pixels.")
+    qtbot.keyClick(size, Qt.Key.Key_Home)
+    assert panel.store.settings.effects[0].size == 1
+    qtbot.keyClick(size, Qt.Key.Key_End)
+    assert panel.store.settings.effects[0].size == 9 and type(panel.store.settings.effects[0].size) is int
+    qtbot.keyClick(angle, Qt.Key.Key_Home)
+    assert panel.store.settings.effects[0].angle == -90
 
 
 def test_the_backdrop_of_a_cut_out(qtbot, make, tmp_path):

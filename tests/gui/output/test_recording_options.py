@@ -1,6 +1,7 @@
 """What is recorded, and how: every control changes the settings."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -11,6 +12,7 @@ from clipseg_live.core.settings.base import DATA_FORMATS
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.gui.output.recording_options import RecordingOptions
 from clipseg_live.gui.widgets.buttons import ChoiceBox
+from tests.helpers.packages import forget_packages, install_example
 
 LEFT = Qt.MouseButton.LeftButton
 Make = Callable[..., RecordingOptions]
@@ -55,6 +57,18 @@ def test_tracks_are_chosen_and_one_always_stays(make: Make, changes: list[Record
     assert changes[-1].tracks == ("composed", "mattes") and options.tracks["composed"].isEnabled()
     qtbot.keyClick(options.tracks["composed"], Qt.Key.Key_Space)
     assert changes[-1].tracks == ("mattes",) and not options.tracks["mattes"].isEnabled()
+
+
+def test_formats_of_packages_are_offered(
+    make: Make, changes: list[RecordingSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    forget_packages(monkeypatch)
+    install_example(tmp_path, "add-a-data-format")
+    options = make()
+    (action,) = [action for action in options.data_menu.actions() if action.text() == "Areas (text)"]
+    action.trigger()
+    assert changes[-1].data == ("areas",) and options.data.text() == "Areas (text)"
 
 
 def test_data_are_chosen_from_a_menu(make: Make, changes: list[RecordingSettings], qtbot: QtBot) -> None:

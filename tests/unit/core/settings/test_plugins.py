@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clipseg_live import plugins
 from clipseg_live.core.settings.plugins import PluginError, Registry, check_interface
 from tests.helpers.packages import install
 
@@ -104,3 +105,9 @@ def test_damaged_metadata_of_any_package_leave_the_parts_of_this_one(
     monkeypatch.setattr("importlib.metadata.entry_points", fail)
     assert registry.all() == {"one": 1, "two": 2} and registry.get("three") is None
     assert left_out(caplog) == [f"The entry points {GROUP} cannot be listed"]
+
+
+def test_the_names_for_packages_are_there() -> None:
+    assert all(getattr(plugins, name) is not None for name in plugins.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Sparkle'"):
+        _ = plugins.Sparkle
