@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from clipseg_live.core.errors import Failure, SinkError, SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
-from clipseg_live.core.privacy import hides_whole
 from clipseg_live.core.settings.base import RGB, UnitInterval
 from clipseg_live.core.settings.data_formats import FormatSpec
 from clipseg_live.core.settings.effects import EffectInfo, EffectSettings, Length
@@ -44,7 +43,6 @@ __all__ = [
     "SourceScheme",
     "UnitInterval",
     "UsageError",
-    "hides_whole",
 ]
 
 

@@ -8,11 +8,13 @@ from pkgutil import resolve_name
 from typing import Any
 
 import cv2
+import numpy as np
 
 from clipseg_live.core.errors import Failure
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
-from clipseg_live.core.settings.effects import EffectSettings, in_order
+from clipseg_live.core.privacy import hides_whole
+from clipseg_live.core.settings.effects import EFFECTS, EffectSettings, in_order
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.rendering.blending import EffectCanvas
 
@@ -53,7 +55,10 @@ class EffectRenderer:
         """
         canvas = EffectCanvas(pixels.copy(), pixels, mattes, self._look.styles, self._look.names, time, self._kept)
         for effect, draw in self._steps:
-            draw(canvas, effect)
+            if EFFECTS.own.get(effect.kind) is type(effect):
+                draw(canvas, effect)
+            else:
+                _draw_foreign(canvas, effect, draw)
             if effect.info.private:
                 canvas.original = canvas.picture.copy()
         return canvas.picture
@@ -66,6 +71,20 @@ class EffectRenderer:
         self._kept.clear()
 
 
+def _draw_foreign(canvas: EffectCanvas, effect: EffectSettings, draw: Drawing) -> None:
+    """Draw an effect of another package. A privacy effect draws over black where the whole frame must be hidden.
+
+    Raises:
+        Failure: If the picture is of another size or type then.
+    """
+    if effect.info.private and hides_whole(canvas.mattes, len(canvas.styles)):
+        canvas.picture[:] = 0
+    draw(canvas, effect)
+    picture = canvas.picture
+    if picture.shape != canvas.original.shape or picture.dtype != np.uint8:
+        raise Failure(f"The effect {effect.info.title} left a picture of the size {picture.shape}, {picture.dtype}.")
+
+
 @cache
 def _drawing_of(effect: type[EffectSettings]) -> Drawing:
     """Return the function that draws a kind of effect.
@@ -75,6 +94,8 @@ def _drawing_of(effect: type[EffectSettings]) -> Drawing:
     """
     try:
         drawing: Drawing = resolve_name(effect.info.drawing)
+        if not callable(drawing):
+            raise TypeError(f"{effect.info.drawing} is not a function")
     except Exception as error:  # the package of somebody else
         logger.exception("The drawing function %s cannot be imported", effect.info.drawing)
         raise Failure(f"The effect {effect.info.title} cannot be drawn: {type(error).__name__}, {error}.") from error

@@ -39,9 +39,9 @@ class EffectInfo:
         group: Part of the window's menu.
         drawing: "module:function" that draws the effect. It takes a ``rendering.blending.EffectCanvas`` and the effect,
             and is imported with its first use.
-        private: The effect hides something and fails closed: it must hide the whole frame if
-            ``core.privacy.hides_whole`` says so. Privacy effects are drawn before all others, so that no other effect
-            shows the hidden content.
+        private: The effect hides something and fails closed: the whole frame is hidden if ``core.privacy.hides_whole``
+            says so. An effect of another package draws over a black frame then. Privacy effects are drawn before all
+            others, so that no other effect shows the hidden content.
         interface: Version of the interface that the effect is made for.
     """
 

@@ -102,7 +102,7 @@ class Registry(Generic[Part]):
     def _load(self, name: str, entry: "EntryPoint") -> None:
         try:
             part = self._accept(name, entry.load())
-        except Exception as error:  # the package of somebody else
+        except (Exception, SystemExit) as error:  # the package of somebody else
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             logger.warning(_LEFT_OUT, self.noun, name, _package_of(entry), reason, exc_info=True)
             self._problems[name] = f"that of {_package_of(entry)} cannot be used, {' '.join(reason.split())}"

@@ -56,6 +56,7 @@ def test_a_package_is_imported_when_its_part_is_asked_for(folder: Path, registry
     [
         ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("PART = (\n", "SyntaxError: "),
+        ("raise SystemExit(3)\n", "SystemExit: 3"),
         ("OTHER = 3\n", "AttributeError: module 'broken_{0}' has no attribute 'PART'"),
         ("PART = 'three'\n", "it is no number"),
         ("PART = 99\n", "it is made for interface 2, and this clipseg-live has 1"),
