@@ -190,7 +190,7 @@ class WindowPictures:
             yield 50
         bar.recording_changed.emit(RecordingSettings())
         window._store.edit(before)
-        window.messages.remove_message("recording")
+        window.toasts.remove("recording")
         window.body.show_tab(0)
         yield 1000
 

@@ -158,8 +158,8 @@ def panels_for(folder: Path) -> MakePanels:
 
     def make(store: Store) -> tuple[Any, QWidget]:
         from clipseg_live.app import devices
-        from clipseg_live.gui.look.panel import SettingsPanel
         from clipseg_live.gui.prompts.panel import PromptPanel
+        from clipseg_live.gui.settings.panel import SettingsPanel
         from clipseg_live.gui.state.prompt_history import PromptHistory
 
         history = PromptHistory(folder / "prompts.json")

@@ -26,7 +26,7 @@ from clipseg_live.gui.widgets.controls import line, tool_button
 PANEL_WIDTH = 352
 
 MakePanels = Callable[[Store], tuple[Any, QWidget]]
-"""Creates the prompt panel (``show_areas``, ``set_picture``, ``focus_new_row``, ``box_requested``) and the look
+"""Creates the prompt panel (``show_areas``, ``set_image``, ``focus_new_row``, ``box_requested``) and the look
 panel."""
 
 
@@ -44,10 +44,10 @@ class WindowBody(QWidget):
     ) -> None:
         super().__init__()
         self.canvas = Canvas()
-        self.messages = Toasts(self.canvas)
-        self.transport = PlaybackBar(session)
-        self.stats = StatsPanel()
-        self.stats.hide()
+        self.toasts = Toasts(self.canvas)
+        self.playback_bar = PlaybackBar(session)
+        self.stats_panel = StatsPanel()
+        self.stats_panel.hide()
         self.status_line = StatusLine()
         self.source_menu = SourceMenu(services, recent, self)
         self.framing_menu = FramingMenu(store, self)
@@ -58,14 +58,14 @@ class WindowBody(QWidget):
         self.panel_button = tool_button("panel", self.tr("Show or hide side panel"))
         self.menu_button = tool_button("menu", self.tr("Menu"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.prompts, self.look = panels(store)
+        self.prompts, self.settings_panel = panels(store)
         self.tabs = self._tabs()
         self.help_line = HelpLine()
         self.panel = self._panel()
         self.splitter = self._splitter()
         self._bars = [self._top_bar(), line(), line(), self.status_line]
         column = _column(self)
-        for widget in (*self._bars[:2], self.splitter, self._bars[2], self.stats, self.status_line):
+        for widget in (*self._bars[:2], self.splitter, self._bars[2], self.stats_panel, self.status_line):
             column.addWidget(widget, 1 if widget is self.splitter else 0)
         self._panel_visible = True
 
@@ -88,7 +88,7 @@ class WindowBody(QWidget):
         """Show only the canvas (True), or restore the other widgets (False)."""
         for widget in self._bars:
             widget.setVisible(not bare)
-        self.stats.setVisible(not bare and self.status_line.details_button.isChecked())
+        self.stats_panel.setVisible(not bare and self.status_line.details_button.isChecked())
         self.panel.setVisible(not bare and self._panel_visible)
 
     def _tabs(self) -> QTabWidget:
@@ -97,7 +97,7 @@ class WindowBody(QWidget):
         tabs.setDocumentMode(True)
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(self.prompts, self.tr("Prompts"))
-        tabs.addTab(self.look, self.tr("Settings"))
+        tabs.addTab(self.settings_panel, self.tr("Settings"))
         return tabs
 
     def _panel(self) -> QWidget:
@@ -113,7 +113,7 @@ class WindowBody(QWidget):
         left = QWidget()
         column = _column(left)
         column.addWidget(self.canvas, 1)
-        column.addWidget(self.transport)
+        column.addWidget(self.playback_bar)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setHandleWidth(1)
         for number, widget in enumerate((left, self.panel)):

@@ -60,7 +60,10 @@ class MainWindow(QMainWindow):
         panels: MakePanels,
     ) -> None:
         super().__init__()
-        self._session, self._bridge, self._store, self._preferences_store = session, bridge, store, preferences_store
+        self._session = session
+        self._bridge = bridge
+        self._store = store
+        self._preferences_store = preferences_store
         self.files = SessionFiles(store, preferences_store, self)
         self._spec: SourceSpec | None = None
         self._source_shown = False
@@ -70,13 +73,16 @@ class MainWindow(QMainWindow):
         body = WindowBody(
             session, store, services, panels, recent=lambda: preferences_store.value.recent, files=self.files
         )
-        self.body, self.canvas, self.messages, self.transport = body, body.canvas, body.messages, body.transport
-        self.prompts, self.stats, self.status_line = body.prompts, body.stats, body.status_line
-        self.source_menu, self.framing_menu, self.recording_bar = (
-            body.source_menu,
-            body.framing_menu,
-            body.recording_bar,
-        )
+        self.body = body
+        self.canvas = body.canvas
+        self.toasts = body.toasts
+        self.playback_bar = body.playback_bar
+        self.prompts = body.prompts
+        self.stats_panel = body.stats_panel
+        self.status_line = body.status_line
+        self.source_menu = body.source_menu
+        self.framing_menu = body.framing_menu
+        self.recording_bar = body.recording_bar
         self.setCentralWidget(body)
         self.setAcceptDrops(True)
         self.picture_tools = PictureTools(body, store, services)
@@ -99,7 +105,8 @@ class MainWindow(QMainWindow):
 
         The source is added to the recent ones when its first frame is shown.
         """
-        self._spec, self._source_shown = spec, False
+        self._spec = spec
+        self._source_shown = False
         self.source_menu.show_source(spec)
 
     def _remember_source(self) -> None:
@@ -115,7 +122,7 @@ class MainWindow(QMainWindow):
 
     def show_message(self, message: Message) -> None:
         """Show a message."""
-        self.messages.show_message(message)
+        self.toasts.show_message(message)
 
     def refresh(self) -> None:
         """Update all widgets that show the state of the session. An error in one does not stop the others."""
@@ -142,9 +149,9 @@ class MainWindow(QMainWindow):
             has_frame = False
         notice = overlay_notice.source_notice(source, title, has_frame=has_frame, is_demo=is_demo)
         self.canvas.show_notice(notice or (overlay_notice.hidden_notice(status.hidden) if has_frame else None))
-        self.transport.show_status(status.source)
+        self.playback_bar.show_status(status.source)
         if self.isFullScreen():
-            self.transport.hide()
+            self.playback_bar.hide()
         if self._camera_dialog is not None and status.source.state is SourceState.RUNNING:
             self._camera_dialog.show_status(status.source)
 
@@ -152,8 +159,8 @@ class MainWindow(QMainWindow):
         self.status_line.show_status(status)
         self.recording_bar.show_status(status.recording)
         self.body.camera_bar.show_status(status.camera)
-        if self.stats.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
-            self.stats.show_timings(self._session.timings(), status.rates.stages)
+        if self.stats_panel.isVisible() and self._ticks % _TIMINGS_EVERY == 0:
+            self.stats_panel.show_timings(self._session.timings(), status.rates.stages)
 
     def _show_presence(self, status: SessionStatus) -> None:
         picture = self._session.picture()
@@ -207,13 +214,13 @@ class MainWindow(QMainWindow):
         self.recording_bar.message.connect(self.show_message)
         self.output_controller.message.connect(self.show_message)
         self.files.message.connect(self.show_message)
-        self.status_line.restart.connect(self._session.restart_worker)
-        self.status_line.details.connect(self.stats.setVisible)
-        self.stats.copy_requested.connect(self._copy_diagnostics)
+        self.status_line.restart_requested.connect(self._session.restart_worker)
+        self.status_line.details_toggled.connect(self.stats_panel.setVisible)
+        self.stats_panel.copy_requested.connect(self._copy_diagnostics)
         self.canvas.files_dropped.connect(self._dropped)
         self.canvas.full_screen_requested.connect(self._toggle_full_screen)
         self.picture_tools.message.connect(self.show_message)
-        bar, view = self.transport, self.canvas
+        bar, view = self.playback_bar, self.canvas
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusChanged.connect(self._focus_changed)

@@ -25,7 +25,9 @@ class PictureTools(QObject):
 
     def __init__(self, body: WindowBody, store: Store, services: Services) -> None:
         super().__init__(body)
-        self._body, self._store, self._services = body, store, services
+        self._body = body
+        self._store = store
+        self._services = services
         body.canvas.box_tool.drawn.connect(self._box_drawn)
         body.canvas.wipe_tool.moved.connect(self._move_wipe)
         body.canvas.wipe_tool.released.connect(store.end_merge)
@@ -47,7 +49,7 @@ class PictureTools(QObject):
             text = self.tr("A box would reveal what the privacy effects hide. Remove Pixelate and Black out first.")
             self.message.emit(Message("box", text, "warning"))
         else:
-            self._body.messages.remove_message("box")
+            self._body.toasts.remove("box")
             self._body.canvas.box_tool.begin(purpose)
 
     def _box_drawn(self, purpose: object, box: QRectF) -> None:
@@ -58,7 +60,7 @@ class PictureTools(QObject):
             self._store.update(framing=framing.model_copy(update={"crop": crop}))
         elif isinstance(purpose, tuple) and picture is not None:
             self._body.show_tab(0)
-            self._body.prompts.set_picture(purpose[1], crop_prompt_image(picture.original, box))
+            self._body.prompts.set_image(purpose[1], crop_prompt_image(picture.original, box))
 
     def _move_wipe(self, position: float) -> None:
         effects = self._store.settings.effects

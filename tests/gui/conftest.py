@@ -30,16 +30,16 @@ class FakePanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shares: dict[int, float] = {}
+        self.areas: dict[int, float] = {}
         self.presence: dict[int, float] = {}
         self.pictures: list[tuple[int | None, PromptImage]] = []
         self.new_rows = 0
         self.first_rows = 0
 
-    def show_areas(self, shares: dict[int, float], presence: dict[int, float]) -> None:
-        self.shares, self.presence = shares, presence
+    def show_areas(self, areas: dict[int, float], presence: dict[int, float]) -> None:
+        self.areas, self.presence = areas, presence
 
-    def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
+    def set_image(self, row_id: int | None, picture: PromptImage) -> None:
         self.pictures.append((row_id, picture))
 
     def focus_new_row(self) -> None:

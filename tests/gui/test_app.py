@@ -110,7 +110,7 @@ def test_a_last_source_that_cannot_be_opened_leaves_an_empty_window(
     def look() -> None:
         window = the_window()
         assert window.canvas.notice is not None and window.canvas.notice.title == "No source is open"
-        messages.extend(window.messages.texts())
+        messages.extend(window.toasts.texts())
         window.close()
 
     assert run(path, session, services, look) == 0
@@ -171,7 +171,7 @@ def test_broken_preferences_are_told_in_the_window(
     def look() -> None:
         for widget in QApplication.topLevelWidgets():
             if isinstance(widget, MainWindow) and widget.isVisible():
-                messages.extend(widget.messages.texts())
+                messages.extend(widget.toasts.texts())
                 widget.close()
 
     assert run(path, session, services, look) == 0

@@ -57,7 +57,7 @@ def key(qtbot: QtBot, window: MainWindow, name: str) -> None:
 
 
 def texts(window: MainWindow) -> list[str]:
-    return window.messages.texts()
+    return window.toasts.texts()
 
 
 def with_picture(window: MainWindow, session: FakeSession, qtbot: QtBot, **values: object) -> None:
@@ -155,7 +155,7 @@ def test_states_without_a_picture_are_told(
 def test_a_finished_file_stays_on_its_last_frame(window: MainWindow, session: FakeSession) -> None:
     session.be(playing(60, state=SourceState.ENDED))
     window.refresh()
-    assert window.canvas.notice is None and window.transport.isVisible()
+    assert window.canvas.notice is None and window.playback_bar.isVisible()
 
 
 def test_figures_recording_and_transport_follow_the_session(window: MainWindow, session: FakeSession) -> None:
@@ -163,12 +163,12 @@ def test_figures_recording_and_transport_follow_the_session(window: MainWindow, 
     window.refresh()
     assert "masks 7.4 fps" in window.status_line.rates_label.text()
     assert window.recording_bar.status_label.text() == "0:05  ·  1.0 MB"
-    assert window.transport.time.text() == "0:12 / 1:00"
+    assert window.playback_bar.time.text() == "0:12 / 1:00"
 
 
 def test_the_window_refreshes_itself(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.be(playing(33))
-    qtbot.waitUntil(lambda: window.transport.time.text().startswith("0:33"), timeout=2000)
+    qtbot.waitUntil(lambda: window.playback_bar.time.text().startswith("0:33"), timeout=2000)
 
 
 def test_messages_of_the_session_are_shown_and_taken_back(
@@ -392,7 +392,7 @@ def test_keys_of_the_view(window: MainWindow, session: FakeSession, qtbot: QtBot
     key(qtbot, window, "panels")
     assert not window.body.tabs.isVisible()
     key(qtbot, window, "look")
-    assert window.body.tabs.isVisible() and window.body.tabs.currentWidget() is window.body.look
+    assert window.body.tabs.isVisible() and window.body.tabs.currentWidget() is window.body.settings_panel
     key(qtbot, window, "prompts")
     assert window.body.tabs.currentWidget() is window.prompts
     key(qtbot, window, "new_prompt")
@@ -420,10 +420,10 @@ def test_full_screen_shows_nothing_but_the_picture_and_goes_back(
     qtbot.mouseDClick(window.canvas, LEFT, pos=QPoint(50, 50))
     assert window.isFullScreen()
     qtbot.waitUntil(lambda: window.canvas.size() == window.size(), timeout=2000)
-    assert not window.transport.isVisible() and not window.status_line.isVisible()
+    assert not window.playback_bar.isVisible() and not window.status_line.isVisible()
     qtbot.keyClick(window.canvas, Qt.Key.Key_Escape)
     assert not window.isFullScreen()
-    assert window.transport.isVisible() and window.status_line.isVisible() and not window.body.tabs.isVisible()
+    assert window.playback_bar.isVisible() and window.status_line.isVisible() and not window.body.tabs.isVisible()
     key(qtbot, window, "full_screen")
     assert window.isFullScreen()
 
@@ -432,16 +432,16 @@ def test_statistics_are_opened_filled_and_closed(window: MainWindow, session: Fa
     session.be(running(), READY, rates=RATES)
     session.rows = [(20.0, {"encode": 90.0}), (0.0, {"encode": 95.0})]
     key(qtbot, window, "statistics")
-    assert window.stats.isVisible()
-    qtbot.waitUntil(lambda: "encode 92.0 ms" in window.stats.accessibleDescription(), timeout=2000)
+    assert window.stats_panel.isVisible()
+    qtbot.waitUntil(lambda: "encode 92.0 ms" in window.stats_panel.accessibleDescription(), timeout=2000)
     qtbot.mouseClick(window.status_line.details_button, LEFT)
-    assert not window.stats.isVisible()
+    assert not window.stats_panel.isVisible()
 
 
 def test_diagnostics_are_copied(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     session.be(running(), READY, rates=RATES)
     key(qtbot, window, "statistics")
-    qtbot.mouseClick(window.stats.copy_button, LEFT)
+    qtbot.mouseClick(window.stats_panel.copy_button, LEFT)
     assert "412 skipped" in QGuiApplication.clipboard().text()
 
 
@@ -450,7 +450,7 @@ def test_diagnostics_hold_the_last_lines_of_the_log(window: MainWindow, qtbot: Q
         for number in range(300):
             logging.getLogger("clipseg_live.test").info("line %d.", number)
         key(qtbot, window, "statistics")
-        qtbot.mouseClick(window.stats.copy_button, LEFT)
+        qtbot.mouseClick(window.stats_panel.copy_button, LEFT)
     text = QGuiApplication.clipboard().text()
     assert "line 299." in text and "line 120." in text and "line 50." not in text
 
@@ -469,11 +469,11 @@ def test_the_menu_opens_the_log_folder(window: MainWindow, tmp_path: Path, monke
     assert action in window.body.menu_button.menu().actions()
     with logs.installed(tmp_path / "log"):
         action.trigger()
-        assert opened == [tmp_path / "log"] and window.messages.texts() == []
+        assert opened == [tmp_path / "log"] and window.toasts.texts() == []
         action.trigger()  # a desktop that cannot open it: the path is shown
-        assert window.messages.texts() == [f"Log file: {tmp_path / 'log' / logs.FILE_NAME}"]
+        assert window.toasts.texts() == [f"Log file: {tmp_path / 'log' / logs.FILE_NAME}"]
     action.trigger()
-    assert "no log file" in window.messages.texts()[-1]
+    assert "no log file" in window.toasts.texts()[-1]
 
 
 # dialogs and files
@@ -609,7 +609,7 @@ def test_the_picture_is_the_largest_thing(make_window: Make, session: FakeSessio
     assert (window.width(), window.height()) == size
     area = window.canvas.width() * window.canvas.height()
     assert area > 0.4 * size[0] * size[1] and area > window.body.tabs.width() * window.body.tabs.height()
-    for part in (window.body.menu_button, window.transport.speed_box, window.status_line.details_button):
+    for part in (window.body.menu_button, window.playback_bar.speed_box, window.status_line.details_button):
         corner = part.mapTo(window, part.rect().bottomRight())
         assert window.rect().contains(corner)
 
@@ -636,7 +636,7 @@ def test_everything_can_be_reached_with_the_tab_key(window: MainWindow, session:
     expected = {
         window.source_menu, window.framing_menu, body.panel_button, body.menu_button, window.canvas,
         window.recording_bar.record_button, window.recording_bar.snapshot_button, window.recording_bar.copy_button,
-        window.transport.play_button, window.transport.seek_bar, window.transport.speed_box,
+        window.playback_bar.play_button, window.playback_bar.seek_bar, window.playback_bar.speed_box,
         window.status_line.details_button,
     }  # fmt: skip
     assert expected <= reached
@@ -698,4 +698,4 @@ def test_a_photo_that_cannot_be_read_takes_the_picture_of_no_other(
     window.refresh()
     notice = window.canvas.notice
     assert notice is not None and (notice.title, notice.text) == ("Cannot show b.png", "b.png is damaged.")
-    assert window.canvas.frame is None and window.transport.photo.text() == "2 of 3"
+    assert window.canvas.frame is None and window.playback_bar.photo.text() == "2 of 3"

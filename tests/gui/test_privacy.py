@@ -160,7 +160,7 @@ def test_a_box_that_would_show_what_is_hidden_is_refused(
     qtbot.waitUntil(lambda: window.canvas.frame is shown, timeout=2000)
     window.store.update(effects=(BlackOut(),))
     window.picture_tools.begin_prompt()
-    assert "what the privacy effects hide" in window.messages.texts()[-1]
+    assert "what the privacy effects hide" in window.toasts.texts()[-1]
     window.store.update(effects=(Tint(),))
     window.picture_tools.begin_prompt()
-    assert window.messages.texts() == []
+    assert window.toasts.texts() == []

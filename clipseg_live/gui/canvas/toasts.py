@@ -52,22 +52,22 @@ class Toasts(QWidget):
             message: the message; an empty text removes the card of its topic.
             action: text of a button, "" for none. A message with a button does not disappear by itself.
         """
-        self.remove_message(message.topic)
+        self.remove(message.topic)
         if not message.text:
             return
         logger.info("Shown: %s message about %s", message.level, message.topic)
         logger.debug("Its text: %s", message.text)
         card = _MessageCard(message, action, self)
-        card.closed.connect(lambda: self.remove_message(message.topic))
+        card.closed.connect(lambda: self.remove(message.topic))
         card.action_pressed.connect(lambda: self.action.emit(message.topic))
         self._cards[message.topic] = card
         self._layout.addWidget(card)
         if len(self._cards) > _MOST:
-            self.remove_message(next(iter(self._cards)))
+            self.remove(next(iter(self._cards)))
         self.show()
         self._update_geometry()
 
-    def remove_message(self, topic: str) -> None:
+    def remove(self, topic: str) -> None:
         """Remove the message of a topic, if there is one."""
         card = self._cards.pop(topic, None)
         if card is None:

@@ -38,7 +38,8 @@ class OutputController(QObject):
         services: Services,
     ) -> None:
         super().__init__(bar)
-        self._session, self._preferences_store = session, preferences_store
+        self._session = session
+        self._preferences_store = preferences_store
         bar.recording_changed.connect(self._change)
         bar.folder_requested.connect(files.ask_folder)
         session.set_replay(preferences_store.value.recording)

@@ -59,8 +59,12 @@ class RecordingBar(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._canvas, self._services = session, canvas, services
-        self._settings, self._folder, self._recording = settings, folder, recording
+        self._session = session
+        self._canvas = canvas
+        self._services = services
+        self._settings = settings
+        self._folder = folder
+        self._recording = recording
         self._active = self._paused = False
         self._task: BackgroundTask | None = None
         self.last_folder: Path | None = None
@@ -183,7 +187,8 @@ class RecordingBar(QWidget):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.last_folder)))
 
     def _show_active(self, active: bool, paused: bool = False) -> None:
-        self._active, self._paused = active, paused
+        self._active = active
+        self._paused = paused
         button = self.record_button
         theme.set_kind(button, "danger" if active else "")
         button.setIcon(theme.icon("stop" if active else "record", "#ffd9dd" if active else theme.DANGER))

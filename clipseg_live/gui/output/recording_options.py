@@ -91,7 +91,7 @@ class RecordingOptions(QFrame):
             action.triggered.connect(self._pick_data)
         self.data.clicked.connect(lambda: self.data_menu.popup(self.data.mapToGlobal(self.data.rect().bottomLeft())))
         self.codec = self._choice(self.tr("Format"), "codec")
-        self.codec.offer([
+        self.codec.set_choices([
             ("h264", "H.264 (MP4)"), ("h265", "H.265 (MP4)"), ("av1", "AV1 (MP4)"), ("vp9", "VP9 (WebM)"),
             ("prores", "ProRes (MOV)"), ("ffv1", self.tr("FFV1, lossless (MKV)")),
         ])  # fmt: skip
@@ -114,12 +114,12 @@ class RecordingOptions(QFrame):
             self.tr("Never"), self.tr("Every 5 minutes"), self.tr("Every 15 minutes"), self.tr("Every hour"),
             self.tr("Every 1 GB"), self.tr("Every 4 GB"),
         )  # fmt: skip
-        self.parts.offer(tuple(zip(PARTS, lengths, strict=True)))
+        self.parts.set_choices(tuple(zip(PARTS, lengths, strict=True)))
         self.parts.picked.connect(lambda value: self._edit(part_seconds=value[0], part_bytes=value[1]))
         changes: list[tuple[object, str]] = [("letterbox", self.tr("Letterbox")), ("part", self.tr("New file"))]
         self.on_change = self._segments(self.tr("If size changes"), changes, "on_change")
         self.replay = self._choice(self.tr("Instant replay"), "replay_seconds")
-        self.replay.offer([
+        self.replay.set_choices([
             (seconds, self.tr("Off") if not seconds else self.tr("Last {0} seconds").format(f"{seconds:g}"))
             for seconds in REPLAYS
         ])  # fmt: skip
@@ -204,7 +204,7 @@ class RecordingOptions(QFrame):
         current = (self._settings.sound, self._settings.microphone if self._settings.sound == "microphone" else "")
         if current not in [value for value, _ in choices]:
             choices.append((current, self.tr("Microphone: {0} (unavailable)").format(current[1])))
-        self.sound.offer(choices)
+        self.sound.set_choices(choices)
         self.sound.show_value(current)
 
     def _offer_microphones(self, names: Sequence[str]) -> None:

@@ -41,8 +41,11 @@ class VirtualCameraBar(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._services, self._settings = session, services, settings
-        self._status, self._has_text_room = VirtualCameraStatus(), True
+        self._session = session
+        self._services = services
+        self._settings = settings
+        self._status = VirtualCameraStatus()
+        self._has_text_room = True
         self.options: VirtualCameraOptions | None = None
         self.button = tool_button("broadcast", self.tr("Virtual camera"), checkable=True)
         self.button.setIconSize(QSize(theme.ICON + 2, theme.ICON + 2))
@@ -90,7 +93,8 @@ class VirtualCameraBar(QWidget):
         """Show whether the virtual camera is on, what it sends, and its problems."""
         has_room = self.window().width() >= TEXT_FROM_WIDTH
         if (status, has_room) != (self._status, self._has_text_room):
-            self._status, self._has_text_room = status, has_room
+            self._status = status
+            self._has_text_room = has_room
             self._show()
         if self.options is not None:
             self.options.show_status(status)

@@ -47,19 +47,19 @@ class VirtualCameraOptions(QFrame):
         self._task.failed.connect(lambda _: None)  # the first available camera is still offered
         self._task.start()
         self._show()
-        self.switch.setFocus()
+        self.start_button.setFocus()
 
     def show_status(self, status: VirtualCameraStatus) -> None:
         """Show whether the virtual camera is on, what it sends, and its problems."""
-        theme.set_kind(self.switch, "" if status.active else "primary")
+        theme.set_kind(self.start_button, "" if status.active else "primary")
         stop, start = self.tr("Stop virtual camera"), self.tr("Start virtual camera")
-        self.switch.setText(stop if status.active else start)
+        self.start_button.setText(stop if status.active else start)
         text = details(self, status)
         if status.active and status.device and status.safe:
             text = self.tr("Sending the placeholder image until a frame is ready.") + "\n" + text
-        theme.set_kind(self.state, "problem" if status.problem else "muted")
-        self.state.setText(status.problem.replace("; ", ";\n") or text)  # one line per step
-        self.state.setVisible(bool(self.state.text()))
+        theme.set_kind(self.status_label, "problem" if status.problem else "muted")
+        self.status_label.setText(status.problem.replace("; ", ";\n") or text)  # one line per step
+        self.status_label.setVisible(bool(self.status_label.text()))
         self.setFixedHeight(self._grid.totalHeightForWidth(CAMERA_PANEL_WIDTH))
 
     # ---- construction
@@ -77,13 +77,13 @@ class VirtualCameraOptions(QFrame):
         self.fit = SegmentedControl(self.tr("Aspect mismatch"), fits, self)
         self.fit.setToolTip(self.tr("Used when the aspect ratios of the frame and the virtual camera differ."))
         self.fit.picked.connect(lambda value: self._edit(fit=value))
-        self.safe = QPushButton(self)
-        theme.set_kind(self.safe, "value")
-        self.safe.setIcon(theme.icon("image", theme.MUTED))
-        self.safe.setIconSize(theme.icon_size())
-        self.safe.clicked.connect(self._request_placeholder)
-        self.card = IconButton("close", self.tr("Use default image"), parent=self)
-        self.card.clicked.connect(lambda: self._edit(safe=""))
+        self.placeholder = QPushButton(self)
+        theme.set_kind(self.placeholder, "value")
+        self.placeholder.setIcon(theme.icon("image", theme.MUTED))
+        self.placeholder.setIconSize(theme.icon_size())
+        self.placeholder.clicked.connect(self._request_placeholder)
+        self.default_button = IconButton("close", self.tr("Use default image"), parent=self)
+        self.default_button.clicked.connect(lambda: self._edit(safe=""))
         self.note = hint_label(
             self.tr(
                 "The placeholder image is sent while the model or the source is unavailable. "
@@ -91,11 +91,11 @@ class VirtualCameraOptions(QFrame):
             ),
             self,
         )
-        self.state = hint_label("", self)
-        self.state.setAccessibleName(self.tr("Virtual camera status"))
-        self.state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.switch = QPushButton(self)
-        self.switch.clicked.connect(self.toggled)
+        self.status_label = hint_label("", self)
+        self.status_label.setAccessibleName(self.tr("Virtual camera status"))
+        self.status_label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.start_button = QPushButton(self)
+        self.start_button.clicked.connect(self.toggled)
 
     def _lay_out(self) -> None:
         grid = self._grid = QGridLayout(self)
@@ -104,26 +104,26 @@ class VirtualCameraOptions(QFrame):
         grid.setVerticalSpacing(8)
         grid.setColumnMinimumWidth(0, 92)
         grid.setColumnStretch(1, 1)
-        safe = QHBoxLayout()
-        safe.setSpacing(6)
-        safe.addWidget(self.safe, 1)
-        safe.addWidget(self.card)
+        placeholder = QHBoxLayout()
+        placeholder.setSpacing(6)
+        placeholder.addWidget(self.placeholder, 1)
+        placeholder.addWidget(self.default_button)
         for row, (control, name) in enumerate(
             (
                 (self.device, self.tr("Camera")), (self.size_choice, self.tr("Size")),
                 (self.rate, self.tr("Frame rate")),
-                (self.fit, self.tr("Aspect mismatch")), (self.safe, self.tr("Placeholder image")),
+                (self.fit, self.tr("Aspect mismatch")), (self.placeholder, self.tr("Placeholder image")),
             )
         ):  # fmt: skip
             label = QLabel(name, self)
             theme.set_kind(label, "muted")
             label.setBuddy(control)
             grid.addWidget(label, row, 0)
-            if control is self.safe:
-                grid.addLayout(safe, row, 1)
+            if control is self.placeholder:
+                grid.addLayout(placeholder, row, 1)
             else:
                 grid.addWidget(control, row, 1)
-        for row, widget in enumerate((self.note, self.state, self.switch), start=grid.rowCount()):
+        for row, widget in enumerate((self.note, self.status_label, self.start_button), start=grid.rowCount()):
             grid.addWidget(widget, row, 0, 1, 2)
 
     # ---- showing the settings
@@ -134,26 +134,29 @@ class VirtualCameraOptions(QFrame):
         cameras += [(name, label if name == label else f"{label} ({name})") for name, label in self._cameras]
         if settings.device not in [name for name, _ in cameras]:
             cameras.append((settings.device, self.tr("{0} (unavailable)").format(settings.device)))
-        self.device.offer(cameras)
+        self.device.set_choices(cameras)
         self.device.show_value(settings.device)
         automatic = self.tr("Automatic")
-        sizes: list[tuple[object, str]] = [((None, None), automatic), *((size, _size(*size)) for size in CAMERA_SIZES)]
+        sizes: list[tuple[object, str]] = [
+            ((None, None), automatic),
+            *((size, _format_size(*size)) for size in CAMERA_SIZES),
+        ]
         size = settings.width, settings.height
         if size not in [value for value, _ in sizes]:
-            sizes.append((size, _size(settings.width or 0, settings.height or 0)))
-        self.size_choice.offer(sizes)
+            sizes.append((size, _format_size(settings.width or 0, settings.height or 0)))
+        self.size_choice.set_choices(sizes)
         self.size_choice.show_value(size)
         rates: list[tuple[object, str]] = [(None, automatic), *((rate, self._rate(rate)) for rate in CAMERA_RATES)]
         if settings.rate is not None and settings.rate not in CAMERA_RATES:
             rates.append((settings.rate, self._rate(settings.rate)))
-        self.rate.offer(rates)
+        self.rate.set_choices(rates)
         self.rate.show_value(settings.rate)
         self.fit.show_value(settings.fit)
         name = Path(settings.safe).name if settings.safe else self.tr("Default (“One moment…”)")
-        self.safe.setText(" " + self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 190))
-        self.safe.setAccessibleName(self.tr("Placeholder image: {0}").format(name))
-        self.safe.setToolTip(settings.safe or self.tr("Choose image"))
-        self.card.setVisible(bool(settings.safe))
+        self.placeholder.setText(" " + self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 190))
+        self.placeholder.setAccessibleName(self.tr("Placeholder image: {0}").format(name))
+        self.placeholder.setToolTip(settings.safe or self.tr("Choose image"))
+        self.default_button.setVisible(bool(settings.safe))
 
     def _rate(self, rate: float) -> str:
         return self.tr("{0} fps").format(f"{rate:g}")
@@ -181,10 +184,10 @@ def details(widget: QWidget, status: VirtualCameraStatus) -> str:
     """Return the device, size, rate and late frames of the virtual camera; "" without a device."""
     if not status.device:
         return ""
-    size, rate = _size(status.width, status.height), f"{status.rate:g}"
+    size, rate = _format_size(status.width, status.height), f"{status.rate:g}"
     text = widget.tr("{0}, {1}, {2} fps").format(status.device, size, rate)
     return text + (widget.tr(" · {0} frames late").format(status.late) if status.late else "")
 
 
-def _size(width: int, height: int) -> str:
+def _format_size(width: int, height: int) -> str:
     return f"{width} × {height}"

@@ -8,7 +8,7 @@ def row_of(settings: LiveSettings, row_id: int) -> PromptRow | None:
     return next((row for row in settings.rows if row.id == row_id), None)
 
 
-def index_of(settings: LiveSettings, row_id: int) -> int | None:
+def row_index(settings: LiveSettings, row_id: int) -> int | None:
     """Return the index of the row with this id; None if there is none."""
     return next((index for index, row in enumerate(settings.rows) if row.id == row_id), None)
 
@@ -28,7 +28,7 @@ def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:
     Raises:
         UsageError: if the list is full.
     """
-    index, row = index_of(settings, row_id), row_of(settings, row_id)
+    index, row = row_index(settings, row_id), row_of(settings, row_id)
     if index is None or row is None:
         return settings
     fresh = settings.new_row()
@@ -50,7 +50,7 @@ def with_row_moved(settings: LiveSettings, row_id: int, gap: int) -> LiveSetting
         row_id: id of the row.
         gap: where to move it: 0 is before the first row, ``len(rows)`` after the last.
     """
-    index, row = index_of(settings, row_id), row_of(settings, row_id)
+    index, row = row_index(settings, row_id), row_of(settings, row_id)
     if index is None or row is None:
         return settings
     others = [other for other in settings.rows if other.id != row_id]

@@ -69,10 +69,10 @@ class RowList(QScrollArea):
                 self._column.removeWidget(row)
         for index, row in enumerate(rows):
             if row not in self._rows:
-                row.grip.lifted.connect(self._lift)
-                row.grip.dragged.connect(self._drag)
-                row.grip.dropped.connect(self._drop)
-                row.grip.cancelled.connect(self._cancel)
+                row.drag_handle.lifted.connect(self._lift)
+                row.drag_handle.dragged.connect(self._drag)
+                row.drag_handle.dropped.connect(self._drop)
+                row.drag_handle.cancelled.connect(self._cancel)
             if self._column.indexOf(row) != index:
                 self._column.removeWidget(row)
                 self._column.insertWidget(index, row)
@@ -108,8 +108,8 @@ class RowList(QScrollArea):
     # ---- dragging
 
     def _lift(self) -> None:
-        grip = self.sender()
-        self._dragged = next((row for row in self._rows if row.grip is grip), None)
+        drag_handle = self.sender()
+        self._dragged = next((row for row in self._rows if row.drag_handle is drag_handle), None)
         if self._dragged is not None:
             self._dragged.set_lifted(True)
             self._scroll_timer.start()

@@ -27,16 +27,17 @@ class PromptPanel(QWidget):
 
     Attributes:
         box_requested: signal with the id of the row to draw a box for, None for a new row. The window answers with
-            ``set_picture``.
+            ``set_image``.
     """
 
     box_requested = Signal(object)
 
     def __init__(self, store: Store, history: PromptHistory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._store, self._history = store, history
+        self._store = store
+        self._history = history
         self._row_widgets: dict[int, PromptRowWidget] = {}
-        self._shares: Mapping[int, float] = {}
+        self._areas: Mapping[int, float] = {}
         self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Prompts"))
@@ -67,18 +68,18 @@ class PromptPanel(QWidget):
 
     # ---- called by the window
 
-    def show_areas(self, shares: Mapping[int, float], presence: Mapping[int, float]) -> None:
+    def show_areas(self, areas: Mapping[int, float], presence: Mapping[int, float]) -> None:
         """Show the area and presence of the prompts. Rows without values show none.
 
         Args:
-            shares: area of the mask by row id, as a share (0 to 1) of the frame.
+            areas: area of the mask by row id, as a share (0 to 1) of the frame.
             presence: presence by row id, 0 to 1.
         """
-        self._shares = dict(shares)
-        for row_id, card in self._row_widgets.items():
-            card.show_area(self._shares.get(row_id), presence.get(row_id))
+        self._areas = dict(areas)
+        for row_id, row in self._row_widgets.items():
+            row.show_area(self._areas.get(row_id), presence.get(row_id))
 
-    def set_picture(self, row_id: int | None, picture: PromptImage) -> None:
+    def set_image(self, row_id: int | None, picture: PromptImage) -> None:
         """Set the image of a row. Nothing happens if the row is gone.
 
         Args:
@@ -210,24 +211,24 @@ class PromptPanel(QWidget):
     def _make_row(self, row_id: int) -> PromptRowWidget:
         row = edits.row_of(self._store.settings, row_id)
         assert row is not None
-        card = PromptRowWidget(row, self._store, self._history, self.list.widget())
-        card.duplicate_requested.connect(self._duplicate)
-        card.remove_requested.connect(self._remove)
-        card.move_requested.connect(self._move)
-        card.file_requested.connect(self._ask_file)
-        card.clipboard_requested.connect(self._paste_clipboard)
-        card.box_requested.connect(self.box_requested.emit)
-        card.image_pasted.connect(self._paste)
-        card.show_area(self._shares.get(row_id))
-        return card
+        widget = PromptRowWidget(row, self._store, self._history, self.list.widget())
+        widget.duplicate_requested.connect(self._duplicate)
+        widget.remove_requested.connect(self._remove)
+        widget.move_requested.connect(self._move)
+        widget.file_requested.connect(self._ask_file)
+        widget.clipboard_requested.connect(self._paste_clipboard)
+        widget.box_requested.connect(self.box_requested.emit)
+        widget.image_pasted.connect(self._paste)
+        widget.show_area(self._areas.get(row_id))
+        return widget
 
-    def _remove_row(self, card: PromptRowWidget) -> None:
-        self._history.add(card.field.text())
-        card.hide()
-        card.deleteLater()
+    def _remove_row(self, row: PromptRowWidget) -> None:
+        self._history.add(row.field.text())
+        row.hide()
+        row.deleteLater()
 
     def _order_tabs(self, ordered: list[PromptRowWidget]) -> None:
-        stops = [stop for card in ordered for stop in card.tab_stops()]
+        stops = [stop for row in ordered for stop in row.tab_stops()]
         stops = [self.undo, self.redo, self.more, *stops, self.add, self.field, self.picture]
         for before, after in pairwise(stops):
             QWidget.setTabOrder(before, after)
@@ -235,11 +236,11 @@ class PromptPanel(QWidget):
     # ---- the focus
 
     def _focused_row(self) -> PromptRowWidget | None:
-        return next((card for card in self._row_widgets.values() if card.has_focus()), None)
+        return next((row for row in self._row_widgets.values() if row.has_focus()), None)
 
     def _focused_index(self) -> int | None:
-        card = self._focused_row()
-        return self.list.rows.index(card) if card in self.list.rows else None
+        row = self._focused_row()
+        return self.list.rows.index(row) if row in self.list.rows else None
 
     def _focus_index(self, index: int) -> None:
         """Focus the text at an index of the list; past the end the new row, or the last text without one."""
@@ -247,16 +248,16 @@ class PromptPanel(QWidget):
         if index >= len(rows) and (self.field.isEnabled() or not rows):
             self.field.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
-            card = rows[min(index, len(rows) - 1)]
-            card.field.setFocus(Qt.FocusReason.OtherFocusReason)
-            self.list.scroll_to(card)
+            row = rows[min(index, len(rows) - 1)]
+            row.field.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.list.scroll_to(row)
 
     def _follow_focus(self, old: QWidget | None, new: QWidget | None) -> None:
-        for card in self.list.rows:
-            inside = new is not None and card.isAncestorOf(new)
-            card.set_highlighted(inside or card.underMouse())
+        for row in self.list.rows:
+            inside = new is not None and row.isAncestorOf(new)
+            row.set_highlighted(inside or row.underMouse())
             if inside:
-                self.list.ensureWidgetVisible(card, 0, 6)
+                self.list.ensureWidgetVisible(row, 0, 6)
 
     # ---- edits
 
@@ -280,7 +281,7 @@ class PromptPanel(QWidget):
         self._store.edit(edits.without_row(self._store.settings, row_id))
 
     def _move(self, row_id: int, step: int) -> None:
-        index = edits.index_of(self._store.settings, row_id)
+        index = edits.row_index(self._store.settings, row_id)
         if index is not None and 0 <= index + step < len(self._store.settings.rows):
             self._move_to_gap(row_id, index + step + (step > 0))
             self.list.scroll_to(self._row_widgets[row_id])
@@ -294,7 +295,7 @@ class PromptPanel(QWidget):
         self._paste(row_id, QGuiApplication.clipboard().mimeData())
 
     def _paste(self, row_id: int | None, content: QMimeData) -> None:
-        self._try(lambda: self.set_picture(row_id, clipboard_image(content)))
+        self._try(lambda: self.set_image(row_id, clipboard_image(content)))
 
     def _ask_file(self, row_id: int | None) -> None:
         dialog = QFileDialog(self, self.tr("Choose prompt image"))
@@ -302,7 +303,7 @@ class PromptPanel(QWidget):
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([self.tr("Images ({})").format(file_patterns()), self.tr("All files (*)")])
         dialog.fileSelected.connect(
-            lambda path: self._try(lambda: self.set_picture(row_id, read_prompt_image(Path(path))))
+            lambda path: self._try(lambda: self.set_image(row_id, read_prompt_image(Path(path))))
         )
         dialog.open()
 

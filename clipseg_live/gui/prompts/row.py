@@ -51,7 +51,8 @@ class PromptRowWidget(ImageDropFrame):
         super().__init__(parent)
         self.row_id = row.id
         self._row = row
-        self._store, self._history = store, history
+        self._store = store
+        self._history = history
         self._drawn = True
         self._can_add = True
         self._area: float | None = None
@@ -66,27 +67,29 @@ class PromptRowWidget(ImageDropFrame):
     # ---- construction
 
     def _make_controls(self) -> None:
-        self.grip = DragHandle(self.tr("Drag to reorder"), self)
-        self.swatch = ColourChooser(self.tr("Colour"), parent=self)
+        self.drag_handle = DragHandle(self.tr("Drag to reorder"), self)
+        self.colour_button = ColourChooser(self.tr("Colour"), parent=self)
         self.thumbnail = PromptThumbnail(self.tr("Prompt image"), self)
         self.field = PromptField(self._history.model, self)
         self.field.setAccessibleName(self.tr("Prompt"))
         self.badge = QLabel(self)
         theme.set_kind(self.badge, "figure")
-        self.delete = IconButton("delete", self.tr("Delete"), parent=self)
-        self.solo = IconButton("solo", self.tr("Show only this prompt"), checked_icon="solo", parent=self)
-        self.eye = IconButton("eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self)
-        self.more = IconButton("more", self.tr("More"), parent=self)
+        self.delete_button = IconButton("delete", self.tr("Delete"), parent=self)
+        self.solo_button = IconButton("solo", self.tr("Show only this prompt"), checked_icon="solo", parent=self)
+        self.visible_button = IconButton(
+            "eye-off", self.tr("Show"), checked_icon="eye", checked_colour=theme.TEXT, parent=self
+        )
+        self.menu_button = IconButton("more", self.tr("More"), parent=self)
         self.threshold = SliderField(self.tr("Threshold"), short="≥", default=PromptStyle().threshold, parent=self)
         self.threshold.setToolTip(self.tr("Pixels with at least this probability are masked. Lower = larger mask."))
-        self.share = ValueLabel(self.tr("Area"), self)
-        theme.set_kind(self.share, "figure")
-        self.share.setFont(theme.figure_font())
-        self.share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.share.setFixedWidth(self.share.fontMetrics().horizontalAdvance("100 %") + 2)
-        self.share.setToolTip(self.tr("Area: share of the frame that the mask covers"))
-        self.mix = SliderField(self.tr("Image"), glyph="image", write=_per_cent, parent=self)
-        self.mix.setToolTip(self.tr("Weight of the image; the rest is the text"))
+        self.area_label = ValueLabel(self.tr("Area"), self)
+        theme.set_kind(self.area_label, "figure")
+        self.area_label.setFont(theme.figure_font())
+        self.area_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.area_label.setFixedWidth(self.area_label.fontMetrics().horizontalAdvance("100 %") + 2)
+        self.area_label.setToolTip(self.tr("Area: share of the frame that the mask covers"))
+        self.image_weight = SliderField(self.tr("Image"), glyph="image", write=_per_cent, parent=self)
+        self.image_weight.setToolTip(self.tr("Weight of the image; the rest is the text"))
         self.opacity = SliderField(
             self.tr("Opacity"), glyph="half", default=PromptStyle().opacity, write=_per_cent, parent=self
         )
@@ -95,18 +98,18 @@ class PromptRowWidget(ImageDropFrame):
     def _lay_out(self) -> None:
         first = QHBoxLayout()
         first.setSpacing(2)
-        for widget in (self.grip, self.swatch, self.thumbnail):
+        for widget in (self.drag_handle, self.colour_button, self.thumbnail):
             first.addWidget(widget)
         first.addWidget(self.field, 1)
         first.addWidget(self.badge)
-        for button in (self.delete, self.solo, self.eye, self.more):
+        for button in (self.delete_button, self.solo_button, self.visible_button, self.menu_button):
             first.addWidget(button)
         second = QHBoxLayout()
         second.setSpacing(6)
         second.setContentsMargins(4, 0, 2, 0)
         second.addWidget(self.threshold, 10)
-        second.addWidget(self.share)
-        second.addWidget(self.mix, 7)
+        second.addWidget(self.area_label)
+        second.addWidget(self.image_weight, 7)
         second.addWidget(self.opacity, 7)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 6, 6, 8)
@@ -115,28 +118,28 @@ class PromptRowWidget(ImageDropFrame):
         column.addLayout(second)
 
     def _connect(self) -> None:
-        self.swatch.picked.connect(self._set_colour)
+        self.colour_button.picked.connect(self._set_colour)
         self.field.text_applied.connect(self._set_text)
         self.field.submitted.connect(self._finish_text)
         self.field.editingFinished.connect(lambda: self._finish_text(self.field.text()))
         self.field.image_pasted.connect(lambda content: self.image_pasted.emit(self.row_id, content))
         self.image_dropped.connect(lambda content: self.image_pasted.emit(self.row_id, content))
         self.thumbnail.clicked.connect(lambda: self._open_menu(self.thumbnail))
-        self.more.clicked.connect(lambda: self._open_menu(self.more))
-        self.delete.clicked.connect(lambda: self.remove_requested.emit(self.row_id))
-        self.eye.clicked.connect(lambda checked: self._edit(visible=checked))
-        self.solo.clicked.connect(lambda checked: self._edit(solo=checked))
+        self.menu_button.clicked.connect(lambda: self._open_menu(self.menu_button))
+        self.delete_button.clicked.connect(lambda: self.remove_requested.emit(self.row_id))
+        self.visible_button.clicked.connect(lambda checked: self._edit(visible=checked))
+        self.solo_button.clicked.connect(lambda checked: self._edit(solo=checked))
         self.threshold.edited.connect(lambda value: self._edit_style("threshold", threshold=value))
         self.opacity.edited.connect(lambda value: self._edit_style("opacity", opacity=value))
-        self.mix.edited.connect(lambda value: self._edit("mix", share=value))
-        for slider in (self.threshold, self.opacity, self.mix):
+        self.image_weight.edited.connect(lambda value: self._edit("mix", share=value))
+        for slider in (self.threshold, self.opacity, self.image_weight):
             slider.released.connect(self._store.end_merge)
 
     def tab_stops(self) -> list[QWidget]:
         """Return the controls in the order of the Tab key."""
         return [
-            self.swatch, self.thumbnail, self.field, self.delete, self.solo, self.eye, self.more,
-            self.threshold, self.mix, self.opacity,
+            self.colour_button, self.thumbnail, self.field, self.delete_button, self.solo_button,
+            self.visible_button, self.menu_button, self.threshold, self.image_weight, self.opacity,
         ]  # fmt: skip
 
     # ---- showing
@@ -149,21 +152,23 @@ class PromptRowWidget(ImageDropFrame):
             drawn: whether its mask is drawn.
             can_add: whether the list has room for another row.
         """
-        self._can_add, style = can_add, row.style
-        self._show_picture(row)
+        self._can_add = can_add
+        style = row.style
+        self._show_image(row)
         self.field.set_apply_on_finish(is_private(self._store.settings.effects))
         self.field.show_text(row.text)
         self.field.setPlaceholderText(self.tr("Add text") if row.picture is not None else self.tr("What to look for"))
         self.field.setToolTip(row.text if len(row.text) > 18 else "")
-        self.swatch.show_colour(style.colour, hollow=not drawn)
+        self.colour_button.show_colour(style.colour, hollow=not drawn)
         self.threshold.show_value(style.threshold)
         self.opacity.show_value(style.opacity)
-        self.mix.show_value(row.share)
-        self.eye.setChecked(row.visible)
-        self.eye.name(self.tr("Hide") if row.visible else self.tr("Show"))
-        self.solo.setChecked(row.solo)
-        self.solo.name(self.tr("Show all prompts") if row.solo else self.tr("Show only this prompt"))
-        self._row, self._drawn = row, drawn
+        self.image_weight.show_value(row.share)
+        self.visible_button.setChecked(row.visible)
+        self.visible_button.set_name(self.tr("Hide") if row.visible else self.tr("Show"))
+        self.solo_button.setChecked(row.solo)
+        self.solo_button.set_name(self.tr("Show all prompts") if row.solo else self.tr("Show only this prompt"))
+        self._row = row
+        self._drawn = drawn
         if self.field.property("quiet") != (not drawn):
             self.field.setProperty("quiet", not drawn)
             self.field.style().polish(self.field)
@@ -172,26 +177,27 @@ class PromptRowWidget(ImageDropFrame):
         self.setAccessibleName(self.tr("Prompt {}").format(name))
         self.threshold.setAccessibleName(self.tr("Threshold of {}").format(name))
         self.opacity.setAccessibleName(self.tr("Opacity of {}").format(name))
-        self.mix.setAccessibleName(self.tr("Image weight of {}").format(name))
-        self.share.rename(self.tr("Area of {}").format(name))
+        self.image_weight.setAccessibleName(self.tr("Image weight of {}").format(name))
+        self.area_label.rename(self.tr("Area of {}").format(name))
         self._show_buttons()
         self._update_area()
 
-    def show_area(self, share: float | None, presence: float | None = None) -> None:
+    def show_area(self, area: float | None, presence: float | None = None) -> None:
         """Show area and presence.
 
         Args:
-            share: area of the mask as a share (0 to 1) of the frame; None if unknown.
+            area: area of the mask as a share (0 to 1) of the frame; None if unknown.
             presence: presence of the prompt, 0 to 1; None if unknown.
         """
-        if (share, presence) != (self._area, self._presence):
-            self._area, self._presence = share, presence
+        if (area, presence) != (self._area, self._presence):
+            self._area = area
+            self._presence = presence
             self._update_area()
 
     def set_highlighted(self, highlighted: bool) -> None:
         """Show the secondary buttons while the row has the pointer or the focus."""
-        if self.property("lively") != highlighted:
-            self.setProperty("lively", highlighted)
+        if self.property("highlighted") != highlighted:
+            self.setProperty("highlighted", highlighted)
             self.style().polish(self)
             self._show_buttons()
 
@@ -200,29 +206,29 @@ class PromptRowWidget(ImageDropFrame):
         self.setProperty("lifted", lifted)
         self.style().polish(self)
 
-    def _show_picture(self, row: PromptRow) -> None:
-        self.thumbnail.show_picture(row.picture)
+    def _show_image(self, row: PromptRow) -> None:
+        self.thumbnail.show_image(row.picture)
         self.thumbnail.setVisible(row.picture is not None)
-        self.mix.setVisible(row.picture is not None and bool(row.text.strip()))
+        self.image_weight.setVisible(row.picture is not None and bool(row.text.strip()))
 
     def _show_buttons(self) -> None:
-        highlighted = bool(self.property("lively"))
-        self.delete.setVisible(highlighted)
-        self.solo.setVisible(highlighted or self._row.solo)
+        highlighted = bool(self.property("highlighted"))
+        self.delete_button.setVisible(highlighted)
+        self.solo_button.setVisible(highlighted or self._row.solo)
 
     def _update_area(self) -> None:
         colour = to_hex(self._row.style.colour) if self._drawn else theme.FAINT
         self.threshold.show_bar(self._area if self._area is not None else 0.0, colour)
         text = "" if self._area is None else format_area(self._area)
-        if text != self.share.text():
-            self.share.show_value(text)
+        if text != self.area_label.text():
+            self.area_label.show_value(text)
         present = self._presence is None or self._presence >= self._store.settings.matte.present
-        theme.set_kind(self.share, "figure" if present else "absent")
+        theme.set_kind(self.area_label, "figure" if present else "absent")
         if self._presence is not None:
             text = self.tr("Area {0}, presence {1:.2f}").format(text, self._presence)
-        if text != self.share.accessibleDescription():
-            self.share.setAccessibleDescription(text)
-            self.share.setToolTip(text or self.tr("Area: share of the frame that the mask covers"))
+        if text != self.area_label.accessibleDescription():
+            self.area_label.setAccessibleDescription(text)
+            self.area_label.setToolTip(text or self.tr("Area: share of the frame that the mask covers"))
 
     def _show_badge(self, style: PromptStyle) -> None:
         marks = {
@@ -234,7 +240,8 @@ class PromptRowWidget(ImageDropFrame):
         self.badge.setToolTip(description)
         self.badge.setAccessibleName(description)
         self.badge.setVisible(bool(mark))
-        self.more.name(self.tr("More (mask options changed)") if style.shape != MatteShape() else self.tr("More"))
+        is_changed = style.shape != MatteShape()
+        self.menu_button.set_name(self.tr("More (mask options changed)") if is_changed else self.tr("More"))
 
     # ---- edits
 
@@ -299,7 +306,7 @@ class PromptRowWidget(ImageDropFrame):
         """Open the panel with role and edges."""
         options = RowOptions(self.row_id, self._store, self)
         options.adjustSize()
-        options.move(position_below(self.more, options.width()))
+        options.move(position_below(self.menu_button, options.width()))
         options.show()
         return options
 
@@ -339,14 +346,14 @@ class PromptRowWidget(ImageDropFrame):
         self.set_highlighted(self.has_focus())
 
 
-def format_area(share: float) -> str:
-    """Return a share of the frame (0 to 1) in whole per cent.
+def format_area(area: float) -> str:
+    """Return an area as a share of the frame (0 to 1) in whole per cent.
 
     Values above 0 and below 1 % give "<1 %", so only an empty mask gives "0 %".
     """
-    if 0.0 < share < 0.01:
+    if 0.0 < area < 0.01:
         return "<1 %"
-    return _per_cent(share)
+    return _per_cent(area)
 
 
 def _per_cent(value: float) -> str:

@@ -27,7 +27,8 @@ class RowOptions(QFrame):
 
     def __init__(self, row_id: int, store: Store, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
-        self._row_id, self._store = row_id, store
+        self._row_id = row_id
+        self._store = store
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         theme.set_kind(self, "card")
         self.setStyleSheet(panel_style_sheet())
@@ -127,7 +128,7 @@ class RowOptions(QFrame):
         is_single = len(against) == 1 and against[0] in {other.id for other in others}
         if against and not is_single:
             choices.append((_SEVERAL, self.tr("Several")))
-        self.against.offer(choices)
+        self.against.set_choices(choices)
         self.against.show_value(_ALL if not against else against[0] if is_single else _SEVERAL)
         for widget in (self.against, self._against_label):
             widget.setVisible(row.style.role != "show")

@@ -115,7 +115,9 @@ class DragHandle(QWidget):
             self.cancelled.emit()
 
     def _end(self) -> bool:
-        was_dragging, self._dragging, self._pressed = self._dragging, False, None
+        was_dragging = self._dragging
+        self._dragging = False
+        self._pressed = None
         if was_dragging:
             self.releaseKeyboard()
             self.setCursor(Qt.CursorShape.OpenHandCursor)
@@ -146,14 +148,14 @@ class PromptThumbnail(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(name)
         self._picture: PromptImage | None = None
-        self._image = QImage()
+        self._thumbnail = QImage()
 
-    def show_picture(self, picture: PromptImage | None) -> None:
+    def show_image(self, picture: PromptImage | None) -> None:
         """Show an image; None for none."""
         if picture is self._picture:
             return
         self._picture = picture
-        self._image = QImage() if picture is None else square_thumbnail(picture, 3 * self._SIDE)
+        self._thumbnail = QImage() if picture is None else square_thumbnail(picture, 3 * self._SIDE)
         self.setToolTip("" if picture is None else preview_html(picture))
         self.update()
 
@@ -172,7 +174,7 @@ class PromptThumbnail(QAbstractButton):
         shape = QPainterPath()
         shape.addRoundedRect(frame, 4, 4)
         painter.setClipPath(shape)
-        painter.drawImage(frame, self._image)
+        painter.drawImage(frame, self._thumbnail)
         painter.setClipping(False)
         painter.setPen(theme.qcolour(theme.ACCENT if self.hasFocus() else theme.EDGE))
         painter.drawPath(shape)

@@ -71,7 +71,8 @@ class SourceMenu(QToolButton):
 
     def __init__(self, services: Services, recent: Callable[[], Sequence[SourceSpec]], parent: QWidget) -> None:
         super().__init__(parent)
-        self._services, self._recent = services, recent
+        self._services = services
+        self._recent = recent
         self._spec: SourceSpec | None = None
         self._cameras: Sequence[tuple[str, str]] = ()
         self._searched = False
@@ -156,12 +157,14 @@ class SourceMenu(QToolButton):
         self._fill()
 
     def _show_cameras(self, cameras: Sequence[tuple[str, str]]) -> None:
-        self._searched, self._cameras = True, tuple(cameras)
+        self._searched = True
+        self._cameras = tuple(cameras)
         self._fill()
         self.show_source(self._spec)
 
     def _show_search_error(self, problem: str) -> None:
-        self._searched, self._cameras = True, ()
+        self._searched = True
+        self._cameras = ()
         self._fill()
         self.problem.emit(problem)
 

@@ -89,7 +89,8 @@ class _Cover(QWidget):
         flags = Qt.WindowType.Window | Qt.WindowType.FramelessWindowHint | Qt.WindowType.WindowStaysOnTopHint
         super().__init__(parent, flags)
         self.setAccessibleName(self.tr("Screen region"))
-        self._screen, self._screenshot = screen, screen.grabWindow(0)
+        self._screen = screen
+        self._screenshot = screen.grabWindow(0)
         if self._screenshot.isNull():  # capturing is not permitted: make the cover translucent
             self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
         self.setCursor(Qt.CursorShape.CrossCursor)

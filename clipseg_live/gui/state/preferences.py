@@ -138,7 +138,8 @@ class PreferencesStore(QObject):
         self, path: Path, preferences: Preferences, failed: Callable[[str], None], parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
-        self._path, self._failed = path, failed
+        self._path = path
+        self._failed = failed
         self.value = preferences
         self._written = preferences
         self._timer = QTimer(self)

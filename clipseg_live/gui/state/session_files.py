@@ -35,7 +35,9 @@ class SessionFiles(QObject):
 
     def __init__(self, store: Store, preferences_store: PreferencesStore, window: QWidget) -> None:
         super().__init__(window)
-        self._store, self._preferences_store, self._window = store, preferences_store, window
+        self._store = store
+        self._preferences_store = preferences_store
+        self._window = window
 
     @property
     def folder(self) -> Path | None:

@@ -136,7 +136,8 @@ class _ResultDispatcher(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock, self._closed = threading.Lock(), False
+        self._lock = threading.Lock()
+        self._closed = False
         self._outcomes: deque[tuple[BackgroundTask, object, str | None]] = deque()
         self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 

@@ -55,17 +55,17 @@ class StatusLine(QFrame):
     Less important values are omitted if they do not fit; the tool tip has all.
 
     Attributes:
-        restart: signal, the user wants to restart the worker.
-        details: signal with True if the statistics are wanted, else False.
+        restart_requested: signal, the user wants to restart the worker.
+        details_toggled: signal with True if the statistics are wanted, else False.
     """
 
-    restart = Signal()
-    details = Signal(bool)
+    restart_requested = Signal()
+    details_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         theme.set_kind(self, "bar")
-        self.dot = QLabel("●")
+        self.status_dot = QLabel("●")
         self.worker = QLabel()
         self.worker.setFont(theme.figure_font())
         self.worker.setAccessibleName(self.tr("Segmentation"))
@@ -75,15 +75,15 @@ class StatusLine(QFrame):
         self.loading.setAccessibleName(self.tr("Loading"))
         self.restart_button = QPushButton(self.tr("Restart"))
         self.restart_button.setAccessibleName(self.tr("Restart model"))
-        self.restart_button.clicked.connect(self.restart)
+        self.restart_button.clicked.connect(self.restart_requested)
         self.rates_label = ElidedStats()
         self.rates_label.setAccessibleName(self.tr("Frame rates and lag"))
         self.details_button = tool_button("chart", self.tr("Statistics"), checkable=True)
-        self.details_button.toggled.connect(self.details)
+        self.details_button.toggled.connect(self.details_toggled)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 2, theme.UNIT, 2)
         row.setSpacing(theme.UNIT)
-        for widget in (self.dot, self.worker, self.loading, self.restart_button):
+        for widget in (self.status_dot, self.worker, self.loading, self.restart_button):
             row.addWidget(widget)
         row.addWidget(self.rates_label, 1)
         row.addWidget(self.details_button)
@@ -94,7 +94,7 @@ class StatusLine(QFrame):
         text, colour = self._worker_text(status)
         self.worker.setText(text)
         self.worker.setToolTip(worker.problem)
-        self.dot.setStyleSheet(f"color: {colour}; font-size: 11px")
+        self.status_dot.setStyleSheet(f"color: {colour}; font-size: 11px")
         self.loading.setVisible(worker.state in _BUSY)
         done = _parse_progress(worker.progress)
         self.loading.setRange(0, 0 if done is None else 1000)

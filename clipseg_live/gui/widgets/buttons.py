@@ -36,7 +36,7 @@ def panel_style_sheet() -> str:
     """Return the panels' additions to the window's style sheet."""
     return f"""
     QFrame[kind="row"] {{ background: {theme.RAISED}; border: 1px solid {theme.LINE_COLOUR}; border-radius: 8px; }}
-    QFrame[kind="row"][lively="true"] {{ border-color: {theme.EDGE}; }}
+    QFrame[kind="row"][highlighted="true"] {{ border-color: {theme.EDGE}; }}
     QFrame[kind="row"][lifted="true"] {{ background: {theme.SURFACE}; border: 1px dashed {theme.ACCENT}; }}
     QToolButton[kind="mini"] {{
         background: transparent; border: 1px solid transparent; border-radius: 5px;
@@ -98,17 +98,19 @@ class IconButton(QToolButton):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._icon, self._checked_icon, self._checked_colour = icon, checked_icon, checked_colour
+        self._icon = icon
+        self._checked_icon = checked_icon
+        self._checked_colour = checked_colour
         self.setCheckable(bool(checked_icon))
         self.setFixedSize(FIELD_HEIGHT, FIELD_HEIGHT)
         self.setIconSize(QSize(16, 16))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         theme.set_kind(self, "mini")
-        self.name(name)
+        self.set_name(name)
         self._draw()
         self.toggled.connect(self._draw)
 
-    def name(self, name: str, hint: str = "") -> None:
+    def set_name(self, name: str, hint: str = "") -> None:
         """Set the accessible name, and the tool tip and help text (``hint``, else ``name``)."""
         self.setAccessibleName(name)
         self.setToolTip(hint or name)
@@ -136,7 +138,9 @@ class ColourButton(QAbstractButton):
 
     def __init__(self, name: str, side: int = 22, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._colour, self._hollow, self._chosen = "#000000", False, False
+        self._colour = "#000000"
+        self._hollow = False
+        self._chosen = False
         self.setFixedSize(side, side)
         self.setAccessibleName(name)
         self.setToolTip(name)
@@ -156,7 +160,9 @@ class ColourButton(QAbstractButton):
             hollow: draw the outline only.
             chosen: add the mark of the current colour of a palette.
         """
-        self._colour, self._hollow, self._chosen = to_hex(colour), hollow, chosen
+        self._colour = to_hex(colour)
+        self._hollow = hollow
+        self._chosen = chosen
         self.setAccessibleDescription(self._colour)
         self.update()
 
@@ -220,7 +226,7 @@ class ChoiceBox(QComboBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
 
-    def offer(self, choices: Sequence[tuple[object, str]]) -> None:
+    def set_choices(self, choices: Sequence[tuple[object, str]]) -> None:
         """Replace the choices. Nothing changes if they are the same as before.
 
         Args:

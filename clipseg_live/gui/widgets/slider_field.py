@@ -65,7 +65,9 @@ class SliderField(QSlider):
     ) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
         report_values()
-        self._labels, self._glyph, self._write = () if bare else (label, short), glyph, write
+        self._labels = () if bare else (label, short)
+        self._glyph = glyph
+        self._write = write
         self._label = label
         self._default = round(default * _STEPS)
         self._bar: float | None = None
@@ -100,7 +102,8 @@ class SliderField(QSlider):
             colour: "#rrggbb".
         """
         if (bar, colour) != (self._bar, self._colour):
-            self._bar, self._colour = bar, colour
+            self._bar = bar
+            self._colour = colour
             self.update()
 
     @property

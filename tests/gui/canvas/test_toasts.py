@@ -29,7 +29,7 @@ def test_one_message_for_each_topic_the_newer_replaces_the_older(parent: QWidget
     toasts.show_message(Message("disk", ""))
     toasts.show_message(Message("nothing", ""))
     assert toasts.texts() == ["It runs again."]
-    toasts.remove_message("worker")
+    toasts.remove("worker")
     assert toasts.texts() == [] and not toasts.isVisible()
 
 

@@ -107,9 +107,9 @@ def test_options_are_kept_and_given_to_the_session(
     qtbot.mouseClick(options.fit.button("fill"), LEFT)
     expected = VirtualCameraSettings(device="/dev/video9", width=640, height=480, rate=25, fit="fill")
     assert window.preferences_store.value.camera == expected and "start_camera" not in session.names()
-    qtbot.mouseClick(options.switch, LEFT)
+    qtbot.mouseClick(options.start_button, LEFT)
     assert session.last("start_camera") == expected
-    assert options.switch.text() == "Stop virtual camera"
+    assert options.start_button.text() == "Stop virtual camera"
     pick(qtbot, options.size_choice, "Automatic")  # while it runs, it goes on with that
     assert session.last("start_camera") == expected.model_copy(update={"width": None, "height": None})
     options.close()
@@ -137,8 +137,8 @@ def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBo
     path = tmp_path / "sea.png"
     path.touch()
     options = opened(window, qtbot)
-    assert "One moment" in options.safe.text() and not options.card.isVisible()
-    qtbot.mouseClick(options.safe, LEFT)
+    assert "One moment" in options.placeholder.text() and not options.default_button.isVisible()
+    qtbot.mouseClick(options.placeholder, LEFT)
 
     def dialogs() -> list[QFileDialog]:
         return [
@@ -152,32 +152,39 @@ def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBo
     wait_closed(qtbot, dialog)
     assert window.preferences_store.value.camera.safe == str(path)
     options = opened(window, qtbot)
-    assert options.safe.text().strip() == "sea.png" and options.safe.toolTip() == str(path)
-    qtbot.mouseClick(options.card, LEFT)
-    assert window.preferences_store.value.camera.safe == "" and "One moment" in options.safe.text()
+    assert options.placeholder.text().strip() == "sea.png" and options.placeholder.toolTip() == str(path)
+    qtbot.mouseClick(options.default_button, LEFT)
+    assert window.preferences_store.value.camera.safe == "" and "One moment" in options.placeholder.text()
     options.close()
 
 
 def test_the_options_tell_what_is_wrong_and_how_to_help(window: MainWindow, session: FakeSession, qtbot: QtBot) -> None:
     options = opened(window, qtbot)
-    assert not options.state.isVisible()
+    assert not options.status_label.isVisible()
     height = options.height()
     session.be(camera=AWAY)
     window.refresh()
-    assert options.state.text() == "There is none: do this;\ndo that." and options.height() > height
-    assert options.state.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
+    assert options.status_label.text() == "There is none: do this;\ndo that." and options.height() > height
+    assert options.status_label.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse
     session.be(camera=SAFE)
     window.refresh()
-    assert "Sending the placeholder" in options.state.text() and "1280 × 720" in options.state.text()
+    assert "Sending the placeholder" in options.status_label.text() and "1280 × 720" in options.status_label.text()
     session.be(camera=ON)
     window.refresh()
-    assert options.state.text() == "clipseg-live, 1280 × 720, 30 fps"
+    assert options.status_label.text() == "clipseg-live, 1280 × 720, 30 fps"
     options.close()
 
 
 def test_every_control_has_a_name(window: MainWindow, qtbot: QtBot, services: FakeServices) -> None:
     options = opened(window, qtbot)
-    controls = (options.device, options.size_choice, options.rate, options.fit, options.safe, options.card)
+    controls = (
+        options.device,
+        options.size_choice,
+        options.rate,
+        options.fit,
+        options.placeholder,
+        options.default_button,
+    )
     assert all(control.accessibleName() for control in controls)
     bar = bar_of(window)
     assert bar.options_button.accessibleName() == "Virtual camera options" and options.accessibleName()

@@ -32,7 +32,7 @@ def test_ids_that_are_gone_change_nothing():
     assert edits.with_row_moved(settings, 9, 0) is settings
     assert edits.with_duplicate(settings, 9) is settings
     assert order(edits.without_row(settings, 9)) == ["a", "b"]
-    assert edits.row_of(settings, 9) is None and edits.index_of(settings, 9) is None
+    assert edits.row_of(settings, 9) is None and edits.row_index(settings, 9) is None
 
 
 def test_a_duplicate_is_the_same_but_for_its_id_and_colour():

@@ -169,12 +169,12 @@ def test_undo_in_a_text_is_the_stores_and_takes_the_newest_typing_too(qtbot):
 def test_undo_and_redo_buttons(qtbot):
     panel = make_panel(qtbot, "mug")
     assert not panel.undo.isEnabled() and not panel.redo.isEnabled()
-    click(qtbot, card(panel, 0).eye)
+    click(qtbot, card(panel, 0).visible_button)
     assert panel.undo.isEnabled()
     click(qtbot, panel.undo)
-    assert panel.store.settings.rows[0].visible and card(panel, 0).eye.isChecked()
+    assert panel.store.settings.rows[0].visible and card(panel, 0).visible_button.isChecked()
     click(qtbot, panel.redo)
-    assert not panel.store.settings.rows[0].visible and not card(panel, 0).eye.isChecked()
+    assert not panel.store.settings.rows[0].visible and not card(panel, 0).visible_button.isChecked()
 
 
 def test_words_typed_one_after_another_are_one_step_until_enter(qtbot):
@@ -195,10 +195,10 @@ def test_words_typed_one_after_another_are_one_step_until_enter(qtbot):
 
 def test_a_deleted_row_comes_back_whole(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    panel.set_picture(1, a_picture())
+    panel.set_image(1, a_picture())
     before = panel.store.settings.rows
     card(panel, 1).set_highlighted(True)
-    click(qtbot, card(panel, 1).delete)
+    click(qtbot, card(panel, 1).delete_button)
     assert texts(panel) == ["a"]
     panel.store.undo()
     assert panel.store.settings.rows == before
@@ -211,14 +211,14 @@ def test_a_deleted_row_comes_back_whole(qtbot):
 SLIDERS = {
     "threshold": lambda row: row.style.threshold,
     "opacity": lambda row: row.style.opacity,
-    "mix": lambda row: row.share,
+    "image_weight": lambda row: row.share,
 }
 
 
 @pytest.fixture
 def pictured(qtbot):
     panel = make_panel(qtbot, "mug")
-    panel.set_picture(0, a_picture())
+    panel.set_image(0, a_picture())
     panel.store.end_merge()
     return panel
 
@@ -296,39 +296,39 @@ def test_the_other_mouse_button_moves_nothing(qtbot):
 
 def test_the_eye_hides_and_shows(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    click(qtbot, card(panel, 0).eye)
+    click(qtbot, card(panel, 0).visible_button)
     assert [row.text for row in panel.store.settings.shown()] == ["b"]
-    assert card(panel, 0).eye.accessibleName() == "Show"
-    click(qtbot, card(panel, 0).eye)
+    assert card(panel, 0).visible_button.accessibleName() == "Show"
+    click(qtbot, card(panel, 0).visible_button)
     assert [row.text for row in panel.store.settings.shown()] == ["a", "b"]
 
 
 def test_solo_shows_one_alone_and_stays_in_sight(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    assert not card(panel, 1).solo.isVisible()
+    assert not card(panel, 1).solo_button.isVisible()
     card(panel, 1).set_highlighted(True)
-    click(qtbot, card(panel, 1).solo)
+    click(qtbot, card(panel, 1).solo_button)
     card(panel, 1).set_highlighted(False)
     assert [row.text for row in panel.store.settings.shown()] == ["b"]
-    assert card(panel, 1).solo.isVisible() and not card(panel, 0).solo.isVisible()
-    click(qtbot, card(panel, 1).solo)
+    assert card(panel, 1).solo_button.isVisible() and not card(panel, 0).solo_button.isVisible()
+    click(qtbot, card(panel, 1).solo_button)
     assert len(panel.store.settings.shown()) == 2
 
 
 def test_the_pointer_reveals_the_secondary_buttons(qtbot):
     panel = make_panel(qtbot, "a", "b")
     row = card(panel, 1)
-    assert not row.delete.isVisible()
+    assert not row.delete_button.isVisible()
     QTest.mouseMove(panel.windowHandle(), row.mapTo(panel, QPoint(60, 20)))
-    qtbot.waitUntil(row.delete.isVisible)
+    qtbot.waitUntil(row.delete_button.isVisible)
     QTest.mouseMove(panel.windowHandle(), QPoint(5, panel.height() - 5))
-    qtbot.waitUntil(lambda: not row.delete.isVisible())
+    qtbot.waitUntil(lambda: not row.delete_button.isVisible())
 
 
 def test_the_focus_reveals_them_too_and_tab_reaches_every_control(qtbot):
     panel = make_panel(qtbot, "a", "b")
-    panel.set_picture(0, a_picture())
-    card(panel, 0).swatch.setFocus()
+    panel.set_image(0, a_picture())
+    card(panel, 0).colour_button.setFocus()
     seen = []
     for _ in range(19):
         seen.append(QApplication.focusWidget())
@@ -345,13 +345,13 @@ def test_tab_follows_the_rows_after_they_were_moved(qtbot):
     qtbot.keyClick(second.field, Qt.Key.Key_Up, ALT)
     second.opacity.setFocus()
     qtbot.keyClick(second.opacity, Qt.Key.Key_Tab)
-    assert QApplication.focusWidget() is card(panel, 1).swatch and card(panel, 1).field.text() == "a"
+    assert QApplication.focusWidget() is card(panel, 1).colour_button and card(panel, 1).field.text() == "a"
 
 
 def test_delete_button_gives_the_focus_to_the_next_row(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     card(panel, 1).field.setFocus()
-    click(qtbot, card(panel, 1).delete)
+    click(qtbot, card(panel, 1).delete_button)
     assert texts(panel) == ["a", "c"]
     assert card(panel, 1).field.hasFocus()
     qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Delete, ALT)
@@ -360,7 +360,8 @@ def test_delete_button_gives_the_focus_to_the_next_row(qtbot):
 
 def test_alt_delete_deletes_from_any_control(qtbot):
     panel = make_panel(qtbot, "a", "b", "c", "d")
-    for stop, left in (("field", ["b", "c", "d"]), ("threshold", ["c", "d"]), ("eye", ["d"]), ("swatch", [])):
+    stops = (("field", ["b", "c", "d"]), ("threshold", ["c", "d"]), ("visible_button", ["d"]), ("colour_button", []))
+    for stop, left in stops:
         control = getattr(card(panel, 0), stop)
         control.setFocus()
         qtbot.keyClick(control, Qt.Key.Key_Delete, ALT)
@@ -372,7 +373,7 @@ def test_duplicate_by_menu_and_by_key(qtbot):
     panel = make_panel(qtbot, "a", "b")
     row = panel.store.settings.rows[0]
     panel.store.edit_row(row.model_copy(update={"style": row.style.model_copy(update={"threshold": 0.3})}))
-    click(qtbot, card(panel, 0).more)
+    click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Duplicate")
     assert texts(panel) == ["a", "a", "b"]
     first, second, _ = panel.store.settings.rows
@@ -385,17 +386,17 @@ def test_duplicate_by_menu_and_by_key(qtbot):
 def test_the_menu_deletes_and_moves(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     for text, expected in (("Move down", ["b", "a", "c"]), ("Move up", ["b", "a", "c"]), ("Delete", ["a", "c"])):
-        click(qtbot, card(panel, 0).more)
+        click(qtbot, card(panel, 0).menu_button)
         choose(qtbot, text)
         assert texts(panel) == expected
 
 
 def test_enter_and_space_press_the_small_buttons(qtbot):
     panel = make_panel(qtbot, "a")
-    eye = card(panel, 0).eye
+    visible_button = card(panel, 0).visible_button
     for key in (Qt.Key.Key_Return, Qt.Key.Key_Space):
         before = panel.store.settings.rows[0].visible
-        qtbot.keyClick(eye, key)
+        qtbot.keyClick(visible_button, key)
         assert panel.store.settings.rows[0].visible is not before
 
 
@@ -404,17 +405,17 @@ def test_enter_and_space_press_the_small_buttons(qtbot):
 
 def test_the_swatch_offers_a_palette(qtbot):
     panel = make_panel(qtbot, "a")
-    click(qtbot, card(panel, 0).swatch)
+    click(qtbot, card(panel, 0).colour_button)
     popup = top_level(qtbot, ColourPopup)
     click(qtbot, popup.buttons[5])
     assert panel.store.settings.rows[0].style.colour == PALETTE[5]
-    assert card(panel, 0).swatch.colour == "#{:02x}{:02x}{:02x}".format(*PALETTE[5])
+    assert card(panel, 0).colour_button.colour == "#{:02x}{:02x}{:02x}".format(*PALETTE[5])
     qtbot.waitUntil(lambda: not any(isinstance(entry, ColourPopup) for entry in QApplication.topLevelWidgets()))
 
 
 def test_the_palette_by_keys(qtbot):
     panel = make_panel(qtbot, "a")
-    qtbot.keyClick(card(panel, 0).swatch, Qt.Key.Key_Return)
+    qtbot.keyClick(card(panel, 0).colour_button, Qt.Key.Key_Return)
     popup = top_level(qtbot, ColourPopup)
     qtbot.waitUntil(lambda: popup.buttons[0].hasFocus())
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Return):
@@ -424,7 +425,7 @@ def test_the_palette_by_keys(qtbot):
 
 def test_escape_closes_the_palette_without_a_change(qtbot):
     panel = make_panel(qtbot, "a")
-    click(qtbot, card(panel, 0).swatch)
+    click(qtbot, card(panel, 0).colour_button)
     popup = top_level(qtbot, ColourPopup)
     qtbot.keyClick(popup.buttons[0], Qt.Key.Key_Escape)
     wait_closed(qtbot, popup)
@@ -433,7 +434,7 @@ def test_escape_closes_the_palette_without_a_change(qtbot):
 
 def test_more_colours_opens_the_dialogue(qtbot):
     panel = make_panel(qtbot, "a")
-    click(qtbot, card(panel, 0).swatch)
+    click(qtbot, card(panel, 0).colour_button)
     click(qtbot, top_level(qtbot, ColourPopup).more)
     dialog = top_level(qtbot, QColorDialog)
     dialog.setCurrentColor(QColor(12, 34, 56))
@@ -451,7 +452,7 @@ def test_a_row_is_dragged_down_and_a_line_shows_where_it_will_be(qtbot):
     drag_row(panel, 0, bottom.center().y() + 4, release=False)
     assert panel.list.drop_line.isVisible() and card(panel, 0).property("lifted")
     assert abs(panel.list.drop_line.geometry().center().y() - bottom.bottom()) <= 3
-    QTest.mouseRelease(card(panel, 0).grip, LEFT)
+    QTest.mouseRelease(card(panel, 0).drag_handle, LEFT)
     assert texts(panel) == ["b", "c", "a"]
     assert not panel.list.drop_line.isVisible() and not card(panel, 2).property("lifted")
     panel.store.undo()
@@ -463,7 +464,7 @@ def test_a_row_is_dragged_up_between_two_others(qtbot):
     gap = card(panel, 1).y() - 2
     drag_row(panel, 2, gap, release=False)
     assert card(panel, 0).geometry().bottom() < panel.list.drop_line.y() < card(panel, 1).y()
-    QTest.mouseRelease(card(panel, 2).grip, LEFT)
+    QTest.mouseRelease(card(panel, 2).drag_handle, LEFT)
     assert texts(panel) == ["a", "c", "b"]
 
 
@@ -476,9 +477,9 @@ def test_a_row_that_is_dropped_where_it_was_is_no_edit(qtbot):
 def test_escape_gives_a_drag_up(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     drag_row(panel, 0, card(panel, 2).geometry().bottom(), release=False)
-    assert QWidget.keyboardGrabber() is card(panel, 0).grip
-    qtbot.keyClick(card(panel, 0).grip, Qt.Key.Key_Escape)
-    QTest.mouseRelease(card(panel, 0).grip, LEFT)
+    assert QWidget.keyboardGrabber() is card(panel, 0).drag_handle
+    qtbot.keyClick(card(panel, 0).drag_handle, Qt.Key.Key_Escape)
+    QTest.mouseRelease(card(panel, 0).drag_handle, LEFT)
     assert texts(panel) == ["a", "b", "c"] and not panel.list.drop_line.isVisible()
     assert QWidget.keyboardGrabber() is None and not panel.list._scroll_timer.isActive()
 
@@ -500,7 +501,7 @@ def test_dragging_to_the_edge_scrolls(qtbot):
     qtbot.waitUntil(lambda: bar.value() == bar.maximum())
     line = panel.list.drop_line
     assert panel.list.viewport().rect().contains(line.mapTo(panel.list.viewport(), QPoint(0, 0)))
-    QTest.mouseRelease(card(panel, 0).grip, LEFT)
+    QTest.mouseRelease(card(panel, 0).drag_handle, LEFT)
     assert texts(panel).index("a") >= 10
 
 
@@ -533,7 +534,7 @@ def test_a_full_list_takes_no_more(qtbot):
     qtbot.keyClick(card(panel, 15).field, Qt.Key.Key_Down, ALT | SHIFT)
     assert len(texts(panel)) == MOST_ROWS and "16 prompts already" in panel.problem.text()
     assert panel.problem.isVisible()
-    panel.set_picture(None, a_picture())
+    panel.set_image(None, a_picture())
     assert len(texts(panel)) == MOST_ROWS
     panel.store.undo()
     assert panel.field.isEnabled() and not panel.problem.isVisible()
@@ -633,7 +634,7 @@ def test_the_text_of_a_deleted_row_is_remembered(qtbot):
     history = PromptHistory(None)
     panel = make_panel(qtbot, "a cup", "b", history=history)
     card(panel, 0).set_highlighted(True)
-    click(qtbot, card(panel, 0).delete)  # it was never typed into: it came with a session
+    click(qtbot, card(panel, 0).delete_button)  # it was never typed into: it came with a session
     assert history.texts == ("a cup",)
 
 
@@ -652,7 +653,7 @@ def test_all_prompts_are_deleted_and_come_back(qtbot):
 def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     panel.show_areas({0: 0.5, 1: 0.004}, {})
-    assert [card(panel, index).share.text() for index in range(3)] == ["50 %", "<1 %", ""]
+    assert [card(panel, index).area_label.text() for index in range(3)] == ["50 %", "<1 %", ""]
     slider = card(panel, 0).threshold
     ratio = slider.devicePixelRatioF()
     image = slider.grab().toImage()
@@ -662,17 +663,17 @@ def test_shares_are_shown_as_a_bar_and_a_figure(qtbot):
     assert at(0.25).getRgb()[:3] == (red, green, blue) == at(0.48).getRgb()[:3]
     assert at(0.52).red() < red // 2
     panel.show_areas({}, {})
-    assert card(panel, 0).share.text() == ""
+    assert card(panel, 0).area_label.text() == ""
 
 
 def test_a_row_that_is_not_drawn_has_a_grey_bar_and_a_hollow_swatch(qtbot):
     panel = make_panel(qtbot, "a")
     panel.show_areas({0: 1.0}, {})
-    swatch, slider = card(panel, 0).swatch, card(panel, 0).threshold
-    ratio = swatch.devicePixelRatioF()
-    middle = lambda: swatch.grab().toImage().pixelColor(round(11 * ratio), round(11 * ratio)).getRgb()[:3]  # noqa: E731
+    colour_button, slider = card(panel, 0).colour_button, card(panel, 0).threshold
+    ratio = colour_button.devicePixelRatioF()
+    middle = lambda: colour_button.grab().toImage().pixelColor(round(11 * ratio), round(11 * ratio)).getRgb()[:3]  # noqa: E731
     assert middle() == PALETTE[0]
-    click(qtbot, card(panel, 0).eye)
+    click(qtbot, card(panel, 0).visible_button)
     assert middle() != PALETTE[0]
     bar = slider.grab().toImage().pixelColor(round(30 * ratio), round((slider.height() - 2.5) * ratio))
     assert bar == QColor(theme.FAINT)
@@ -690,7 +691,7 @@ def test_written_share(share, text):
 
 def test_every_control_has_a_name(qtbot):
     panel = make_panel(qtbot, "a")
-    panel.set_picture(0, a_picture())
+    panel.set_image(0, a_picture())
     controls = [*card(panel, 0).tab_stops(), panel.add, panel.field, panel.picture, panel.undo, panel.redo, panel.more]
     assert all(control.accessibleName() for control in controls)
 
@@ -711,7 +712,7 @@ def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
 @pytest.mark.parametrize("width", [300, 340, 380])
 def test_nothing_is_wider_than_the_panel(qtbot, width):
     panel = make_panel(qtbot, "a very long prompt " * 12, "b", size=(width, 500))
-    panel.set_picture(0, a_picture())
+    panel.set_image(0, a_picture())
     card(panel, 0).set_highlighted(True)
     panel.list._column.activate()
     assert panel.width() == width
@@ -724,7 +725,7 @@ def test_nothing_is_wider_than_the_panel(qtbot, width):
 
 def test_menus_close(qtbot):
     panel = make_panel(qtbot, "a")
-    click(qtbot, card(panel, 0).more)
+    click(qtbot, card(panel, 0).menu_button)
     menu = open_menu(qtbot)
     qtbot.keyClick(menu, Qt.Key.Key_Escape)
     wait_closed(qtbot, menu)

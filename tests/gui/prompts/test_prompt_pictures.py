@@ -60,13 +60,13 @@ def clipboard():
 
 def test_a_picture_from_a_file_by_the_rows_menu(qtbot, tmp_path):
     panel = make_panel(qtbot, "mug")
-    assert not card(panel, 0).thumbnail.isVisible() and not card(panel, 0).mix.isVisible()
-    click(qtbot, card(panel, 0).more)
+    assert not card(panel, 0).thumbnail.isVisible() and not card(panel, 0).image_weight.isVisible()
+    click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Use image from file")
     take_file(qtbot, a_file(tmp_path))
     picture = panel.store.settings.rows[0].picture
     assert (picture.width, picture.height) == (40, 20)
-    assert card(panel, 0).thumbnail.isVisible() and card(panel, 0).mix.isVisible()
+    assert card(panel, 0).thumbnail.isVisible() and card(panel, 0).image_weight.isVisible()
 
 
 def test_a_picture_from_a_file_as_a_new_row(qtbot, tmp_path):
@@ -76,11 +76,11 @@ def test_a_picture_from_a_file_as_a_new_row(qtbot, tmp_path):
     take_file(qtbot, a_file(tmp_path))
     assert texts(panel) == ["mug", ""]
     assert panel.store.settings.rows[1].picture.width == 40
-    assert not card(panel, 1).mix.isVisible()  # nothing to mix it with
+    assert not card(panel, 1).image_weight.isVisible()  # nothing to mix it with
     card(panel, 1).field.setFocus()
     qtbot.keyClicks(card(panel, 1).field, "cup")
     qtbot.keyClick(card(panel, 1).field, Qt.Key.Key_Return)
-    assert card(panel, 1).mix.isVisible()
+    assert card(panel, 1).image_weight.isVisible()
 
 
 def take_file(qtbot, path):
@@ -95,7 +95,7 @@ def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
     path.write_text("not a picture")
     panel = make_panel(qtbot, "mug")
     card(panel, 0).field.setFocus()
-    click(qtbot, card(panel, 0).more)
+    click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Use image from file")
     take_file(qtbot, path)
     assert panel.store.settings.rows[0].picture is None
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
 def test_a_picture_from_the_clipboard(qtbot, clipboard, row):
     panel = make_panel(qtbot, "mug")
     clipboard.setImage(an_image(30, 50))
-    click(qtbot, panel.picture if row is None else card(panel, 0).more)
+    click(qtbot, panel.picture if row is None else card(panel, 0).menu_button)
     choose(qtbot, "Use image from clipboard")
     picture = panel.store.settings.rows[-1].picture
     assert (picture.width, picture.height) == (30, 50)
@@ -120,7 +120,7 @@ def test_a_picture_from_the_clipboard(qtbot, clipboard, row):
 def test_an_empty_clipboard_is_said(qtbot, clipboard):
     panel = make_panel(qtbot, "mug")
     clipboard.clear()
-    click(qtbot, card(panel, 0).more)
+    click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Use image from clipboard")
     assert panel.problem.text() == "The clipboard contains no image. Copy one first."
     assert panel.store.settings.rows[0].picture is None
@@ -141,25 +141,25 @@ def test_pasting_a_picture_into_a_text_makes_it_the_rows(qtbot, clipboard):
 def test_a_box_is_asked_of_the_window(qtbot):
     panel = make_panel(qtbot, "a", "b")
     with qtbot.waitSignal(panel.box_requested) as requested:
-        click(qtbot, card(panel, 1).more)
+        click(qtbot, card(panel, 1).menu_button)
         choose(qtbot, "Select object")
     assert requested.args == [1]
-    panel.set_picture(1, a_picture())
+    panel.set_image(1, a_picture())
     assert panel.store.settings.rows[1].picture == a_picture()
     with qtbot.waitSignal(panel.box_requested) as requested:
         click(qtbot, panel.picture)
         choose(qtbot, "Select object")
     assert requested.args == [None]
-    panel.set_picture(None, a_picture((1, 2, 3)))
+    panel.set_image(None, a_picture((1, 2, 3)))
     assert panel.store.settings.rows[2].picture == a_picture((1, 2, 3))
-    panel.set_picture(77, a_picture())  # its row was deleted meanwhile
+    panel.set_image(77, a_picture())  # its row was deleted meanwhile
     assert len(panel.store.settings.rows) == 3
 
 
 def test_the_thumbnail_opens_the_menu_and_a_picture_is_removed(qtbot):
     panel = make_panel(qtbot, "a")
     assert not item(card(panel, 0).menu(), "Remove image").isEnabled()
-    panel.set_picture(0, a_picture())
+    panel.set_image(0, a_picture())
     click(qtbot, card(panel, 0).thumbnail)
     choose(qtbot, "Remove image")
     assert panel.store.settings.rows[0].picture is None and not card(panel, 0).thumbnail.isVisible()
@@ -169,7 +169,7 @@ def test_the_thumbnail_opens_the_menu_and_a_picture_is_removed(qtbot):
 
 def test_the_thumbnail_shows_the_picture(qtbot):
     panel = make_panel(qtbot, "a")
-    panel.set_picture(0, a_picture((10, 200, 30)))
+    panel.set_image(0, a_picture((10, 200, 30)))
     middle = card(panel, 0).thumbnail.grab().toImage().pixelColor(13, 13)
     assert middle.getRgb()[:3] == (10, 200, 30)
     assert "data:image/png;base64," in card(panel, 0).thumbnail.toolTip()

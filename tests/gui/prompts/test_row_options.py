@@ -93,9 +93,9 @@ def test_each_slider_shapes_the_matte_in_one_step_of_undo(
     options = opened(qtbot, panel)
     put(getattr(options, name), value)
     assert getattr(style(panel).shape, name) == pytest.approx(value, abs=0.05)
-    assert "mask options" in card(panel, 0).more.toolTip()
+    assert "mask options" in card(panel, 0).menu_button.toolTip()
     panel.store.undo()
-    assert style(panel).shape == MatteShape() and "shape" not in card(panel, 0).more.toolTip()
+    assert style(panel).shape == MatteShape() and "shape" not in card(panel, 0).menu_button.toolTip()
     assert getattr(options, name).value() == round(100 * getattr(MatteShape(), name))
 
 
@@ -140,7 +140,7 @@ def test_the_menu_opens_it(panel: PromptPanel, qtbot: QtBot) -> None:
 def test_presence_is_told_and_dims_the_share_of_what_is_absent(panel: PromptPanel) -> None:
     level = panel.store.settings.matte.present
     panel.show_areas({0: 0.3, 1: 0.02}, {0: 0.97, 1: level - 0.05})
-    first, second = card(panel, 0).share, card(panel, 1).share
+    first, second = card(panel, 0).area_label, card(panel, 1).area_label
     assert "0.97" in first.toolTip() and "0.97" in first.accessibleDescription()
     assert (first.property("kind"), second.property("kind")) == ("figure", "absent")
     panel.show_areas({0: 0.3, 1: 0.02}, {})

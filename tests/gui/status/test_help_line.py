@@ -7,9 +7,9 @@ from pytestqt.qtbot import QtBot
 
 from clipseg_live.core.settings.effects import KINDS
 from clipseg_live.core.settings.live import LiveSettings
-from clipseg_live.gui.look.effect_list import effect_help
-from clipseg_live.gui.look.panel import SettingsPanel
 from clipseg_live.gui.main_window import MainWindow
+from clipseg_live.gui.settings.effect_list import effect_help
+from clipseg_live.gui.settings.panel import SettingsPanel
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets.buttons import ChoiceBox, SegmentedControl
 from clipseg_live.gui.widgets.slider_field import SliderField

@@ -100,19 +100,19 @@ def test_a_download_shows_how_far_it_is(line: StatusLine) -> None:
 
 def test_a_stopped_worker_can_be_restarted(line: StatusLine, qtbot: QtBot) -> None:
     line.show_status(SessionStatus(running(), WorkerStatus(WorkerState.WAITING)))
-    with qtbot.waitSignal(line.restart, timeout=1000):
+    with qtbot.waitSignal(line.restart_requested, timeout=1000):
         qtbot.mouseClick(line.restart_button, LEFT)
 
 
 def test_the_dot_tells_a_runner_with_a_problem(line: StatusLine) -> None:
     line.show_status(SessionStatus(running(), READY))
-    assert theme.GOOD in line.dot.styleSheet()
+    assert theme.GOOD in line.status_dot.styleSheet()
     line.show_status(SessionStatus(running(), replace(READY, problem="The built-in model runs instead.")))
-    assert theme.WARNING in line.dot.styleSheet()
+    assert theme.WARNING in line.status_dot.styleSheet()
 
 
 def test_the_button_asks_for_the_statistics(line: StatusLine, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(line.details, timeout=1000) as requested:
+    with qtbot.waitSignal(line.details_toggled, timeout=1000) as requested:
         qtbot.mouseClick(line.details_button, LEFT)
     assert requested.args == [True]
 

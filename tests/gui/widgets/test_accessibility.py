@@ -140,9 +140,9 @@ def test_a_row_says_what_it_shows(
     assert named.startswith("Threshold of ") and len(named.splitlines()) == 1 and len(named) < 100
     assert interface(row.threshold).text(VALUE) == f"{threshold / 100:.2f}"
     assert interface(row.opacity).text(VALUE) == f"{opacity} %"
-    label = interface(row.share)
-    assert label.role() == QAccessible.Role.StaticText and label.text(VALUE) == row.share.text()
-    assert row.share.text() in label.text(NAME) and label.text(NAME).startswith("Area of ")
+    label = interface(row.area_label)
+    assert label.role() == QAccessible.Role.StaticText and label.text(VALUE) == row.area_label.text()
+    assert row.area_label.text() in label.text(NAME) and label.text(NAME).startswith("Area of ")
 
 
 def test_a_value_label_keeps_its_name(qtbot: QtBot) -> None:

@@ -123,7 +123,7 @@ def with_text(widget: QWidget, text: str = "Hair and MUG") -> QWidget:
 
 def combo() -> QComboBox:
     widget = ChoiceBox("Size")
-    widget.offer([(1, "Hair and MUG")])
+    widget.set_choices([(1, "Hair and MUG")])
     return widget
 
 

@@ -302,9 +302,11 @@ class Monkey:
 
     def change_look(self, one: int, two: int) -> None:
         body = self.window.body
-        if not body.look.isVisible():
+        if not body.settings_panel.isVisible():
             body.show_tab(1)
-        controls: list[QWidget] = body.look.findChildren(QAbstractButton) + body.look.findChildren(QAbstractSlider)
+        controls: list[QWidget] = body.settings_panel.findChildren(QAbstractButton) + body.settings_panel.findChildren(
+            QAbstractSlider
+        )
         controls = [entry for entry in controls if entry.isEnabled() and entry.isVisible() and entry.width() > 1]
         control = controls[one % len(controls)]
         if isinstance(control, QToolButton) and control.menu() is not None:
@@ -449,7 +451,7 @@ class Monkey:
         assert len(window.findChildren(PromptRowWidget)) == len(settings.rows), (
             "cards of rows that are gone are still there"
         )
-        look = window.body.look
+        look = window.body.settings_panel
         assert look.model.currentData() == settings.engine.model
         assert look.device.currentData() == settings.engine.device
         assert look.input_size.currentData() == settings.engine.size
@@ -457,7 +459,7 @@ class Monkey:
         assert look.detail.currentData() == settings.engine.detail
         assert look.mode.button(settings.display).isChecked()
         assert look.effects._kinds == [effect.kind for effect in settings.effects]
-        assert len(window.messages.texts()) <= 4
+        assert len(window.toasts.texts()) <= 4
 
     def settle(self) -> None:
         """Until what was asked for is done."""

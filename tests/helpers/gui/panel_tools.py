@@ -66,7 +66,7 @@ def drag(widget: QWidget, start: QPoint, *ends: QPoint, release: bool = True) ->
 
 def drag_row(panel: PromptPanel, index: int, y: int, release: bool = True) -> None:
     """Drag a row by its grip to a height in the list's content."""
-    grip = card(panel, index).grip
+    grip = card(panel, index).drag_handle
     start = grip.rect().center()
     target = grip.mapFromGlobal(panel.list.widget().mapToGlobal(QPointF(20, y))).toPoint()
     drag(grip, start, start + QPoint(0, 20), target, release=release)

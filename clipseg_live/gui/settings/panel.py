@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLa
 from clipseg_live.core.settings.base import DETAILS, FITS
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
-from clipseg_live.gui.look.effect_list import EffectList
-from clipseg_live.gui.look.mask_settings import LABEL_WIDTH, MaskSettings
+from clipseg_live.gui.settings.effect_list import EffectList
+from clipseg_live.gui.settings.mask_settings import LABEL_WIDTH, MaskSettings
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import ChoiceBox, IconButton, SegmentedControl, hint_label, panel_style_sheet
@@ -41,7 +41,8 @@ class SettingsPanel(QScrollArea):
     ) -> None:
         super().__init__(parent)
         self._store = store
-        self._models, self._devices = tuple(models), tuple(devices)
+        self._models = tuple(models)
+        self._devices = tuple(devices)
         self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Settings"))
@@ -64,9 +65,9 @@ class SettingsPanel(QScrollArea):
 
     def _make_rendering(self) -> None:
         self.effects = EffectList(self._store, self._body)
-        self.mattes = MaskSettings(self._store, self._body)
+        self.masks = MaskSettings(self._store, self._body)
         self.reset_effects = self._reset_button(self.tr("Reset effects"), self._reset_effects)
-        self.reset_masks = self._reset_button(self.tr("Reset mask settings"), self.mattes.reset)
+        self.reset_masks = self._reset_button(self.tr("Reset mask settings"), self.masks.reset)
 
     def _reset_button(self, name: str, action: Callable[[], None]) -> IconButton:
         button = IconButton("undo", name, parent=self._body)
@@ -91,11 +92,11 @@ class SettingsPanel(QScrollArea):
             "aspect": self.tr("Keep aspect"),
         }
         self.fit = ChoiceBox(self.tr("Fit"), self._body)
-        self.fit.offer([(fit, names.get(fit, fit)) for fit in FITS])
+        self.fit.set_choices([(fit, names.get(fit, fit)) for fit in FITS])
         self.fit_hint = hint_label("", self._body)
         details = {"off": self.tr("Off"), "zoom": self.tr("Zoom in on small objects"), "tiles": self.tr("Tiles (slow)")}
         self.detail = ChoiceBox(self.tr("Detail"), self._body)
-        self.detail.offer([(detail, details.get(detail, detail)) for detail in DETAILS])
+        self.detail.set_choices([(detail, details.get(detail, detail)) for detail in DETAILS])
         self.detail.setToolTip(
             self.tr("Zoom adds up to one extra pass per frame. Tiles are meant for exports of large frames.")
         )
@@ -108,7 +109,7 @@ class SettingsPanel(QScrollArea):
         column.addWidget(self.effects)
         column.addSpacing(10)
         self._section(column, self.tr("Masks"), self.reset_masks)
-        column.addWidget(self.mattes)
+        column.addWidget(self.masks)
         column.addSpacing(10)
         display = self._section(column, self.tr("Display"))
         display.addWidget(self._label(self.tr("Frames"), self.mode), 0, 0)
@@ -180,16 +181,16 @@ class SettingsPanel(QScrollArea):
         models: list[tuple[object, str]] = list(self._models)
         if engine.model not in dict(self._models):
             models.append((engine.model, PurePath(engine.model).name or engine.model))
-        self.model.offer([*models, (_FOLDER, self.tr("Choose folder…"))])
+        self.model.set_choices([*models, (_FOLDER, self.tr("Choose folder…"))])
         self.model.show_value(engine.model)
         name = dict(self._models).get(engine.model, engine.model)
         self.model.setToolTip(name if name == engine.model else f"{name}\n{engine.model}")
         names = {"auto": self.tr("Automatic"), "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
         devices = [*self._devices, *([engine.device] if engine.device not in self._devices else [])]
-        self.device.offer([(device, names.get(device, device)) for device in devices])
+        self.device.set_choices([(device, names.get(device, device)) for device in devices])
         self.device.show_value(engine.device)
         sizes = [*MODEL_SIZES, *([engine.size] if engine.size not in MODEL_SIZES else [])]
-        self.input_size.offer([(size, self._size_text(size)) for size in sizes])
+        self.input_size.set_choices([(size, self._size_text(size)) for size in sizes])
         self.input_size.show_value(engine.size)
         self.fit.show_value(engine.fit)
         self.detail.show_value(engine.detail)

@@ -38,7 +38,9 @@ class EffectOptions(QWidget):
 
     def __init__(self, effect: AnyEffect, on_edit: OnEdit, on_done: Callable[[], None], parent: QWidget) -> None:
         super().__init__(parent)
-        self._effect, self._on_edit, self._on_done = effect, on_edit, on_done
+        self._effect = effect
+        self._on_edit = on_edit
+        self._on_done = on_done
         self._setters: dict[str, Callable[[Any], None]] = {}
         grid = QGridLayout(self)
         grid.setContentsMargins(22, 0, 0, 4)
@@ -116,7 +118,7 @@ class EffectOptions(QWidget):
 
     def _choice(self, name: str, title: str, choices: list[tuple[Any, str]]) -> ChoiceBox:
         choice = ChoiceBox(title, self)
-        choice.offer(choices)
+        choice.set_choices(choices)
         choice.picked.connect(lambda value: self._edit(name, value))
         self._setters[name] = choice.show_value
         return choice

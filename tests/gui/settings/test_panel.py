@@ -9,9 +9,9 @@ from clipseg_live.core.settings.effects import KINDS, CutOut, Glow, Pixelate, Ti
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import PRESETS
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.gui.look.effect_list import effect_title
-from clipseg_live.gui.look.effect_options import EffectOptions
-from clipseg_live.gui.look.panel import MODEL_SIZES, SettingsPanel
+from clipseg_live.gui.settings.effect_list import effect_title
+from clipseg_live.gui.settings.effect_options import EffectOptions
+from clipseg_live.gui.settings.panel import MODEL_SIZES, SettingsPanel
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets.buttons import ChoiceBox
 from clipseg_live.gui.widgets.colour_picker import ColourChooser, ColourPopup
@@ -246,20 +246,20 @@ def test_hiding_effects_hold_the_display_mode(qtbot, make):
 
 def test_matte_settings(qtbot, make):
     panel = make(size=(340, 900))
-    assert not panel.mattes.none_level.isVisible() and not panel.reset_masks.isEnabled()
-    click(qtbot, panel.mattes.together.button("exclusive"))
-    click(qtbot, panel.mattes.follow.button(False))
-    click(qtbot, panel.mattes.auto_hide.button(True))
+    assert not panel.masks.none_level.isVisible() and not panel.reset_masks.isEnabled()
+    click(qtbot, panel.masks.together.button("exclusive"))
+    click(qtbot, panel.masks.follow.button(False))
+    click(qtbot, panel.masks.auto_hide.button(True))
     matte = panel.store.settings.matte
     assert (matte.together, matte.follow, matte.auto_hide) == ("exclusive", False, True)
-    assert panel.mattes.none_level.isVisible() and panel.mattes.present.isVisible()
+    assert panel.masks.none_level.isVisible() and panel.masks.present.isVisible()
     click(qtbot, panel.reset_masks)
     assert panel.store.settings.matte == MatteSettings()
 
 
 def test_steadiness_by_mouse_and_keys(qtbot, make):
     panel = make(matte=MatteSettings(smoothing=0.3))
-    slider = panel.mattes.smoothing
+    slider = panel.masks.smoothing
     drag(
         slider,
         QPoint(slider.position_of(0.3), 10),
@@ -279,7 +279,7 @@ def test_steadiness_by_mouse_and_keys(qtbot, make):
 
 def test_two_drags_of_steadiness_are_two_steps(make):
     panel = make(matte=MatteSettings(smoothing=0.3))
-    slider = panel.mattes.smoothing
+    slider = panel.masks.smoothing
     for part in (0.5, 0.7):
         drag(slider, QPoint(slider.position_of(0.4), 10), QPoint(slider.position_of(part), 10))
     panel.store.undo()
@@ -342,7 +342,7 @@ def test_showing_the_settings_changes_nothing(make):
 def test_every_control_has_a_name_and_a_label_of_its_own(make):
     panel = make()
     controls = [
-        panel.effects.add_button, panel.effects.preset_button, panel.mattes.smoothing, panel.mattes.follow,
+        panel.effects.add_button, panel.effects.preset_button, panel.masks.smoothing, panel.masks.follow,
         panel.mode.button("smooth"), panel.mode.button("locked"), panel.model, panel.device,
         panel.input_size, panel.fit,
     ]  # fmt: skip

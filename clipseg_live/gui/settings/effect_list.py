@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWid
 
 from clipseg_live.core.settings.effects import EFFECTS, AnyEffect, EffectGroup, is_private
 from clipseg_live.core.settings.presets import PRESETS, with_preset
-from clipseg_live.gui.look.effect_options import EffectOptions
+from clipseg_live.gui.settings.effect_options import EffectOptions
 from clipseg_live.gui.state.settings_store import Store
 from clipseg_live.gui.widgets import theme
 from clipseg_live.gui.widgets.buttons import IconButton, hint_label
@@ -54,13 +54,13 @@ class EffectList(QWidget):
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.preset_button)
         buttons.addStretch(1)
-        self._hint = hint_label("", self)
+        self._privacy_hint = hint_label("", self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(self._rows)
         column.addLayout(buttons)
-        column.addWidget(self._hint)
+        column.addWidget(self._privacy_hint)
         store.changed.connect(self._show)
         self._show()
 
@@ -152,8 +152,8 @@ class EffectList(QWidget):
             self._options.show_effect(effects[self._open_index])
         hint = _tr("Privacy effects are drawn first. While the model is unsure, they hide the whole frame.")
         private = is_private(effects)
-        self._hint.setText(hint if private else "")
-        self._hint.setVisible(private)
+        self._privacy_hint.setText(hint if private else "")
+        self._privacy_hint.setVisible(private)
         self.add_button.setEnabled(len(effects) < MOST_EFFECTS)
 
     def _build(self) -> None:
