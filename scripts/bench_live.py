@@ -341,6 +341,7 @@ def random_weights(folder: Path) -> str:
 def make_clip(path: Path) -> Path:
     """The demo scene as an ordinary file of 1280×720 at 30 frames a second."""
     from clipseg_live.core.frame import SourceInfo
+    from clipseg_live.core.rendered_frame import RenderedFrame
     from clipseg_live.demo.source import DemoSource
     from clipseg_live.media.writers.video import VideoWriter
 
@@ -349,7 +350,7 @@ def make_clip(path: Path) -> Path:
     info: SourceInfo = source.open()
     writer.open(info)
     for frame in iter(source.read, None):
-        writer.write(frame)
+        writer.write(RenderedFrame.of(frame))
     writer.finish()
     return path
 

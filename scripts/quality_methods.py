@@ -218,5 +218,4 @@ def lookahead(shots: Iterator[tuple[Pixels, Planes]], objects: int, rate: int) -
             yield frame, plan.prediction(frame, maps)
 
     for rendered in pipeline.in_order(predictions()):
-        assert rendered.mattes is not None
         yield planes(rendered.mattes)

@@ -61,9 +61,7 @@ def make_mattes(
     plan = plan_of(found.prompts, _styled(len(found.prompts), styles, threshold), matte=settings)
     frame, pipeline = Frame(pixels, 0, Fraction(0)), FramePipeline(plan, _TOOLS)
     pipeline.add_prediction(plan.prediction(frame, found.probabilities))
-    mattes = pipeline.process(frame).mattes
-    assert mattes is not None
-    return mattes
+    return pipeline.process(frame).mattes
 
 
 def draw(

@@ -94,8 +94,7 @@ def save_snapshot(folder: Path, picture: RenderedFrame, settings: LiveSettings) 
         stem = f"{own} {stem}"
     pictures: list[tuple[Path, Pixels]] = [(folder / f"{stem}.png", picture.composed)]
     rows = {row.id: row for row in settings.shown()}
-    each = picture.mattes.each if picture.mattes is not None else ()
-    for number, (row_id, matte) in enumerate(zip(picture.drawn_ids, each, strict=True), start=1):
+    for number, (row_id, matte) in enumerate(zip(picture.drawn_ids, picture.mattes.each, strict=True), start=1):
         if row_id in rows:
             name = slug(rows[row_id].text or "picture")
             pictures.append((folder / f"{stem} mask {number} {name}.png", matte.alpha))

@@ -16,7 +16,7 @@ from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.protocols import Engine, FrameSource, MaskSink
+from clipseg_live.core.protocols import Engine, FileOutput, FrameSource
 from clipseg_live.core.rendered_frame import RenderPlan
 from clipseg_live.core.segmentation import UNUSABLE
 from clipseg_live.core.settings.base import DataFormat, EngineSettings
@@ -193,8 +193,7 @@ def run_export(
             ready,
             prompts,
             pipeline,
-            sink,
-            data=data,
+            data if sink is None else [sink, *data],
             keep_partial=settings.keep_partial,
             on_progress=on_progress,
         )
@@ -324,7 +323,7 @@ def _sink_of(request: ExportRequest) -> VideoWriter | ImageWriter | PhotoWriter 
     )
 
 
-def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink]:
+def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[FileOutput]:
     """Return the exporters that take mattes.
 
     The transparent result has all frames. Masks and data have the selected frames.
@@ -339,10 +338,10 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[MaskSink
         settings.end,
         annotations=settings.annotations,
     )
-    whole: list[MaskSink] = []
+    whole: list[FileOutput] = []
     if settings.alpha and request.output is not None:
         whole.append(open_transparent_sink(request.output, options, settings.codec))
-    chosen: list[MaskSink] = []
+    chosen: list[FileOutput] = []
     if request.masks is not None:
         chosen.append(open_mask_sink(request.masks, header, labels, settings.overwrite, settings.annotations))
     chosen += [open_data_sink(form, path, options) for form, path in request.data]

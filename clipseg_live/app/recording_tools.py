@@ -3,14 +3,16 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Label
-from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
-from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.protocols import FileOutput, GrowingOutput
 from clipseg_live.core.settings.base import DataFormat
-from clipseg_live.core.settings.recording import RecordingSettings, Track
+from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
+
+if TYPE_CHECKING:
+    from clipseg_live.media.writers.replay_buffer import ReplayBuffer
 
 
 def recording_tools() -> RecordingTools:
@@ -19,14 +21,12 @@ def recording_tools() -> RecordingTools:
         open_track=_open_track,
         open_replay=_open_replay,
         open_data=_open_data,
-        picture_of=_picture_of,
-        fit=_fit,
         free_bytes=lambda folder: shutil.disk_usage(folder).free,
         finalise=_finalise,
     )
 
 
-def _open_track(path: Path, settings: RecordingSettings, sounding: bool) -> RecordingSink:
+def _open_track(path: Path, settings: RecordingSettings, sounding: bool) -> GrowingOutput:
     from clipseg_live.media.audio.microphone import Microphone
     from clipseg_live.media.writers.recording import RecordingWriter
 
@@ -36,31 +36,19 @@ def _open_track(path: Path, settings: RecordingSettings, sounding: bool) -> Reco
     )
 
 
-def _open_replay(settings: RecordingSettings) -> ReplaySink:
+def _open_replay(settings: RecordingSettings) -> "ReplayBuffer":
     from clipseg_live.media.writers.replay_buffer import ReplayBuffer
 
     return ReplayBuffer(settings.replay_seconds, settings.codec, encoder=settings.encoder, quality=settings.quality)
 
 
-def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> MaskSink:
+def _open_data(form: DataFormat, path: Path, labels: Sequence[Label], settings: RecordingSettings) -> FileOutput:
     from clipseg_live._version import __version__
     from clipseg_live.exporters.data_options import DataOptions
     from clipseg_live.exporters.registry import open_data_sink
 
     header = {"version": __version__}
     return open_data_sink(form, path, DataOptions(header, tuple(labels), live=True, annotations=settings.annotations))
-
-
-def _picture_of(track: Track, shot: RenderedFrame) -> Pixels:
-    from clipseg_live.rendering.tracks import track_pixels
-
-    return track_pixels(track, shot)
-
-
-def _fit(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
-    from clipseg_live.rendering.tracks import fit_frame
-
-    return fit_frame(shot, width, height)
 
 
 def _finalise(path: Path, stop: Callable[[], bool]) -> str:

@@ -1,18 +1,22 @@
 """Construction of live sessions. OpenCV, PyAV and torch are only imported in the threads that use them."""
 
 from fractions import Fraction
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from clipseg_live.app.engine import make_engine, make_exact_engine
 from clipseg_live.app.recording_tools import recording_tools
 from clipseg_live.core.frame import Pixels
-from clipseg_live.core.protocols import FrameSource, LiveSource, Matting, Renderer, VirtualCameraDevice
+from clipseg_live.core.protocols import FrameSource, LiveSource, Matting, Renderer
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, SourceSpec
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.core.settings.source_schemes import SourceRequest, SourceScheme, find_scheme, open_by_scheme
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.runtime.inference.server import MakeEngine
 from clipseg_live.runtime.pipeline import RenderTools
 from clipseg_live.runtime.session import Session, SessionTools
+
+if TYPE_CHECKING:
+    from clipseg_live.media.virtual_camera import VirtualCamera
 
 DEMO_SOURCE = "demo:"
 
@@ -110,8 +114,8 @@ def make_renderer(look: RenderSettings) -> Renderer:
     return EffectRenderer(look)
 
 
-def make_camera() -> VirtualCameraDevice:
+def make_camera(settings: VirtualCameraSettings) -> "VirtualCamera":
     """Return a virtual camera that is not open yet."""
     from clipseg_live.media.virtual_camera import VirtualCamera
 
-    return VirtualCamera()
+    return VirtualCamera(settings)

@@ -171,7 +171,6 @@ def may_leave(picture: RenderedFrame, settings: LiveSettings, version: int) -> b
         was_drawn_hiding(picture, settings)
         and picture.settings is not None
         and picture.own
-        and picture.mattes is not None
         and picture.mattes.own
         and picture.version >= version
         and _roles(picture.settings) == _roles(settings)

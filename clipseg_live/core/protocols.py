@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.mattes import Label, MatteRequest, Mattes
+from clipseg_live.core.mattes import MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import MatteSettings
-from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message, SessionStatus
 
 Maps = NDArray[np.float32]
@@ -45,37 +45,38 @@ class FrameSource(Protocol):
         """Release all resources. Allowed at any time and more than once."""
 
 
-class FrameSink(Protocol):
-    """An output for rendered frames. There is no file at ``path`` before ``finish`` has succeeded."""
+class Output(Protocol):
+    """Takes rendered frames: a file, data, a recording, a replay or a virtual camera. Use it from one thread at a time.
 
-    path: Path
+    Each output takes from a frame what it needs: the drawn pixels, the original ones, or the mattes with their labels.
+    """
 
     def open(self, info: SourceInfo) -> None:
-        """Start a temporary file next to ``path``, with the properties of the source.
+        """Start, with the properties of the frames to come.
 
         Raises:
-            SinkError: If the file cannot be written.
+            SinkError: If the output cannot be written.
         """
 
-    def write(self, frame: Frame) -> None:
-        """Add one frame with its own timestamp.
+    def write(self, rendered: RenderedFrame) -> None:
+        """Add one frame with its own time. In live sessions, the prompts may change between calls.
 
         Raises:
             SinkError: If the frame cannot be written, for example because the disk is full.
         """
 
     def finish(self) -> None:
-        """Complete the file and move it to ``path``.
+        """Complete the output, and move a file to its path.
 
         Raises:
-            SinkError: If the file cannot be completed or moved.
+            SinkError: If the output cannot be completed or moved.
         """
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop without finishing, and remove the temporary file. Never raises an error.
+    def abort(self, keep_partial: bool = False) -> Path | None:
+        """Stop without finishing, and remove what was written. Never raises an error. Allowed more than once.
 
         Args:
-            keep_partial: Complete the temporary file instead, and keep it under its final name with ``.partial`` before
+            keep_partial: Complete an unfinished file instead, and keep it under its final name with ``.partial`` before
                 the suffix.
 
         Returns:
@@ -83,117 +84,8 @@ class FrameSink(Protocol):
         """
 
 
-class RecordingSink(FrameSink, Protocol):
-    """A recording: a file that stays playable up to its last moment if the process dies.
-
-    Attributes:
-        encoder: Name of the encoder, once the file is open.
-        notices: Sentences for the user.
-    """
-
-    encoder: str
-    notices: list[str]
-
-    @property
-    def working(self) -> Path | None:
-        """The growing file, next to its final path. It is playable."""
-
-    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
-        """Add a frame; ``frame.time`` increases from 0.
-
-        Args:
-            frame: Frame to add.
-            heard: Time in seconds of the source whose audio belongs to the frame; None for silence.
-
-        Raises:
-            SinkError: If the frame cannot be written.
-        """
-
-    def hurry(self) -> bool:
-        """Encode the following frames faster, with a larger file. Return False if it cannot be faster."""
-
-
-class VirtualCameraDevice(Protocol):
-    """A virtual camera that shows rendered frames as they arrive. Use it from one thread at a time."""
-
-    def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
-        """Open the device.
-
-        Args:
-            settings: Device, size and rate that are asked for.
-            source: Format of the frames to come, if known.
-
-        Returns:
-            Name, size and rate of the device.
-
-        Raises:
-            UsageError: If the settings do not suit a device. The message says what to do.
-            Failure: If the device cannot be opened. The message says what to do.
-        """
-
-    def fitted(self, pixels: Pixels) -> Pixels:
-        """Return pixels at the size of the device; the same array if they have this size.
-
-        Args:
-            pixels: uint8 (height, width, 3) of any size.
-        """
-
-    def safe_picture(self, path: str) -> Pixels:
-        """Return the placeholder image at the size of the device.
-
-        Args:
-            path: An image file; "" for a drawn card.
-
-        Raises:
-            SourceError: If the file cannot be read.
-        """
-
-    def send(self, pixels: Pixels) -> None:
-        """Show pixels of the device's size.
-
-        Raises:
-            Failure: If the device is gone.
-        """
-
-    def close(self) -> None:
-        """Release the device. Allowed at any time and more than once."""
-
-
-class ReplaySink(Protocol):
-    """Keeps the last seconds of its frames in memory, encoded."""
-
-    def open(self, info: SourceInfo) -> None:
-        """Discard all frames and start again, with the properties of the source.
-
-        Raises:
-            SinkError: If the encoder cannot be opened.
-        """
-
-    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
-        """Add a frame, as ``RecordingSink.write`` does."""
-
-    def hurry(self) -> bool:
-        """Encode the following frames faster, as ``RecordingSink.hurry`` does."""
-
-    def seconds(self) -> float:
-        """Return how many seconds can be saved."""
-
-    def save(self, path: Path) -> None:
-        """Write the kept frames as a complete file whose first frame is at time 0.
-
-        Args:
-            path: File to write. It must not exist.
-
-        Raises:
-            SinkError: If the file cannot be written.
-        """
-
-    def close(self) -> None:
-        """Discard all frames. Allowed more than once."""
-
-
-class MaskSink(Protocol):
-    """An exporter of masks as data, with one call for each frame."""
+class FileOutput(Output, Protocol):
+    """An output that is a file or folder. There is nothing at its path before ``finish`` has succeeded."""
 
     @property
     def path(self) -> Path:
@@ -203,23 +95,22 @@ class MaskSink(Protocol):
     def notices(self) -> list[str]:
         """Sentences for the user."""
 
-    def open(self, info: SourceInfo) -> None:
-        """Start the output, with the properties of the source."""
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
-        """Add the mattes of one frame. In live sessions, the prompts may change between calls.
+class GrowingOutput(FileOutput, Protocol):
+    """A recording: a file that stays playable up to its last moment if the process dies.
 
-        Args:
-            frame: Frame of the mattes.
-            mattes: One matte for each prompt that is drawn.
-            labels: Label of each matte.
-        """
+    Attributes:
+        encoder: Name of the encoder, once the file is open.
+    """
 
-    def finish(self) -> None:
-        """Complete the output and move it to ``path``."""
+    encoder: str
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
-        """Stop without finishing, as ``FrameSink.abandon`` does."""
+    @property
+    def working(self) -> Path | None:
+        """The growing file, next to its final path."""
+
+    def speed_up(self) -> bool:
+        """Encode the following frames faster, with a larger file. Return False if it cannot be faster."""
 
 
 class Engine(Protocol):

@@ -16,6 +16,8 @@ from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.rendering import MatteSettings, RenderSettings
 from clipseg_live.core.status import HiddenReason, Prediction
 
+NO_MATTES = Mattes(0, 0, own=False)
+"""Mattes of a frame without any, or whose mattes are not kept."""
 NO_PREDICTION = Prediction(index=-1, epoch=-1, version=0, ids=(), maps=np.zeros((0, 1, 1), np.float32))
 """Prediction without prompts, which belongs to no frame."""
 
@@ -134,7 +136,7 @@ class RenderedFrame:
     Attributes:
         frame: Frame of the source, without effects.
         composed: uint8 (height, width, 3), the frame with its effects; the frame's own pixels if nothing is drawn.
-        mattes: Mattes of the prompts in ``drawn_ids``; None if they are not kept.
+        mattes: Mattes of the prompts in ``drawn_ids``.
         labels: Labels of the mattes.
         drawn_ids: Ids of the prompts with a matte.
         maps: float32 (prompts, h, w), 0..1, on the decoder's grid, one for each id of ``ids``: the newest prediction.
@@ -148,11 +150,12 @@ class RenderedFrame:
         problem: Message if the newest prediction cannot be used, or "".
         milliseconds: Milliseconds by stage.
         signal: HDR signal of the rendered frame, if it is kept.
+        source_time: Time in seconds of the source whose audio a recording adds to the frame; None for silence.
     """
 
     frame: Frame
     composed: Pixels
-    mattes: Mattes | None = None
+    mattes: Mattes = NO_MATTES
     labels: tuple[Label, ...] = ()
     drawn_ids: tuple[int, ...] = ()
     maps: NDArray[np.float32] = field(default_factory=lambda: NO_PREDICTION.maps)
@@ -166,6 +169,12 @@ class RenderedFrame:
     problem: str = ""
     milliseconds: dict[str, float] = field(default_factory=dict)
     signal: Signal | None = None
+    source_time: Fraction | None = None
+
+    @classmethod
+    def of(cls, frame: Frame) -> "RenderedFrame":
+        """Return a frame without mattes and effects."""
+        return cls(frame, frame.pixels, signal=frame.signal)
 
     @property
     def original(self) -> Pixels:
@@ -208,8 +217,7 @@ class RenderedFrame:
 
         For a prompt without a mask, such as a hidden one, it is the share where its probability reaches its threshold.
         """
-        each = self.mattes.each if self.mattes is not None else ()
-        masks = dict(zip(self.drawn_ids, each, strict=False))
+        masks = dict(zip(self.drawn_ids, self.mattes.each, strict=False))
         return tuple(
             masks[prompt_id].area if prompt_id in masks else area
             for prompt_id, area in zip(self.ids, self.map_areas, strict=True)

@@ -1,7 +1,6 @@
 """Videos with transparency (ProRes 4444 in MOV, VP9 in WebM) and single transparent images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import ClassVar, Literal
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.mattes import Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.media.images.writers import ImageWriter
 from clipseg_live.media.writers.video import VideoWriter
@@ -51,13 +51,14 @@ class WriterSink(ABC):
         self._count = 0
         self._writer.open(replace(info, fields=None))  # transparent images are always progressive
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame with its mattes.
 
         Raises:
             SinkError: if the frame cannot be written.
         """
-        self._writer.write(replace(frame, pixels=self._picture(frame, mattes)))
+        pixels = self._picture(rendered.frame, rendered.mattes)
+        self._writer.write(RenderedFrame.of(replace(rendered.frame, pixels=pixels)))
         self._count += 1
 
     def finish(self) -> None:
@@ -69,12 +70,12 @@ class WriterSink(ABC):
         if self._count:
             self._writer.finish()
         else:
-            self._writer.abandon()
+            self._writer.abort()
             self.notices.append(nothing_in(self.path))
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
-        return self._writer.abandon(keep_partial)
+        return self._writer.abort(keep_partial)
 
     @abstractmethod
     def _picture(self, frame: Frame, mattes: Mattes) -> Pixels:

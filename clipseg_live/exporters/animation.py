@@ -2,7 +2,6 @@
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +15,8 @@ from PIL import GifImagePlugin, Image
 
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Label, Matte, Mattes, mask_of
+from clipseg_live.core.mattes import Matte, mask_of
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.exporters.alpha_video import nothing_in, require_film
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import write_error
@@ -113,12 +113,13 @@ class AnimationSink(ABC):
         except OSError as error:
             raise write_error(self.path, error) from error
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame with its mattes.
 
         Raises:
             SinkError: if the frame cannot be written.
         """
+        frame, mattes = rendered.frame, rendered.mattes
         file = self._opened()
         if self._zero is None:
             self._zero = frame.time
@@ -145,13 +146,13 @@ class AnimationSink(ABC):
         """
         if self._held is None:
             self._opened()
-            self.abandon()
+            self.abort()
             self.notices.append(nothing_in(self.path))
             return
         self._complete()
         self._place.commit()
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or complete and keep it as ``NAME.partial.SUFFIX``. Never raises."""
         kept = self._place.finished
         if keep_partial and self._place.working is not None and self._held is not None:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import PALETTE, RGB, PromptStyle
 from clipseg_live.core.settings.effects import Outline, Tint
 from clipseg_live.core.settings.rendering import RenderSettings
@@ -108,12 +109,13 @@ class ContactSheetSink:
         self._seen: dict[int, int] = {}
         self._until = Fraction(0)
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame with its mattes.
 
         Raises:
             SinkError: if the sheet is not open.
         """
+        frame, mattes, labels = rendered.frame, rendered.mattes, rendered.labels
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         self._frames += 1
@@ -142,14 +144,14 @@ class ContactSheetSink:
         if self._working is None:
             raise SinkError(f"{self.path.name} is not open.")
         if not self._shots:
-            self.abandon()
+            self.abort()
             self.notices.append(nothing_in(self.path))
             return
         self._draw(self._working)
         self._place.commit()
         self._working = None
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or draw the frames so far as ``NAME.partial.png``. Never raises."""
         kept = self._place.finished
         if keep_partial and kept is None and self._working is not None and self._shots:

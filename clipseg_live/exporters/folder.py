@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar, Self, TextIO
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.categories import Categories
 from clipseg_live.exporters.naming import FrameNames
@@ -106,12 +107,13 @@ class FolderSink(ABC):
         except OSError as error:
             raise write_error(self.path, error) from error
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame with its mattes, one for each label.
 
         Raises:
             SinkError: if the frame cannot be written.
         """
+        frame, mattes, labels = rendered.frame, rendered.mattes, rendered.labels
         self._opened()
         fits(self.path, mattes, labels)
         try:
@@ -133,7 +135,7 @@ class FolderSink(ABC):
         self._place.commit()
         self._working = None
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the folder, or keep it as ``FOLDER.partial``. Never raises.
 
         If the disk has no space for the JSON file, its lists are kept instead, as ``frames.part`` and so on.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import SinkError, UsageError
 from clipseg_live.core.frame import ColourInfo, Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.exporters.alpha_video import ALPHA_KEYFRAME_INTERVAL, WriterSink, require_film
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.folder import FolderSink, slug
@@ -85,11 +86,11 @@ class MaskVideoFolder(FolderSink):
         self._zero: Fraction | None = None
         self._writers: dict[int, _GreyWriter] = {}
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the folder, or keep it as ``FOLDER.partial``. Never raises."""
-        kept = super().abandon(keep_partial)
+        kept = super().abort(keep_partial)
         for writer in self._writers.values():
-            writer.abandon()
+            writer.abort()
         self._writers.clear()
         return kept
 
@@ -108,7 +109,7 @@ class MaskVideoFolder(FolderSink):
                 self._writers[number] = self._begun_video(number)
         for number, writer in self._writers.items():
             alpha = alphas.get(number, np.zeros((frame.height, frame.width), np.uint8))
-            writer.write(replace(frame, pixels=alpha, time=frame.time - self._zero))
+            writer.write(RenderedFrame.of(replace(frame, pixels=alpha, time=frame.time - self._zero)))
         thresholds = {self._name(number): label.threshold for number, label in zip(numbers, labels, strict=True)}
         self._list("frames", {"frame": frame.index, "time": float(frame.time), "thresholds": thresholds})
 
@@ -126,7 +127,7 @@ class MaskVideoFolder(FolderSink):
                 writer.finish()
             except SinkError:
                 for unfinished in (writer, *self._writers.values()):
-                    unfinished.abandon()
+                    unfinished.abort()
                 self._writers.clear()
                 raise
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Label, Mattes, mask_of
-from clipseg_live.core.protocols import MaskSink
+from clipseg_live.core.protocols import FileOutput
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
 from clipseg_live.exporters.folder import FolderSink, slug
 from clipseg_live.exporters.tables import JsonLinesMaskSink
@@ -24,7 +24,7 @@ def open_mask_sink(
     labels: Sequence[Label] = (),
     overwrite: bool = False,
     annotations: AnnotationSettings = DEFAULT_ANNOTATIONS,
-) -> MaskSink:
+) -> FileOutput:
     """Return the exporter for a path, not yet opened.
 
     It writes JSON lines for ``.jsonl`` and ``.ndjson``, and PNG images for a folder (a name without a suffix).

@@ -1,13 +1,13 @@
 """Choice of the exporter for a data format, and selection of frames."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Label, Mattes, mask_of
-from clipseg_live.core.protocols import MaskSink
+from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.mattes import Mattes, mask_of
+from clipseg_live.core.protocols import FileOutput
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.data_formats import FormatSpec, find_format, transparent_formats
 from clipseg_live.exporters.alpha_video import AlphaPictureSink
@@ -15,7 +15,7 @@ from clipseg_live.exporters.data_options import NO_OPTIONS, DataOptions
 from clipseg_live.rendering.blending import area_of
 
 
-def open_data_sink(form: str, path: str | Path, options: DataOptions = NO_OPTIONS) -> MaskSink:
+def open_data_sink(form: str, path: str | Path, options: DataOptions = NO_OPTIONS) -> FileOutput:
     """Return the exporter of a data format, not yet opened.
 
     Args:
@@ -33,7 +33,9 @@ def open_data_sink(form: str, path: str | Path, options: DataOptions = NO_OPTION
     return _opened(spec, path, options)
 
 
-def open_transparent_sink(path: str | Path, options: DataOptions = NO_OPTIONS, codec: Codec | None = None) -> MaskSink:
+def open_transparent_sink(
+    path: str | Path, options: DataOptions = NO_OPTIONS, codec: Codec | None = None
+) -> FileOutput:
     """Return the exporter with transparency for a path, not yet opened.
 
     The suffix selects it: ``.mov`` (ProRes 4444), ``.webm`` (VP9), ``.webp`` or ``.gif`` (animations), ``.png`` for a
@@ -61,8 +63,8 @@ def open_transparent_sink(path: str | Path, options: DataOptions = NO_OPTIONS, c
     return AlphaPictureSink(path, options.overwrite) if suffix == ".png" else _opened(formats[suffix], path, options)
 
 
-def _opened(spec: FormatSpec, path: Path, options: DataOptions) -> MaskSink:
-    sink: MaskSink = resolve_name(spec.exporter)(path, options)
+def _opened(spec: FormatSpec, path: Path, options: DataOptions) -> FileOutput:
+    sink: FileOutput = resolve_name(spec.exporter)(path, options)
     return sink
 
 
@@ -76,7 +78,7 @@ class SelectedFrames:
         present: smallest presence, 0..1.
     """
 
-    def __init__(self, sink: MaskSink, every: int = 1, only_present: bool = False, present: float = 0.35) -> None:
+    def __init__(self, sink: FileOutput, every: int = 1, only_present: bool = False, present: float = 0.35) -> None:
         """Check the selection.
 
         Raises:
@@ -102,19 +104,19 @@ class SelectedFrames:
         self._count = 0
         self._sink.open(info)
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Pass the frame on if it is selected."""
         self._count += 1
-        if (self._count - 1) % self._every == 0 and (not self._only_present or self._shows(mattes)):
-            self._sink.write(frame, mattes, labels)
+        if (self._count - 1) % self._every == 0 and (not self._only_present or self._shows(rendered.mattes)):
+            self._sink.write(rendered)
 
     def finish(self) -> None:
         """Finish the other exporter."""
         self._sink.finish()
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Abandon the other exporter."""
-        return self._sink.abandon(keep_partial)
+        return self._sink.abort(keep_partial)
 
     def _shows(self, mattes: Mattes) -> bool:
         return any(

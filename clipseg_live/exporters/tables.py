@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, TextIO
 from clipseg_live.core.errors import ClipsegLiveError, SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, InstanceRule
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
@@ -89,12 +90,13 @@ class TableSink(ABC):
         except OSError as error:
             raise write_error(self.path, error) from error
 
-    def write(self, frame: Frame, mattes: Mattes, labels: Sequence[Label]) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame with its mattes, one for each label.
 
         Raises:
             SinkError: if the frame cannot be written.
         """
+        frame, mattes, labels = rendered.frame, rendered.mattes, rendered.labels
         fits(self.path, mattes, labels)
         if self._file is None:
             raise SinkError(f"{self.path.name} is not open.")
@@ -122,7 +124,7 @@ class TableSink(ABC):
         if self._header and not self._live:
             self._write_header()
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop and delete the file, or keep it as ``NAME.partial.SUFFIX``. Never raises."""
         file, self._file = self._file, None
         kept = None

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, UsageError
-from clipseg_live.core.frame import Pixels
+from clipseg_live.core.frame import Frame, Pixels, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.virtual_camera import (
+    DEFAULT_CAMERA_RATE,
     CameraFit,
     VirtualCameraFormat,
     VirtualCameraSettings,
@@ -86,31 +88,38 @@ def _settled(text: str) -> VirtualCameraFormat | None:
 
 
 class VirtualCamera:
-    """A virtual camera (``core.protocols.VirtualCameraDevice``).
+    """A virtual camera (a ``core.protocols.Output``). It shows each frame until the next one.
 
     Args:
+        settings: Device, format and fit.
         system: Name of the system, "" for this machine's.
         sysfs: Folder of video devices on Linux.
+
+    Attributes:
+        format: Name, size and rate of the device, once it is open.
     """
 
-    def __init__(self, system: str = "", sysfs: Path = _SYSFS) -> None:
+    def __init__(self, settings: VirtualCameraSettings, system: str = "", sysfs: Path = _SYSFS) -> None:
+        self._settings = settings
         self._system, self._sysfs = system or platform.system(), sysfs
         self._camera: Any = None
-        self._size = (0, 0)
-        self._fit: CameraFit = "letterbox"
+        self._shown: tuple[RenderedFrame, Pixels] | None = None
+        self.format = VirtualCameraFormat(0, 0, Fraction(1))
 
-    def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
-        """Open the device, and return the format in use.
+    def open(self, info: SourceInfo) -> None:
+        """Open the device.
 
         Args:
-            settings: Device, format and fit.
-            source: Format of the source.
+            info: Properties of the frames to come. The width is 0 if they are not known.
 
         Raises:
             UsageError: If pyvirtualcam is not installed.
             Failure: If no device can be opened.
         """
-        self.close()
+        self.abort()
+        settings = self._settings
+        known = VirtualCameraFormat(info.width, info.height, info.rate or DEFAULT_CAMERA_RATE)
+        source = known if info.width else None
         package = _package()
         devices = list_devices(self._system, self._sysfs) if self._system == "Linux" else ()
         named = [entry for entry in devices if settings.device in (entry.name, entry.label)]
@@ -130,38 +139,43 @@ class VirtualCamera:
                 logger.warning("A virtual camera could not be opened", exc_info=True)
                 problem = problem or self._in_words(error, device, devices)
                 continue
-            self._size, self._fit = (wanted.width, wanted.height), settings.fit
-            return replace(wanted, device=self._name(devices))
+            self.format = replace(wanted, device=self._name(devices))
+            return
         assert problem is not None
         raise problem
 
-    def fitted(self, pixels: Pixels) -> Pixels:
-        """Return uint8 RGB (height, width, 3) at the device's size; the same array if it has that size."""
-        return fit_pixels(pixels, self._size, self._fit)
-
-    def safe_picture(self, path: str) -> Pixels:
+    def safe_frame(self, path: str) -> RenderedFrame:
         """Return the placeholder at the device's size: an image file, or the drawn card for "".
 
         Raises:
             SourceError: If the file cannot be read.
         """
-        return self.fitted(read_image(path)) if path else placeholder_card(*self._size)
+        size = self.format.width, self.format.height
+        pixels = fit_pixels(read_image(path), size, self._settings.fit) if path else placeholder_card(*size)
+        return RenderedFrame.of(Frame(pixels, 0, Fraction(0)))
 
-    def send(self, pixels: Pixels) -> None:
-        """Send a frame of the device's size.
+    def write(self, rendered: RenderedFrame) -> None:
+        """Send a frame. It is fitted to the device's size once, even if it is sent again.
 
         Raises:
             Failure: If the device is lost.
         """
+        if self._shown is None or self._shown[0] is not rendered:
+            size = self.format.width, self.format.height
+            self._shown = rendered, fit_pixels(rendered.composed, size, self._settings.fit)
         try:
-            self._camera.send(pixels)
+            self._camera.send(self._shown[1])
         except Exception as error:  # drivers can raise anything
             logger.warning("A virtual camera takes no more frames", exc_info=True)
             raise Failure(f"The virtual camera is gone: {_said(error)}.") from error
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        """Close the device."""
+        self.abort()
+
+    def abort(self, keep_partial: bool = False) -> None:
         """Close the device; may be called more than once."""
-        camera, self._camera = self._camera, None
+        camera, self._camera, self._shown = self._camera, None, None
         if camera is not None:
             try:
                 camera.close()

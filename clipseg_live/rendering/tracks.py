@@ -30,10 +30,9 @@ def track_pixels(track: Track, shot: RenderedFrame) -> Pixels:
 def fit_frame(shot: RenderedFrame, width: int, height: int) -> RenderedFrame:
     """Return the frame fitted to another size, centred, with black bars (empty ones in mattes)."""
     mattes = shot.mattes
-    if mattes is not None:
-        fitted = tuple(Matte(letterbox(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
-        maps = tuple(letterbox(part, width, height) for part in mattes.maps)
-        mattes = replace(mattes, height=height, width=width, each=fitted, maps=np.stack(maps) if maps else mattes.maps)
+    fitted = tuple(Matte(letterbox(matte.alpha, width, height), ((0, 0, width, height),)) for matte in mattes.each)
+    maps = tuple(letterbox(part, width, height) for part in mattes.maps)
+    mattes = replace(mattes, height=height, width=width, each=fitted, maps=np.stack(maps) if maps else mattes.maps)
     composed = letterbox(shot.composed, width, height)
     original = composed if shot.original is shot.composed else letterbox(shot.original, width, height)
     frame = replace(shot.frame, pixels=original, file=None)  # the file has other pixels

@@ -10,7 +10,7 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, PhotoError, SinkError, SourceBroken
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.protocols import Engine, FrameSink, FrameSource, MaskSink
+from clipseg_live.core.protocols import Engine, FileOutput, FrameSource
 from clipseg_live.core.status import Prediction
 from clipseg_live.runtime.pipeline import FramePipeline
 from clipseg_live.runtime.threads import Cancelled, Channel, StoppableThread
@@ -74,8 +74,7 @@ class Export:
         engine: Engine that segments the frames.
         prompts: Prompts to segment, as in the plan of the pipeline.
         pipeline: Makes mattes from the predictions and draws the frames.
-        sink: Exporter of the rendered frames, not open yet, or None if only data is exported.
-        data: Exporters that take each frame with its mattes, not open yet.
+        outputs: Files and folders to write, not open yet. They are finished in reverse order.
         keep_partial: Keep the finished part if the source breaks or the export is stopped.
         on_progress: Called in the thread of ``run``.
 
@@ -91,15 +90,13 @@ class Export:
         engine: Engine,
         prompts: Sequence[Prompt],
         pipeline: FramePipeline,
-        sink: FrameSink | None,
+        outputs: Sequence[FileOutput],
         *,
-        data: Sequence[MaskSink] = (),
         keep_partial: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._source, self._info, self._engine, self._pipeline = source, info, engine, pipeline
-        self._sinks: list[FrameSink | MaskSink] = [*data] if sink is None else [sink, *data]
-        self._sink, self._data = sink, tuple(data)
+        self._outputs = tuple(outputs)
         self._prompts = tuple(prompts)
         self._keep_partial = keep_partial
         self._on_progress = on_progress
@@ -135,20 +132,20 @@ class Export:
             ExportStopped: After ``request_stop`` or Ctrl-C.
             ClipsegLiveError: First error of any stage.
         """
-        opened: list[FrameSink | MaskSink] = []
+        opened: list[FileOutput] = []
         finished: list[Path] = []
         try:
-            for sink in self._sinks:
-                opened.append(sink)  # before ``open``, which can fail halfway
-                sink.open(self._info)
+            for output in self._outputs:
+                opened.append(output)  # before ``open``, which can fail halfway
+                output.open(self._info)
             self._run_stages()
-            for sink in reversed(self._sinks):
-                sink.finish()
-                opened.remove(sink)
-                finished.append(sink.path)
+            for output in reversed(self._outputs):
+                output.finish()
+                opened.remove(output)
+                finished.append(output.path)
         except BaseException as error:
             # Files that the writer still uses cannot be closed. A hidden file stays.
-            kept = [] if self._writer.alive else [sink.abandon(self._may_keep(error)) for sink in opened]
+            kept = [] if self._writer.alive else [output.abort(self._may_keep(error)) for output in opened]
             described = self._told(error, [*finished, *(path for path in kept if path is not None)])
             if described is error:
                 raise
@@ -219,11 +216,8 @@ class Export:
 
     def _write(self) -> None:
         for rendered in self._pipeline.in_order(iter(self._segmented)):
-            assert rendered.mattes is not None
-            for data in self._data:
-                data.write(rendered.frame, rendered.mattes, rendered.labels)
-            if self._sink is not None:
-                self._sink.write(rendered.output_frame)
+            for output in reversed(self._outputs):
+                output.write(rendered)
             self._written += 1
             self._reached = rendered.time
 

@@ -12,12 +12,11 @@ from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.protocols import VirtualCameraDevice
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.core.settings.virtual_camera import DEFAULT_CAMERA_RATE, VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.state_machine import SESSION, SessionState, StateMachine
 from clipseg_live.core.status import (
     Message,
@@ -35,7 +34,7 @@ from clipseg_live.runtime.inference.server import MakeEngine
 from clipseg_live.runtime.outputs.privacy_gate import may_publish
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.outputs.registry import RecordingOutputs
-from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraManager
+from clipseg_live.runtime.outputs.virtual_camera import MakeCamera, VirtualCameraManager
 from clipseg_live.runtime.pipeline import RenderTools, keys_of
 from clipseg_live.runtime.render_thread import RenderThread
 
@@ -63,7 +62,7 @@ class SessionTools:
     rendering: RenderTools
     make_engine: MakeEngine
     recording: RecordingTools
-    make_camera: Callable[[], VirtualCameraDevice]
+    make_camera: MakeCamera
     before_worker: Callable[[], None] = lambda: None
 
 
@@ -348,12 +347,11 @@ class Session:
             settings, version = self._settings, self._prompt_set.version
         return may_publish(picture, settings, version, self._worker.status.state, self._capture.status.state)
 
-    def _camera_source(self) -> VirtualCameraFormat | None:
+    def _camera_source(self) -> SourceInfo | None:
         picture, info = self._picture, self._info
         if picture is None or info is None:
             return None
-        height, width = picture.composed.shape[:2]
-        return VirtualCameraFormat(width, height, info.rate or DEFAULT_CAMERA_RATE)
+        return replace(info, width=picture.width, height=picture.height)
 
     def _compose_failed(self, error: Exception) -> None:
         if isinstance(error, ClipsegLiveError):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 
 from clipseg_live.core.errors import SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
-from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.prompts import Prompt, require_prompts
 from clipseg_live.core.protocols import Engine
 from clipseg_live.core.rendered_frame import RenderedFrame, RenderPlan
@@ -64,7 +63,6 @@ class StreamFrame(RenderedFrame):
             frame.
     """
 
-    mattes: Mattes
     prompts: tuple[Prompt, ...] = ()
     drawn: tuple[Prompt, ...] = ()
 

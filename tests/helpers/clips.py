@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from clipseg_live.core.frame import Frame, SourceInfo
+from tests.helpers.rendered import rendered
 
 HEIGHT, WIDTH = 48, 64
 
@@ -118,7 +119,7 @@ def read_all(source) -> tuple[SourceInfo, list[Frame]]:
 def write_all(writer, info: SourceInfo, frames: Sequence[Frame]) -> None:
     writer.open(info)
     for frame in frames:
-        writer.write(frame)
+        writer.write(rendered(frame))
     writer.finish()
 
 

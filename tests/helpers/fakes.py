@@ -12,6 +12,7 @@ from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, MatteRequest, Mattes
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.protocols import Maps
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, chosen_format
@@ -55,27 +56,28 @@ class FakeSink:
         self.fails_at, self.blocks_at, self.fails_at_end = fails_at, blocks_at, fails_at_end
         self.says_at_end = says_at_end
         self.blocked, self.release = threading.Event(), threading.Event()
+        self.rendered: list[RenderedFrame] = []
         self.frames: list[Frame] = []
         self.mattes: list[Mattes] = []
         self.labels: list[tuple[Label, ...]] = []
         self.notices: list[str] = []
-        self.opened = self.finished = self.abandoned = 0
+        self.opened = self.finished = self.aborted = 0
         self.kept = False
         self.path = Path(name)
 
     def open(self, info: SourceInfo) -> None:
         self.opened += 1
 
-    def write(self, frame: Frame, mattes: Mattes | None = None, labels: Sequence[Label] = ()) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         if len(self.frames) == self.fails_at:
             raise SinkError("The fake disk is full.")
         if len(self.frames) == self.blocks_at:
             self.blocked.set()
             self.release.wait(20)
-        self.frames.append(frame)
-        if mattes is not None:
-            self.mattes.append(mattes)
-            self.labels.append(tuple(labels))
+        self.rendered.append(rendered)
+        self.frames.append(rendered.output_frame)
+        self.mattes.append(rendered.mattes)
+        self.labels.append(rendered.labels)
 
     def finish(self) -> None:
         if self.fails_at_end:
@@ -84,8 +86,8 @@ class FakeSink:
             self.notices.append(self.says_at_end)
         self.finished += 1
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
-        self.abandoned += 1
+    def abort(self, keep_partial: bool = False) -> Path | None:
+        self.aborted += 1
         self.kept = keep_partial
         return Path("kept.partial.mp4") if keep_partial else None
 
@@ -232,49 +234,64 @@ class FakeOutput:
     """A virtual camera that keeps what it is sent. missing: opening it fails so many times. gone_at: sending fails at
     that picture, once. blocks_at: sending waits there until ``release`` is set."""
 
-    def __init__(self, *, missing: int = 0, gone_at: int | None = None, blocks_at: int | None = None) -> None:
+    def __init__(
+        self, settings: VirtualCameraSettings | None = None, *, missing: int = 0, gone_at: int | None = None,
+        blocks_at: int | None = None,
+    ) -> None:  # fmt: skip
+        self.settings = settings or VirtualCameraSettings()
         self.missing, self.gone_at, self.blocks_at = missing, gone_at, blocks_at
         self.blocked, self.release = threading.Event(), threading.Event()
         self.changed = threading.Condition()
         self.frames: list[Pixels] = []
-        self.opened: list[tuple[VirtualCameraSettings, VirtualCameraFormat | None]] = []
+        self.opened: list[tuple[VirtualCameraSettings, SourceInfo]] = []
         self.fitted_pictures = self.closed = 0
-        self.format: VirtualCameraFormat | None = None
+        self.format = VirtualCameraFormat(0, 0, Fraction(1))
+        self.shown: tuple[RenderedFrame, Pixels] | None = None
 
-    def open(self, settings: VirtualCameraSettings, source: VirtualCameraFormat | None) -> VirtualCameraFormat:
-        self.opened.append((settings, source))
+    def made(self, settings: VirtualCameraSettings) -> "FakeOutput":
+        self.settings = settings
+        return self
+
+    def open(self, info: SourceInfo) -> None:
+        self.opened.append((self.settings, info))
         if self.missing:
             self.missing -= 1
             raise Failure("There is no fake camera: install it.")
-        found = chosen_format(settings, None, source)
+        source = VirtualCameraFormat(info.width, info.height, info.rate or Fraction(30)) if info.width else None
+        found = chosen_format(self.settings, None, source)
         self.format = VirtualCameraFormat(found.width, found.height, found.rate, "Fake Camera")
-        return self.format
 
     def fitted(self, pixels: Pixels) -> Pixels:
         self.fitted_pictures += 1
-        assert self.format is not None
         rows = np.arange(self.format.height) * pixels.shape[0] // self.format.height
         columns = np.arange(self.format.width) * pixels.shape[1] // self.format.width
         return pixels[rows[:, None], columns]
 
-    def safe_picture(self, path: str) -> Pixels:
+    def safe_frame(self, path: str) -> RenderedFrame:
         if path:
             raise SourceError(f"There is no file {path}.")
-        assert self.format is not None
-        return np.full((self.format.height, self.format.width, 3), SAFE, np.uint8)
+        pixels = np.full((self.format.height, self.format.width, 3), SAFE, np.uint8)
+        safe = RenderedFrame.of(Frame(pixels, 0, Fraction(0)))
+        self.shown = safe, pixels
+        return safe
 
-    def send(self, pixels: Pixels) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         if len(self.frames) == self.gone_at:
             self.gone_at = None
             raise Failure("The fake camera is gone.")
         if len(self.frames) == self.blocks_at:
             self.blocked.set()
             self.release.wait(20)
+        if self.shown is None or self.shown[0] is not rendered:
+            self.shown = rendered, self.fitted(rendered.composed)
         with self.changed:
-            self.frames.append(pixels)
+            self.frames.append(self.shown[1])
             self.changed.notify_all()
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        self.abort()
+
+    def abort(self, keep_partial: bool = False) -> None:
         self.closed += 1
 
     def wait(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
@@ -299,34 +316,36 @@ class StillClock:
 
 
 class FakeTrack(FakeSink):
-    """A ``RecordingSink``: also what was heard with each frame. It can be told ``quicker`` times to hurry; a write is
-    held while ``slow`` is not set, where it is given."""
+    """A ``GrowingOutput``: also the source's time of each frame. It can be told ``quicker`` times to speed up; a write
+    is held while ``slow`` is not set, where it is given."""
 
     def __init__(self, path: Path, *, quicker: int = 0, slow: threading.Event | None = None, **faults: object) -> None:
         super().__init__(**faults)  # type: ignore[arg-type]
         self.path, self.working = path, None
         self.encoder, self.notices = "fake", ["The fake says something."]
-        self.heard: list[Fraction | None] = []
         self.quicker, self.slow = quicker, slow
         self.info: SourceInfo | None = None
+
+    @property
+    def source_times(self) -> list[Fraction | None]:
+        return [rendered.source_time for rendered in self.rendered]
 
     def open(self, info: SourceInfo) -> None:
         super().open(info)
         self.info = info
 
-    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         if self.slow is not None:
             self.slow.wait(20)
-        super().write(frame)
-        self.heard.append(heard)
+        super().write(rendered)
 
-    def hurry(self) -> bool:
+    def speed_up(self) -> bool:
         self.quicker -= 1
         return self.quicker >= 0
 
 
 class FakeReplaySink:
-    """A ``ReplaySink`` that keeps everything, and fails at write number ``fails_at``, or with ``open_error`` or
+    """A replay that keeps everything, and fails at write number ``fails_at``, or with ``open_error`` or
     ``save_error``."""
 
     def __init__(
@@ -335,7 +354,7 @@ class FakeReplaySink:
         self.fails_at, self.open_error, self.save_error = fails_at, open_error, save_error
         self.opened: list[SourceInfo] = []
         self.frames: list[Frame] = []
-        self.heard: list[Fraction | None] = []
+        self.source_times: list[Fraction | None] = []
         self.closed = self.failed = 0
 
     def open(self, info: SourceInfo) -> None:
@@ -343,14 +362,14 @@ class FakeReplaySink:
         if self.open_error is not None:
             raise self.open_error
 
-    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         if len(self.frames) == self.fails_at:
             self.failed += 1
             raise SinkError("The fake memory is full.")
-        self.frames.append(frame)
-        self.heard.append(heard)
+        self.frames.append(rendered.output_frame)
+        self.source_times.append(rendered.source_time)
 
-    def hurry(self) -> bool:
+    def speed_up(self) -> bool:
         return False
 
     def seconds(self) -> float:
@@ -361,7 +380,9 @@ class FakeReplaySink:
             raise self.save_error
         path.touch()
 
-    def close(self) -> None:
+    def finish(self) -> None: ...
+
+    def abort(self, keep_partial: bool = False) -> None:
         self.closed += 1
 
 

@@ -10,6 +10,7 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
 from tests.helpers.clips import drawn
 from tests.helpers.patterns import disc
+from tests.helpers.rendered import rendered
 
 HEADER = {"version": "0.1.0", "model": "shapes", "source": "drawn.mp4"}
 LABELS = (Label("red circle", 0.5), Label('étoile/青 "x": 1', 0.3), Label("red circle", 0.9))
@@ -60,5 +61,5 @@ def write_into(sink, info: SourceInfo, frames: Sequence[Frame], mattes: Sequence
     """Open, write and finish."""
     sink.open(info)
     for frame, each in zip(frames, mattes, strict=True):
-        sink.write(frame, each, labels[: len(each.each)])
+        sink.write(rendered(frame, each, labels[: len(each.each)]))
     sink.finish()

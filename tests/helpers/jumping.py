@@ -14,6 +14,7 @@ import numpy as np
 
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
+from tests.helpers.rendered import rendered
 
 MARK = 0.08
 """Length of a flash and of a beep, in seconds."""
@@ -86,7 +87,7 @@ def export_all(
         if every > 1:
             frame = replace(frame, pixels=np.ascontiguousarray(frame.pixels[::every, ::every]))
         for writer in writers:
-            writer.write(frame)
+            writer.write(rendered(frame))
     for writer in writers:
         writer.finish()
     reader.close()

@@ -11,6 +11,7 @@ from clipseg_live.core.settings.recording import data_path
 from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import HEADER, LABELS, findings
+from tests.helpers.rendered import rendered
 
 STEM = "talk 10.20.30"
 
@@ -25,7 +26,7 @@ def main(folder: Path, count: int) -> None:
         sink.open(info)
     for frame, found in zip(frames, mattes, strict=True):
         for sink in sinks:
-            sink.write(frame, found, LABELS)
+            sink.write(rendered(frame, found, LABELS))
     sys.stdout.write("written\n")
     sys.stdout.flush()
     sys.stdin.read()

@@ -49,7 +49,6 @@ class OrderedMattes:
 
     @staticmethod
     def _pair(rendered: RenderedFrame) -> tuple[Frame, Mattes]:
-        assert rendered.mattes is not None
         return rendered.frame, rendered.mattes
 
 

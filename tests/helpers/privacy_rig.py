@@ -36,7 +36,6 @@ from clipseg_live.core.status import (
 )
 from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
-from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime import render_thread, session
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.pipeline import RenderTools
@@ -284,7 +283,7 @@ class Rig:
 
         return RecordingTools(
             open_track=open_track, open_replay=open_replay,
-            open_data=lambda form, path, labels: FakeSink(name=str(path)), picture_of=track_pixels, fit=fit_frame,
+            open_data=lambda form, path, labels: FakeSink(name=str(path)),
             free_bytes=lambda folder: 10**12, finalise=lambda path, stop: "",
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from clipseg_live.core.frame import Frame, SourceInfo
+from tests.helpers.rendered import rendered
 
 RATE = 48_000
 CLOCK = Fraction(1, 90_000)
@@ -159,5 +160,5 @@ def all_by_ffmpeg(inputs: Sequence[tuple[Path, Sequence[str]]], size: tuple[int,
 def write(writer: object, info: SourceInfo, frames: Sequence[tuple[Frame, Fraction | None]]) -> None:
     writer.open(info)
     for frame, heard in frames:
-        writer.write(frame, heard)
+        writer.write(rendered(frame, source_time=heard))
     writer.finish()

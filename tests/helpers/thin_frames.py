@@ -16,6 +16,7 @@ from clipseg_live.exporters.data_options import DataOptions
 from clipseg_live.exporters.registry import open_data_sink
 from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.matting import causal
+from tests.helpers.rendered import rendered
 
 DATA = ("jsonl:m.jsonl", "png:png", "indexed:indexed", "npz:npz", "alpha-png:alpha",
         "sheet:sheet.png")  # fmt: skip
@@ -68,7 +69,7 @@ def main(width: int, height: int, folder: Path) -> None:
         form, _, path = each.partition(":")
         sink = open_data_sink(form, folder / path, DataOptions({}, (Label("a", 0.5),)))
         sink.open(info)
-        sink.write(frame, mattes, (Label("a", 0.5),))
+        sink.write(rendered(frame, mattes, (Label("a", 0.5),)))
         sink.finish()
         tell(form)
 

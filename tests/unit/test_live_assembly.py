@@ -128,7 +128,7 @@ def test_a_causal_export_gives_the_pixels_of_a_locked_session() -> None:
         picture = session.picture()
         if picture is not None and picture.own:
             shown.append(picture)
-        if len(shown) >= 12 and any(one.mattes is not None and one.mattes.each[0].alpha.any() for one in shown):
+        if len(shown) >= 12 and any(one.mattes.each[0].alpha.any() for one in shown):
             enough.set()
 
     session.on_picture = keep

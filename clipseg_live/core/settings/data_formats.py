@@ -24,7 +24,7 @@ class FormatSpec:
         help: One sentence that says what is written.
         file_name: Name of the data of a recording; "{}" is the name of the recording. Without a suffix it is a folder.
         exporter: "module:function" that takes a path and ``exporters.data_options.DataOptions`` and returns an exporter
-            that is not open yet (``core.protocols.MaskSink``).
+            that is not open yet (``core.protocols.FileOutput``).
         suffixes: Suffixes of the file, in lower case. Empty for a folder, or if the exporter checks the path itself.
         options: Fields of ``DataOptions`` and ``AnnotationSettings`` that change the data.
         needs_film: The format holds a video, not a set of independent photos.

@@ -383,7 +383,7 @@ class MicrophoneTrack:
         self._end = Fraction(0)
         self._told = False
 
-    def follow(self, time_: Fraction, captured: float | None) -> None:
+    def sync_to(self, time_: Fraction, captured: float | None) -> None:
         """Write the audio up to a frame.
 
         Args:

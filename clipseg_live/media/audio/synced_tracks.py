@@ -44,27 +44,27 @@ class SyncedAudio(AudioTracks):
         self._read: Fraction | None = None
         super().__init__(path, output, suffix, notices)
 
-    def follow(self, time: Fraction, heard: Fraction | None, duration: Fraction) -> None:
+    def sync_to(self, time: Fraction, source_time: Fraction | None, duration: Fraction) -> None:
         """Write the audio up to a frame.
 
         Args:
             time: Time of the frame in the file, in seconds.
-            heard: Time in the source of the audio that belongs to the frame, in seconds. None for silence.
+            source_time: Time in the source of the audio that belongs to the frame, in seconds. None for silence.
             duration: Duration of the frame, in seconds.
         """
         last, self._last = self._last, (time, duration)
-        if heard is not None and self._run is not None and abs(time - heard - self._run) <= STEADY:
-            self.advance(heard)
+        if source_time is not None and self._run is not None and abs(time - source_time - self._run) <= STEADY:
+            self.advance(source_time)
             return
         if self._run is not None:  # up to this frame
             self.advance(min(time, last[0] + 2 * last[1]) - self._run)
             self._run = None
-        place, self._place = self._place, None if heard is None else (time, heard)
-        if place is not None and heard is not None and abs(time - heard - place[0] + place[1]) <= STEADY:
+        place, self._place = self._place, None if source_time is None else (time, source_time)
+        if place is not None and source_time is not None and abs(time - source_time - place[0] + place[1]) <= STEADY:
             self._begin_at(*place)
-            self.advance(heard)
+            self.advance(source_time)
             return
-        self._hush(time)
+        self._write_silence(time)
 
     def finish(self) -> None:
         """Write the audio of the last frame, and end the tracks."""
@@ -82,26 +82,26 @@ class SyncedAudio(AudioTracks):
             return _Copied(stream, output, suffix, layout)
         return _Converted(stream, output, codec, suffix, layout)
 
-    def _begin_at(self, time: Fraction, heard: Fraction) -> None:
-        self._place, self._run, self._end = None, time - heard, None
+    def _begin_at(self, time: Fraction, source_time: Fraction) -> None:
+        self._place, self._run, self._end = None, time - source_time, None
         if self._input is None or not self._tracks:
             return
         for track in self._tracks.values():
-            track.begin(self._zero, -self._run, heard, None)
-        if self._read is not None and 0 <= heard - self._read < _NEARBY:
+            track.begin(self._zero, -self._run, source_time, None)
+        if self._read is not None and 0 <= source_time - self._read < _NEARBY:
             return  # reading on is faster than seeking
-        for start in (heard - 1, Fraction(0)):
+        for start in (source_time - 1, Fraction(0)):
             self._go_to(max(start, Fraction(0)))
             packet = self._next()
             self._ahead = packet
             time_ahead = None if packet is None else self._time_of(packet)
-            if time_ahead is not None and time_ahead <= heard:
+            if time_ahead is not None and time_ahead <= source_time:
                 return
 
-    def _hush(self, until: Fraction) -> None:
+    def _write_silence(self, until: Fraction) -> None:
         for track in self._tracks.values():
             assert isinstance(track, _ResumableTrack)
-            track.hush(until)
+            track.write_silence(until)
 
     def _take(self, packet: Packet) -> None:
         time = self._time_of(packet)
@@ -119,7 +119,7 @@ class _ResumableTrack(AudioTrack):
         self._joining = True
 
     @abstractmethod
-    def hush(self, until: Fraction) -> None:
+    def write_silence(self, until: Fraction) -> None:
         """Write silence up to a time of the file, in seconds."""
 
 
@@ -153,7 +153,7 @@ class _Copied(_ResumableTrack):
                 first = max(first, self._start - self._offset)
             if time < first - slack:
                 return
-            self.hush(time)
+            self.write_silence(time)
             near = abs(time - self._next) <= slack
             self._shift, self._joining = (self._next - time if near else Fraction(0)), False
         time += self._shift
@@ -164,7 +164,7 @@ class _Copied(_ResumableTrack):
         self._next, self._begun, self._usual = time + length, True, length
         self._spacing.mux(packet)
 
-    def hush(self, until: Fraction) -> None:
+    def write_silence(self, until: Fraction) -> None:
         """Write silence up to a time of the file, if the codec has a packet for it."""
         if self._silent is None:
             return
@@ -208,7 +208,7 @@ class _Converted(ConvertedTrack, _ResumableTrack):
         else:
             super()._place(samples, at)
 
-    def hush(self, until: Fraction) -> None:
+    def write_silence(self, until: Fraction) -> None:
         """Write silence up to a time of the file."""
         self._pcm.silence(round(until * self._pcm.rate))
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.media.images.writers import ImageWriter
 
 
 class PhotoWriter:
-    """Writes each photo of a set to its own file (a ``FrameSink``).
+    """Writes each photo of a set to its own file (a ``core.protocols.FileOutput``).
 
     Each image appears under its name only when it is complete. Complete images are kept even if others fail.
 
@@ -58,7 +59,7 @@ class PhotoWriter:
         except OSError as error:
             raise SinkError(f"The folder {self.path} cannot be made: {error.strerror or error}.") from error
 
-    def write(self, frame: Frame) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Write a photo as a complete file.
 
         Raises:
@@ -66,16 +67,16 @@ class PhotoWriter:
         """
         if self._info is None:
             raise SinkError(f"{self.path.name} is not open.")
-        name = None if frame.file is None else self._names.get(frame.file)
+        name = None if rendered.file is None else self._names.get(rendered.file)
         if name is None:
             return
         picture = ImageWriter(self.path / name, quality=self._quality, overwrite=self._overwrite)
         try:
             picture.open(self._info)
-            picture.write(frame)
+            picture.write(rendered)
             picture.finish()
         except BaseException:
-            picture.abandon()
+            picture.abort()
             raise
         self._count += 1
 
@@ -83,7 +84,7 @@ class PhotoWriter:
         """Do nothing: every image is complete already."""
         self._info = None
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop. Return the folder if it contains images, otherwise remove it. Never raises."""
         self._info = None
         if self._count:

@@ -6,7 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.atomic_output import AtomicOutput
 from clipseg_live.media.images.icc_profiles import srgb_tag
@@ -112,12 +113,13 @@ class ImageWriter:
         self._count = 0
         self._working = self._place.begin()
 
-    def write(self, frame: Frame) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Write the frame.
 
         Raises:
             SinkError: If it cannot be written, or is a second frame.
         """
+        frame = rendered.output_frame
         if self._count:
             raise SinkError(f"{self.path.name} is a single picture: name a video such as .mp4 for many frames.")
         name = _FORMATS[self.path.suffix.lower()]
@@ -145,7 +147,7 @@ class ImageWriter:
             raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
         self._place.commit()
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Remove what was written, or keep a complete image as ``NAME.partial.SUFFIX``. Never raises."""
         kept = self._place.keep_partial() if keep_partial and self._count else None
         self._place.discard()

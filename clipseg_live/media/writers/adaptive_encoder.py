@@ -103,11 +103,11 @@ class AdaptiveEncoder:
         return self._packets(None)
 
     @property
-    def can_hurry(self) -> bool:
+    def can_speed_up(self) -> bool:
         """True if there is a faster preset."""
         return self._rung + 1 < len(self._ladder)
 
-    def hurry(self) -> list[Packet]:
+    def speed_up(self) -> list[Packet]:
         """Change to the next faster preset, and return the last packets of the previous one."""
         left = self._packets(None)
         self._rung += 1

@@ -11,6 +11,7 @@ import av
 
 from clipseg_live.core.errors import SinkError, SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.recording import Encoding
 from clipseg_live.media.atomic_output import AtomicOutput, write_failure
@@ -87,11 +88,11 @@ class RecordingWriter:
         self.notices: list[str] = []
         self._container: av.container.OutputContainer | None = None
         self._sound: SyncedAudio | None = None
-        self._heard: MicrophoneTrack | None = None
+        self._microphone_track: MicrophoneTrack | None = None
         self._sync: _Sync | None = None
         self._count = 0
         self._last: int | None = None
-        self._hurry = False
+        self._faster = False
         self._looked = 0.0
 
     @property
@@ -132,16 +133,13 @@ class RecordingWriter:
         self._place.discard()
         raise write_failure(self.path, errors[0]) from errors[0]
 
-    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame of the source's size at its own time.
-
-        Args:
-            frame: Frame to write.
-            heard: Time in the source of the audio that belongs to the frame, in seconds.
 
         Raises:
             SinkError: If the frame has another size, or writing fails.
         """
+        frame = rendered.output_frame
         self._opened()
         info = self._info
         if (frame.width, frame.height) != (info.width, info.height):
@@ -156,24 +154,24 @@ class RecordingWriter:
         duration = frame.duration or 1 / (info.rate or DEFAULT_VIDEO_RATE)
         ticks = max(round(duration / self._clock), 1)
         try:
-            if self._hurry and self._last is not None:
-                self._mux(self._video.hurry())
-            self._hurry = False
+            if self._faster and self._last is not None:
+                self._mux(self._video.speed_up())
+            self._faster = False
             self._mux(self._encoded(frame, stamp, ticks))
             self._last = stamp
             self._count += 1
             if self._sound is not None:
-                self._sound.follow(stamp * self._clock, heard, duration)
-            if self._heard is not None:
-                self._heard.follow(stamp * self._clock, frame.captured)
+                self._sound.sync_to(stamp * self._clock, rendered.source_time, duration)
+            if self._microphone_track is not None:
+                self._microphone_track.sync_to(stamp * self._clock, frame.captured)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise write_failure(self.path, error) from error
 
-    def hurry(self) -> bool:
+    def speed_up(self) -> bool:
         """Use the next faster preset from the next frame on; return False if there is none."""
-        if self._container is None or self._hurry or not self._video.can_hurry:
+        if self._container is None or self._faster or not self._video.can_speed_up:
             return False
-        self._hurry = True
+        self._faster = True
         return True
 
     def finish(self) -> None:
@@ -193,7 +191,7 @@ class RecordingWriter:
             self._close()
         self._place.commit()
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop, and remove the file or keep it as ``NAME.partial.SUFFIX``. Never raises.
 
         A kept file is complete if the disk has room for its end.
@@ -225,7 +223,7 @@ class RecordingWriter:
         self._spacing = DurationFixingMuxer(self._container, needs_spacing(suffix))
         if with_sound and self._microphone is not None:
             try:
-                self._heard = self._microphone.attach(self._container, suffix, self.notices)
+                self._microphone_track = self._microphone.attach(self._container, suffix, self.notices)
             except SourceError as error:
                 self.notices.append(f"{str(error).rstrip('.')}; this recording has no sound.")
         elif with_sound and self._info.audio_path is not None:
@@ -269,7 +267,7 @@ class RecordingWriter:
         container = self._opened()
         self._mux(self._video.flush())
         self._spacing.finish()
-        for sound in (self._sound, self._heard):
+        for sound in (self._sound, self._microphone_track):
             if sound is not None:
                 sound.finish()
                 sound.close()
@@ -283,7 +281,7 @@ class RecordingWriter:
 
     def _close(self) -> None:
         container, self._container = self._container, None
-        sounds, self._sound, self._heard = (self._sound, self._heard), None, None
+        sounds, self._sound, self._microphone_track = (self._sound, self._microphone_track), None, None
         sync, self._sync = self._sync, None
         for sound in sounds:
             if sound is not None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 
 from clipseg_live.core.errors import SinkError
-from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.frame import SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.core.settings.recording import Encoding
 from clipseg_live.media.atomic_output import AtomicOutput, write_failure
@@ -30,7 +31,7 @@ _MARGIN = 2.0
 
 
 class ReplayBuffer:
-    """A ``core.protocols.ReplaySink`` that keeps the last seconds in memory. Use it from one thread.
+    """Keeps the last seconds in memory (a ``core.protocols.Output``). Use it from one thread.
 
     Args:
         seconds: Least time to keep, in seconds.
@@ -47,7 +48,7 @@ class ReplayBuffer:
         self._ring = _Ring()
         self._sound: SyncedAudio | None = None
         self._last: int | None = None
-        self._hurry = False
+        self._faster = False
 
     def open(self, info: SourceInfo) -> None:
         """Start, and drop what was kept before.
@@ -55,7 +56,7 @@ class ReplayBuffer:
         Raises:
             SinkError: If no encoder can be opened.
         """
-        self.close()
+        self.abort()
         self._info, self._clock = info, clock_of(info.time_base)
         encoder = choose_encoder(self._codec, info, auto=self._auto)
         try:
@@ -66,19 +67,16 @@ class ReplayBuffer:
             with keep_priority():
                 self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as error:
-            self.close()
+            self.abort()
             raise SinkError(f"The last seconds cannot be kept: {getattr(error, 'strerror', None) or error}.") from error
 
-    def write(self, frame: Frame, heard: Fraction | None = None) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Keep a frame.
-
-        Args:
-            frame: Frame to keep; ``frame.time`` grows with every call.
-            heard: Time in the source of the audio that belongs to the frame, in seconds.
 
         Raises:
             SinkError: If encoding fails; the replay is then lost.
         """
+        frame = rendered.output_frame
         if self._container is None:
             raise SinkError("The last seconds are not kept any more.")
         stamp = round(frame.time / self._clock)
@@ -86,23 +84,23 @@ class ReplayBuffer:
             stamp = self._last + 1
         duration = frame.duration or 1 / (self._info.rate or DEFAULT_VIDEO_RATE)
         try:
-            if self._hurry and self._last is not None:
-                self._container.mux(self._video.hurry())
-            self._hurry = False
+            if self._faster and self._last is not None:
+                self._container.mux(self._video.speed_up())
+            self._faster = False
             self._container.mux(self._video.encode(frame.pixels, stamp, max(round(duration / self._clock), 1)))
             if self._sound is not None:
-                self._sound.follow(stamp * self._clock, heard, duration)
+                self._sound.sync_to(stamp * self._clock, rendered.source_time, duration)
         except (av.FFmpegError, OSError, ValueError) as error:
-            self.close()
+            self.abort()
             raise SinkError(f"The last seconds were lost: {getattr(error, 'strerror', None) or error}.") from error
         self._last = stamp
         self._ring.drop_before(float(stamp * self._clock), self._wanted + _MARGIN)
 
-    def hurry(self) -> bool:
+    def speed_up(self) -> bool:
         """Use the next faster preset from the next frame on; return False if there is none."""
-        if self._container is None or self._hurry or not self._video.can_hurry:
+        if self._container is None or self._faster or not self._video.can_speed_up:
             return False
-        self._hurry = True
+        self._faster = True
         return True
 
     def seconds(self) -> float:
@@ -128,7 +126,10 @@ class ReplayBuffer:
         finally:
             place.discard()
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        """Do nothing: the frames stay in memory until ``abort``."""
+
+    def abort(self, keep_partial: bool = False) -> None:
         """Drop everything; may be called more than once."""
         container, self._container = self._container, None
         sound, self._sound = self._sound, None
@@ -140,7 +141,7 @@ class ReplayBuffer:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 container.close()
         self._ring.clear()
-        self._last, self._hurry = None, False
+        self._last, self._faster = None, False
 
 
 @dataclass(frozen=True, slots=True)

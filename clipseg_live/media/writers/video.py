@@ -11,7 +11,8 @@ import av
 from numpy.typing import NDArray
 
 from clipseg_live.core.errors import SinkError, UsageError
-from clipseg_live.core.frame import ColourInfo, Frame, HDRInfo, SourceInfo
+from clipseg_live.core.frame import ColourInfo, HDRInfo, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.atomic_output import AtomicOutput, write_failure
 from clipseg_live.media.audio.tracks import AudioTracks
@@ -193,12 +194,13 @@ class VideoWriter:
         if loss is not None:
             self.notices.append(loss)
 
-    def write(self, frame: Frame) -> None:
+    def write(self, rendered: RenderedFrame) -> None:
         """Add a frame of the source's size.
 
         Raises:
             SinkError: If the frame has another size, or writing fails.
         """
+        frame = rendered.output_frame
         container = self._opened()
         if (frame.width, frame.height) != (self._info.width, self._info.height):
             raise SinkError(
@@ -248,7 +250,7 @@ class VideoWriter:
             raise write_failure(self.path, error) from error
         self._place.commit()
 
-    def abandon(self, keep_partial: bool = False) -> Path | None:
+    def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop, and remove the file or complete it as ``NAME.partial.SUFFIX``. Never raises.
 
         Args:

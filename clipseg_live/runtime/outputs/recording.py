@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
 from clipseg_live.core.frame import SourceInfo
-from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.rendered_frame import NO_MATTES, RenderedFrame
 from clipseg_live.core.settings.recording import RecordingSettings, all_paths, file_stem
 from clipseg_live.core.status import RecordingStatus
 from clipseg_live.runtime.outputs.recording_segment import RecordingSegment, RecordingTools, describe_failure
@@ -27,7 +27,7 @@ BEHIND_SECONDS = 1.0
 """Delay from which the encoder is made faster."""
 DRAIN_SECONDS = 1.5
 """Time for queued frames to be written after a stop."""
-_HURRY_EVERY = 2.0
+_SPEED_UP_EVERY = 2.0
 _WATCH_EVERY = 1.0
 _TOUCH_EVERY = 5.0
 _WARN_SECONDS = 300.0
@@ -178,7 +178,7 @@ class Recording:
         self._done: list[Path] = []
         self._bytes_before = 0
         self._paused = self._resumed = False
-        self._hurried = self._watched = self._touched = 0.0
+        self._sped_up = self._watched = self._touched = 0.0
         self._told: set[str] = set()
         self._drain_until: float | None = None
         self._status = RecordingStatus(active=True, free=self._free())
@@ -297,7 +297,7 @@ class Recording:
         if part is None:
             return []
         if part.count == 0:
-            part.abandon()
+            part.abort()
             return []
         self._bytes_before += part.bytes
         done, errors = part.finish()
@@ -310,9 +310,9 @@ class Recording:
     def _keep_up(self, part: RecordingSegment) -> None:
         """Make the encoder faster if frames wait for too long. If that is not possible, the queue drops frames."""
         now = time.monotonic()
-        if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._hurried + _HURRY_EVERY:
-            self._hurried = now
-            if not part.hurry() and self._queue.dropped:
+        if self._queue.late > BEHIND_SECONDS and not self._queue.closed and now > self._sped_up + _SPEED_UP_EVERY:
+            self._sped_up = now
+            if not part.speed_up() and self._queue.dropped:
                 self._say("The encoder is too slow for this picture: some frames are left out of the recording.")
 
     def _watch(self) -> None:
@@ -350,7 +350,7 @@ class Recording:
         settings = self.settings
         data = bool(settings.data)
         frame = shot.frame if data or "camera" in settings.tracks else replace(shot.frame, pixels=shot.composed)
-        return replace(shot, frame=frame, mattes=shot.mattes if data or "mattes" in settings.tracks else None)
+        return replace(shot, frame=frame, mattes=shot.mattes if data or "mattes" in settings.tracks else NO_MATTES)
 
     def _tell(self, part: RecordingSegment) -> None:
         for sentence in part.notices():
@@ -371,5 +371,5 @@ def _bytes_of(shot: RenderedFrame) -> int:
     pixels = [shot.composed]
     if shot.original is not shot.composed:
         pixels.append(shot.original)
-    alphas = [matte.alpha for matte in shot.mattes.each] if shot.mattes is not None else []
+    alphas = [matte.alpha for matte in shot.mattes.each]
     return sum(array.nbytes for array in [*pixels, *alphas])

@@ -7,14 +7,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SinkError
-from clipseg_live.core.frame import Pixels, SourceInfo
+from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.mattes import Label
-from clipseg_live.core.protocols import MaskSink, RecordingSink, ReplaySink
+from clipseg_live.core.protocols import FileOutput, GrowingOutput
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.recording import RecordingSettings, Track, data_path, track_path
+
+if TYPE_CHECKING:
+    from clipseg_live.media.writers.replay_buffer import ReplayBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +33,14 @@ class RecordingTools:
         open_track: Makes a video file, not opened yet. The last argument says whether it gets the sound.
         open_replay: Makes a replay, not opened yet.
         open_data: Makes a data file, not opened yet. It gets the labels of the first frame.
-        picture_of: Returns the pixels of a track, uint8 (height, width, 3).
-        fit: Returns a frame at another size (width, height), with black bars.
         free_bytes: Returns the free bytes of the disk of a folder. Raises OSError if it is gone.
         finalise: Improves a finished file in place. The second argument returns whether to stop. Returns a message for
             the user, or "".
     """
 
-    open_track: Callable[[Path, RecordingSettings, bool], RecordingSink]
-    open_replay: Callable[[RecordingSettings], ReplaySink]
-    open_data: Callable[[DataFormat, Path, Sequence[Label], RecordingSettings], MaskSink]
-    picture_of: Callable[[Track, RenderedFrame], Pixels]
-    fit: Callable[[RenderedFrame, int, int], RenderedFrame]
+    open_track: Callable[[Path, RecordingSettings, bool], GrowingOutput]
+    open_replay: Callable[[RecordingSettings], "ReplayBuffer"]
+    open_data: Callable[[DataFormat, Path, Sequence[Label], RecordingSettings], FileOutput]
     free_bytes: Callable[[Path], int]
     finalise: Callable[[Path, Callable[[], bool]], str]
 
@@ -62,13 +62,13 @@ class RecordingSegment:
         self, folder: Path, stem: str, settings: RecordingSettings, tools: RecordingTools, info: SourceInfo
     ) -> None:
         self._folder, self._stem, self._settings, self._tools, self._info = folder, stem, settings, tools, info
-        self.tracks: list[tuple[Track, RecordingSink]] = []
-        self._data: list[MaskSink] = []
+        self.tracks: list[tuple[Track, GrowingOutput]] = []
+        self._data: list[FileOutput] = []
         self.size: tuple[int, int] | None = None
         self.begun = Fraction(0)
         self.count = 0
         self._lost: list[str] = []
-        self._broken: tuple[RecordingSink | MaskSink, Exception] | None = None
+        self._broken: tuple[FileOutput, Exception] | None = None
 
     @property
     def path(self) -> Path:
@@ -95,35 +95,36 @@ class RecordingSegment:
             at: Time in the recording, in seconds.
             info: Description of the frame's source. Its sound is used only if the part began with the same sound.
         """
+        from clipseg_live.rendering.tracks import fit_frame, track_pixels  # loads OpenCV, in the writer thread
+
         if self.size is None:
             self._open(shot)
             self.begun = at
         assert self.size is not None
         if self.size != (shot.width, shot.height):
-            shot = self._tools.fit(shot, *self.size)
-        time = at - self.begun
+            shot = fit_frame(shot, *self.size)
         sounds = self._settings.sound == "source" and info.audio_path == self._info.audio_path
-        heard = shot.time if sounds else None
+        source_time = shot.time if sounds else None
+        frame = replace(shot.frame, index=self.count, time=at - self.begun)
         for track, sink in self.tracks:
-            pixels = self._tools.picture_of(track, shot)
-            frame = replace(shot.frame, pixels=pixels, index=self.count, time=time, epoch=0)
+            pixels = track_pixels(track, shot)
             with self._noticing(sink):
-                sink.write(frame, heard)
-        if shot.mattes is not None and self._data:
-            original = replace(shot.frame, index=self.count, time=time, file=None)  # data of a video, not of photos
+                sink.write(replace(shot, frame=replace(frame, epoch=0), composed=pixels, source_time=source_time))
+        if self._data:
+            written = replace(shot, frame=replace(frame, file=None))  # data of a video, not of photos
             for data in tuple(self._data):
                 try:
-                    data.write(original, shot.mattes, shot.labels)
+                    data.write(written)
                 except Exception as error:  # the video continues without this data
                     logger.exception("Writing data of a recording failed")
                     self._data.remove(data)
                     self._lost.append(f"{self._given_up(data, error)} The recording goes on without it.")
         self.count += 1
 
-    def hurry(self) -> bool:
+    def speed_up(self) -> bool:
         """Encode faster from now on. Return False if no file can."""
-        hurried = [sink.hurry() for _, sink in self.tracks]  # a list, so that every file is asked
-        return any(hurried)
+        faster = [sink.speed_up() for _, sink in self.tracks]  # a list, so that every file is asked
+        return any(faster)
 
     def touch(self) -> None:
         """Update the times of the files, so that they count as being written without new frames."""
@@ -150,10 +151,10 @@ class RecordingSegment:
                 errors.append(self._given_up(sink, error))
         return done, errors
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Remove all files, if no frame was written."""
         for sink in self._sinks():
-            sink.abandon()
+            sink.abort()
 
     def notices(self) -> list[str]:
         """Return messages about the files for the user, each once."""
@@ -185,7 +186,7 @@ class RecordingSegment:
         self.size = width, height
 
     @contextmanager
-    def _noticing(self, sink: RecordingSink | MaskSink) -> Iterator[None]:
+    def _noticing(self, sink: FileOutput) -> Iterator[None]:
         """Remember which file failed."""
         try:
             yield
@@ -193,12 +194,12 @@ class RecordingSegment:
             self._broken = sink, error
             raise
 
-    def _sinks(self) -> list[RecordingSink | MaskSink]:
+    def _sinks(self) -> list[FileOutput]:
         return [*(sink for _, sink in self.tracks), *self._data]
 
-    def _given_up(self, sink: RecordingSink | MaskSink, error: Exception) -> ClipsegLiveError:
+    def _given_up(self, sink: FileOutput, error: Exception) -> ClipsegLiveError:
         words = str(describe_failure(f"The recording {self.path.name}", error)).rstrip(".")
-        kept = sink.abandon(keep_partial=True)
+        kept = sink.abort(keep_partial=True)
         is_told = isinstance(error, SinkError) and error.kept is not None
         return Failure(f"{words}." if kept is None or is_told else f"{words}; what was recorded before is in {kept}.")
 

@@ -10,20 +10,23 @@ from datetime import datetime
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.frame import SourceInfo
-from clipseg_live.core.protocols import ReplaySink
-from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.rendered_frame import NO_MATTES, RenderedFrame
 from clipseg_live.core.settings.recording import SUFFIXES, RecordingSettings, file_stem
 from clipseg_live.runtime.outputs.recording import BEHIND_SECONDS, Queued, ShotQueue, Where
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools, describe_failure
 from clipseg_live.runtime.outputs.timeline import RecordingTimeline
 
+if TYPE_CHECKING:
+    from clipseg_live.media.writers.replay_buffer import ReplayBuffer
+
 logger = logging.getLogger(__name__)
 
 REPLAY_QUEUE_BYTES = 128 << 20
-_HURRY_EVERY = 2.0
+_SPEED_UP_EVERY = 2.0
 _RETRY_EVERY = 10.0
 _CLOCK = Fraction(1, 90_000)
 
@@ -45,14 +48,14 @@ class Replay:
         on_saved: Callable[[Path | None, ClipsegLiveError | None], None],
     ) -> None:
         self.settings, self._tools, self._on_saved = settings, tools, on_saved
-        self._sink: ReplaySink  # made in the thread, because that loads libraries
+        self._sink: ReplayBuffer  # made in the thread, because that loads libraries
         self._queue = ShotQueue(REPLAY_QUEUE_BYTES)
         self._timeline = RecordingTimeline()
         self._size: tuple[int, int] | None = None
         self._audio: Path | None = None
         self._begun = Fraction(0)
         self._number = 0
-        self._hurried = 0.0
+        self._sped_up = 0.0
         self._seconds = 0.0
         self._asked: list[Where] = []
         self._lock = threading.Lock()
@@ -72,7 +75,7 @@ class Replay:
 
     def put(self, shot: RenderedFrame, info: SourceInfo) -> None:
         """Queue a rendered frame, or drop it if the queue is full. Never wait."""
-        bare = replace(shot, frame=replace(shot.frame, pixels=shot.composed), mattes=None)
+        bare = replace(shot, frame=replace(shot.frame, pixels=shot.composed), mattes=NO_MATTES)
         self._queue.put(Queued(bare, info))
 
     def save(self, where: Where) -> None:
@@ -101,7 +104,7 @@ class Replay:
                 self._save_what_was_asked()
             self._save_what_was_asked()
         finally:
-            self._sink.close()
+            self._sink.abort()
 
     def _keep(self, queued: Queued) -> None:
         shot, info = queued.shot, queued.info
@@ -116,8 +119,8 @@ class Replay:
         try:
             if not goes_on or self._problem is not None:
                 self._begin(size, audio, info, at)
-            heard = shot.time if audio is not None else None
-            self._sink.write(replace(shot.output_frame, time=at - self._begun, index=self._number), heard)
+            frame = replace(shot.frame, time=at - self._begun, index=self._number)
+            self._sink.write(replace(shot, frame=frame, source_time=shot.time if audio is not None else None))
         except Exception as error:
             logger.warning("Instant replay lost its frames", exc_info=True)
             self._forget(error)
@@ -125,9 +128,9 @@ class Replay:
         self._number += 1
         self._seconds = self._sink.seconds()
         now = time.monotonic()
-        if self._queue.late > BEHIND_SECONDS and now > self._hurried + _HURRY_EVERY:
-            self._hurried = now
-            self._sink.hurry()
+        if self._queue.late > BEHIND_SECONDS and now > self._sped_up + _SPEED_UP_EVERY:
+            self._sped_up = now
+            self._sink.speed_up()
 
     def _begin(self, size: tuple[int, int], audio: Path | None, info: SourceInfo, at: Fraction) -> None:
         """Start with an empty replay, for frames of another size or another sound."""

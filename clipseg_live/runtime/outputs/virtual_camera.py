@@ -5,16 +5,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from clipseg_live.core.errors import ClipsegLiveError
-from clipseg_live.core.frame import Pixels
-from clipseg_live.core.protocols import VirtualCameraDevice
+from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings, VirtualCameraStatus
 from clipseg_live.core.status import Message
 
+if TYPE_CHECKING:
+    from clipseg_live.media.virtual_camera import VirtualCamera
+
 logger = logging.getLogger(__name__)
 
+MakeCamera = Callable[[VirtualCameraSettings], "VirtualCamera"]
+"""Makes a virtual camera that is not open yet."""
+UNKNOWN_SOURCE = SourceInfo("", 0, 0, None, Fraction(1, 1000))
 CAMERA_TOPIC = "virtual camera"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """First and longest pause in seconds before a virtual camera is opened again. Each is twice as long as the last."""
@@ -32,9 +39,9 @@ class VirtualCameraThread:
     All callbacks are called in this thread.
 
     Args:
-        make_output: Makes a device that is not open yet, for each attempt.
+        make_output: Makes a virtual camera that is not open yet, for each attempt.
         settings: Settings of the virtual camera.
-        source: Returns the size and rate of the next frames, or None while they are not known.
+        source: Returns the properties of the next frames, or None while they are not known.
         may_show: Returns whether a frame may be shown to others now. It is called before each sending, also for a frame
             that was sent before, and must be quick.
         say: Called with messages.
@@ -44,10 +51,10 @@ class VirtualCameraThread:
 
     def __init__(
         self,
-        make_output: Callable[[], VirtualCameraDevice],
+        make_output: MakeCamera,
         settings: VirtualCameraSettings,
         *,
-        source: Callable[[], VirtualCameraFormat | None],
+        source: Callable[[], SourceInfo | None],
         may_show: Callable[[RenderedFrame], bool],
         say: Callable[[Message], None],
         after: "VirtualCameraThread | None" = None,
@@ -116,27 +123,23 @@ class VirtualCameraThread:
 
     def _serve(self) -> None:
         """Open the virtual camera and send until it is stopped. Errors of the device are passed on."""
-        output = self._make_output()
+        output = self._make_output(self.settings)
         try:
-            opened = output.open(self.settings, self._known_source())
-            self._send(output, opened, self._safe_picture(output))
+            output.open(self._known_source() or UNKNOWN_SOURCE)
+            self._send(output, self._safe_frame(output))
         finally:
             try:
-                output.close()
+                output.finish()
             except Exception:
                 logger.warning("The virtual camera could not be closed", exc_info=True)
 
-    def _send(self, output: VirtualCameraDevice, found: VirtualCameraFormat, safe: Pixels) -> None:
-        due, step = time.monotonic(), float(1 / found.rate)
-        drawn: RenderedFrame | None = None
-        pixels = safe
+    def _send(self, output: "VirtualCamera", safe: RenderedFrame) -> None:
+        due, step = time.monotonic(), float(1 / output.format.rate)
         while not self._stopped_within(due - time.monotonic()):
             picture = self._newest
             shown = picture if picture is not None and self._may_show(picture) else None
-            if shown is not None and shown is not drawn:
-                drawn, pixels = shown, output.fitted(shown.composed)
-            output.send(safe if shown is None else pixels)
-            self._sent(found, is_safe=shown is None)
+            output.write(safe if shown is None else shown)
+            self._sent(output.format, is_safe=shown is None)
             due += step
             late = int((time.monotonic() - due) / step) if time.monotonic() > due else 0
             if late:
@@ -168,8 +171,8 @@ class VirtualCameraThread:
             self._told = words
             self._say(Message(CAMERA_TOPIC, words, "error"))
 
-    def _known_source(self) -> VirtualCameraFormat | None:
-        """Return the source's format. Wait for it only if the virtual camera uses it."""
+    def _known_source(self) -> SourceInfo | None:
+        """Return the source's properties. Wait for it only if the virtual camera uses it."""
         settings = self.settings
         if settings.width is None or settings.rate is None:
             limit = time.monotonic() + _SOURCE_SECONDS
@@ -177,13 +180,13 @@ class VirtualCameraThread:
                 pass
         return self._source()
 
-    def _safe_picture(self, output: VirtualCameraDevice) -> Pixels:
+    def _safe_frame(self, output: "VirtualCamera") -> RenderedFrame:
         try:
-            return output.safe_picture(self.settings.safe)
+            return output.safe_frame(self.settings.safe)
         except ClipsegLiveError as error:
             words = str(error).rstrip(".")
             self._say(Message("safe picture", f"{words}; the virtual camera shows a card in its place.", "warning"))
-            return output.safe_picture("")
+            return output.safe_frame("")
 
     def _stopped_within(self, seconds: float) -> bool:
         """Wait at most this many seconds, and return whether the thread must end."""
@@ -200,8 +203,8 @@ class VirtualCameraManager:
 
     def __init__(
         self,
-        make_output: Callable[[], VirtualCameraDevice],
-        source: Callable[[], VirtualCameraFormat | None],
+        make_output: MakeCamera,
+        source: Callable[[], SourceInfo | None],
         may_show: Callable[[RenderedFrame], bool],
         say: Callable[[Message], None],
     ) -> None:

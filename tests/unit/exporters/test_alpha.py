@@ -22,6 +22,7 @@ from clipseg_live.rendering.foreground import transparent
 from tests.helpers.clips import make_clip, packets, raw_times
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
 from tests.helpers.patterns import disc
+from tests.helpers.rendered import rendered
 
 ODD, EVEN = (37, 53), (48, 64)
 
@@ -163,7 +164,7 @@ def test_a_mask_video_for_each_prompt(tmp_path: Path) -> None:
     sink.open(info)
     for frame, each, said in zip(frames, mattes, labels, strict=True):
         alphas = [matte.alpha for matte in each.each[: len(said)]]
-        sink.write(replace(frame, time=frame.time + 5), mattes_of(alphas), said)
+        sink.write(rendered(replace(frame, time=frame.time + 5), mattes_of(alphas), said))
     sink.finish()
     index = json.loads((tmp_path / "each" / "index.json").read_text("utf-8"))
     assert [each["prompt"] for each in index["prompts"]] == [*(label.name for label in LABELS), "new"]

@@ -14,6 +14,7 @@ from clipseg_live.core.mattes import Label
 from clipseg_live.exporters import contact_sheet
 from clipseg_live.exporters.contact_sheet import ContactSheetSink, font_for
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, write_into
+from tests.helpers.rendered import rendered
 
 FULL, NONE = np.full((9, 16), 255, np.uint8), np.zeros((9, 16), np.uint8)
 
@@ -35,7 +36,7 @@ def shown_of(present: list[bool], folder: Path, monkeypatch: pytest.MonkeyPatch)
         sink.open(info)
         for number, there in enumerate(present):
             placed = replace(frames[0], index=number, time=Fraction(number, 30))
-            sink.write(placed, mattes_of([FULL if there else NONE]), LABELS[:1])
+            sink.write(rendered(placed, mattes_of([FULL if there else NONE]), LABELS[:1]))
             most = max(most, len(sink._shots))
         sink.finish()
     assert most <= 2 * contact_sheet.SHOWN

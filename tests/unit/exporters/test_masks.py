@@ -15,6 +15,7 @@ from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.exporters.masks import JsonLinesMaskSink, PngMaskSink, open_mask_sink
 from clipseg_live.matting.alpha import binary_mattes
 from tests.helpers.clips import drawn
+from tests.helpers.rendered import rendered
 
 PROMPTS, THRESHOLDS = ["red circle", "étoile 青", "red circle"], [0.5, 0.3, 0.9]
 LABELS = [Label(*each) for each in zip(PROMPTS, THRESHOLDS, strict=True)]
@@ -32,7 +33,7 @@ def mattes_of(maps):
 def written(sink):
     sink.open(INFO)
     for frame, maps in zip(FRAMES, MAPS, strict=True):
-        sink.write(frame, mattes_of(maps), LABELS)
+        sink.write(rendered(frame, mattes_of(maps), LABELS))
     assert not sink.path.exists()
     return sink
 
@@ -95,7 +96,7 @@ def test_what_stands_is_only_replaced_when_asked(tmp_path, name):
         make()
     sink = make(overwrite=True)
     sink.open(INFO)
-    sink.write(FRAMES[0], mattes_of(MAPS[0]), LABELS)
+    sink.write(rendered(FRAMES[0], mattes_of(MAPS[0]), LABELS))
     sink.finish()
     header = ["m.jsonl.header.json"] if name == "m.jsonl" else []
     assert sorted(each.name for each in tmp_path.iterdir()) == [name, *header]
@@ -111,8 +112,8 @@ def test_abandon(tmp_path, name, partial):
     for keep in (False, True):
         sink = open_mask_sink(tmp_path / name, HEADER, LABELS)
         sink.open(INFO)
-        sink.write(FRAMES[0], mattes_of(MAPS[0]), LABELS)
-        kept = sink.abandon(keep_partial=keep)
+        sink.write(rendered(FRAMES[0], mattes_of(MAPS[0]), LABELS))
+        kept = sink.abort(keep_partial=keep)
         assert [each.name for each in tmp_path.iterdir()] == ([partial] if keep else [])
     assert kept == tmp_path / partial
 
@@ -125,5 +126,5 @@ def test_what_cannot_be_is_refused(tmp_path):
     sink = JsonLinesMaskSink(tmp_path / "m.jsonl", HEADER)
     sink.open(INFO)
     with pytest.raises(SinkError, match="do not fit"):
-        sink.write(FRAMES[0], mattes_of(MAPS[0][:1]), LABELS)
-    sink.abandon()
+        sink.write(rendered(FRAMES[0], mattes_of(MAPS[0][:1]), LABELS))
+    sink.abort()

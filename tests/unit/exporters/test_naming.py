@@ -195,7 +195,7 @@ def test_photos_are_no_film(form: str, name: str, tmp_path: Path) -> None:
     sink = open_data_sink(form, tmp_path / name, DataOptions({}, (Label("a", 0.5),)))
     with pytest.raises(SinkError, match=r"in is a set of photos, not a film.*--sequence"):
         sink.open(info)
-    sink.abandon()
+    sink.abort()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 

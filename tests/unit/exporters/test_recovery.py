@@ -27,6 +27,7 @@ from clipseg_live.media.atomic_output import AtomicOutput, is_claimed
 from tests.helpers.findings import HEADER, LABELS, findings, write_into
 from tests.helpers.killed_writer import STEM
 from tests.helpers.paths import ROOT
+from tests.helpers.rendered import rendered
 
 COUNT = 40
 IN_MEMORY = "sheet"
@@ -227,9 +228,9 @@ def test_data_that_is_still_written_is_left_alone_however_old_it_is(tmp_path: Pa
     sink = JsonLinesMaskSink(tmp_path / "a.jsonl", HEADER, live=True)
     info, frames, mattes = findings(2)
     sink.open(info)
-    sink.write(frames[0], mattes[0], LABELS)
+    sink.write(rendered(frames[0], mattes[0], LABELS))
     age(tmp_path)
     assert recover_interrupted(tmp_path) == []
-    sink.write(frames[1], mattes[1], LABELS)
+    sink.write(rendered(frames[1], mattes[1], LABELS))
     sink.finish()
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 2 * len(LABELS)

@@ -28,6 +28,7 @@ from clipseg_live.exporters.registry import SelectedFrames, open_data_sink, open
 from clipseg_live.exporters.tables import HEADER_SUFFIX
 from tests.helpers.fakes import FakeSink
 from tests.helpers.findings import HEADER, LABELS, findings, mattes_of, union, write_into
+from tests.helpers.rendered import rendered
 
 INFO, FRAMES, MATTES = findings()
 NAMES = {form: spec.file_name.replace("{} ", "").replace("{}", "all") for form, spec in FORMAT_SPECS.own.items()}
@@ -57,7 +58,7 @@ def test_it_appears_whole_and_is_replaced_only_when_asked(form: str, name: str, 
     sink = made(form, name, tmp_path)
     sink.open(INFO)
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
-        sink.write(frame, mattes, LABELS)
+        sink.write(rendered(frame, mattes, LABELS))
     assert not (tmp_path / name).exists()
     sink.finish()
     assert names_in(tmp_path) == [name] and sink.path == tmp_path / name and sink.notices == []
@@ -77,15 +78,15 @@ def test_abandoned_it_leaves_nothing_or_what_is_whole(form: str, name: str, tmp_
     for keep in (False, True):
         sink = made(form, name, tmp_path)
         sink.open(INFO)
-        sink.write(FRAMES[0], MATTES[0], LABELS)
-        kept = sink.abandon(keep_partial=keep)
+        sink.write(rendered(FRAMES[0], MATTES[0], LABELS))
+        kept = sink.abort(keep_partial=keep)
         stem, dot, suffix = name.partition(".")
         assert names_in(tmp_path) == ([f"{stem}.partial{dot}{suffix}"] if keep else [])
     assert kept == tmp_path / f"{stem}.partial{dot}{suffix}"
     if kept.is_dir():
         index = kept / index_of(form)
         assert len(json.loads(index.read_text("utf-8"))["images" if form == "coco" else "frames"]) == 1
-    sink.abandon()  # once more does no harm
+    sink.abort()  # once more does no harm
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
@@ -105,15 +106,15 @@ def test_one_matte_for_each_label(form: str, name: str, tmp_path: Path) -> None:
     sink = made(form, name, tmp_path)
     sink.open(INFO)
     with pytest.raises(SinkError, match=r"3 mattes do not fit .*: 2 prompts need one each"):
-        sink.write(FRAMES[0], MATTES[0], LABELS[:2])
-    sink.abandon()
+        sink.write(rendered(FRAMES[0], MATTES[0], LABELS[:2]))
+    sink.abort()
 
 
 @pytest.mark.parametrize(("form", "name"), CASES)
 def test_what_is_not_open_takes_nothing(form: str, name: str, tmp_path: Path) -> None:
     sink = made(form, name, tmp_path)
     with pytest.raises(SinkError, match="is not open"):
-        sink.write(FRAMES[0], MATTES[0], LABELS)
+        sink.write(rendered(FRAMES[0], MATTES[0], LABELS))
     assert names_in(tmp_path) == []
 
 
@@ -189,7 +190,7 @@ def _fill(folders: dict[bool, str], limit: int, answers) -> None:
             write_into(sink, info, [replace(each, index=n) for n, each in enumerate(noise)], [noisy] * len(noise))
         except SinkError as error:
             told = str(error)
-            kept = sink.abandon(keep_partial=keep)
+            kept = sink.abort(keep_partial=keep)
         inside = sorted(each.name for each in kept.rglob("*")) if kept is not None and kept.is_dir() else []
         answers.put((keep, form, name, told, names_in(Path(folder)), inside))
         if kept is not None:
@@ -278,7 +279,7 @@ def test_what_cannot_be_put_in_its_place_is_kept_whole(form: str, name: str, tmp
     sink = made(form, name, tmp_path)
     sink.open(INFO)
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
-        sink.write(frame, mattes, LABELS)
+        sink.write(rendered(frame, mattes, LABELS))
     if Path(name).suffix:
         sink.path.write_text("mine")
     else:
@@ -286,7 +287,7 @@ def test_what_cannot_be_put_in_its_place_is_kept_whole(form: str, name: str, tmp
         (sink.path / "mine").touch()
     with pytest.raises(SinkError) as raised:
         sink.finish()
-    kept = sink.abandon(keep_partial=True)
+    kept = sink.abort(keep_partial=True)
     assert kept is not None and raised.value.kept == kept and str(kept) in str(raised.value)
     assert contents(kept) == contents(folder / name)
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["whole", name, kept.name])
@@ -304,12 +305,12 @@ def test_lists_are_kept_where_the_index_cannot_be_written_at_the_end(form: str, 
     sink = made(form, "r", tmp_path)
     sink.open(INFO)
     for frame, mattes in zip(FRAMES, MATTES, strict=True):
-        sink.write(frame, mattes, LABELS)
+        sink.write(rendered(frame, mattes, LABELS))
     (working,) = tmp_path.iterdir()
     (working / index_of(form)).mkdir(parents=True)
     with pytest.raises(SinkError, match="could not be written"):
         sink.finish()
-    kept = sink.abandon(keep_partial=True)
+    kept = sink.abort(keep_partial=True)
     assert kept == tmp_path / "r.partial"
     lists = ("images", "annotations", "categories") if form == "coco" else ("frames",)
     for name in lists:

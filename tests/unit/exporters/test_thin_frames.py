@@ -16,6 +16,7 @@ from clipseg_live.matting.guided_filter import _enlarged
 from clipseg_live.matting.working_grid import GRID_SIDE, DownscaledFrame
 from clipseg_live.media.images.writers import ImageWriter
 from tests.helpers.paths import ROOT
+from tests.helpers.rendered import rendered
 
 PER_PIXEL = 128
 """Bytes that a step may take for each pixel of the frame."""
@@ -69,6 +70,6 @@ def test_a_picture_that_is_too_long_for_its_format(tmp_path, name):
     writer = ImageWriter(tmp_path / name)
     writer.open(SourceInfo("thin", 70_000, 2, None, Fraction(1, 25), 1))
     with pytest.raises(SinkError, match=r"70000×2 pixels do not fit into a .* picture, which has at most"):
-        writer.write(Frame(np.zeros((2, 70_000, 3), np.uint8), 0, Fraction(0)))
-    writer.abandon()
+        writer.write(rendered(Frame(np.zeros((2, 70_000, 3), np.uint8), 0, Fraction(0))))
+    writer.abort()
     assert not list(tmp_path.iterdir())

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live.core.errors import Failure, SourceError, UsageError
+from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
 from clipseg_live.media.safe_card import placeholder_card
 from clipseg_live.media.virtual_camera import STEPS, VirtualCamera, fit_pixels, list_devices
@@ -35,28 +37,36 @@ def loopback(sysfs: Path, *devices: tuple[str, str, str]) -> Path:
     return sysfs
 
 
+def info_of(width: int = 0, height: int = 0, rate: int = 1) -> SourceInfo:
+    """Of the frames to come; unknown without a size."""
+    return SourceInfo("", width, height, Fraction(rate), Fraction(1, 1000))
+
+
+def frame_of(pixels: np.ndarray) -> RenderedFrame:
+    return RenderedFrame.of(Frame(pixels, 0, Fraction(0)))
+
+
 def test_what_is_sent_arrives(backend: type[FakeBackend], tmp_path: Path) -> None:
-    camera = VirtualCamera(sysfs=tmp_path)
-    found = camera.open(VirtualCameraSettings(width=64, height=48, rate=29.97), None)
-    assert found == VirtualCameraFormat(64, 48, Fraction(29.97).limit_denominator(1001), NAME)
+    camera = VirtualCamera(VirtualCameraSettings(width=64, height=48, rate=29.97), sysfs=tmp_path)
+    camera.open(info_of())
+    assert camera.format == VirtualCameraFormat(64, 48, Fraction(29.97).limit_denominator(1001), NAME)
     picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
-    assert camera.fitted(picture) is picture
-    camera.send(camera.fitted(picture))
-    camera.send(camera.fitted(picture[::2, ::2]))
-    camera.close()
-    camera.close()
+    camera.write(frame_of(picture))
+    camera.write(frame_of(picture[::2, ::2]))
+    camera.finish()
+    camera.abort()
     (device,) = backend.opened
     assert device.fps == pytest.approx(29.97, abs=1e-3) and device.closed == 1
     assert np.array_equal(device.frames[0], picture) and device.frames[1].shape == (48, 64, 3)
 
 
 def test_size_and_rate_are_the_sources_where_nothing_else_is_said(backend: type[FakeBackend], tmp_path: Path) -> None:
-    camera = VirtualCamera(sysfs=tmp_path)
-    found = camera.open(VirtualCameraSettings(device=NAME), VirtualCameraFormat(321, 180, Fraction(25)))
-    assert (found.width, found.height, found.rate) == (320, 180, 25)
-    found = camera.open(VirtualCameraSettings(rate=15), None)
-    assert (found.width, found.height, found.rate) == (1280, 720, 15)
-    camera.close()
+    camera = VirtualCamera(VirtualCameraSettings(device=NAME), sysfs=tmp_path)
+    camera.open(info_of(321, 180, 25))
+    assert (camera.format.width, camera.format.height, camera.format.rate) == (320, 180, 25)
+    camera.open(info_of())
+    assert (camera.format.width, camera.format.height, camera.format.rate) == (1280, 720, 30)
+    camera.finish()
     assert [device.closed for device in backend.opened] == [1, 1]
 
 
@@ -67,11 +77,13 @@ def test_the_program_at_the_other_end_has_the_first_word(backend: type[FakeBacke
     assert [(each.name, each.label) for each in listed] == [("/dev/video2", "Busy"), ("/dev/video10", "clipseg-live")]
     assert listed[0].settled == VirtualCameraFormat(640, 480, Fraction(30000, 1001)) and listed[1].settled is None
     backend.known = ("/dev/video2", "/dev/video10")
-    camera = VirtualCamera("Linux", sysfs)
-    found = camera.open(VirtualCameraSettings(), VirtualCameraFormat(1920, 1080, Fraction(60)))
-    assert found == VirtualCameraFormat(640, 480, Fraction(30000, 1001), "Busy")
-    camera.open(VirtualCameraSettings(device="clipseg-live"), VirtualCameraFormat(1920, 1080, Fraction(60)))
-    camera.close()
+    camera = VirtualCamera(VirtualCameraSettings(), "Linux", sysfs)
+    camera.open(info_of(1920, 1080, 60))
+    assert camera.format == VirtualCameraFormat(640, 480, Fraction(30000, 1001), "Busy")
+    camera.finish()
+    camera = VirtualCamera(VirtualCameraSettings(device="clipseg-live"), "Linux", sysfs)
+    camera.open(info_of(1920, 1080, 60))
+    camera.finish()
     assert [(each.name, each.size[0]) for each in backend.opened] == [("/dev/video2", 640), ("/dev/video10", 1920)]
 
 
@@ -81,7 +93,7 @@ def test_without_a_driver_the_steps_for_this_system_are_told(
 ) -> None:
     backend.refuses = RuntimeError("The device is not installed. Did you install it?")
     with pytest.raises(Failure) as told:
-        VirtualCamera(system, tmp_path).open(VirtualCameraSettings(), None)
+        VirtualCamera(VirtualCameraSettings(), system, tmp_path).open(info_of())
     words = {
         "Linux": ("sudo apt install v4l2loopback-dkms", "sudo modprobe v4l2loopback", "exclusive_caps=1", "card_label"),
         "Darwin": ("OBS 30", "Start Virtual Camera", "allow the system extension", "Stop Virtual Camera"),
@@ -94,7 +106,7 @@ def test_without_a_driver_the_steps_for_this_system_are_told(
 def test_this_machines_own_drivers_are_asked(tmp_path: Path) -> None:
     """Without a fake: either there is no driver, or the device that is named is not there."""
     with pytest.raises(Failure, match="There is no virtual camera"):
-        VirtualCamera(sysfs=tmp_path).open(VirtualCameraSettings(device="/dev/video98"), None)
+        VirtualCamera(VirtualCameraSettings(device="/dev/video98"), sysfs=tmp_path).open(info_of())
 
 
 @pytest.mark.parametrize(
@@ -113,7 +125,7 @@ def test_what_a_driver_refuses_is_one_sentence_with_a_way_out(
     backend.refuses = RuntimeError(said)
     sysfs = loopback(tmp_path, ("video2", "Busy", "YUYV:640x480@30"))
     with pytest.raises(Failure, match=sentence) as told:
-        VirtualCamera("Linux", sysfs).open(VirtualCameraSettings(width=320, height=240), None)
+        VirtualCamera(VirtualCameraSettings(width=320, height=240), "Linux", sysfs).open(info_of())
     assert "\n" not in str(told.value)
 
 
@@ -137,22 +149,22 @@ def test_other_systems_words_are_understood(
     """What their drivers say, in part from pyvirtualcam's sources: none of them runs here."""
     backend.refuses = RuntimeError(said)
     with pytest.raises(Failure, match=sentence):
-        VirtualCamera(system, tmp_path).open(VirtualCameraSettings(), None)
+        VirtualCamera(VirtualCameraSettings(), system, tmp_path).open(info_of())
 
 
 def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Path) -> None:
-    camera = VirtualCamera(sysfs=tmp_path)
-    camera.open(VirtualCameraSettings(width=64, height=48), None)
+    camera = VirtualCamera(VirtualCameraSettings(width=64, height=48), sysfs=tmp_path)
+    camera.open(info_of())
     backend.breaks = OSError("No such device")
     with pytest.raises(Failure, match=r"is gone: No such device\."):
-        camera.send(placeholder_card(64, 48))
-    camera.close()
+        camera.write(frame_of(placeholder_card(64, 48)))
+    camera.abort()
 
 
 def test_without_the_package_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     with pytest.raises(UsageError, match=r'pip install "clipseg-live\[virtualcam\]"'):
-        VirtualCamera().open(VirtualCameraSettings(), None)
+        VirtualCamera(VirtualCameraSettings()).open(info_of())
 
 
 @pytest.mark.slow
@@ -194,11 +206,11 @@ def test_the_card_is_dark_and_has_something_on_it(width: int, height: int) -> No
 def test_a_chosen_safe_picture_is_brought_to_size(backend: type[FakeBackend], tmp_path: Path) -> None:
     path = tmp_path / "safe.png"
     Image.new("RGB", (40, 40), (10, 200, 30)).save(path)
-    camera = VirtualCamera(sysfs=tmp_path)
-    camera.open(VirtualCameraSettings(width=64, height=40), None)
-    safe = camera.safe_picture(str(path))
+    camera = VirtualCamera(VirtualCameraSettings(width=64, height=40), sysfs=tmp_path)
+    camera.open(info_of())
+    safe = camera.safe_frame(str(path)).composed
     assert safe.shape == (40, 64, 3) and tuple(safe[20, 32]) == (10, 200, 30) and not safe[:, 0].any()
-    assert np.array_equal(camera.safe_picture(""), placeholder_card(64, 40))
+    assert np.array_equal(camera.safe_frame("").composed, placeholder_card(64, 40))
     with pytest.raises(SourceError, match="no file"):
-        camera.safe_picture(str(tmp_path / "gone.png"))
-    camera.close()
+        camera.safe_frame(str(tmp_path / "gone.png"))
+    camera.finish()

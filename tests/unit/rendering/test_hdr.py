@@ -22,6 +22,7 @@ from clipseg_live.rendering.hdr import HDRBlend
 from clipseg_live.rendering.renderer import EffectRenderer
 from tests.helpers.findings import mattes_of
 from tests.helpers.hdr_clips import run, tag_options
+from tests.helpers.rendered import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 
@@ -169,7 +170,7 @@ def test_pictures_are_refused(clip, tmp_path):
 def write(path, codec, info: SourceInfo, frame):
     writer = VideoWriter(path, codec, quality=100)
     writer.open(info)
-    writer.write(frame)
+    writer.write(rendered(frame))
     writer.finish()
     return writer.notices
 

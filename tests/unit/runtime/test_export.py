@@ -30,11 +30,18 @@ LABELS = (Label("a", 0.5), Label("b", 0.5))
 STYLES = (PromptStyle(), PromptStyle())
 
 
-def export(source: FakeSource, engine: FakeEngine, sink: FakeSink, late: int = 0, **options: object) -> Export:
+def export(
+    source: FakeSource,
+    engine: FakeEngine,
+    sink: FakeSink,
+    late: int = 0,
+    data: Sequence[object] = (),
+    **options: object,
+) -> Export:
     pipeline = FramePipeline(
         plan_of(PROMPTS, STYLES, effects=()), RenderTools(lambda: FakeMatting(late), lambda look: FakeComposer())
     )
-    return Export(source, source.open(), engine, PROMPTS, pipeline, sink, **options)  # type: ignore[arg-type]
+    return Export(source, source.open(), engine, PROMPTS, pipeline, [sink, *data], **options)  # type: ignore[arg-type]
 
 
 def no_thread_is_left() -> bool:
@@ -52,8 +59,8 @@ def test_frames_in_equal_frames_out(count: int) -> None:
     assert [frame.time for frame in sink.frames] == [Fraction(n * n, 600) for n in range(count)]
     assert [int(frame.pixels[0, 0, 0]) for frame in sink.frames] == [255 - n for n in range(count)]
     assert [mattes.maps.shape for mattes in masks.mattes] == [(2, 2, 2)] * count
-    assert [int(frame.pixels[0, 0, 0]) for frame in masks.frames] == list(range(count))
-    assert (sink.finished, sink.abandoned, masks.finished, masks.abandoned) == (1, 0, 1, 0)
+    assert [int(rendered.original[0, 0, 0]) for rendered in masks.rendered] == list(range(count))
+    assert (sink.finished, sink.aborted, masks.finished, masks.aborted) == (1, 0, 1, 0)
     assert source.closed == 1
     assert no_thread_is_left()
 
@@ -79,10 +86,10 @@ def test_whatever_fails_everything_is_closed_once(
     if count == 0 or breaks or any(at < count for at in failing):
         with pytest.raises(Failure):
             run.run()
-        assert (sink.finished, sink.abandoned, masks.abandoned) == (0, 1, 1)
+        assert (sink.finished, sink.aborted, masks.aborted) == (0, 1, 1)
     else:
         assert run.run().frames == count
-        assert (sink.finished, sink.abandoned) == (1, 0)
+        assert (sink.finished, sink.aborted) == (1, 0)
     assert source.closed == 1
     assert [frame.index for frame in sink.frames] == list(range(len(sink.frames)))
     assert no_thread_is_left()
@@ -114,7 +121,7 @@ def test_what_was_finished_before_another_file_failed_is_named() -> None:
     sink, masks = FakeSink(fails_at_end=True), FakeSink(name="fake.jsonl")
     with pytest.raises(SinkError, match=r"4 frames were done, to .* s, and kept in fake\.jsonl"):
         export(FakeSource(4), FakeEngine(), sink, data=[masks]).run()
-    assert (masks.finished, masks.abandoned, sink.abandoned) == (1, 0, 1)
+    assert (masks.finished, masks.aborted, sink.aborted) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("blocked", ["a.jsonl", "a.mp4"])
@@ -145,7 +152,7 @@ def test_a_file_that_a_thread_still_writes_is_left_to_it(monkeypatch: pytest.Mon
     stopper.start()
     with pytest.raises(Failure, match="encode did not end in time"):
         run.run()
-    assert (sink.abandoned, source.closed) == (0, 1)
+    assert (sink.aborted, source.closed) == (0, 1)
     sink.release.set()
     stopper.join(10)
     for thread in threading.enumerate():
@@ -158,7 +165,7 @@ def test_a_source_without_frames_is_a_failure() -> None:
     sink = FakeSink()
     with pytest.raises(Failure, match="holds no frames"):
         export(FakeSource(0), FakeEngine(), sink, keep_partial=True).run()
-    assert (sink.abandoned, sink.kept) == (1, False)
+    assert (sink.aborted, sink.kept) == (1, False)
 
 
 class Uncertain(FakeEngine):
@@ -185,7 +192,7 @@ def test_an_export_without_any_finite_prediction_fails() -> None:
     sink = FakeSink()
     with pytest.raises(ModelError, match="not numbers for every frame"):
         export(FakeSource(4), Uncertain(*range(4)), sink).run()
-    assert (sink.finished, sink.abandoned) == (0, 1)
+    assert (sink.finished, sink.aborted) == (0, 1)
 
 
 def test_ctrl_c_says_how_far_it_got() -> None:
@@ -193,7 +200,7 @@ def test_ctrl_c_says_how_far_it_got() -> None:
     sink = FakeSink()
     with pytest.raises(ExportStopped, match=r"stopped; \d+ frames were done"):
         export(FakeSource(50), engine, sink).run()
-    assert sink.abandoned == 1
+    assert sink.aborted == 1
     assert no_thread_is_left()
 
 
@@ -225,7 +232,7 @@ def test_a_stop_beats_a_blocked_stage(blocked: str) -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert len(errors) == 1
-    assert sink.abandoned == 1
+    assert sink.aborted == 1
     assert no_thread_is_left()
 
 
@@ -268,7 +275,7 @@ def test_data_is_written_without_a_video_and_nothing_is_drawn() -> None:
     one, other = FakeSink(name="one"), FakeSink(name="other")
     plan = plan_of(PROMPTS, [PromptStyle(threshold=label.threshold) for label in labels])
     pipeline = FramePipeline(plan, RenderTools(FakeMatting, pytest.fail))
-    run = Export(source, source.open(), FakeEngine(), PROMPTS, pipeline, None, data=[one, other])
+    run = Export(source, source.open(), FakeEngine(), PROMPTS, pipeline, [one, other])
     assert run.run().frames == 5
     for sink in (one, other):
         assert [frame.index for frame in sink.frames] == list(range(5))

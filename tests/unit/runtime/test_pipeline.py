@@ -13,7 +13,7 @@ from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Frame, Pixels, SourceInfo
 from clipseg_live.core.mattes import Label, Mattes
 from clipseg_live.core.prompts import Prompt
-from clipseg_live.core.rendered_frame import NO_PREDICTION, RenderedFrame
+from clipseg_live.core.rendered_frame import NO_MATTES, NO_PREDICTION, RenderedFrame
 from clipseg_live.core.segmentation import UNUSABLE, Segmentation
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import AnyEffect, BlackOut, Labels, Outline, Tint
@@ -145,7 +145,6 @@ def test_live_stream_export_and_functions_give_the_same(smoothing: float, effect
         assert (rendered.drawn_ids, rendered.ids) == (one.drawn_ids, one.ids) == ((0, 1), (0, 1, 2))
         assert rendered.own
     for mattes in (two.mattes, streamed.mattes, made):
-        assert one.mattes is not None and mattes is not None
         alphas = mattes.hiding if hides else mattes.each
         assert [each.alpha.tobytes() for each in alphas] == [each.alpha.tobytes() for each in one.mattes.each]
         assert mattes.presence == one.mattes.presence
@@ -155,12 +154,11 @@ def test_live_stream_export_and_functions_give_the_same(smoothing: float, effect
 
 def test_areas_are_those_of_masks_and_of_maps_where_there_is_no_mask() -> None:
     rendered = exported(MatteSettings(), EFFECTS, frame())
-    assert rendered.mattes is not None
     alphas = [matte.alpha for matte in rendered.mattes.each]
     negative = float((maps()[2] >= np.float32(STYLES[2].threshold)).mean())
     assert rendered.areas == (*(float((alpha >= 128).mean()) for alpha in alphas), negative)
     assert rendered.presence == (*rendered.mattes.presence, 0.0)
-    assert replace(rendered, mattes=None).areas == rendered.map_areas
+    assert replace(rendered, mattes=NO_MATTES).areas == rendered.map_areas
 
 
 def test_negative_and_contrast_prompts_change_the_mattes_of_others_only() -> None:
@@ -182,7 +180,7 @@ def test_maps_that_are_not_finite_give_empty_mattes_and_hide(caplog: pytest.LogC
     assert not pipeline.add_prediction(plan.prediction(frame(), broken))
     rendered = pipeline.process(frame())
     assert rendered.problem == UNUSABLE and not rendered.own and not rendered.composed.any()
-    assert rendered.mattes is not None and not rendered.mattes.own
+    assert not rendered.mattes.own
     assert [matte.alpha.any() for matte in rendered.mattes.each] == [False, False]
     assert rendered.labels == plan.labels and rendered.areas == rendered.presence == (0.0, 0.0, 0.0)
     assert not pipeline.add_prediction(plan.prediction(frame(1), broken)) and pipeline.unusable == 2
@@ -268,7 +266,7 @@ def test_hiding_effects_need_the_present_prompts_and_a_reliable_model() -> None:
     live.pipeline.update(live_plan(edited, 1))
     live.pipeline.add_prediction(predicted(edited, frame(1), maps()))
     rendered = live.pipeline.process(frame(1))
-    assert rendered.hidden is HiddenReason.EDITING and rendered.mattes is not None and not rendered.mattes.own
+    assert rendered.hidden is HiddenReason.EDITING and not rendered.mattes.own
     live.now += 1.6
     assert live.pipeline.process(frame(1)).hidden is None
 

@@ -138,7 +138,7 @@ def test_predictions_of_a_replacement_model_are_not_relied_on_for_hiding() -> No
     try:
         rig.composing.set_answering(True, replaced=True)
         hidden = rig.frame(0)
-        assert hidden.hidden is not None and hidden.mattes is not None and not hidden.mattes.own
+        assert hidden.hidden is not None and not hidden.mattes.own
         assert not hidden.composed.any()
         rig.composing.set_answering(True)
         assert rig.frame(1).hidden is None

@@ -22,8 +22,8 @@ from clipseg_live.core.settings.effects import BlackOut, is_private
 from clipseg_live.core.settings.live import LiveSettings, PromptImage, PromptRow, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.settings.rendering import RenderSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message, SourceState, WorkerState
-from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.pipeline import RenderTools
 from clipseg_live.runtime.session import Session, SessionTools
@@ -90,8 +90,6 @@ class Running:
             open_track=lambda path, settings, sounding: self._sink(path),
             open_replay=lambda settings: self._replay(),
             open_data=lambda form, path, labels, settings: FakeSink(name=str(path)),
-            picture_of=track_pixels,
-            fit=fit_frame,
             free_bytes=lambda folder: 10**12,
             finalise=self._finalise,
         )
@@ -108,8 +106,8 @@ class Running:
         self.finalised.append(path)
         return ""
 
-    def _camera(self) -> FakeOutput:
-        self.cameras.append(FakeOutput())
+    def _camera(self, settings: VirtualCameraSettings) -> FakeOutput:
+        self.cameras.append(FakeOutput(settings))
         return self.cameras[-1]
 
     def _shown(self) -> None:
@@ -340,7 +338,7 @@ def test_a_recording_holds_what_was_shown(running: Callable[..., Running], tmp_p
     one.wait(lambda: any(message.text.startswith("Recorded") for message in one.messages))
     assert not one.session.status().recording.active
     (sink,) = one.sinks
-    assert (sink.finished, sink.abandoned) == (1, 0)
+    assert (sink.finished, sink.aborted) == (1, 0)
     times = [frame.time for frame in sink.frames]
     assert times[0] == 0 and all(0 < after - before <= Fraction(1, 2) for before, after in pairwise(times))
     assert [frame.index for frame in sink.frames] == list(range(len(times)))

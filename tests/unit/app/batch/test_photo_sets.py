@@ -20,8 +20,7 @@ from clipseg_live.app import export as export_module
 from clipseg_live.app.batch.photo_sets import is_photos, picture_names, with_photos
 from clipseg_live.app.export import ExportRequest, FinishedExport, run_export
 from clipseg_live.core.errors import ClipsegLiveError, Failure, SourceError, UsageError
-from clipseg_live.core.frame import Frame, Pixels, SourceInfo
-from clipseg_live.core.mattes import Label, Mattes
+from clipseg_live.core.frame import Pixels, SourceInfo
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
@@ -44,9 +43,6 @@ class Kept(FakeSink):
     def open(self, info: SourceInfo) -> None:
         super().open(info)
         self.info = info
-
-    def write(self, frame: Frame, mattes: Mattes | None = None, labels: Sequence[Label] = ()) -> None:
-        super().write(frame, mattes, labels)
 
 
 def scene(seed: int, width: int, height: int) -> Image.Image:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from clipseg_live.core.frame import Frame
 from clipseg_live.core.mattes import Mattes
-from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.rendered_frame import NO_MATTES, RenderedFrame
 from clipseg_live.core.settings.base import PromptStyle
 from clipseg_live.core.settings.effects import BlackOut, Pixelate, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow
@@ -64,7 +64,7 @@ def test_no_picture_leaves_while_the_worker_is_down(worker: WorkerState) -> None
 
 def test_a_picture_that_does_not_say_how_it_was_drawn_does_not_leave() -> None:
     assert not may_publish(picture(None), HIDING, 3, READY, RUNNING)
-    assert not may_publish(replace(picture(), mattes=None), HIDING, 3, READY, RUNNING)
+    assert not may_publish(replace(picture(), mattes=NO_MATTES), HIDING, 3, READY, RUNNING)
 
 
 def test_other_rows_to_hide_wait_for_their_picture() -> None:

@@ -25,6 +25,7 @@ from clipseg_live.exporters.datasets.polygons import bridged, coco_polygons, cor
 from clipseg_live.exporters.frame_files import indexed_palette
 from clipseg_live.exporters.registry import open_data_sink
 from tests.helpers.findings import HEADER, LABELS, findings, mask, mattes_of, write_into
+from tests.helpers.rendered import rendered
 
 INFO, FRAMES, MATTES = findings()
 UNIQUE = ["red circle", 'étoile/青 "x": 1', "red circle (2)"]
@@ -316,10 +317,10 @@ def test_indexed_pictures_end_at_255_prompts(tmp_path: Path) -> None:
     sink = open_data_sink("indexed", tmp_path / "set")
     sink.open(info)
     alphas = [np.full((2, 3), 255, np.uint8)] * 128
-    sink.write(frames[0], mattes_of(alphas), [Label(f"{number}", 0.5) for number in range(128)])
+    sink.write(rendered(frames[0], mattes_of(alphas), [Label(f"{number}", 0.5) for number in range(128)]))
     with pytest.raises(SinkError, match="at most 255 prompts"):
-        sink.write(frames[1], mattes_of(alphas), [Label(f"{number}", 0.5) for number in range(200, 328)])
-    sink.abandon()
+        sink.write(rendered(frames[1], mattes_of(alphas), [Label(f"{number}", 0.5) for number in range(200, 328)]))
+    sink.abort()
 
 
 def test_probability_maps_are_read_without_pickles(tmp_path: Path) -> None:
@@ -351,7 +352,7 @@ def test_prompts_that_change_in_the_middle_keep_what_they_were(tmp_path: Path) -
         sink = open_data_sink(form, tmp_path / form)
         sink.open(info)
         for frame, (alphas, labels) in zip(frames, steps, strict=True):
-            sink.write(frame, mattes_of(alphas), labels)
+            sink.write(rendered(frame, mattes_of(alphas), labels))
         sink.finish()
     coco = json.loads((tmp_path / "coco" / "annotations" / "instances_default.json").read_text("utf-8"))
     assert [each["name"] for each in coco["categories"]] == ["a", "b", "c"]

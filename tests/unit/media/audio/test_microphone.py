@@ -30,6 +30,7 @@ from tests.helpers.recordings import (
     times_by_ffprobe,
     write,
 )
+from tests.helpers.rendered import rendered
 
 IN_STEP = 0.04
 RATE = 2000
@@ -99,7 +100,7 @@ def simulated(card: Card, seconds: float, pauses: tuple[tuple[float, float], ...
     for number in range(round(seconds * 10)):
         if waiting and number / 10 >= waiting[0][0]:
             paused += waiting.pop(0)[1]
-        heard.follow(Fraction(number, 10), BEGAN + number / 10 + paused)
+        heard.sync_to(Fraction(number, 10), BEGAN + number / 10 + paused)
     heard.finish()
     heard.close()
     return track
@@ -174,7 +175,7 @@ def written(path: Path, microphone: Microphone, codec: str, count: int = 50) -> 
         while (now := time.monotonic()) < began + number / 30:
             pace.wait(began + number / 30 - now)
         time_of_frame = Fraction(round((now - began) * 1000), 1000)
-        writer.write(Frame(picture_at(None), number, time_of_frame, captured=now))
+        writer.write(rendered(Frame(picture_at(None), number, time_of_frame, captured=now)))
     writer.finish()
     return writer
 
@@ -246,7 +247,7 @@ def test_a_microphone_that_is_missing_or_lost_does_not_end_the_recording(tmp_pat
     began = time.monotonic()
     while not lost.notices:
         number = int((time.monotonic() - began) * 1000)
-        lost.write(Frame(picture_at(None), number, Fraction(number, 1000), captured=time.monotonic()))
+        lost.write(rendered(Frame(picture_at(None), number, Fraction(number, 1000), captured=time.monotonic())))
     lost.finish()
     assert lost.notices == ["The fake microphone was lost; the recording goes on without its sound."]
     assert fake.closed == 1

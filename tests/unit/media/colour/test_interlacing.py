@@ -23,6 +23,7 @@ from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.hdr_clips import run
+from tests.helpers.rendered import rendered
 from tests.helpers.servers import HTTPHandler, Server
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
@@ -283,7 +284,7 @@ def test_codecs_without_fields_are_refused(tmp_path, name, codec):
 def write(writer, info, frames):
     writer.open(replace(info, audio_path=None))
     for frame in frames:
-        writer.write(frame)
+        writer.write(rendered(frame))
     writer.finish()
 
 

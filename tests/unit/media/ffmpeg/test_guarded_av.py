@@ -27,6 +27,8 @@ from tests.helpers.surround import describe_channels, make_surround, tag_channel
 _PROGRAM = """
 import json, sys
 from pathlib import Path
+from dataclasses import replace
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.media.writers.remux import remux_to_faststart
 from clipseg_live.media.writers.recording import RecordingWriter
 from clipseg_live.media.sources.registry import open_source
@@ -42,8 +44,9 @@ for name in sys.argv[1:]:
             writer.open(info)
         count = 0
         while (frame := source.read()) is not None:
-            export.write(frame)
-            record.write(frame, frame.time)
+            rendered = RenderedFrame.of(frame)
+            export.write(rendered)
+            record.write(replace(rendered, source_time=frame.time))
             count += 1
         for writer in (export, record):
             writer.finish()

@@ -8,6 +8,7 @@ import pytest
 
 from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.clips import drawn
+from tests.helpers.rendered import rendered
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process")
@@ -17,7 +18,7 @@ def test_no_thread_becomes_real_time(tmp_path: Path, codec: str) -> None:
     writer = VideoWriter(tmp_path / "o.mkv", codec=codec)
     writer.open(info)
     for frame in frames:
-        writer.write(frame)
+        writer.write(rendered(frame))
         assert {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")} <= ORDINARY
     writer.finish()
     assert os.sched_getscheduler(0) in ORDINARY

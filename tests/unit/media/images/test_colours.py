@@ -18,6 +18,7 @@ from clipseg_live.media.images.reader import read_image
 from clipseg_live.media.images.writers import ImageWriter
 from tests.helpers.clips import picture, read_all
 from tests.helpers.paths import DATA
+from tests.helpers.rendered import rendered
 
 P3 = DATA / "p3.png"
 """Its profile has the primaries of Display P3 and a gamma of 563/256."""
@@ -249,7 +250,7 @@ def test_results_are_tagged(tmp_path, name):
     frame = read_all_of(tmp_path)
     writer = ImageWriter(tmp_path / name)
     writer.open(SourceInfo("a", 64, 48, None, Fraction(1)))
-    writer.write(frame)
+    writer.write(rendered(frame))
     writer.finish()
     assert is_tagged((tmp_path / name).read_bytes())
     if name != "a.jpg":

@@ -22,6 +22,7 @@ from tests.helpers.clips import make_clip, raw_times, read_all
 from tests.helpers.fakes import StillClock
 from tests.helpers.jumping import Seen, Segment, durations, encoded, export, export_all, ffmpeg, played, seen_in
 from tests.helpers.paths import DATA
+from tests.helpers.rendered import rendered
 from tests.helpers.servers import HTTPHandler, Server
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
@@ -215,7 +216,7 @@ def test_a_recording_of_it_has_its_sound_in_step(make: Parts, tmp_path: Path) ->
     for start, end in ((0, 6), (9, 11), (2, 5)):  # played on, then searched twice
         player.seek(Fraction(start))
         while (frame := player.read()) is not None and frame.time < end:
-            writer.write(Frame(frame.pixels, 0, place, frame.duration), frame.time)
+            writer.write(rendered(Frame(frame.pixels, 0, place, frame.duration), source_time=frame.time))
             place += Fraction(1, 25)
     player.close()
     writer.finish()

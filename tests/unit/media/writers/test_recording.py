@@ -35,6 +35,7 @@ from tests.helpers.recordings import (
     times_by_ffprobe,
     write,
 )
+from tests.helpers.rendered import rendered
 
 CODECS = list(SUFFIXES)
 UNEVEN = [0, 3000, 3001, 6000, 22_500, 90_000, 99_000, 180_007, 189_000, 270_000]
@@ -100,6 +101,7 @@ from fractions import Fraction
 from pathlib import Path
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.media.writers.recording import RecordingWriter
+from tests.helpers.rendered import rendered
 from tests.helpers.clips import picture
 writers = {}
 for path, codec, clip in zip(*[iter(sys.argv[1:])] * 3):
@@ -109,7 +111,7 @@ began, number = time.monotonic(), 0
 while True:
     for codec, writer in writers.items():
         at = Fraction(round((time.monotonic() - began) * 90000) if number else 0, 90000)
-        writer.write(Frame(picture(number, 64, 96), number, at), at)
+        writer.write(rendered(Frame(picture(number, 64, 96), number, at), source_time=at))
         print(codec, float(at), flush=True)
     number += 1
     time.sleep(max(0.0, began + number / 20 - time.monotonic()))
@@ -228,13 +230,13 @@ def test_a_quicker_preset_goes_on_in_the_same_file(tmp_path: Path, codec: str) -
     path = tmp_path / f"a{SUFFIXES[codec]}"
     shown = [Frame(picture(9 * number, 96, 128), number, Fraction(number, 10)) for number in range(40)]
     writer = RecordingWriter(path, codec, quality=90, encoder="software")
-    assert not writer.hurry()
+    assert not writer.speed_up()
     writer.open(source(width=128, height=96))
     for frame in shown:
-        writer.write(frame)
+        writer.write(rendered(frame))
         if frame.index == 14:
-            assert writer.hurry() is (codec not in ("ffv1", "prores"))
-            assert not writer.hurry()  # one at a time
+            assert writer.speed_up() is (codec not in ("ffv1", "prores"))
+            assert not writer.speed_up()  # one at a time
     writer.finish()
     targets = (1.3, 3.3, 0.2, 2.0)  # on both sides of the change, there and back
     whole, *parts = all_by_ffmpeg(
@@ -293,11 +295,11 @@ def test_hardware_that_cannot_be_opened_here_is_passed_over(tmp_path: Path) -> N
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path / "a.mp4")
     writer.open(source())
-    writer.write(frames()[0])
+    writer.write(rendered(frames()[0]))
     (tmp_path / "a.mp4").write_text("mine")
     with pytest.raises(SinkError, match="meanwhile"):
         writer.finish()
-    kept = writer.abandon(keep_partial=True)
+    kept = writer.abort(keep_partial=True)
     assert (tmp_path / "a.mp4").read_text() == "mine"
     assert kept == tmp_path / "a.partial.mp4" and raw_times(kept) == [0]
     with pytest.raises(UsageError, match="exists already"):
@@ -309,11 +311,11 @@ def test_abandon_leaves_nothing_or_a_partial_file(tmp_path: Path) -> None:
         writer = RecordingWriter(tmp_path / "a.mp4")
         writer.open(source())
         for frame in frames():
-            writer.write(frame)
+            writer.write(rendered(frame))
         assert [each.name for each in tmp_path.iterdir()] == ["a.recording.mp4"] == [writer.working.name]
-        kept = writer.abandon(keep_partial=keep)
+        kept = writer.abort(keep_partial=keep)
         assert [each.name for each in tmp_path.iterdir()] == (["a.partial.mp4"] if keep else [])
-        assert writer.abandon() is None and writer.abandon(keep_partial=True) is None
+        assert writer.abort() is None and writer.abort(keep_partial=True) is None
     assert raw_times(kept) == [stamp * CLOCK for stamp in UNEVEN]
 
 
@@ -322,7 +324,7 @@ def test_without_a_frame_there_is_no_file(tmp_path: Path) -> None:
     writer.open(source())
     with pytest.raises(SinkError, match="not a single frame"):
         writer.finish()
-    assert writer.abandon(keep_partial=True) is None and list(tmp_path.iterdir()) == []
+    assert writer.abort(keep_partial=True) is None and list(tmp_path.iterdir()) == []
 
 
 def test_wrong_use_and_missing_folders(tmp_path: Path) -> None:
@@ -332,11 +334,11 @@ def test_wrong_use_and_missing_folders(tmp_path: Path) -> None:
         RecordingWriter(tmp_path / "none" / "a.mp4")
     writer = RecordingWriter(tmp_path / "a.mp4")
     with pytest.raises(SinkError, match="not open"):
-        writer.write(frames()[0])
+        writer.write(rendered(frames()[0]))
     writer.open(source())
     with pytest.raises(SinkError, match="does not fit"):
-        writer.write(Frame(picture(0, 10, 10), 0, Fraction(0)))
-    writer.abandon()
+        writer.write(rendered(Frame(picture(0, 10, 10), 0, Fraction(0))))
+    writer.abort()
     with pytest.raises(UsageError, match="record in another codec"):
         RecordingWriter(tmp_path / "a.mp4").open(source(width=20_000))
 
@@ -346,11 +348,11 @@ def test_a_folder_that_vanishes_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "gone").mkdir()
     writer = RecordingWriter(tmp_path / "gone" / "a.mp4")
     writer.open(source())
-    writer.write(frames()[0])
+    writer.write(rendered(frames()[0]))
     (tmp_path / "gone").rename(tmp_path / "elsewhere")
     with pytest.raises(SinkError, match="moved or removed"):
-        writer.write(frames()[1])
-    assert writer.abandon(keep_partial=True) is None
+        writer.write(rendered(frames()[1]))
+    assert writer.abort(keep_partial=True) is None
     assert raw_times(tmp_path / "elsewhere" / "a.recording.mp4") == [0]
 
 
@@ -359,6 +361,7 @@ import resource, signal, sys, numpy as np
 from fractions import Fraction
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.media.writers.recording import RecordingWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
@@ -368,10 +371,11 @@ for path, codec in zip(*[iter(sys.argv[1:])] * 2):
     generator = np.random.default_rng(0)
     try:
         for n in range(600):
-            writer.write(Frame(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8), n, Fraction(n, 30)))
+            pixels = generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            writer.write(RenderedFrame.of(Frame(pixels, n, Fraction(n, 30))))
         writer.finish()
     except SinkError as error:
-        print(codec, n, writer.abandon(keep_partial=True).name, error, sep="|")
+        print(codec, n, writer.abort(keep_partial=True).name, error, sep="|")
 """
 
 

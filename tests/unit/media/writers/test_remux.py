@@ -29,6 +29,7 @@ from tests.helpers.recordings import (
     times_by_ffprobe,
     write,
 )
+from tests.helpers.rendered import rendered
 
 FRAGMENTED = [codec for codec, suffix in SUFFIXES.items() if suffix in (".mp4", ".mov")]
 
@@ -131,9 +132,9 @@ def left(path: Path, seconds: float = 60) -> Path:
     writer = RecordingWriter(path.with_name("x" + path.suffix), encoder="software", codec="ffv1")
     writer.open(source())
     for frame, _ in played((20, None)):
-        writer.write(frame)
+        writer.write(rendered(frame))
     shutil.copy(writer.working, path)
-    writer.abandon()
+    writer.abort()
     then = time.time() - seconds
     os.utime(path, (then, then))
     return path

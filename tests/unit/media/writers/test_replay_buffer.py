@@ -16,6 +16,7 @@ from clipseg_live.core.settings.base import Codec
 from clipseg_live.media.writers.replay_buffer import ReplayBuffer
 from tests.helpers.clips import make_clip
 from tests.helpers.paths import ROOT
+from tests.helpers.rendered import rendered
 
 CLOCK = Fraction(1, 90_000)
 
@@ -33,7 +34,7 @@ def frame(number: int, width: int = 64) -> Frame:
 def fed(buffer: ReplayBuffer, seconds: int, audio: Path | None = None) -> ReplayBuffer:
     buffer.open(info(audio))
     for number in range(30 * seconds):
-        buffer.write(frame(number), Fraction(number, 30) if audio else None)
+        buffer.write(rendered(frame(number), source_time=Fraction(number, 30) if audio else None))
     return buffer
 
 
@@ -45,7 +46,7 @@ from tests.unit.media.writers.test_replay_buffer import fed
 
 buffer = fed(ReplayBuffer(2, "av1", encoder="software"), 7)
 buffer.save(Path(sys.argv[1]))
-buffer.close()
+buffer.abort()
 """
 
 
@@ -79,7 +80,7 @@ def test_the_last_seconds_are_a_whole_file_from_zero(tmp_path: Path, codec: Code
     else:
         buffer = fed(ReplayBuffer(2, codec, encoder="software"), 7)
         buffer.save(path)
-        buffer.close()
+        buffer.abort()
     times = times_of(path)
     assert times[0] == 0 and 2 <= times[-1] <= Fraction(35, 10)
     source = [frame(number).time for number in range(210)]
@@ -96,10 +97,10 @@ def test_memory_is_bounded_and_seconds_are_told() -> None:
     fed(buffer, 3)
     early = len(buffer._ring.content())
     for number in range(90, 900):
-        buffer.write(frame(number))
+        buffer.write(rendered(frame(number)))
     assert buffer.seconds() == 2
     assert len(buffer._ring.content()) < 2.5 * early
-    buffer.close()
+    buffer.abort()
     assert buffer.seconds() == 0
 
 
@@ -108,7 +109,7 @@ def test_sound_goes_along(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", count=210, sound=["aac"], sound_seconds=7)
     buffer = fed(ReplayBuffer(2, encoder="software"), 6, clip)
     buffer.save(tmp_path / "r.mp4")
-    buffer.close()
+    buffer.abort()
     with av.open(str(tmp_path / "r.mp4")) as container:
         sound = [packet.pts * packet.time_base for packet in container.demux(audio=0) if packet.pts is not None]
     picture = times_of(tmp_path / "r.mp4")
@@ -117,11 +118,11 @@ def test_sound_goes_along(tmp_path: Path) -> None:
 
 def test_a_faster_preset_goes_on_in_the_same_buffer(tmp_path: Path) -> None:
     buffer = fed(ReplayBuffer(3, encoder="software"), 2)
-    assert buffer.hurry()
+    assert buffer.speed_up()
     for number in range(60, 100):
-        buffer.write(frame(number))
+        buffer.write(rendered(frame(number)))
     buffer.save(tmp_path / "r.mp4")
-    buffer.close()
+    buffer.abort()
     assert len(times_of(tmp_path / "r.mp4")) >= 85
 
 
@@ -129,9 +130,9 @@ def test_another_size_begins_anew(tmp_path: Path) -> None:
     buffer = fed(ReplayBuffer(5, encoder="software"), 2)
     buffer.open(info(width=96))
     for number in range(45):
-        buffer.write(frame(number, width=96))
+        buffer.write(rendered(frame(number, width=96)))
     buffer.save(tmp_path / "r.mp4")
-    buffer.close()
+    buffer.abort()
     with av.open(str(tmp_path / "r.mp4")) as container:
         assert container.streams.video[0].width == 96
     assert len(times_of(tmp_path / "r.mp4")) <= 45
@@ -147,7 +148,7 @@ def test_nothing_is_saved_where_nothing_is_kept_or_something_stands(tmp_path: Pa
         buffer.save(tmp_path / "r.mp4")
     with pytest.raises(SinkError, match="does not exist"):
         buffer.save(tmp_path / "none" / "r.mp4")
-    buffer.close()
+    buffer.abort()
     assert [path.name for path in tmp_path.iterdir()] == ["r.mp4"]
     with pytest.raises(SinkError, match="not kept any more"):
-        buffer.write(frame(0))
+        buffer.write(rendered(frame(0)))

@@ -19,6 +19,7 @@ from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.clips import picture
 from tests.helpers.findings import mattes_of
 from tests.helpers.hdr_clips import run
+from tests.helpers.rendered import rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="FFmpeg's program is not installed")
 
@@ -45,7 +46,7 @@ def tags_of(path):
 def write(writer, frames, info):
     writer.open(info)
     for frame in frames:
-        writer.write(frame)
+        writer.write(rendered(frame))
     writer.finish()
 
 
@@ -104,7 +105,7 @@ def test_transparent_videos_are_tagged(tmp_path, name, codec):
     sink, label = AlphaVideoSink(tmp_path / name, codec), (Label("it", 0.5),)
     sink.open(info_of(48, 64))
     for frame in frames_of(48, 64):
-        sink.write(frame, mattes_of([np.full((48, 64), 200, np.uint8)]), label)
+        sink.write(rendered(frame, mattes_of([np.full((48, 64), 200, np.uint8)]), label))
     sink.finish()
     stream, frame = tags_of(tmp_path / name)
     assert stream == frame == ("tv", "smpte170m", "bt709", "bt709")
@@ -116,7 +117,7 @@ def test_videos_of_masks_are_tagged(tmp_path, name):
     sink = MaskVideoFolder(tmp_path / name, {}, label) if name == "folder" else MaskVideoSink(tmp_path / name)
     sink.open(info_of(48, 64))
     for frame in frames_of(48, 64):
-        sink.write(frame, mattes_of([np.full((48, 64), 200, np.uint8)]), label)
+        sink.write(rendered(frame, mattes_of([np.full((48, 64), 200, np.uint8)]), label))
     sink.finish()
     path = next((tmp_path / name).glob("*.mkv")) if name == "folder" else tmp_path / name
     stream, _ = tags_of(path)

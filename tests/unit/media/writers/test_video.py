@@ -14,6 +14,7 @@ from clipseg_live.media.images.writers import ImageWriter, open_sink
 from clipseg_live.media.sources.video_file import VideoFileSource
 from clipseg_live.media.writers.video import VideoWriter
 from tests.helpers.clips import drawn, make_clip, packets, picture, raw_times, read_all, write_all
+from tests.helpers.rendered import rendered
 
 KINDS = [
     ("o.mp4", None), ("o.mov", None), ("o.mkv", None), ("o.webm", None), ("o.mp4", "vp9"), ("o.mkv", "ffv1"),
@@ -157,11 +158,11 @@ def test_an_existing_file_is_never_touched(tmp_path):
     info, frames = drawn(3)
     writer = VideoWriter(path)
     writer.open(info)
-    writer.write(frames[0])
+    writer.write(rendered(frames[0]))
     path.write_text("mine")
     with pytest.raises(SinkError, match="meanwhile"):
         writer.finish()
-    writer.abandon()
+    writer.abort()
     assert path.read_text() == "mine"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["o.finished.mp4", "o.mp4"]
     assert len(raw_times(tmp_path / "o.finished.mp4")) == 1
@@ -177,10 +178,10 @@ def test_abandon_leaves_nothing_or_a_whole_partial_file(tmp_path):
         writer = VideoWriter(tmp_path / "o.mp4")
         writer.open(info)
         for frame in frames:
-            writer.write(frame)
+            writer.write(rendered(frame))
         assert not (tmp_path / "o.mp4").exists()
-        kept = writer.abandon(keep_partial=keep)
-        assert writer.abandon() is None
+        kept = writer.abort(keep_partial=keep)
+        assert writer.abort() is None
         assert [each.name for each in tmp_path.iterdir()] == (["o.partial.mp4"] if keep else [])
     assert kept == tmp_path / "o.partial.mp4" and len(raw_times(kept)) == 8
 
@@ -200,6 +201,7 @@ import resource, signal, sys, numpy as np
 from fractions import Fraction
 from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Frame, SourceInfo
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.media.writers.video import VideoWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -208,10 +210,11 @@ writer.open(SourceInfo("x", 64, 48, Fraction(30), Fraction(1, 30)))
 generator = np.random.default_rng(0)
 try:
     for n in range(200):
-        writer.write(Frame(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8), n, Fraction(n, 30)))
+        pixels = generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        writer.write(RenderedFrame.of(Frame(pixels, n, Fraction(n, 30))))
     writer.finish()
 except SinkError as error:
-    writer.abandon()
+    writer.abort()
     print(error)
 """
     done = subprocess.run(
@@ -230,10 +233,10 @@ def test_a_single_picture(tmp_path):
         assert np.array_equal(read_image(tmp_path / name), picture(0))
     writer = ImageWriter(tmp_path / "two.png")
     writer.open(info)
-    writer.write(frames[0])
+    writer.write(rendered(frames[0]))
     with pytest.raises(SinkError, match="single picture"):
-        writer.write(Frame(picture(1), 1, Fraction(1)))
-    assert writer.abandon() is None and not (tmp_path / "two.png").exists()
+        writer.write(rendered(Frame(picture(1), 1, Fraction(1))))
+    assert writer.abort() is None and not (tmp_path / "two.png").exists()
     with pytest.raises(UsageError, match="many frames"):
         ImageWriter(tmp_path / "two.png").open(drawn(2)[0])
 

@@ -16,7 +16,6 @@ from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.recording import RecordingSettings
-from clipseg_live.rendering.tracks import fit_frame, track_pixels
 from clipseg_live.runtime.outputs import recording as module
 from clipseg_live.runtime.outputs.recording import DiskLimits, Recording, Where, working_path
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
@@ -53,7 +52,6 @@ class Studio:
     def make(self, limits: DiskLimits | None = None) -> Recording:
         tools = {
             "open_track": self._track, "open_replay": lambda settings: FakeReplaySink(), "open_data": self._data,
-            "picture_of": track_pixels, "fit": fit_frame,
             "free_bytes": lambda folder: ROOM, "finalise": lambda path, stop: "", **self._tools,
         }  # fmt: skip
         return Recording(
@@ -97,7 +95,7 @@ def test_a_file_is_finished(tmp_path: Path) -> None:
     studio = plain(tmp_path)
     assert studio.record(shot(7), shot(8), shot(9)) == ([tmp_path / "r.mp4"], [])
     track = studio.tracks[0]
-    assert (track.finished, track.abandoned) == (1, 0)
+    assert (track.finished, track.aborted) == (1, 0)
     assert [each.time for each in track.frames] == [0, Fraction(1, 30), Fraction(2, 30)]
     assert [each.captured for each in track.frames] == [12.0, 13.0, 14.0]
     assert studio.said == ["The fake says something."]
@@ -111,17 +109,19 @@ def test_tracks_and_data_have_the_same_times_and_their_own_pixels(tmp_path: Path
     assert len({tuple(frame.time for frame in sink.frames) for sink in [*studio.tracks, *studio.data]}) == 1
     pixels = [track.frames[0].pixels for track in studio.tracks]
     assert [int(each[0, 0, 0]) for each in pixels] == [10, 20, 255] and pixels[2][0, -1, 0] == 0
-    assert studio.data[0].frames[0].pixels[0, 0, 0] == 20 and len(studio.data[0].mattes) == 4
+    assert studio.data[0].rendered[0].original[0, 0, 0] == 20 and len(studio.data[0].mattes) == 4
 
 
 def test_sound_goes_into_the_first_file_that_is_no_matte(tmp_path: Path) -> None:
     studio = plain(tmp_path, tracks=("mattes", "camera", "composed"))
     studio.record(shot(3), shot(4))
     assert [track.info.audio_path for track in studio.tracks if track.info] == [None, INFO.audio_path, None]
-    assert studio.tracks[1].heard == [Fraction(3, 30), Fraction(4, 30)]
+    assert studio.tracks[1].source_times == [Fraction(3, 30), Fraction(4, 30)]
     silent = plain(tmp_path, sound="off")
     silent.record(shot(3))
-    assert silent.tracks[0].heard == [None] and silent.tracks[0].info and silent.tracks[0].info.audio_path is None
+    assert (
+        silent.tracks[0].source_times == [None] and silent.tracks[0].info and silent.tracks[0].info.audio_path is None
+    )
 
 
 def test_the_sound_of_a_source_is_not_laid_under_another(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_sound_of_a_source_is_not_laid_under_another(tmp_path: Path) -> None
     recording.put(shot(5, epoch=2), replace(INFO, audio_path=None))
     recording.put(shot(6, epoch=3), INFO)
     assert studio.ended(recording)[1] == []
-    assert studio.tracks[0].heard == [Fraction(3, 30), None, None, Fraction(6, 30)]
+    assert studio.tracks[0].source_times == [Fraction(3, 30), None, None, Fraction(6, 30)]
 
 
 def test_what_a_file_says_later_is_told(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_slow_encoder_hurries_then_frames_are_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BEHIND_SECONDS", 0.0)
-    monkeypatch.setattr(module, "_HURRY_EVERY", 0.0)
+    monkeypatch.setattr(module, "_SPEED_UP_EVERY", 0.0)
     monkeypatch.setattr(module, "RECORDING_QUEUE_BYTES", 5 * 6 * 8 * 3)
     slow = threading.Event()
     studio = plain(tmp_path)
@@ -381,10 +381,11 @@ def test_a_stop_does_not_wait_for_an_encoder_that_never_catches_up(
     assert [path.name for path in studio.ends[0][0]] == ["r.mp4"] and recording.status.dropped == 4
 
 
-def test_an_unexpected_error_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_an_unexpected_error_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(track: str, one: RenderedFrame) -> object:
         raise ValueError("a bug")
 
-    studio = Studio(tmp_path, RecordingSettings(pattern="r"), picture_of=broken)
+    monkeypatch.setattr("clipseg_live.rendering.tracks.track_pixels", broken)
+    studio = Studio(tmp_path, RecordingSettings(pattern="r"))
     assert studio.record(shot(0)) == ([], ["The recording broke off (ValueError: a bug)."])
-    assert (studio.tracks[0].finished, studio.tracks[0].abandoned, studio.tracks[0].kept) == (0, 1, False)
+    assert (studio.tracks[0].finished, studio.tracks[0].aborted, studio.tracks[0].kept) == (0, 1, False)

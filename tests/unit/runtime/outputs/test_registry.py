@@ -32,7 +32,7 @@ def outputs(sinks: list[FakeReplaySink]) -> Iterator[RecordingOutputs]:
 
     unused = lambda *given: None  # noqa: E731
     tools = RecordingTools(
-        open_track=unused, open_replay=opened, open_data=unused, picture_of=unused, fit=unused, free_bytes=unused,
+        open_track=unused, open_replay=opened, open_data=unused, free_bytes=unused,
         finalise=unused,
     )  # type: ignore[arg-type]  # fmt: skip
     made = RecordingOutputs(tools, lambda topic, text, level: None)

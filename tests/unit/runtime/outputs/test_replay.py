@@ -25,7 +25,7 @@ class Kept:
         self.told: list[tuple[Path | None, ClipsegLiveError | None]] = []
         unused: Callable[..., object] = lambda *given: None  # noqa: E731
         tools = RecordingTools(
-            open_track=unused, open_replay=self._make, open_data=unused, picture_of=unused, fit=unused,
+            open_track=unused, open_replay=self._make, open_data=unused,
             free_bytes=unused, finalise=unused,
         )  # type: ignore[arg-type]  # fmt: skip
         settings = RecordingSettings(replay_seconds=5, pattern="x {prompts} {source}")
@@ -64,7 +64,7 @@ def test_what_is_kept_is_saved_under_a_free_name(keep: Callable[..., Kept], tmp_
         one.replay.put(shot(number), INFO)
     wait_for(lambda: len(one.sink.frames) == 5)
     assert [frame.time for frame in one.sink.frames] == [Fraction(number, 30) for number in range(5)]
-    assert one.sink.heard[3] == Fraction(3, 30) and one.sink.frames[0].pixels[0, 0, 0] == 10
+    assert one.sink.source_times[3] == Fraction(3, 30) and one.sink.frames[0].pixels[0, 0, 0] == 10
     assert one.replay.seconds == one.sink.seconds()
     assert one.saved(tmp_path) == (tmp_path / "x a cup cam replay.mp4", None)
     (tmp_path / "x a cup cam replay (2).mp4").symlink_to(tmp_path / "nowhere")
@@ -86,7 +86,7 @@ def test_another_sound_begins_anew_and_silence_goes_on(keep: Callable[..., Kept]
         one.replay.put(shot(number, epoch=number), replace(INFO, audio_path=Path(sound) if sound else None))
     wait_for(lambda: len(one.sink.frames) == 4)
     assert [info.audio_path for info in one.sink.opened] == [Path("a"), Path("b")]
-    assert one.sink.heard == [Fraction(0), None, Fraction(2, 30), Fraction(3, 30)]
+    assert one.sink.source_times == [Fraction(0), None, Fraction(2, 30), Fraction(3, 30)]
     assert one.sink.frames[3].time == 0
 
 

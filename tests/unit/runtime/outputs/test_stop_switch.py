@@ -33,7 +33,7 @@ def test_it_ends_an_export_from_another_thread() -> None:
     source, sink, switch = FakeSource(20, blocks_at=5), FakeSink(), StopSwitch()
     prompts = (Prompt.text("a"),)
     pipeline = FramePipeline(plan_of(prompts, [PromptStyle()]), RenderTools(FakeMatting, pytest.fail))
-    run = Export(source, source.open(), FakeEngine(), prompts, pipeline, sink)
+    run = Export(source, source.open(), FakeEngine(), prompts, pipeline, [sink])
     switch.on_stop(run.request_stop)
 
     def stop() -> None:
@@ -46,4 +46,4 @@ def test_it_ends_an_export_from_another_thread() -> None:
     with pytest.raises(ExportStopped):
         run.run()
     stopper.join()
-    assert (sink.finished, sink.abandoned) == (0, 1)
+    assert (sink.finished, sink.aborted) == (0, 1)

@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from clipseg_live.core.frame import Frame
+from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.rendered_frame import RenderedFrame
-from clipseg_live.core.settings.virtual_camera import VirtualCameraFormat, VirtualCameraSettings
+from clipseg_live.core.settings.virtual_camera import VirtualCameraSettings
 from clipseg_live.core.status import Message
 from clipseg_live.runtime.outputs.virtual_camera import VirtualCameraThread
 from tests.helpers.fakes import SAFE, FakeOutput
@@ -27,10 +27,10 @@ class Camera:
     """A running output over a fake device. shows: the gate; source: of the pictures to come."""
 
     def __init__(self, output: FakeOutput, settings: VirtualCameraSettings = SMALL) -> None:
-        self.output, self.shows, self.source = output, True, VirtualCameraFormat(64, 48, Fraction(100))
+        self.output, self.shows, self.source = output, True, SourceInfo("", 64, 48, Fraction(100), Fraction(1, 100))
         self.messages: list[Message] = []
         self.thread = VirtualCameraThread(
-            lambda: output, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
+            output.made, settings, source=lambda: self.source, may_show=lambda picture: self.shows,
             say=self._said, first_pause=0.01,
         )  # fmt: skip
         self.thread.start()
@@ -173,18 +173,18 @@ def test_a_safe_picture_that_is_not_there_has_a_card_in_its_place(running: Calla
 
 def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
     output, asked = FakeOutput(), threading.Event()
-    known: list[VirtualCameraFormat] = []
+    known: list[SourceInfo] = []
 
-    def source() -> VirtualCameraFormat | None:
+    def source() -> SourceInfo | None:
         asked.set()
         return known[0] if known else None
 
     one = VirtualCameraThread(
-        lambda: output, VirtualCameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None
+        output.made, VirtualCameraSettings(), source=source, may_show=lambda picture: True, say=lambda message: None
     )
     one.start()
     assert asked.wait(15) and not output.opened
-    known.append(VirtualCameraFormat(160, 90, Fraction(50)))
+    known.append(SourceInfo("", 160, 90, Fraction(50), Fraction(1, 50)))
     output.wait(lambda: output.frames)
     one.request_stop()
     assert one.join(2.0) and output.frames[0].shape == (90, 160, 3)
@@ -192,7 +192,7 @@ def test_the_sources_size_is_waited_for(running: Callable[..., Camera]) -> None:
 
 def test_it_ends_at_once_while_it_waits(running: Callable[..., Camera]) -> None:
     one = VirtualCameraThread(
-        lambda: FakeOutput(missing=1), SMALL, source=lambda: None, may_show=lambda picture: True,
+        lambda settings: FakeOutput(settings, missing=1), SMALL, source=lambda: None, may_show=lambda picture: True,
         say=lambda message: None, first_pause=60.0,
     )  # fmt: skip
     one.start()
