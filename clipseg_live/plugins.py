@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from clipseg_live.core.errors import Failure, SinkError, SourceError, UsageError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.mattes import Label, Matte, Mattes
+from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import RGB, UnitInterval
 from clipseg_live.core.settings.data_formats import FormatSpec
 from clipseg_live.core.settings.effects import EffectInfo, EffectSettings, Length
@@ -36,6 +37,7 @@ __all__ = [
     "Length",
     "Matte",
     "Mattes",
+    "RenderedFrame",
     "SinkError",
     "SourceError",
     "SourceInfo",
