@@ -72,6 +72,7 @@ class AdaptiveEncoder:
         stream.time_base = clock
         self._last: int | None = None
         self._key: int | None = None
+        self._faster = False
 
     def encode(self, pixels: Pixels, stamp: int, duration: int) -> list[Packet]:
         """Encode a frame.
@@ -102,13 +103,18 @@ class AdaptiveEncoder:
         """Flush the encoder and return its last packets; encode nothing afterwards without a change of encoder."""
         return self._packets(None)
 
-    @property
-    def can_speed_up(self) -> bool:
-        """True if there is a faster preset."""
-        return self._rung + 1 < len(self._ladder)
+    def speed_up(self) -> bool:
+        """Use the next faster preset from the next frame on; return False if there is none, or one was asked for."""
+        if self._faster or self._rung + 1 >= len(self._ladder):
+            return False
+        self._faster = True
+        return True
 
-    def speed_up(self) -> list[Packet]:
-        """Change to the next faster preset, and return the last packets of the previous one."""
+    def change_speed(self) -> list[Packet]:
+        """Change to the preset that ``speed_up`` asked for, and return the last packets of the previous one."""
+        faster, self._faster = self._faster, False
+        if not faster or self._last is None:
+            return []
         left = self._packets(None)
         self._rung += 1
         self._change(self.encoder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from clipseg_live.core.errors import SinkError, SourceError, UsageError
+from clipseg_live.core.errors import SinkError, SourceError
 from clipseg_live.core.frame import Frame, SourceInfo
 from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import Codec
@@ -22,9 +22,7 @@ from clipseg_live.media.ffmpeg.muxing import DurationFixingMuxer, needs_spacing
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
 from clipseg_live.media.writers.encoders import (
-    DEFAULT_VIDEO_RATE,
     HARDWARE,
-    LARGEST_H264,
     SOFTWARE,
     Candidates,
     Encoder,
@@ -32,6 +30,7 @@ from clipseg_live.media.writers.encoders import (
     choose_encoder,
     clock_of,
 )
+from clipseg_live.media.writers.muxer import MUX_ERRORS, FileMuxer, SideTrack
 from clipseg_live.media.writers.remux import is_playable, truncate_to_last_fragment
 from clipseg_live.media.writers.video import CONTAINERS, choose_codec, fragment_options
 
@@ -39,7 +38,7 @@ _MILLISECOND = Fraction(1, 1000)
 _SYNC_SECONDS = 1.0
 
 
-class RecordingWriter:
+class RecordingWriter(FileMuxer):
     """Writes live frames into a growing, visible file ``NAME.recording.SUFFIX`` in the folder of the result.
 
     The file is playable at any moment and lacks less than a second. MP4 and MOV use fragments, Matroska and WebM use
@@ -76,29 +75,15 @@ class RecordingWriter:
             UsageError: If the name, codec or quality is invalid, or the file exists.
             SinkError: If the folder does not exist.
         """
-        self.path = Path(path)
-        self.codec = choose_codec(path, codec)
-        if not 0 <= quality <= 100:
-            raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
-        self._quality, self._auto, self._candidates = quality, encoder == "auto", candidates
+        place = AtomicOutput(path, overwrite=False, visible=True)
+        super().__init__(Path(path), choose_codec(path, codec), quality, place)
+        self._auto, self._candidates = encoder == "auto", candidates
         self._microphone = microphone
-        self._place = AtomicOutput(path, overwrite=False, visible=True)
-        self._place.check()
         self.encoder = ""
-        self.notices: list[str] = []
-        self._container: av.container.OutputContainer | None = None
         self._sound: SyncedAudio | None = None
         self._microphone_track: MicrophoneTrack | None = None
         self._sync: _Sync | None = None
-        self._count = 0
-        self._last: int | None = None
-        self._faster = False
         self._looked = 0.0
-
-    @property
-    def working(self) -> Path | None:
-        """The file that is being written, None if there is none."""
-        return self._place.working
 
     def open(self, info: SourceInfo) -> None:
         """Start the file.
@@ -108,11 +93,7 @@ class RecordingWriter:
             UsageError: If the file exists already, or the codec does not fit the source.
         """
         check_interlaced(self.codec, info)
-        if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
-            raise UsageError(
-                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
-                "record in another codec."
-            )
+        self._check_side(info, "record in another codec")
         self._info = info
         self._clock = _MILLISECOND if self.path.suffix.lower() in (".mkv", ".webm") else clock_of(info.time_base)
         auto = self._auto and info.fields is None  # hardware encoders do not keep fields apart
@@ -122,7 +103,7 @@ class RecordingWriter:
         for encoder, with_sound in dict.fromkeys([(first, True), (SOFTWARE[self.codec], True), (first, False)]):
             try:
                 self._start_file(working, encoder, with_sound)
-            except (av.FFmpegError, OSError, ValueError) as error:
+            except MUX_ERRORS as error:
                 errors.append(error)
                 self._close()
                 continue
@@ -141,55 +122,24 @@ class RecordingWriter:
         """
         frame = rendered.output_frame
         self._opened()
-        info = self._info
-        if (frame.width, frame.height) != (info.width, info.height):
-            raise SinkError(
-                f"A frame of {frame.width}×{frame.height} pixels does not fit {self.path.name}, "
-                f"which has {info.width}×{info.height}."
-            )
+        self._check_frame(frame)
         self._look_after()
-        stamp = round(frame.time / self._clock)
-        if self._last is not None and stamp <= self._last:
-            stamp = self._last + 1
-        duration = frame.duration or 1 / (info.rate or DEFAULT_VIDEO_RATE)
-        ticks = max(round(duration / self._clock), 1)
+        stamp, duration = self._timed(frame)
         try:
-            if self._faster and self._last is not None:
-                self._mux(self._video.speed_up())
-            self._faster = False
-            self._mux(self._encoded(frame, stamp, ticks))
+            self._mux(self._video.change_speed())
+            self._mux(self._encoded(frame, stamp, self._ticks(duration)))
             self._last = stamp
             self._count += 1
             if self._sound is not None:
                 self._sound.sync_to(stamp * self._clock, rendered.source_time, duration)
             if self._microphone_track is not None:
                 self._microphone_track.sync_to(stamp * self._clock, frame.captured)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             raise write_failure(self.path, error) from error
 
     def speed_up(self) -> bool:
         """Use the next faster preset from the next frame on; return False if there is none."""
-        if self._container is None or self._faster or not self._video.can_speed_up:
-            return False
-        self._faster = True
-        return True
-
-    def finish(self) -> None:
-        """Complete the file and move it to its path.
-
-        Raises:
-            SinkError: If it cannot be completed. The file is then still at ``working``.
-        """
-        self._opened()
-        if not self._count:
-            raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
-        try:
-            self._complete()
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise write_failure(self.path, error) from error
-        finally:
-            self._close()
-        self._place.commit()
+        return self._container is not None and self._video.speed_up()
 
     def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop, and remove the file or keep it as ``NAME.partial.SUFFIX``. Never raises.
@@ -203,7 +153,7 @@ class RecordingWriter:
             The file that was kept, None if nothing was kept.
         """
         if keep_partial and self._count and self._container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            with contextlib.suppress(*MUX_ERRORS):
                 self._complete()
         self._close()
         working = self._place.working
@@ -239,7 +189,7 @@ class RecordingWriter:
     def _encoded(self, frame: Frame, stamp: int, ticks: int) -> list[Packet]:
         try:
             return self._video.encode(frame.pixels, stamp, ticks)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             if not self._video.encoder.hardware:
                 raise
             software = SOFTWARE[self.codec]
@@ -265,30 +215,26 @@ class RecordingWriter:
 
     def _complete(self) -> None:
         container = self._opened()
-        self._mux(self._video.flush())
-        self._spacing.finish()
-        for sound in (self._sound, self._microphone_track):
-            if sound is not None:
-                sound.finish()
-                sound.close()
-        self._container = None
-        container.close()
+        try:
+            self._mux(self._video.flush())
+            self._spacing.finish()
+            for sound in (self._sound, self._microphone_track):
+                if sound is not None:
+                    sound.finish()
+                    sound.close()
+            self._container = None
+            container.close()
+        finally:
+            self._close()
 
-    def _opened(self) -> av.container.OutputContainer:
-        if self._container is None:
-            raise SinkError(f"{self.path.name} is not open.")
-        return self._container
+    def _tracks_beside(self) -> tuple[SideTrack | None, ...]:
+        tracks = self._sound, self._microphone_track
+        self._sound = self._microphone_track = None
+        return tracks
 
     def _close(self) -> None:
-        container, self._container = self._container, None
-        sounds, self._sound, self._microphone_track = (self._sound, self._microphone_track), None, None
+        super()._close()
         sync, self._sync = self._sync, None
-        for sound in sounds:
-            if sound is not None:
-                sound.close()
-        if container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-                container.close()
         if sync is not None:
             sync.stop()
 

@@ -19,7 +19,8 @@ from clipseg_live.media.audio.synced_tracks import SyncedAudio
 from clipseg_live.media.ffmpeg.guarded_av import Packet
 from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.adaptive_encoder import AdaptiveEncoder
-from clipseg_live.media.writers.encoders import DEFAULT_VIDEO_RATE, choose_encoder, clock_of
+from clipseg_live.media.writers.encoders import choose_encoder, clock_of
+from clipseg_live.media.writers.muxer import MUX_ERRORS, Muxer, SideTrack
 from clipseg_live.media.writers.video import CONTAINERS
 
 _OPTIONS = {
@@ -30,7 +31,7 @@ _MARGIN = 2.0
 """Seconds to keep in addition to those requested: a key frame comes every second, a fragment lasts 0.4 s."""
 
 
-class ReplayBuffer:
+class ReplayBuffer(Muxer):
     """Keeps the last seconds in memory (a ``core.protocols.Output``). Use it from one thread.
 
     Args:
@@ -41,14 +42,12 @@ class ReplayBuffer:
     """
 
     def __init__(self, seconds: float, codec: Codec = "h264", *, encoder: Encoding = "auto", quality: int = 70) -> None:
+        super().__init__()
         self._wanted = seconds
         self._codec: Codec = "h264" if codec in ("ffv1", "prores") else codec
         self._auto, self._quality = encoder == "auto", quality
-        self._container: av.container.OutputContainer | None = None
         self._ring = _Ring()
         self._sound: SyncedAudio | None = None
-        self._last: int | None = None
-        self._faster = False
 
     def open(self, info: SourceInfo) -> None:
         """Start, and drop what was kept before.
@@ -66,7 +65,7 @@ class ReplayBuffer:
                 self._sound = SyncedAudio(info.audio_path, self._container, ".mp4", [])
             with keep_priority():
                 self._container.start_encoding()
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             self.abort()
             raise SinkError(f"The last seconds cannot be kept: {getattr(error, 'strerror', None) or error}.") from error
 
@@ -79,18 +78,13 @@ class ReplayBuffer:
         frame = rendered.output_frame
         if self._container is None:
             raise SinkError("The last seconds are not kept any more.")
-        stamp = round(frame.time / self._clock)
-        if self._last is not None and stamp <= self._last:
-            stamp = self._last + 1
-        duration = frame.duration or 1 / (self._info.rate or DEFAULT_VIDEO_RATE)
+        stamp, duration = self._timed(frame)
         try:
-            if self._faster and self._last is not None:
-                self._container.mux(self._video.speed_up())
-            self._faster = False
-            self._container.mux(self._video.encode(frame.pixels, stamp, max(round(duration / self._clock), 1)))
+            self._container.mux(self._video.change_speed())
+            self._container.mux(self._video.encode(frame.pixels, stamp, self._ticks(duration)))
             if self._sound is not None:
                 self._sound.sync_to(stamp * self._clock, rendered.source_time, duration)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             self.abort()
             raise SinkError(f"The last seconds were lost: {getattr(error, 'strerror', None) or error}.") from error
         self._last = stamp
@@ -98,10 +92,7 @@ class ReplayBuffer:
 
     def speed_up(self) -> bool:
         """Use the next faster preset from the next frame on; return False if there is none."""
-        if self._container is None or self._faster or not self._video.can_speed_up:
-            return False
-        self._faster = True
-        return True
+        return self._container is not None and self._video.speed_up()
 
     def seconds(self) -> float:
         """Return the number of seconds that can be saved."""
@@ -121,7 +112,7 @@ class ReplayBuffer:
             if not _copy(self._ring.content(), working, form, self._wanted):
                 raise SinkError("There is nothing to save yet.")
             place.commit()
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             raise write_failure(path, error) from error
         finally:
             place.discard()
@@ -131,17 +122,16 @@ class ReplayBuffer:
 
     def abort(self, keep_partial: bool = False) -> None:
         """Drop everything; may be called more than once."""
-        container, self._container = self._container, None
-        sound, self._sound = self._sound, None
-        if sound is not None:
-            sound.close()
-        if container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+        if self._container is not None:
+            with contextlib.suppress(*MUX_ERRORS):
                 self._video.flush()
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-                container.close()
+        self._close()
         self._ring.clear()
-        self._last, self._faster = None, False
+        self._last = None
+
+    def _tracks_beside(self) -> tuple[SideTrack | None, ...]:
+        sound, self._sound = self._sound, None
+        return (sound,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Export of frames as a video file, with exact timestamps, colours, pixel aspect and audio."""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +23,6 @@ from clipseg_live.media.ffmpeg.thread_priority import keep_priority
 from clipseg_live.media.writers.encoders import (
     DEFAULT_VIDEO_RATE,
     HEVC_TAG,
-    LARGEST_H264,
     SOFTWARE,
     check_interlaced,
     clock_of,
@@ -38,6 +36,7 @@ from clipseg_live.media.writers.encoders import (
     prepare_encoder,
 )
 from clipseg_live.media.writers.metadata import MetadataCopier
+from clipseg_live.media.writers.muxer import MUX_ERRORS, FileMuxer, SideTrack
 
 FRAGMENT = Fraction(3, 10)
 """Duration of a fragment in seconds: a growing file lacks at most this, besides what the encoder holds."""
@@ -86,7 +85,7 @@ def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
     return codec
 
 
-class VideoWriter:
+class VideoWriter(FileMuxer):
     """Writes frames as a video file.
 
     The clock of ``.mp4``, ``.m4v`` and ``.mov`` files is that of the source, so times are exact. Matroska and WebM
@@ -129,30 +128,17 @@ class VideoWriter:
             UsageError: If the name, codec or quality is invalid, or the file exists.
             SinkError: If the folder does not exist.
         """
-        self.path = Path(path)
-        self.codec = choose_codec(path, codec)
+        place = AtomicOutput(path, overwrite, visible=live)
+        super().__init__(Path(path), choose_codec(path, codec), quality, place)
         self._given_codec = codec
-        if not 0 <= quality <= 100:
-            raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
-        self._quality, self._start, self._end, self._live = quality, start, end, live
-        self._place = AtomicOutput(path, overwrite, visible=live)
-        self._place.check()
+        self._start, self._end, self._live = start, end, live
         self.padded = False
-        self.notices: list[str] = []
-        self._container: av.container.OutputContainer | None = None
         self._sound: AudioTracks | None = None
         self._extras: MetadataCopier | None = None
         self._hdr: HDRInfo | None = None
         self._flag_fields: FieldFlags | None = None
-        self._count = 0
         self._is_whole = False
         self._offset: Fraction | None = None
-        self._last: int | None = None
-
-    @property
-    def working(self) -> Path | None:
-        """The file that is being written; it is hidden except in live mode."""
-        return self._place.working
 
     def open(self, info: SourceInfo) -> None:
         """Start a temporary file in the folder of the result.
@@ -171,11 +157,7 @@ class VideoWriter:
         if self._hdr is not None:
             self.codec = hdr_codec(self._given_codec, CONTAINERS[self.path.suffix.lower()].codecs)
         check_interlaced(self.codec, info)
-        if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
-            raise UsageError(
-                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
-                "write a .webm file, or use --codec vp9."
-            )
+        self._check_side(info, "write a .webm file, or use --codec vp9")
         self._working = self._place.begin()
         try:
             try:
@@ -186,7 +168,7 @@ class VideoWriter:
                 self._close()
                 self.notices = [f"The sound of {info.audio_path.name} was left out: it cannot be kept here."]
                 self._start_file(info, with_sound=False)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             self._close()
             self._place.discard()
             raise write_failure(self.path, error) from error
@@ -202,53 +184,29 @@ class VideoWriter:
         """
         frame = rendered.output_frame
         container = self._opened()
-        if (frame.width, frame.height) != (self._info.width, self._info.height):
-            raise SinkError(
-                f"A frame of {frame.width}×{frame.height} pixels does not fit {self.path.name}, "
-                f"which has {self._info.width}×{self._info.height}."
-            )
+        self._check_frame(frame)
         if self._offset is None:
             self._offset = frame.time if self._start or frame.time < 0 else Fraction(0)
             if self._sound is not None:
                 self._sound.begin(self._offset, frame.time if self._start else None, self._end)
             if self._extras is not None:
                 self._extras.begin(self._offset)
-        base = self._clock
-        stamp = round((frame.time - self._offset) / base)
-        if self._last is not None and stamp <= self._last:
-            stamp = self._last + 1
+        stamp, duration = self._timed(frame, self._offset)
         self._last = stamp
-        duration = frame.duration or (1 / self._info.rate if self._info.rate else 1 / DEFAULT_VIDEO_RATE)
         try:
             pixels: NDArray[Any] = frame.pixels if self._hdr is None or frame.signal is None else frame.signal
             picture = self._convert(even(pixels) if self.padded else pixels)
             if self._flag_fields is not None:
                 picture = self._flag_fields(picture)
-            picture.pts, picture.time_base = stamp, base
-            picture.duration = max(round(duration / base), 1)
+            picture.pts, picture.time_base, picture.duration = stamp, self._clock, self._ticks(duration)
             container.mux(self._packets(picture))
             if self._sound is not None:
                 self._sound.advance(frame.time)
             if self._extras is not None:
                 self._extras.advance(frame.time)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except MUX_ERRORS as error:
             raise write_failure(self.path, error) from error
         self._count += 1
-
-    def finish(self) -> None:
-        """Complete the file and move it to its path.
-
-        Raises:
-            SinkError: If there are no frames, or writing fails.
-        """
-        self._opened()
-        if not self._count:
-            raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
-        try:
-            self._complete()
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise write_failure(self.path, error) from error
-        self._place.commit()
 
     def abort(self, keep_partial: bool = False) -> Path | None:
         """Stop, and remove the file or complete it as ``NAME.partial.SUFFIX``. Never raises.
@@ -265,7 +223,7 @@ class VideoWriter:
                 if not self._is_whole:
                     self._complete()
                 kept = self._place.keep_partial()
-            except (av.FFmpegError, OSError, ValueError):
+            except MUX_ERRORS:
                 kept = None
         self._close()
         self._place.discard()
@@ -345,21 +303,10 @@ class VideoWriter:
         container.close()
         self._is_whole = True
 
-    def _opened(self) -> av.container.OutputContainer:
-        if self._container is None:
-            raise SinkError(f"{self.path.name} is not open.")
-        return self._container
-
-    def _close(self) -> None:
-        container, self._container = self._container, None
-        sound, self._sound = self._sound, None
-        extras, self._extras = self._extras, None
-        for copier in (sound, extras):
-            if copier is not None:
-                copier.close()
-        if container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-                container.close()
+    def _tracks_beside(self) -> tuple[SideTrack | None, ...]:
+        tracks = self._sound, self._extras
+        self._sound = self._extras = None
+        return tracks
 
 
 def fast_start_options(clock: int) -> dict[str, str]:
