@@ -99,16 +99,8 @@ class Manifest:
         """Return the source of each file name."""
         return {name: Held(entry.path, entry.identity) for name, entry in self.entries.items()}
 
-    def remember(self, name: str, entry: ManifestEntry | None) -> None:
-        """Save an entry, or remove it (None). Entries that another run has added are kept.
-
-        Raises:
-            Failure: The file cannot be written.
-        """
-        self.remember_all({name: entry})
-
     def remember_all(self, changes: Mapping[str, ManifestEntry | None]) -> None:
-        """Save or remove several entries at once.
+        """Save entries, or remove those that are None. Entries that another run has added are kept.
 
         Raises:
             Failure: The file cannot be written.

@@ -27,11 +27,11 @@ ENTRY = ManifestEntry(digest="1", path="/a.mp4", identity=(("a.mp4", 1, 2),), fi
 def test_what_is_remembered_is_there_next_time(tmp_path: Path) -> None:
     record = Manifest(tmp_path)
     record.load()
-    record.remember("a.mp4", ENTRY)
+    record.remember_all({"a.mp4": ENTRY})
     later = Manifest(tmp_path)
     later.load()
     assert later.entries == {"a.mp4": ENTRY}
-    later.remember("a.mp4", None)
+    later.remember_all({"a.mp4": None})
     record = Manifest(tmp_path)
     record.load()
     assert record.entries == {} and record.notices == []
@@ -42,9 +42,9 @@ def test_two_runs_into_one_folder_keep_each_others_results(tmp_path: Path) -> No
     first, second = Manifest(tmp_path), Manifest(tmp_path)
     first.load()
     second.load()
-    first.remember("a.mp4", ENTRY)
-    second.remember("b.mp4", ENTRY)
-    first.remember("c.mp4", ENTRY)
+    first.remember_all({"a.mp4": ENTRY})
+    second.remember_all({"b.mp4": ENTRY})
+    first.remember_all({"c.mp4": ENTRY})
     found = Manifest(tmp_path)
     found.load()
     assert set(found.entries) == {"a.mp4", "b.mp4", "c.mp4"}
@@ -72,7 +72,7 @@ def test_a_damaged_record_is_put_aside(tmp_path: Path, text: str) -> None:
 
 
 def test_a_record_with_any_byte_changed_is_read_or_put_aside(tmp_path: Path) -> None:
-    Manifest(tmp_path).remember("a.mp4", ENTRY)
+    Manifest(tmp_path).remember_all({"a.mp4": ENTRY})
     whole = (tmp_path / NAME).read_bytes()
     chance = random.Random(5)
     for _ in range(200):
@@ -99,7 +99,7 @@ def test_a_newer_record_is_left_alone(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     record = Manifest(tmp_path / "gone")
     with pytest.raises(Failure, match="the next run will not know it"):
-        record.remember("a.mp4", ENTRY)
+        record.remember_all({"a.mp4": ENTRY})
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ def test_a_result_that_was_finished_but_not_noted_is_known(
     record.load()
     entry, files = record.entries["a.mp4"], record.entries["a.mp4"].files
     assert None not in files.values() and len(files) == (1 if masks is None else 2)
-    record.remember("a.mp4", entry.model_copy(update={"files": dict.fromkeys(files)}))
+    record.remember_all({"a.mp4": entry.model_copy(update={"files": dict.fromkeys(files)})})
     assert endings(run(clips[:1], tmp_path / "out", masks=masks)) == [S]
     record.load()
     assert record.entries["a.mp4"].files == files
@@ -253,13 +253,13 @@ def test_what_an_ended_run_left_of_a_result_is_replaced(
     record = Manifest(out)
     record.load()
     entry = record.entries["a.mp4"]
-    record.remember("a.mp4", entry.model_copy(update={"files": dict.fromkeys(entry.files)}))
+    record.remember_all({"a.mp4": entry.model_copy(update={"files": dict.fromkeys(entry.files)})})
     (out / "a.mp4").unlink()
     asked = template(threshold=threshold)
     assert endings(run(clips[:1], out, asked, masks=masks)) == [D]
     assert endings(run(clips[:1], out, asked, masks=masks)) == [S]
     record.load()
-    record.remember("a.mp4", entry)
+    record.remember_all({"a.mp4": entry})
     (out / "a.mp4").unlink()
     report = run(clips[:1], out, masks=masks)  # what a run has finished is replaced by none that was not asked to
     assert endings(report) == [F] and "exists already" in report.outcomes[0].sentence
