@@ -23,7 +23,7 @@ from hypothesis import settings
 
 from tests.helpers.quick_workers import Server, new_interpreter
 
-settings.register_profile("a busy machine", deadline=None, derandomize=True)  # the same examples in every run
+settings.register_profile("a busy machine", deadline=None, derandomize=True, max_examples=60)  # the same in every run
 settings.load_profile("a busy machine")
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: test processes run side by side

@@ -129,7 +129,7 @@ def check(mattes: Mattes, scenario: Scenario) -> None:
 
 @pytest.mark.slow
 @given(st.lists(EDITS, min_size=4, max_size=25))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_sequence_of_edits_gives_valid_mattes(edits: list[tuple]) -> None:  # type: ignore[type-arg]
     scenario = Scenario()
     scenario.predict(0)
