@@ -195,7 +195,7 @@ def test_an_effect_of_a_package_is_offered_with_its_options(qtbot, make, tmp_pat
     next(action for action in menu.actions() if action.text() == "Film grain").trigger()
     assert kinds(panel) == ["grain"]
     options = panel.effects.findChild(EffectOptions)
-    assert list(options._shows) == ["size", "angle"], "a text has no control"
+    assert list(options._setters) == ["size", "angle"], "a text has no control"
     size, angle = options.findChildren(SliderField)
     assert (size.accessibleName(), size.value_text(), size.toolTip()) == ("Size", "2", "Side of a grain in pixels.")
     qtbot.keyClick(size, Qt.Key.Key_Home)
