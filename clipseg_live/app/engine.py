@@ -1,18 +1,21 @@
-"""Engine of the inference worker, and the policy for a missing model. Importing this module loads nothing heavy.
+"""Engines for the inference worker, exports and streams, and the policy for a missing model.
 
-Commands fail when their model is missing (``make_exact_engine``). Only the window replaces the default model by the
-small built-in one, and reports it (``make_engine``).
+Importing this module loads nothing heavy. Commands, exports and streams fail when their model is missing. Only the
+window replaces the default model by the small built-in one, and reports it (``make_engine``).
 """
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from clipseg_live.core.errors import ModelError
+from clipseg_live.core.prompts import Prompt
+from clipseg_live.core.protocols import Engine
 from clipseg_live.core.settings.base import BUILT_IN_MODEL, DEFAULT_MODEL, EngineSettings
 from clipseg_live.runtime.inference.server import LiveEngine
 
 if TYPE_CHECKING:
+    from clipseg_live.model.driver import DriverSegmenter
     from clipseg_live.model.store.layout import ModelFiles
 
 logger = logging.getLogger(__name__)
@@ -33,9 +36,9 @@ def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice
     Raises:
         ClipsegLiveError: The model is missing or unusable, or the settings are invalid.
     """
-    _prepare(settings)
+    _leave_a_core()
     try:
-        files = _find(settings, on_progress)
+        files = find_model(settings, on_progress)
     except ModelError as error:
         if settings.model != DEFAULT_MODEL:
             raise
@@ -45,33 +48,72 @@ def make_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice
             "and effects that hide something hide the whole picture."
         )
         settings = settings.model_copy(update={"model": BUILT_IN_MODEL, "size": None})
-        files = _find(settings, on_progress)
+        files = find_model(settings, on_progress)
     return _load(files, settings, on_progress)
 
 
 def make_exact_engine(settings: EngineSettings, on_progress: ReportProgress, on_notice: ReportProgress) -> LiveEngine:
     """Load the engine with the requested model and no other. Arguments and errors are those of ``make_engine``."""
-    _prepare(settings)
-    return _load(_find(settings, on_progress), settings, on_progress)
+    _leave_a_core()
+    return _load(find_model(settings, on_progress), settings, on_progress)
 
 
-def _prepare(settings: EngineSettings) -> None:
-    """Leave a CPU core to the application, and check the settings before a download."""
-    from clipseg_live.model.devices import leave_a_core
-    from clipseg_live.model.segmenter import check_options
+class ReadyEngine(Engine, Protocol):
+    """A loaded engine, with the files of its model."""
 
-    leave_a_core()
-    check_options(settings.device, settings.dtype, settings.fit)
+    files: "ModelFiles"
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return messages for the user."""
 
 
-def _find(settings: EngineSettings, on_progress: ReportProgress) -> "ModelFiles":
+def find_model(settings: EngineSettings, on_progress: ReportProgress | None = None) -> "ModelFiles":
+    """Return the files of the requested model. Download them if they are missing.
+
+    Args:
+        settings: Settings of the engine.
+        on_progress: Called with messages of a download. Without it, a progress bar is printed.
+
+    Raises:
+        UsageError: The settings are invalid.
+        ModelError: The files are missing.
+    """
+    from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
     from clipseg_live.model.store import loading
 
+    check_options(settings.device, settings.dtype, settings.fit)  # before a download
+    if on_progress is None:
+        return loading.find_model_files(settings.model)
     return loading.find_model_files(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
 
 
-def _load(files: "ModelFiles", settings: EngineSettings, on_progress: ReportProgress) -> LiveEngine:
+def load_engine(files: "ModelFiles", settings: EngineSettings, prompts: Sequence[Prompt] = ()) -> "DriverSegmenter":
+    """Load the requested engine, with the prompts encoded.
+
+    Args:
+        files: Files of the model.
+        settings: Settings of the engine.
+        prompts: Prompts to encode.
+
+    Raises:
+        UsageError: The settings are invalid.
+        ModelError: The model cannot be used.
+    """
     from clipseg_live.model.driver import DriverSegmenter
 
+    engine = DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))
+    if prompts:
+        engine.encode(prompts)
+    return engine
+
+
+def _load(files: "ModelFiles", settings: EngineSettings, on_progress: ReportProgress) -> LiveEngine:
     on_progress(f"Loading {files.name}")
-    return DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))
+    return load_engine(files, settings)
+
+
+def _leave_a_core() -> None:
+    from clipseg_live.model.devices import leave_a_core
+
+    leave_a_core()

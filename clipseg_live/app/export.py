@@ -2,24 +2,25 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from clipseg_live._version import __version__
 from clipseg_live.app.batch.photo_sets import Photo, open_photo_writer, with_photos
+from clipseg_live.app.engine import ReadyEngine, find_model, load_engine
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
 from clipseg_live.core.prompts import Prompt, require_prompts
-from clipseg_live.core.protocols import Engine, FileOutput, FrameSource
+from clipseg_live.core.protocols import FileOutput, FrameSource
 from clipseg_live.core.rendered_frame import RenderPlan
 from clipseg_live.core.segmentation import UNUSABLE
-from clipseg_live.core.settings.base import DataFormat, EngineSettings
+from clipseg_live.core.settings.base import DataFormat
 from clipseg_live.core.settings.data_formats import find_format, with_option
 from clipseg_live.core.settings.live import FrameTransform
 from clipseg_live.core.settings.rendering import Deinterlace, ExportSettings
@@ -36,7 +37,6 @@ from clipseg_live.media.images.photo_writer import PhotoWriter
 from clipseg_live.media.images.writers import ImageWriter, VideoWriter, open_sink
 from clipseg_live.media.sources.framing import FramedSource
 from clipseg_live.media.sources.registry import open_source
-from clipseg_live.model.store import loading
 from clipseg_live.model.store.layout import ModelFiles
 from clipseg_live.rendering.hdr import HDRBlend
 from clipseg_live.rendering.renderer import EffectRenderer
@@ -45,9 +45,6 @@ from clipseg_live.runtime.pipeline import FramePipeline, RenderTools, plan_of
 from clipseg_live.runtime.threads import StopSwitch
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from clipseg_live.model.segmenter import Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,48 +97,6 @@ class FinishedExport:
 
     result: ExportResult
     notices: tuple[str, ...]
-
-
-class ReadyEngine(Engine, Protocol):
-    """A loaded engine, with the files of its model."""
-
-    files: ModelFiles
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Return messages for the user."""
-
-
-def find_model(settings: EngineSettings) -> ModelFiles:
-    """Return the files of the requested model. Download them if they are missing, with a progress bar.
-
-    Raises:
-        UsageError: The settings are invalid.
-        ModelError: The files are missing.
-    """
-    from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
-
-    check_options(settings.device, settings.dtype, settings.fit)
-    return loading.find_model_files(settings.model)
-
-
-def load_engine(files: ModelFiles, settings: EngineSettings, prompts: Sequence[Prompt]) -> "Segmenter":
-    """Load the requested engine, with the prompts encoded.
-
-    Args:
-        files: Files of the model.
-        settings: Settings of the engine.
-        prompts: Prompts to encode.
-
-    Raises:
-        UsageError: The settings are invalid.
-        ModelError: The model cannot be used.
-    """
-    from clipseg_live.model.driver import DriverSegmenter
-
-    engine = DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))
-    engine.encode(prompts)
-    return engine
 
 
 def run_export(

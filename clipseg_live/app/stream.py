@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from clipseg_live.app.engine import find_model, load_engine
 from clipseg_live.app.session import DEMO_SOURCE, framed, make_matting, make_renderer, open_session_source
 from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
@@ -13,7 +14,6 @@ from clipseg_live.core.settings.base import EngineSettings, PromptStyle, validat
 from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.rendering import PLAIN_MATTES
 from clipseg_live.core.status import SourceStatus
-from clipseg_live.model.driver import DriverSegmenter
 from clipseg_live.runtime.pipeline import RenderTools
 from clipseg_live.runtime.stream import Stream, StreamSettings
 
@@ -64,8 +64,7 @@ def stream(
     own_styles = tuple(styles) or (look.styles if look is not None else (PromptStyle(),) * len(asked))
     if len(own_styles) != len(asked):
         raise UsageError(f"There are {len(own_styles)} styles for {len(asked)} prompts: give one for each, or none.")
-    segmenter = DriverSegmenter.load(**engine.model_dump())
-    segmenter.encode(asked)
+    segmenter = load_engine(find_model(engine), engine, asked)
     return Stream(
         spec,
         asked,

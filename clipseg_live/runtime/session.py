@@ -29,7 +29,7 @@ from clipseg_live.core.status import (
 )
 from clipseg_live.core.system.settings_log import SettingsLog
 from clipseg_live.runtime.capture import Capture, FrameFilter, OpenSource
-from clipseg_live.runtime.inference.client import InferenceClient
+from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from clipseg_live.runtime.inference.server import MakeEngine
 from clipseg_live.runtime.outputs.privacy_gate import may_publish
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
@@ -103,10 +103,12 @@ class Session:
         self._worker = InferenceClient(
             tools.make_engine,
             settings.engine,
-            on_result=self._take_result,
-            on_status=self._worker_changed,
-            on_notice=lambda sentence: self._say("engine", sentence, "warning"),
-            before_start=tools.before_worker,
+            ClientEvents(
+                on_result=self._take_result,
+                on_status=self._worker_changed,
+                on_notice=lambda sentence: self._say("engine", sentence, "warning"),
+                before_start=tools.before_worker,
+            ),
         )
         self._composing = RenderThread(tools.rendering, settings, self._take_picture, self._compose_failed, clock=clock)
 

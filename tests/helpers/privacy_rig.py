@@ -37,6 +37,7 @@ from clipseg_live.core.status import (
 from clipseg_live.matting.causal import CausalMattes
 from clipseg_live.rendering.renderer import EffectRenderer
 from clipseg_live.runtime import render_thread, session
+from clipseg_live.runtime.inference.client import ClientEvents
 from clipseg_live.runtime.outputs.recording_segment import RecordingTools
 from clipseg_live.runtime.pipeline import RenderTools
 from tests.helpers.fakes import FakeOutput, FakeReplaySink, FakeSink, FakeTrack
@@ -134,11 +135,8 @@ class ScriptedCapture:
 class ScriptedWorker:
     """Stands for ``InferenceWorker``: it takes frames and answers when the test says so."""
 
-    def __init__(
-        self, make_engine: object, settings: EngineSettings, *, on_result: Callable[[Prediction, Frame | None], None],
-        on_status: Callable[[WorkerStatus], None], **others: object,
-    ) -> None:  # fmt: skip
-        self.on_result, self.on_status = on_result, on_status
+    def __init__(self, make_engine: object, settings: EngineSettings, events: ClientEvents) -> None:
+        self.on_result, self.on_status = events.on_result, events.on_status
         self.status = WorkerStatus()
         self.submitted = self.taken = self.unchanged = 0
         self.prompts, self.newest = PromptSet(), None

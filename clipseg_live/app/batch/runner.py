@@ -15,13 +15,8 @@ from typing import Any, Protocol
 from clipseg_live.app.batch.manifest import Manifest, ManifestEntry, entry_of, is_left_over, judged, standing
 from clipseg_live.app.batch.photos import PhotoPlan, plan_photos
 from clipseg_live.app.batch.plan import BatchRequest
-from clipseg_live.app.export import (
-    ExportRequest,
-    ReadyEngine,
-    find_model,
-    load_engine,
-    run_export,
-)
+from clipseg_live.app.engine import ReadyEngine, find_model, load_engine
+from clipseg_live.app.export import ExportRequest, run_export
 from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SourceError
 from clipseg_live.model.store import loading
 from clipseg_live.runtime import process_pool

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -22,7 +22,7 @@ from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.state_machine import WORKER, StateMachine
 from clipseg_live.core.status import Prediction, PromptSet, WorkerState, WorkerStatus
 from clipseg_live.core.system import logs
-from clipseg_live.runtime.inference import server
+from clipseg_live.runtime.inference import messages, server
 from clipseg_live.runtime.inference.worker_handle import WorkerHandle
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,24 @@ _NO_MAPS: Maps = np.zeros((0, 1, 1), np.float32)
 OnResult = Callable[[Prediction, Frame | None], None]
 
 
+@dataclass(frozen=True, slots=True)
+class ClientEvents:
+    """Functions that the client calls.
+
+    Attributes:
+        on_result: Called in the listening thread with a prediction and its frame. The frame is None if it is no longer
+            known.
+        on_status: Called in any thread when the status has changed.
+        on_notice: Called in the listening thread with a message of the engine for the user.
+        before_start: Called before a process is started.
+    """
+
+    on_result: OnResult
+    on_status: Callable[[WorkerStatus], None] = lambda status: None
+    on_notice: Callable[[str], None] = lambda sentence: None
+    before_start: Callable[[], None] = lambda: None
+
+
 class InferenceClient:
     """Runs an engine in a process of its own.
 
@@ -55,11 +73,7 @@ class InferenceClient:
     Args:
         make_engine: Loads the engine, in the worker process.
         settings: First settings of the engine.
-        on_result: Called in the listening thread with a prediction and its frame. The frame is None if it is no longer
-            known.
-        on_status: Called in any thread when the status has changed.
-        on_notice: Called in the listening thread with a message of the engine for the user.
-        before_start: Called before a process is started.
+        events: Functions that the client calls.
         silence: Seconds without a message after which the process counts as hung.
         start_silence: The same until the model is loaded.
     """
@@ -68,17 +82,13 @@ class InferenceClient:
         self,
         make_engine: server.MakeEngine,
         settings: EngineSettings,
+        events: ClientEvents,
         *,
-        on_result: OnResult,
-        on_status: Callable[[WorkerStatus], None] = lambda status: None,
-        on_notice: Callable[[str], None] = lambda sentence: None,
-        before_start: Callable[[], None] = lambda: None,
         silence: float = SILENCE_SECONDS,
         start_silence: float = START_SECONDS,
     ) -> None:
         self._make_engine, self._settings = make_engine, settings
-        self._before_start = before_start
-        self._on_result, self._on_status, self._on_notice = on_result, on_status, on_notice
+        self._events = events
         self._silence, self._start_silence = silence, start_silence
         self._lock = threading.Lock()
         self._machine = StateMachine(WorkerState.STOPPED, WORKER)
@@ -139,7 +149,7 @@ class InferenceClient:
             self._prompts = prompts
             run = self._run
         if run is not None:
-            run.post("prompts", prompts)
+            run.post(messages.PromptsChanged(prompts))
 
     def set_engine(self, settings: EngineSettings) -> None:
         """Change the model, the device or the size. A worker that waits for the user is started again."""
@@ -150,7 +160,7 @@ class InferenceClient:
             run = self._run
         if run is not None:
             run.listening = False  # do not send frames now; they would wait until the model is loaded
-            run.post("engine", settings)
+            run.post(messages.EngineChanged(settings))
         else:
             self.restart()
 
@@ -196,13 +206,13 @@ class InferenceClient:
         self._has_answered = False
         run: WorkerHandle | None = None
         try:
-            self._before_start()
+            self._events.before_start()
             run = WorkerHandle(self._make_engine, self._settings)
             with self._lock:
                 self._run = run
                 prompts = self._prompts
             self._change(process_id=run.process.pid)
-            run.post("prompts", prompts)
+            run.post(messages.PromptsChanged(prompts))
             return self._listen(run)
         except Exception as error:  # nothing may end the supervision: any error counts as a failure of the process
             logger.exception("The worker process cannot be %s", "started" if run is None else "used")
@@ -235,83 +245,72 @@ class InferenceClient:
             if run.connection not in ready:
                 continue
             try:
-                kind, *values = run.connection.recv()
+                message: messages.ToApplication = run.connection.recv()
             except (EOFError, OSError):
                 return self._failed(run.exit_reason())
             heard = time.monotonic()
-            progressed = progressed if kind in ("beat", "log") else heard
-            if kind == "failed":
-                return self._failed(str(values[0]).rstrip("."))
-            self._hear(run, kind, values)
+            progressed = progressed if isinstance(message, messages.Heartbeat | messages.LogSent) else heard
+            if isinstance(message, messages.WorkerFailed):
+                return self._failed(message.reason.rstrip("."))
+            self._hear(run, message)
 
     def _failed(self, reason: str) -> str:
         logger.error("The worker process %s failed", self._status.process_id)
         logger.debug("The reason: %s", reason)
         return reason
 
-    def _hear(self, run: WorkerHandle, kind: str, values: list[Any]) -> None:
-        if kind == "want":
-            run.wanting = True
-            self._hand_over(run)
-        elif kind == "took":
-            index, epoch, is_new = values
-            self.taken += is_new
-            run.took(index, epoch)
-        elif kind == "result":
-            self._take_result(run, *values)
-        elif kind == "unchanged":
-            self.unchanged += 1
-            index, epoch, version = values
-            self._answer(Prediction(index, epoch, version, run.ids, self._maps, unchanged=True), run)
-        elif kind == "need":
-            run.make_maps(values[0])
-        elif kind == "loading":
-            self._tell(WorkerState.LOADING, progress=values[0])
-        elif kind == "ready":
-            model, device, dtype, notices = values
-            run.listening = True
-            self._tell(WorkerState.READY, progress="", problem="", model=model, device=device, dtype=dtype)
-            self._pass_on(notices)
-            self._hand_over(run)
-        elif kind == "unloadable":
-            problem, still_runs = values
-            run.listening = still_runs
-            logger.warning("The model cannot be used")
-            logger.debug("The reason: %s", problem)
-            self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
-        elif kind == "log":
-            logs.handle(values[0])
-        elif kind == "notice":
-            self._safely(self._on_notice, values[0])
-        elif kind == "refused":
-            index, epoch, version, problem = values
-            self._change(version=version)
-            self._set_trouble(problem)
-            empty = Prediction(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
-            self._safely(self._on_result, empty, run.answered(index, epoch))
+    def _hear(self, run: WorkerHandle, message: messages.ToApplication) -> None:
+        match message:
+            case messages.FrameWanted():
+                run.wanting = True
+                self._hand_over(run)
+            case messages.FrameTaken(index, epoch, is_new):
+                self.taken += is_new
+                run.took(index, epoch)
+            case messages.FramePredicted():
+                self._take_result(run, message)
+            case messages.FrameUnchanged(index, epoch, version):
+                self.unchanged += 1
+                self._answer(Prediction(index, epoch, version, run.ids, self._maps, unchanged=True), run)
+            case messages.MapsNeeded(size):
+                run.make_maps(size)
+            case messages.Loading(progress):
+                self._tell(WorkerState.LOADING, progress=progress)
+            case messages.EngineReady(model, device, dtype, notices):
+                run.listening = True
+                self._tell(WorkerState.READY, progress="", problem="", model=model, device=device, dtype=dtype)
+                self._pass_on(notices)
+                self._hand_over(run)
+            case messages.EngineRefused(problem, still_runs):
+                run.listening = still_runs
+                logger.warning("The model cannot be used")
+                logger.debug("The reason: %s", problem)
+                self._tell(WorkerState.READY if still_runs else WorkerState.WAITING, progress="", problem=problem)
+            case messages.LogSent(record):
+                logs.handle(record)
+            case messages.NoticeSent(text):
+                self._safely(self._events.on_notice, text)
+            case messages.PromptsRefused(index, epoch, version, problem):
+                self._change(version=version)
+                self._set_trouble(problem)
+                empty = Prediction(index, epoch, version, (), _NO_MAPS)  # locked mode shows answered frames only
+                self._safely(self._events.on_result, empty, run.answered(index, epoch))
 
-    def _take_result(
-        self,
-        run: WorkerHandle,
-        index: int,
-        epoch: int,
-        version: int,
-        ids: tuple[int, ...],
-        shape: tuple[int, int, int],
-        milliseconds: dict[str, float],
-        notices: tuple[str, ...],
-    ) -> None:
-        self._maps = run.copy_maps(shape) if ids else _NO_MAPS
-        run.ids = ids
-        self._change(version=version)
-        self._pass_on(notices)
-        self._answer(Prediction(index, epoch, version, ids, self._maps, milliseconds=milliseconds), run)
+    def _take_result(self, run: WorkerHandle, found: messages.FramePredicted) -> None:
+        self._maps = run.copy_maps(found.shape) if found.ids else _NO_MAPS
+        run.ids = found.ids
+        self._change(version=found.version)
+        self._pass_on(found.notices)
+        prediction = Prediction(
+            found.index, found.epoch, found.version, found.ids, self._maps, milliseconds=found.milliseconds
+        )
+        self._answer(prediction, run)
 
     def _answer(self, result: Prediction, run: WorkerHandle) -> None:
         self._has_answered = True
         if self._trouble:
             self._set_trouble("")
-        self._safely(self._on_result, result, run.answered(result.index, result.epoch))
+        self._safely(self._events.on_result, result, run.answered(result.index, result.epoch))
 
     def _pass_on(self, notices: tuple[str, ...]) -> None:
         for notice in notices:
@@ -320,7 +319,7 @@ class InferenceClient:
     def _say_once(self, notice: str) -> None:
         if notice not in self._notices:
             self._notices.add(notice)
-            self._safely(self._on_notice, notice)
+            self._safely(self._events.on_notice, notice)
 
     def _recover(self, reason: str) -> None:
         """Restart after a pause, or wait for the user after too many failures."""
@@ -374,7 +373,7 @@ class InferenceClient:
             status = replace(self._status, **changes)
             if status != self._status:
                 self._status = status
-                self._safely(self._on_status, status)
+                self._safely(self._events.on_status, status)
 
     def _safely(self, callback: Callable[..., None], *arguments: object) -> None:
         """Call a listener. Its errors must not end the supervision."""

@@ -7,10 +7,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from clipseg_live.core.protocols import Engine
 from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
 from clipseg_live.core.status import PromptSet
 from clipseg_live.core.system import console, logs, signals
+from clipseg_live.runtime.inference import messages
 from clipseg_live.runtime.inference.change_detection import BlockMeans, block_means, is_static
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 
@@ -84,7 +85,7 @@ class _InferenceServer:
         # Requests of the application that wait for the main thread; guarded by ``_changed``.
         self._wanted_engine: EngineSettings | None = settings
         self._wanted_prompts = PromptSet()
-        self._offered: tuple[int, int, int, int, int] | None = None
+        self._offered: messages.FrameOffered | None = None
         self._new_slots: SharedBlock | None = None
         self._new_maps: SharedBlock | None = None
         self._maps_are_free = True
@@ -99,7 +100,7 @@ class _InferenceServer:
         self._has_asked = False
 
     def run(self) -> None:
-        flush_log = logs.start_child(lambda record: self._send("log", record))
+        flush_log = logs.start_child(lambda record: self._send(messages.LogSent(record)))
         threading.Thread(target=self._receive, name="receive", daemon=True).start()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
         try:
@@ -108,18 +109,18 @@ class _InferenceServer:
         except (MemoryError, ClipsegLiveError) as error:
             logger.exception("The worker process failed")
             flush_log()
-            self._send("failed", str(error) or "There is not enough memory to segment a frame.")
+            self._send(messages.WorkerFailed(str(error) or "There is not enough memory to segment a frame."))
         except Exception as error:
             logger.exception("The worker process failed")
             flush_log()
-            self._send("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            self._send(messages.WorkerFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"))
         flush_log()
         os._exit(1)  # the clean-up of torch must not delay the restart
 
     def _once(self) -> None:
         if self._engine is not None and not self._has_asked:
             self._has_asked = True
-            self._send("want")
+            self._send(messages.FrameWanted())
         with self._changed:
             self._changed.wait_for(self._has_work)
             engine, self._wanted_engine = self._wanted_engine, None
@@ -147,8 +148,8 @@ class _InferenceServer:
             self._slots = FrameDoubleBuffer(slots)
         if offered is None or self._slots is None:
             return False
-        slot, height, width, index, epoch = offered
-        self._frame = self._slots.frame(slot, height, width), index, epoch
+        pixels = self._slots.frame(offered.slot, offered.height, offered.width)
+        self._frame = pixels, offered.index, offered.epoch
         self._has_asked = False
         return True
 
@@ -162,18 +163,18 @@ class _InferenceServer:
     def _answer(self, engine: LiveEngine, prompts: PromptSet, is_new: bool) -> None:
         assert self._frame is not None
         pixels, index, epoch = self._frame
-        self._send("took", index, epoch, is_new)
+        self._send(messages.FrameTaken(index, epoch, is_new))
         start = time.perf_counter()
         look = block_means(pixels) if is_new or self._seen is None else self._seen[0]
         same = self._seen is not None and self._seen[1] == epoch and is_static(self._seen[0], look)
         gate = (time.perf_counter() - start) * 1000
         if is_new and same and self._answered == prompts.version:
-            self._send("unchanged", index, epoch, prompts.version)
+            self._send(messages.FrameUnchanged(index, epoch, prompts.version))
             return
         self._seen = look, epoch
         if not prompts.prompts:
             self._answered = prompts.version
-            self._send("result", index, epoch, prompts.version, (), (0, 1, 1), {}, ())
+            self._send(messages.FramePredicted(index, epoch, prompts.version))
             return
         try:
             prediction = engine.segment(pixels, prompts.prompts)
@@ -181,18 +182,23 @@ class _InferenceServer:
             if self._answered != prompts.version:
                 logger.warning("A prompt was refused", exc_info=True)
             self._answered, self._seen = prompts.version, None  # do not compare the next frame with this one
-            self._send("refused", index, epoch, prompts.version, str(error))
+            self._send(messages.PromptsRefused(index, epoch, prompts.version, str(error)))
             return
         self._answered = prompts.version
         milliseconds = {"gate": gate, **prediction.timings}
         self._deliver(prediction.probabilities)
-        shape = prediction.probabilities.shape
-        self._send("result", index, epoch, prompts.version, prompts.ids, shape, milliseconds, engine.notices)
+        count, height, width = prediction.probabilities.shape
+        shape = count, height, width
+        self._send(
+            messages.FramePredicted(
+                index, epoch, prompts.version, prompts.ids, shape, milliseconds, tuple(engine.notices)
+            )
+        )
 
     def _deliver(self, maps: NDArray[np.float32]) -> None:
         """Write maps for the application, after it has read the last ones."""
         if self._maps is None or maps.nbytes > self._maps.size:
-            self._send("need", maps.nbytes)
+            self._send(messages.MapsNeeded(maps.nbytes))
             with self._changed:
                 self._changed.wait_for(lambda: self._new_maps is not None)
                 old, self._maps, self._new_maps = self._maps, self._new_maps, None
@@ -213,25 +219,29 @@ class _InferenceServer:
                 self._engine.configure(settings.size, settings.fit, settings.detail)
             else:
                 self._engine = None  # free its memory for the next one
-                self._send("loading", "")
+                self._send(messages.Loading())
                 self._engine = self._make_engine(
-                    settings, lambda words: self._send("loading", words), lambda text: self._send("notice", text)
+                    settings,
+                    lambda words: self._send(messages.Loading(words)),
+                    lambda text: self._send(messages.NoticeSent(text)),
                 )
         except ClipsegLiveError as error:
             logger.exception("The model cannot be used")
             self._loaded = before if self._engine is not None else None
-            self._send("unloadable", str(error), self._engine is not None)
+            self._send(messages.EngineRefused(str(error), self._engine is not None))
             return
         engine = self._engine
-        self._send("ready", engine.name, engine.device, engine.dtype, engine.notices)
+        self._send(messages.EngineReady(engine.name, engine.device, engine.dtype, tuple(engine.notices)))
 
     def _receive(self) -> None:
         try:
             while True:
-                kind, *values = self._connection.recv()
-                block = self._block(*values) if kind in ("slots", "maps") else None
+                message: messages.ToWorker = self._connection.recv()
+                block = None
+                if isinstance(message, messages.SlotsGiven | messages.MapsGiven):
+                    block = self._block(message.size)
                 with self._changed:
-                    self._take_in(kind, values, block)
+                    self._take_in(message, block)
                     self._changed.notify_all()
         except (EOFError, OSError):
             os._exit(0)  # the application is gone
@@ -242,30 +252,30 @@ class _InferenceServer:
             return SharedBlock.receive(self._connection, size)
         except OSError as error:
             logger.exception("A shared block of %d bytes cannot be mapped", size)
-            self._send("failed", f"its shared memory cannot be opened: {error.strerror or error}")
+            self._send(messages.WorkerFailed(f"its shared memory cannot be opened: {error.strerror or error}"))
             os._exit(1)
 
-    def _take_in(self, kind: str, values: Sequence[Any], block: SharedBlock | None) -> None:
-        if kind == "frame":
-            slot, height, width, index, epoch = values
-            self._offered = slot, height, width, index, epoch
-        elif kind == "prompts":
-            self._wanted_prompts = values[0]
-        elif kind == "engine":
-            self._wanted_engine = values[0]
-        elif kind == "slots":
-            self._new_slots = block
-        elif kind == "maps":
-            self._new_maps = block
-        elif kind == "copied":
-            self._maps_are_free = True
+    def _take_in(self, message: messages.ToWorker, block: SharedBlock | None) -> None:
+        match message:
+            case messages.FrameOffered():
+                self._offered = message
+            case messages.PromptsChanged(prompts):
+                self._wanted_prompts = prompts
+            case messages.EngineChanged(settings):
+                self._wanted_engine = settings
+            case messages.SlotsGiven():
+                self._new_slots = block
+            case messages.MapsGiven():
+                self._new_maps = block
+            case messages.MapsCopied():
+                self._maps_are_free = True
 
     def _beat(self) -> None:
         while True:
-            self._send("beat")
+            self._send(messages.Heartbeat())
             time.sleep(BEAT_SECONDS)
 
-    def _send(self, *message: object) -> None:
+    def _send(self, message: messages.ToApplication) -> None:
         with self._sending:
             try:
                 self._connection.send(message)

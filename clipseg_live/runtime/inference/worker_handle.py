@@ -12,7 +12,7 @@ from clipseg_live.core.frame import Frame
 from clipseg_live.core.protocols import Maps
 from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.system import signals
-from clipseg_live.runtime.inference import server
+from clipseg_live.runtime.inference import messages, server
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 from clipseg_live.runtime.process_exit import end_process, exit_reason
 
@@ -63,7 +63,7 @@ class WorkerHandle:
         self._too_large: tuple[int, float] | None = None
         self._taken: Frame | None = None
         self._writing = threading.Lock()
-        self._outbox: dict[str, tuple[tuple[object, ...], SharedBlock | None]] = {}
+        self._outbox: dict[type[messages.ToWorker], tuple[messages.ToWorker, SharedBlock | None]] = {}
         self._changed = threading.Condition()
         self._ended = False
         self._sender = threading.Thread(target=self._send, name="clipseg-live worker sender", daemon=True)
@@ -80,10 +80,10 @@ class WorkerHandle:
         finally:
             theirs.close()
 
-    def post(self, kind: str, *values: object, block: SharedBlock | None = None) -> None:
-        """Send a message soon. It replaces an older unsent message of its kind."""
+    def post(self, message: messages.ToWorker, block: SharedBlock | None = None) -> None:
+        """Send a message soon, with the shared block that follows it. It replaces an older unsent one of its type."""
         with self._changed:
-            self._outbox[kind] = values, block
+            self._outbox[type(message)] = message, block
             self._changed.notify_all()
 
     def submit(self, frame: Frame) -> None:
@@ -102,7 +102,7 @@ class WorkerHandle:
             assert self._slots is not None
             slot = self._slots.write(pixels)
             self.wanting = False
-        self.post("frame", slot, *pixels.shape[:2], frame.index, frame.epoch)
+        self.post(messages.FrameOffered(slot, frame.height, frame.width, frame.index, frame.epoch))
 
     def took(self, index: int, epoch: int) -> None:
         """Note that the process has started on a frame."""
@@ -127,7 +127,7 @@ class WorkerHandle:
         if old is not None:
             old.close()
         self._maps = SharedBlock.create(size)
-        self.post("maps", size, block=self._maps)
+        self.post(messages.MapsGiven(size), self._maps)
 
     def copy_maps(self, shape: tuple[int, int, int]) -> Maps:
         """Return a read-only copy of the maps that the process has written, and let it write the next ones.
@@ -137,7 +137,7 @@ class WorkerHandle:
         """
         assert self._maps is not None
         maps: Maps = self._maps.array(shape, np.float32).copy()
-        self.post("copied")
+        self.post(messages.MapsCopied())
         maps.setflags(write=False)
         return maps
 
@@ -179,7 +179,7 @@ class WorkerHandle:
         self._too_large = capacity, time.monotonic() + _ROOM_SECONDS
         self._slots = FrameDoubleBuffer.create(capacity)
         self._too_large = None
-        self.post("slots", self._slots.block.size, block=self._slots.block)
+        self.post(messages.SlotsGiven(self._slots.block.size), self._slots.block)
 
     def _send(self) -> None:
         while True:
@@ -187,10 +187,10 @@ class WorkerHandle:
                 self._changed.wait_for(lambda: self._outbox or self._ended)
                 if self._ended:
                     return
-                messages, self._outbox = self._outbox, {}
+                waiting, self._outbox = self._outbox, {}
             try:
-                for kind, (values, block) in messages.items():
-                    self.connection.send((kind, *values))
+                for message, block in waiting.values():
+                    self.connection.send(message)
                     if block is not None:
                         block.send(self.connection)
             except (OSError, ValueError):

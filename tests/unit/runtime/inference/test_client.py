@@ -23,7 +23,7 @@ from clipseg_live.core.settings.base import EngineSettings
 from clipseg_live.core.status import Prediction, PromptSet, WorkerState, WorkerStatus
 from clipseg_live.runtime.inference import client as worker
 from clipseg_live.runtime.inference import shared_memory
-from clipseg_live.runtime.inference.client import InferenceClient
+from clipseg_live.runtime.inference.client import ClientEvents, InferenceClient
 from clipseg_live.runtime.inference.shared_memory import FrameDoubleBuffer, SharedBlock
 from tests.helpers.live_engine import fake
 
@@ -42,9 +42,11 @@ class Watched:
         self.worker = InferenceClient(
             fake,
             EngineSettings(model=model),
-            on_result=lambda result, frame: self._keep(self.results, (result, frame)),
-            on_status=lambda status: self._keep(self.statuses, status),
-            on_notice=lambda sentence: self._keep(self.notices, sentence),
+            ClientEvents(
+                on_result=lambda result, frame: self._keep(self.results, (result, frame)),
+                on_status=lambda status: self._keep(self.statuses, status),
+                on_notice=lambda sentence: self._keep(self.notices, sentence),
+            ),
             **options,
         )
         self.worker.start()

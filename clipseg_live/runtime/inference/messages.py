@@ -1,0 +1,189 @@
+"""Messages between the application and the inference process. Each is one frozen value, sent as it is."""
+
+import logging
+from dataclasses import dataclass, field
+
+from clipseg_live.core.settings.base import EngineSettings
+from clipseg_live.core.status import PromptSet
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOffered:
+    """A frame is in shared memory.
+
+    Attributes:
+        slot: Slot of the double buffer.
+        height: Height in pixels.
+        width: Width in pixels.
+        index: Number of the frame.
+        epoch: Epoch of the frame.
+    """
+
+    slot: int
+    height: int
+    width: int
+    index: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptsChanged:
+    """Other prompts are requested from now on."""
+
+    prompts: PromptSet
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChanged:
+    """Another engine is requested from now on."""
+
+    settings: EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsGiven:
+    """Memory for frames of ``size`` bytes. The shared block follows the message."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapsGiven:
+    """Memory for maps of ``size`` bytes. The shared block follows the message."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapsCopied:
+    """The application has copied the maps, so their memory may be used again."""
+
+
+ToWorker = FrameOffered | PromptsChanged | EngineChanged | SlotsGiven | MapsGiven | MapsCopied
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The process is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSent:
+    """A record for the log of the application."""
+
+    record: logging.LogRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model loads. ``progress`` is a text for the user."""
+
+    progress: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The engine is loaded or changed.
+
+    Attributes:
+        model: Name of the model.
+        device: Device that runs the model.
+        dtype: Dtype of the computation.
+        notices: Messages for the user.
+    """
+
+    model: str
+    device: str
+    dtype: str
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRefused:
+    """The requested engine cannot be used. ``still_runs``: The previous one goes on."""
+
+    problem: str
+    still_runs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSent:
+    """A message of the engine for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWanted:
+    """The process is ready for the next frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTaken:
+    """The process has started on a frame. ``is_new``: It has not seen the frame before."""
+
+    index: int
+    epoch: int
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MapsNeeded:
+    """The process needs memory for maps of ``size`` bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FramePredicted:
+    """The maps of a frame are in shared memory.
+
+    Attributes:
+        index: Number of the frame.
+        epoch: Epoch of the frame.
+        version: Version of the prompts.
+        ids: Row id of each map.
+        shape: Shape of the maps (prompts, h, w). They are float32.
+        milliseconds: Milliseconds by stage of the engine.
+        notices: Messages for the user.
+    """
+
+    index: int
+    epoch: int
+    version: int
+    ids: tuple[int, ...] = ()
+    shape: tuple[int, int, int] = (0, 1, 1)
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameUnchanged:
+    """The frame looks like the previous one, whose maps apply to it."""
+
+    index: int
+    epoch: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptsRefused:
+    """The model does not support one of the prompts."""
+
+    index: int
+    epoch: int
+    version: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailed:
+    """The process ends after an error."""
+
+    reason: str
+
+
+ToApplication = (
+    Heartbeat | LogSent | Loading | EngineReady | EngineRefused | NoticeSent | FrameWanted | FrameTaken | MapsNeeded
+    | FramePredicted | FrameUnchanged | PromptsRefused | WorkerFailed
+)  # fmt: skip
