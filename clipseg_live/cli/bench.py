@@ -89,10 +89,9 @@ def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) 
         )
     console.print(table)
     last = rows[-1]
-    console.print(f"{last.prompts} prompts cost {last.ours_ms / first.ours_ms:.2f} times one prompt.")
+    console.print(f"{last.prompts} prompts take {last.ours_ms / first.ours_ms:.2f} times as long as one.")
     console.print(
-        f"The encoder's linear layers alone take {first.matrix_share:.0%} of the encoder's time "
-        f"({first.gigaflops:.0f} GFLOP/s of them in the encoder)."
+        f"The linear layers take {first.matrix_share:.0%} of the encoder's time ({first.gigaflops:.0f} GFLOP/s)."
     )
     for notice in segmenter.notices:
         console.print(notice)

@@ -191,7 +191,7 @@ def _precision(device: str) -> "tuple[Precision, ...] | Problem":
     shapes = next((entry for entry in catalogue.catalogue() if entry.name == loading.SHAPES_MODEL), None)
     if shapes is None or not shapes.whole:
         return Problem(
-            f"The model {loading.SHAPES_MODEL} is not in this installation, so precisions were not compared."
+            f"The model {loading.SHAPES_MODEL} is missing from this installation, so precisions were not compared."
         )
     return benchmark.precisions(device)
 
@@ -202,7 +202,7 @@ def _advice(
     from clipseg_live.model import probe
 
     if isinstance(devices, Problem):
-        return Problem("The devices could not be examined, so nothing can be said.")
+        return Problem("The devices could not be examined, so there is no advice.")
     return probe.advice(
         devices,
         None if isinstance(speed, Problem) else speed,
@@ -221,8 +221,8 @@ def show(report: Report, console: "Console") -> None:
         ("Codecs", report.codecs, _codec_lines),
         ("Cameras", report.cameras, _camera_lines),
         ("Caches", report.caches, _cache_lines),
-        ("What would make this machine faster", report.faster, _advice_lines),
-        (f"The last lines of the log ({logs.log_file() or 'none'})", report.log, _log_lines),
+        ("Advice on speed", report.faster, _advice_lines),
+        (f"Last lines of the log ({logs.log_file() or 'none'})", report.log, _log_lines),
     )
     for index, (title, found, lines_of) in enumerate(sections):
         if index:
@@ -272,7 +272,7 @@ def _precision_lines(found: "tuple[Precision, ...]") -> "list[RenderableType]":
         lines.append(
             _line("", f"{one.milliseconds:.1f} ms a frame on {one.device}, float32 {one.float32_milliseconds:.1f} ms")
         )
-    return [*lines, _sentence("Probabilities of the model shapes on a drawn picture, three phrases.", "dim")]
+    return [*lines, _sentence("Probabilities of the model shapes for a drawn image and three prompts.", "dim")]
 
 
 def _codec_lines(found: Codecs) -> "list[RenderableType]":
@@ -292,7 +292,7 @@ def _camera_lines(found: "tuple[FoundCamera, ...]") -> "list[RenderableType]":
         where = f", {camera.path}" if camera.path else ""
         denied = " (this user may not open it: join the group video)" if refused else ""
         lines.append(_line(f"camera {camera.index}", f"{camera.name}{where}{denied}", "yellow" if refused else ""))
-    return lines or [_sentence("None was found.", "dim")]
+    return lines or [_sentence("No camera was found.", "dim")]
 
 
 def _cache_lines(found: tuple[Folder, ...]) -> "list[RenderableType]":
@@ -307,13 +307,13 @@ def _cache_lines(found: tuple[Folder, ...]) -> "list[RenderableType]":
 
 
 def _advice_lines(found: tuple[str, ...]) -> "list[RenderableType]":
-    return [_sentence(text) for text in found] or [_sentence("Nothing that these checks could see.", "dim")]
+    return [_sentence(text) for text in found] or [_sentence("The checks found nothing to improve.", "dim")]
 
 
 def _log_lines(found: tuple[str, ...]) -> "list[RenderableType]":
     from rich.text import Text
 
-    return [Text(f"  {line}", style="dim") for line in found] or [_sentence("It is empty.", "dim")]
+    return [Text(f"  {line}", style="dim") for line in found] or [_sentence("The log is empty.", "dim")]
 
 
 def _line(label: str, value: str, style: str = "") -> "RenderableType":

@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         logger.exception("The command failed unexpectedly")
         _say(
-            f"Something unexpected went wrong ({type(error).__name__}: {' '.join(str(error).split())[:200]}). "
+            f"Unexpected error ({type(error).__name__}: {' '.join(str(error).split())[:200]}). "
             f"The log has the details: {logs.log_file() or 'run it again with --log-level debug'}"
         )
         return 1

@@ -73,12 +73,14 @@ def remove(
     found = loading.find_removable(name)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"Nobody can be asked here: repeat the command with --yes to delete {found.folder}.")
+            raise UsageError(
+                f"There is no terminal to ask for confirmation: repeat the command with --yes to delete {found.folder}."
+            )
         if not typer.confirm(f"Delete {found.model.name} ({decimal(found.bytes)}) from {found.folder}?"):
             typer.echo("Nothing was deleted.")
             return
     loading.remove_model(found)
-    typer.echo(f"{found.model.name} was removed, {decimal(found.bytes)} are free again.")
+    typer.echo(f"{found.model.name} was deleted; {decimal(found.bytes)} are free again.")
 
 
 def group() -> typer.Typer:
@@ -111,9 +113,13 @@ def _state(entry: "CatalogueEntry") -> "object":
     from rich.text import Text
 
     if entry.path is None:
-        absent = "missing from this installation" if entry.ships else "not on this machine; fetched at its first use"
+        absent = (
+            "missing from this installation"
+            if entry.ships
+            else "not on this machine; it is downloaded at its first use"
+        )
         return Text(f"  {absent}", style="red" if entry.ships else "dim")
-    state = Text("  ").append("whole" if entry.whole else "incomplete", style="green" if entry.whole else "yellow")
+    state = Text("  ").append("complete" if entry.whole else "incomplete", style="green" if entry.whole else "yellow")
     state.append(f", {decimal(entry.bytes)}, ").append(str(entry.path), style="dim")
     if entry.problem is not None:
         state.append(f"\n  {entry.problem}", style="yellow")

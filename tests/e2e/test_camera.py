@@ -136,11 +136,11 @@ def test_what_is_drawn_leaves_and_with_a_privacy_effect_nothing_else(tmp_path: P
     with camera(
         tmp_path, "demo:", "-p", "red circle", "--effect", "blackout", "--threshold", 0.2, "--safe", "safe.png", *SMALL
     ) as one:  # fmt: skip
-        assert any("the safe picture" in line for line in one.read(": on"))
+        assert any("placeholder image" in line for line in one.read(": on"))
         os.kill(workers_of(one.process)[0], signal.SIGKILL)
-        one.read("the safe picture")
+        one.read("placeholder image")
         done = one.end(signal.SIGTERM)
-    assert done.code == 0 and "pictures in" in done.out and "Traceback" not in done.err
+    assert done.code == 0 and "frames sent in" in done.out and "Traceback" not in done.err
     frames = one.frames()
     safe = [bool(np.abs(frame.astype(int) - SAFE).max() < 3) for frame in frames]
     first = safe.index(False)
@@ -171,7 +171,7 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
     with process:
         os.close(theirs)
         seen = b""
-        while b"fake:0, 320\xc3\x97180, 30 a second" not in seen:
+        while b"fake:0, 320\xc3\x97180, 30 frames per second" not in seen:
             seen += os.read(mine, 4096)
         process.send_signal(signal.SIGINT)
         with suppress(OSError):  # the terminal is gone with its process
@@ -179,7 +179,7 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
                 seen += part
         out, _ = process.communicate(timeout=PATIENCE)
     os.close(mine)
-    assert process.returncode == 0 and "pictures in" in out and b"segmented" in seen
+    assert process.returncode == 0 and "frames sent in" in out and b"predictions and" in seen
     assert Running(tmp_path, process, path).frames()
 
 

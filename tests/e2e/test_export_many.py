@@ -126,7 +126,7 @@ def test_a_stop_keeps_what_is_finished(clipseg_live: Run, tmp_path: Path, jobs: 
     assert lines[1].startswith("demo:1: stopped: The export was stopped; ")
     assert lines[2].startswith("demo:2: stopped" if jobs == 2 else "demo:2: not begun")
     assert err.splitlines()[-1] == (
-        "clipseg-live: The export was stopped; the same command goes on where it stopped."
+        "clipseg-live: The export was stopped. The same command continues it."
     )  # fmt: skip
     assert "Traceback" not in err
     assert names(tmp_path / "out") == ["a.mkv"]

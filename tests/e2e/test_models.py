@@ -40,7 +40,7 @@ def test_a_model_is_fetched_listed_used_offline_and_removed(server: HubServer, t
     (entry,) = [entry for entry in entries if entry["name"] == REPOSITORY]
     assert entry["whole"] is True and entry["bytes"] > 10_000_000
     removed = models(server, tmp_path, "remove", "rd16", "--yes", offline="1")
-    assert removed.returncode == 0 and "was removed" in removed.stdout
+    assert removed.returncode == 0 and "was deleted" in removed.stdout
     assert not list(tmp_path.glob("models--*"))
     server.refuse = lambda path: (403, {"X-Error-Code": "GatedRepo"}) if "/resolve/" in path else None
     gated = models(server, tmp_path, "fetch", "rd16")

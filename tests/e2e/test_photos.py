@@ -36,7 +36,7 @@ def test_a_folder_is_exported_photo_by_photo(clipseg_live: Run, photos: Path, tm
     assert done.err.splitlines() == [
         f"{photos}: 1 file was skipped (hidden, or not a picture), and 1 sub-folder was not searched (a pattern with "
         "** searches them).",
-        "1 photo was left out:",
+        "1 photo could not be read:",
         "  IMG_3.png is not a picture that can be read.",
     ]
     for name, size in SIZES.items():

@@ -104,14 +104,14 @@ def test_a_file_that_is_not_recorded_whole_is_a_failure_that_names_what_is_kept(
     finished = ended(start(("record", cut_clip(tmp_path), *SMALL[1:], "--model", "shapes"), tmp_path))
     assert finished.code == 1 and "Recorded" not in finished.out
     (sentence,) = finished.err.splitlines()
-    assert "breaks off at 0:0" in sentence and sentence.endswith("; what came before is kept in r.mp4.")
+    assert "breaks off at 0:0" in sentence and sentence.endswith("; the recording before that is kept in r.mp4.")
     verdict = judge(tmp_path / "r.mp4")
     assert verdict.problems == () and verdict.frames > 5
 
 
 def test_an_interruption_before_the_first_frame_is_a_failure(tmp_path: Path) -> None:
     process = start(("record", *SMALL), tmp_path, small=True)
-    lines_until(process, "The model loads")
+    lines_until(process, "Loading the model")
     process.send_signal(signal.SIGINT)
     finished = ended(process)
     sentence = "clipseg-live: Nothing was recorded: it was interrupted before the first frame with masks."

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clipseg_live.runtime.export import Progress
 
 MASKS = ("jsonl", "png")
-STOPPED = "clipseg-live: The export was stopped; the same command goes on where it stopped."
+STOPPED = "clipseg-live: The export was stopped. The same command continues it."
 
 
 def run_many(
@@ -58,7 +58,9 @@ def run_many(
 
     kind = None if masks is None else str(masks)
     if kind is not None and kind not in MASKS:
-        raise UsageError(f"With --into, masks lie beside each result: say --masks jsonl or --masks png, not {kind}.")
+        raise UsageError(
+            f"With --into, masks are written next to each result: give --masks jsonl or --masks png, not {kind}."
+        )
     batch = plan_batch(inputs, into, template, suffix=suffix, masks=kind, data=data, jobs=jobs)  # type: ignore[arg-type]
     with _display(batch) as watch:
         report = run_batch(batch, watch)

@@ -45,8 +45,8 @@ def run_one(request: "ExportRequest", inputs: Sequence[str], suffix: str | None)
         if path.exists():  # if there were no data to write, a notice has said so
             print(f"{path}: {form}")  # noqa: T201
     if result.problems:
-        left_out = "1 photo was" if len(result.problems) == 1 else f"{len(result.problems)} photos were"
-        print(f"{left_out} left out:", *result.problems, sep="\n  ", file=sys.stderr)  # noqa: T201
+        photos = "1 photo" if len(result.problems) == 1 else f"{len(result.problems)} photos"
+        print(f"{photos} could not be read:", *result.problems, sep="\n  ", file=sys.stderr)  # noqa: T201
         raise typer.Exit(1)
 
 

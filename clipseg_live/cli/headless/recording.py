@@ -97,7 +97,7 @@ class _Recording:
             self.broken = source.problem
             return False
         if time.monotonic() > self._rewinds_until:
-            raise SourceError(source.problem or f"{source.name} cannot be played again from its beginning.")
+            raise SourceError(source.problem or f"{source.name} cannot be rewound to its beginning.")
         return recording.active
 
     def _start(self, session: "Session", status: "SessionStatus") -> None:
@@ -124,7 +124,7 @@ class _Recording:
         """Return a reason together with the names of the files that were kept."""
         if self.problem:
             return f"{reason} {self.problem}"
-        kept = f"what came before is kept in {self.result.removeprefix('Recorded ')}" if self.result else ""
+        kept = f"the recording before that is kept in {self.result.removeprefix('Recorded ')}" if self.result else ""
         return f"{reason.rstrip('.')}; {kept or 'nothing was kept.'}"
 
     def hear(self, message: "Message") -> bool:
@@ -143,9 +143,9 @@ class _Recording:
 
         recording = status.recording
         if recording.active or self._just_begun:
-            lost = f", {recording.dropped} frames lost" if recording.dropped else ""
+            lost = f", {recording.dropped} frames dropped" if recording.dropped else ""
             return f"Recording {format_time(recording.seconds)}, {recording.size / 1e6:.0f} MB{lost}"
         if self.begun:
-            return "The recording is finished"
+            return "Recording finished"
         loading = status.worker.state is not WorkerState.READY
-        return status.worker.progress or "The model loads" if loading else "The first picture is on its way"
+        return status.worker.progress or "Loading the model" if loading else "Waiting for the first frame"

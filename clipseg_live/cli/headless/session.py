@@ -94,7 +94,7 @@ def run_session(settings: "LiveSettings", spec: "SourceSpec", job: Job, *, loop:
                 if job.hear(message) and message.text != ending:
                     told.message(message)
     if left:
-        raise Failure(f"{', '.join(left)} did not end in time and was left behind: a device or file holds it.")
+        raise Failure(f"{', '.join(left)} did not stop in time, because a device or file blocks it.")
     return session.status()
 
 
@@ -184,7 +184,7 @@ class _Told:
             from rich.text import Text
 
             rates = status.rates
-            figures = f"{rates.inference:.1f} segmented, {rates.display:.0f} drawn a second"
+            figures = f"{rates.inference:.1f} predictions and {rates.display:.0f} frames per second"
             line = f"{words} · {figures} · {format_time(time.monotonic() - self._begun)}"
             self._line.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
         elif words != self._last:

@@ -27,7 +27,7 @@ def run_camera(settings: "LiveSettings", spec: "SourceSpec", wanted: "VirtualCam
     """
     begun = time.monotonic()
     sent = run_session(settings, spec, _VirtualCamera(wanted), loop=True).camera.sent
-    print(f"{sent} pictures in {format_time(time.monotonic() - begun)}.", flush=True)  # noqa: T201
+    print(f"{sent} frames sent in {format_time(time.monotonic() - begun)}.", flush=True)  # noqa: T201
 
 
 class _VirtualCamera:
@@ -64,9 +64,9 @@ def describe_camera(status: "SessionStatus") -> str:
     """Return the state of the virtual camera and the reason for it, in one line."""
     camera = status.camera
     if not camera.device:
-        return "The virtual camera opens" if not camera.problem else "The virtual camera is away"
-    where = f"{camera.device}, {camera.width}×{camera.height}, {camera.rate:g} a second"
-    return f"{where}: {'the safe picture, ' + why_safe(status) if camera.safe else 'on'}"
+        return "Opening the virtual camera" if not camera.problem else "The virtual camera is not available"
+    where = f"{camera.device}, {camera.width}×{camera.height}, {camera.rate:g} frames per second"
+    return f"{where}: placeholder image ({why_safe(status)})" if camera.safe else f"{where}: on"
 
 
 def why_safe(status: "SessionStatus") -> str:
@@ -74,18 +74,18 @@ def why_safe(status: "SessionStatus") -> str:
     from clipseg_live.core.status import HiddenReason, SourceState, WorkerState
 
     source = {
-        SourceState.OPENING: "the source opens", SourceState.RECONNECTING: "the source is away",
-        SourceState.FAILED: "the source is away", SourceState.CLOSED: "there is no source",
+        SourceState.OPENING: "opening the source", SourceState.RECONNECTING: "reconnecting to the source",
+        SourceState.FAILED: "the source is not available", SourceState.CLOSED: "there is no source",
     }.get(status.source.state)  # fmt: skip
     worker = {
-        WorkerState.STOPPED: "the model is not loaded", WorkerState.STARTING: "the model loads",
-        WorkerState.LOADING: "the model loads", WorkerState.RESTARTING: "the segmentation starts again",
-        WorkerState.WAITING: "the segmentation stopped",
+        WorkerState.STOPPED: "the model is not loaded", WorkerState.STARTING: "loading the model",
+        WorkerState.LOADING: "loading the model", WorkerState.RESTARTING: "restarting the model",
+        WorkerState.WAITING: "the model has stopped",
     }.get(status.worker.state)  # fmt: skip
     hidden = {
-        HiddenReason.NOTHING: "there is no prompt for what is to be hidden",
-        HiddenReason.EDITING: "a changed prompt is not found yet",
-        HiddenReason.WAITING: "this picture has no masks yet",
+        HiddenReason.NOTHING: "no prompt says what to hide",
+        HiddenReason.EDITING: "a changed prompt has no mask yet",
+        HiddenReason.WAITING: "the frame has no masks yet",
     }
-    waiting = "the first picture is on its way" if status.hidden is None else hidden[status.hidden]
+    waiting = "waiting for the first frame" if status.hidden is None else hidden[status.hidden]
     return source or worker or waiting

@@ -61,7 +61,7 @@ def test_the_page_for_people(tmp_path: Path) -> None:
     for said in ("Some processor", "8 cores", "AMX bf16", "libx264, libvpx-vp9, ffv1", "aac, libopus", "0.0125"):
         assert said in text
     assert f"5.0 kB, {tmp_path / 'hub'}" in text  # in one piece, to be copied
-    assert "None was found." in text
+    assert "No camera was found." in text
     assert "4.0 times as fast" in text
 
 
@@ -109,7 +109,7 @@ def test_without_the_shapes_model_nothing_is_compared(monkeypatch: pytest.Monkey
     absent = catalogue.CatalogueEntry("shapes", (), "", False, True, None, 0, False, None)
     monkeypatch.setattr(catalogue, "catalogue", lambda: (absent,))
     report = json.loads(page("--json"))
-    assert "shapes is not in this installation" in report["precision"]["problem"]
+    assert "shapes is missing from this installation" in report["precision"]["problem"]
     assert "was not measured" in report["faster"][0]
 
 
@@ -146,4 +146,4 @@ def test_gpus_are_listed_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> N
     )
     text = page()
     assert "NVIDIA Something, 24.0 GB (20.0 GB free)" in text
-    assert "Nothing that these checks could see." in text  # bfloat16 on the CPU is no advice for who has a GPU
+    assert "The checks found nothing to improve." in text  # bfloat16 on the CPU is no advice for who has a GPU

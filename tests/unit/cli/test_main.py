@@ -1,5 +1,6 @@
 """What errors look like on the command line, and that it starts light."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ from clipseg_live import __version__
 from clipseg_live.cli import main
 from clipseg_live.core.errors import Failure, UsageError
 from clipseg_live.core.system import logs
+from tests.helpers.paths import ROOT
 
-HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "PIL", "huggingface_hub")
+HEAVY = ("torch", "transformers", "cv2", "av", "numpy", "PIL", "huggingface_hub", "clipseg_live.core.settings.base")
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +28,8 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_nothing_heavy_is_imported_for_help() -> None:
     code = (
-        "import sys; from clipseg_live.cli.main import run; run(['--help']); run(['export', '--help']);"
+        "import sys; from clipseg_live.cli.main import COMMANDS, run; run(['--help']);"
+        "[run([name, '--help']) for name in COMMANDS];"
         f"print('HEAVY', *(name for name in {HEAVY!r} if name in sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -42,7 +45,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
         (
             RuntimeError("a\nb"),
             1,
-            "clipseg-live: Something unexpected went wrong (RuntimeError: a b). "
+            "clipseg-live: Unexpected error (RuntimeError: a b). "
             "The log has the details: run it again with --log-level debug\n",
         ),
     ],
@@ -130,3 +133,13 @@ def test_export_names_the_command_for_addresses(capsys: pytest.CaptureFixture[st
     assert main.run(["export", "rtsp://ann:secret@host/x", "-p", "cup", "-o", "out.mp4"]) == 2
     said = capsys.readouterr().err
     assert "rtsp://host/x is an address" in said and "clipseg-live record" in said
+
+
+def test_no_function_of_the_command_line_has_many_parameters() -> None:
+    counts = {}
+    for path in (ROOT / "clipseg_live" / "cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                arguments = node.args
+                counts[node.name] = len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs])
+    assert len(counts) > 100 and max(counts.values()) <= 10
