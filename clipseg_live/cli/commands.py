@@ -20,7 +20,7 @@ from typer.main import get_command
 PROMPTS = "Prompts"
 RESULT = "Output"
 DATA = "Masks and data"
-EFFECTS = "Effects"
+STYLE = "Effects"
 MASK = "Mask settings"
 INPUT = "Input"
 VIRTUAL = "Virtual camera"
@@ -29,7 +29,7 @@ MODEL = "Model"
 NETWORK = "Network streams"
 OTHER = "Other options"
 
-GROUPS = (PROMPTS, RESULT, DATA, EFFECTS, MASK, INPUT, VIRTUAL, RECORDING, MODEL, NETWORK, OTHER)
+GROUPS = (PROMPTS, RESULT, DATA, STYLE, MASK, INPUT, VIRTUAL, RECORDING, MODEL, NETWORK, OTHER)
 """Order of the groups in ``--help``. An option without ``rich_help_panel`` belongs to the last group."""
 
 FORMER_NAMES = {"--overlap": "--together", "--temporal": "--time", "--resize-mode": "--fit"}

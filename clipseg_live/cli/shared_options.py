@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from clipseg_live.cli.commands import DATA, EFFECTS, INPUT, MASK, MODEL, NETWORK, PROMPTS, option
+from clipseg_live.cli.commands import DATA, INPUT, MASK, MODEL, NETWORK, PROMPTS, STYLE, option
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -101,11 +101,11 @@ class StyleOptions:
     colour: Annotated[
         list[str] | None,
         option(
-            EFFECTS, "COLOUR", f"Colour of the mask, as #rrggbb or a name: {EACH}.", "--colour", "--color",
+            STYLE, "COLOUR", f"Colour of the mask, as #rrggbb or a name: {EACH}.", "--colour", "--color",
             default="another one for each prompt",
         ),
     ] = None  # fmt: skip
-    opacity: Annotated[float | None, option(EFFECTS, "0..1", "Opacity of the colours.", default="0.55")] = None
+    opacity: Annotated[float | None, option(STYLE, "0..1", "Opacity of the colours.", default="0.55")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,14 +146,14 @@ class DrawingOptions:
     effect: Annotated[
         str | None,
         option(
-            EFFECTS, "EFFECTS", 'Effects, joined by +, such as "spotlight+outline(width=0.4)"; see docs/effects.md.',
+            STYLE, "EFFECTS", 'Effects, joined by +, such as "spotlight+outline(width=0.4)"; see docs/effects.md.',
             default="tint+outline",
         ),
     ] = None  # fmt: skip
     preset: Annotated[
         str | None,
         option(
-            EFFECTS, "NAME", "Effects and mask settings for a purpose: default, broadcast, green screen, inspect, "
+            STYLE, "NAME", "Effects and mask settings for a purpose: default, broadcast, green screen, inspect, "
             "privacy or highlight.", default="default",
         ),
     ] = None  # fmt: skip
