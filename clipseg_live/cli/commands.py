@@ -148,6 +148,10 @@ class CommandGroup(TyperGroup):
     former_names: ClassVar[Mapping[str, str]] = {}
     """Present names of commands by their former names, which are accepted, but not shown."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.commands: dict[str, Any] = dict.fromkeys(self.functions)  # their names are suggested after a typing error
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
         return list(self.functions)

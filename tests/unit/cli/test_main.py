@@ -135,6 +135,11 @@ def test_export_names_the_command_for_addresses(capsys: pytest.CaptureFixture[st
     assert "rtsp://host/x is an address" in said and "clipseg-live record" in said
 
 
+def test_a_mistyped_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["exprot"]) == 2
+    assert "Did you mean 'export'?" in capsys.readouterr().err
+
+
 def test_no_function_of_the_command_line_has_many_parameters() -> None:
     counts = {}
     for path in (ROOT / "clipseg_live" / "cli").rglob("*.py"):
