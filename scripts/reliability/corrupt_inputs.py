@@ -216,16 +216,14 @@ def whole(path: Path, frames: int | None = None) -> str:
     if not path.is_file():
         return f"there is no {path.name}"
     decoded = subprocess.run(
-        ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-fps_mode", "passthrough",
-         "-enc_time_base", "1:90000", "-f", "null", "-"], capture_output=True, text=True,
+        ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v:0", "-map", "0:a?",
+         "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", "-"],
+        capture_output=True, text=True,
     )  # fmt: skip
     if decoded.returncode or decoded.stderr.strip():
         return f"{path.name} does not decode: {decoded.stderr.strip()[:300]}"
-    counted = subprocess.run(
-        ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:0", "-show_entries", "stream=nb_read_frames",
-         "-of", "csv=p=0", str(path)], capture_output=True, text=True,
-    ).stdout.strip().strip(",")  # fmt: skip
-    if frames is not None and counted != str(frames):
+    counted = sum(line.startswith("0,") for line in decoded.stdout.splitlines())
+    if frames not in (None, counted):
         return f"{path.name} holds {counted} frames, not {frames}"
     return ""
 
