@@ -14,7 +14,7 @@ from clipseg_live.core.errors import Failure
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.mattes import Mattes
 from clipseg_live.core.privacy import hides_whole
-from clipseg_live.core.settings.effects import EFFECTS, EffectSettings, in_order
+from clipseg_live.core.settings.effects import EFFECT_KINDS, EffectSettings, in_order
 from clipseg_live.core.settings.rendering import RenderSettings
 from clipseg_live.rendering.blending import EffectCanvas
 
@@ -55,7 +55,7 @@ class EffectRenderer:
         """
         canvas = EffectCanvas(pixels.copy(), pixels, mattes, self._look.styles, self._look.names, time, self._kept)
         for effect, draw in self._steps:
-            if EFFECTS.own.get(effect.kind) is type(effect):
+            if EFFECT_KINDS.own.get(effect.kind) is type(effect):
                 draw(canvas, effect)
             else:
                 _draw_foreign(canvas, effect, draw)

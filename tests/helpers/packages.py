@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipseg_live.core.settings.data_formats import FORMAT_SPECS
-from clipseg_live.core.settings.effects import EFFECTS
+from clipseg_live.core.settings.effects import EFFECT_KINDS
 from clipseg_live.core.settings.source_schemes import SOURCE_SCHEMES
 from tests.helpers.paths import ROOT
 
@@ -51,7 +51,7 @@ def install_example(folder: Path, page: str) -> None:
 
 def forget_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the registries look for installed packages anew, and forget them after the test."""
-    for registry in (EFFECTS, FORMAT_SPECS, SOURCE_SCHEMES):
+    for registry in (EFFECT_KINDS, FORMAT_SPECS, SOURCE_SCHEMES):
         monkeypatch.setattr(registry, "_entries", None)
         monkeypatch.setattr(registry, "_loaded", {})
         monkeypatch.setattr(registry, "_problems", {})

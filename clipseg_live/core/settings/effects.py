@@ -343,7 +343,7 @@ def _accept(name: str, part: object) -> type[EffectSettings]:
 KINDS: dict[str, type[EffectSettings]] = {effect.model_fields["kind"].default: effect for effect in _OWN}
 """The effects of this package by name, in the order of the menus."""
 
-EFFECTS = Registry("clipseg_live.effects", "effect", KINDS, _accept)
+EFFECT_KINDS = Registry("clipseg_live.effects", "effect", KINDS, _accept)
 """All effects by name, with those of installed packages."""
 
 
@@ -352,9 +352,9 @@ def _effect_of(value: object) -> object:
     if not isinstance(value, dict):
         return value
     kind = str(value.get("kind"))
-    effect = EFFECTS.get(kind)
+    effect = EFFECT_KINDS.get(kind)
     if effect is None:
-        refusal = {"kind": shorten(kind), "refusal": EFFECTS.refusal(kind)}
+        refusal = {"kind": shorten(kind), "refusal": EFFECT_KINDS.refusal(kind)}
         raise PydanticCustomError("effect", "there is no effect {kind}: {refusal}", refusal)
     return effect.model_validate(value)
 
@@ -390,9 +390,9 @@ def parse_effects(text: str) -> tuple[EffectSettings, ...]:
 
 def _parse_one(text: str) -> EffectSettings:
     match = re.fullmatch(rf"({_NAME.pattern})\s*(?:\((.*)\))?", text, re.DOTALL)
-    kind = EFFECTS.get(match[1]) if match is not None else None
+    kind = EFFECT_KINDS.get(match[1]) if match is not None else None
     if match is None or kind is None:
-        raise UsageError(f"{text!r} is no effect: {EFFECTS.refusal(match[1] if match is not None else text)}.")
+        raise UsageError(f"{text!r} is no effect: {EFFECT_KINDS.refusal(match[1] if match is not None else text)}.")
     values: dict[str, object] = {}
     for option in _split(match[2], ",") if match[2] else ():
         name, equals, value = (part.strip() for part in option.partition("="))

@@ -6,7 +6,7 @@ from functools import partial
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.effects import EFFECTS, AnyEffect, EffectGroup, is_private
+from clipseg_live.core.settings.effects import EFFECT_KINDS, AnyEffect, EffectGroup, is_private
 from clipseg_live.core.settings.presets import PRESETS, with_preset
 from clipseg_live.gui.settings.effect_options import EffectOptions
 from clipseg_live.gui.state.settings_store import Store
@@ -25,13 +25,13 @@ def _tr(text: str) -> str:
 
 def effect_title(kind: str) -> str:
     """Return the name of an effect shown to the user."""
-    effect = EFFECTS.get(kind)
+    effect = EFFECT_KINDS.get(kind)
     return kind if effect is None else _tr(effect.info.title)
 
 
 def effect_help(kind: str) -> str:
     """Return one sentence on what an effect does."""
-    effect = EFFECTS.get(kind)
+    effect = EFFECT_KINDS.get(kind)
     return "" if effect is None else _tr(effect.info.help)
 
 
@@ -75,8 +75,8 @@ class EffectList(QWidget):
 
     def _add_menu(self) -> QMenu:
         menu = QMenu(self)
-        self._offer(menu, EFFECTS.own)
-        menu.aboutToShow.connect(lambda: self._offer(menu, EFFECTS.all()))  # imports the effects of other packages
+        self._offer(menu, EFFECT_KINDS.own)
+        menu.aboutToShow.connect(lambda: self._offer(menu, EFFECT_KINDS.all()))  # imports the effects of other packages
         return menu
 
     def _offer(self, menu: QMenu, effects: Mapping[str, type[AnyEffect]]) -> None:
@@ -96,7 +96,7 @@ class EffectList(QWidget):
     def add(self, kind: str) -> None:
         """Append an effect and show its options."""
         effects = self._store.settings.effects
-        effect = EFFECTS.get(kind)
+        effect = EFFECT_KINDS.get(kind)
         if effect is not None and len(effects) < MOST_EFFECTS:
             self._open_index = len(effects)
             self._edit((*effects, effect()))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.settings.effects import (
-    EFFECTS,
+    EFFECT_KINDS,
     KINDS,
     CutOut,
     EffectInfo,
@@ -154,6 +154,6 @@ class Newer(Dots):
     ],
 )  # fmt: skip
 def test_an_effect_of_a_package_is_checked(name, part, reason):
-    assert EFFECTS._accept("dots", Dots) is Dots
+    assert EFFECT_KINDS._accept("dots", Dots) is Dots
     with pytest.raises(PluginError, match=reason):
-        EFFECTS._accept(name, part)
+        EFFECT_KINDS._accept(name, part)
