@@ -121,12 +121,12 @@ def address_problem(address: str) -> str:
         return "The address is empty: write one such as rtsp://HOST/PATH or http://HOST/PATH."
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES[:-1])
-        return f"{safe_name(address)!r} is no address of a stream: it must begin with {known} or {SCHEMES[-1]}://."
+        return f"{safe_name(address)!r} is not a stream address: it must begin with {known} or {SCHEMES[-1]}://."
     host = address.partition("://")[2]
     if not host or host[0] in "/?#":
-        return f"The address {safe_name(address)!r} names no host: write {scheme}://HOST/PATH."
+        return f"The address {safe_name(address)!r} has no host: write {scheme}://HOST/PATH."
     if any(ord(character) < 32 for character in address):
-        return f"The address {safe_name(address)!r} holds characters that cannot be part of one."
+        return f"The address {safe_name(address)!r} contains invalid characters."
     return ""
 
 

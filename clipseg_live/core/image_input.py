@@ -56,12 +56,12 @@ def as_pixels(image: ImageLike, channels: Channels = "rgb") -> Pixels:
         SourceError: If a file cannot be read.
     """
     if channels not in ("rgb", "bgr"):
-        raise UsageError(f'{channels!r} is not an order of channels: use "rgb" or "bgr".')
+        raise UsageError(f'{channels!r} is not a channel order: use "rgb" or "bgr".')
     if isinstance(image, np.ndarray):
         array, is_first = np.asarray(image), False  # without the rules of np.matrix
     elif isinstance(image, (str, PathLike, bytes, bytearray, memoryview)) or _is_pil(image):
         if channels != "rgb":
-            raise UsageError("Files and PIL images tell the order of their channels themselves: leave out channels.")
+            raise UsageError("Files and PIL images define their own channel order: omit channels.")
         return _read(image)
     elif isinstance(image, Frame):
         array, is_first = image.pixels, False
@@ -117,16 +117,16 @@ def _array_of(image: object) -> tuple[NDArray[Any], bool]:
     if is_tensor:
         kind = str(getattr(image, "dtype", ""))
         if getattr(image, "is_meta", False):
-            raise UsageError(f"An image cannot be made of a tensor without data (on the device meta): {_ACCEPTED}.")
+            raise UsageError(f"Cannot make an image from a tensor without data (device meta): {_ACCEPTED}.")
         image = image.detach().cpu()  # type: ignore[attr-defined]
         if "bfloat16" in kind or "float8" in kind:  # NumPy has no such types
             image = image.float()  # type: ignore[attr-defined]
     elif not hasattr(image, "__array__") and not hasattr(image, "__array_interface__"):
-        raise UsageError(f"An image cannot be made of {_name_of(image)}: {_ACCEPTED}.")
+        raise UsageError(f"Cannot make an image from {_name_of(image)}: {_ACCEPTED}.")
     try:
         return np.asarray(image), is_tensor
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"An image cannot be made of {_name_of(image)}: {_ACCEPTED}.") from error
+        raise UsageError(f"Cannot make an image from {_name_of(image)}: {_ACCEPTED}.") from error
 
 
 def _name_of(image: object) -> str:
@@ -143,7 +143,7 @@ def _channels_last(array: NDArray[Any], is_first: bool) -> NDArray[Any]:
         UsageError: If the type or the shape is not that of an image.
     """
     if array.dtype.kind not in "biuf":
-        raise UsageError(f"An image cannot be made of values of type {array.dtype}: use uint8, or float from 0 to 1.")
+        raise UsageError(f"Cannot make an image from values of type {array.dtype}: use uint8, or float from 0 to 1.")
     if array.size and array.ndim == 2:
         return array[..., None]
     if array.size and array.ndim == 3:
@@ -152,7 +152,7 @@ def _channels_last(array: NDArray[Any], is_first: bool) -> NDArray[Any]:
             return array.transpose(1, 2, 0)
         if last:
             return array
-    raise UsageError(f"An image cannot be made of an array of the shape {array.shape}: {_ACCEPTED}.")
+    raise UsageError(f"Cannot make an image from an array of the shape {array.shape}: {_ACCEPTED}.")
 
 
 def _converted(array: NDArray[Any], channels: Channels) -> Pixels:

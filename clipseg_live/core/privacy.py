@@ -196,7 +196,7 @@ def untouched_warning(effects: Sequence[AnyEffect], untouched: Sequence[str]) ->
     """
     if not untouched or not is_private(effects):
         return None
-    return f"Files with the untouched picture are written as well ({', '.join(untouched)}): nothing is hidden in them."
+    return f"Outputs with the original frames are written too ({', '.join(untouched)}): nothing is hidden in them."
 
 
 def _pending(edits: PromptEdits, settings: LiveSettings) -> list[PromptRow]:

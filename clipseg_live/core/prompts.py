@@ -142,12 +142,12 @@ class TextPrompt(Prompt):
             raise UsageError('A text prompt is empty: type what to look for, such as "red circle".')
         for template in templates:
             if "{}" not in template:
-                raise UsageError(f"The template {shorten(template)} has no {{}} for the phrase to stand in.")
+                raise UsageError(f"The template {shorten(template)} has no {{}} placeholder for the phrase.")
         if not templates:
             raise UsageError('A text prompt needs at least one template; "{}" stands for the phrase alone.')
         phrase = " ".join(phrase.split())
         if any("\ud800" <= character <= "\udfff" for sentence in (phrase, *templates) for character in sentence):
-            raise UsageError(f"The text prompt {shorten(phrase)} is not text: it holds bytes that are no characters.")
+            raise UsageError(f"The text prompt {shorten(phrase)} contains bytes that are not characters.")
         _set(self, phrase=phrase, templates=templates, label=phrase)
         _set(self, key=_digest(b"text", *(sentence.encode() for sentence in self.sentences)))
 
@@ -176,7 +176,7 @@ class ImagePrompt(Prompt):
             mask = _frozen(np.asarray(mask).astype(bool))
             if mask.shape != (height, width):
                 raise UsageError(
-                    f"The mask of an image prompt must have the picture's size {(height, width)}, not {mask.shape}."
+                    f"The mask of an image prompt must have the image's size {(height, width)}, not {mask.shape}."
                 )
             if not mask.any():
                 raise UsageError("The mask of an image prompt is empty: it must mark at least one pixel.")
@@ -206,17 +206,17 @@ class EmbeddingPrompt(Prompt):
         if array.ndim == 2 and array.shape[0] == 1:
             array = array[0]
         if array.ndim != 1 or array.size == 0:
-            raise UsageError(f"A conditional embedding is one vector; this has the shape {np.shape(values)}.")
+            raise UsageError(f"A conditional embedding must be one vector, not of the shape {np.shape(values)}.")
         if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-            raise UsageError(f"A conditional embedding holds real numbers, not {array.dtype}.")
+            raise UsageError(f"A conditional embedding must contain real numbers, not {array.dtype}.")
         if array.size > MOST_VALUES:
             raise UsageError(f"A conditional embedding has at most {MOST_VALUES} values; this has {array.size}.")
         if not np.isfinite(array).all():
-            raise UsageError("The conditional embedding holds NaN or infinite values: it was not written correctly.")
+            raise UsageError("The conditional embedding contains NaN or infinite values: it was not saved correctly.")
         if np.abs(array.astype(np.float64)).max() > LARGEST_VALUE:
             raise UsageError(
-                f"The conditional embedding holds values beyond {LARGEST_VALUE:.0f}, which no model gives: it was not "
-                "written correctly."
+                f"The conditional embedding contains values beyond {LARGEST_VALUE:.0f}, which no model produces: it "
+                "was not saved correctly."
             )
         array = _frozen(array.astype(np.float32))
         _set(self, label=label, values=array)
@@ -237,7 +237,7 @@ class MixPrompt(Prompt):
             raise UsageError("A mixed prompt needs at least one part.")
         for part in parts:
             if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], Prompt)):
-                raise UsageError("A mixed prompt is made of pairs of a prompt and its weight.")
+                raise UsageError("A mixed prompt needs pairs of a prompt and its weight.")
         weights = [float(weight) for _, weight in parts]
         total = sum(weights)
         if not math.isfinite(total) or any(weight < 0 for weight in weights) or total <= 0:
@@ -310,7 +310,7 @@ def _clip_box(box: ImageBox, height: int, width: int) -> ImageBox:
     x, y, w, h = (int(value) for value in box)
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
     if right <= left or bottom <= top:
-        raise UsageError(f"The box {tuple(box)} holds nothing of a picture of {width}×{height} pixels.")
+        raise UsageError(f"The box {tuple(box)} is outside the image of {width}×{height} pixels.")
     return left, top, right - left, bottom - top
 
 
@@ -326,8 +326,8 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
         # Check the size before reading: a header can claim terabytes.
         if math.prod(shape) > MOST_VALUES:
             raise UsageError(
-                f"The embedding file {path.name} holds an array of the shape {shape}: an embedding is one vector of at "
-                f"most {MOST_VALUES} values."
+                f"The embedding file {path.name} contains an array of the shape {shape}: an embedding is one vector of "
+                f"at most {MOST_VALUES} values."
             )
         return read()
     except ClipsegLiveError:
@@ -335,7 +335,7 @@ def _read_embedding(path: Path) -> NDArray[np.float32]:
     except Exception as error:  # damaged files raise many kinds of errors in NumPy and safetensors
         logger.warning("An embedding file cannot be read", exc_info=True)
         raise Failure(
-            f"The embedding file {path.name} cannot be read: it is damaged or not what its name says."
+            f"The embedding file {path.name} cannot be read: it is damaged or has the wrong suffix."
         ) from error
 
 

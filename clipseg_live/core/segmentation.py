@@ -12,9 +12,7 @@ from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.system.png import figures
 from clipseg_live.core.system.quoting import one_line
 
-UNUSABLE = (
-    "The model gave values that are not numbers, so these frames have no masks: choose another model, device or dtype."
-)
+UNUSABLE = "The model returned NaN, so these frames have no masks: choose another model, device or dtype."
 """Message for the user about maps that ``is_usable`` rejects."""
 
 
@@ -74,7 +72,7 @@ class Segmentation:
         height = self.frame_size[0] if height is None else height
         width = self.frame_size[1] if width is None else width
         if height < 1 or width < 1:
-            raise UsageError(f"A size of {width}×{height} is not possible: both sides must be at least 1 pixel.")
+            raise UsageError(f"A size of {width}×{height} is invalid: both sides must be at least 1 pixel.")
         return _resize_axis(_resize_axis(self.probabilities, 1, height), 2, width)
 
     def masks(self, threshold: float = 0.5) -> NDArray[np.bool_]:
@@ -88,9 +86,9 @@ class Segmentation:
             NoPrediction: If the maps are not finite.
         """
         if not 0.0 <= threshold <= 1.0:
-            raise UsageError(f"A threshold of {threshold} is not possible: it is a probability, from 0 to 1.")
+            raise UsageError(f"A threshold of {threshold} is invalid: it must be from 0 to 1.")
         if not np.isfinite(self.probabilities).all():
-            raise NoPrediction("The probability maps hold NaN or infinite values: they are no prediction.")
+            raise NoPrediction("The probability maps contain NaN or infinite values.")
         masks: NDArray[np.bool_] = self.at() >= np.float32(threshold)
         return masks
 
@@ -112,10 +110,7 @@ class Segmentation:
         try:
             import supervision  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
-            raise Failure(
-                "The package supervision, whose Detections are asked for, is not installed: "
-                "run 'pip install supervision'."
-            ) from error
+            raise Failure("to_supervision() needs the package supervision: run 'pip install supervision'.") from error
         maps, masks = self.at(), self.masks(threshold)
         indices = [index for index, mask in enumerate(masks) if mask.any()]
         return supervision.Detections(

@@ -74,8 +74,8 @@ def load_session(path: Path, *, trusted: bool = False) -> LiveSettings:
     opened = open_session(path)
     if opened.outside and not trusted:
         raise UsageError(
-            f"The session {path} wants to use {list_references(opened.outside)}, outside its own folder: "
-            "look whether that is right, and give --trust-session to allow it."
+            f"The session {path} uses {list_references(opened.outside)} outside its folder: "
+            "if you trust the session, add --trust-session."
         )
     return opened.settings
 
@@ -120,7 +120,7 @@ def _read(path: Path) -> LiveSettings:
     except OSError as error:
         raise Failure(f"The session file {path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise Failure(f"{path} is not a session file: it does not hold JSON.") from error
+        raise Failure(f"{path} is not a session file: it does not contain JSON.") from error
     if not isinstance(content, dict) or content.get("format") != SESSION_FORMAT:
         raise Failure(f"{path} is not a session file of clipseg-live.")
     if content.get("version") != _VERSION:
@@ -132,6 +132,6 @@ def _read(path: Path) -> LiveSettings:
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         problem = " ".join(f"{where}, {str(first['msg']).lower()}".split())  # may quote long text of the file
         problem = problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST]}…"
-        raise Failure(f"The session file {path} holds a value that cannot be: {problem}.") from error
+        raise Failure(f"The session file {path} contains an invalid value: {problem}.") from error
     except RecursionError as error:
-        raise Failure(f"The session file {path} holds a value that cannot be: its settings.") from error
+        raise Failure(f"The session file {path} contains an invalid value: its settings.") from error

@@ -312,7 +312,7 @@ def _way_to(state: MattingState, index: int) -> tuple[BackwardFlow | None, Fract
         if shown <= index:
             return (None if back is None else _resized(back, *state.small.grey.shape)), time
         back = step if back is None else back.after(step)
-    raise ValueError(f"Frame {index} was before the first that is remembered.")
+    raise ValueError(f"Frame {index} is no longer in the history.")
 
 
 def _halved(step: BackwardFlow) -> BackwardFlow:

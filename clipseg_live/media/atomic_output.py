@@ -45,12 +45,12 @@ def write_failure(path: Path, error: Exception) -> SinkError:
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return SinkError(
-            f"The disk with {path.parent} is full, so {path.name} broke off: make room, or write somewhere else."
+            f"The disk with {path.parent} is full, so {path.name} is incomplete: free space or write to another disk."
         )
     if number == errno.EFBIG:
-        return SinkError(f"{path.name} grew larger than the disk or system allows: write somewhere else.")
+        return SinkError(f"{path.name} is larger than the disk or system allows: write to another disk.")
     if number == errno.EROFS:
-        return SinkError(f"{path.parent} may only be read now, so {path.name} broke off: write somewhere else.")
+        return SinkError(f"{path.parent} has become read-only, so {path.name} is incomplete: write to another folder.")
     reason = getattr(error, "strerror", None) or str(error)
     return SinkError(f"{path.name} could not be written: {reason}.")
 
@@ -159,13 +159,13 @@ class AtomicOutput:
             self.path.lstat()
         except OSError as error:
             if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
-                raise UsageError(f"{self.path.name[:40]}… is no possible name here: {error.strerror}.") from error
+                raise UsageError(f"{self.path.name[:40]}… is not a valid name here: {error.strerror}.") from error
         check_replaceable(self.path)
         if self._folder and self.path.is_dir():
             held = [entry for entry in self.path.rglob("*") if not _is_left_by_a_file_manager(entry)]
             if (foreign := self._foreign(held)) is not None:
                 raise UsageError(
-                    f"The folder {self.path} holds other files ({foreign.name}): name a new or an empty one."
+                    f"The folder {self.path} contains other files ({foreign.name}): use a new or empty folder."
                 )
             if held and not self._overwrite:
                 raise UsageError(f"{self.path} exists already: use --overwrite to replace it.")
@@ -180,7 +180,7 @@ class AtomicOutput:
         if not parent.is_dir():
             raise SinkError(f"{parent} is not a folder, so nothing can be written into it.")
         if not os.access(parent, os.W_OK | os.X_OK):
-            raise SinkError(f"{parent} may not be written to: change its permissions, or write somewhere else.")
+            raise SinkError(f"{parent} is not writable: change its permissions or write to another folder.")
 
     def begin(self) -> Path:
         """Create the file or folder to work in, and return it.
@@ -200,9 +200,7 @@ class AtomicOutput:
                 working.mkdir() if self._folder else working.touch(exist_ok=False)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise SinkError(
-                f"Nothing can be written into {self.path.parent} ({reason}): write somewhere else."
-            ) from error
+            raise SinkError(f"Cannot write to {self.path.parent} ({reason}): write to another folder.") from error
         if not self._visible:
             self._clear_stale(working)
         self.working = working
@@ -224,7 +222,7 @@ class AtomicOutput:
                     os.fsync(file.fileno())
                 self._move_file(working)
         except FileExistsError as error:
-            raise self._not_moved("it was created by something else meanwhile", error) from error
+            raise self._not_moved("another program created it in the meantime", error) from error
         except ClipsegLiveError as error:
             raise self._not_moved(str(error).rstrip("."), error) from error
         except OSError as error:
@@ -235,7 +233,7 @@ class AtomicOutput:
     def _not_moved(self, reason: str, cause: Exception) -> SinkError:
         """Keep the complete result under another name, and return the error with this name."""
         logger.warning("A finished result could not be moved to its place", exc_info=cause)
-        sentence = f"{self.path} could not be put in its place ({reason})"
+        sentence = f"{self.path} could not be renamed to its final name ({reason})"
         if self._visible or self.working is None or not os.path.lexists(self.working):
             return SinkError(f"{sentence}.")
         self.finished = self._keep_as("finished") or self.working
@@ -309,7 +307,7 @@ class AtomicOutput:
 
     def _begun(self) -> Path:
         if self.working is None:
-            raise SinkError(f"{self.path} was not begun, or is finished already.")
+            raise SinkError(f"{self.path} is not open, or already finished.")
         return self.working
 
     def _move_file(self, working: Path) -> None:

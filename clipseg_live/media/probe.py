@@ -60,7 +60,7 @@ def probe_encoder(name: str) -> EncoderProbe:
         context: Any = av.CodecContext.create(name, "w")
         packets = _encode_sound(context) if kind == "audio" else _encode_picture(context)
         if sum(packet.size for packet in packets) == 0:
-            return EncoderProbe(name, kind, False, "it opened, but gave nothing for a frame")
+            return EncoderProbe(name, kind, False, "it opened but encoded no frame")
     except av.codec.codec.UnknownCodecError:
         return EncoderProbe(name, kind, False, "this build of FFmpeg has no such encoder")
     except av.FFmpegError as error:
@@ -92,7 +92,7 @@ def cameras(seconds: float = CAMERA_SECONDS, program: str | None = None) -> tupl
     try:
         output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise TimeoutError(f"The camera drivers gave no answer within {seconds:g} s.") from None
+        raise TimeoutError(f"The camera drivers did not respond within {seconds:g} s.") from None
     finally:
         _end(process)
     if process.returncode != 0:

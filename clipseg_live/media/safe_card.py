@@ -7,7 +7,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.settings.base import RGB
 
 TITLE = "One moment…"
-CARD_TEXT = "The picture is back shortly."
+CARD_TEXT = "The video will be back shortly."
 _MIDDLE, _EDGE = (30, 34, 42), (13, 14, 17)
 _TEXT, _QUIET, _ACCENT = (236, 238, 240), (150, 158, 168), (108, 178, 255)
 _FINE = 4

@@ -167,7 +167,7 @@ class VirtualCamera:
             self._camera.send(self._shown[1])
         except Exception as error:  # drivers can raise anything
             logger.warning("A virtual camera takes no more frames", exc_info=True)
-            raise Failure(f"The virtual camera is gone: {_said(error)}.") from error
+            raise Failure(f"The virtual camera was lost: {_said(error)}.") from error
 
     def finish(self) -> None:
         """Close the device."""
@@ -198,7 +198,7 @@ class VirtualCamera:
                 "then start it here again."
             )
         if not devices and (_MISSING.search(said) or (self._system == "Linux" and not device.name)):
-            steps = STEPS.get(self._system, f"there is no way known for {self._system}")
+            steps = STEPS.get(self._system, f"virtual cameras are not supported on {self._system}")
             return Failure(f"There is no virtual camera on this system: {steps}.")
         if device.name and _MISSING.search(said):
             others = ", ".join(f"{entry.label} ({entry.name})" for entry in devices)
@@ -209,18 +209,19 @@ class VirtualCamera:
             )
         if "not a video output device" in said:
             return Failure(
-                f"The virtual camera {name} is held by the program that shows it: end that program, start the virtual "
-                f"camera, then the program again (or load the driver anew: sudo modprobe -r v4l2loopback && {_LOAD})."
+                f"The virtual camera {name} is in use by the receiving program: close that program, start the virtual "
+                f"camera, then start the program again (or reload the driver: sudo modprobe -r v4l2loopback "
+                f"&& {_LOAD})."
             )
         settled = device.settled
         if settled is not None and "could not be configured" in said:
             return Failure(
-                f"The virtual camera {name} is held at {settled.width}×{settled.height} by another program: choose "
-                "that size, or end that program first."
+                f"The virtual camera {name} is set to {settled.width}×{settled.height} by another program: choose "
+                "that size, or close that program first."
             )
         return Failure(
-            f"The virtual camera {name} cannot be opened ({said}): choose another size, or end other programs that use "
-            "it."
+            f"The virtual camera {name} cannot be opened ({said}): choose another size, or close other programs "
+            "that use it."
         )
 
 
@@ -228,7 +229,7 @@ def _package() -> Any:
     try:
         return importlib.import_module("pyvirtualcam")
     except ImportError:
-        raise UsageError('A virtual camera needs a package more: pip install "clipseg-live[virtualcam]"') from None
+        raise UsageError('A virtual camera needs an extra package: pip install "clipseg-live[virtualcam]"') from None
 
 
 def _said(error: Exception) -> str:

@@ -262,7 +262,7 @@ def _compare(full: Segmenter, low: Segmenter, name: str) -> Precision:
     phrases = [Prompt.text(text) for text in ("red circle", "blue square", "everything")]
     if low.dtype != name:
         reference = _fastest([_turns(full, pictures, phrases)], _ROUNDS)[0]
-        refusal = low.notices[0] if low.notices else f"{low.dtype} is used in its place."
+        refusal = low.notices[0] if low.notices else f"{low.dtype} is used instead."
         return Precision(name, full.device, refusal, None, None, None, reference)
     expected, actual = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
     difference = np.abs(actual - expected)

@@ -59,10 +59,10 @@ def choose_device(name: str) -> torch.device:
         count = torch.cuda.device_count()
         available = "no CUDA GPU that PyTorch can use" if count == 0 else f"only {count} CUDA GPU(s), from cuda:0"
         raise UsageError(
-            f"The device {name} is not there: this machine has {available}; --device cpu works everywhere."
+            f"The device {name} is not available: this machine has {available}; --device cpu works everywhere."
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("The device mps is not there: it needs an Apple GPU; --device cpu works everywhere.")
+        raise UsageError("The device mps is not available: it needs an Apple GPU; --device cpu works everywhere.")
     return device
 
 

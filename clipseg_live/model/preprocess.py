@@ -69,15 +69,15 @@ class Preprocessing:
             number = values.get("resample", 2)
             if number not in _RESAMPLING:
                 raise ModelError(
-                    f"The model's {path.name} in {path.parent} asks for resampling number {number}, which is not known "
-                    f"here: 0 (nearest), 2 (bilinear) and 3 (bicubic) are."
+                    f"The model's {path.name} in {path.parent} uses resampling mode {number}, which is not "
+                    "supported: use 0 (nearest), 2 (bilinear) or 3 (bicubic)."
                 )
             resampling = _RESAMPLING[number]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             logger.warning("%s cannot be used", path.name, exc_info=True)
             raise ModelError(
-                f"The model's {path.name} in {path.parent} is damaged or not an image model's: get the whole model "
-                "again."
+                f"The model's {path.name} in {path.parent} is damaged or not for an image model: download the "
+                "whole model again."
             ) from error
         return Preprocessing(int(size), mean, deviation, resampling)
 
@@ -163,7 +163,7 @@ def place_frame(height: int, width: int, *, size: int, patch: int, fit: Fit) -> 
         rows = min(max(round(math.sqrt(tokens * height / width)), 1), tokens)
         columns = min(max(round(rows * width / height), 1), tokens // rows)
         return Placement(rows * patch, columns * patch, 0, 0, rows * patch, columns * patch)
-    raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+    raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(FITS)}.")
 
 
 def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:

@@ -186,7 +186,7 @@ def advice(
     if found.load is not None and found.load > found.cpu.logical:
         messages.append(
             f"Other programs keep the processor busy (a load of {found.load:.1f} over the last minute on "
-            f"{_count(found.cpu.logical, 'processor')}): end them, and do not trust the times above until then."
+            f"{_count(found.cpu.logical, 'processor')}): close them; until then the times above are not reliable."
         )
     return tuple(messages)
 
@@ -199,7 +199,7 @@ def _unused_gpu(found: Devices) -> str:
     names = ", ".join(sorted(set(found.nvidia)))
     if found.build == "CPU":
         return (
-            f"This machine has an NVIDIA GPU ({names}), but this PyTorch is built for CPUs alone: "
+            f"This machine has an NVIDIA GPU ({names}), but this PyTorch is built for CPUs only: "
             "install its CUDA build (pytorch.org/get-started)."
         )
     reason = f": {found.warning}" if found.warning else "; CUDA_VISIBLE_DEVICES and the driver's version decide that."
@@ -212,8 +212,8 @@ def _faster_cpu(processor: Cpu, speed: "MatrixSpeed", compared: "tuple[Precision
         cause = f" because {variable} is {os.environ[variable]}" if variable in os.environ else ""
         threads, cores = _count(processor.threads, "thread"), _count(processor.cores, "core")
         yield (
-            f"PyTorch uses {threads} for {cores}{cause}: with a thread a core the encoder's "
-            f"widest product ran {speed.float32 / speed.all_cores:.1f} times as fast here "
+            f"PyTorch uses {threads} for {cores}{cause}: with one thread per core the encoder's "
+            f"largest matrix product ran {speed.float32 / speed.all_cores:.1f} times as fast here "
             f"({variable}={processor.cores})."
         )
     ratio = speed.float32 / speed.bfloat16
@@ -221,11 +221,11 @@ def _faster_cpu(processor: Cpu, speed: "MatrixSpeed", compared: "tuple[Precision
     if ratio < FASTER or (low is not None and low.refusal is not None):
         return
     gain = (
-        f"--dtype bfloat16: the widest product of the published models' encoder ran {ratio:.1f} times as fast as "
-        "in float32 here"
+        f"--dtype bfloat16: the largest matrix product of the published models' encoder ran {ratio:.1f} times as fast "
+        "as in float32 here"
     )
     if low is None or low.largest is None or low.milliseconds is None:
-        yield f"{gain}; what it changes in the masks was not measured (the model {loading.SHAPES_MODEL} is needed)."
+        yield f"{gain}; its effect on the masks was not measured (the model {loading.SHAPES_MODEL} is needed)."
         return
     factor = low.float32_milliseconds / low.milliseconds
     yield (

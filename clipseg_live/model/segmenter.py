@@ -112,7 +112,7 @@ class Segmenter:
                 logger.warning("The model cannot be run", exc_info=True)
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(
-                    f"The model in {files.folder} cannot be run, its files are damaged or of different models "
+                    f"The model in {files.folder} cannot be run because its files are damaged or from different models "
                     f"({type(error).__name__}: {reason}): {files.remedy}."
                 ) from error
         return segmenter
@@ -400,9 +400,9 @@ def check_options(device: str, dtype: str, fit: str, detail: str = "off") -> tup
 
 def _check_choices(fit: str, detail: str) -> None:
     if fit not in FITS:
-        raise UsageError(f"{fit!r} is not a way to fit a frame: use one of {', '.join(FITS)}.")
+        raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(FITS)}.")
     if detail not in DETAILS:
-        raise UsageError(f"{detail!r} is not a way to see detail: use one of {', '.join(DETAILS)}.")
+        raise UsageError(f"{detail!r} is not a detail mode: use one of {', '.join(DETAILS)}.")
 
 
 @contextmanager

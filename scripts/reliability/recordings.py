@@ -141,7 +141,7 @@ def files(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         actor = Actor("demo:", place, "--largest-file", str(limit), "--seconds", "60", codec=codec)
         actor.join(120)
         problems = [f"{codec}: {problem}" for path in place.iterdir() for problem in judge(path).problems]
-        if not any("grew larger" in message or "could not be written" in message for message in actor.messages):
+        if not any("is larger than" in message or "could not be written" in message for message in actor.messages):
             problems.append(f"{codec}: it said {actor.messages[-1:]}")
         names = [path.name for path in place.iterdir()]
         if names != [f"r.partial{SUFFIXES[codec]}"] and (names or actor.now["seconds"] > LOST):
@@ -197,7 +197,7 @@ def folders(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
         actor.join(120)
         verdicts = [judge(path) for path in elsewhere.iterdir()]
         problems = [problem for verdict in verdicts for problem in in_words("after it", verdict, before)]
-        told = any("was moved or removed" in each or "cannot be recorded into" in each for each in actor.messages)
+        told = any("was moved or deleted" in each or "cannot be recorded into" in each for each in actor.messages)
         if len(verdicts) != 1 or actor.left or not told:
             problems.append(f"it said {actor.messages}, left {actor.left}, found {len(verdicts)}")
         moved.count(problems)
@@ -210,7 +210,7 @@ def folders(folder: Path, rounds: int, chance: random.Random) -> Iterator[Row]:
             actor.stop()
             verdicts = [judge(path) for path in place.iterdir()]
             problems = [problem for verdict in verdicts for problem in in_words("after it", verdict, before)]
-            refused = any("could not be put in its place" in message for message in actor.messages)
+            refused = any("could not be renamed" in message for message in actor.messages)
             if len(verdicts) != 1 or not refused or actor.left:
                 problems.append(f"it said {actor.messages}, found {[path.name for path in place.iterdir()]}")
             locked.count(problems)

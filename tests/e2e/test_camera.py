@@ -190,7 +190,7 @@ def test_on_a_terminal_one_line_changes(tmp_path: Path) -> None:
         (["demo:", "-p", "x", "--width", "640"], 2, "two sides"),
         (["demo:", "-p", "x", "--fit", "stretch"], 2, "fit"),
         (["demo:", "-p", "x", "--safe", "no.png"], 1, "no file no.png"),
-        (["demo:", "-p", "x", "--effect", "sparkle"], 2, "no effect"),
+        (["demo:", "-p", "x", "--effect", "sparkle"], 2, "is not an effect"),
         (["demo:", "-p", "x", "--preset", "sparkle"], 2, "no preset"),
         (["demo:", "-p", "x", "--session", "s.json"], 2, "not both"),
         (["demo:nothing", "-p", "x"], 2, "not a demo scene"),

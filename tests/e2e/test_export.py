@@ -115,7 +115,7 @@ def test_a_video_that_breaks_in_the_middle(clipseg_live: Run, tmp_path: Path) ->
     broken.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     result = clipseg_live("export", broken, "-p", "red circle", "--model", "shapes", "-o", "out.mp4")
     assert result.code == 0, result.err
-    assert "broken.mkv breaks off at 0:0" in result.err and "frames before that point" in result.err
+    assert "broken.mkv ends at 0:0" in result.err and "frames before that point" in result.err
     assert 1 <= len(pictures_of(tmp_path / "out.mp4")) < 40
     assert list(tmp_path.glob("*.partial.*")) == []
     assert hidden_files(tmp_path) == []

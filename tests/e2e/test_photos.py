@@ -34,10 +34,10 @@ def test_a_folder_is_exported_photo_by_photo(clipseg_live: Run, photos: Path, tm
     done = clipseg_live("export", photos, *OPTIONS, "-o", "out", "--masks", "m.jsonl")
     assert done.code == 1 and done.out.startswith("out: 3 photos in ")
     assert done.err.splitlines() == [
-        f"{photos}: 1 file was skipped (hidden, or not a picture), and 1 sub-folder was not searched (a pattern with "
+        f"{photos}: 1 file was skipped (hidden or not an image), and 1 sub-folder was not searched (a pattern with "
         "** searches them).",
         "1 photo could not be read:",
-        "  IMG_3.png is not a picture that can be read.",
+        "  IMG_3.png is not an image that can be read.",
     ]
     for name, size in SIZES.items():
         with Image.open(tmp_path / "out" / name) as picture:
@@ -69,7 +69,7 @@ def test_photos_that_the_shell_has_listed_are_one_set(clipseg_live: Run, photos:
         (["export", "shots", "-o", "a.mkv", "--sequence", "--rate", "x"], ["'x' is not a rate"]),
         (["export", "shots/IMG_2.png", "-o", "a.mkv", "--sequence"], ["not single images"]),
         (["watch", "a.mp4", "--sequence"], ["--sequence takes a folder"]),
-        (["export", "empty", "-o", "out"], ["holds no pictures"]),
+        (["export", "empty", "-o", "out"], ["contains no images"]),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -96,7 +96,7 @@ def test_watch_and_stream_give_each_photo_once(clipseg_live: Run, photos: Path) 
     done = clipseg_live("watch", photos, *OPTIONS)
     entries = [json.loads(line) for line in done.out.splitlines()]
     assert [Path(entry["file"]).name for entry in entries] == list(SIZES)
-    assert done.code == 1 and done.err == "IMG_3.png is not a picture that can be read.\n"
+    assert done.code == 1 and done.err == "IMG_3.png is not an image that can be read.\n"
     problems: list[str] = []
     with stream(photos, ["red circle"], model="shapes", on_status=lambda status: problems.append(status.problem)) as it:
         frames = [item.frame for item in it]

@@ -80,7 +80,7 @@ def test_what_was_recorded_before_a_kill_can_be_played(tmp_path: Path) -> None:
 def test_what_cannot_be_recorded_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for arguments, code, words in (
-        (("demo:", "-p", "x", "--codec", "mpeg2"), 2, "is not a possible codec"),
+        (("demo:", "-p", "x", "--codec", "mpeg2"), 2, "is not a valid codec"),
         (("demo:", "-p", "x", "--name", "{nothing}"), 2, "{nothing} means nothing"),
         (("demo:", "-p", "x", "--microphone", "a"), 2, "give --sound microphone as well"),
         (("demo:", "-p", "x", "--into", tmp_path / "file" / "x"), 1, "Nothing can be recorded in"),
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_recorded_whole_is_a_failure_that_names_what_is_kept(
     finished = ended(start(("record", cut_clip(tmp_path), *SMALL[1:], "--model", "shapes"), tmp_path))
     assert finished.code == 1 and "Recorded" not in finished.out
     (sentence,) = finished.err.splitlines()
-    assert "breaks off at 0:0" in sentence and sentence.endswith("; the recording before that is kept in r.mp4.")
+    assert "ends at 0:0" in sentence and sentence.endswith("; the recording before that is kept in r.mp4.")
     verdict = judge(tmp_path / "r.mp4")
     assert verdict.problems == () and verdict.frames > 5
 

@@ -80,7 +80,7 @@ def test_the_newest_picture_of_the_session_is_shown(window: MainWindow, session:
     window.refresh()
     spot = window.canvas.viewport.frame_rect().center().toPoint() + QPoint(50, 0)
     assert window.canvas.grab().toImage().pixelColor(spot).getRgb()[:3] == (200, 200, 200)
-    assert window.prompts.shares == {3: 0.5}
+    assert window.prompts.areas == {3: 0.5}
 
 
 def test_every_change_of_the_settings_reaches_the_session(window: MainWindow, session: FakeSession) -> None:

@@ -64,7 +64,7 @@ def test_effects_are_drawn_from_words_as_from_values() -> None:
     assert not np.array_equal(drawn, PICTURE) and np.array_equal(PICTURE, before)
     red = draw(PICTURE, mattes, [Tint()], styles=[PromptStyle(colour=(255, 0, 0), opacity=1)])
     assert (red[:, :20, 0] > 240).all() and (red[:, :20, 1] < 15).all()
-    with pytest.raises(UsageError, match="no effect"):
+    with pytest.raises(UsageError, match="is not an effect"):
         draw(PICTURE, mattes, "sparkle")
 
 

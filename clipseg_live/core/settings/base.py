@@ -212,5 +212,5 @@ def validated(kind: type[Settings], **values: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "value"
-        reason = str(first["msg"])
-        raise UsageError(f"{first['input']!r} is not a possible {name}: {reason[0].lower()}{reason[1:]}.") from error
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise UsageError(f"{first['input']!r} is not a valid {name}: {reason[0].lower()}{reason[1:]}.") from error

@@ -392,13 +392,13 @@ def _parse_one(text: str) -> EffectSettings:
     match = re.fullmatch(rf"({_NAME.pattern})\s*(?:\((.*)\))?", text, re.DOTALL)
     kind = EFFECT_KINDS.get(match[1]) if match is not None else None
     if match is None or kind is None:
-        raise UsageError(f"{text!r} is no effect: {EFFECT_KINDS.refusal(match[1] if match is not None else text)}.")
+        raise UsageError(f"{text!r} is not an effect: {EFFECT_KINDS.refusal(match[1] if match is not None else text)}.")
     values: dict[str, object] = {}
     for option in _split(match[2], ",") if match[2] else ():
         name, equals, value = (part.strip() for part in option.partition("="))
         if not equals or name not in kind.model_fields or name == "kind":
             names = ", ".join(field for field in kind.model_fields if field != "kind")
-            raise UsageError(f"{option.strip()!r} is no option of {match[1]}: it has {names or 'none'}.")
+            raise UsageError(f"{option.strip()!r} is not an option of {match[1]}: it has {names or 'none'}.")
         annotation: object = kind.model_fields[name].annotation
         values[name] = parse_colour(value) if annotation == RGB else value
     return validated(kind, **values)

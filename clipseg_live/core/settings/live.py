@@ -48,9 +48,9 @@ def _unpacked(value: object, told: ValidationInfo) -> object:
         unpacking = zlib.decompressobj()
         data = unpacking.decompress(base64.b64decode(value, validate=True), most + 1)  # 0 would mean no limit
     except (ValueError, zlib.error) as error:
-        raise ValueError("the bytes of a picture are damaged") from error
+        raise ValueError("the data of an image are damaged") from error
     if not unpacking.eof or unpacking.unused_data:
-        raise ValueError("the bytes of a picture are damaged, or not as many as its size says")
+        raise ValueError("the data of an image are damaged or do not match its size")
     return data
 
 
@@ -73,7 +73,7 @@ class PromptImage(Frozen):
     @model_validator(mode="after")
     def _is_whole(self) -> "PromptImage":
         if len(self.data) != 3 * self.width * self.height:
-            raise ValueError(f"{len(self.data)} bytes are no picture of {self.width}×{self.height} pixels")
+            raise ValueError(f"{len(self.data)} bytes are not an image of {self.width}×{self.height} pixels")
         return self
 
     @classmethod
@@ -160,7 +160,7 @@ class FrameTransform(Frozen):
         if self.crop is not None:
             x, y, width, height = self.crop
             if width <= 0 or height <= 0 or x + width > 1 + 1e-9 or y + height > 1 + 1e-9:
-                raise ValueError("a crop must lie within the picture and hold something of it")
+                raise ValueError("a crop must be inside the frame and not empty")
         return self
 
 

@@ -34,7 +34,7 @@ def find_preset(name: str) -> tuple[tuple[AnyEffect, ...], MatteSettings]:
         UsageError: If there is no preset of this name.
     """
     if name not in PRESETS:
-        raise UsageError(f"There is no preset {name!r}: there are {', '.join(PRESETS)}.")
+        raise UsageError(f"There is no preset {name!r}: use one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 

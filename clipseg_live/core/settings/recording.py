@@ -71,7 +71,7 @@ class RecordingSettings(Frozen):
     @classmethod
     def _are_told_once(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(values)) != len(values):
-            raise ValueError("nothing can be recorded twice")
+            raise ValueError("each track can be recorded only once")
         return values
 
     @field_validator("pattern")
@@ -79,7 +79,7 @@ class RecordingSettings(Frozen):
     def _can_be_filled(cls, pattern: str) -> str:
         unknown = next((name for name in re.findall(r"\{([^}]*)\}", pattern) if name not in _FIELDS), None)
         if unknown is not None:
-            raise ValueError(f"{{{unknown}}} means nothing; there are {', '.join(f'{{{each}}}' for each in _FIELDS)}")
+            raise ValueError(f"{{{unknown}}} is not a placeholder; use {', '.join(f'{{{each}}}' for each in _FIELDS)}")
         return pattern
 
 

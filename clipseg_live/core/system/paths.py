@@ -62,7 +62,7 @@ def check_input(path: str | Path, error: type[ClipsegLiveError] = SourceError) -
         return
     kind = _special(mode)
     if kind:
-        raise error(f"{path} is {kind}, not a file: copy what it gives into a file first.")
+        raise error(f"{path} is {kind}, not a file: copy its content into a file first.")
 
 
 def check_replaceable(path: Path) -> None:
@@ -78,7 +78,7 @@ def check_replaceable(path: Path) -> None:
     except (OSError, ValueError):
         return
     if stat.S_ISLNK(mode):
-        raise UsageError(f"{path} is a link, which is never replaced: name the file or folder that it leads to.")
+        raise UsageError(f"{path} is a link, which is never replaced: name its target.")
     kind = _special(mode)
     if kind:
         raise UsageError(f"{path} is {kind}, which is never replaced: name a file or folder.")

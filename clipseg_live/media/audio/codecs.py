@@ -34,7 +34,7 @@ def coding_of(stream: av.AudioStream) -> str:
         ValueError: If the codec is unknown or the stream is damaged.
     """
     if stream.codec_context is None:
-        raise ValueError("it is coded in a way that is not known here")
+        raise ValueError("its codec is unknown")
     if not stream.codec_context.sample_rate:
         raise ValueError("it is damaged")
     return stream.codec_context.codec.canonical_name

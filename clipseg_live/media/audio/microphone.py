@@ -174,12 +174,12 @@ class SoundDevice:
         name = f"The microphone {self._name!r}" if self._name else "The system's microphone"
         number = getattr(error, "errno", None)
         if number in (errno.EACCES, errno.EPERM):
-            return SourceError(f"{name} may not be used: allow it in the system's privacy settings.")
+            return SourceError(f"{name} is not permitted: allow it in the system's privacy settings.")
         if number == errno.EBUSY:
-            return SourceError(f"{name} is used by another program: close that one, or choose another microphone.")
+            return SourceError(f"{name} is in use by another program: close it or choose another microphone.")
         if self._container is not None:
-            return SourceError(f"{name} was lost: plug it in again, and begin a new recording.")
-        return SourceError(f"{name} is not there: plug one in, choose another, or record without its sound.")
+            return SourceError(f"{name} was disconnected: plug it in again and start a new recording.")
+        return SourceError(f"{name} is unavailable: plug one in, choose another, or record without a microphone.")
 
 
 class Microphone:
@@ -290,7 +290,7 @@ class Listener:
             SourceError: If the device cannot be opened, or not in time.
         """
         if not self._open.wait(seconds):
-            raise SourceError("The microphone does not answer: choose another, or record without its sound.")
+            raise SourceError("The microphone does not respond: choose another, or record without a microphone.")
         if not self._was_open:
             raise SourceError(self.error)
 
@@ -345,7 +345,7 @@ class Listener:
         except Exception as error:  # resamplers and drivers can raise anything; the recording continues without audio
             logger.exception("The microphone failed unexpectedly")
             words = " ".join(str(error).split())[:160].rstrip(".")
-            self.error = f"The microphone broke off unexpectedly ({type(error).__name__}: {words})."
+            self.error = f"The microphone stopped unexpectedly ({type(error).__name__}: {words})."
         finally:
             with self._changed:
                 self._ended = True
@@ -403,7 +403,7 @@ class MicrophoneTrack:
         self._track.silence(round((time_ - _LATE) * self._track.rate))
         self._end = time_
         if self._listener.error and not self._told:
-            self._notices.append(f"{self._listener.error.rstrip('.')}; the recording goes on without its sound.")
+            self._notices.append(f"{self._listener.error.rstrip('.')}; the recording continues without its audio.")
             self._told = True
 
     def finish(self) -> None:

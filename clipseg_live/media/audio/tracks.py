@@ -55,7 +55,7 @@ class AudioTracks:
         try:
             self._input = open_input(path)
         except SourceError as error:
-            notices.append(f"The sound was left out: {error}")
+            notices.append(f"The audio was left out: {error}")
             return
         self._zero = clock_zero(self._input)
         self._times, self._index = clock_of_file(path, self._input, indexed=True)
@@ -64,13 +64,13 @@ class AudioTracks:
                 track = self._track(stream, output, suffix)
             except MEDIA_READ_ERRORS as error:
                 logger.warning("A sound track was left out", exc_info=True)
-                notices.append(f"Sound track {number} of {path.name} was left out: {_reason(error)}.")
+                notices.append(f"Audio track {number} of {path.name} was left out: {_reason(error)}.")
                 continue
             if track.target:
                 why = f"cannot be kept as it is in {suffix}"
                 if self._is_mixed(stream):
                     why = "changes its sample rate or channels"
-                notices.append(f"Sound track {number} ({track.codec}) {why}: it is converted to {track.target}.")
+                notices.append(f"Audio track {number} ({track.codec}) {why}: it is converted to {track.target}.")
             keep_track(stream, track.stream)
             self._tracks[stream.index] = track
         kept = [] if self._times is None else timed_streams(self._input)
@@ -154,7 +154,7 @@ class AudioTracks:
             self._guarded(index, None)
         accepted = _CUT_PACKETS if self._input is not None and may_jump(self._input) else 0
         if any(track.lost > accepted for track in self._tracks.values()):
-            self._notices.append(f"The sound of {self._name} is damaged: what could not be played was left out.")
+            self._notices.append(f"The audio of {self._name} is damaged: parts that cannot be decoded were left out.")
 
     def close(self) -> None:
         """Close the file."""
@@ -173,7 +173,7 @@ class AudioTracks:
         except MEDIA_READ_ERRORS:
             logger.warning("The sound of a file could not be read further", exc_info=True)
             self._packets = iter(())
-            self._notices.append(f"The sound of {self._name} is damaged: the rest of it was left out.")
+            self._notices.append(f"The audio of {self._name} is damaged: the rest of it was left out.")
             return None
 
     def _take(self, packet: Packet) -> None:
@@ -189,12 +189,12 @@ class AudioTracks:
                 raise
             logger.warning("A sound track broke off", exc_info=True)
             del self._tracks[index]
-            self._notices.append(f"A sound track of {self._name} is damaged: the rest of it was left out.")
+            self._notices.append(f"An audio track of {self._name} is damaged: the rest of it was left out.")
 
 
 def _reason(error: Exception) -> str:
     plain = isinstance(error, ValueError) and not isinstance(error, av.FFmpegError | UnicodeError)
-    return str(error).rstrip(".") if plain else "it is damaged or of a kind that cannot be kept"
+    return str(error).rstrip(".") if plain else "it is damaged or not supported"
 
 
 class AudioTrack(ABC):

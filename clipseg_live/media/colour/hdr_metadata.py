@@ -75,7 +75,7 @@ def loss_of_metadata(codec: Codec, hdr: HDRInfo) -> str | None:
     if not (hdr.mastering or hdr.light) or encoder_options(codec, hdr.mastering, hdr.light):
         return None
     return (
-        f"The mastering display and light levels of the source are left out: {codec} has no place for them. "
+        f"The mastering display and light levels of the source are dropped because {codec} cannot store them. "
         "Use --codec h265 or av1 to keep them."
     )
 

@@ -41,23 +41,23 @@ def open_input(path: Path) -> av.container.InputContainer:
     except IsADirectoryError as error:
         raise SourceError(f"{path} is a folder, not a video file.") from error
     except PermissionError as error:
-        raise SourceError(f"{path} may not be read: change its permissions.") from error
+        raise SourceError(f"{path} is not readable: change its permissions.") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if size == 0:
-        raise SourceError(f"{name} is empty (0 bytes): record or fetch it again.")
+        raise SourceError(f"{name} is empty (0 bytes): record or download it again.")
     if still is not None and not still.is_sequence:  # FFmpeg would take one of its tiles for the whole image
         raise SourceError(f"{name} is a still image, not a video: open it as an image.")
     if is_playlist(head):
         raise SourceError(
-            f"{name} is a playlist, which only names where pictures are: open what it names, or its own address."
+            f"{name} is a playlist, which only lists addresses: open a listed file, or the address of the playlist."
         )
-    with media_errors(f"{name} is not a video, or it is cut short: nothing in it can be played."):
+    with media_errors(f"{name} is not a video or is truncated: nothing in it can be played."):
         # "file:" prevents a name with a colon from being read as a protocol.
         container = av.open(f"file:{path}", mode="r", metadata_errors="replace", container_options=file_options())
     if container.format.name in TEXT_FORMATS:
         container.close()
-        raise SourceError(f"{name} is not a video: it holds text.")
+        raise SourceError(f"{name} is not a video: it contains text.")
     return container
 
 

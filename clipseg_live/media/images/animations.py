@@ -133,7 +133,7 @@ class AnimationSource:
         rate: Fraction = DEFAULT_IMAGE_RATE,
     ) -> None:
         if start is not None and start < 0:
-            raise UsageError(f"A start of {float(start):g} s is not possible: the animation begins at 0.")
+            raise UsageError(f"A start of {float(start):g} s is invalid: the animation begins at 0.")
         if end is not None and end <= (start or 0):
             raise UsageError(f"The end ({float(end):g} s) must come after the start ({float(start or 0):g} s).")
         self.path = Path(path)
@@ -192,7 +192,7 @@ class AnimationSource:
         chosen = [k for k, time in enumerate(times) if time >= self._start and (self._end is None or time < self._end)]
         if not chosen:
             raise SourceError(
-                f"{self.path.name} has no frames in the range that was asked for; it ends at {format_time(whole, 3)}."
+                f"{self.path.name} has no frames in the requested range; it ends at {format_time(whole, 3)}."
             )
         self._pixels = iter(frames.read(chosen[0]))
         self._shown = [(times[k], durations[k]) for k in chosen]
@@ -232,9 +232,7 @@ class AnimationSource:
             raise self._broken(cut_at)
 
     def _broken(self, time: Fraction) -> SourceError:
-        return SourceError(
-            f"{self.path.name} breaks off at {format_time(time, 3)}: it is damaged or cut short from there on."
-        )
+        return SourceError(f"{self.path.name} ends at {format_time(time, 3)}: the rest is damaged or missing.")
 
     def _frames(self) -> _Frames:
         file = self._stack.enter_context(bytes_of(self.path))

@@ -48,14 +48,14 @@ class Listing:
         parts = []
         if self.skipped:
             parts.append("1 file was skipped" if self.skipped == 1 else f"{self.skipped} files were skipped")
-            parts[-1] += " (hidden, or not a picture)"
+            parts[-1] += " (hidden or not an image)"
         if self.folders:
             what = "1 sub-folder was" if self.folders == 1 else f"{self.folders} sub-folders were"
             parts.append(f"{what} not searched (a pattern with ** searches them)")
         animations = sum(kind_of(file) == "animation" for file in self.files if file.suffix.lower() in _ANIMATED)
         if animations:
             what = "1 animation was" if animations == 1 else f"{animations} animations were"
-            parts.append(f"{what} taken as the first image alone (named by itself, an animation is a film)")
+            parts.append(f"{what} read as the first image only (pass an animation by itself to read all its frames)")
         return f"{self.name}: {', and '.join(parts)}." if parts else ""
 
 
@@ -78,13 +78,13 @@ def list_photos(name: str | Path) -> Listing:
             searched = f" ({', '.join(sorted(IMAGE_SUFFIXES))})"
             if listing.folders:
                 searched += f", and its sub-folders are not searched: name one, or a pattern such as {path}/**/*.jpg"
-            raise SourceError(f"The folder {path} holds no pictures{searched}.")
+            raise SourceError(f"The folder {path} contains no images{searched}.")
         return listing
     numbered = number_place(path)
     matching = globbed(str(name)) if numbered is None else _numbered(path, numbered)
     listing = _sorted_out(str(name), matching, folders=False)
     if not listing.files:
-        raise SourceError(f"No picture fits the pattern {path}.")
+        raise SourceError(f"No image matches the pattern {path}.")
     return listing
 
 
@@ -172,7 +172,7 @@ class PhotoSetSource:
         listing = self._find()
         self._paths = listing.files
         if not self._paths:
-            raise SourceError("There are no pictures to read.")
+            raise SourceError("There are no images to read.")
         self._next = 0
         number, pixels = self._first()
         self._opened, self._is_open = (number, pixels), True
@@ -235,4 +235,4 @@ class PhotoSetSource:
         assert first is not None
         if len(self._paths) == 1:
             raise first
-        raise SourceError(f"None of the {len(self._paths)} pictures can be read; the first: {first}") from first
+        raise SourceError(f"None of the {len(self._paths)} images can be read; the first: {first}") from first

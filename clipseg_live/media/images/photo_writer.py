@@ -57,7 +57,7 @@ class PhotoWriter:
             self._made = not self.path.exists()
             self.path.mkdir(exist_ok=True)
         except OSError as error:
-            raise SinkError(f"The folder {self.path} cannot be made: {error.strerror or error}.") from error
+            raise SinkError(f"The folder {self.path} cannot be created: {error.strerror or error}.") from error
 
     def write(self, rendered: RenderedFrame) -> None:
         """Write a photo as a complete file.

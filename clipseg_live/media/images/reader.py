@@ -113,12 +113,12 @@ def image_errors(source: str | Path | bytes) -> Iterator[None]:
     except FileNotFoundError as error:
         raise SourceError(f"There is no file {source!s}.") from error
     except PermissionError as error:
-        raise SourceError(f"{source!s} may not be read: change its permissions.") from error
+        raise SourceError(f"{source!s} is not readable: change its permissions.") from error
     except UnidentifiedImageError as error:
-        raise SourceError(f"{name} is not a picture that can be read.") from error
+        raise SourceError(f"{name} is not an image that can be read.") from error
     except IMAGE_READ_ERRORS as error:
         logger.warning("An image could not be read", exc_info=True)
-        raise SourceError(f"{name} cannot be read: the picture is damaged or cut short.") from error
+        raise SourceError(f"{name} cannot be read: the image is damaged or truncated.") from error
 
 
 @contextmanager
@@ -126,16 +126,16 @@ def bytes_of(source: str | Path | bytes) -> Iterator[BinaryIO]:
     """Open an image for reading. Call it within ``image_errors``, which translates the errors."""
     if isinstance(source, bytes):
         if not source:
-            raise SourceError("The image is empty: it holds not a single byte.")
+            raise SourceError("The image is empty (0 bytes).")
         yield io.BytesIO(source)
         return
     path = Path(source)
     check_input(path)
     if path.is_dir():
-        raise SourceError(f"{path} is a folder, not a picture.")
+        raise SourceError(f"{path} is a folder, not an image.")
     with path.open("rb") as file:
         if path.stat().st_size == 0:
-            raise SourceError(f"{path.name} is empty: it holds not a single byte.")
+            raise SourceError(f"{path.name} is empty (0 bytes).")
         yield file
 
 
@@ -147,11 +147,9 @@ def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
     if heif_file.kind == "avif":
         return ("AVIF",)
     if not heif.can_read_heic():
-        raise SourceError(
-            f"{name} is a HEIC image, and the package that reads these is not installed: run {heif.INSTALL!r} first."
-        )
+        raise SourceError(f"{name} is a HEIC image, which needs an extra package: run {heif.INSTALL!r} first.")
     if heif_file.is_cut_short:
-        raise SourceError(f"{name} cannot be read: the picture is damaged or cut short.")
+        raise SourceError(f"{name} cannot be read: the image is damaged or truncated.")
     return ("HEIF",)
 
 

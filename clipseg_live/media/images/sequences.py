@@ -70,7 +70,7 @@ class ImageSequenceSource:
         notices: Sequence[str] = (),
     ) -> None:
         if rate <= 0:
-            raise UsageError(f"A rate of {float(rate):g} frames per second is not possible: it must be over 0.")
+            raise UsageError(f"A rate of {float(rate):g} frames per second is invalid: it must be above 0.")
         self._paths = [Path(path) for path in paths]
         self._rate = Fraction(rate)
         self._name, self._notices = name, tuple(notice for notice in notices if notice)
@@ -88,10 +88,10 @@ class ImageSequenceSource:
             SourceError: If there are no images in the range, or the first cannot be read.
         """
         if not self._paths:
-            raise SourceError("There are no pictures to read.")
+            raise SourceError("There are no images to read.")
         if not self._numbers:
             length = float(len(self._paths) / self._rate)
-            raise SourceError(f"There are no pictures in the range that was asked for: they last {length:g} s.")
+            raise SourceError(f"There are no images in the requested range: they last {length:g} s.")
         self._next = 0
         self._opened = read_image(self._paths[self._numbers[0]])
         height, width = self._opened.shape[:2]
@@ -122,8 +122,8 @@ class ImageSequenceSource:
         height, width = pixels.shape[:2]
         if (width, height) != self._size:
             raise SourceError(
-                f"{path.name} has {width}×{height} pixels, but the pictures before it have "
-                f"{self._size[0]}×{self._size[1]}: bring all to one size first."
+                f"{path.name} has {width}×{height} pixels, but the images before it have "
+                f"{self._size[0]}×{self._size[1]}: resize them to one size first."
             )
         frame = Frame(pixels, index=self._next, time=number / self._rate, duration=1 / self._rate, file=path)
         self._next += 1

@@ -55,11 +55,11 @@ def open_sink(
     suffix = Path(path).suffix.lower()
     if suffix in _FORMATS:
         if codec is not None:
-            raise UsageError(f"{Path(path).name} is a picture, which has no codec: leave out --codec.")
+            raise UsageError(f"{Path(path).name} is an image, which has no codec: omit --codec.")
         return ImageWriter(path, quality=quality, overwrite=overwrite)
     if suffix not in CONTAINERS:
         known = ", ".join((*CONTAINERS, *_FORMATS))
-        raise UsageError(f"{Path(path).name} has no suffix that can be written: use one of {known}.")
+        raise UsageError(f"{Path(path).name} has no supported suffix: use one of {known}.")
     return VideoWriter(path, codec, quality, overwrite, start, end)
 
 
@@ -85,9 +85,9 @@ class ImageWriter:
         """
         self.path = Path(path)
         if self.path.suffix.lower() not in _FORMATS:
-            raise UsageError(f"{self.path.name} has no suffix of a picture: use one of {', '.join(_FORMATS)}.")
+            raise UsageError(f"{self.path.name} has no image suffix: use one of {', '.join(_FORMATS)}.")
         if not 0 <= quality <= 100:
-            raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
+            raise UsageError(f"A quality of {quality} is invalid: use 0 (smallest) to 100 (best).")
         self._quality = quality
         self._place = AtomicOutput(path, overwrite)
         self._place.check()
@@ -104,11 +104,11 @@ class ImageWriter:
         """
         if info.hdr is not None and info.hdr.kept:
             raise UsageError(
-                f"{self.path.name} is a picture of 8 bits: leave out --hdr keep, or name a video such as .mov."
+                f"{self.path.name} is an image with 8 bits: omit --hdr keep, or write a video such as .mov."
             )
         if info.frame_count is not None and info.frame_count > 1:
             raise UsageError(
-                f"{self.path.name} is a single picture, but {info.name} has many frames: name a video such as .mp4."
+                f"{self.path.name} is a single image, but {info.name} has many frames: write a video such as .mp4."
             )
         self._count = 0
         self._working = self._place.begin()
@@ -121,7 +121,7 @@ class ImageWriter:
         """
         frame = rendered.output_frame
         if self._count:
-            raise SinkError(f"{self.path.name} is a single picture: name a video such as .mp4 for many frames.")
+            raise SinkError(f"{self.path.name} is a single image: write a video such as .mp4 for many frames.")
         name = _FORMATS[self.path.suffix.lower()]
         options: dict[str, object] = {}
         check_side(name, frame.width, frame.height)
@@ -144,7 +144,7 @@ class ImageWriter:
             SinkError: If there is no frame, or the move fails.
         """
         if not self._count:
-            raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
+            raise SinkError(f"{self.path.name} was not written: there were no frames.")
         self._place.commit()
 
     def abort(self, keep_partial: bool = False) -> Path | None:
@@ -162,4 +162,4 @@ def check_side(form: str, width: int, height: int) -> None:
     """
     most = _LARGEST_SIDES.get(form, max(width, height))
     if max(width, height) > most:
-        raise SinkError(f"{width}×{height} pixels do not fit into a {form} picture, which has at most {most} a side.")
+        raise SinkError(f"{width}×{height} pixels exceed the limit of {form}, which is {most} per side.")

@@ -143,7 +143,7 @@ class CameraSource:
         if isinstance(camera, int) and camera < 0:
             raise UsageError(f"There is no camera {camera}: cameras are numbered from 0.")
         if fourcc is not None and (len(fourcc) != 4 or not fourcc.isascii()):
-            raise UsageError(f"{fourcc!r} is no pixel format: write four letters, such as MJPG.")
+            raise UsageError(f"{fourcc!r} is not a pixel format: use four letters, such as MJPG.")
         self._camera, self._size, self._rate, self._fourcc = camera, (width, height), rate, fourcc
         self._wanted = dict(controls)
         self._make, self._cameras, self._clock = capture, cameras, clock
@@ -191,7 +191,7 @@ class CameraSource:
         else:
             pixels, now = self._grabbed(self._capture)
         if pixels.shape != self._shape:
-            raise SourceError(f"{self._name} changed the size of its pictures: it is opened again.")
+            raise SourceError(f"{self._name} changed its frame size and is reopened.")
         elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
         self._last_time = max(elapsed, self._last_time + CLOCK_TICK)
         frame = Frame(pixels, self._next_index, self._last_time)
@@ -213,7 +213,7 @@ class CameraSource:
 
     def seek(self, time: Fraction) -> None:
         """Raise SourceError: a camera cannot seek."""
-        raise SourceError(f"{self._name} is live: there is nothing to seek in.")
+        raise SourceError(f"{self._name} is live and cannot seek.")
 
     def controls(self) -> Mapping[str, float]:
         """Return those of "exposure", "focus" and "gain" that the camera has, in its own units; empty while closed."""
@@ -260,9 +260,10 @@ class CameraSource:
                     capture.release()
                     raise
         if is_present:
-            raise SourceError(f"{self._name} gives no picture: close other programs that use it, or plug it in again.")
+            raise SourceError(f"{self._name} sends no frames: close other programs that use it, or plug it in again.")
         raise SourceError(
-            f"{self._name} cannot be opened: see that it is plugged in, not used by another program, and allowed."
+            f"{self._name} cannot be opened: check that it is plugged in, not in use by another program, and that "
+            "camera access is allowed."
         )
 
     def _formats(self) -> tuple[str | None, ...]:
@@ -299,7 +300,9 @@ class CameraSource:
                 pass  # damaged frame
             if self._clock() - began > _FORGIVEN_SECONDS:
                 break
-        raise SourceError(f"{self._name} gives no more pictures: see that it is plugged in and not used elsewhere.")
+        raise SourceError(
+            f"{self._name} sends no more frames: check that it is plugged in and not in use by another program."
+        )
 
     def _offers(self, name: str) -> bool:
         assert self._capture is not None
@@ -346,7 +349,7 @@ def _to_rgb(picture: Any, name: str) -> Pixels:
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     code = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(channels)
     if picture.dtype != np.uint8 or code is None:
-        raise SourceError(f"{name} gives pictures in a format that cannot be shown: ask it for another, such as MJPG.")
+        raise SourceError(f"{name} sends an unsupported pixel format: choose another one, such as MJPG.")
     return np.asarray(cv2.cvtColor(picture, code), np.uint8)
 
 

@@ -36,7 +36,7 @@ def open_live(spec: SourceSpec) -> LiveSource:
     """
     name = spec.name.reveal().strip()
     if not name:
-        raise UsageError(f"No source is named: write {_MEANT}.")
+        raise UsageError(f"No source was given: write {_MEANT}.")
     lowered = name.lower()
     if lowered.startswith(CAMERA_PREFIX):
         return _camera(name[len(CAMERA_PREFIX) :].strip(), spec)
@@ -49,7 +49,7 @@ def open_live(spec: SourceSpec) -> LiveSource:
     prefix = _PREFIX.match(name)
     if prefix and not Path(name).exists() and not Path(name).suffix:
         shown = HIDDEN_PART if "@" in name else prefix[0]  # it may be the user name of an address without its scheme
-        raise UsageError(f"{shown!r} at the start of a name means nothing: write {_MEANT}.")
+        raise UsageError(f"{shown!r} is not a known kind of source: write {_MEANT}.")
     if spec.more:
         listing = photos_among([each.reveal() for each in (spec.name, *spec.more)])
         if len(listing.files) > 1:

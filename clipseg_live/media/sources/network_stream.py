@@ -127,10 +127,10 @@ class StreamSource:
         self._container = container = self._connected()
         stream = container.streams.best("video")
         if not isinstance(stream, av.VideoStream):
-            what = "only sound" if container.streams.audio else "no pictures"
-            raise SourceError(f"{self.name} holds {what}: an address with video is needed.")
+            what = "only audio" if container.streams.audio else "no video"
+            raise SourceError(f"{self.name} contains {what}: an address with video is needed.")
         if stream.width * stream.height > _MOST_PIXELS:
-            raise SourceError(f"{self.name} gives pictures of {stream.width} × {stream.height}, which are too large.")
+            raise SourceError(f"{self.name} sends frames of {stream.width} × {stream.height}, which are too large.")
         stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
         for other in container.streams:
             if other is not stream:
@@ -143,7 +143,7 @@ class StreamSource:
         self._decoded = decoded if self._deinterlace == "off" else Deinterlacer(order).frames(decoded)
         first = next(self._decoded, None)
         if first is None:
-            raise SourceError(f"{self.name} ended before it gave a picture: check the address.")
+            raise SourceError(f"{self.name} ended before the first frame: check the address.")
         self._first: av.VideoFrame | None = first
         self._orientation = orientation_of(first)
         self._size = first.width, first.height
@@ -194,7 +194,7 @@ class StreamSource:
             return None
         changed = (picture.width, picture.height) != self._size
         if changed and not self._paced:
-            raise SourceError(f"{self.name} changed the size of its pictures: it is opened again.")
+            raise SourceError(f"{self.name} changed its frame size and is reopened.")
         now = self._clock()
         pixels: Pixels = turned(self._convert(picture), self._orientation)
         if changed:  # e.g. an advertisement; reopening would restart the stream
@@ -223,7 +223,7 @@ class StreamSource:
 
     def seek(self, time: Fraction) -> None:
         """Raise SourceError: a stream is live."""
-        raise SourceError(f"{self.name} is live: there is nothing to seek in.")
+        raise SourceError(f"{self.name} is live and cannot seek.")
 
     def controls(self) -> Mapping[str, float]:
         """Return no controls: a stream has none."""
@@ -243,7 +243,7 @@ class StreamSource:
             raise SourceError(self._in_words(TimeoutError() if waited else error)) from None
         if container.format.name in TEXT_FORMATS:
             container.close()
-            raise SourceError(f"{self.name} gives no video that can be played, but text: check the address.")
+            raise SourceError(f"{self.name} sends text instead of video: check the address.")
         return container
 
     def _container_of_address(self) -> av.container.InputContainer:
@@ -289,7 +289,7 @@ class StreamSource:
                 raise
         if self._bound.exceeded:  # FFmpeg may continue with what it has
             logger.warning("%s needs too much memory", self.name)
-            raise SourceError(f"{self.name} sends more than fits into memory at once: check the address.")
+            raise SourceError(f"{self.name} sends more data at once than fits into memory: check the address.")
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """Yield frames from the first complete one on; skip damaged packets.
@@ -319,7 +319,7 @@ class StreamSource:
                         yield picture
                         silent_since = self._clock()
                 if self._clock() - silent_since > self._limits[1]:
-                    raise SourceError(f"{self.name} sends data, but no picture that can be shown.")
+                    raise SourceError(f"{self.name} sends data but no frame that can be decoded.")
         except av.error.EOFError:
             return
         except (av.FFmpegError, OSError) as error:
@@ -329,7 +329,7 @@ class StreamSource:
         """Raise SourceError if the stream ended before the end of a complete file."""
         self._decoded = iter(())
         if self._duration is None or self._reached < self._duration - _ENDING - (self._usual_gap() or 0):
-            raise SourceError(f"{self.name} was cut off.")
+            raise SourceError(f"{self.name} was disconnected.")
 
     def _usual_gap(self) -> Fraction | None:
         rate = self._stream.average_rate
@@ -358,30 +358,30 @@ class StreamSource:
     def _cut(self, error: Exception) -> str:
         if isinstance(error, av.error.ExitError | TimeoutError):
             return f"{self.name} has sent nothing for {self._limits[1]:g} seconds."
-        return f"{self.name} was cut off."
+        return f"{self.name} was disconnected."
 
     def _in_words(self, error: Exception) -> str:
         """Return the message for an error while opening the stream."""
         name = self.name
         if isinstance(error, av.error.ExitError | TimeoutError):
-            return f"{name} did not answer within {self._limits[0]:g} seconds: check the address and the network."
+            return f"{name} did not respond within {self._limits[0]:g} seconds: check the address and the network."
         if isinstance(error, ConnectionRefusedError):
-            return f"{name} refuses the connection: see that it is switched on and that the port is right."
+            return f"{name} refuses the connection: check that it is switched on and that the port is correct."
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-            return f"{name} wants another user name and password: write them into the address, before its host."
+            return f"{name} rejects the user name or password: write them into the address, before the host."
         if isinstance(error, av.error.HTTPNotFoundError):
             return f"There is nothing at {name}: check the address."
         if isinstance(error, av.error.HTTPError):
-            return f"{name} answers with an error of its own: check the address, or try later."
+            return f"{name} reports a server error: check the address, or try later."
         if isinstance(error, av.error.InvalidDataError):
-            return f"{name} gives no video that can be played: check the address."
+            return f"{name} sends no playable video: check the address."
         if isinstance(error, av.error.ProtocolNotFoundError):
             return f"{name} needs a protocol that this build of FFmpeg lacks: use another address of the stream."
         if error.args and error.args[0] == errno.EPROTONOSUPPORT and self._scheme == "rtsp":
-            return f"{name} does not send its pictures over {self._transport.upper()}: choose another --rtsp-transport."
+            return f"{name} does not send video over {self._transport.upper()}: choose another --rtsp-transport."
         if problem := self._certificate_problem():
             return (
-                f"The certificate of {name} cannot be verified ({problem}): if you trust the server all the same, "
+                f"The certificate of {name} cannot be verified ({problem}): if you trust the server, "
                 'open it with --insecure, or with "Accept any certificate" in the window.'
             )
         return f"{name} cannot be reached: check the address and the network."

@@ -60,7 +60,7 @@ def open_source(
         refuse_range_of_photos(start, end)
         return PhotoSetSource(lambda: listing)
     if sequence is not None:
-        raise UsageError(f"--sequence takes a folder or a pattern of pictures, which {path} is not: leave it out.")
+        raise UsageError(f"--sequence needs a folder or a pattern of images, which {path} is not: omit it.")
     check_input(path)
     kind = kind_of(path)
     if kind == "animation":
@@ -73,9 +73,7 @@ def open_source(
 def refuse_range_of_photos(start: Fraction | None, end: Fraction | None) -> None:
     """Raise UsageError if a time range is given for a photo set."""
     if start is not None or end is not None:
-        raise UsageError(
-            "Separate photos have no times: leave out --from and --to, or add --sequence to make a film of them."
-        )
+        raise UsageError("Photos have no times: omit --from and --to, or add --sequence to make a video of them.")
 
 
 def list_images(name: str | Path) -> list[Path]:

@@ -49,10 +49,10 @@ class ScreenSource:
         wait: Callable[[float], object] | None = None,
     ) -> None:
         if region is not None and (region[2] < 1 or region[3] < 1):
-            raise UsageError(f"A part of the screen of {region[2]}×{region[3]} pixels holds nothing.")
+            raise UsageError(f"A screen region of {region[2]}×{region[3]} pixels is empty.")
         rate = DEFAULT_SCREEN_RATE if rate is None else rate
         if not math.isfinite(rate) or rate < 1:  # a slower one could not be stopped in time
-            raise UsageError(f"A rate of {rate:g} pictures of the screen a second is not possible: 1 is the least.")
+            raise UsageError(f"A rate of {rate:g} screen captures per second is invalid: it must be at least 1.")
         self._region, self._rate = region, rate
         self._make = grabber or _mss
         self._clock, self._wait = clock, wait or threading.Event().wait
@@ -76,7 +76,7 @@ class ScreenSource:
             left, top, width, height = (int(part) for part in rest.split(","))
         except ValueError:
             raise UsageError(
-                f"{name!r} is no part of the screen: write screen: or screen:LEFT,TOP,WIDTH,HEIGHT in pixels."
+                f"{name!r} is not a screen region: write screen: or screen:LEFT,TOP,WIDTH,HEIGHT in pixels."
             ) from None
         return cls((left, top, width, height), rate)
 
@@ -119,7 +119,7 @@ class ScreenSource:
             now = self._clock()
             pixels = self._picture()
         if pixels.shape != self._shape:
-            raise SourceError("The screen changed its size: it is captured anew.")
+            raise SourceError("The screen size changed: the capture restarts.")
         elapsed = Fraction(round((now - self._began) * 1_000_000), 1_000_000)
         self._last = max(elapsed, self._last + _TICK)
         self._index += 1
@@ -134,7 +134,7 @@ class ScreenSource:
 
     def seek(self, time: Fraction) -> None:
         """Raise SourceError: the screen is live."""
-        raise SourceError("The screen is live: there is nothing to seek in.")
+        raise SourceError("The screen is live and cannot seek.")
 
     def controls(self) -> Mapping[str, float]:
         """Return no controls: the screen has none."""
@@ -165,7 +165,7 @@ class ScreenSource:
         right, bottom = desktop["left"] + desktop["width"], desktop["top"] + desktop["height"]
         if left < desktop["left"] or top < desktop["top"] or left + width > right or top + height > bottom:
             raise SourceError(
-                f"The part {left},{top},{width},{height} lies outside the screen, which goes from "
+                f"The region {left},{top},{width},{height} is outside the screen, which extends from "
                 f"{desktop['left']},{desktop['top']} to {right},{bottom}."
             )
         return {"left": left, "top": top, "width": width, "height": height}
@@ -192,6 +192,6 @@ def _mss() -> Any:
     try:
         mss = importlib.import_module("mss")
     except ImportError:
-        raise UsageError('Capturing the screen needs a package more: pip install "clipseg-live[screen]"') from None
+        raise UsageError('Screen capture needs an extra package: pip install "clipseg-live[screen]"') from None
     with _in_words():
         return mss.MSS() if hasattr(mss, "MSS") else mss.mss()

@@ -97,7 +97,7 @@ class PlaybackSource:
             SourceError: If the source is not open or cannot be read.
         """
         if self._info is None:
-            raise SourceError("There is nothing to seek in: the source is not open.")
+            raise SourceError("Cannot seek because the source is not open.")
         if self._recent and self._recent[0].time <= time < self._recent[-1].time + _NEAR:
             self._read_until(time)
         elif self._recent and self._ended and self._problem is None and time >= self._recent[-1].time:
@@ -151,7 +151,7 @@ class PlaybackSource:
         return frame
 
     def _nothing(self) -> SourceError:
-        return self._problem or SourceError(f"{self._info.name if self._info else 'The file'} holds no frames.")
+        return self._problem or SourceError(f"{self._info.name if self._info else 'The file'} contains no frames.")
 
     def _read_until(self, time: Fraction) -> None:
         """Move ``_next`` to the last frame at or before ``time``, starting with those in ``_recent``."""

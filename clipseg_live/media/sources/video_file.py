@@ -79,7 +79,7 @@ class VideoFileSource:
             UsageError: If the range is invalid.
         """
         if start is not None and start < 0:
-            raise UsageError(f"A start of {float(start):g} s is not possible: the video begins at 0.")
+            raise UsageError(f"A start of {float(start):g} s is invalid: the video begins at 0.")
         if end is not None and end <= (start or 0):
             raise UsageError(f"The end ({float(end):g} s) must come after the start ({float(start or 0):g} s).")
         self.path = Path(path)
@@ -136,16 +136,16 @@ class VideoFileSource:
         self._container = container
         streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
         if not streams:
-            what = "only sound" if container.streams.audio else "no pictures"
+            what = "only audio" if container.streams.audio else "no video"
             self.close()
-            raise SourceError(f"{self.path.name} holds {what}: a file with a video track is needed.")
+            raise SourceError(f"{self.path.name} contains {what}: a file with a video track is needed.")
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
         if stream.frames == 1 and stream.duration is None:  # the cover image of a HEIF sequence, next to its track
             stream = max(streams, key=lambda each: each.frames)
         if stream.codec_context is None:
             self.close()
-            raise SourceError(f"{self.path.name} is coded in a way that cannot be read here: convert it first.")
+            raise SourceError(f"{self.path.name} has a codec that cannot be decoded: convert it first.")
         stream.thread_type = "AUTO"
         self._times, self._index = clock_of_file(self.path, container, indexed=bool(self._start))
         kept = [stream] if self._times is None else timed_streams(container)
@@ -206,9 +206,9 @@ class VideoFileSource:
 
     def _nothing_there(self) -> str:
         if self._start is None and self._end is None:
-            return f"{self.path.name} has a video track without a single frame that can be read."
+            return f"{self.path.name} has a video track without a readable frame."
         until = "" if self._reached is None else f"; it ends at {format_time(self._reached, 3)}"
-        return f"{self.path.name} has no frames in the range that was asked for{until}."
+        return f"{self.path.name} has no frames in the requested range{until}."
 
     def _read_range(self) -> Iterator[Frame]:
         """Yield frames that last until the next: with reordered frames, containers use durations in coding order."""
@@ -374,7 +374,7 @@ class VideoFileSource:
             raise self._broken()
         reached = format_time(self._reached or Fraction(0), 3)
         raise SourceError(
-            f"{self.path.name} breaks off at {reached}: something else was still writing to it; try it again later."
+            f"{self.path.name} ends at {reached}: another program is still writing to it; try again later."
         )
 
     def _drained(self) -> Iterator[av.VideoFrame]:
@@ -395,10 +395,8 @@ class VideoFileSource:
 
     def _broken_off(self) -> str:
         if self._reached is None:
-            return f"{self.path.name} cannot be decoded: it is damaged, or cut short."
-        return (
-            f"{self.path.name} breaks off at {format_time(self._reached, 3)}: it is damaged or cut short from there on."
-        )
+            return f"{self.path.name} cannot be decoded: it is damaged or truncated."
+        return f"{self.path.name} ends at {format_time(self._reached, 3)}: the rest is damaged or missing."
 
     def _picture(self, frame: av.VideoFrame) -> tuple[Pixels, Signal | None]:
         if self._orientation is None:
@@ -411,7 +409,7 @@ class VideoFileSource:
         if keep and dynamic_range(self._convert.colour_of(frame)) is None:
             raise SourceError(
                 f"{self.path.name} changes from HDR to SDR at {format_time(self._reached or Fraction(0), 3)}: "
-                "leave out --hdr keep."
+                "omit --hdr keep."
             )
         pixels, signal = self._convert.picture(frame, keep)
         return self._upright(pixels, frame), None if signal is None else self._upright(signal, frame)

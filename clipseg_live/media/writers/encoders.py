@@ -223,7 +223,7 @@ def hdr_codec(given: Codec | None, possible: tuple[Codec, ...]) -> Codec:
     if given not in _HDR_FORMATS:
         able = " or ".join(codec for codec in possible if codec in _HDR_FORMATS)
         raise UsageError(
-            f"HDR needs 10 bits, and {given} is written with 8 here: use --codec {able}, or leave out --hdr keep."
+            f"HDR needs 10 bits, and {given} is written with 8 bits: use --codec {able}, or omit --hdr keep."
         )
     return given
 
@@ -232,8 +232,8 @@ def check_interlaced(codec: Codec, info: SourceInfo) -> None:
     """Raise UsageError if the source is interlaced and the codec has no fields."""
     if info.fields is not None and codec not in ("h264", "prores", "ffv1"):
         raise UsageError(
-            f"{info.name} is interlaced, and {codec} is written with whole frames here: "
-            "use --codec h264, prores or ffv1, or leave out --deinterlace off."
+            f"{info.name} is interlaced, but {codec} supports whole frames only: "
+            "use --codec h264, prores or ffv1, or omit --deinterlace off."
         )
 
 

@@ -90,7 +90,7 @@ class FileMuxer(Muxer):
         super().__init__()
         self.path, self.codec = path, codec
         if not 0 <= quality <= 100:
-            raise UsageError(f"A quality of {quality} is not possible: it goes from 0 (smallest) to 100 (best).")
+            raise UsageError(f"A quality of {quality} is invalid: use 0 (smallest) to 100 (best).")
         self._quality, self._place = quality, place
         self._place.check()
         self._count = 0
@@ -108,7 +108,7 @@ class FileMuxer(Muxer):
         """
         self._opened()
         if not self._count:
-            raise SinkError(f"{self.path.name} was not written: there was not a single frame.")
+            raise SinkError(f"{self.path.name} was not written: there were no frames.")
         try:
             self._complete()
         except MUX_ERRORS as error:
@@ -132,8 +132,8 @@ class FileMuxer(Muxer):
         """Raise UsageError if the codec cannot hold frames of this size; ``remedy`` ends the sentence."""
         if self.codec == "h264" and max(info.width, info.height) > LARGEST_H264:
             raise UsageError(
-                f"{info.name} has {info.width}×{info.height} pixels, and H.264 takes at most {LARGEST_H264} a side: "
-                f"{remedy}."
+                f"{info.name} has {info.width}×{info.height} pixels, but H.264 supports at most {LARGEST_H264} per "
+                f"side: {remedy}."
             )
 
     def _check_frame(self, frame: Frame) -> None:

@@ -93,7 +93,7 @@ class RecordingWriter(FileMuxer):
             UsageError: If the file exists already, or the codec does not fit the source.
         """
         check_interlaced(self.codec, info)
-        self._check_side(info, "record in another codec")
+        self._check_side(info, "use another codec")
         self._info = info
         self._clock = _MILLISECOND if self.path.suffix.lower() in (".mkv", ".webm") else clock_of(info.time_base)
         auto = self._auto and info.fields is None  # hardware encoders do not keep fields apart
@@ -108,7 +108,7 @@ class RecordingWriter(FileMuxer):
                 self._close()
                 continue
             if not with_sound:
-                self.notices[:] = ["The sound was left out: it cannot be kept here."]
+                self.notices[:] = ["The audio was left out: the output format cannot store it."]
             self._sync = _Sync(working)
             return
         self._place.discard()
@@ -175,7 +175,7 @@ class RecordingWriter(FileMuxer):
             try:
                 self._microphone_track = self._microphone.attach(self._container, suffix, self.notices)
             except SourceError as error:
-                self.notices.append(f"{str(error).rstrip('.')}; this recording has no sound.")
+                self.notices.append(f"{str(error).rstrip('.')}; this recording has no audio.")
         elif with_sound and self._info.audio_path is not None:
             self._sound = SyncedAudio(self._info.audio_path, self._container, suffix, self.notices)
         with keep_priority():
@@ -195,7 +195,7 @@ class RecordingWriter(FileMuxer):
             software = SOFTWARE[self.codec]
             self.notices.append(
                 f"The encoder {self.encoder} failed ({getattr(error, 'strerror', None) or error}): "
-                f"{self.path.name} goes on with {software.name}."
+                f"{self.path.name} continues with {software.name}."
             )
             left = self._video.change_to(software)
             self.encoder = software.name
@@ -208,10 +208,7 @@ class RecordingWriter(FileMuxer):
             return
         self._looked = now
         if not working.exists():
-            raise SinkError(
-                f"{self.path.name} broke off: {working} was moved or removed while it was written; "
-                "record into a folder that stays."
-            )
+            raise SinkError(f"{self.path.name} stopped because {working} was moved or deleted during the recording.")
 
     def _complete(self) -> None:
         container = self._opened()

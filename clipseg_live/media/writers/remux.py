@@ -43,21 +43,21 @@ def remux_to_faststart(path: str | Path, stop: Callable[[], bool] = lambda: Fals
     if path.suffix.lower() not in FRAGMENTED:
         return ""
     beside = path.with_name(f".{path.stem[:60]}.plain-{secrets.token_hex(4)}{path.suffix}")
-    stays = f"{path.name} plays, but stays in fragments"
+    stays = f"{path.name} is playable but remains fragmented"
     try:
         before = path.stat()
         tracks = _summary(path, stop)
         index = _INDEX_BYTES + _PACKET_BYTES * sum(track.count for track in tracks)
         free = shutil.disk_usage(path.parent).free
         if free < (needed := before.st_size + index + _SPARE_BYTES):
-            return f"{stays}: a plain copy of it needs {_in_words(needed)} of free disk."
+            return f"{stays}: converting it needs {_in_words(needed)} of free disk space."
         _copy(path, beside, index, stop)
         same = tracks == _summary(beside, stop)
         after = path.stat()
         if not same:
-            return f"{stays}: the plain copy of it came out different."
+            return f"{stays}: its converted copy differs."
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            return f"{stays}: something else writes to it."
+            return f"{stays}: another program is writing to it."
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         shutil.copymode(path, beside)
@@ -66,7 +66,7 @@ def remux_to_faststart(path: str | Path, stop: Callable[[], bool] = lambda: Fals
         return ""
     except (SourceError, av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        return f"{stays}: no plain copy could be made of it ({reason})."
+        return f"{stays}: it could not be converted ({reason})."
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -67,7 +67,9 @@ class ReplayBuffer(Muxer):
                 self._container.start_encoding()
         except MUX_ERRORS as error:
             self.abort()
-            raise SinkError(f"The last seconds cannot be kept: {getattr(error, 'strerror', None) or error}.") from error
+            raise SinkError(
+                f"The replay buffer cannot be written: {getattr(error, 'strerror', None) or error}."
+            ) from error
 
     def write(self, rendered: RenderedFrame) -> None:
         """Keep a frame.
@@ -77,7 +79,7 @@ class ReplayBuffer(Muxer):
         """
         frame = rendered.output_frame
         if self._container is None:
-            raise SinkError("The last seconds are not kept any more.")
+            raise SinkError("The replay buffer is closed.")
         stamp, duration = self._timed(frame)
         try:
             self._container.mux(self._video.change_speed())
@@ -86,7 +88,7 @@ class ReplayBuffer(Muxer):
                 self._sound.sync_to(stamp * self._clock, rendered.source_time, duration)
         except MUX_ERRORS as error:
             self.abort()
-            raise SinkError(f"The last seconds were lost: {getattr(error, 'strerror', None) or error}.") from error
+            raise SinkError(f"The replay was lost: {getattr(error, 'strerror', None) or error}.") from error
         self._last = stamp
         self._ring.drop_before(float(stamp * self._clock), self._wanted + _MARGIN)
 
@@ -110,7 +112,7 @@ class ReplayBuffer(Muxer):
         form = CONTAINERS[path.suffix.lower()].format if path.suffix.lower() in CONTAINERS else "mp4"
         try:
             if not _copy(self._ring.content(), working, form, self._wanted):
-                raise SinkError("There is nothing to save yet.")
+                raise SinkError("The replay buffer is still empty.")
             place.commit()
         except MUX_ERRORS as error:
             raise write_failure(path, error) from error

@@ -76,7 +76,7 @@ def choose_codec(path: str | Path, codec: Codec | None = None) -> Codec:
     if codec is not None and codec not in get_args(Codec):
         raise UsageError(f"The codec {codec!r} is not known: use one of {', '.join(get_args(Codec))}.")
     if suffix not in CONTAINERS:
-        raise UsageError(f"{Path(path).name} has no suffix of a video that can be written: use one of {known}.")
+        raise UsageError(f"{Path(path).name} has no supported video suffix: use one of {known}.")
     if codec is None:
         return CONTAINERS[suffix].codecs[0]
     if codec not in CONTAINERS[suffix].codecs:
@@ -150,8 +150,8 @@ class VideoWriter(FileMuxer):
         self._info = info
         if info.independent and info.frame_count != 1:
             raise SinkError(
-                f"{info.name} holds images of different sizes, which {self.path.name} cannot hold: "
-                "write data, such as --data png=FOLDER, or save its images as files of their own."
+                f"{info.name} contains images of different sizes, which {self.path.name} cannot hold: "
+                "write data, such as --data png=FOLDER, or save the images as separate files."
             )
         self._hdr = info.hdr if info.hdr is not None and info.hdr.kept and self._takes_hdr else None
         if self._hdr is not None:
@@ -166,7 +166,7 @@ class VideoWriter(FileMuxer):
                 if info.audio_path is None:
                     raise
                 self._close()
-                self.notices = [f"The sound of {info.audio_path.name} was left out: it cannot be kept here."]
+                self.notices = [f"The audio of {info.audio_path.name} was left out: the output format cannot store it."]
                 self._start_file(info, with_sound=False)
         except MUX_ERRORS as error:
             self._close()

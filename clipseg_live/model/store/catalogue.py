@@ -53,7 +53,7 @@ def _entry(model: loading.KnownModel) -> CatalogueEntry:
         except (ClipsegLiveError, OSError) as error:
             problem = str(error)
             if model.repository is not None and not any(home.glob("snapshots/*/*model*.[sb]*")):
-                problem = "Its weights are not here; the next use fetches them."
+                problem = "Its weights are not downloaded; the next use downloads them."
     return CatalogueEntry(
         name=model.name,
         aliases=model.aliases,

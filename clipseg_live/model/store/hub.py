@@ -98,8 +98,8 @@ def repair(repository: str, folder: Path) -> tuple[str, ...]:
         still = _damaged(repository, folder)
         if still:
             raise ModelError(
-                f"The file {still[0]} of {repository} arrives damaged: check the proxy or mirror (HF_ENDPOINT) that "
-                "the download goes through, and fetch the model again."
+                f"The file {still[0]} of {repository} arrives damaged: check the proxy or mirror (HF_ENDPOINT), "
+                "then download the model again."
             )
     return damaged
 
@@ -162,10 +162,10 @@ def _needed(repository: str, info: "ModelInfo", force: bool) -> list[str]:
     published = {sibling.rfilename for sibling in info.siblings or ()}
     weights = weights_of(published)
     if weights is None:
-        raise ModelError(f"{repository} publishes no weights that can be read safely ({', '.join(WEIGHTS)}).")
+        raise ModelError(f"{repository} has no weights that can be read safely ({', '.join(WEIGHTS)}).")
     missing = missing_file(published)
     if missing is not None:
-        raise ModelError(f"{repository} is not a complete model, it publishes no {missing}: choose another model.")
+        raise ModelError(f"{repository} is not a complete model because it has no {missing}: choose another model.")
     names = [*small_files(published), weights]
     if weights.endswith(".index.json"):
         index = hf_hub_download(repository, weights, cache_dir=constants.HF_HUB_CACHE, force_download=force)
@@ -174,7 +174,7 @@ def _needed(repository: str, info: "ModelInfo", force: bool) -> list[str]:
         absent = [shard for shard in shards if shard not in published]
         if absent:
             raise ModelError(
-                f"{repository} is not a complete model, it publishes no {absent[0]}, which {weights} lists: {remedy}."
+                f"{repository} is not a complete model because it has no {absent[0]}, which {weights} lists: {remedy}."
             )
         names += shards
     return names

@@ -78,7 +78,7 @@ def _of_hub(error: BaseException, repository: str) -> ModelError | None:
     if isinstance(error, errors.HfHubHTTPError):
         return _of_status(error, repository)
     if isinstance(error, errors.HFValidationError):
-        return ModelError(f"{repository} is not a name of a repository on the hub: check its spelling.")
+        return ModelError(f"{repository} is not a valid repository name: check its spelling.")
     return None
 
 
@@ -127,7 +127,7 @@ def _of_status(error: Any, repository: str) -> ModelError:
             "auth login",
         )
     if status >= 500:
-        return _failed(repository, f"the hub has a fault of its own ({status}): try again later, {_OTHERWISE}")
+        return _failed(repository, f"the hub has a server error ({status}): try again later, {_OTHERWISE}")
     return _failed(repository, f"the hub answered {status}: check HF_ENDPOINT and try again, {_OTHERWISE}")
 
 
@@ -149,11 +149,9 @@ def _of_transport(error: BaseException, repository: str) -> ModelError | None:
             repository, f"the hub at {_endpoint()} cannot be reached: check the network and HF_ENDPOINT, {_OTHERWISE}"
         )
     if isinstance(error, http.UnsupportedProtocol | http.InvalidURL | http.LocalProtocolError):
-        return _failed(
-            repository, f"{_endpoint()} is not an address of a hub: correct HF_ENDPOINT and the proxy variables"
-        )
+        return _failed(repository, f"{_endpoint()} is not a hub address: correct HF_ENDPOINT and the proxy variables")
     if isinstance(error, http.TransportError):
-        return _failed(repository, "the connection broke off: check the network and try again; complete files are kept")
+        return _failed(repository, "the connection was lost: check the network and try again; complete files are kept")
     if isinstance(error, http.HTTPStatusError):
         return _of_status(error, repository)
     return None
@@ -175,7 +173,7 @@ def _of_disk(error: BaseException, repository: str) -> ModelError | None:
     folder = constants.HF_HUB_CACHE
     if error.errno in _FULL:
         return _failed(repository, f"the disk is full: free space in {folder}, or set HF_HUB_CACHE to a larger disk")
-    remedy = "check the folder and its permissions, or set HF_HUB_CACHE to a folder of yours"
+    remedy = "check the folder and its permissions, or set HF_HUB_CACHE to your own folder"
     return _failed(repository, f"{folder} cannot be written ({error.strerror}): {remedy}")
 
 

@@ -56,7 +56,7 @@ class ModelFiles:
     processor: Path
     weights: Path
     shards: tuple[Path, ...]
-    remedy: str = "get the whole model again"
+    remedy: str = "download the whole model again"
 
     def digest(self) -> str:
         """Return the SHA-256 of the weights as hexadecimal digits: of the file, or of the digests of all shards."""
@@ -102,7 +102,7 @@ def small_files(names: Collection[str]) -> list[str]:
     return [name for name in _SMALL if name in names]
 
 
-def check_folder(folder: Path, name: str, remedy: str = "get the whole model again") -> ModelFiles:
+def check_folder(folder: Path, name: str, remedy: str = "download the whole model again") -> ModelFiles:
     """Check that a folder holds a complete CLIPSeg model, and return its files.
 
     Raises:
@@ -152,7 +152,7 @@ def read_index(path: Path, remedy: str) -> dict[str, str]:
     """
     shards = _read_json(path, remedy).get("weight_map")
     if not isinstance(shards, dict) or not shards or not all(isinstance(each, str) for each in shards.values()):
-        raise ModelError(f"The {path.name} in {path.parent} is damaged, it has no weight_map: {remedy}.")
+        raise ModelError(f"The {path.name} in {path.parent} is damaged because it has no weight_map: {remedy}.")
     suffix = PurePosixPath(path.name.removesuffix(_INDEX)).suffix
     for shard in set(shards.values()):
         if not _is_plain_name(shard) or not shard.endswith(suffix):
@@ -194,7 +194,8 @@ def read_weights(files: ModelFiles) -> "dict[str, Tensor]":
         for name in (name for name, place in index.items() if place == shard.name):
             if name not in tensors:
                 raise ModelError(
-                    f"The weights {shard} do not hold {_short(name)}, which {files.weights.name} lists: {files.remedy}."
+                    f"The weights {shard} do not contain {_short(name)}, which {files.weights.name} lists: "
+                    f"{files.remedy}."
                 )
             state[name] = tensors[name]
     return state
@@ -224,10 +225,10 @@ def _read_file(path: Path, remedy: str) -> "dict[str, Tensor]":
             ) from error
         if isinstance(error, pickle.UnpicklingError):
             raise ModelError(
-                f"The weights {path} are damaged, or hold something other than tensors, which could run code and is "
-                f"never read: use safetensors, or {remedy}."
+                f"The weights {path} are damaged or contain objects other than tensors, which could run code and are "
+                f"never loaded: use safetensors, or {remedy}."
             ) from error
-        raise ModelError(f"The weights {path} are damaged or cut short: {remedy}.") from error
+        raise ModelError(f"The weights {path} are damaged or truncated: {remedy}.") from error
 
 
 def check_weights(paths: Iterable[Path], remedy: str) -> None:
@@ -247,10 +248,10 @@ def check_weights(paths: Iterable[Path], remedy: str) -> None:
                     continue
         except (SafetensorError, OSError) as error:
             logger.warning("The weights %s cannot be opened", path.name, exc_info=True)
-            raise ModelError(f"Its {path.name} is cut short or damaged: {remedy}.") from error
+            raise ModelError(f"Its {path.name} is truncated or damaged: {remedy}.") from error
         is_empty = path.stat().st_size == 0
         if is_empty or (_starts_with(path, b"PK") and not zipfile.is_zipfile(path)):  # the old format is no zip
-            raise ModelError(f"Its {path.name} is cut short or damaged: {remedy}.")
+            raise ModelError(f"Its {path.name} is truncated or damaged: {remedy}.")
 
 
 def _starts_with(path: Path, start: bytes) -> bool:

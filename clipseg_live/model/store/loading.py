@@ -103,7 +103,7 @@ def remedy(model: KnownModel) -> str:
     """Return the end of a sentence that says how to repair a known model."""
     if model.repository is None:
         return "install clipseg-live again"
-    return f"fetch it again with clipseg-live models fetch {model.short_name}"
+    return f"download it again with clipseg-live models fetch {model.short_name}"
 
 
 def built_in_folder(model: KnownModel) -> Path:
@@ -159,7 +159,7 @@ def _find_on_hub(
             logger.info("%s is not complete in the hub's cache", repository, exc_info=True)
     if not download:
         raise ModelError(
-            f"The model {model.name} is not on this machine: fetch it with clipseg-live models fetch "
+            f"The model {model.name} is not on this machine: download it with clipseg-live models fetch "
             f"{model.short_name}."
         )
     return check_folder(hub.download(repository, on_progress), model.name, remedy(model))
@@ -242,7 +242,7 @@ def _named(name: str, done: str) -> KnownModel:
     model = known(name)
     if model is None:
         if os.path.exists(os.path.expanduser(name[:4096])):
-            raise UsageError(f"{name} is a file or folder of yours: only models with a name are {done} here.")
+            raise UsageError(f"{name} is a local file or folder: only named models are {done} here.")
         raise UsageError(f"There is no model named {shorten(name)}: use {_short_names()}.")
     return model
 
@@ -283,7 +283,7 @@ def load_network(files: ModelFiles) -> LoadedModel:
     if largest >= known_ids:
         raise ModelError(
             f"The tokenizer in {files.folder} has {largest + 1} tokens where its config.json says {known_ids}: "
-            "they are of two models."
+            "they belong to different models."
         )
     return LoadedModel(files, network, tokenizer)
 
@@ -298,12 +298,12 @@ def _build(config: Any, state: "dict[str, Tensor]", files: ModelFiles) -> "CLIPS
     missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ModelError(f"The model's weights lack {missing[0]}{others}: they are another model's.")
+        raise ModelError(f"The model's weights lack {missing[0]}{others}: they belong to another model.")
     for name, parameter in expected.items():
         if state[name].shape != parameter.shape:
             raise ModelError(
                 f"The model's {name} has the shape {tuple(state[name].shape)} where its config.json says "
-                f"{tuple(parameter.shape)}: weights and configuration are of two models."
+                f"{tuple(parameter.shape)}: weights and configuration belong to different models."
             )
     for name in unexpected:
         del state[name]
@@ -348,8 +348,8 @@ def _require_finite(state: "dict[str, Tensor]", files: ModelFiles) -> None:
             total = values.numpy().sum()
         if not np.isfinite(total) and not np.isfinite(values.numpy()).all():
             raise ModelError(
-                f"The weights {files.weights} hold NaN or infinite values (in {name}), so the model cannot predict "
-                f"anything: {files.remedy}."
+                f"The weights {files.weights} contain NaN or infinite values (in {name}), so the model cannot be used: "
+                f"{files.remedy}."
             )
 
 

@@ -99,7 +99,7 @@ def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
     choose(qtbot, "Use image from file")
     take_file(qtbot, path)
     assert panel.store.settings.rows[0].picture is None
-    assert panel.problem.isVisible() and panel.problem.text().startswith("notes.png is not a picture")
+    assert panel.problem.isVisible() and panel.problem.text().startswith("notes.png is not an image")
     qtbot.keyClicks(card(panel, 0).field, "s")
     card(panel, 0).field.flush()
     assert not panel.problem.isVisible()
@@ -276,7 +276,7 @@ def test_what_cannot_be_a_picture_is_one_sentence(tmp_path):
     with pytest.raises(Failure, match=r"There is no file .*gone\.png\."):
         read_prompt_image(tmp_path / "gone.png")
     (tmp_path / "cut.png").write_bytes(a_file(tmp_path).read_bytes()[:60])
-    with pytest.raises(Failure, match=r"cut\.png is not a picture that can be read\."):
+    with pytest.raises(Failure, match=r"cut\.png is not an image that can be read\."):
         read_prompt_image(tmp_path / "cut.png")
     with pytest.raises(UsageError, match="The image is empty"):
         prompt_image(QImage())
@@ -317,5 +317,5 @@ def test_a_drawing_that_refers_to_other_files_is_refused(tmp_path):
     image = f'<image xlink:href="{tmp_path}/secret.png" width="8" height="8"/>'
     for name in ("x.svg", "x.png"):
         (tmp_path / name).write_text(f'<svg {names} width="8" height="8">{image}</svg>')
-        with pytest.raises(Failure, match="is not a picture that can be read"):
+        with pytest.raises(Failure, match="is not an image that can be read"):
             read_prompt_image(tmp_path / name)

@@ -574,7 +574,7 @@ def make_files(folder: Path) -> list[Path]:
     Image.new("RGB", (24, 16), (200, 30, 60)).save(folder / "good.png")
     (folder / "cut.png").write_bytes((folder / "good.png").read_bytes()[:40])
     (folder / "empty.mp4").touch()
-    (folder / "text.txt").write_text("not a picture")
+    (folder / "text.txt").write_text("not an image")
     (folder / "other.json").write_text("{}")
     (folder / "deep.json").write_text("[" * 5000)
     beside = LiveSettings(effects=(CutOut(backdrop="picture", file=folder / "good.png"),))

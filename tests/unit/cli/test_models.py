@@ -89,7 +89,7 @@ def test_weights_that_are_cut_short(cache: Path, tiny: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
     entry = listed()[DEFAULT_MODEL]
     assert entry["whole"] is False
-    assert "cut short" in str(entry["problem"]) and "model.safetensors" in str(entry["problem"])
+    assert "truncated" in str(entry["problem"]) and "model.safetensors" in str(entry["problem"])
 
 
 @pytest.mark.parametrize(("start", "whole"), [(b"", False), (b"PK\x03\x04cut", False), (b"\x80\x02older", True)])
@@ -103,7 +103,7 @@ def test_weights_in_the_older_formats(cache: Path, tiny: Path, start: bytes, who
 def test_a_fetch_that_was_interrupted(cache: Path, tiny: Path) -> None:
     (keep_in_cache(cache, tiny) / "model.safetensors").unlink()
     entry = listed()[DEFAULT_MODEL]
-    assert entry["whole"] is False and "weights are not here" in str(entry["problem"])
+    assert entry["whole"] is False and "weights are not downloaded" in str(entry["problem"])
 
 
 def test_a_missing_file_is_named(cache: Path, tiny: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_header_that_claims_too_much_is_refused_before_memory_is_spent(
     path.write_bytes(header_of(shape))
     tracemalloc.start()
     try:
-        with pytest.raises(UsageError, match=r"vector\.npy holds an array of the shape"):
+        with pytest.raises(UsageError, match=r"vector\.npy contains an array of the shape"):
             Prompt.embedding(path)
         assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
     finally:

@@ -48,9 +48,9 @@ def test_files_and_their_bytes(tmp_path):
     for form in (str(tmp_path / "a.png"), tmp_path / "a.png", data, bytearray(data), memoryview(data)):
         assert np.array_equal(as_pixels(form), PICTURE)
         assert not is_batch(form)
-    with pytest.raises(UsageError, match="leave out channels"):
+    with pytest.raises(UsageError, match="omit channels"):
         from_bgr(data)
-    with pytest.raises(SourceError, match="The image is not a picture"):
+    with pytest.raises(SourceError, match="The image is not an image"):
         as_pixels(b"text")
     with pytest.raises(SourceError, match="The image is empty"):
         as_pixels(b"")
@@ -143,7 +143,7 @@ def test_a_long_prompt_stays_short_in_a_result():
 
 
 def test_channels_have_a_name():
-    with pytest.raises(UsageError, match="'gbr' is not an order"):
+    with pytest.raises(UsageError, match="'gbr' is not a channel order"):
         as_pixels(PICTURE, "gbr")
 
 

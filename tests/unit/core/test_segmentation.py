@@ -49,5 +49,5 @@ def test_sizes_under_one_are_refused() -> None:
 def test_maps_that_are_not_finite_have_no_masks(value: float) -> None:
     maps = np.zeros((2, 5, 5))
     maps[1, 2, 3] = value
-    with pytest.raises(NoPrediction, match="no prediction"):
+    with pytest.raises(NoPrediction, match="NaN or infinite values"):
         segmentation(maps).masks()

@@ -102,11 +102,11 @@ def test_a_text_that_no_field_shows_whole_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "does not hold JSON"),
-        (b"\xff\xfe\x00", "does not hold JSON"),
+        (b"", "does not contain JSON"),
+        (b"\xff\xfe\x00", "does not contain JSON"),
         (b"[]", "not a session file"),
         (b'{"format": "clipseg-live session", "version": 2}', "newer clipseg-live"),
-        (b'{"format": "clipseg-live session", "version": 1}', "a value that cannot be"),
+        (b'{"format": "clipseg-live session", "version": 1}', "an invalid value"),
         (b'{"format": "clipseg-live session", "version": 1, "settings": {"matte": {"smoothing": 3}}}', "smoothing"),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_picture_never_unpacks_to_more_than_its_size(tmp_path: Path) -> None:
     path.write_text(json.dumps({"format": "clipseg-live session", "version": 1, "settings": {"rows": [row]}}))
     tracemalloc.start()
     try:
-        with pytest.raises(Failure, match="bytes of a picture are damaged"):
+        with pytest.raises(Failure, match="data of an image are damaged"):
             load_session(path)
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
     finally:

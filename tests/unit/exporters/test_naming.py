@@ -105,14 +105,14 @@ def test_every_folder_is_named_by_its_photos_and_can_be_replaced(form: str, tmp_
     write_into(open_data_sink(form, folder, DataOptions(overwrite=True)), info, frames[:1], mattes[:1])
     assert len(list(folder.iterdir())) == 2
     Image.fromarray(frames[0].pixels).save(folder / "holiday.png")  # not listed in the index
-    with pytest.raises(UsageError, match=r"holds other files \(holiday\.png\)"):
+    with pytest.raises(UsageError, match=r"contains other files \(holiday\.png\)"):
         open_data_sink(form, folder, DataOptions(overwrite=True))
 
 
 @pytest.mark.parametrize("form", [*FOLDERS, "coco", "yolo", "mask-video"])
 def test_a_folder_of_photos_is_never_taken_for_data(form: str, tmp_path: Path) -> None:
     photos(tmp_path / "in", ["IMG_1.png", "images/IMG_2.jpg", "labels/a.png"])
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="contains other files"):
         open_data_sink(form, tmp_path / "in", DataOptions(overwrite=True))
 
 

@@ -46,7 +46,7 @@ def test_a_folder_that_a_killed_run_left_is_cleared_too(tmp_path: Path) -> None:
 
 def test_a_folder_without_permission_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
-    with pytest.raises(SinkError, match="may not be written to: change its permissions"):
+    with pytest.raises(SinkError, match="is not writable: change its permissions"):
         AtomicOutput(tmp_path / "a.mp4", overwrite=False).check()
 
 
@@ -54,7 +54,7 @@ def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     place = AtomicOutput(tmp_path / "a.mp4", overwrite=False)
     place.begin().write_bytes(b"new")
     (tmp_path / "a.mp4").write_bytes(b"theirs")
-    with pytest.raises(SinkError, match="created by something else"):
+    with pytest.raises(SinkError, match="another program created it"):
         place.commit()
     place.discard()
     assert (tmp_path / "a.mp4").read_bytes() == b"theirs"

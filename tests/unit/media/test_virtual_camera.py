@@ -113,8 +113,8 @@ def test_this_machines_own_drivers_are_asked(tmp_path: Path) -> None:
     ("said", "sentence"),
     [
         ("Could not access /dev/video2 due to missing permissions.", "usermod -aG video"),
-        ("Device /dev/video2 is not a video output device.", "end that program"),
-        ("Virtual camera device /dev/video2 could not be configured: Device or resource busy", "held at 640×480"),
+        ("Device /dev/video2 is not a video output device.", "close that program"),
+        ("Virtual camera device /dev/video2 could not be configured: Device or resource busy", "set to 640×480"),
         ("Something\n else. ", r"cannot be opened \(Something else\)"),
         ("Device /dev/video2 does not exist.", r"there are Busy \(/dev/video2\)"),
     ],
@@ -156,7 +156,7 @@ def test_a_device_that_is_gone_is_told(backend: type[FakeBackend], tmp_path: Pat
     camera = VirtualCamera(VirtualCameraSettings(width=64, height=48), sysfs=tmp_path)
     camera.open(info_of())
     backend.breaks = OSError("No such device")
-    with pytest.raises(Failure, match=r"is gone: No such device\."):
+    with pytest.raises(Failure, match=r"was lost: No such device\."):
         camera.write(frame_of(placeholder_card(64, 48)))
     camera.abort()
 

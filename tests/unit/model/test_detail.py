@@ -263,9 +263,9 @@ def test_any_frame_size(tiny_folder: Path, mode: Detail, size: tuple[int, int]) 
 
 
 def test_another_detail_is_refused(tiny: Segmenter, tiny_folder: Path) -> None:
-    with pytest.raises(UsageError, match="not a way to see detail"):
+    with pytest.raises(UsageError, match="not a detail mode"):
         Segmenter.load(str(tiny_folder), device="cpu", detail="more")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="not a way to see detail"):
+    with pytest.raises(UsageError, match="not a detail mode"):
         tiny.configure(64, "stretch", "more")  # type: ignore[arg-type]
 
 

@@ -49,7 +49,7 @@ def changed(source: Path, folder: Path, change: Callable[[dict[str, Tensor]], ob
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_weights_that_are_not_finite_are_refused(tiny_folder: Path, tmp_path: Path, place: str, value: float) -> None:
     folder = changed(tiny_folder, tmp_path / "model", lambda state: state[place].view(-1)[-1].fill_(value))
-    with pytest.raises(ModelError, match=r"model\.safetensors hold NaN or infinite values") as caught:
+    with pytest.raises(ModelError, match=r"model\.safetensors contain NaN or infinite values") as caught:
         Segmenter.load(str(folder), device="cpu")
     assert place in str(caught.value) and caught.value.exit_code == 1
 

@@ -165,10 +165,10 @@ def test_low_precision_without_its_operations_is_left_with_a_notice(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "cuda:7"}, "not there"),
+        ({"device": "cuda:7"}, "not available"),
         ({"device": "toaster"}, "not a device"),
         ({"dtype": "int4"}, "not a precision"),
-        ({"fit": "squash"}, "not a way to fit"),
+        ({"fit": "squash"}, "not a fit mode"),
         ({"size": 100}, "use 96"),
         ({"size": 8}, "out of range"),
     ],
@@ -192,7 +192,7 @@ def test_impossible_options_are_named(tiny_folder: Path, options: dict[str, obje
     ],
 )
 def test_frames_of_another_kind_are_refused(tiny: Segmenter, frame: np.ndarray) -> None:
-    with pytest.raises(UsageError, match=r"cannot be made of|go from 0 to 1"):
+    with pytest.raises(UsageError, match=r"Cannot make an image|go from 0 to 1"):
         tiny.segment(frame, TEXTS)
 
 

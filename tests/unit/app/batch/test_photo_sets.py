@@ -183,7 +183,7 @@ def test_a_photo_and_several_inputs_make_a_set(photos: Path, tmp_path: Path) -> 
         ("faces.png", {}, r"3 separate photos: name a folder"),
         ("faces.mov", {"alpha": True}, r"not a film: .*--sequence"),
         ("out", {"codec": "vp9"}, r"Photos have no codec"),
-        ("out", {"end": 3}, r"no times: leave out --from and --to, or add --sequence"),
+        ("out", {"end": 3}, r"no times: omit --from and --to, or add --sequence"),
         ("in", {}, r"The input lies in .*in, which the pictures would replace"),
     ],
 )

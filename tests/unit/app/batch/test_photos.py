@@ -100,10 +100,10 @@ def test_a_broken_photo_is_told_and_tried_again(photos: Path, tmp_path: Path, en
     (photos / "b.jpg").write_bytes(b"no picture")
     report = run([photos], tmp_path / "out")
     assert ends(report) == [P] and not report.is_whole
-    assert report.outcomes[0].notices[-1].startswith("b.jpg is not a picture")
+    assert report.outcomes[0].notices[-1].startswith("b.jpg is not an image")
     assert report.outcomes[0].result is not None and report.outcomes[0].result.frames == 2
     again = run([photos], tmp_path / "out")
-    assert ends(again) == [F] and "b.jpg is not a picture" in again.outcomes[0].sentence
+    assert ends(again) == [F] and "b.jpg is not an image" in again.outcomes[0].sentence
     (photos / "b.jpg").write_bytes(whole)
     before = stamps(tmp_path / "out")
     third = run([photos], tmp_path / "out")
@@ -202,7 +202,7 @@ def test_a_sequence_is_a_film_of_its_own(photos: Path, tmp_path: Path, engine: L
 def test_an_empty_folder_fails_by_itself(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811
     (tmp_path / "empty").mkdir()
     report = run([photos, tmp_path / "empty"], tmp_path / "out")
-    assert ends(report) == [D, F] and "holds no pictures" in report.outcomes[1].sentence
+    assert ends(report) == [D, F] and "contains no images" in report.outcomes[1].sentence
 
 
 def test_photos_are_told_apart_by_their_folders(photos: Path, tmp_path: Path, engine: Loaded) -> None:  # noqa: F811

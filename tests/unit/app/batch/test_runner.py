@@ -104,7 +104,7 @@ def test_one_bad_input_keeps_no_other_from_its_turn(clips: list[str], tmp_path: 
     planned = plan_batch([*clips, str(tmp_path / "missing.mp4"), "x" * 300], tmp_path / "out", template())
     report = run_batch(planned, watch)
     assert endings(report) == [D, F, D, F, F]
-    assert "xxx… is no possible name here" in report.outcomes[4].sentence
+    assert "xxx… is not a valid name here" in report.outcomes[4].sentence
     assert "b.mp4 is not a video" in report.outcomes[1].sentence
     assert "There is no file" in report.outcomes[3].sentence
     assert report.outcomes[0].result is not None and report.outcomes[0].result.frames == 3

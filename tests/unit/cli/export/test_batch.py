@@ -27,7 +27,7 @@ def test_a_report_names_every_input_and_counts_what_became_of_them() -> None:
         report(
             Outcome(Ending.DONE, result=ExportResult(1, 2.0, Fraction(0)), notices=("Sound was converted.",)),
             Outcome(Ending.FINISHED_BEFORE),
-            Outcome(Ending.FAILED, "c.mov is empty (0 bytes): record or fetch it again."),
+            Outcome(Ending.FAILED, "c.mov is empty (0 bytes): record or download it again."),
             Outcome(Ending.STOPPED, "The export was stopped; nothing was kept."),
             Outcome(Ending.NOT_BEGUN),
         )
@@ -36,7 +36,7 @@ def test_a_report_names_every_input_and_counts_what_became_of_them() -> None:
         "out/a.mp4: done, 1 frame in 2.0 s (0.5 frames a second)",
         "  Sound was converted.",
         "out/b.mp4: finished before",
-        "in/c.mov: failed: c.mov is empty (0 bytes): record or fetch it again.",
+        "in/c.mov: failed: c.mov is empty (0 bytes): record or download it again.",
         "in/d.mov: stopped: The export was stopped; nothing was kept.",
         "in/e.mov: not begun",
         "5 inputs: 1 done, 1 finished before, 1 failed, 1 stopped, 1 not begun; 1 frame in 1:02:05",

@@ -45,7 +45,7 @@ def test_other_words_are_no_times(text: str) -> None:
     ],
 )
 def test_impossible_settings_are_one_sentence(kind: type, values: dict[str, object], name: str) -> None:
-    with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
+    with pytest.raises(UsageError, match=f"is not a valid {name}: ") as raised:
         validated(kind, **values)
     assert "\n" not in str(raised.value)
 
@@ -79,7 +79,7 @@ def test_annotations_have_one_default_for_all_formats() -> None:
 )
 def test_impossible_annotations_are_one_sentence(given: dict[str, object]) -> None:
     (name,) = given
-    with pytest.raises(UsageError, match=f"is not a possible {name}: ") as raised:
+    with pytest.raises(UsageError, match=f"is not a valid {name}: ") as raised:
         validated(AnnotationSettings, **given)
     assert "\n" not in str(raised.value)
 

@@ -16,7 +16,7 @@ from clipseg_live.core.settings.live import LiveSettings, SourceSpec
 from clipseg_live.core.settings.recording import RecordingSettings
 from clipseg_live.core.status import Message, RecordingStatus, SessionStatus, SourceState, SourceStatus
 
-BREAKS = "clip.mp4 breaks off at 0:01.000: it is damaged or cut short from there on."
+BREAKS = "clip.mp4 ends at 0:01.000: the rest is damaged or missing."
 
 
 class Asked:

@@ -63,10 +63,11 @@ def test_options_are_given_in_parentheses():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "'' is no effect"), ("tint+", "'' is no effect"), ("sparkle", "'sparkle' is no effect: there are tint"),
-        ("outline(w=1)", "'w=1' is no option of outline: it has width"), ("tint(a=1)", "it has none"),
-        ("outline(width)", "'width' is no option"), ("outline(width=99)", "not a possible width"),
-        ("cutout(colour=reddish)", "not a colour"), ("tint(kind=glow)", "is no option"),
+        ("", "'' is not an effect"), ("tint+", "'' is not an effect"),
+        ("sparkle", "'sparkle' is not an effect: use one of tint"),
+        ("outline(w=1)", "'w=1' is not an option of outline: it has width"), ("tint(a=1)", "it has none"),
+        ("outline(width)", "'width' is not an option"), ("outline(width=99)", "not a valid width"),
+        ("cutout(colour=reddish)", "not a colour"), ("tint(kind=glow)", "is not an option"),
     ],
 )  # fmt: skip
 def test_other_words_are_one_sentence(text, said):
@@ -81,7 +82,7 @@ def test_private_sessions_are_locked_whatever_the_mode():
     private = with_preset(settings, "privacy")
     assert private.display == "locked" and private.mode == "smooth"
     assert set(PRESETS) >= {"broadcast", "inspect", "privacy", "green screen"}
-    with pytest.raises(UsageError, match="no preset 'nice': there are default"):
+    with pytest.raises(UsageError, match="no preset 'nice': use one of default"):
         with_preset(settings, "nice")
 
 

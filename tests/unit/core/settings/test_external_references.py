@@ -153,5 +153,5 @@ def test_all_that_leads_out_is_told_in_one_sentence(tmp_path: Path) -> None:
         effects=(CutOut(file=Path("/a\u202e.png")), CutOut(file=Path("/b.png")), CutOut(file=Path("/b.png"))),
         engine=EngineSettings(model="x/y"),
     )
-    with pytest.raises(UsageError, match=r"use the file /a\ufffd.png, the file /b.png and the model x/y, outside"):
+    with pytest.raises(UsageError, match=r"uses the file /a\ufffd.png, the file /b.png and the model x/y outside"):
         load_session(written(tmp_path, settings))

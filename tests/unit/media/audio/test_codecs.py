@@ -126,7 +126,7 @@ def test_sound_of_any_codec_arrives_in_every_container(exports: Exports, suffix:
     notices, after, waves = arrived[suffix]
     assert len(after) == len(waves) == len(encoders)
     for track, encoder in enumerate(encoders):
-        told = [notice for notice in notices if notice.startswith(f"Sound track {track + 1} ")]
+        told = [notice for notice in notices if notice.startswith(f"Audio track {track + 1} ")]
         if suffix in CODECS[encoder][2].split():
             # FFmpeg calls all MPEG audio in MP4 by the name of its third layer
             assert not told and after[track] in (before[track], "mp3" if encoder == "mp2" else "")

@@ -239,7 +239,7 @@ def test_a_flash_and_its_click_meet(tmp_path: Path) -> None:
 
 def test_a_microphone_that_is_missing_or_lost_does_not_end_the_recording(tmp_path: Path) -> None:
     missing = written(tmp_path / "a.mp4", Microphone(capture=lambda: FakeMicrophone(missing=True)), "h264", 3)
-    assert missing.notices == ["The fake microphone is not there; this recording has no sound."]
+    assert missing.notices == ["The fake microphone is not there; this recording has no audio."]
     fake = FakeMicrophone([np.zeros((1, 960), np.float32)] * 5, lost=True)
     lost = RecordingWriter(tmp_path / "b.mp4", microphone=Microphone(capture=lambda: fake))
     lost.open(source())
@@ -249,7 +249,7 @@ def test_a_microphone_that_is_missing_or_lost_does_not_end_the_recording(tmp_pat
         number = int((time.monotonic() - began) * 1000)
         lost.write(rendered(Frame(picture_at(None), number, Fraction(number, 1000), captured=time.monotonic())))
     lost.finish()
-    assert lost.notices == ["The fake microphone was lost; the recording goes on without its sound."]
+    assert lost.notices == ["The fake microphone was lost; the recording continues without its audio."]
     assert fake.closed == 1
 
 
@@ -259,12 +259,12 @@ def test_a_device_that_does_not_answer_holds_nothing_up(tmp_path: Path, monkeypa
     fake = FakeMicrophone(hangs=True)
     writer = written(tmp_path / "a.mp4", Microphone(capture=lambda: fake), "h264", 3)
     assert writer.notices == [
-        "The microphone does not answer: choose another, or record without its sound; this recording has no sound."
+        "The microphone does not respond: choose another, or record without a microphone; this recording has no audio."
     ]
     fake.release.set()
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(SourceError, match="'nobody' is not there"):
+    with pytest.raises(SourceError, match="'nobody' is unavailable"):
         SoundDevice("nobody", form="lavfi").open()
     assert isinstance(find_microphones(), list)

@@ -130,7 +130,7 @@ def test_coded_colours_are_converted(tmp_path):
 def test_damaged_files_are_one_sentence(tmp_path, share):
     data = GRID.read_bytes()
     (tmp_path / "cut.heic").write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(SourceError, match=r"^cut\.heic (cannot be read|is not a picture)"):
+    with pytest.raises(SourceError, match=r"^cut\.heic (cannot be read|is not an image)"):
         open_source(tmp_path / "cut.heic").open()
 
 

@@ -49,7 +49,7 @@ def test_an_animation_in_a_set_is_told(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     pictures = [Image.new("RGB", (8, 6), (level, 0, 0)) for level in (0, 200)]
     pictures[0].save(tmp_path / "b.webp", save_all=True, append_images=pictures[1:], duration=100)
-    assert "1 animation was taken as the first image alone" in list_photos(tmp_path).notice
+    assert "1 animation was read as the first image only" in list_photos(tmp_path).notice
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_patterns(tmp_path: Path, folder: str, pattern: str, expected: list[str]
 
 
 def test_what_has_no_pictures_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"holds no pictures \(.*\.png.*\)\.$"):
+    with pytest.raises(SourceError, match=r"contains no images \(.*\.png.*\)\.$"):
         list_photos(tmp_path)
     put(tmp_path / "below" / "a.png")
     with pytest.raises(SourceError, match=r"sub-folders are not searched: name one"):
         list_photos(tmp_path)
-    with pytest.raises(SourceError, match="No picture fits the pattern"):
+    with pytest.raises(SourceError, match="No image matches the pattern"):
         list_photos(tmp_path / "*.jpg")
 
 
@@ -155,7 +155,7 @@ def test_photos_that_vanish_are_told(tmp_path: Path) -> None:
 def test_a_set_without_any_readable_photo_cannot_be_opened(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.png").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match=r"None of the 3 pictures can be read; the first: a\.png is not a picture"):
+    with pytest.raises(SourceError, match=r"None of the 3 images can be read; the first: a\.png is not an image"):
         open_source(tmp_path).open()
 
 

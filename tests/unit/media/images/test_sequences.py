@@ -84,7 +84,7 @@ def test_what_is_no_picture(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3), dtype=np.uint8)).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:2000])
     for name, says in [
-        ("empty.png", "is empty"), ("text.png", "not a picture"), ("cut.png", "damaged"), ("none.png", "no file")
+        ("empty.png", "is empty"), ("text.png", "not an image"), ("cut.png", "damaged"), ("none.png", "no file")
     ]:  # fmt: skip
         with pytest.raises(SourceError, match=says):
             read_image(tmp_path / name)
@@ -132,18 +132,18 @@ def test_a_picture_of_another_size_is_named(folder):
 
 def test_the_right_source_is_chosen(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="no pictures"):
+    with pytest.raises(SourceError, match="no images"):
         open_source(tmp_path / "empty")
-    with pytest.raises(SourceError, match="No picture fits"):
+    with pytest.raises(SourceError, match="No image matches"):
         open_source(tmp_path / "*.png")
     Image.fromarray(picture(0)).save(tmp_path / "odd [1].png")
     assert isinstance(open_source(tmp_path / "odd [1].png"), ImageSource)
     assert isinstance(open_source(str(make_clip(tmp_path / "a.mp4"))), VideoFileSource)
     assert isinstance(open_source(tmp_path), PhotoSetSource)
     assert isinstance(open_source(tmp_path, sequence=Fraction(25)), ImageSequenceSource)
-    with pytest.raises(UsageError, match="--sequence takes a folder"):
+    with pytest.raises(UsageError, match="--sequence needs a folder"):
         open_source(tmp_path / "odd [1].png", sequence=Fraction(25))
-    with pytest.raises(UsageError, match="no times: leave out --from"):
+    with pytest.raises(UsageError, match="no times: omit --from"):
         open_source(tmp_path, start=Fraction(1))
 
 
@@ -156,7 +156,7 @@ def test_a_picture_that_is_a_program_is_not_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(interpreter.parent), prepend=":")
     Image.new("RGB", (8, 8)).save(tmp_path / "x.eps")
     (tmp_path / "x.eps").rename(tmp_path / "x.png")
-    with pytest.raises(SourceError, match="not a picture"):
+    with pytest.raises(SourceError, match="not an image"):
         read_image(tmp_path / "x.png")
     assert not (tmp_path / "was-run").exists()
     with Image.open(tmp_path / "x.png") as image, suppress(OSError):

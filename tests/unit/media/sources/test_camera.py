@@ -192,11 +192,11 @@ def test_an_unplugged_camera_is_told_and_can_come_back():
     source.open()
     assert source.read() and source.read()
     device.plugged = False
-    with pytest.raises(SourceError, match="camera 0 gives no more pictures"):
+    with pytest.raises(SourceError, match="camera 0 sends no more frames"):
         source.read()
     source.close()
     for _ in range(3):
-        with pytest.raises(SourceError, match="camera 0 gives no picture"):
+        with pytest.raises(SourceError, match="camera 0 sends no frames"):
             source.open()
     device.there = False
     with pytest.raises(SourceError, match="camera 0 cannot be opened"):
@@ -348,7 +348,7 @@ def test_a_named_camera_is_looked_up_at_each_opening():
 
 def test_the_list_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch):
     def hangs(seconds: float) -> tuple[FoundCamera, ...]:
-        raise TimeoutError("The camera drivers gave no answer within 3 s.")
+        raise TimeoutError("The camera drivers did not respond within 3 s.")
 
     monkeypatch.setattr(probe, "cameras", hangs)
     with pytest.raises(SourceError, match="no answer within 3 s: name a camera by its number"):

@@ -36,9 +36,10 @@ def test_names_and_what_they_mean(name, kind):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("", "No source is named"), ("  ", "No source is named"), ("camra:0", "'camra:' at the start"),
-        ("demo:7", "'demo:' at the start"), ("camera:-1", "numbered from 0"), ("ftp://host/a", "must begin with"),
-        ("file:///tmp/a.mp4", "must begin with"), ("rtsp://", "names no host"), ("screen:1,2", "no part of the screen"),
+        ("", "No source was given"), ("  ", "No source was given"), ("camra:0", "'camra:' is not a known kind"),
+        ("demo:7", "'demo:' is not a known kind"), ("camera:-1", "numbered from 0"),
+        ("ftp://host/a", "must begin with"),
+        ("file:///tmp/a.mp4", "must begin with"), ("rtsp://", "has no host"), ("screen:1,2", "not a screen region"),
     ],
 )  # fmt: skip
 def test_names_that_mean_nothing(name, words):
@@ -79,7 +80,7 @@ def test_a_file_is_looked_for_when_it_is_opened(tmp_path, monkeypatch: pytest.Mo
 def test_an_empty_folder_and_a_pattern_without_pictures(tmp_path):
     for name in (str(tmp_path), str(tmp_path / "*.png")):
         source = open_live(SourceSpec(name=name))
-        with pytest.raises(SourceError, match="picture"):
+        with pytest.raises(SourceError, match=r"contains no images|No image matches"):
             source.open()
 
 

@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 def test_a_named_pipe_is_told_in_one_sentence(tmp_path, reader, suffix):
     path = tmp_path / f"pipe{suffix}"
     os.mkfifo(path)
-    with pytest.raises(ClipsegLiveError, match=r"is a named pipe, not a file: copy what it gives into a file first\.$"):
+    with pytest.raises(ClipsegLiveError, match=r"is a named pipe, not a file: copy its content into a file first\.$"):
         READERS[reader](path)
 
 
@@ -69,7 +69,7 @@ def test_the_sound_of_a_pipe_is_left_out(tmp_path):
     notices: list[str] = []
     AudioTracks(path, None, ".mp4", notices)
     assert notices == [
-        f"The sound was left out: {path} is a named pipe, not a file: copy what it gives into a file first."
+        f"The audio was left out: {path} is a named pipe, not a file: copy its content into a file first."
     ]
 
 

@@ -105,9 +105,9 @@ def _after(count: int) -> Callable[[], bool]:
 def test_what_cannot_be_made_plain_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"nothing at all" * 50)
-    assert remux_to_faststart(path).startswith("a.mp4 plays, but stays in fragments: no plain copy")
+    assert remux_to_faststart(path).startswith("a.mp4 is playable but remains fragmented: it could not be converted")
     assert path.read_bytes() == b"nothing at all" * 50 and list(tmp_path.iterdir()) == [path]
-    assert "no plain copy" in remux_to_faststart(tmp_path / "none.mp4")
+    assert "could not be converted" in remux_to_faststart(tmp_path / "none.mp4")
     other = make_clip(tmp_path / "b.mkv")
     before = other.read_bytes()
     assert remux_to_faststart(other) == "" and other.read_bytes() == before
@@ -123,7 +123,7 @@ def test_a_file_that_is_written_meanwhile_is_left_alone(tmp_path: Path) -> None:
             os.utime(path, (1, 1))
         return False
 
-    assert "something else writes to it" in remux_to_faststart(path, meddle)
+    assert "another program is writing to it" in remux_to_faststart(path, meddle)
     assert b"moof" in path.read_bytes()
 
 

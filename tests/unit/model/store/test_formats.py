@@ -313,8 +313,8 @@ def replace_index(content: str) -> Callable[[Path], None]:
     [
         (drop_a_shard, r"has no .*-00002-of-.*which .*index\.json lists"),
         (cut_a_shard, r"-00002-of-.* damaged"),
-        (name_a_missing_tensor, r"do not hold 'no\.such\.tensor'"),
-        (move_a_tensor, r"do not hold"),
+        (name_a_missing_tensor, r"do not contain 'no\.such\.tensor'"),
+        (move_a_tensor, r"do not contain"),
         (forget_a_tensor, r"lack"),
         (leave_the_folder("../other/model.safetensors"), "not a .* file in the model's own folder"),
         (leave_the_folder("/etc/passwd"), "not a .* file in the model's own folder"),
@@ -362,7 +362,7 @@ def test_code_in_a_shard_is_not_run(
         next(folder.glob("*-00002-of-*")).write_bytes(pickle.dumps(Malicious(ran)))
     else:
         torch.save({"clip.logit_scale": Malicious(ran)}, next(folder.glob("*-00002-of-*")))
-    assert_one_sentence(folder, "-00002-of-.*something other than tensors")
+    assert_one_sentence(folder, "-00002-of-.*objects other than tensors")
     assert not ran.exists()
 
 

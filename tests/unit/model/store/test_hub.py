@@ -237,7 +237,7 @@ REFUSALS: dict[str, tuple[Callable[[str], Answer | None], str]] = {
     "file": (on_files(404, X_Error_Code="EntryNotFound"), r"no file [\w.]+:"),
     "another server": (on_api(404), r"no such page \(404\): check HF_ENDPOINT"),
     "too many requests": (on_api(429), "wait a few minutes"),
-    "fault of the hub": (on_api(503), r"fault of its own \(503\)"),
+    "fault of the hub": (on_api(503), r"server error \(503\)"),
     "proxy": (on_api(407), "the proxy"),
     "another status": (on_api(418), "answered 418"),
 }
@@ -255,7 +255,7 @@ def test_every_refusal_has_its_own_sentence(
 
 def test_an_answer_that_is_not_a_hubs(server: HubServer) -> None:
     server.refuse = lambda path: (200, {"Content-Type": "text/html"})
-    assert_explained("HF_ENDPOINT|publishes no weights")
+    assert_explained("HF_ENDPOINT|has no weights")
 
 
 def test_a_redirect_that_never_ends(server: HubServer) -> None:
