@@ -79,10 +79,12 @@ def describe_frame(item: "StreamFrame") -> list[dict[str, object]]:
     """
     import numpy as np
 
+    from clipseg_live.core.mattes import mask_of
+
     entries: list[dict[str, object]] = []
     mattes = item.mattes
     for number, prompt in enumerate(item.drawn):
-        mask = mattes.each[number].alpha >= 128
+        mask = mask_of(mattes.each[number].alpha)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = None
         if len(rows):
