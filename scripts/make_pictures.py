@@ -159,7 +159,7 @@ class WindowPictures:
         while (picture := self.session.picture()) is None or len(picture.ids) < len(PHRASES):
             yield 50
         yield 3000
-        self._keep(self._grab(), "window.png")
+        self._keep(self._grab_without_rates(), "window.png")
         yield from self._record()
         field = next(each for each in self.window.prompts.findChildren(QLineEdit) if each.text() == PHRASES[1])
         yield from self._film(8)
@@ -183,8 +183,7 @@ class WindowPictures:
         bar.toggle()
         while self.session.status().recording.seconds < 12:
             yield 50
-        whole = self._grab()
-        self._keep(whole.crop((0, 0, whole.width, whole.height - 40)), "recording.png")  # without the machine's figures
+        self._keep(self._grab_without_rates(), "recording.png")
         bar.toggle()
         while self.session.status().recording.active:
             yield 50
@@ -204,6 +203,11 @@ class WindowPictures:
             whole = self._grab()
             size = ANIMATION_WIDTH, round(whole.height * ANIMATION_WIDTH / whole.width)
             self.frames.append(whole.resize(size, Image.Resampling.LANCZOS))
+
+    def _grab_without_rates(self) -> Image.Image:
+        """Omit the status line, which shows the speed of this machine."""
+        whole = self._grab()
+        return whole.crop((0, 0, whole.width, whole.height - 40))
 
     def _grab(self) -> Image.Image:
         grabbed = self.window.grab().toImage().convertToFormat(_rgb())
