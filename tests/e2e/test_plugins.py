@@ -83,7 +83,7 @@ def test_unusable_packages_are_left_out_and_named(run: Callable[..., Finished], 
     for arguments, said in (
         (("--effect", "sparkle", "-o", "a.mp4"), "'sparkle' is no effect: that of broken-package 1.0 cannot be used, "),
         (("--data", "bad-data:x"), "There is no data format 'bad-data': that of broken-package 1.0 cannot be used, "),
-        (("--effect", "glitter", "-o", "a.mp4"), "'glitter' is no effect: there are tint, outline"),
+        (("--effect", "glitter", "-o", "a.mp4"), "'glitter' is not an effect: use one of tint, outline"),
     ):
         result = run(*export, *arguments)
         assert result.code == 2 and said in result.err and len(result.err.splitlines()) == 1, result.err
@@ -144,5 +144,5 @@ def test_packages_work_in_live_sessions(packages: Path, tmp_path: Path) -> None:
     lost = ("export", "demo:", "--session", "session.clipseg.json", "-o", "out.mp4")
     with start(lost, tmp_path) as process:
         _, said = process.communicate(timeout=100)
-    assert process.returncode == 1 and 'there is no effect "scanlines": there are tint, outline' in said
+    assert process.returncode == 1 and 'there is no effect "scanlines": use one of tint, outline' in said
     assert len(said.splitlines()) == 1

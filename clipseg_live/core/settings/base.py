@@ -25,7 +25,7 @@ Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
 
 def _known_format(name: str) -> str:
     if FORMAT_SPECS.get(name) is None:
-        refusal = {"name": name, "refusal": FORMAT_SPECS.refusal(name, "use one of")}
+        refusal = {"name": name, "refusal": FORMAT_SPECS.refusal(name)}
         raise PydanticCustomError("data_format", "there is no data format '{name}': {refusal}", refusal)
     return name
 

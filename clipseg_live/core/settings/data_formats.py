@@ -239,7 +239,7 @@ def find_format(name: str) -> FormatSpec:
     """
     spec = FORMAT_SPECS.get(name)
     if spec is None:
-        raise UsageError(f"There is no data format {name!r}: {FORMAT_SPECS.refusal(name, 'use one of')}.")
+        raise UsageError(f"There is no data format {name!r}: {FORMAT_SPECS.refusal(name)}.")
     return spec
 
 

@@ -67,7 +67,7 @@ class Registry(Generic[Part]):
         with self._lock:
             return f"{self._problems[name]} (the log has more)" if name in self._problems else ""
 
-    def refusal(self, name: str, offer: str = "there are") -> str:
+    def refusal(self, name: str, offer: str = "use one of") -> str:
         """Return why there is no part of a name, as the end of a sentence.
 
         Args:

@@ -106,7 +106,7 @@ def test_effects_go_through_files_and_processes():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({"kind": "sparkle"}, 'there is no effect "sparkle": there are tint, outline'),
+        ({"kind": "sparkle"}, 'there is no effect "sparkle": use one of tint, outline'),
         ({}, 'there is no effect "None"'), ({"kind": ["tint"]}, "there is no effect"),
         ({"kind": "outline", "width": 99}, "less than or equal to 25"), ({"kind": "tint", "a": 1}, "Extra inputs"),
         (3, "valid dictionary"),

@@ -41,7 +41,7 @@ def test_parts_of_packages_come_after_those_of_this_one(folder: Path, registry: 
     assert registry.get("three") == 3
     assert registry.all() == {"one": 1, "two": 2, "three": 3}
     assert registry.get("four") is None
-    assert registry.refusal("four") == "there are one, two, three"
+    assert registry.refusal("four") == "use one of one, two, three"
 
 
 def test_a_package_is_imported_when_its_part_is_asked_for(folder: Path, registry: Registry[int]) -> None:
