@@ -12,7 +12,9 @@ from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.system.png import figures
 from clipseg_live.core.system.quoting import one_line
 
-UNUSABLE = "The model returned NaN, so these frames have no masks: choose another model, device or dtype."
+UNUSABLE = (
+    "The model returned NaN or infinite values, so these frames have no masks: choose another model, device or dtype."
+)
 """Message for the user about maps that ``is_usable`` rejects."""
 
 

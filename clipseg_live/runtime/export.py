@@ -181,7 +181,7 @@ class Export:
             raise Failure(f"{self._info.name} holds no frames in the part that was asked for.")
         if self.unusable == self._written:
             raise ModelError(
-                "The model gave values that are not numbers for every frame: choose another model, device or dtype."
+                "The model returned NaN or infinite values for every frame: choose another model, device or dtype."
             )
         self._report()
 

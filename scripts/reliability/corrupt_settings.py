@@ -104,11 +104,11 @@ def read_session(path: Path) -> str:
 
 
 def read_settings(path: Path) -> str:
-    """Likewise for the settings of the window."""
+    """Read the settings of the window, and return "read" or "refused"."""
     from clipseg_live.gui.state import preferences
 
     kept, said = preferences.load_preferences(path)
-    aside = path.with_name(path.name + ".broken")
+    aside = path.with_name(f"{path.stem}.damaged{path.suffix}")
     if said:
         assert "\n" not in said and aside.is_file() and not path.exists(), "what is damaged was not set aside"
         aside.unlink()

@@ -81,7 +81,10 @@ def test_unusable_packages_are_left_out_and_named(run: Callable[..., Finished], 
     install(packages, "broken-package", broken, "import a_module_that_is_missing\n")
     export = ("export", "demo:", "-p", "red circle", "--model", "shapes", "--to", "0.1")
     for arguments, said in (
-        (("--effect", "sparkle", "-o", "a.mp4"), "'sparkle' is no effect: that of broken-package 1.0 cannot be used, "),
+        (
+            ("--effect", "sparkle", "-o", "a.mp4"),
+            "'sparkle' is not an effect: that of broken-package 1.0 cannot be used, ",
+        ),
         (("--data", "bad-data:x"), "There is no data format 'bad-data': that of broken-package 1.0 cannot be used, "),
         (("--effect", "glitter", "-o", "a.mp4"), "'glitter' is not an effect: use one of tint, outline"),
     ):

@@ -81,7 +81,7 @@ def test_what_cannot_be_recorded_is_told_in_one_sentence(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     for arguments, code, words in (
         (("demo:", "-p", "x", "--codec", "mpeg2"), 2, "is not a valid codec"),
-        (("demo:", "-p", "x", "--name", "{nothing}"), 2, "{nothing} means nothing"),
+        (("demo:", "-p", "x", "--name", "{nothing}"), 2, "{nothing} is not a placeholder"),
         (("demo:", "-p", "x", "--microphone", "a"), 2, "give --sound microphone as well"),
         (("demo:", "-p", "x", "--into", tmp_path / "file" / "x"), 1, "Nothing can be recorded in"),
         ((tmp_path / "none.mp4", "-p", "x"), 1, "There is no file"),

@@ -47,7 +47,7 @@ def test_watch_of_a_file_gives_every_frame(clipseg_live: Run, tmp_path: Path) ->
         (["watch", "no.mp4", "-p", "x", "--model", "shapes"], 1, "no file"),
         (["watch", "demo:nothing", "-p", "x"], 2, "not a demo scene"),
         (["watch", "camera:77", "-p", "x", "--model", "shapes"], 1, "camera"),
-        (["watch", "demo:", "-p", "x", "--threshold", "2"], 2, "not a possible threshold"),
+        (["watch", "demo:", "-p", "x", "--threshold", "2"], 2, "not a valid threshold"),
         (["watch", "demo:", "--session", "no.json"], 1, "no session file"),
         (["export", "demo:", "--session", "no.json", "-p", "x", "-o", "x.mp4"], 2, "not both"),
     ],

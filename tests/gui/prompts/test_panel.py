@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication, QColorDialog, QWidget
 
 from clipseg_live.core.settings.base import PALETTE
 from clipseg_live.core.settings.live import MOST_ROWS
+from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.gui.prompts.row import format_area
 from clipseg_live.gui.prompts.text_field import PAUSE
 from clipseg_live.gui.state.prompt_history import PromptHistory
@@ -120,12 +121,12 @@ def test_changes_from_elsewhere_leave_what_is_being_typed_alone(qtbot):
     qtbot.keyClicks(field, "bl")  # not applied yet
     field.setCursorPosition(1)
     panel.store.edit_row(panel.store.settings.rows[1].model_copy(update={"text": "skin"}))
-    panel.store.update(smoothing=0.8)
+    panel.store.update(matte=MatteSettings(smoothing=0.8))
     assert field.text() == "bl mug" and field.cursorPosition() == 1 and field.hasFocus()
     assert card(panel, 1).field.text() == "skin"
     qtbot.waitUntil(lambda: texts(panel) == ["bl mug", "skin"])
     field.setSelection(3, 3)
-    panel.store.update(smoothing=0.1)
+    panel.store.update(matte=MatteSettings(smoothing=0.1))
     assert field.selectedText() == "mug"
 
 
@@ -140,7 +141,7 @@ def test_a_text_that_really_changes_elsewhere_is_shown_even_with_the_focus(qtbot
 def test_rows_are_the_same_widgets_after_an_edit(qtbot):
     panel = make_panel(qtbot, "a", "b", "c")
     before = panel.list.rows
-    panel.store.update(smoothing=0.7)
+    panel.store.update(matte=MatteSettings(smoothing=0.7))
     panel.store.update(rows=tuple(reversed(panel.store.settings.rows)))
     assert panel.list.rows == tuple(reversed(before))
     missing = before[1]
@@ -279,7 +280,7 @@ def test_showing_a_fine_value_does_not_write_it_back(qtbot):
     panel = make_panel(qtbot, "mug")
     row = panel.store.settings.rows[0]
     panel.store.edit_row(row.model_copy(update={"style": row.style.model_copy(update={"threshold": 0.4567})}))
-    panel.store.update(smoothing=0.9)
+    panel.store.update(matte=MatteSettings(smoothing=0.9))
     assert panel.store.settings.rows[0].style.threshold == 0.4567
     assert card(panel, 0).threshold.value() == 46
 
@@ -702,7 +703,7 @@ def test_a_closed_panel_leaves_nothing_that_listens(qtbot):
     panel.close()
     panel.deleteLater()
     wait_closed(qtbot, panel)
-    store.update(smoothing=0.9)
+    store.update(matte=MatteSettings(smoothing=0.9))
     other = QWidget()
     qtbot.addWidget(other)
     other.show()

@@ -183,4 +183,4 @@ def test_frames_without_finite_maps_are_hidden_whole_and_told_once(
     with av.open(str(tmp_path / "out.mkv")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert [not frame.any() for frame in frames] == [number % 3 == 2 for number in range(9)]
-    assert len([notice for notice in finished.notices if "not numbers" in notice and "3 frames" in notice]) == 1
+    assert len([notice for notice in finished.notices if "returned NaN" in notice and "3 frames" in notice]) == 1

@@ -190,7 +190,7 @@ def test_frames_without_a_finite_prediction_are_counted() -> None:
 
 def test_an_export_without_any_finite_prediction_fails() -> None:
     sink = FakeSink()
-    with pytest.raises(ModelError, match="not numbers for every frame"):
+    with pytest.raises(ModelError, match="infinite values for every frame"):
         export(FakeSource(4), Uncertain(*range(4)), sink).run()
     assert (sink.finished, sink.aborted) == (0, 1)
 

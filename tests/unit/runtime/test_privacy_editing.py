@@ -195,7 +195,7 @@ def test_a_prediction_that_is_not_finite_is_none(rig: Make, value: float, where:
     assert len(one.pictures) == begun + 6 and all(is_hidden(picture) for picture in one.pictures[begun:])
     assert not leaves(one)
     assert all(np.isfinite(picture.maps).all() for picture in one.pictures)
-    assert len([message for message in one.messages if "not numbers" in message.text]) == 1
+    assert len([message for message in one.messages if "returned NaN" in message.text]) == 1
     one.predict()
     assert not is_hidden(one.pictures[-1]) and leaves(one)
 

@@ -221,9 +221,9 @@ def test_recordings_keep_the_flags(tmp_path, name, codec, order):
     writer = RecordingWriter(tmp_path / name, codec, encoder="software", quality=95)
     writer.open(replace(info, audio_path=None))
     for frame in frames:
-        writer.write(frame)
+        writer.write(rendered(frame))
         if frame is frames[0]:
-            writer.hurry()
+            assert writer.speed_up() == (codec == "h264")
     writer.finish()
     check_fields(tmp_path / name, order)
     _, kept = frames_of(tmp_path / name, deinterlace="off")

@@ -351,7 +351,7 @@ def test_the_list_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch):
         raise TimeoutError("The camera drivers did not respond within 3 s.")
 
     monkeypatch.setattr(probe, "cameras", hangs)
-    with pytest.raises(SourceError, match="no answer within 3 s: name a camera by its number"):
+    with pytest.raises(SourceError, match="did not respond within 3 s: name a camera by its number"):
         find_cameras()
 
 
