@@ -11,7 +11,7 @@ from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, Annotati
 
 @dataclass(frozen=True, slots=True)
 class DataOptions:
-    """How data are written. A format uses the options that it has a use for.
+    """Options of a data exporter. A format ignores the options that it does not support.
 
     Attributes:
         header: How the masks are made.

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from clipseg_live.cli.commands import DATA, INPUT, MASK, RESULT, option
 from clipseg_live.cli.shared_options import given
+from clipseg_live.core.settings.data_formats import DATA_FORMATS
 
 if TYPE_CHECKING:
     from clipseg_live.core.settings.base import DataFormat
 
 _DATA = (
-    "Also write jsonl, csv, png, coco, yolo, indexed, npz, mask-video, alpha-prores, alpha-vp9, alpha-png, alpha-webp, "
-    "animation-webp, animation-gif or sheet (see docs/data.md); repeat for more. With --into, give FORMAT alone."
+    f"Also write {', '.join(DATA_FORMATS[:-1])} or {DATA_FORMATS[-1]} (see docs/data.md); repeat for more. With "
+    "--into, give FORMAT alone."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOptions:
-    """Where results go."""
+    """Options for the paths and formats of the results."""
 
     output: Annotated[Path | None, option(RESULT, "OUT", "File to write; a folder for photos.", "--output", "-o")] = (
         None

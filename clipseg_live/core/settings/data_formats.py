@@ -52,7 +52,7 @@ class FormatSpec:
 
     @property
     def is_folder(self) -> bool:
-        """Whether a recording writes the format as a folder."""
+        """True if a recording writes the format as a folder."""
         return "." not in self.file_name
 
 

@@ -1,9 +1,10 @@
-"""What all writers of encoded video share: times and checks of frames, and the end of the container and its tracks.
+"""Base classes of the writers of encoded video: frame times, checks, and closing the container and its tracks.
 
 All times are in ticks of the clock of the video stream.
 """
 
 import contextlib
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -72,7 +73,7 @@ class Muxer:
                 container.close()
 
 
-class FileMuxer(Muxer):
+class FileMuxer(Muxer, ABC):
     """Base of the writers of video files, which appear under their name when they are complete.
 
     Args:
@@ -115,8 +116,9 @@ class FileMuxer(Muxer):
             raise write_failure(self.path, error) from error
         self._place.commit()
 
+    @abstractmethod
     def _complete(self) -> None:
-        raise NotImplementedError
+        """Flush the encoder, write the end of the tracks, and close the container."""
 
     def _opened(self) -> av.container.OutputContainer:
         """Return the container.
