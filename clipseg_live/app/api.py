@@ -39,7 +39,7 @@ def make_mattes(
     threshold: float | None = None,
     styles: Sequence[PromptStyle] = (),
 ) -> Mattes:
-    """Return soft mattes of one image, with borders that follow its edges, for each prompt whose role is "show".
+    """Return soft mattes of one image, with borders that follow its edges, for each prompt whose role is "positive".
 
     Effects that hide something cover a little more than other effects. The result holds the mattes of both. Maps with
     values that are not finite give empty mattes. Hiding effects then hide the whole image.
@@ -146,7 +146,7 @@ def export(
             raise UsageError(f"{shorten(repr(value))} is not the name of a file or folder.")
     asked = require_prompts(prompts)
     chosen = settings or ExportSettings()
-    own = tuple(styles) or chosen.look.styles
+    own = tuple(styles) or chosen.render.styles
     look = {"styles": _styled(len(asked), own, threshold), "names": tuple(prompt.label for prompt in asked)}
     if effects is not None:
         look["effects"] = _listed(effects)
@@ -155,7 +155,7 @@ def export(
         engine = validated(EngineSettings, **{**engine.model_dump(), "model": model or "shapes"})
     if sequence is not None:
         chosen = validated(ExportSettings, **{**dict(chosen), "sequence": sequence})
-    chosen = chosen.model_copy(update={"engine": engine, "look": chosen.look.model_copy(update=look)})
+    chosen = chosen.model_copy(update={"engine": engine, "render": chosen.render.model_copy(update=look)})
     places = tuple((form, Path(place)) for form, place in (data or {}).items())
     request = ExportRequest(str(source), None if output is None else Path(output), asked, chosen, data=places)
     finished = run_export(request, on_progress=on_progress)

@@ -82,7 +82,7 @@ def find_model(settings: EngineSettings, on_progress: ReportProgress | None = No
     from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
     from clipseg_live.model.store import loading
 
-    check_options(settings.device, settings.dtype, settings.fit)  # before a download
+    check_options(settings.device, settings.dtype, settings.resize_mode)  # before a download
     if on_progress is None:
         return loading.find_model_files(settings.model)
     return loading.find_model_files(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
@@ -102,7 +102,8 @@ def load_engine(files: "ModelFiles", settings: EngineSettings, prompts: Sequence
     """
     from clipseg_live.model.driver import DriverSegmenter
 
-    engine = DriverSegmenter.load(files, **settings.model_dump(exclude={"model"}))
+    options = settings.model_dump(exclude={"model", "resize_mode"})
+    engine = DriverSegmenter.load(files, fit=settings.resize_mode, **options)
     if prompts:
         engine.encode(prompts)
     return engine

@@ -193,9 +193,9 @@ def check_settings(request: ExportRequest) -> tuple[Prompt, ...]:
     """
     settings = request.settings
     prompts = require_prompts(request.prompts)
-    if len(settings.look.styles) != len(prompts):
+    if len(settings.render.styles) != len(prompts):
         raise UsageError(
-            f"There are {len(settings.look.styles)} styles for {len(prompts)} prompts: one each is needed."
+            f"There are {len(settings.render.styles)} styles for {len(prompts)} prompts: one each is needed."
         )
     if not request.outputs:
         raise UsageError("Say where the result goes: a video or picture, masks, or data.")
@@ -223,7 +223,7 @@ def plan_of_export(request: ExportRequest, draws: bool = True) -> RenderPlan:
         request: Requested export.
         draws: Rendered frames are written, not only data.
     """
-    look = request.settings.look
+    look = request.settings.render
     return plan_of(
         request.prompts,
         look.styles,
@@ -236,7 +236,7 @@ def plan_of_export(request: ExportRequest, draws: bool = True) -> RenderPlan:
 
 def _pipeline_of(request: ExportRequest, info: SourceInfo, draws: bool) -> FramePipeline:
     settings, independent = request.settings, info.independent
-    ahead = settings.time == "lookahead" and settings.matte.smoothing > 0  # only smoothing uses later frames
+    ahead = settings.temporal == "lookahead" and settings.matte.smoothing > 0  # only smoothing uses later frames
     tools = RenderTools(
         make_matting=lambda: LookaheadMattes(settings.matte, independent) if ahead else CausalMattes(),
         make_renderer=EffectRenderer,
@@ -302,7 +302,8 @@ def _data_of(request: ExportRequest, header: Mapping[str, Any]) -> list[FileOutp
     chosen += [open_data_sink(form, path, options) for form, path in request.data]
     if settings.every > 1 or settings.only_present:
         chosen = [
-            SelectedFrames(sink, settings.every, settings.only_present, settings.matte.present) for sink in chosen
+            SelectedFrames(sink, settings.every, settings.only_present, settings.matte.presence_threshold)
+            for sink in chosen
         ]
     return whole + chosen
 
@@ -311,7 +312,7 @@ def _untouched(request: ExportRequest) -> str | None:
     """Return a warning if the effects do not hide anything in one of the outputs."""
     transparent = ("the transparent result",) if request.settings.alpha else ()
     return untouched_warning(
-        request.settings.look.effects, untouched_files((form for form, _ in request.data), transparent)
+        request.settings.render.effects, untouched_files((form for form, _ in request.data), transparent)
     )
 
 

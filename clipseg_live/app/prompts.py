@@ -69,7 +69,7 @@ def with_prompts(settings: LiveSettings, prompts: Sequence[Prompt], styles: Sequ
 def _filled(row: PromptRow, prompt: Prompt) -> PromptRow:
     """Return a row with the content of a prompt. Its text is the label of the prompt."""
     if isinstance(prompt, ImagePrompt):
-        return row.model_copy(update={"picture": PromptImage.of(prompt.pixels), "share": 1.0})
+        return row.model_copy(update={"image": PromptImage.of(prompt.pixels), "share": 1.0})
     if isinstance(prompt, EmbeddingPrompt):
         return row.model_copy(update={"embedding": tuple(prompt.values.tolist())})
     if isinstance(prompt, TextPrompt) and prompt.templates != ("{}",):

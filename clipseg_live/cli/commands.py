@@ -32,7 +32,16 @@ OTHER = "Other options"
 GROUPS = (PROMPTS, RESULT, DATA, STYLE, MASK, INPUT, VIRTUAL, RECORDING, MODEL, NETWORK, OTHER)
 """Order of the groups in ``--help``. An option without ``rich_help_panel`` belongs to the last group."""
 
-FORMER_NAMES = {"--overlap": "--together", "--temporal": "--time", "--resize-mode": "--fit"}
+FORMER_NAMES = {
+    "--background-threshold": "--none-level",
+    "--fill-holes": "--fill",
+    "--min-area": "--smallest",
+    "--motion-tracking": "--follow",
+    "--overlap": "--together",
+    "--placeholder": "--safe",
+    "--resize-mode": "--fit",
+    "--temporal": "--time",
+}
 """Former names of options by their present names. They are accepted, but not shown."""
 
 
@@ -216,7 +225,10 @@ class GroupedCommand(TyperCommand):
         for param in self.params:
             former = FORMER_NAMES.get(param.opts[0])
             if former is not None and former not in taken:
-                parser.add_option(param, [former], dest=param.name, nargs=param.nargs)
+                renamed = copy.copy(param)
+                renamed.opts = [former]
+                renamed.secondary_opts = [former.replace("--", "--no-", 1)] if param.secondary_opts else []
+                renamed.add_to_parser(parser, ctx)
         return parser
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -135,7 +135,7 @@ def prompted_settings(
 def _require_prompt(options: SegmentationOptions, look: "RenderSettings") -> None:
     from clipseg_live.core.errors import UsageError
 
-    if any(style.role == "show" for style in look.styles):
+    if any(style.role == "positive" for style in look.styles):
         return
     if options.prompts.session is not None:
         raise UsageError(f"The session {options.prompts.session} shows no prompt: add one in the window first.")
@@ -204,7 +204,7 @@ def _other_styles(options: PromptOptions) -> "tuple[PromptStyle, ...]":
 
 def _change_rows(options: SegmentationOptions, base: "LiveSettings") -> "tuple[PromptRow, ...]":
     """Return the rows with the styles and templates of the options, where they are shown."""
-    shown = [row for row in base.shown() if row.style.role == "show" and row.prompt is not None]
+    shown = [row for row in base.shown() if row.style.role == "positive" and row.prompt is not None]
     styles = dict(zip((row.id for row in shown), _styled(options, [row.style for row in shown]), strict=True))
     templates = {} if options.prompts.template is None else {"templates": tuple(options.prompts.template)}
     return tuple(

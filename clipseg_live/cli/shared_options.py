@@ -126,14 +126,14 @@ class ShapeOptions:
             f"frame's shorter side: {EACH}.", default="0",
         ),
     ] = None  # fmt: skip
-    smallest: Annotated[
+    min_area: Annotated[
         list[float] | None,
         option(
             MASK, "PERCENT", f"Remove parts of a mask below this percentage of the frame's area: {EACH}.",
             default="0.02",
         ),
     ] = None  # fmt: skip
-    fill: Annotated[
+    fill_holes: Annotated[
         list[float] | None,
         option(MASK, "PERCENT", f"Fill holes below this percentage of the frame's area: {EACH}.", default="0"),
     ] = None
@@ -167,22 +167,22 @@ class MatteOptions:
         float | None,
         option(MASK, "0..1", "Smoothing over time; 0 switches it off. Cuts reset it.", default="0.5"),
     ] = None
-    follow: Annotated[
+    motion_tracking: Annotated[
         bool | None,
-        option(MASK, None, "Move masks with the motion in the video.", "--follow/--no-follow", default="yes"),
+        option(MASK, None, "Move masks with the motion in the video.", default="yes"),
     ] = None
-    refine: Annotated[
+    edge_refinement: Annotated[
         bool | None,
         option(MASK, None, "Fit the borders of masks to edges in the image.", "--edges/--no-edges", default="yes"),
     ] = None
-    together: Annotated[
+    overlap: Annotated[
         str | None,
         option(
             MASK, "MODE", "independent: masks may overlap; exclusive: each pixel belongs to its most probable prompt.",
             "--overlap", default="independent",
         ),
     ] = None  # fmt: skip
-    none_level: Annotated[
+    background_threshold: Annotated[
         float | None,
         option(
             MASK, "0..1", "With --overlap exclusive: pixels below this probability belong to no prompt.",
@@ -193,7 +193,7 @@ class MatteOptions:
         bool | None,
         option(MASK, None, "Hide prompts that are not detected.", "--auto-hide/--no-auto-hide", default="no"),
     ] = None
-    present: Annotated[
+    presence_threshold: Annotated[
         float | None,
         option(
             MASK, "0..1", "Presence below which a prompt counts as not detected.", "--presence-threshold",
@@ -230,7 +230,7 @@ class RuntimeOptions:
 class EngineOptions(RuntimeOptions):
     """Fields of ``EngineSettings``."""
 
-    fit: Annotated[
+    resize_mode: Annotated[
         str | None,
         option(
             MODEL, "MODE", "How frames are resized for the model: stretch or letterbox (to a square), or aspect (to a "

@@ -45,7 +45,7 @@ class CameraOptions:
             default="letterbox",
         ),
     ] = None  # fmt: skip
-    safe: Annotated[
+    placeholder: Annotated[
         Path | None,
         option(
             VIRTUAL, "FILE", "Placeholder image, which is sent while there is no frame that may be shown.",
@@ -69,8 +69,8 @@ def virtual_camera(
     camera, engine, reading = with_former_meanings(camera, segmentation.engine, reading)
     spec = source_spec(source, reading, network, film=True)
     wanted = camera_settings(camera)
-    if camera.safe is not None:
-        check_safe_picture(camera.safe)
+    if camera.placeholder is not None:
+        check_safe_picture(camera.placeholder)
     settings = session_settings(replace(segmentation, engine=engine), demo=source.startswith("demo:"))
     run_camera(settings, spec, wanted)
 
@@ -108,6 +108,6 @@ def camera_settings(camera: CameraOptions) -> "VirtualCameraSettings":
         raise UsageError("A size has two sides: give --width and --height, or neither.")
     fields = {"camera": "device", "frame_rate": "rate", "camera_fit": "fit"}
     values = {fields.get(name, name): value for name, value in given(camera).items()}
-    if camera.safe is not None:
-        values["safe"] = str(camera.safe)
+    if camera.placeholder is not None:
+        values["placeholder"] = str(camera.placeholder)
     return validated(VirtualCameraSettings, **values)

@@ -140,7 +140,7 @@ class MatteRequest:
     @property
     def drawn(self) -> int:
         """Number of prompts that get a matte."""
-        return sum(style.role == "show" for style in self.styles)
+        return sum(style.role == "positive" for style in self.styles)
 
 
 def disjoint(boxes: Sequence[Box]) -> list[Box]:

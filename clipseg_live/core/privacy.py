@@ -68,7 +68,7 @@ def without_effects(pixels: Pixels, effects: Sequence[AnyEffect]) -> Pixels:
 
 def content_of(row: PromptRow) -> Content | None:
     """Return the content of a row; None if it has none. Rows with the same content have the same prompt."""
-    condition, picture = (row.text.strip(), row.templates, row.embedding), row.picture
+    condition, picture = (row.text.strip(), row.templates, row.embedding), row.image
     conditioned = bool(condition[0] or row.embedding)
     if picture is None or (conditioned and row.share <= 0.0):
         return (condition, None, 0.0) if conditioned else None
@@ -132,14 +132,14 @@ def reason_to_hide(settings: LiveSettings, edits: PromptEdits, own: bool) -> Hid
     if not is_private(settings.effects):
         return None
     shown = settings.shown()
-    hiding = [row for row in shown if row.style.role == "show"]
+    hiding = [row for row in shown if row.style.role == "positive"]
     if not hiding or any(content_of(row) is None for row in hiding):
         return HiddenReason.NOTHING
     pending = _pending(edits, settings)
-    if len([row for row in pending if row.style.role == "show"]) == len(hiding):
+    if len([row for row in pending if row.style.role == "positive"]) == len(hiding):
         return HiddenReason.EDITING
     # A new prompt in addition to others in effect only hides more. A changed or subtracted prompt may hide less.
-    if any(edits.complete.get(row.id) is not None or row.style.role != "show" for row in pending):
+    if any(edits.complete.get(row.id) is not None or row.style.role != "positive" for row in pending):
         return HiddenReason.EDITING
     return None if own else HiddenReason.WAITING
 

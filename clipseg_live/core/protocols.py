@@ -154,7 +154,7 @@ class Matting(Protocol):
         """Return the mattes of the frame that was shown ``delay`` frames ago, or later ones at the end.
 
         Returns:
-            The mattes of prompts with the role "show", in their order; no mattes before the first prediction.
+            The mattes of prompts with the role "positive", in their order; no mattes before the first prediction.
         """
 
 

@@ -121,7 +121,7 @@ class RenderPlan:
 
 def drawn_of(prompts: Sequence[PlannedPrompt]) -> tuple[PlannedPrompt, ...]:
     """Return the prompts that get a matte. Negative and contrast prompts only change the mattes of others."""
-    return tuple(prompt for prompt in prompts if prompt.style.role == "show")
+    return tuple(prompt for prompt in prompts if prompt.style.role == "positive")
 
 
 def labels_of(prompts: Sequence[PlannedPrompt]) -> tuple[Label, ...]:

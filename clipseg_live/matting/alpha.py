@@ -85,7 +85,7 @@ def build_mattes(
         return Mattes(pixels.shape[0], pixels.shape[1], own=own), None
     covers = None
     seen = np.maximum(maps, newest) if request.cautious and newest is not None else maps
-    if not request.settings.refine or (request.effort == "least" and not request.cautious):
+    if not request.settings.edge_refinement or (request.effort == "least" and not request.cautious):
         mattes = binary_mattes(seen, styles, *pixels.shape[:2], cautious=bool(request.cautious))
     else:
         shaper = guided_filter.MaskRefiner(small.picture, trust, close=request.effort == "full")
@@ -184,7 +184,7 @@ def _kept(covers: Planes, before: Planes, standings: Sequence[PresenceFlags]) ->
 
 def _cleaned(covers: NDArray[np.float32], shape: MatteShape) -> NDArray[np.float32]:
     """Remove parts and fill holes that are smaller than the shape allows."""
-    least, most = shape.smallest / 100 * covers.size, shape.fill / 100 * covers.size
+    least, most = shape.min_area / 100 * covers.size, shape.fill_holes / 100 * covers.size
     inside = covers > 0.5
     if least > 1 and (spots := _small_parts(inside, least)) is not None:
         window = np.ones((5, 5), np.uint8)  # include their soft border

@@ -160,7 +160,7 @@ class CausalMattes:
         if not request.keys:
             return Mattes(height, width, own=own)
         indices = [answer.keys.index(key) for key in request.keys]
-        if (settings.smoothing, settings.follow, settings.refine) == (0, False, False):
+        if (settings.smoothing, settings.motion_tracking, settings.edge_refinement) == (0, False, False):
             maps, chosen = resolve_overlaps(answer.maps[indices], request.styles, request.ids, settings)
             flags = self._stood([request.keys[index] for index in chosen], maps, settings)
             styles = [request.styles[index] for index in chosen]
@@ -230,7 +230,7 @@ class CausalMattes:
             return _begun(frame, small)
         if small.follows_cut(past.small):
             return _begun(frame, small)
-        follows = settings.follow and small.change(past.small) > _STILL
+        follows = settings.motion_tracking and small.change(past.small) > _STILL
         step = (
             self._flow.step(past.small.grey, small.grey)
             if follows

@@ -53,7 +53,7 @@ class LookaheadMattes:
     """
 
     def __init__(self, settings: MatteSettings, independent: bool = False) -> None:
-        self.delay = round(_REACH * settings.smoothing) if settings.follow and not independent else 0
+        self.delay = round(_REACH * settings.smoothing) if settings.motion_tracking and not independent else 0
         self._flow = FlowEstimator()
         self._items: deque[_Item] = deque()
         self._done = 0

@@ -47,7 +47,7 @@ def resolve_overlaps(
     Args:
         maps: float32 (prompts, height, width), 0..1, on any one grid; not written to.
         styles: style of each prompt, in the order of the maps.
-        ids: id of each prompt, in the order of the maps; ``PromptStyle.against`` refers to them.
+        ids: id of each prompt, in the order of the maps; ``PromptStyle.targets`` refers to them.
         settings: settings of the session, with ``together`` and ``none_level``.
 
     Returns:
@@ -60,8 +60,8 @@ def resolve_overlaps(
     """
     if not len(maps) == len(styles) == len(ids):
         raise ValueError(f"{len(maps)} maps need as many styles and ids, not {len(styles)} and {len(ids)}.")
-    shown = tuple(position for position, style in enumerate(styles) if style.role == "show")
-    exclusive = settings.together == "exclusive" and len(shown) > 0
+    shown = tuple(position for position, style in enumerate(styles) if style.role == "positive")
+    exclusive = settings.overlap == "exclusive" and len(shown) > 0
     if len(shown) == len(maps) and not exclusive:
         return maps, shown
     result = maps[list(shown)]
@@ -82,7 +82,7 @@ def resolve_overlaps(
 
 def _targets(style: PromptStyle, shown: Sequence[int], ids: Sequence[int]) -> list[int]:
     """Return the rows among the shown prompts to which a negative or contrast prompt applies."""
-    return [row for row, position in enumerate(shown) if not style.against or ids[position] in style.against]
+    return [row for row, position in enumerate(shown) if not style.targets or ids[position] in style.targets]
 
 
 def _judged(
@@ -102,7 +102,7 @@ def _judged(
         evidence = evidence.copy()
         evidence[rows] = np.minimum(evidence[rows], odds[rows] - against)
     if exclusive:
-        reached = (evidence + bars).max(axis=0) - _logit(np.float32(settings.none_level))
+        reached = (evidence + bars).max(axis=0) - _logit(np.float32(settings.background_threshold))
         evidence = np.minimum(evidence - np.maximum(_largest_other(evidence), 0), reached)
     return _lowered(raw, thresholds, evidence, own)
 
@@ -211,11 +211,11 @@ def update_presence(
     for key, value in zip(keys, values.tolist(), strict=True):
         before = state.prompts.get(key)
         if before is None:
-            prompts[key] = Presence(value, value >= settings.present)
+            prompts[key] = Presence(value, value >= settings.presence_threshold)
             continue
         constant = RISE_SECONDS if value > before.value else FALL_SECONDS
         smoothed = before.value + (value - before.value) * (1 - math.exp(-max(seconds, 0.0) / constant))
-        level = settings.present * (HIDE_SHARE if before.shown else 1.0)
+        level = settings.presence_threshold * (HIDE_SHARE if before.shown else 1.0)
         prompts[key] = Presence(smoothed, smoothed >= level)
     smoothed_values = np.array([prompts[key].value for key in keys], np.float32)
     return PresenceState(prompts), smoothed_values, tuple(prompts[key].shown for key in keys)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.prompts import ImagePrompt
-from clipseg_live.core.settings.base import FITS, Fit
+from clipseg_live.core.settings.base import RESIZE_MODES, ResizeMode
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Placement:
         return maps[:, top : top + height, left : left + width]
 
 
-def place_frame(height: int, width: int, *, size: int, patch: int, fit: Fit) -> Placement:
+def place_frame(height: int, width: int, *, size: int, patch: int, fit: ResizeMode) -> Placement:
     """Fit a frame to an input of about size² pixels.
 
     Args:
@@ -163,7 +163,7 @@ def place_frame(height: int, width: int, *, size: int, patch: int, fit: Fit) -> 
         rows = min(max(round(math.sqrt(tokens * height / width)), 1), tokens)
         columns = min(max(round(rows * width / height), 1), tokens // rows)
         return Placement(rows * patch, columns * patch, 0, 0, rows * patch, columns * patch)
-    raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(FITS)}.")
+    raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(RESIZE_MODES)}.")
 
 
 def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:

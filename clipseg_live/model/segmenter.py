@@ -17,7 +17,7 @@ from clipseg_live.core.frame import Pixels
 from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_batch
 from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, FITS, Detail, Fit
+from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, RESIZE_MODES, Detail, ResizeMode
 from clipseg_live.model import detail as details
 from clipseg_live.model import devices
 from clipseg_live.model.clipseg import ClipSeg, Features
@@ -44,7 +44,7 @@ class Segmenter:
         device: str = "auto",
         dtype: str = "auto",
         size: int | None = None,
-        fit: Fit = "stretch",
+        fit: ResizeMode = "stretch",
         detail: Detail = "off",
     ) -> None:
         place_on, precision = check_options(device, dtype, fit, detail)
@@ -53,7 +53,7 @@ class Segmenter:
         self._lock = threading.RLock()
         self.files = model.files
         self.tokenizer = model.tokenizer
-        self.fit: Fit = fit
+        self.fit: ResizeMode = fit
         self.detail: Detail = "off"
         self.preprocessing = Preprocessing.read(model.files.processor)
         self.network = ClipSeg(model.network.to(place_on))
@@ -80,7 +80,7 @@ class Segmenter:
         device: str = "auto",
         dtype: str = "auto",
         size: int | None = None,
-        fit: Fit = "stretch",
+        fit: ResizeMode = "stretch",
         detail: Detail = "off",
     ) -> _S:
         """Load a model by name, alias or folder, or from files that ``loading.find_model_files`` has found.
@@ -125,7 +125,7 @@ class Segmenter:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
 
-    def configure(self, size: int | None = None, fit: Fit = "stretch", detail: Detail | None = None) -> None:
+    def configure(self, size: int | None = None, fit: ResizeMode = "stretch", detail: Detail | None = None) -> None:
         """Change the network's square, the fit of frames and (unless None) the detail, without loading the model again.
 
         The change applies to all threads that share this segmenter, from their next call.
@@ -399,8 +399,8 @@ def check_options(device: str, dtype: str, fit: str, detail: str = "off") -> tup
 
 
 def _check_choices(fit: str, detail: str) -> None:
-    if fit not in FITS:
-        raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(FITS)}.")
+    if fit not in RESIZE_MODES:
+        raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(RESIZE_MODES)}.")
     if detail not in DETAILS:
         raise UsageError(f"{detail!r} is not a detail mode: use one of {', '.join(DETAILS)}.")
 

@@ -129,12 +129,12 @@ def good_files(folder: Path) -> dict[str, bytes]:
     picture = PromptImage.of(np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3))
     rows = (
         PromptRow(id=0, text="a red mug"),
-        PromptRow(id=1, picture=picture),
-        PromptRow(id=5, text="x", picture=picture),
+        PromptRow(id=1, image=picture),
+        PromptRow(id=5, text="x", image=picture),
     )
     effects = (
         *[kind() for kind in KINDS.values() if kind is not CutOut][:14],
-        CutOut(backdrop="picture", file=folder / "x.png"),
+        CutOut(backdrop="image", file=folder / "x.png"),
     )
     settings = LiveSettings(rows=rows, effects=effects, framing=FrameTransform(crop=(0.1, 0.2, 0.5, 0.5), turn=90))
     save_session(folder / "good.json", settings)
@@ -228,7 +228,7 @@ def _added(content: Any, random: Random) -> None:
 
 
 def _bomb(content: Any, random: Random) -> None:
-    pictures = [box[key] for box, key in _places(content) if key == "picture" and isinstance(box[key], dict)]
+    pictures = [box[key] for box, key in _places(content) if key == "image" and isinstance(box[key], dict)]
     if pictures:
         picture = random.choice(pictures)
         picture["data"] = _packed_bomb()

@@ -19,7 +19,7 @@ from tests.helpers.gui.fake_session import FakeSession
 
 ELSEWHERE = Path("/elsewhere/sea.png")
 REACHING = LiveSettings(
-    effects=(Tint(), CutOut(backdrop="picture", file=ELSEWHERE)), engine=EngineSettings(model="a/model")
+    effects=(Tint(), CutOut(backdrop="image", file=ELSEWHERE)), engine=EngineSettings(model="a/model")
 )
 ASKED = (ExternalReference("file", str(ELSEWHERE)), ExternalReference("model", "a/model"))
 
@@ -74,7 +74,7 @@ def test_what_was_allowed_is_not_asked_again_and_anything_more_is(
     window.store.undo()
     window.files.open(path)
     assert question(window) is None and session.settings == REACHING
-    save_session(path, LiveSettings(effects=(CutOut(backdrop="picture", file=Path("/elsewhere/other.png")),)))
+    save_session(path, LiveSettings(effects=(CutOut(backdrop="image", file=Path("/elsewhere/other.png")),)))
     window.files.open(path)
     assert question(window) is not None and session.settings == REACHING
     press(window, qtbot, "Cancel")
@@ -91,7 +91,7 @@ def test_what_a_person_saves_here_opens_here_without_a_question(
 
 
 def test_a_file_beside_is_not_asked_about(window: MainWindow, session: FakeSession, tmp_path: Path) -> None:
-    settings = LiveSettings(effects=(CutOut(backdrop="picture", file=tmp_path / "sea.png"),))
+    settings = LiveSettings(effects=(CutOut(backdrop="image", file=tmp_path / "sea.png"),))
     save_session(tmp_path / "own.clipseg.json", settings)
     window.files.open(tmp_path / "own.clipseg.json")
     assert question(window) is None and session.settings == settings

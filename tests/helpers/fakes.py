@@ -149,7 +149,7 @@ class FakeMatting:
         rows = np.arange(frame.height) * maps.shape[1] // frame.height
         columns = np.arange(frame.width) * maps.shape[2] // frame.width
         whole = ((0, 0, frame.width, frame.height),)
-        drawn = [number for number, style in enumerate(request.styles) if style.role == "show"]
+        drawn = [number for number, style in enumerate(request.styles) if style.role == "positive"]
         chosen, styles = chosen[drawn], [request.styles[number] for number in drawn]
         each = tuple(
             Matte((part[rows[:, None], columns] >= np.float32(style.threshold)).astype(np.uint8) * np.uint8(255), whole)

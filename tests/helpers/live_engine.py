@@ -10,7 +10,7 @@ from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.core.segmentation import Segmentation
-from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
+from clipseg_live.core.settings.base import Detail, EngineSettings, ResizeMode
 
 Tell = Callable[[str], None]
 
@@ -28,7 +28,7 @@ class FakeLiveEngine:
     def __init__(self) -> None:
         self.side = 4
 
-    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None:
+    def configure(self, size: int | None, fit: ResizeMode, detail: Detail) -> None:
         self.side = (size or 64) // 16
 
     def segment(self, frame: Pixels, prompts: Sequence[Prompt]) -> Segmentation:
@@ -68,5 +68,5 @@ def fake(settings: EngineSettings, on_progress: Tell, on_notice: Tell) -> FakeLi
         on_notice("A notice.")
     on_progress("Loading fake")
     engine = FakeLiveEngine()
-    engine.configure(settings.size, settings.fit, settings.detail)
+    engine.configure(settings.size, settings.resize_mode, settings.detail)
     return engine

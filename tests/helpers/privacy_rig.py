@@ -432,9 +432,9 @@ class Rig:
         if is_hidden(picture):
             return
         shown = self.settings.shown()
-        hiding = [row for row in shown if row.style.role == "show"]
+        hiding = [row for row in shown if row.style.role == "positive"]
         assert any(row.text.strip() for row in hiding), "there is nothing to look for"
-        against = {WORDS.get(row.text.strip()) for row in shown if row.style.role != "show"} - {None}
+        against = {WORDS.get(row.text.strip()) for row in shown if row.style.role != "positive"} - {None}
         for row in hiding:
             text = self.edits[row.id].complete
             if self.always and text:

@@ -33,13 +33,13 @@ EFFECTS = st.lists(st.sampled_from((*HIDING, *HIDING, *OTHERS)), max_size=3).map
 MATTES = st.builds(
     MatteSettings,
     smoothing=st.sampled_from([0.0, 0.5, 1.0]),
-    follow=st.booleans(),
-    refine=st.booleans(),
-    together=st.sampled_from(["independent", "exclusive"]),
+    motion_tracking=st.booleans(),
+    edge_refinement=st.booleans(),
+    overlap=st.sampled_from(["independent", "exclusive"]),
     auto_hide=st.booleans(),
 )
 TEXTS = st.sampled_from([*COLOURS, *COLOURS, "nothing like it", " "])
-ROLES = st.sampled_from(["show", "show", "show", "negative", "contrast"])
+ROLES = st.sampled_from(["positive", "positive", "positive", "negative", "contrast"])
 PLACE = st.integers(0, 2)
 SPOILT = st.sampled_from([np.nan, np.inf, -np.inf])
 

@@ -55,7 +55,7 @@ def main(width: int, height: int, folder: Path) -> None:
     inside = (pixels == (220, 30, 30)).all(axis=2)
     wrong = float(((mattes.each[0].alpha >= 128) != inside).mean())
     tell("mattes", f"{wrong:.3f}")
-    mattes_of(frame, maps, grow=2, feather=2, smallest=1, fill=1)
+    mattes_of(frame, maps, grow=2, feather=2, min_area=1, fill_holes=1)
     tell("shapes")
     style = PromptStyle()
     for name, kind in KINDS.items():

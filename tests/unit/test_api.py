@@ -42,7 +42,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_mattes_of_a_picture_take_a_threshold_and_hard_settings() -> None:
-    plain = MatteSettings(smoothing=0, follow=False, refine=False)
+    plain = MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)
     half = make_mattes(PICTURE, found("a"), plain).each[0].alpha
     assert (half[:, :30] == 255).all() and (half[:, 34:] == 0).all()
     assert not make_mattes(PICTURE, found("a"), plain, threshold=0.95).each[0].alpha.any()
@@ -116,9 +116,9 @@ def scene() -> tuple[np.ndarray, Segmentation]:
     "matte",
     [
         MatteSettings(),
-        MatteSettings(smoothing=0, follow=False, refine=False),
-        MatteSettings(auto_hide=True, present=1.0),
-        MatteSettings(together="exclusive", refine=False),
+        MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False),
+        MatteSettings(auto_hide=True, presence_threshold=1.0),
+        MatteSettings(overlap="exclusive", edge_refinement=False),
     ],
 )
 def test_a_hiding_effect_hides_the_same_however_it_is_drawn(

@@ -206,7 +206,7 @@ def _digest(request: ExportRequest, identity: Sequence[tuple[str, int, int]], mo
     settings = request.settings.model_dump(mode="json", exclude={"overwrite", "keep_partial"})
     settings["engine"]["model"] = model_digest  # a model has several names, and a folder may have changed
     shapes = {"source": identity, "prompts": [(prompt.key, prompt.label) for prompt in request.prompts]}
-    files = [getattr(effect, "file", None) for effect in request.settings.look.effects]
+    files = [getattr(effect, "file", None) for effect in request.settings.render.effects]
     content = {
         "version": __version__,
         "settings": settings,

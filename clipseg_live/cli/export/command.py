@@ -72,7 +72,7 @@ def _export_settings(
     return validated(
         ExportSettings,
         engine=found.live.engine,
-        look=found.look,
+        render=found.look,
         matte=found.live.matte,
         annotations=validated(AnnotationSettings, **given(annotations), **given(own.split)),
         sequence=sequence,

@@ -61,7 +61,7 @@ class PlaceOptions:
 class TimeOptions:
     """Part of the input, and the use of later frames."""
 
-    time: Annotated[
+    temporal: Annotated[
         str | None,
         option(
             MASK, "MODE", "lookahead (steadier masks, from later frames as well) or causal (masks as in a live "
@@ -207,7 +207,7 @@ def parse_times(times: TimeOptions) -> dict[str, Any]:
     Raises:
         UsageError: A value is not a time.
     """
-    return {name: value if name == "time" else parse_time(value) for name, value in given(times).items()}
+    return {name: value if name == "temporal" else parse_time(value) for name, value in given(times).items()}
 
 
 def parse_time(text: str) -> Fraction:

@@ -66,7 +66,7 @@ def describe_camera(status: "SessionStatus") -> str:
     if not camera.device:
         return "Opening the virtual camera" if not camera.problem else "The virtual camera is not available"
     where = f"{camera.device}, {camera.width}×{camera.height}, {camera.rate:g} frames per second"
-    return f"{where}: placeholder image ({why_safe(status)})" if camera.safe else f"{where}: on"
+    return f"{where}: placeholder image ({why_safe(status)})" if camera.shows_placeholder else f"{where}: on"
 
 
 def why_safe(status: "SessionStatus") -> str:

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from clipseg_live.core.errors import UsageError
@@ -17,8 +18,8 @@ DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 BUILT_IN_MODEL = "shapes"
 """Name of the small model in the package. The window runs it while the default model is missing."""
 
-Fit = Literal["stretch", "letterbox", "aspect"]
-Role = Literal["show", "negative", "contrast"]
+ResizeMode = Literal["stretch", "letterbox", "aspect"]
+Role = Literal["positive", "negative", "contrast"]
 Detail = Literal["off", "zoom", "tiles"]
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
 
@@ -33,7 +34,7 @@ def _known_format(name: str) -> str:
 DataFormat = Annotated[str, AfterValidator(_known_format)]
 """Name of a data format, in settings."""
 
-FITS: tuple[Fit, ...] = get_args(Fit)
+RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
@@ -63,6 +64,45 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return the field with the former name ``name``."""
+            present = type(self)._present_name(name)
+            if present == name:
+                return super().__getattr__(name)
+            warnings.warn(f"{type(self).__name__}.{name} is now {present}.", DeprecationWarning, stacklevel=2)
+            return getattr(self, present)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed. Their values are not checked, but their names are.
+
+        Raises:
+            AttributeError: A field does not exist.
+        """
+        changes = {self._present_name(name): value for name, value in (update or {}).items()}
+        if unknown := changes.keys() - type(self).model_fields.keys():
+            raise AttributeError(f"{type(self).__name__} has no field {min(unknown)!r}.")
+        return super().model_copy(update=changes, deep=deep)
+
+    @classmethod
+    def _present_name(cls, name: str) -> str:
+        """Return the name of the field with this present or former name, or ``name`` if there is none."""
+        for present, field in cls.model_fields.items():
+            if isinstance(field.validation_alias, AliasChoices) and name in field.validation_alias.choices:
+                return present
+        return name
+
+
+def renamed(present: str, former: str) -> Any:
+    """Return the metadata of a field that was renamed. Session files and Python may still use its former name."""
+    return Field(validation_alias=AliasChoices(present, former))
+
+
+def renamed_value(former: str, present: str) -> BeforeValidator:
+    """Return the metadata of a field that accepts the former name of one of its values."""
+    return BeforeValidator(lambda value: present if value == former else value)
+
 
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -88,14 +128,14 @@ class MatteShape(Frozen):
     Attributes:
         grow: Length by which the matte grows, or shrinks if negative.
         feather: Length over which the border fades, outwards, or inwards if negative.
-        smallest: Minimum area of a connected component, in percent of the frame's area. Smaller ones are removed.
-        fill: Minimum area of a hole, in percent of the frame's area. Smaller holes are filled.
+        min_area: Minimum area of a connected component, in percent of the frame's area. Smaller ones are removed.
+        fill_holes: Minimum area of a hole, in percent of the frame's area. Smaller holes are filled.
     """
 
     grow: Percent = 0.0
     feather: Percent = 0.0
-    smallest: AreaPercent = 0.02
-    fill: AreaPercent = 0.0
+    min_area: Annotated[AreaPercent, renamed("min_area", "smallest")] = 0.02
+    fill_holes: Annotated[AreaPercent, renamed("fill_holes", "fill")] = 0.0
 
 
 class PromptStyle(Frozen):
@@ -106,9 +146,9 @@ class PromptStyle(Frozen):
         threshold: Probability from which a pixel belongs to the mask.
         opacity: Opacity of the colour.
         shape: Morphological settings of the matte.
-        role: "show" draws the prompt. "negative" softly subtracts it from other prompts. With "contrast", other prompts
-            count only where they are more probable than this one.
-        against: Rows that a negative or contrast prompt works on: row ids, or in an export the indices of prompts, from
+        role: "positive" draws the prompt. "negative" softly subtracts it from other prompts. With "contrast", other
+            prompts count only where they are more probable than this one.
+        targets: Rows that a negative or contrast prompt works on: row ids, or in an export the indices of prompts, from
             0. Empty: all rows that are shown.
     """
 
@@ -116,8 +156,8 @@ class PromptStyle(Frozen):
     threshold: UnitInterval = 0.5
     opacity: UnitInterval = 0.55
     shape: MatteShape = MatteShape()
-    role: Role = "show"
-    against: tuple[int, ...] = ()
+    role: Annotated[Role, renamed_value("show", "positive")] = "positive"
+    targets: Annotated[tuple[int, ...], renamed("targets", "against")] = ()
 
 
 class EngineSettings(Frozen):
@@ -128,7 +168,7 @@ class EngineSettings(Frozen):
         device: Device that runs the model.
         dtype: Floating-point type of the model.
         size: Side of the model's square input in pixels; None for the size of the checkpoint.
-        fit: How a frame is fitted into the model's square input.
+        resize_mode: How a frame is fitted into the model's square input.
         detail: "zoom" adds a closer pass where there are groups of small objects. "tiles" also segments overlapping
             parts of the whole frame, in four passes or more.
     """
@@ -137,7 +177,7 @@ class EngineSettings(Frozen):
     device: str = "auto"
     dtype: str = "auto"
     size: Annotated[int, Field(ge=32, le=2048)] | None = None
-    fit: Fit = "stretch"
+    resize_mode: Annotated[ResizeMode, renamed("resize_mode", "fit")] = "stretch"
     detail: Detail = "off"
 
 

@@ -14,7 +14,15 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from pydantic_core import PydanticCustomError
 
 from clipseg_live.core.errors import UsageError
-from clipseg_live.core.settings.base import GREEN_SCREEN, RGB, Frozen, UnitInterval, parse_colour, validated
+from clipseg_live.core.settings.base import (
+    GREEN_SCREEN,
+    RGB,
+    Frozen,
+    UnitInterval,
+    parse_colour,
+    renamed_value,
+    validated,
+)
 from clipseg_live.core.settings.plugins import PluginError, Registry, check_interface
 from clipseg_live.core.system.quoting import shorten
 
@@ -220,10 +228,10 @@ class CutOut(EffectSettings):
     )
 
     kind: Literal["cutout"] = "cutout"
-    backdrop: Literal["checkerboard", "colour", "picture", "video"] = Field(
+    backdrop: Annotated[Literal["checkerboard", "colour", "image", "video"], renamed_value("picture", "image")] = Field(
         default="checkerboard",
         title="Backdrop",
-        description='"picture" and "video" show `file`, which covers the frame. A video plays in a loop, timed by the '
+        description='"image" and "video" show `file`, which covers the frame. A video plays in a loop, timed by the '
         "frames' own times.",
     )
     colour: RGB = Field(default=GREEN_SCREEN, title="Colour", description='Colour of the backdrop "colour".')

@@ -128,7 +128,7 @@ def _mapped(value: Value, change: Callable[[Path], Path | None]) -> Value:
     if not isinstance(value, Frozen):
         return value
     changed = {name: new for name, old in value if (new := _mapped(old, change)) is not old and new != old}
-    needs_file = isinstance(value, CutOut) and value.backdrop in ("picture", "video")
+    needs_file = isinstance(value, CutOut) and value.backdrop in ("image", "video")
     if needs_file and changed.get("file", value) is None:
         changed["backdrop"] = "checkerboard"
     return value.model_copy(update=changed) if changed else value

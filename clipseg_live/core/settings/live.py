@@ -11,7 +11,15 @@ from clipseg_live.core.addresses import SourceName
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import LARGEST_VALUE, MOST_VALUES, Prompt
-from clipseg_live.core.settings.base import PALETTE, EngineSettings, Frozen, PromptStyle, SequenceRate, UnitInterval
+from clipseg_live.core.settings.base import (
+    PALETTE,
+    EngineSettings,
+    Frozen,
+    PromptStyle,
+    SequenceRate,
+    UnitInterval,
+    renamed,
+)
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects, is_private
 from clipseg_live.core.settings.rendering import Deinterlace, MatteSettings, RenderSettings
 
@@ -106,7 +114,7 @@ class PromptRow(Frozen):
             the text alone.
         embedding: Conditional embedding that is used in place of the text, which is its label then. Empty: the text is
             used.
-        picture: Image of the prompt.
+        image: Image of the prompt.
         share: Weight of the image in a blend with the text or embedding, 0 (no image) to 1 (image only).
         style: How the prompt is used and drawn.
         visible: The prompt is shown.
@@ -117,7 +125,7 @@ class PromptRow(Frozen):
     text: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
     templates: Annotated[tuple[Template, ...], Field(max_length=MOST_TEMPLATES)] = ()
     embedding: Annotated[tuple[EmbeddingValue, ...], Field(max_length=MOST_VALUES)] = ()
-    picture: PromptImage | None = None
+    image: Annotated[PromptImage | None, renamed("image", "picture")] = None
     share: UnitInterval = 0.5
     style: PromptStyle = PromptStyle()
     visible: bool = True
@@ -127,9 +135,9 @@ class PromptRow(Frozen):
     def prompt(self) -> Prompt | None:
         """The prompt for the engine; None for a row without text, embedding and image."""
         text, condition = self.text.strip(), self._condition()
-        if self.picture is None or (condition is not None and self.share <= 0.0):
+        if self.image is None or (condition is not None and self.share <= 0.0):
             return condition
-        image = Prompt.image(self.picture.pixels, label=text or "image")
+        image = Prompt.image(self.image.pixels, label=text or "image")
         if condition is None or self.share >= 1.0:
             return image
         return Prompt.mix((image, self.share), (condition, 1.0 - self.share), label=text or condition.label)
@@ -211,19 +219,19 @@ class LiveSettings(Frozen):
     def prompts(self) -> tuple[tuple[Prompt, ...], RenderSettings]:
         """Return the prompts of the rows that are drawn, and their render settings.
 
-        ``against`` of their styles holds indices of these prompts in place of row ids, -1 for other rows.
+        ``targets`` of their styles holds indices of these prompts in place of row ids, -1 for other rows.
         """
         asking = [(row, prompt) for row in self.shown() if (prompt := row.prompt) is not None]
         rows = tuple(row for row, _ in asking)
         indices = {row.id: index for index, row in enumerate(rows)}
         look = self.look(rows)
         styles = tuple(
-            style.model_copy(update={"against": tuple(indices.get(row_id, -1) for row_id in style.against)})
+            style.model_copy(update={"targets": tuple(indices.get(row_id, -1) for row_id in style.targets)})
             for style in look.styles
         )
         return tuple(prompt for _, prompt in asking), look.model_copy(update={"styles": styles})
 
-    def new_row(self, text: str = "", picture: PromptImage | None = None) -> PromptRow:
+    def new_row(self, text: str = "", image: PromptImage | None = None) -> PromptRow:
         """Return a row with a new id and the first colour that no other row has.
 
         Raises:
@@ -239,7 +247,7 @@ class LiveSettings(Frozen):
         number = max(used, default=-1) + 1
         if number > _LARGEST_ID:
             number = next(free for free in range(len(used) + 1) if free not in used)
-        return PromptRow(id=number, text=text, picture=picture, style=PromptStyle(colour=colour))
+        return PromptRow(id=number, text=text, image=image, style=PromptStyle(colour=colour))
 
 
 class SourceSpec(Frozen, hide_input_in_errors=True):

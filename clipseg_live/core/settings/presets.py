@@ -20,9 +20,12 @@ PRESETS: Mapping[str, tuple[tuple[AnyEffect, ...], MatteSettings]] = {
     "default": (DEFAULT_EFFECTS, MatteSettings()),
     "broadcast": ((CutOut(backdrop="checkerboard"),), MatteSettings(smoothing=0.7, auto_hide=True)),
     "green screen": ((CutOut(backdrop="colour"),), MatteSettings(smoothing=0.7)),
-    "inspect": ((Heatmap(), Outline(), Labels()), MatteSettings(smoothing=0.0, follow=False, refine=False)),
+    "inspect": (
+        (Heatmap(), Outline(), Labels()),
+        MatteSettings(smoothing=0.0, motion_tracking=False, edge_refinement=False),
+    ),
     "privacy": ((Pixelate(),), MatteSettings(smoothing=0.3)),
-    "highlight": ((Tint(), Outline(), Labels()), MatteSettings(together="exclusive")),
+    "highlight": ((Tint(), Outline(), Labels()), MatteSettings(overlap="exclusive")),
 }
 """Effects and mattes by name. With a privacy effect, only frames with their own masks are shown in any display mode."""
 

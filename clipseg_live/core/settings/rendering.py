@@ -6,11 +6,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from clipseg_live.core.settings.annotations import DEFAULT_ANNOTATIONS, AnnotationSettings
-from clipseg_live.core.settings.base import Codec, EngineSettings, Frozen, PromptStyle, SequenceRate, UnitInterval
+from clipseg_live.core.settings.base import (
+    Codec,
+    EngineSettings,
+    Frozen,
+    PromptStyle,
+    SequenceRate,
+    UnitInterval,
+    renamed,
+)
 from clipseg_live.core.settings.effects import DEFAULT_EFFECTS, Effects
 
-TimeMode = Literal["causal", "lookahead"]
-Together = Literal["independent", "exclusive"]
+TemporalMode = Literal["causal", "lookahead"]
+Overlap = Literal["independent", "exclusive"]
 HDRMode = Literal["sdr", "keep"]
 Deinterlace = Literal["auto", "off"]
 
@@ -20,25 +28,25 @@ class MatteSettings(Frozen):
 
     Attributes:
         smoothing: Smoothing over time, 0 (none) to 1.
-        follow: Mattes follow the motion of the frames between predictions.
-        refine: Borders follow the edges of the image, where the map alone is coarse.
-        together: "independent" prompts may overlap. "exclusive" assigns each pixel to its most probable prompt, or to
-            none if no probability reaches ``none_level``.
-        none_level: Minimum probability of a pixel with "exclusive".
-        auto_hide: Do not draw a prompt whose presence stays below ``present``.
-        present: Minimum presence of a prompt with ``auto_hide``.
+        motion_tracking: Mattes follow the motion of the frames between predictions.
+        edge_refinement: Borders follow the edges of the image, where the map alone is coarse.
+        overlap: "independent" prompts may overlap. "exclusive" assigns each pixel to its most probable prompt, or to
+            none if no probability reaches ``background_threshold``.
+        background_threshold: Minimum probability of a pixel with "exclusive".
+        auto_hide: Do not draw a prompt whose presence stays below ``presence_threshold``.
+        presence_threshold: Minimum presence of a prompt with ``auto_hide``.
     """
 
     smoothing: UnitInterval = 0.5
-    follow: bool = True
-    refine: bool = True
-    together: Together = "independent"
-    none_level: UnitInterval = 0.35
+    motion_tracking: Annotated[bool, renamed("motion_tracking", "follow")] = True
+    edge_refinement: Annotated[bool, renamed("edge_refinement", "refine")] = True
+    overlap: Annotated[Overlap, renamed("overlap", "together")] = "independent"
+    background_threshold: Annotated[UnitInterval, renamed("background_threshold", "none_level")] = 0.35
     auto_hide: bool = False
-    present: UnitInterval = 0.35
+    presence_threshold: Annotated[UnitInterval, renamed("presence_threshold", "present")] = 0.35
 
 
-PLAIN_MATTES = MatteSettings(smoothing=0.0, follow=False, refine=False)
+PLAIN_MATTES = MatteSettings(smoothing=0.0, motion_tracking=False, edge_refinement=False)
 """The model's own maps, frame by frame, without smoothing or refinement."""
 
 
@@ -61,9 +69,9 @@ class ExportSettings(Frozen):
 
     Attributes:
         engine: The model, and how it runs.
-        look: Effects and styles.
+        render: Effects and styles.
         matte: Settings of the conversion from probability maps to mattes.
-        time: "causal" gives the same mattes as a live session in locked mode. "lookahead" uses later frames as well.
+        temporal: "causal" gives the same mattes as a live session in locked mode. "lookahead" also uses later frames.
         start: Time in seconds of the first frame; None for the start of the source.
         end: Time in seconds. Frames with start ≤ time < end are exported; None for the end of the source.
         codec: Codec of the video; None for the default.
@@ -81,9 +89,9 @@ class ExportSettings(Frozen):
     """
 
     engine: EngineSettings = EngineSettings()
-    look: RenderSettings = RenderSettings()
+    render: Annotated[RenderSettings, renamed("render", "look")] = RenderSettings()
     matte: MatteSettings = MatteSettings()
-    time: TimeMode = "lookahead"
+    temporal: Annotated[TemporalMode, renamed("temporal", "time")] = "lookahead"
     start: Fraction | None = None
     end: Fraction | None = None
     codec: Codec | None = None

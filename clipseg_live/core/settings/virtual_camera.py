@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from clipseg_live.core.settings.base import Frozen
+from clipseg_live.core.settings.base import Frozen, renamed
 
 CameraFit = Literal["letterbox", "fill"]
 
@@ -29,7 +29,7 @@ class VirtualCameraSettings(Frozen):
         height: Height of its frames in pixels, an even number.
         rate: Frames per second.
         fit: Frames of another aspect ratio are letterboxed with black bars, or fill the frame and are cropped.
-        safe: Image file that is shown while there is no frame to show; "" for a drawn card.
+        placeholder: Image file that is shown while there is no frame to show; "" for a drawn card.
     """
 
     device: Annotated[str, Field(max_length=200)] = ""
@@ -37,7 +37,7 @@ class VirtualCameraSettings(Frozen):
     height: FrameSide | None = None
     rate: Annotated[float, Field(ge=1, le=FASTEST)] | None = None
     fit: CameraFit = "letterbox"
-    safe: str = ""
+    placeholder: Annotated[str, renamed("placeholder", "safe")] = ""
 
     @model_validator(mode="after")
     def _has_two_sides(self) -> "VirtualCameraSettings":
@@ -69,7 +69,7 @@ class VirtualCameraStatus:
         width: Width in pixels.
         height: Height in pixels.
         rate: Frames per second.
-        safe: The placeholder image is shown.
+        shows_placeholder: The placeholder image is shown.
         sent: Number of frames sent, including repeated ones.
         late: Number of times that no frame could be sent in time.
         problem: One sentence on why the camera is not open.
@@ -80,7 +80,7 @@ class VirtualCameraStatus:
     width: int = 0
     height: int = 0
     rate: float = 0.0
-    safe: bool = False
+    shows_placeholder: bool = False
     sent: int = 0
     late: int = 0
     problem: str = ""

@@ -86,7 +86,9 @@ class VirtualCameraBar(QWidget):
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         pictures = "*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff *.avif"
         dialog.setNameFilters([f"{self.tr('Images')} ({pictures})", f"{self.tr('All files')} (*)"])
-        dialog.fileSelected.connect(lambda path: self.changed.emit(self._settings().model_copy(update={"safe": path})))
+        dialog.fileSelected.connect(
+            lambda path: self.changed.emit(self._settings().model_copy(update={"placeholder": path}))
+        )
         dialog.open()
 
     def show_status(self, status: VirtualCameraStatus) -> None:
@@ -124,11 +126,11 @@ class VirtualCameraBar(QWidget):
             return self.tr("Unavailable"), theme.DANGER
         if not status.device:
             return self.tr("Opening"), theme.ACCENT
-        return (self.tr("Placeholder"), theme.WARNING) if status.safe else (self.tr("On"), theme.GOOD)
+        return (self.tr("Placeholder"), theme.WARNING) if status.shows_placeholder else (self.tr("On"), theme.GOOD)
 
     def _placeholder_reason(self) -> str:
         status = self._status
-        return self.tr("The placeholder image is sent until a frame is ready.") if status.safe else ""
+        return self.tr("The placeholder image is sent until a frame is ready.") if status.shows_placeholder else ""
 
     def _options_closed(self) -> None:
         self.options = None

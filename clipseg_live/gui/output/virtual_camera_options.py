@@ -55,7 +55,7 @@ class VirtualCameraOptions(QFrame):
         stop, start = self.tr("Stop virtual camera"), self.tr("Start virtual camera")
         self.start_button.setText(stop if status.active else start)
         text = details(self, status)
-        if status.active and status.device and status.safe:
+        if status.active and status.device and status.shows_placeholder:
             text = self.tr("Sending the placeholder image until a frame is ready.") + "\n" + text
         theme.set_kind(self.status_label, "problem" if status.problem else "muted")
         self.status_label.setText(status.problem.replace("; ", ";\n") or text)  # one line per step
@@ -83,7 +83,7 @@ class VirtualCameraOptions(QFrame):
         self.placeholder.setIconSize(theme.icon_size())
         self.placeholder.clicked.connect(self._request_placeholder)
         self.default_button = IconButton("close", self.tr("Use default image"), parent=self)
-        self.default_button.clicked.connect(lambda: self._edit(safe=""))
+        self.default_button.clicked.connect(lambda: self._edit(placeholder=""))
         self.note = hint_label(
             self.tr(
                 "The placeholder image is sent while the model or the source is unavailable. "
@@ -152,11 +152,11 @@ class VirtualCameraOptions(QFrame):
         self.rate.set_choices(rates)
         self.rate.show_value(settings.rate)
         self.fit.show_value(settings.fit)
-        name = Path(settings.safe).name if settings.safe else self.tr("Default (“One moment…”)")
+        name = Path(settings.placeholder).name if settings.placeholder else self.tr("Default (“One moment…”)")
         self.placeholder.setText(" " + self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, 190))
         self.placeholder.setAccessibleName(self.tr("Placeholder image: {0}").format(name))
-        self.placeholder.setToolTip(settings.safe or self.tr("Choose image"))
-        self.default_button.setVisible(bool(settings.safe))
+        self.placeholder.setToolTip(settings.placeholder or self.tr("Choose image"))
+        self.default_button.setVisible(bool(settings.placeholder))
 
     def _rate(self, rate: float) -> str:
         return self.tr("{0} fps").format(f"{rate:g}")

@@ -13,13 +13,13 @@ def row_index(settings: LiveSettings, row_id: int) -> int | None:
     return next((index for index, row in enumerate(settings.rows) if row.id == row_id), None)
 
 
-def with_new_row(settings: LiveSettings, text: str = "", picture: PromptImage | None = None) -> LiveSettings:
+def with_new_row(settings: LiveSettings, text: str = "", image: PromptImage | None = None) -> LiveSettings:
     """Return the settings with a new row at the end.
 
     Raises:
         UsageError: if the list is full.
     """
-    return _with_rows(settings, (*settings.rows, settings.new_row(text, picture)))
+    return _with_rows(settings, (*settings.rows, settings.new_row(text, image)))
 
 
 def with_duplicate(settings: LiveSettings, row_id: int) -> LiveSettings:

@@ -87,11 +87,11 @@ class PromptPanel(QWidget):
             picture: the image.
         """
         if row_id is None:
-            self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, picture=picture)))
+            self._try(lambda: self._store.edit(edits.with_new_row(self._store.settings, image=picture)))
             return
         row = edits.row_of(self._store.settings, row_id)
         if row is not None:
-            self._store.edit_row(row.model_copy(update={"picture": picture}))
+            self._store.edit_row(row.model_copy(update={"image": picture}))
 
     def focus_new_row(self) -> None:
         """Focus the field of the new row, or the last prompt if the list is full."""

@@ -157,7 +157,7 @@ class PromptRowWidget(ImageDropFrame):
         self._show_image(row)
         self.field.set_apply_on_finish(is_private(self._store.settings.effects))
         self.field.show_text(row.text)
-        self.field.setPlaceholderText(self.tr("Add text") if row.picture is not None else self.tr("What to look for"))
+        self.field.setPlaceholderText(self.tr("Add text") if row.image is not None else self.tr("What to look for"))
         self.field.setToolTip(row.text if len(row.text) > 18 else "")
         self.colour_button.show_colour(style.colour, hollow=not drawn)
         self.threshold.show_value(style.threshold)
@@ -207,9 +207,9 @@ class PromptRowWidget(ImageDropFrame):
         self.style().polish(self)
 
     def _show_image(self, row: PromptRow) -> None:
-        self.thumbnail.show_image(row.picture)
-        self.thumbnail.setVisible(row.picture is not None)
-        self.image_weight.setVisible(row.picture is not None and bool(row.text.strip()))
+        self.thumbnail.show_image(row.image)
+        self.thumbnail.setVisible(row.image is not None)
+        self.image_weight.setVisible(row.image is not None and bool(row.text.strip()))
 
     def _show_buttons(self) -> None:
         highlighted = bool(self.property("highlighted"))
@@ -222,7 +222,7 @@ class PromptRowWidget(ImageDropFrame):
         text = "" if self._area is None else format_area(self._area)
         if text != self.area_label.text():
             self.area_label.show_value(text)
-        present = self._presence is None or self._presence >= self._store.settings.matte.present
+        present = self._presence is None or self._presence >= self._store.settings.matte.presence_threshold
         theme.set_kind(self.area_label, "figure" if present else "absent")
         if self._presence is not None:
             text = self.tr("Area {0}, presence {1:.2f}").format(text, self._presence)
@@ -278,13 +278,13 @@ class PromptRowWidget(ImageDropFrame):
     def menu(self) -> QMenu:
         """Return the menu of the row."""
         menu = QMenu(self)
-        picture = self._row.picture is not None
+        picture = self._row.image is not None
         self._add(menu, "image", self.tr("Use image from file…"), lambda: self.file_requested.emit(self.row_id))
         self._add(
             menu, "clipboard", self.tr("Use image from clipboard"), lambda: self.clipboard_requested.emit(self.row_id)
         )
         self._add(menu, "box", self.tr("Select object in frame…"), lambda: self.box_requested.emit(self.row_id))
-        self._add(menu, "close", self.tr("Remove image"), lambda: self._edit(picture=None)).setEnabled(picture)
+        self._add(menu, "close", self.tr("Remove image"), lambda: self._edit(image=None)).setEnabled(picture)
         menu.addSeparator()
         self._add(menu, "sliders", self.tr("Mask options…\tAlt+Return"), self.open_options)
         menu.addSeparator()

@@ -38,24 +38,24 @@ class RowOptions(QFrame):
         self._lay_out()
         store.changed.connect(self._show)
         self._show()
-        self.role.button("show").setFocus()
+        self.role.button("positive").setFocus()
 
     # ---- construction
 
     def _make_controls(self) -> None:
-        roles = [("show", self.tr("Show")), ("negative", self.tr("Subtract")), ("contrast", self.tr("Compete"))]
+        roles = [("positive", self.tr("Show")), ("negative", self.tr("Subtract")), ("contrast", self.tr("Compete"))]
         self.role = SegmentedControl(self.tr("Role"), roles, self)
         self.role.picked.connect(lambda role: self._edit(role=role))
         self.role_hint = hint_label("", self)
-        self.against = ChoiceBox(self.tr("Applies to"), self)
-        self.against.picked.connect(self._set_against)
+        self.targets = ChoiceBox(self.tr("Applies to"), self)
+        self.targets.picked.connect(self._set_targets)
         self.grow = self._add_slider(self.tr("Grow"), "grow", -_REACH, _REACH)
         self.feather = self._add_slider(self.tr("Feather"), "feather", -_REACH, _REACH)
-        self.smallest = self._add_slider(self.tr("Minimum area"), "smallest", 0.0, _AREA)
-        self.fill = self._add_slider(self.tr("Fill holes"), "fill", 0.0, _AREA)
+        self.min_area = self._add_slider(self.tr("Minimum area"), "min_area", 0.0, _AREA)
+        self.fill_holes = self._add_slider(self.tr("Fill holes"), "fill_holes", 0.0, _AREA)
         self.reset = QPushButton(self.tr("Reset"), self)
         self.reset.setAccessibleName(self.tr("Reset mask options"))
-        self.reset.clicked.connect(lambda: self._edit(role="show", against=(), shape=MatteShape()))
+        self.reset.clicked.connect(lambda: self._edit(role="positive", targets=(), shape=MatteShape()))
 
     def _add_slider(self, title: str, name: str, low: float, top: float) -> SliderField:
         default = MatteShape.model_fields[name].default
@@ -74,8 +74,8 @@ class RowOptions(QFrame):
         grid.setColumnStretch(1, 1)
         grid.addWidget(self.role, 0, 0, 1, 2)
         grid.addWidget(self.role_hint, 1, 0, 1, 2)
-        self._against_label = self._label(self.against)
-        controls = (self.against, self.grow, self.feather, self.smallest, self.fill)
+        self._targets_label = self._label(self.targets)
+        controls = (self.targets, self.grow, self.feather, self.min_area, self.fill_holes)
         hints = (
             self.tr("Prompts that this one is subtracted from or competes with."),
             self.tr("Percent of the frame's shorter side. Negative values shrink the mask."),
@@ -85,7 +85,7 @@ class RowOptions(QFrame):
         )
         for row, (control, hint) in enumerate(zip(controls, hints, strict=True), start=2):
             control.setToolTip(hint)
-            grid.addWidget(self._against_label if control is self.against else self._label(control), row, 0)
+            grid.addWidget(self._targets_label if control is self.targets else self._label(control), row, 0)
             grid.addWidget(control, row, 1)
         last = QHBoxLayout()
         last.addStretch(1)
@@ -108,30 +108,30 @@ class RowOptions(QFrame):
         style = row.style
         self.role.show_value(style.role)
         hints = {
-            "show": self.tr("Draws the mask of this prompt."),
+            "positive": self.tr("Draws the mask of this prompt."),
             "negative": self.tr("Removes this prompt's area from the other masks."),
             "contrast": self.tr("Other prompts count only where they score higher than this one."),
         }
         self.role_hint.setText(hints[style.role])
-        self._show_against(row)
-        for name in ("grow", "feather", "smallest", "fill"):
+        self._show_targets(row)
+        for name in ("grow", "feather", "min_area", "fill_holes"):
             getattr(self, name).show_value(getattr(style.shape, name))
-            getattr(self, name).setEnabled(style.role == "show")
+            getattr(self, name).setEnabled(style.role == "positive")
         plain = PromptStyle()
-        self.reset.setEnabled((style.role, style.against, style.shape) != (plain.role, plain.against, plain.shape))
+        self.reset.setEnabled((style.role, style.targets, style.shape) != (plain.role, plain.targets, plain.shape))
 
-    def _show_against(self, row: PromptRow) -> None:
-        others = [other for other in self._store.settings.rows if other.id != row.id and other.style.role == "show"]
+    def _show_targets(self, row: PromptRow) -> None:
+        others = [other for other in self._store.settings.rows if other.id != row.id and other.style.role == "positive"]
         choices: list[tuple[object, str]] = [(_ALL, self.tr("All shown prompts"))]
         choices += [(other.id, other.text or self.tr("Image")) for other in others]
-        against = row.style.against
-        is_single = len(against) == 1 and against[0] in {other.id for other in others}
-        if against and not is_single:
+        targets = row.style.targets
+        is_single = len(targets) == 1 and targets[0] in {other.id for other in others}
+        if targets and not is_single:
             choices.append((_SEVERAL, self.tr("Several")))
-        self.against.set_choices(choices)
-        self.against.show_value(_ALL if not against else against[0] if is_single else _SEVERAL)
-        for widget in (self.against, self._against_label):
-            widget.setVisible(row.style.role != "show")
+        self.targets.set_choices(choices)
+        self.targets.show_value(_ALL if not targets else targets[0] if is_single else _SEVERAL)
+        for widget in (self.targets, self._targets_label):
+            widget.setVisible(row.style.role != "positive")
 
     # ---- edits
 
@@ -146,6 +146,6 @@ class RowOptions(QFrame):
         if row is not None:
             self._edit(name, shape=row.style.shape.model_copy(update={name: value}))
 
-    def _set_against(self, value: object) -> None:
+    def _set_targets(self, value: object) -> None:
         if value != _SEVERAL:
-            self._edit(against=() if value == _ALL else (value,))
+            self._edit(targets=() if value == _ALL else (value,))

@@ -79,7 +79,7 @@ class EffectOptions(QWidget):
         if kind in (float, int):
             return self._add_slider(name, title, field)
         if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
-            named = [(choice, _tr("Image") if choice == "picture" else _tr(choice.capitalize())) for choice in choices]
+            named = [(choice, _tr(choice.capitalize())) for choice in choices]
             return self._segments(name, title, named) if len(named) < 3 else self._choice(name, title, named)
         if kind == RGB:
             chooser = ColourChooser(title, 30, self)

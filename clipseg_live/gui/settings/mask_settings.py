@@ -22,21 +22,21 @@ class MaskSettings(QWidget):
         self._store = store
         on_off = [(True, self.tr("On")), (False, self.tr("Off"))]
         self.smoothing = self._add_slider(self.tr("Smoothing"), "smoothing")
-        self.follow = self._segments(self.tr("Follow motion"), "follow", on_off)
-        self.refine = self._segments(self.tr("Snap to edges"), "refine", on_off)
+        self.motion_tracking = self._segments(self.tr("Follow motion"), "motion_tracking", on_off)
+        self.edge_refinement = self._segments(self.tr("Snap to edges"), "edge_refinement", on_off)
         kinds = [("independent", self.tr("Allow")), ("exclusive", self.tr("Prevent"))]
-        self.together = self._segments(self.tr("Overlap"), "together", kinds)
-        self.none_level = self._add_slider(self.tr("Min. probability"), "none_level")
+        self.overlap = self._segments(self.tr("Overlap"), "overlap", kinds)
+        self.background_threshold = self._add_slider(self.tr("Min. probability"), "background_threshold")
         self.auto_hide = self._segments(self.tr("Hide undetected"), "auto_hide", on_off)
-        self.present = self._add_slider(self.tr("Min. presence"), "present")
+        self.presence_threshold = self._add_slider(self.tr("Min. presence"), "presence_threshold")
         self._hints = {
             self.smoothing: self.tr("0 = raw, reacts at once. Higher = less flicker."),
-            self.follow: self.tr("Moves masks with the motion in the video between predictions."),
-            self.refine: self.tr("Aligns mask borders with edges in the frame."),
-            self.together: self.tr("Prevent: each pixel belongs to at most one prompt."),
-            self.none_level: self.tr("Pixels whose highest probability is lower belong to no prompt."),
+            self.motion_tracking: self.tr("Moves masks with the motion in the video between predictions."),
+            self.edge_refinement: self.tr("Aligns mask borders with edges in the frame."),
+            self.overlap: self.tr("Prevent: each pixel belongs to at most one prompt."),
+            self.background_threshold: self.tr("Pixels whose highest probability is lower belong to no prompt."),
             self.auto_hide: self.tr("Hides the mask of a prompt that is not detected in the frame."),
-            self.present: self.tr("A prompt is detected when its presence reaches this value."),
+            self.presence_threshold: self.tr("A prompt is detected when its presence reaches this value."),
         }
         self._labels: dict[QWidget, QLabel] = {}
         grid = QGridLayout(self)
@@ -80,8 +80,19 @@ class MaskSettings(QWidget):
 
     def _show(self) -> None:
         matte = self._store.settings.matte
-        for name in ("smoothing", "follow", "refine", "together", "none_level", "auto_hide", "present"):
+        for name in (
+            "smoothing",
+            "motion_tracking",
+            "edge_refinement",
+            "overlap",
+            "background_threshold",
+            "auto_hide",
+            "presence_threshold",
+        ):
             getattr(self, name).show_value(getattr(matte, name))
-        for control, visible in ((self.none_level, matte.together == "exclusive"), (self.present, matte.auto_hide)):
+        for control, visible in (
+            (self.background_threshold, matte.overlap == "exclusive"),
+            (self.presence_threshold, matte.auto_hide),
+        ):
             control.setVisible(visible)
             self._labels[control].setVisible(visible)

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.base import DETAILS, FITS
+from clipseg_live.core.settings.base import DETAILS, RESIZE_MODES
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
 from clipseg_live.gui.settings.effect_list import EffectList
@@ -91,8 +91,8 @@ class SettingsPanel(QScrollArea):
             "letterbox": self.tr("Letterbox"),
             "aspect": self.tr("Keep aspect"),
         }
-        self.fit = ChoiceBox(self.tr("Fit"), self._body)
-        self.fit.set_choices([(fit, names.get(fit, fit)) for fit in FITS])
+        self.resize_mode = ChoiceBox(self.tr("Fit"), self._body)
+        self.resize_mode.set_choices([(fit, names.get(fit, fit)) for fit in RESIZE_MODES])
         self.fit_hint = hint_label("", self._body)
         details = {"off": self.tr("Off"), "zoom": self.tr("Zoom in on small objects"), "tiles": self.tr("Tiles (slow)")}
         self.detail = ChoiceBox(self.tr("Detail"), self._body)
@@ -119,7 +119,7 @@ class SettingsPanel(QScrollArea):
         engine = self._section(column, self.tr("Inference"))
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
-            (self.tr("Size"), self.input_size), (self.tr("Detail"), self.detail), (self.tr("Fit"), self.fit),
+            (self.tr("Size"), self.input_size), (self.tr("Detail"), self.detail), (self.tr("Fit"), self.resize_mode),
         )  # fmt: skip
         for row, (text, control) in enumerate(rows):
             engine.addWidget(self._label(text, control), row, 0)
@@ -155,7 +155,7 @@ class SettingsPanel(QScrollArea):
         self.model.picked.connect(self._set_model)
         self.device.picked.connect(lambda device: self._edit_engine(device=device))
         self.input_size.picked.connect(lambda size: self._edit_engine(size=size))
-        self.fit.picked.connect(lambda fit: self._edit_engine(fit=fit))
+        self.resize_mode.picked.connect(lambda mode: self._edit_engine(resize_mode=mode))
         self.detail.picked.connect(lambda detail: self._edit_engine(detail=detail))
 
     # ---- showing the Store
@@ -192,14 +192,14 @@ class SettingsPanel(QScrollArea):
         sizes = [*MODEL_SIZES, *([engine.size] if engine.size not in MODEL_SIZES else [])]
         self.input_size.set_choices([(size, self._size_text(size)) for size in sizes])
         self.input_size.show_value(engine.size)
-        self.fit.show_value(engine.fit)
+        self.resize_mode.show_value(engine.resize_mode)
         self.detail.show_value(engine.detail)
         hints = {
             "stretch": self.tr("Stretches the frame to the model’s square input."),
             "letterbox": self.tr("Keeps the aspect ratio and adds bars."),
             "aspect": self.tr("Gives the model’s input the aspect ratio of the frame."),
         }
-        self.fit_hint.setText(hints.get(engine.fit, ""))
+        self.fit_hint.setText(hints.get(engine.resize_mode, ""))
 
     def _size_text(self, size: int | None) -> str:
         return self.tr("Model default") if size is None else self.tr("{} pixels").format(size)
@@ -214,7 +214,7 @@ class SettingsPanel(QScrollArea):
             (self.model, self.tr("Segmentation model. Choose a folder to use your own CLIPSeg weights.")),
             (self.device, self.tr("Device that runs the model.")),
             (self.input_size, self.tr("A larger input finds smaller objects but is slower.")),
-            (self.fit, self.tr("How the frame is fitted to the model's input.")),
+            (self.resize_mode, self.tr("How the frame is fitted to the model's input.")),
             (self.detail, self.tr("Extra passes over small objects or over tiles of the frame.")),
         )
         for control, text in texts:

@@ -153,7 +153,8 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
             f"source: {kind}, {source.width}×{source.height}, {rate} fps, {source.state.value}",
             f"worker: {worker.state.value}, {worker.device or '-'} {worker.dtype}, {worker.restarts} restarts",
             f"prompts: {len(settings.rows)}, effects {effects}, mode {settings.display}, "
-            f"smoothing {settings.matte.smoothing:g}, size {settings.engine.size or 'own'}, fit {settings.engine.fit}",
+            f"smoothing {settings.matte.smoothing:g}, size {settings.engine.size or 'own'}, "
+            f"resize mode {settings.engine.resize_mode}",
             f"fps: {rates.capture:.1f} captured, {rates.inference:.1f} segmented, {rates.display:.1f} shown",
             f"delay: median {rates.delay[0]:.0f} ms, 95 % {rates.delay[1]:.0f} ms",
             f"frames: {rates.dropped} dropped, {rates.skipped} skipped, {rates.unchanged} unchanged",

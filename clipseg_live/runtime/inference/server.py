@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clipseg_live.core.errors import ClipsegLiveError, UsageError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.protocols import Engine
-from clipseg_live.core.settings.base import Detail, EngineSettings, Fit
+from clipseg_live.core.settings.base import Detail, EngineSettings, ResizeMode
 from clipseg_live.core.status import PromptSet
 from clipseg_live.core.system import console, logs, signals
 from clipseg_live.runtime.inference import messages
@@ -50,7 +50,7 @@ class LiveEngine(Engine, Protocol):
     def notices(self) -> tuple[str, ...]:
         """Return messages for the user."""
 
-    def configure(self, size: int | None, fit: Fit, detail: Detail) -> None:
+    def configure(self, size: int | None, fit: ResizeMode, detail: Detail) -> None:
         """Change the input size, the fit of the frame and the detail of the maps."""
 
 
@@ -216,7 +216,7 @@ class _InferenceServer:
         before, self._loaded = self._loaded, settings
         try:
             if self._engine is not None and before is not None and _only_shape_differs(before, settings):
-                self._engine.configure(settings.size, settings.fit, settings.detail)
+                self._engine.configure(settings.size, settings.resize_mode, settings.detail)
             else:
                 self._engine = None  # free its memory for the next one
                 self._send(messages.Loading())
@@ -284,4 +284,7 @@ class _InferenceServer:
 
 
 def _only_shape_differs(before: EngineSettings, after: EngineSettings) -> bool:
-    return before.model_copy(update={"size": after.size, "fit": after.fit, "detail": after.detail}) == after
+    return (
+        before.model_copy(update={"size": after.size, "resize_mode": after.resize_mode, "detail": after.detail})
+        == after
+    )

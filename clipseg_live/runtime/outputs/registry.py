@@ -234,7 +234,7 @@ class RecordingOutputs:
 
 
 def _where(folder: Path, live: LiveSettings, source: str) -> Where:
-    names = (row.text.strip() or "image" for row in live.shown() if row.text.strip() or row.picture)
+    names = (row.text.strip() or "image" for row in live.shown() if row.text.strip() or row.image)
     return Where(folder, tuple(names), source)
 
 

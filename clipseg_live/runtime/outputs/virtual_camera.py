@@ -67,7 +67,7 @@ class VirtualCameraThread:
         self._changed = threading.Condition()
         self._stop = False
         self._newest: RenderedFrame | None = None
-        self._status = VirtualCameraStatus(active=True, safe=True)
+        self._status = VirtualCameraStatus(active=True, shows_placeholder=True)
         self._told = ""
         self._thread = threading.Thread(target=self._run, name="clipseg-live virtual camera", daemon=True)
 
@@ -118,7 +118,7 @@ class VirtualCameraThread:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
         finally:
             self._newest = None
-            self._status = replace(self._status, active=False, safe=False, problem="")
+            self._status = replace(self._status, active=False, shows_placeholder=False, problem="")
             self._take_back()
 
     def _serve(self) -> None:
@@ -151,7 +151,7 @@ class VirtualCameraThread:
         status = self._status
         self._status = VirtualCameraStatus(
             active=True, device=found.device, width=found.width, height=found.height, rate=float(found.rate),
-            safe=is_safe, sent=status.sent + 1, late=status.late,
+            shows_placeholder=is_safe, sent=status.sent + 1, late=status.late,
         )  # fmt: skip
         self._take_back()
 
@@ -166,7 +166,9 @@ class VirtualCameraThread:
             said = " ".join(words.split())[:160]
             words = f"The virtual camera broke off ({type(error).__name__}: {said}); it is tried again."
         status = self._status
-        self._status = VirtualCameraStatus(active=True, safe=True, sent=status.sent, late=status.late, problem=words)
+        self._status = VirtualCameraStatus(
+            active=True, shows_placeholder=True, sent=status.sent, late=status.late, problem=words
+        )
         if words != self._told:
             self._told = words
             self._say(Message(CAMERA_TOPIC, words, "error"))
@@ -182,7 +184,7 @@ class VirtualCameraThread:
 
     def _safe_frame(self, output: "VirtualCamera") -> RenderedFrame:
         try:
-            return output.safe_frame(self.settings.safe)
+            return output.safe_frame(self.settings.placeholder)
         except ClipsegLiveError as error:
             words = str(error).rstrip(".")
             self._say(Message("safe picture", f"{words}; the virtual camera shows a card in its place.", "warning"))

@@ -21,8 +21,10 @@ from tests.helpers.gui.panel_tools import wait_closed
 
 LEFT = Qt.MouseButton.LeftButton
 ON = VirtualCameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, sent=9)
-SAFE = VirtualCameraStatus(active=True, device="clipseg-live", width=1280, height=720, rate=30.0, safe=True, late=3)
-AWAY = VirtualCameraStatus(active=True, safe=True, problem="There is none: do this; do that.")
+SAFE = VirtualCameraStatus(
+    active=True, device="clipseg-live", width=1280, height=720, rate=30.0, shows_placeholder=True, late=3
+)
+AWAY = VirtualCameraStatus(active=True, shows_placeholder=True, problem="There is none: do this; do that.")
 
 
 def bar_of(window: MainWindow) -> VirtualCameraBar:
@@ -150,11 +152,11 @@ def test_a_safe_picture_is_chosen_and_taken_back(window: MainWindow, qtbot: QtBo
     dialog.fileSelected.emit(str(path))
     dialog.close()
     wait_closed(qtbot, dialog)
-    assert window.preferences_store.value.camera.safe == str(path)
+    assert window.preferences_store.value.camera.placeholder == str(path)
     options = opened(window, qtbot)
     assert options.placeholder.text().strip() == "sea.png" and options.placeholder.toolTip() == str(path)
     qtbot.mouseClick(options.default_button, LEFT)
-    assert window.preferences_store.value.camera.safe == "" and "One moment" in options.placeholder.text()
+    assert window.preferences_store.value.camera.placeholder == "" and "One moment" in options.placeholder.text()
     options.close()
 
 

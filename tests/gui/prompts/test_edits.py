@@ -37,7 +37,7 @@ def test_ids_that_are_gone_change_nothing():
 
 def test_a_duplicate_is_the_same_but_for_its_id_and_colour():
     settings = settings_with("a", "b")
-    first = settings.rows[0].model_copy(update={"picture": a_picture(), "share": 0.8, "visible": False})
+    first = settings.rows[0].model_copy(update={"image": a_picture(), "share": 0.8, "visible": False})
     settings = settings.model_copy(update={"rows": (first, settings.rows[1])})
     settings = edits.with_duplicate(settings, 0)
     copy = settings.rows[1]

@@ -64,7 +64,7 @@ def test_a_picture_from_a_file_by_the_rows_menu(qtbot, tmp_path):
     click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Use image from file")
     take_file(qtbot, a_file(tmp_path))
-    picture = panel.store.settings.rows[0].picture
+    picture = panel.store.settings.rows[0].image
     assert (picture.width, picture.height) == (40, 20)
     assert card(panel, 0).thumbnail.isVisible() and card(panel, 0).image_weight.isVisible()
 
@@ -75,7 +75,7 @@ def test_a_picture_from_a_file_as_a_new_row(qtbot, tmp_path):
     choose(qtbot, "Use image from file")
     take_file(qtbot, a_file(tmp_path))
     assert texts(panel) == ["mug", ""]
-    assert panel.store.settings.rows[1].picture.width == 40
+    assert panel.store.settings.rows[1].image.width == 40
     assert not card(panel, 1).image_weight.isVisible()  # nothing to mix it with
     card(panel, 1).field.setFocus()
     qtbot.keyClicks(card(panel, 1).field, "cup")
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_picture_is_one_quiet_sentence(qtbot, tmp_path):
     click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Use image from file")
     take_file(qtbot, path)
-    assert panel.store.settings.rows[0].picture is None
+    assert panel.store.settings.rows[0].image is None
     assert panel.problem.isVisible() and panel.problem.text().startswith("notes.png is not an image")
     qtbot.keyClicks(card(panel, 0).field, "s")
     card(panel, 0).field.flush()
@@ -111,7 +111,7 @@ def test_a_picture_from_the_clipboard(qtbot, clipboard, row):
     clipboard.setImage(an_image(30, 50))
     click(qtbot, panel.picture if row is None else card(panel, 0).menu_button)
     choose(qtbot, "Use image from clipboard")
-    picture = panel.store.settings.rows[-1].picture
+    picture = panel.store.settings.rows[-1].image
     assert (picture.width, picture.height) == (30, 50)
     assert len(panel.store.settings.rows) == (2 if row is None else 1)
     assert tuple(picture.pixels[0, 0]) == (200, 30, 60)
@@ -123,7 +123,7 @@ def test_an_empty_clipboard_is_said(qtbot, clipboard):
     click(qtbot, card(panel, 0).menu_button)
     choose(qtbot, "Use image from clipboard")
     assert panel.problem.text() == "The clipboard contains no image. Copy one first."
-    assert panel.store.settings.rows[0].picture is None
+    assert panel.store.settings.rows[0].image is None
 
 
 def test_pasting_a_picture_into_a_text_makes_it_the_rows(qtbot, clipboard):
@@ -132,7 +132,7 @@ def test_pasting_a_picture_into_a_text_makes_it_the_rows(qtbot, clipboard):
     for field in (card(panel, 0).field, panel.field):
         field.setFocus()
         qtbot.keyClick(field, Qt.Key.Key_V, CONTROL)
-    assert [row.picture is not None for row in panel.store.settings.rows] == [True, True]
+    assert [row.image is not None for row in panel.store.settings.rows] == [True, True]
     clipboard.setText("cup")
     qtbot.keyClick(panel.field, Qt.Key.Key_V, CONTROL)
     assert panel.field.text() == "cup"
@@ -145,13 +145,13 @@ def test_a_box_is_asked_of_the_window(qtbot):
         choose(qtbot, "Select object")
     assert requested.args == [1]
     panel.set_image(1, a_picture())
-    assert panel.store.settings.rows[1].picture == a_picture()
+    assert panel.store.settings.rows[1].image == a_picture()
     with qtbot.waitSignal(panel.box_requested) as requested:
         click(qtbot, panel.picture)
         choose(qtbot, "Select object")
     assert requested.args == [None]
     panel.set_image(None, a_picture((1, 2, 3)))
-    assert panel.store.settings.rows[2].picture == a_picture((1, 2, 3))
+    assert panel.store.settings.rows[2].image == a_picture((1, 2, 3))
     panel.set_image(77, a_picture())  # its row was deleted meanwhile
     assert len(panel.store.settings.rows) == 3
 
@@ -162,9 +162,9 @@ def test_the_thumbnail_opens_the_menu_and_a_picture_is_removed(qtbot):
     panel.set_image(0, a_picture())
     click(qtbot, card(panel, 0).thumbnail)
     choose(qtbot, "Remove image")
-    assert panel.store.settings.rows[0].picture is None and not card(panel, 0).thumbnail.isVisible()
+    assert panel.store.settings.rows[0].image is None and not card(panel, 0).thumbnail.isVisible()
     panel.store.undo()
-    assert panel.store.settings.rows[0].picture == a_picture()
+    assert panel.store.settings.rows[0].image == a_picture()
 
 
 def test_the_thumbnail_shows_the_picture(qtbot):
@@ -199,7 +199,7 @@ def test_a_picture_file_is_dropped_onto_a_row_and_onto_the_new_row(qtbot, tmp_pa
     content = QMimeData()
     content.setUrls([QUrl.fromLocalFile(str(a_file(tmp_path, "Mug.PNG")))])
     assert drop(card(panel, 0), content) and drop(panel.new_row, content)
-    assert [row.picture.width for row in panel.store.settings.rows] == [40, 40]
+    assert [row.image.width for row in panel.store.settings.rows] == [40, 40]
     assert texts(panel) == ["mug", ""]
 
 

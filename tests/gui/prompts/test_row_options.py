@@ -51,41 +51,41 @@ def put(slide: SliderField, value: float) -> None:
 @pytest.mark.parametrize("role", ["negative", "contrast"])
 def test_the_role_is_chosen_and_the_row_says_so(panel: PromptPanel, qtbot: QtBot, role: str) -> None:
     options = opened(qtbot, panel)
-    assert not card(panel, 0).badge.isVisible() and not options.against.isVisible()
+    assert not card(panel, 0).badge.isVisible() and not options.targets.isVisible()
     click(qtbot, options.role.button(role))
-    assert style(panel).role == role and options.against.isVisible()
+    assert style(panel).role == role and options.targets.isVisible()
     assert card(panel, 0).badge.isVisible() and card(panel, 0).badge.toolTip()
     panel.store.undo()
-    assert style(panel).role == "show" and not card(panel, 0).badge.isVisible()
+    assert style(panel).role == "positive" and not card(panel, 0).badge.isVisible()
 
 
 def test_what_it_works_on_is_one_prompt_or_all(panel: PromptPanel, qtbot: QtBot) -> None:
     options = opened(qtbot, panel)
     click(qtbot, options.role.button("negative"))
-    texts = [options.against.itemText(index) for index in range(options.against.count())]
+    texts = [options.targets.itemText(index) for index in range(options.targets.count())]
     assert texts[1:] == ["hand", "plate"]
-    options.against.setFocus()
-    qtbot.keyClick(options.against, Qt.Key.Key_End)
-    options.against.activated.emit(options.against.currentIndex())
-    assert style(panel).against == (panel.store.settings.rows[2].id,)
-    options.against.activated.emit(0)
-    assert style(panel).against == ()
+    options.targets.setFocus()
+    qtbot.keyClick(options.targets, Qt.Key.Key_End)
+    options.targets.activated.emit(options.targets.currentIndex())
+    assert style(panel).targets == (panel.store.settings.rows[2].id,)
+    options.targets.activated.emit(0)
+    assert style(panel).targets == ()
 
 
 def test_several_opponents_of_a_session_are_kept(panel: PromptPanel, qtbot: QtBot) -> None:
     row, *others = panel.store.settings.rows
-    several = row.style.model_copy(update={"role": "contrast", "against": tuple(entry.id for entry in others)})
+    several = row.style.model_copy(update={"role": "contrast", "targets": tuple(entry.id for entry in others)})
     panel.store.edit_row(row.model_copy(update={"style": several}))
     options = opened(qtbot, panel)
-    last = options.against.count() - 1
-    assert options.against.currentIndex() == last
-    options.against.activated.emit(last)
+    last = options.targets.count() - 1
+    assert options.targets.currentIndex() == last
+    options.targets.activated.emit(last)
     assert style(panel) == several
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("grow", 2.0), ("grow", -2.0), ("feather", 1.0), ("feather", -3.0), ("smallest", 1.0), ("fill", 0.5)],
+    [("grow", 2.0), ("grow", -2.0), ("feather", 1.0), ("feather", -3.0), ("min_area", 1.0), ("fill_holes", 0.5)],
 )
 def test_each_slider_shapes_the_matte_in_one_step_of_undo(
     panel: PromptPanel, qtbot: QtBot, name: str, value: float
@@ -111,7 +111,7 @@ def test_reset_brings_all_of_it_back(panel: PromptPanel, qtbot: QtBot) -> None:
 
 def test_other_rows_stay_as_they_are(panel: PromptPanel, qtbot: QtBot) -> None:
     before = panel.store.settings.rows
-    put(opened(qtbot, panel, 1).fill, 1.0)
+    put(opened(qtbot, panel, 1).fill_holes, 1.0)
     after = panel.store.settings.rows
     assert after[0] == before[0] and after[2] == before[2] and after[1] != before[1]
 
@@ -138,7 +138,7 @@ def test_the_menu_opens_it(panel: PromptPanel, qtbot: QtBot) -> None:
 
 
 def test_presence_is_told_and_dims_the_share_of_what_is_absent(panel: PromptPanel) -> None:
-    level = panel.store.settings.matte.present
+    level = panel.store.settings.matte.presence_threshold
     panel.show_areas({0: 0.3, 1: 0.02}, {0: 0.97, 1: level - 0.05})
     first, second = card(panel, 0).area_label, card(panel, 1).area_label
     assert "0.97" in first.toolTip() and "0.97" in first.accessibleDescription()

@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QFileDialog, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.base import DEFAULT_MODEL, FITS, PALETTE
+from clipseg_live.core.settings.base import DEFAULT_MODEL, PALETTE, RESIZE_MODES
 from clipseg_live.core.settings.effects import KINDS, CutOut, Glow, Pixelate, Tint
 from clipseg_live.core.settings.live import LiveSettings
 from clipseg_live.core.settings.presets import PRESETS
@@ -58,7 +58,7 @@ def pick(qtbot, choice, text: str) -> None:
         ("model", "Shapes, built in", lambda s: s.engine.model == "shapes"),
         ("device", "CPU", lambda s: s.engine.device == "cpu"),
         ("input_size", "224 pixels", lambda s: s.engine.size == 224),
-        ("fit", "Letterbox", lambda s: s.engine.fit == "letterbox"),
+        ("resize_mode", "Letterbox", lambda s: s.engine.resize_mode == "letterbox"),
     ],
 )
 def test_a_list_changes_the_settings(qtbot, make, control, text, value):
@@ -86,14 +86,14 @@ def test_long_names_can_be_read(qtbot, make):
 
 def test_a_list_by_keys(qtbot, make):
     panel = make()
-    panel.fit.setFocus()
-    qtbot.keyClick(panel.fit, Qt.Key.Key_Down)
-    assert panel.store.settings.engine.fit == FITS[1]
+    panel.resize_mode.setFocus()
+    qtbot.keyClick(panel.resize_mode, Qt.Key.Key_Down)
+    assert panel.store.settings.engine.resize_mode == RESIZE_MODES[1]
 
 
 def test_every_fit_is_offered_and_every_size_fits_the_patch(make):
     panel = make()
-    assert [panel.fit.itemData(index) for index in range(panel.fit.count())] == list(FITS)
+    assert [panel.resize_mode.itemData(index) for index in range(panel.resize_mode.count())] == list(RESIZE_MODES)
     assert all(size is None or size % 16 == 0 for size in MODEL_SIZES)
 
 
@@ -246,13 +246,13 @@ def test_hiding_effects_hold_the_display_mode(qtbot, make):
 
 def test_matte_settings(qtbot, make):
     panel = make(size=(340, 900))
-    assert not panel.masks.none_level.isVisible() and not panel.reset_masks.isEnabled()
-    click(qtbot, panel.masks.together.button("exclusive"))
-    click(qtbot, panel.masks.follow.button(False))
+    assert not panel.masks.background_threshold.isVisible() and not panel.reset_masks.isEnabled()
+    click(qtbot, panel.masks.overlap.button("exclusive"))
+    click(qtbot, panel.masks.motion_tracking.button(False))
     click(qtbot, panel.masks.auto_hide.button(True))
     matte = panel.store.settings.matte
-    assert (matte.together, matte.follow, matte.auto_hide) == ("exclusive", False, True)
-    assert panel.masks.none_level.isVisible() and panel.masks.present.isVisible()
+    assert (matte.overlap, matte.motion_tracking, matte.auto_hide) == ("exclusive", False, True)
+    assert panel.masks.background_threshold.isVisible() and panel.masks.presence_threshold.isVisible()
     click(qtbot, panel.reset_masks)
     assert panel.store.settings.matte == MatteSettings()
 
@@ -342,9 +342,9 @@ def test_showing_the_settings_changes_nothing(make):
 def test_every_control_has_a_name_and_a_label_of_its_own(make):
     panel = make()
     controls = [
-        panel.effects.add_button, panel.effects.preset_button, panel.masks.smoothing, panel.masks.follow,
+        panel.effects.add_button, panel.effects.preset_button, panel.masks.smoothing, panel.masks.motion_tracking,
         panel.mode.button("smooth"), panel.mode.button("locked"), panel.model, panel.device,
-        panel.input_size, panel.fit,
+        panel.input_size, panel.resize_mode,
     ]  # fmt: skip
     names = [control.accessibleName() for control in controls]
     assert all(names) and len(set(names)) == len(names)

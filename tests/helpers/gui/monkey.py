@@ -455,7 +455,7 @@ class Monkey:
         assert look.model.currentData() == settings.engine.model
         assert look.device.currentData() == settings.engine.device
         assert look.input_size.currentData() == settings.engine.size
-        assert look.fit.currentData() == settings.engine.fit
+        assert look.fit.currentData() == settings.engine.resize_mode
         assert look.detail.currentData() == settings.engine.detail
         assert look.mode.button(settings.display).isChecked()
         assert look.effects._kinds == [effect.kind for effect in settings.effects]
@@ -577,11 +577,11 @@ def make_files(folder: Path) -> list[Path]:
     (folder / "text.txt").write_text("not an image")
     (folder / "other.json").write_text("{}")
     (folder / "deep.json").write_text("[" * 5000)
-    beside = LiveSettings(effects=(CutOut(backdrop="picture", file=folder / "good.png"),))
+    beside = LiveSettings(effects=(CutOut(backdrop="image", file=folder / "good.png"),))
     save_session(folder / "beside.clipseg.json", LiveSettings(rows=(beside.new_row("mug"),), effects=beside.effects))
     far = (PromptRow(id=2**31 - 1, text="far"), PromptRow(id=7, text="x" * 1000))
     save_session(folder / "ids.clipseg.json", LiveSettings(rows=far))
-    outside = {"effects": [{"kind": "cutout", "backdrop": "picture", "file": "/etc/hostname"}]}
+    outside = {"effects": [{"kind": "cutout", "backdrop": "image", "file": "/etc/hostname"}]}
     content = {"format": "clipseg-live session", "version": 1, "settings": outside}
     (folder / "outside.clipseg.json").write_text(json.dumps(content))
     names = sorted(entry.name for entry in folder.iterdir())

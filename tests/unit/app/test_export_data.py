@@ -44,8 +44,8 @@ def clip(tmp_path: Path) -> Path:
 def request(clip: Path, output: Path | None = None, **settings: object) -> ExportRequest:
     values = ExportSettings(
         engine=EngineSettings(model="shapes"),
-        look=RenderSettings(styles=(PromptStyle(),), names=("a",)),
-        matte=MatteSettings(smoothing=0, follow=False, refine=False),
+        render=RenderSettings(styles=(PromptStyle(),), names=("a",)),
+        matte=MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False),
     )
     return ExportRequest(str(clip), output, (Prompt.text("a"),), values.model_copy(update=settings))
 
@@ -172,7 +172,9 @@ class Broken(HalfThere):
 
 
 @pytest.mark.parametrize("time", ["causal", "lookahead"])
-@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(smoothing=0, follow=False, refine=False)])
+@pytest.mark.parametrize(
+    "matte", [MatteSettings(), MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)]
+)
 def test_frames_without_finite_maps_are_hidden_whole_and_told_once(
     clip: Path, tmp_path: Path, time: str, matte: MatteSettings
 ) -> None:

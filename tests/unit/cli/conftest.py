@@ -80,7 +80,7 @@ def segmented(handed_on: list[tuple[Any, ...]]) -> Callable[..., Segmented]:
         (values,) = handed_on
         if command == "export":
             request = values[0]
-            look, settings = request.settings.look, request.settings
+            look, settings = request.settings.render, request.settings
             return Segmented(
                 request.prompts, look.styles, look.effects, settings.matte, settings.engine, request.framing
             )

@@ -14,15 +14,22 @@ Segment = Callable[..., Segmented]
 
 @pytest.mark.parametrize("name", ["live", "watch", "record", "export"])
 def test_former_names_of_options_are_accepted(segmented: Segment, name: str) -> None:
-    former = segmented(name, "-p", "mug", "--together", "exclusive", "--fit=letterbox")
-    assert (former.matte.together, former.engine.fit) == ("exclusive", "letterbox")
-    assert former == segmented(name, "-p", "mug", "--overlap", "exclusive", "--resize-mode", "letterbox")
+    former = segmented(
+        name, "-p", "mug", "--together", "exclusive", "--fit=letterbox", "--none-level", "0.2", "--no-follow",
+        "--smallest", "0.5", "--fill=1",
+    )  # fmt: skip
+    assert (former.matte.overlap, former.engine.resize_mode) == ("exclusive", "letterbox")
+    assert former == segmented(
+        name, "-p", "mug", "--overlap", "exclusive", "--resize-mode", "letterbox", "--background-threshold", "0.2",
+        "--no-motion-tracking", "--min-area", "0.5", "--fill-holes", "1",
+    )  # fmt: skip
+    assert segmented(name, "-p", "mug", "--follow").matte.motion_tracking
 
 
 def test_the_former_name_of_temporal_is_accepted(handed_on: list[tuple[Any, ...]]) -> None:
     for option in ("--temporal", "--time"):
         assert main.run(["export", "walk.mp4", "-p", "mug", "-o", "out.mp4", option, "causal"]) == 0
-    assert [request.settings.time for request, *_ in handed_on] == ["causal", "causal"]
+    assert [request.settings.temporal for request, *_ in handed_on] == ["causal", "causal"]
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)
@@ -86,4 +93,4 @@ def test_the_rate_of_a_virtual_camera(
 def test_the_fit_of_a_virtual_camera_is_its_own(handed_on: list[tuple[Any, ...]]) -> None:
     assert main.run(["virtual-camera", "walk.mp4", "-p", "mug", "--fit", "fill", "--resize-mode", "aspect"]) == 0
     settings, _, wanted = handed_on[0]
-    assert (wanted.fit, settings.engine.fit) == ("fill", "aspect")
+    assert (wanted.fit, settings.engine.resize_mode) == ("fill", "aspect")

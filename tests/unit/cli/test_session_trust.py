@@ -15,7 +15,7 @@ COMMANDS = {"live": [], "watch": ["demo:"], "export": ["demo:", "-o", "out.mp4",
 
 def reaching(folder: Path, model: str = "shapes") -> Path:
     rows = (PromptRow(id=0, text="red circle"),)
-    effects = (CutOut(backdrop="picture", file=Path("/nowhere/sea.png")),)
+    effects = (CutOut(backdrop="image", file=Path("/nowhere/sea.png")),)
     save_session(folder / "s.json", LiveSettings(rows=rows, effects=effects, engine=EngineSettings(model=model)))
     return folder / "s.json"
 

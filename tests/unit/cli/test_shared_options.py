@@ -92,7 +92,7 @@ SETTINGS: list[tuple[type, type[BaseModel], set[str]]] = [
     (MatteOptions, MatteSettings, set()),
     (ShapeOptions, MatteShape, set()),
     (FramingOptions, FrameTransform, set()),
-    (StyleOptions, PromptStyle, {"shape", "role", "against"}),
+    (StyleOptions, PromptStyle, {"shape", "role", "targets"}),
     (AnnotationOptions, AnnotationSettings, {"split", "seed"}),
 ]
 
@@ -139,8 +139,12 @@ def test_defaults_are_told_as_they_are(name: str) -> None:
 
 def test_the_masks_of_watch_are_plain_by_default() -> None:
     options = options_of("watch")
-    assert [options[name].show_default for name in ("smoothing", "follow", "refine")] == ["0", "no", "no"]
-    assert MatteSettings(smoothing=0, follow=False, refine=False) == PLAIN_MATTES
+    assert [options[name].show_default for name in ("smoothing", "motion_tracking", "edge_refinement")] == [
+        "0",
+        "no",
+        "no",
+    ]
+    assert MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False) == PLAIN_MATTES
 
 
 def test_recordings_have_an_option_for_each_field() -> None:
@@ -158,17 +162,17 @@ CASES: list[tuple[list[object], Callable[[Segmented], object], object]] = [
     (["--device", "cpu"], lambda found: found.engine.device, "cpu"),
     (["--dtype", "bfloat16"], lambda found: found.engine.dtype, "bfloat16"),
     (["--size", 224], lambda found: found.engine.size, 224),
-    (["--resize-mode", "aspect"], lambda found: found.engine.fit, "aspect"),
+    (["--resize-mode", "aspect"], lambda found: found.engine.resize_mode, "aspect"),
     (["--detail", "tiles"], lambda found: found.engine.detail, "tiles"),
     (["--smoothing", 0.9], lambda found: found.matte.smoothing, 0.9),
-    (["--follow"], lambda found: found.matte.follow, True),
-    (["--no-follow"], lambda found: found.matte.follow, False),
-    (["--edges"], lambda found: found.matte.refine, True),
-    (["--no-edges"], lambda found: found.matte.refine, False),
-    (["--overlap", "exclusive"], lambda found: found.matte.together, "exclusive"),
-    (["--none-level", 0.2], lambda found: found.matte.none_level, 0.2),
+    (["--motion-tracking"], lambda found: found.matte.motion_tracking, True),
+    (["--no-motion-tracking"], lambda found: found.matte.motion_tracking, False),
+    (["--edges"], lambda found: found.matte.edge_refinement, True),
+    (["--no-edges"], lambda found: found.matte.edge_refinement, False),
+    (["--overlap", "exclusive"], lambda found: found.matte.overlap, "exclusive"),
+    (["--background-threshold", 0.2], lambda found: found.matte.background_threshold, 0.2),
     (["--auto-hide"], lambda found: found.matte.auto_hide, True),
-    (["--presence-threshold", 0.6], lambda found: found.matte.present, 0.6),
+    (["--presence-threshold", 0.6], lambda found: found.matte.presence_threshold, 0.6),
     (["--preset", "privacy"], lambda found: (found.effects, found.matte), PRESETS["privacy"]),
     (["--preset", "inspect", "--smoothing", 0.3], lambda found: found.matte.smoothing, 0.3),
     (["--effect", "blackout+tint"], lambda found: found.effects, (BlackOut(), Tint())),
@@ -183,10 +187,18 @@ CASES: list[tuple[list[object], Callable[[Segmented], object], object]] = [
     (["--opacity", 0.2], lambda found: [style.opacity for style in found.styles], [0.2, 0.2]),
     (["--grow", 1, "--grow", -2], lambda found: [style.shape.grow for style in found.styles], [1.0, -2.0]),
     (["--feather", 0.5], lambda found: found.styles[0].shape.feather, 0.5),
-    (["--smallest", 0.1], lambda found: found.styles[0].shape.smallest, 0.1),
-    (["--fill", 2], lambda found: found.styles[1].shape.fill, 2.0),
-    (["--negative", "hand"], lambda found: [style.role for style in found.styles], ["show", "show", "negative"]),
-    (["--contrast", "hand"], lambda found: [style.role for style in found.styles], ["show", "show", "contrast"]),
+    (["--min-area", 0.1], lambda found: found.styles[0].shape.min_area, 0.1),
+    (["--fill-holes", 2], lambda found: found.styles[1].shape.fill_holes, 2.0),
+    (
+        ["--negative", "hand"],
+        lambda found: [style.role for style in found.styles],
+        ["positive", "positive", "negative"],
+    ),
+    (
+        ["--contrast", "hand"],
+        lambda found: [style.role for style in found.styles],
+        ["positive", "positive", "contrast"],
+    ),
     (["--contrast", "hand"], lambda found: found.prompts[2:], (Prompt.text("hand"),)),
     (["--template", "a {}"], lambda found: found.prompts[0], Prompt.text("red mug", ("a {}",))),
 ]
@@ -273,7 +285,7 @@ def session(tmp_path: Path) -> Path:
     rows = (
         PromptRow(id=5, text="mug", style=PromptStyle(colour=(1, 2, 3), threshold=0.4)),
         PromptRow(id=2, text="hair", visible=False),
-        PromptRow(id=8, text="hand", style=PromptStyle(role="negative", against=(5,))),
+        PromptRow(id=8, text="hand", style=PromptStyle(role="negative", targets=(5,))),
     )
     settings = LiveSettings(
         rows=rows, effects=(Blur(),), matte=MatteSettings(smoothing=0.1), engine=EngineSettings(model="rd16")
@@ -286,7 +298,7 @@ def session(tmp_path: Path) -> Path:
 def test_options_change_the_settings_of_a_session(segmented: Segment, name: str, session: Path) -> None:
     found = segmented(name, "--session", session, "--device", "cpu", "--smoothing", 0.7, "--mirror")
     assert [prompt.label for prompt in found.prompts] == ["mug", "hand"] and found.effects == (Blur(),)
-    assert found.styles[1] == PromptStyle(role="negative", against=(0,)) and found.styles[0].threshold == 0.4
+    assert found.styles[1] == PromptStyle(role="negative", targets=(0,)) and found.styles[0].threshold == 0.4
     assert (found.engine, found.matte) == (EngineSettings(model="rd16", device="cpu"), MatteSettings(smoothing=0.7))
     assert found.framing == FrameTransform(mirror=True)
 
@@ -297,7 +309,7 @@ def test_options_change_the_settings_of_a_session(segmented: Segment, name: str,
     [
         ["-p", "x"], ["--prompt-image", "x.png"], ["--prompt-embedding", "x.npy"], ["--template", "a {}"],
         ["--negative", "x"], ["--contrast", "x"], ["--threshold", "0.4"], ["--colour", "red"], ["--opacity", "1"],
-        ["--grow", "1"], ["--feather", "1"], ["--smallest", "1"], ["--fill", "1"], ["--effect", "blur"],
+        ["--grow", "1"], ["--feather", "1"], ["--min-area", "1"], ["--fill-holes", "1"], ["--effect", "blur"],
         ["--preset", "inspect"],
     ],
     ids=" ".join,
@@ -320,7 +332,7 @@ def test_options_replace_prompts_and_styles_of_a_session(segmented: Segment, nam
     found = segmented(name, "--session", session, "--threshold", 0.9, "--template", "a {}", "--contrast", "cup")
     assert found.prompts == (Prompt.text("mug", ("a {}",)), Prompt.text("hand"), Prompt.text("cup", ("a {}",)))
     assert [style.threshold for style in found.styles] == [0.9, 0.5, 0.5]
-    assert [style.role for style in found.styles] == ["show", "negative", "contrast"]
+    assert [style.role for style in found.styles] == ["positive", "negative", "contrast"]
 
 
 @pytest.mark.parametrize("name", [name for name in SEGMENTING if name != "live"])
@@ -356,9 +368,9 @@ def test_a_session_has_at_most_sixteen_prompts_and_a_stream_more(
         (["--colour", "sparkle"], "'sparkle' is not a colour"),
         (["--opacity", "-1"], "opacity"),
         (["--smoothing", "1.5"], "1.5 is not a valid smoothing"),
-        (["--resize-mode", "cut"], "'cut' is not a valid fit"),
+        (["--resize-mode", "cut"], "'cut' is not a valid resize_mode"),
         (["--size", "5"], "5 is not a valid size"),
-        (["--overlap", "none"], "'none' is not a valid together"),
+        (["--overlap", "none"], "'none' is not a valid overlap"),
         (["--preset", "sparkle"], "There is no preset 'sparkle'"),
         (["--crop", "1,2"], "'1,2' is not a crop"),
         (["--crop", "0,0,2,1"], "not a valid crop"),
@@ -417,7 +429,7 @@ def test_a_session_and_an_export_segment_the_same(
     prompts, look = session_settings(options, demo=False).prompts()
     assert prompts == found.prompts and look.styles == found.look.styles
     assert [style.role for style in look.styles] == [
-        *["show"] * len(texts), *["negative"] * len(negative), *["contrast"] * len(contrast)
+        *["positive"] * len(texts), *["negative"] * len(negative), *["contrast"] * len(contrast)
     ]  # fmt: skip
     for values, field in ((thresholds, "threshold"), (grow, "grow")):
         own = [getattr(style if field == "threshold" else style.shape, field) for style in look.styles[: len(texts)]]

@@ -24,7 +24,7 @@ from clipseg_live.core.status import HiddenReason
 EXAMPLE = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
 
 
-def row(number: int, text: str, role: str = "show", **values: object) -> PromptRow:
+def row(number: int, text: str, role: str = "positive", **values: object) -> PromptRow:
     return PromptRow(id=number, text=text, style=PromptStyle(role=role), **values)  # type: ignore[arg-type]
 
 

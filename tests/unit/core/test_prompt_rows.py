@@ -20,15 +20,15 @@ TEMPLATES = ("a photo of a {}", "{}")
         (PromptRow(id=0, text="cup", templates=TEMPLATES), Prompt.text("cup", TEMPLATES)),
         (PromptRow(id=0, text="cup", embedding=VALUES), Prompt.embedding(np.float32(VALUES), label="cup")),
         (PromptRow(id=0, embedding=VALUES), Prompt.embedding(np.float32(VALUES))),
-        (PromptRow(id=0, picture=IMAGE), Prompt.image(PIXELS)),
-        (PromptRow(id=0, text="cup", picture=IMAGE, share=1.0), Prompt.image(PIXELS, label="cup")),
-        (PromptRow(id=0, embedding=VALUES, picture=IMAGE, share=0.0), Prompt.embedding(np.float32(VALUES))),
+        (PromptRow(id=0, image=IMAGE), Prompt.image(PIXELS)),
+        (PromptRow(id=0, text="cup", image=IMAGE, share=1.0), Prompt.image(PIXELS, label="cup")),
+        (PromptRow(id=0, embedding=VALUES, image=IMAGE, share=0.0), Prompt.embedding(np.float32(VALUES))),
         (
-            PromptRow(id=0, text="cup", templates=TEMPLATES, picture=IMAGE, share=0.25),
+            PromptRow(id=0, text="cup", templates=TEMPLATES, image=IMAGE, share=0.25),
             Prompt.mix((Prompt.image(PIXELS), 0.25), (Prompt.text("cup", TEMPLATES), 0.75), label="cup"),
         ),
         (
-            PromptRow(id=0, embedding=VALUES, picture=IMAGE, share=0.25),
+            PromptRow(id=0, embedding=VALUES, image=IMAGE, share=0.25),
             Prompt.mix((Prompt.image(PIXELS), 0.25), (Prompt.embedding(np.float32(VALUES)), 0.75), label="embedding"),
         ),
     ],
@@ -47,8 +47,8 @@ def test_prompts_of_a_session_name_the_others_by_their_index() -> None:
         PromptRow(id=7, text="cup"),
         PromptRow(id=2),
         PromptRow(id=9, text="hidden", visible=False),
-        PromptRow(id=4, text="hand", style=PromptStyle(role="negative", against=(7, 9))),
+        PromptRow(id=4, text="hand", style=PromptStyle(role="negative", targets=(7, 9))),
     )
     prompts, look = LiveSettings(rows=rows).prompts()
     assert [prompt.label for prompt in prompts] == list(look.names) == ["cup", "hand"]
-    assert look.styles == (PromptStyle(), PromptStyle(role="negative", against=(0, -1)))
+    assert look.styles == (PromptStyle(), PromptStyle(role="negative", targets=(0, -1)))

@@ -26,7 +26,7 @@ rows = st.lists(
         text=st.text(max_size=20),
         templates=st.sampled_from([(), ("a photo of a {}", "{}")]),
         embedding=st.lists(st.floats(-1e4, 1e4, width=32), max_size=4).map(tuple),
-        picture=st.none() | st.builds(
+        image=st.none() | st.builds(
             lambda h, w, seed: PromptImage.of(np.random.default_rng(seed).integers(0, 256, (h, w, 3), np.uint8)),
             st.integers(1, 5), st.integers(1, 5), st.integers(0, 9),
         ),
@@ -130,12 +130,12 @@ def test_what_a_file_repeats_stays_one_short_sentence(tmp_path: Path) -> None:
 def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     picture = PromptImage.of(np.zeros((2, 2, 3), np.uint8))
-    save_session(path, LiveSettings(rows=(PromptRow(id=0, picture=picture),)))
+    save_session(path, LiveSettings(rows=(PromptRow(id=0, image=picture),)))
     content = json.loads(path.read_text())
-    for damaged in ("!!!", "AAAA", content["settings"]["rows"][0]["picture"]["data"][:-8]):
-        content["settings"]["rows"][0]["picture"]["data"] = damaged
+    for damaged in ("!!!", "AAAA", content["settings"]["rows"][0]["image"]["data"][:-8]):
+        content["settings"]["rows"][0]["image"]["data"] = damaged
         path.write_text(json.dumps(content))
-        with pytest.raises(Failure, match="picture"):
+        with pytest.raises(Failure, match="image"):
             load_session(path)
 
 

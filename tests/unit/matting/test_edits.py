@@ -18,13 +18,13 @@ from tests.helpers.patterns import coarse, texture, with_disc
 
 SIZES = (72, 96), (61, 90)
 BACKGROUNDS = {size: texture(*size, 1) // 3 + 150 for size in SIZES}
-ROLES = st.sampled_from(["show", "show", "negative", "contrast"])
+ROLES = st.sampled_from(["positive", "positive", "negative", "contrast"])
 
 STYLES = st.builds(
     PromptStyle,
     threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]),
     role=ROLES,
-    shape=st.sampled_from([MatteShape(), MatteShape(grow=4, feather=3), MatteShape(smallest=1, fill=2)]),
+    shape=st.sampled_from([MatteShape(), MatteShape(grow=4, feather=3), MatteShape(min_area=1, fill_holes=2)]),
 )
 MATTE_SETTINGS = st.builds(
     MatteSettings,
@@ -115,7 +115,7 @@ def scene(size: tuple[int, int], index: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(mattes: Mattes, scenario: Scenario) -> None:
-    drawn = sum(style.role == "show" for _, style in scenario.rows)
+    drawn = sum(style.role == "positive" for _, style in scenario.rows)
     assert (mattes.height, mattes.width) == scenario.size
     assert len(mattes.each) in ((drawn,) if mattes.own else (0, drawn))
     assert len(mattes.presence) == len(mattes.each)
@@ -148,7 +148,7 @@ def test_a_role_changed_while_running_takes_effect_in_every_later_frame(role: st
     for _ in range(3):
         assert len(scenario.draw().each) == 1
         scenario.apply(("frame", 1))
-    scenario.apply(("role", 1, "show"))
+    scenario.apply(("role", 1, "positive"))
     assert len(scenario.draw().each) == 2
 
 

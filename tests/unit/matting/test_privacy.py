@@ -111,7 +111,7 @@ def test_an_answer_that_steadiness_holds_back_is_hidden_at_once(follow: bool) ->
     frames = [
         (Frame(still.pixels, index, Fraction(index, 30), epoch=1), maps * np.float32(index >= 2)) for index in range(3)
     ]
-    matte = MatteSettings(smoothing=1.0, follow=follow)
+    matte = MatteSettings(smoothing=1.0, motion_tracking=follow)
     *_, (frame, mattes) = live(request(matte), frames)
     assert not any(shows(black(frame, mattes), word) for word in objects_in(3, 1))
     *_, (frame, mattes) = live(request(matte, cautious=False), frames)
@@ -120,18 +120,18 @@ def test_an_answer_that_steadiness_holds_back_is_hidden_at_once(follow: bool) ->
 
 def test_auto_hide_hides_no_prompt_from_a_hiding_effect() -> None:
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS) * np.float32(0.6)
-    matte = MatteSettings(auto_hide=True, present=0.9)
+    matte = MatteSettings(auto_hide=True, presence_threshold=0.9)
     for way in WAYS:
         ((_, mattes),) = way(request(matte, None), [(frame, maps)])
         assert not any(each.alpha.any() for each in mattes.each)
         assert not any(shows(black(frame, mattes), word) for word in WORDS)
 
 
-@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(refine=False), MatteSettings(smoothing=0)])
+@pytest.mark.parametrize("matte", [MatteSettings(), MatteSettings(edge_refinement=False), MatteSettings(smoothing=0)])
 @pytest.mark.parametrize("effort", ["full", "least"])
 def test_thresholds_are_lower_for_hiding_effects_everywhere(matte: MatteSettings, effort: Effort) -> None:
     frame, maps = make_frame(3, 1), oracle(3, 1, WORDS) * np.float32(0.4)
-    plain = MatteSettings(smoothing=0, follow=False, refine=False)
+    plain = MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False)
     for way in WAYS:
         for settings_ in (matte, plain):
             ((_, mattes),) = way(request(settings_, True, effort), [(frame, maps)])

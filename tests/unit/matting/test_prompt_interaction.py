@@ -12,13 +12,13 @@ from clipseg_live.core.settings.rendering import MatteSettings
 from clipseg_live.matting.prompt_interaction import PresenceState, presence_of, resolve_overlaps, update_presence
 
 INDEPENDENT = MatteSettings()
-EXCLUSIVE = MatteSettings(together="exclusive", none_level=0.0)
+EXCLUSIVE = MatteSettings(overlap="exclusive", background_threshold=0.0)
 probability = st.floats(0, 1, width=32)
 inner = st.floats(0.0625, 0.9375, width=32)
 
 
-def styles_of(*thresholds: float, role: str = "show", against: tuple[int, ...] = ()) -> list[PromptStyle]:
-    return [PromptStyle(threshold=threshold, role=role, against=against) for threshold in thresholds]  # type: ignore[arg-type]
+def styles_of(*thresholds: float, role: str = "positive", against: tuple[int, ...] = ()) -> list[PromptStyle]:
+    return [PromptStyle(threshold=threshold, role=role, targets=against) for threshold in thresholds]  # type: ignore[arg-type]
 
 
 def show(threshold: float = 0.5) -> PromptStyle:
@@ -35,7 +35,7 @@ def pixels(*values: float) -> np.ndarray:
 
 
 @st.composite
-def scenes(draw, elements=probability, thresholds=probability, roles=("show", "negative", "contrast")):
+def scenes(draw, elements=probability, thresholds=probability, roles=("positive", "negative", "contrast")):
     count = draw(st.integers(0, 5))
     shape = (count, draw(st.integers(1, 3)), draw(st.integers(1, 4)))
     maps = draw(arrays(np.float32, shape, elements=elements))
@@ -44,7 +44,7 @@ def scenes(draw, elements=probability, thresholds=probability, roles=("show", "n
         PromptStyle(
             threshold=draw(thresholds),
             role=draw(st.sampled_from(roles)),
-            against=tuple(draw(st.lists(st.sampled_from(ids), max_size=2))),
+            targets=tuple(draw(st.lists(st.sampled_from(ids), max_size=2))),
         )
         for _ in range(count)
     ]
@@ -64,14 +64,14 @@ def test_values_stay_in_range_are_never_raised_and_the_maps_are_left_alone(scene
     before = maps.copy()
     found, shown = resolve_overlaps(maps, styles, ids, chosen)
     assert found.dtype == np.float32 and found.shape == (len(shown), *maps.shape[1:])
-    assert shown == tuple(position for position, style in enumerate(styles) if style.role == "show")
+    assert shown == tuple(position for position, style in enumerate(styles) if style.role == "positive")
     assert np.isfinite(found).all()
     assert (found >= 0).all() and (found <= maps[list(shown)]).all()
     assert np.array_equal(maps, before)
 
 
 @pytest.mark.slow
-@given(scenes(roles=("show",)))
+@given(scenes(roles=("positive",)))
 def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
     maps, styles, ids = scene
     found, _ = resolve_overlaps(maps, styles, ids, INDEPENDENT)
@@ -79,7 +79,7 @@ def test_shown_and_independent_prompts_come_back_as_the_very_same_array(scene):
 
 
 @pytest.mark.slow
-@given(scenes(elements=inner, thresholds=inner, roles=("show",)))
+@given(scenes(elements=inner, thresholds=inner, roles=("positive",)))
 @hypothesis_settings(deadline=None)
 def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only(scene):
     maps, styles, ids = scene
@@ -97,11 +97,11 @@ def test_an_exclusive_pixel_passes_for_the_prompt_with_the_largest_evidence_only
 
 
 @pytest.mark.slow
-@given(scenes(roles=("show",)), st.randoms(use_true_random=False))
+@given(scenes(roles=("positive",)), st.randoms(use_true_random=False))
 @hypothesis_settings(deadline=None)
 def test_the_order_of_exclusive_prompts_does_not_matter(scene, random):
     maps, styles, ids = scene
-    chosen = MatteSettings(together="exclusive")
+    chosen = MatteSettings(overlap="exclusive")
     found, _ = resolve_overlaps(maps, styles, ids, chosen)
     order = list(range(len(maps)))
     random.shuffle(order)
@@ -110,7 +110,7 @@ def test_the_order_of_exclusive_prompts_does_not_matter(scene, random):
 
 
 @pytest.mark.slow
-@given(scenes(roles=("show",)))
+@given(scenes(roles=("positive",)))
 def test_a_prompt_without_a_rival_that_passes_keeps_its_values_to_the_bit(scene):
     maps, styles, ids = scene
     under = np.stack([np.minimum(m, np.float32(s.threshold / 2)) for m, s in zip(maps, styles, strict=True)] or [maps])
@@ -141,14 +141,14 @@ def test_thresholds_weigh_in_who_wins():
 
 
 @pytest.mark.slow
-@given(scenes(roles=("show",)), st.floats(0, 1))
+@given(scenes(roles=("positive",)), st.floats(0, 1))
 @hypothesis_settings(deadline=None)
 def test_nothing_passes_where_no_probability_reaches_the_level_of_none(scene, level):
     maps, styles, ids = scene
     if not len(maps):
         return
     styles = [style.model_copy(update={"threshold": max(style.threshold, 0.001)}) for style in styles]
-    found, shown = resolve_overlaps(maps, styles, ids, MatteSettings(together="exclusive", none_level=level))
+    found, shown = resolve_overlaps(maps, styles, ids, MatteSettings(overlap="exclusive", background_threshold=level))
     # log-odds are told apart within their limits, and to float32's precision
     low = maps.max(axis=0) < min(level * 0.999, 0.9998) - 1e-4
     assert not passes(found, styles, shown)[:, low].any()
@@ -157,9 +157,9 @@ def test_nothing_passes_where_no_probability_reaches_the_level_of_none(scene, le
 def test_the_level_of_none_leaves_what_reaches_it():
     maps = pixels(0.45, 0.1)
     styles = styles_of(0.2, 0.2)
-    found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(together="exclusive", none_level=0.4))
+    found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(overlap="exclusive", background_threshold=0.4))
     assert passes(found, styles, shown).ravel().tolist() == [True, False]
-    found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(together="exclusive", none_level=0.5))
+    found, shown = resolve_overlaps(maps, styles, [0, 1], MatteSettings(overlap="exclusive", background_threshold=0.5))
     assert not passes(found, styles, shown).any()
 
 
@@ -176,14 +176,14 @@ def test_a_negative_prompt_takes_out_what_it_matches_softly():
 
 
 def test_a_negative_prompt_works_only_on_those_it_is_against():
-    styles = [show(), show(), PromptStyle(role="negative", against=(7,))]
+    styles = [show(), show(), PromptStyle(role="negative", targets=(7,))]
     found, shown = resolve_overlaps(pixels(0.8, 0.8, 1.0), styles, [5, 7, 9], INDEPENDENT)
     assert shown == (0, 1)
     assert found.ravel().tolist() == [np.float32(0.8), 0.0]
 
 
 def test_a_rival_that_a_negative_prompt_took_out_does_not_win():
-    styles = [show(), show(), PromptStyle(role="negative", against=(1,))]
+    styles = [show(), show(), PromptStyle(role="negative", targets=(1,))]
     found, shown = resolve_overlaps(pixels(0.7, 0.95, 1.0), styles, [0, 1, 2], EXCLUSIVE)
     assert passes(found, styles, shown).ravel().tolist() == [True, False]
     assert found[0, 0, 0] == np.float32(0.7)
@@ -204,7 +204,7 @@ def test_a_prompt_passes_only_where_it_beats_its_contrast(value, alternative, th
 def test_a_contrast_is_soft_about_equality_and_works_only_on_those_it_is_against():
     ramp = np.linspace(0.6, 1, 81, dtype=np.float32)
     maps = np.stack([ramp, ramp, np.full(81, 0.8, np.float32)])[:, None]
-    styles = [show(), show(), PromptStyle(role="contrast", against=(1,))]
+    styles = [show(), show(), PromptStyle(role="contrast", targets=(1,))]
     found, _ = resolve_overlaps(maps, styles, [0, 1, 2], INDEPENDENT)
     assert np.array_equal(found[0], maps[0])
     assert found[1, 0, 40] == pytest.approx(0.5, abs=1e-5)
@@ -237,7 +237,7 @@ def run_presence(values: list[float], seconds: float = 0.1, present: float = 0.4
     state, smoothed, flags = PresenceState(), [], []
     for value in values:
         state, found, shown = update_presence(
-            state, ["a"], np.array([value], np.float32), seconds, MatteSettings(present=present)
+            state, ["a"], np.array([value], np.float32), seconds, MatteSettings(presence_threshold=present)
         )
         smoothed.append(float(found[0]))
         flags.append(shown[0])

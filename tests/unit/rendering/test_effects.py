@@ -184,7 +184,7 @@ def test_a_cut_out_has_no_fringe_of_the_old_background():
 
 def test_backdrops(tmp_path):
     Image.fromarray(np.full((50, 400, 3), (1, 2, 3), np.uint8)).save(tmp_path / "b.png")
-    found = drawn(CutOut(backdrop="picture", file=tmp_path / "b.png"))
+    found = drawn(CutOut(backdrop="image", file=tmp_path / "b.png"))
     assert (found[OUTSIDE] == (1, 2, 3)).all()
     clip = make_clip(tmp_path / "b.mkv", codec="ffv1", pixel_format="bgr0", count=5, rate=Fraction(10), options={})
     composer = EffectRenderer(RenderSettings(effects=(CutOut(backdrop="video", file=clip),), styles=prompt_styles(1)))
@@ -201,9 +201,9 @@ def test_backdrops(tmp_path):
 @pytest.mark.parametrize(
     ("effect", "said"),
     [
-        (CutOut(backdrop="picture"), "needs a file"),
+        (CutOut(backdrop="image"), "needs a file"),
         (CutOut(backdrop="video", file=Path("gone.mp4")), r"gone\.mp4"),
-        (CutOut(backdrop="picture", file=Path("gone.png")), r"gone\.png"),
+        (CutOut(backdrop="image", file=Path("gone.png")), r"gone\.png"),
     ],
 )
 def test_a_backdrop_that_is_not_there_is_one_sentence(effect, said):
@@ -213,7 +213,7 @@ def test_a_backdrop_that_is_not_there_is_one_sentence(effect, said):
 
 
 def test_a_broken_backdrop_is_one_sentence(tmp_path):
-    for name, backdrop in (("b.png", "picture"), ("b.mp4", "video")):
+    for name, backdrop in (("b.png", "image"), ("b.mp4", "video")):
         (tmp_path / name).write_bytes(b"not a picture")
         with pytest.raises(ClipsegLiveError, match=name):
             drawn(CutOut(backdrop=backdrop, file=tmp_path / name))

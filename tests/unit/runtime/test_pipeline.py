@@ -87,7 +87,7 @@ def lived(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame) ->
 
 def exported(matte: MatteSettings, effects: tuple[AnyEffect, ...], shown: Frame) -> RenderedFrame:
     look = RenderSettings(effects=effects, styles=STYLES, names=NAMES)
-    request = ExportRequest("fake", None, PROMPTS, ExportSettings(look=look, matte=matte, time="causal"))
+    request = ExportRequest("fake", None, PROMPTS, ExportSettings(render=look, matte=matte, temporal="causal"))
     pipeline = _pipeline_of(request, INFO, draws=True)
     (rendered,) = pipeline.in_order(iter([(shown, pipeline.plan.prediction(shown, maps()))]))
     pipeline.close()
@@ -124,7 +124,7 @@ def stream(engine: Engine, settings: StreamSettings, count: int = 1) -> Stream:
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
 @pytest.mark.parametrize("effects", [EFFECTS, (BlackOut(),)])
 def test_live_stream_export_and_functions_give_the_same(smoothing: float, effects: tuple[AnyEffect, ...]) -> None:
-    matte = MatteSettings(smoothing=smoothing, follow=smoothing > 0, refine=smoothing > 0)
+    matte = MatteSettings(smoothing=smoothing, motion_tracking=smoothing > 0, edge_refinement=smoothing > 0)
     with stream(Engine(), StreamSettings(matte, styles=STYLES)) as frames:
         streamed = next(frames)
     one = lived(matte, effects, frame(epoch=streamed.epoch))

@@ -213,7 +213,7 @@ def test_without_a_hiding_effect_a_prediction_that_is_not_finite_leaves_the_pict
 def test_auto_hide_does_not_apply_to_hiding_effects(rig: Make, share: float) -> None:
     """Each first frame of an object that appears is hidden; the rig fails where it is not."""
     settings = starting("red circle", "blue star")
-    matte = settings.matte.model_copy(update={"auto_hide": True, "present": share})
+    matte = settings.matte.model_copy(update={"auto_hide": True, "presence_threshold": share})
     one = rig(settings.model_copy(update={"matte": matte}))
     for _ in range(100):
         one.predict()

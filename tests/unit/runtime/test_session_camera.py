@@ -66,7 +66,7 @@ def test_with_a_privacy_effect_no_raw_pixel_leaves_while_the_worker_is_killed(ru
         one.wait(lambda: one.session.status().worker.state is not WorkerState.READY)
         down = len(camera.frames) + 1  # one may be on its way
         wait(one, camera, lambda down=down: len(camera.frames) > down + 2)
-        assert is_safe(camera.frames[down]) and one.session.status().camera.safe
+        assert is_safe(camera.frames[down]) and one.session.status().camera.shows_placeholder
         # an edit while it is down
         one.session.apply(asking(row(0, "red"), row(1, f"thing {round_}"), effects=(BlackOut(),)))
     wait(one, camera, lambda: holds(camera.frames[-1], HIDDEN))
@@ -115,11 +115,11 @@ def test_the_safe_picture_is_shown_while_the_model_loads(running: Make) -> None:
     camera = camera_of(one)
     one.wait(lambda: len(one.pictures) > 10)
     wait(one, camera, lambda: len(camera.frames) > 10)
-    assert all(is_safe(frame) for frame in camera.frames) and one.session.status().camera.safe
+    assert all(is_safe(frame) for frame in camera.frames) and one.session.status().camera.shows_placeholder
     one.session.apply(asking(row(0, "red", GREEN), engine=EngineSettings(model="fake")))
     one.session.restart_worker()  # the slow one would be waited for
     wait(one, camera, lambda: holds(camera.frames[-1], GREEN))
-    assert not one.session.status().camera.safe
+    assert not one.session.status().camera.shows_placeholder
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ import pytest
 from typer.main import get_command
 
 from clipseg_live.cli import main
-from clipseg_live.core.settings.base import CODECS, DATA_FORMATS, DETAILS, FITS
+from clipseg_live.core.settings.base import CODECS, DATA_FORMATS, DETAILS, RESIZE_MODES
 from clipseg_live.core.settings.effects import KINDS
 from clipseg_live.core.settings.presets import PRESETS
-from clipseg_live.core.settings.rendering import TimeMode
+from clipseg_live.core.settings.rendering import TemporalMode
 from tests.helpers.paths import ROOT
 
 
@@ -44,7 +44,7 @@ def test_every_command_and_option_is_in_the_page_and_has_words(program: ModuleTy
 
 def test_a_default_that_differs_is_told(program: ModuleType) -> None:
     page = " ".join(program.page().split())
-    assert "with other defaults: `--smoothing`: 0; `--follow`, `--edges`: no." in page
+    assert "with other defaults: `--smoothing`: 0; `--motion-tracking`, `--edges`: no." in page
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_default_that_differs_is_told(program: ModuleType) -> None:
         ("preset", PRESETS),
         ("data", DATA_FORMATS),
         ("detail", DETAILS),
-        ("fit", FITS),
-        ("time", get_args(TimeMode)),
+        ("resize_mode", RESIZE_MODES),
+        ("temporal", get_args(TemporalMode)),
     ],
 )
 def test_help_names_every_choice(option: str, names: Any) -> None:

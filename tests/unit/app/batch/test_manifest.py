@@ -106,9 +106,9 @@ def test_a_record_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 def asked(tmp_path: Path) -> ExportRequest:
     (tmp_path / "a.mp4").write_bytes(b"video")
     (tmp_path / "back.png").write_bytes(b"picture")
-    look = RenderSettings(effects=(CutOut(backdrop="picture", file=tmp_path / "back.png"),), styles=(PromptStyle(),))
+    look = RenderSettings(effects=(CutOut(backdrop="image", file=tmp_path / "back.png"),), styles=(PromptStyle(),))
     return ExportRequest(
-        str(tmp_path / "a.mp4"), tmp_path / "out" / "a.mp4", (Prompt.text("a dog"),), ExportSettings(look=look)
+        str(tmp_path / "a.mp4"), tmp_path / "out" / "a.mp4", (Prompt.text("a dog"),), ExportSettings(render=look)
     )
 
 
@@ -117,8 +117,8 @@ def with_settings(request: ExportRequest, **values: object) -> ExportRequest:
 
 
 def with_style(request: ExportRequest, **values: object) -> ExportRequest:
-    style = request.settings.look.styles[0].model_copy(update=values)
-    return with_settings(request, look=request.settings.look.model_copy(update={"styles": (style,)}))
+    style = request.settings.render.styles[0].model_copy(update=values)
+    return with_settings(request, look=request.settings.render.model_copy(update={"styles": (style,)}))
 
 
 def dot(value: int) -> Prompt:

@@ -56,7 +56,7 @@ def scene(seed: int, width: int, height: int) -> Image.Image:
 
 def request(source: Path | str, output: Path | None = None, **changes: object) -> ExportRequest:
     values = ExportSettings(
-        engine=EngineSettings(model="shapes"), look=RenderSettings(styles=(PromptStyle(),), names=("a",))
+        engine=EngineSettings(model="shapes"), render=RenderSettings(styles=(PromptStyle(),), names=("a",))
     )
     return ExportRequest(str(source), output, (Prompt.text("a"),), values.model_copy(update=changes))
 
@@ -90,7 +90,8 @@ def photos(tmp_path: Path) -> Path:
     seeds=st.lists(st.integers(0, 3), min_size=2, max_size=5),
     mixed=st.booleans(),
     matte=st.builds(
-        MatteSettings, smoothing=st.sampled_from([0.0, 0.5, 1.0]), follow=st.booleans(), refine=st.booleans(),
+        MatteSettings, smoothing=st.sampled_from([0.0, 0.5, 1.0]),
+        motion_tracking=st.booleans(), edge_refinement=st.booleans(),
         auto_hide=st.booleans(),
     ),
 )  # fmt: skip

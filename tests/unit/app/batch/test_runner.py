@@ -77,8 +77,8 @@ def clips(tmp_path: Path) -> list[str]:
 def template(threshold: float = 0.5, **settings: object) -> ExportRequest:
     values = ExportSettings(
         engine=EngineSettings(model="shapes"),
-        look=RenderSettings(styles=(PromptStyle(threshold=threshold),)),
-        matte=MatteSettings(smoothing=0, follow=False, refine=False),
+        render=RenderSettings(styles=(PromptStyle(threshold=threshold),)),
+        matte=MatteSettings(smoothing=0, motion_tracking=False, edge_refinement=False),
     )
     return ExportRequest("", Path(), (Prompt.text("a"),), values.model_copy(update=settings))
 

@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mine
 
 
-def on(path: str | Path, backdrop: str = "picture") -> LiveSettings:
+def on(path: str | Path, backdrop: str = "image") -> LiveSettings:
     return LiveSettings(effects=(Tint(), CutOut(backdrop=backdrop, file=Path(path))))
 
 

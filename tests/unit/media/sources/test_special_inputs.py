@@ -33,7 +33,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "video": lambda path: VideoFileSource(path).open(),
     "source": lambda path: open_source(path).open(),
     "live source": lambda path: open_playback(path).open(),
-    "picture as backdrop": lambda path: _backdrop(path, "picture"),
+    "image as backdrop": lambda path: _backdrop(path, "image"),
     "video as backdrop": lambda path: _backdrop(path, "video"),
     "session": load_session,
     "embedding": lambda path: Prompt.embedding(path),

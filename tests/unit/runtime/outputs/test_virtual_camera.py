@@ -67,11 +67,11 @@ def running() -> Iterator[Callable[..., Camera]]:
 def test_the_safe_picture_comes_first_and_then_the_newest(running: Callable[..., Camera]) -> None:
     one = running()
     one.output.wait(lambda: len(one.output.frames) > 2)
-    assert one.thread.status.safe and all(tuple(frame[5, 5]) == SAFE for frame in one.output.frames)
+    assert one.thread.status.shows_placeholder and all(tuple(frame[5, 5]) == SAFE for frame in one.output.frames)
     for value in range(100, 110):
         one.thread.put(picture(value))
     one.output.wait(lambda: one.last() == 109)
-    assert set(one.values()) <= {1, 109} and not one.thread.status.safe
+    assert set(one.values()) <= {1, 109} and not one.thread.status.shows_placeholder
 
 
 def test_the_last_picture_is_repeated_and_fitted_once(running: Callable[..., Camera]) -> None:
@@ -89,7 +89,7 @@ def test_what_may_not_be_shown_is_not_even_repeated(running: Callable[..., Camer
     one.shows = False
     sent = len(one.output.frames) + 1  # one may be on its way
     one.output.wait(lambda: len(one.output.frames) > sent + 3)
-    assert set(one.values()[sent:]) == {SAFE[0]} and one.thread.status.safe
+    assert set(one.values()[sent:]) == {SAFE[0]} and one.thread.status.shows_placeholder
     one.shows = True
     one.output.wait(lambda: one.last() == 50)
     one.thread.forget()
@@ -163,7 +163,7 @@ def test_a_bug_is_told_in_words(running: Callable[..., Camera], monkeypatch: pyt
 
 
 def test_a_safe_picture_that_is_not_there_has_a_card_in_its_place(running: Callable[..., Camera]) -> None:
-    one = running(settings=SMALL.model_copy(update={"safe": "no.png"}))
+    one = running(settings=SMALL.model_copy(update={"placeholder": "no.png"}))
     one.output.wait(lambda: one.output.frames)
     assert tuple(one.output.frames[0][5, 5]) == SAFE
     assert [(message.level, message.text) for message in one.messages] == [
