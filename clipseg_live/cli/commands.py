@@ -170,13 +170,7 @@ class CommandGroup(TyperGroup):
         function = self.functions.get(self.former_names.get(cmd_name, cmd_name))
         if function is None:
             return None
-        if not isinstance(function, typer.Typer):
-            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-            single.command(cmd_name, cls=GroupedCommand)(function)
-            function = single
-        command = get_command(function)
-        command.name = cmd_name
-        return command
+        return _build_command(function, cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the name and the first sentence of each command."""
@@ -196,6 +190,17 @@ class CommandGroup(TyperGroup):
         """Run the command. Mask credentials in errors."""
         with _masked_errors():
             return super().invoke(ctx)
+
+
+@functools.cache  # the types of its options take most of the time of a call
+def _build_command(function: "Callable[..., None] | typer.Typer", name: str) -> Any:
+    if not isinstance(function, typer.Typer):
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        single.command(name, cls=GroupedCommand)(function)
+        function = single
+    command = get_command(function)
+    command.name = name
+    return command
 
 
 def _first_sentence(text: str | None) -> str:
