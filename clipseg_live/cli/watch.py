@@ -73,34 +73,27 @@ def describe_frame(item: "StreamFrame") -> list[dict[str, object]]:
         prompt: Label of the prompt.
         present: Whether the mask is not empty.
         presence: Presence, 0..1.
-        probability: Largest probability, 0..1.
-        area: Area of the mask, 0..1.
+        probability: Mean probability in the mask, 0..1; 0 if the mask is empty.
+        area: Area of the mask as a share of the frame, 0..1.
         box: Box of the mask as [x, y, width, height] in pixels, or null if the mask is empty.
     """
-    import numpy as np
-
-    from clipseg_live.core.mattes import mask_of
+    from clipseg_live.exporters.datasets.instances import annotations_of, empty_annotation
 
     entries: list[dict[str, object]] = []
-    mattes = item.mattes
     for number, prompt in enumerate(item.drawn):
-        mask = mask_of(mattes.each[number].alpha)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = None
-        if len(rows):
-            left, top = int(columns[0]), int(rows[0])
-            box = [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
+        masks = annotations_of(item.frame, item.mattes, number, "prompt")
+        mask = masks[0] if masks else empty_annotation(item.frame, item.mattes, number)
         entries.append(
             {
                 "frame": item.frame.index,
                 **({} if item.frame.file is None else {"file": str(item.frame.file)}),
                 "time": round(float(item.frame.time), 6),
                 "prompt": prompt.label,
-                "present": box is not None,
-                "presence": round(mattes.presence[number], 4),
-                "probability": round(float(mattes.maps[number].max()), 4),
-                "area": round(float(mask.mean()), 6),
-                "box": box,
+                "present": bool(masks),
+                "presence": mask.presence,
+                "probability": round(mask.probability, 4),
+                "area": round(mask.area / (item.frame.width * item.frame.height), 6),
+                "box": list(mask.box) if masks else None,
             }
         )
     return entries

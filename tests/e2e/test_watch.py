@@ -13,7 +13,7 @@ from clipseg_live.core.session_file import save_session
 from clipseg_live.core.settings.base import EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Tint
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings, PromptRow
-from tests.e2e.conftest import Finished, frames_of, start, write_clip
+from tests.e2e.conftest import SIZE, Finished, frames_of, start, write_clip
 
 Run = Callable[..., Finished]
 SHAPES = EngineSettings(model="shapes")
@@ -38,6 +38,20 @@ def test_watch_of_a_file_gives_every_frame(clipseg_live: Run, tmp_path: Path) ->
     assert (done.code, done.err) == (0, "")
     entries = [json.loads(line) for line in done.out.splitlines()]
     assert [entry["time"] for entry in entries] == pytest.approx([0, 1 / 30, 1 / 15, 1 / 6, 0.2], abs=1e-5)
+
+
+def test_watch_measures_masks_as_data_do(clipseg_live: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", [0, 20])
+    common = [clip, "-p", "red circle", "--model", "shapes", "--threshold", "0.4"]
+    watched = clipseg_live("watch", *common)
+    plain = ["--smoothing", "0", "--no-motion-tracking", "--no-edges", "--temporal", "causal", "--instances", "prompt"]
+    exported = clipseg_live("export", *common, *plain, "--data", f"jsonl:{tmp_path / 'a.jsonl'}")
+    assert (watched.code, exported.code) == (0, 0)
+    for line, row in zip(watched.out.splitlines(), (tmp_path / "a.jsonl").read_text().splitlines(), strict=True):
+        entry, annotation = json.loads(line), json.loads(row)
+        assert entry["present"] and entry["box"] == annotation["box"] and entry["presence"] == annotation["presence"]
+        assert entry["area"] == pytest.approx(annotation["area"] / (SIZE[0] * SIZE[1]), abs=1e-6)
+        assert entry["probability"] == pytest.approx(annotation["probability"], abs=1e-4)
 
 
 @pytest.mark.parametrize(
