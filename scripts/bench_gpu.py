@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout needs
 from clipseg_live.core.errors import NoPrediction
 from clipseg_live.core.prompts import Prompt
 from clipseg_live.model.benchmark import PHRASES, benchmark
-from clipseg_live.model.clipseg import ClipSeg
+from clipseg_live.model.pytorch.clipseg import ClipSeg
 from clipseg_live.model.random_weights import write_random_model
 from clipseg_live.model.segmenter import Segmenter
 
@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-gpu-") as folder:
         configuration = small_configuration() if given.quick else None
         model = given.model or str(write_random_model(Path(folder) / "model", configuration=configuration))
-        full = Segmenter.load(model, device=given.device, dtype="float32", size=64 if given.quick else None)
+        full = Segmenter.load(
+            model, device=given.device, dtype="float32", size=64 if given.quick else None, engine="torch"
+        )
     print(f"{place(full)}; PyTorch {torch.__version__}, transformers {transformers.__version__}; {full.size}²")
     print(line(TITLES))
     print(line(["---"] * 2 + ["---:"] * (len(TITLES) - 2)))

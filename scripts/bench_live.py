@@ -137,7 +137,7 @@ BARE = """
 import json, sys, time, torch
 from fractions import Fraction
 from clipseg_live import Prompt, Segmenter
-from clipseg_live.model.devices import leave_a_core
+from clipseg_live.model.threads import leave_a_core
 from clipseg_live.media.sources.video_file import VideoFileSource
 if sys.argv[3] == "same":
     leave_a_core()

@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch: 
 _state = tempfile.TemporaryDirectory(prefix="clipseg-live-tests-")
 atexit.register(_state.cleanup)
 os.environ["XDG_STATE_HOME"] = _state.name  # the log of commands that tests start
+os.environ.setdefault("XDG_CACHE_HOME", _state.name)  # converted models; processes of pytest-xdist share the folder
 gc.disable()  # until the tests are collected: each collection would visit every imported object
 
 _PATIENCE = 5.0

@@ -79,10 +79,10 @@ def find_model(settings: EngineSettings, on_progress: ReportProgress | None = No
         UsageError: The settings are invalid.
         ModelError: The files are missing.
     """
-    from clipseg_live.model.segmenter import check_options  # imports torch, which takes a second
+    from clipseg_live.model.segmenter import check_options
     from clipseg_live.model.store import loading
 
-    check_options(settings.device, settings.dtype, settings.resize_mode)  # before a download
+    check_options(settings.device, settings.dtype, settings.resize_mode, engine=settings.engine)  # before a download
     if on_progress is None:
         return loading.find_model_files(settings.model)
     return loading.find_model_files(settings.model, on_progress=lambda words: on_progress(f"Downloading {words}"))
@@ -115,6 +115,6 @@ def _load(files: "ModelFiles", settings: EngineSettings, on_progress: ReportProg
 
 
 def _leave_a_core() -> None:
-    from clipseg_live.model.devices import leave_a_core
+    from clipseg_live.model.threads import leave_a_core
 
     leave_a_core()

@@ -31,7 +31,7 @@ class BenchOptions:
 
 @with_options(model="the published CLIPSeg")
 def bench(engine: RuntimeOptions, own: BenchOptions) -> None:
-    """Measure the speed of the engine and of transformers on this machine, for 1, 4, 8 and 16 prompts."""
+    """Measure the speed of the engines and of transformers on this machine, for 1, 4, 8 and 16 prompts."""
     import json
     import sys
     import tempfile
@@ -42,7 +42,8 @@ def bench(engine: RuntimeOptions, own: BenchOptions) -> None:
     from rich.progress import Progress
 
     from clipseg_live.core.settings.base import DEFAULT_MODEL
-    from clipseg_live.model.benchmark import benchmark
+    from clipseg_live.model.benchmark import benchmark_all
+    from clipseg_live.model.engines import available_engines
     from clipseg_live.model.segmenter import Segmenter
 
     with tempfile.TemporaryDirectory(prefix="clipseg-live-") as folder:
@@ -52,15 +53,21 @@ def bench(engine: RuntimeOptions, own: BenchOptions) -> None:
 
             model = str(write_random_model(Path(folder) / "random-weights"))
         device, dtype = engine.device or "auto", engine.dtype or "auto"
-        segmenter = Segmenter.load(model, device=device, dtype=dtype, size=engine.size)
+        names = (engine.engine,) if engine.engine else available_engines(device, dtype)
+        segmenters = [
+            Segmenter.load(model, device=device, dtype=dtype, size=engine.size, engine=name) for name in names
+        ]
         errors = Console(stderr=True)
         with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-            rows = list(progress.track(benchmark(segmenter, COUNTS, rounds=own.rounds), total=len(COUNTS)))
+            measured = benchmark_all(segmenters, COUNTS, rounds=own.rounds)
+            rows = list(progress.track(measured, total=len(COUNTS) * len(segmenters)))
     if own.json_output:
         json.dump([asdict(row) for row in rows], sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print_table(segmenter, rows, "random weights" if own.random_weights else model)
+        for segmenter in segmenters:
+            own_rows = [row for row in rows if row.engine == segmenter.engine]
+            _print_table(segmenter, own_rows, "random weights" if own.random_weights else model)
 
 
 def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) -> None:
@@ -70,7 +77,7 @@ def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) 
     console = Console()
     first = rows[0]
     table = Table(
-        title=f"{name}, {first.size}², {first.device}, {first.dtype}, {first.threads} threads",
+        title=f"{name}, {first.size}², {first.engine}, {first.device}, {first.dtype}, {first.threads} threads",
         title_justify="left",
     )
     columns = ("prompts", "transformers ms", "fps", "ours ms", "fps", "ratio", "largest difference")
@@ -90,8 +97,9 @@ def _print_table(segmenter: "Segmenter", rows: "list[BenchmarkRow]", name: str) 
     console.print(table)
     last = rows[-1]
     console.print(f"{last.prompts} prompts take {last.ours_ms / first.ours_ms:.2f} times as long as one.")
-    console.print(
-        f"The linear layers take {first.matrix_share:.0%} of the encoder's time ({first.gigaflops:.0f} GFLOP/s)."
-    )
+    if first.matrix_share is not None:
+        console.print(
+            f"The linear layers take {first.matrix_share:.0%} of the encoder's time ({first.gigaflops:.0f} GFLOP/s)."
+        )
     for notice in segmenter.notices:
         console.print(notice)

@@ -218,7 +218,14 @@ class RuntimeOptions:
     ] = None
     dtype: Annotated[
         str | None,
-        option(MODEL, "NAME", "Floating-point type of the model: auto, float32, float16 or bfloat16.", default="auto"),
+        option(
+            MODEL, "NAME", "Precision of the model: auto, float32, bfloat16, float16 (torch) or int8 (openvino).",
+            default="auto",
+        ),
+    ] = None  # fmt: skip
+    engine: Annotated[
+        str | None,
+        option(MODEL, "NAME", "Library that runs the model: auto, torch or openvino (CPU only).", default="auto"),
     ] = None
     size: Annotated[
         int | None,

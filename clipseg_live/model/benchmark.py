@@ -1,23 +1,27 @@
 """Benchmarks: the engine against the forward of transformers, low precisions against float32, and matrix products.
 
-Every comparison uses the same weights and alternates within one run.
+Every comparison uses the same weights and alternates within one run. With the engine torch, transformers runs on the
+same device in the same precision, else on the CPU in float32.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.prompts import Prompt, TextPrompt
-from clipseg_live.model.preprocess import as_tensor, place_frame, resize
+from clipseg_live.model.preprocess import place_frame
+from clipseg_live.model.pytorch.clipseg import ClipSeg
+from clipseg_live.model.pytorch.images import as_tensor, normalise, resize
 from clipseg_live.model.segmenter import Segmenter
-from clipseg_live.model.store.loading import SHAPES_MODEL
+from clipseg_live.model.store.loading import SHAPES_MODEL, load_network
 
 PHRASES = (
     "cat", "dog", "a mug", "hair", "sky", "wood", "grass", "a hand",
@@ -37,7 +41,7 @@ class BenchmarkRow:
         size: side of the network's square in pixels.
         device: name of the device.
         dtype: name of the precision.
-        threads: CPU threads of PyTorch.
+        threads: CPU threads of the engine.
         reference_ms: forward of transformers, text encoding included, from ready pixel values to probabilities on the
             host.
         ours_ms: ``Segmenter.segment`` on a new frame, from its uint8 pixels to probabilities on the host. Prompts are
@@ -46,7 +50,9 @@ class BenchmarkRow:
         max_difference: largest difference of any probability on the same frame.
         stages: milliseconds of each stage of the engine.
         matrix_share: time of the linear layers of the encoder's blocks alone, over the time of the encoder.
-        gigaflops: floating-point operations of those layers over the encoder's time, in 1e9 per second.
+        gigaflops: floating-point operations of those layers over the encoder's time, in 1e9 per second. This and
+            matrix_share are None for another engine than torch.
+        engine: name of the engine.
     """
 
     prompts: int
@@ -59,8 +65,9 @@ class BenchmarkRow:
     ratio: float
     max_difference: float
     stages: dict[str, float]
-    matrix_share: float
-    gigaflops: float
+    matrix_share: float | None
+    gigaflops: float | None
+    engine: str = "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +116,36 @@ def benchmark(segmenter: Segmenter, counts: Sequence[int], *, rounds: int = 3) -
         counts: numbers of prompts.
         rounds: repetitions of each measurement.
     """
+    yield from benchmark_all([segmenter], counts, rounds=rounds)
+
+
+def benchmark_all(segmenters: Sequence[Segmenter], counts: Sequence[int], *, rounds: int = 3) -> Iterator[BenchmarkRow]:
+    """Yield a row for each engine and number of prompts; engines take turns, so that they meet the same conditions.
+
+    Args:
+        segmenters: engines with the same model, loaded with fit "stretch" and the same size.
+        counts: numbers of prompts.
+        rounds: repetitions of each measurement.
+    """
     frames = [_frame(seed) for seed in range(2)]
-    share, gigaflops = _matrix_share(segmenter, frames[0], rounds)
+    reference = _Reference(segmenters[0])
+    shares = [_matrix_share(each, frames[0], rounds) if each.engine == "torch" else (None, None) for each in segmenters]
     for count in counts:
         prompts = [Prompt.text(phrase) for phrase in PHRASES[:count]]
-        yield _row(segmenter, prompts, frames, rounds, share, gigaflops)
+        yield from _rows(segmenters, reference, prompts, frames, rounds, shares)
 
 
 def precisions(device: str = "auto", model: str = SHAPES_MODEL) -> tuple[Precision, ...]:
-    """Compare the low precisions of a device with float32: bfloat16, and float16 on a GPU.
+    """Compare PyTorch's low precisions on a device with float32: bfloat16, and float16 on a GPU.
 
     Raises:
         ModelError: if the model is missing.
         UsageError: if the device is not available.
     """
-    full = Segmenter.load(model, device=device, dtype="float32")
+    full = Segmenter.load(model, device=device, dtype="float32", engine="torch")
     names = ("bfloat16",) if full.device == "cpu" else ("float16", "bfloat16")
-    return tuple(_compare(full, Segmenter.load(model, device=device, dtype=name), name) for name in names)
+    low = (Segmenter.load(model, device=device, dtype=name, engine="torch") for name in names)
+    return tuple(_compare(full, each, name) for each, name in zip(low, names, strict=True))
 
 
 def matrix_speed(cores: int | None) -> MatrixSpeed:
@@ -152,64 +172,74 @@ def matrix_speed(cores: int | None) -> MatrixSpeed:
             torch.set_num_threads(threads)
 
 
-def _row(
-    segmenter: Segmenter,
+def _rows(
+    segmenters: Sequence[Segmenter],
+    reference: "_Reference",
     prompts: list[TextPrompt],
     frames: list[Pixels],
     rounds: int,
-    share: float,
-    gigaflops: float,
-) -> BenchmarkRow:
-    reference = _Reference(segmenter, prompts)
-    difference = float(np.abs(segmenter.segment(frames[0], prompts).probabilities - reference(frames[0])).max())
-    reference_times, engine_times, stages = [], [], []
+    shares: Sequence[tuple[float | None, float | None]],
+) -> Iterator[BenchmarkRow]:
+    expected = reference(frames[0], prompts)
+    differences = [
+        float(np.abs(each.segment(frames[0], prompts).probabilities - expected).max()) for each in segmenters
+    ]
+    reference_times: list[float] = []
+    engine_times: list[list[float]] = [[] for _ in segmenters]
+    stages: list[list[Mapping[str, float]]] = [[] for _ in segmenters]
     for number in range(rounds):
-        reference_times.append(_milliseconds(lambda: reference(frames[0]), segmenter.network.device))
+        reference_times.append(_milliseconds(lambda: reference(frames[0], prompts), reference.device))
         for repeat in range(3):  # never the last frame, whose features are cached
             frame = frames[(number + repeat + 1) % 2]
-            start = time.perf_counter()
-            stages.append(segmenter.segment(frame, prompts).timings)
-            engine_times.append((time.perf_counter() - start) * 1000)
-    reference_ms, ours_ms = statistics.median(reference_times), statistics.median(engine_times)
-    return BenchmarkRow(
-        prompts=len(prompts),
-        size=segmenter.size,
-        device=segmenter.device,
-        dtype=segmenter.dtype,
-        threads=torch.get_num_threads(),
-        reference_ms=reference_ms,
-        ours_ms=ours_ms,
-        ratio=reference_ms / ours_ms,
-        max_difference=difference,
-        stages={name: statistics.median(stage[name] for stage in stages) for name in stages[0]},
-        matrix_share=share,
-        gigaflops=gigaflops,
-    )
+            for segmenter, times, timings in zip(segmenters, engine_times, stages, strict=True):
+                start = time.perf_counter()
+                timings.append(segmenter.segment(frame, prompts).timings)
+                times.append((time.perf_counter() - start) * 1000)
+    reference_ms = statistics.median(reference_times)
+    for index, segmenter in enumerate(segmenters):
+        ours_ms = statistics.median(engine_times[index])
+        yield BenchmarkRow(
+            prompts=len(prompts),
+            size=segmenter.size,
+            device=segmenter.device,
+            dtype=segmenter.dtype,
+            threads=segmenter.backend.threads,
+            reference_ms=reference_ms,
+            ours_ms=ours_ms,
+            ratio=reference_ms / ours_ms,
+            max_difference=differences[index],
+            stages={name: statistics.median(stage[name] for stage in stages[index]) for name in stages[index][0]},
+            matrix_share=shares[index][0],
+            gigaflops=shares[index][1],
+            engine=segmenter.engine,
+        )
 
 
 class _Reference:
-    """Forward of transformers for the same image and texts, on the device and in the precision of the engine."""
+    """Forward of transformers for the same image and texts."""
 
-    def __init__(self, segmenter: Segmenter, prompts: list[TextPrompt]) -> None:
+    def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
-        tokens = segmenter.tokenizer([prompt.phrase for prompt in prompts], padding=True, return_tensors="pt")
-        self._tokens = {name: values.to(segmenter.network.device) for name, values in tokens.items()}
-        self._count = len(prompts)
+        if segmenter.engine == "torch":
+            self._network = segmenter.network
+        else:
+            self._network = ClipSeg(load_network(segmenter.files).network)
+        self._tokenizer = CLIPTokenizer.from_pretrained(segmenter.files.folder, local_files_only=True)
+        self.device = self._network.device
 
     @torch.inference_mode()
-    def __call__(self, frame: Pixels) -> NDArray[np.float32]:
-        network = self._segmenter.network
-        pixels = _pixel_values(self._segmenter, frame).expand(self._count, -1, -1, -1).contiguous()
-        logits = network.network(pixel_values=pixels, **self._tokens).logits
-        maps: NDArray[np.float32] = logits.reshape(self._count, *logits.shape[-2:]).sigmoid().float().cpu().numpy()
+    def __call__(self, frame: Pixels, prompts: list[TextPrompt]) -> NDArray[np.float32]:
+        tokens = self._tokenizer([prompt.phrase for prompt in prompts], padding=True, return_tensors="pt")
+        pixels = _pixel_values(self._segmenter, self._network, frame).expand(len(prompts), -1, -1, -1).contiguous()
+        logits = self._network.network(pixel_values=pixels, **tokens.to(self.device)).logits
+        maps: NDArray[np.float32] = logits.reshape(len(prompts), *logits.shape[-2:]).sigmoid().float().cpu().numpy()
         return maps
 
 
-def _pixel_values(segmenter: Segmenter, frame: Pixels) -> Tensor:
-    network = segmenter.network
+def _pixel_values(segmenter: Segmenter, network: ClipSeg, frame: Pixels) -> Tensor:
     placement = place_frame(*frame.shape[:2], size=segmenter.size, patch=network.patch, fit="stretch")
     picture = resize(as_tensor(frame).to(network.device), placement, segmenter.preprocessing)
-    return segmenter.preprocessing.normalise(picture, network.dtype)
+    return normalise(picture, segmenter.preprocessing, network.dtype)
 
 
 @torch.inference_mode()
@@ -219,7 +249,7 @@ def _matrix_share(segmenter: Segmenter, frame: Pixels, rounds: int) -> tuple[flo
     The rate is their floating-point operations over the encoder's time, in 1e9 per second.
     """
     network = segmenter.network
-    pixels = _pixel_values(segmenter, frame)
+    pixels = _pixel_values(segmenter, network, frame)
     blocks = network.vision.encoder.layers[: network.depth]
     linears = [module for block in blocks for module in block.modules() if isinstance(module, nn.Linear)]
     tokens = (segmenter.size // network.patch) ** 2 + 1

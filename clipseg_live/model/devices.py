@@ -1,7 +1,4 @@
-"""Device and precision of the network, transfer of images and maps, and timing of stages."""
-
-import os
-import time
+"""PyTorch's devices and precisions, transfer of images and maps, and timing of stages."""
 
 import numpy as np
 import torch
@@ -9,36 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clipseg_live.core.errors import UsageError
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def leave_a_core() -> int:
-    """Limit PyTorch's CPU threads to one less than the cores of this process, at least one, and return their number.
-
-    Threads of a network wait for one another. With a thread on every core, all of them wait for the one that shares its
-    core with another process. OMP_NUM_THREADS takes precedence if it is set.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() - 1)))
-    return torch.get_num_threads()
-
-
-def share_cores(processes: int) -> int:
-    """Limit PyTorch's CPU threads to this process's share of the cores, at least one, and return their number.
-
-    OMP_NUM_THREADS takes precedence if it is set.
-
-    Args:
-        processes: number of processes that share the cores.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), _cores() // max(processes, 1))))
-    return torch.get_num_threads()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from clipseg_live.model.backend import StageClock
 
 
 def choose_device(name: str) -> torch.device:
@@ -66,17 +34,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision of this name; "auto" is float16 on a GPU and float32 on a CPU.
+def choose_dtype(name: str, device: torch.device) -> str:
+    """Return the precision for a name that is known; "auto" is float16 on a GPU and float32 on a CPU.
 
     Raises:
-        UsageError: if the name is unknown.
+        UsageError: if PyTorch does not have the precision here.
     """
+    if name == "int8":
+        raise UsageError("The precision int8 needs the engine openvino and a CPU: use float32, bfloat16 or float16.")
     if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.float16
-    if name not in _DTYPES:
-        raise UsageError(f"{name!r} is not a precision: use auto, {', '.join(_DTYPES)}.")
-    return _DTYPES[name]
+        return "float32" if device.type == "cpu" else "float16"
+    return name
 
 
 class Upload:
@@ -120,35 +88,26 @@ def free_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-class StageClock:
-    """Milliseconds of each stage, by the wall clock on a CPU, and by stream events (without waiting) on a CUDA GPU."""
+class CudaClock(StageClock):
+    """Milliseconds of each stage by events of the stream of a CUDA GPU, without waiting."""
 
     def __init__(self, device: torch.device) -> None:
+        super().__init__()
         self._device = device
-        self._cuda = device.type == "cuda"
-        self._names: list[str] = []
-        self._marks: list[float] = []
-        self._events: list[torch.cuda.Event] = []
-        self._take()
+        self._events = [self._record()]
 
     def mark(self, name: str) -> None:
         """End the stage ``name``."""
-        self._names.append(name)
-        self._take()
+        super().mark(name)
+        self._events.append(self._record())
 
     def milliseconds(self) -> dict[str, float]:
-        """Return the milliseconds of every stage so far; on a GPU call it after the work is done."""
-        if self._cuda:
-            self._events[-1].synchronize()
-            pairs = zip(self._names, self._events, self._events[1:], strict=False)
-            return {name: start.elapsed_time(end) for name, start, end in pairs}
-        spans = zip(self._names, self._marks, self._marks[1:], strict=False)
-        return {name: (end - start) * 1000 for name, start, end in spans}
+        """Return the milliseconds of every stage so far; call it after the work is done."""
+        self._events[-1].synchronize()
+        pairs = zip(self._names, self._events, self._events[1:], strict=False)
+        return {name: start.elapsed_time(end) for name, start, end in pairs}
 
-    def _take(self) -> None:
-        if self._cuda:
-            event = torch.cuda.Event(enable_timing=True)
-            event.record(torch.cuda.current_stream(self._device))
-            self._events.append(event)
-        else:
-            self._marks.append(time.perf_counter())
+    def _record(self) -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        return event

@@ -5,21 +5,21 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.prompts import ImagePrompt
 from clipseg_live.core.settings.base import RESIZE_MODES, ResizeMode
+from clipseg_live.model.resampling import Resampling, resample_map, resize_pixels
 
 logger = logging.getLogger(__name__)
 
-_RESAMPLING = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
+_Maps = TypeVar("_Maps", bound=Any)
+
+_RESAMPLING: dict[int, Resampling] = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 """Names in torch for Pillow's resampling numbers, which checkpoints use."""
 
 CONTEXT = 0.1
@@ -44,7 +44,7 @@ class Preprocessing:
     size: int
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
-    resampling: str = "bilinear"
+    resampling: Resampling = "bilinear"
 
     @staticmethod
     def read(path: Path) -> "Preprocessing":
@@ -72,23 +72,24 @@ class Preprocessing:
                     f"The model's {path.name} in {path.parent} uses resampling mode {number}, which is not "
                     "supported: use 0 (nearest), 2 (bilinear) or 3 (bicubic)."
                 )
-            resampling = _RESAMPLING[number]
+            method = _RESAMPLING[number]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             logger.warning("%s cannot be used", path.name, exc_info=True)
             raise ModelError(
                 f"The model's {path.name} in {path.parent} is damaged or not for an image model: download the "
                 "whole model again."
             ) from error
-        return Preprocessing(int(size), mean, deviation, resampling)
+        return Preprocessing(int(size), mean, deviation, method)
 
-    def normalise(self, picture: Tensor, dtype: torch.dtype) -> Tensor:
-        """Normalise (1, 3, h, w) with values 0..255 by the mean and deviation of the checkpoint."""
-        shape = (1, 3, 1, 1)
-        scale = picture.new_tensor([1 / (255 * d) for d in self.deviation], dtype=torch.float32).view(shape)
-        shift = picture.new_tensor(
-            [-m / d for m, d in zip(self.mean, self.deviation, strict=True)], dtype=torch.float32
-        ).view(shape)
-        return torch.addcmul(shift, picture.to(torch.float32), scale).to(dtype)
+    @property
+    def scale(self) -> list[float]:
+        """Factors of the channels that, with ``shift``, normalise values in 0..255."""
+        return [1 / (255 * d) for d in self.deviation]
+
+    @property
+    def shift(self) -> list[float]:
+        """Values that are added to the channels after ``scale``."""
+        return [-m / d for m, d in zip(self.mean, self.deviation, strict=True)]
 
 
 def _normalisation(values: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -122,17 +123,18 @@ class Placement:
     inner_height: int
     inner_width: int
 
-    def crop(self, maps: Tensor, scale: float) -> Tensor:
+    def crop(self, maps: _Maps, scale: float) -> _Maps:
         """Return the part of maps that the frame covers.
 
         Args:
-            maps: (prompts, rows, columns), over the whole input.
+            maps: (prompts, rows, columns), over the whole input, an array or a tensor.
             scale: map pixels for each input pixel.
         """
         top, left = round(self.top * scale), round(self.left * scale)
         height = max(1, round((self.top + self.inner_height) * scale) - top)
         width = max(1, round((self.left + self.inner_width) * scale) - left)
-        return maps[:, top : top + height, left : left + width]
+        cropped: _Maps = maps[:, top : top + height, left : left + width]
+        return cropped
 
 
 def place_frame(height: int, width: int, *, size: int, patch: int, fit: ResizeMode) -> Placement:
@@ -166,52 +168,30 @@ def place_frame(height: int, width: int, *, size: int, patch: int, fit: ResizeMo
     raise UsageError(f"{fit!r} is not a fit mode: use one of {', '.join(RESIZE_MODES)}.")
 
 
-def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """Return (h, w, 3) pixels as a (1, 3, h, w) view of the same memory, channels last."""
-    if not pixels.flags.writeable:
-        pixels = np.asarray(_Unlocked(pixels))  # torch warns about read-only memory, but here it is only read
-    return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
+def resize_frame(pixels: NDArray[np.uint8], placement: Placement, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Resize an image to the input of the network, uint8 (height, width, 3).
 
-
-class _Unlocked:
-    """Interface to an array's memory that marks it as writable."""
-
-    def __init__(self, array: NDArray[np.uint8]) -> None:
-        self._owner = array
-        address = array.__array_interface__["data"][0]
-        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
-
-
-def resize(picture: Tensor, placement: Placement, preprocessing: Preprocessing) -> Tensor:
-    """Resize an image to the input of the network, (1, 3, height, width), values 0..255, on the same device.
-
-    It is antialiased and rounded to whole levels like Pillow's resampling. Padding is the mean of the checkpoint.
+    It is antialiased and rounded to whole levels like Pillow's resampling. Padding is the mean of the checkpoint. The
+    values are those of PyTorch's resampling on a CPU.
 
     Args:
-        picture: (1, 3, h, w), uint8.
+        pixels: uint8 (h, w, 3).
         placement: position of the frame in the input.
         preprocessing: constants of the checkpoint.
     """
     target = (placement.inner_height, placement.inner_width)
-    mode = preprocessing.resampling
-    if picture.device.type != "cpu":
-        picture = picture.to(torch.float32)  # only the CPU resizes uint8
-    if picture.shape[2:] != target:
-        smooth = mode in ("bilinear", "bicubic")
-        picture = functional.interpolate(picture, size=target, mode=mode, antialias=smooth)
-        if picture.is_floating_point():
-            picture = picture.round_().clamp_(0, 255)
+    picture = resize_pixels(pixels, target, preprocessing.resampling)
     if (placement.height, placement.width) == target:
         return picture
-    mean = picture.new_tensor([round(255 * m) for m in preprocessing.mean]).view(1, 3, 1, 1)
-    padded = mean.expand(1, 3, placement.height, placement.width).clone()
+    padded = np.empty((placement.height, placement.width, 3), np.uint8)
+    padded[:] = [round(255 * m) for m in preprocessing.mean]
     bottom, right = placement.top + target[0], placement.left + target[1]
-    padded[:, :, placement.top : bottom, placement.left : right] = picture
+    padded[placement.top : bottom, placement.left : right] = picture
     return padded
 
 
-def prepare_image_prompt(prompt: ImagePrompt, preprocessing: Preprocessing, size: int) -> Tensor:
-    """Return an image prompt as (1, 3, size, size), values 0..255.
+def prepare_image_prompt(prompt: ImagePrompt, preprocessing: Preprocessing, size: int) -> NDArray[np.float32]:
+    """Return an image prompt as float32 (size, size, 3), values 0..255.
 
     Without a box or mask the whole image is used, as by the checkpoint's processor. With one, the image is cropped to a
     square around the object, and dimmed and blurred outside it. Lüddecke and Ecker (arXiv:2112.10003, "Visual Prompt
@@ -219,14 +199,12 @@ def prepare_image_prompt(prompt: ImagePrompt, preprocessing: Preprocessing, size
     """
     whole = Placement(size, size, 0, 0, size, size)
     if prompt.box is None and prompt.mask is None:
-        return resize(as_tensor(prompt.pixels), whole, preprocessing).to(torch.float32)
+        return resize_frame(prompt.pixels, whole, preprocessing).astype(np.float32)
     inside = _inside(prompt)
-    top, bottom, left, right = _square_around(inside)
-    crop = as_tensor(np.ascontiguousarray(_crop(prompt.pixels, top, bottom, left, right)))
-    picture = resize(crop, whole, preprocessing).to(torch.float32)
-    alpha = torch.from_numpy(np.ascontiguousarray(_crop(inside, top, bottom, left, right), dtype=np.float32))
-    alpha = functional.interpolate(alpha[None, None], size=(size, size), mode="bilinear", antialias=True)
-    return alpha * picture + (1 - alpha) * DIMMED * _blur(picture, BLUR * size)
+    square = _square_around(inside)
+    picture = resize_frame(_crop(prompt.pixels, *square), whole, preprocessing).astype(np.float32)
+    alpha = resample_map(_crop(inside, *square).astype(np.float32), (size, size))[:, :, None]
+    return alpha * picture + (1 - alpha) * np.float32(DIMMED) * _blur(picture, BLUR * size)
 
 
 def _inside(prompt: ImagePrompt) -> NDArray[np.bool_]:
@@ -259,12 +237,18 @@ def _crop(array: NDArray[Any], top: int, bottom: int, left: int, right: int) -> 
     return cropped
 
 
-def _blur(picture: Tensor, deviation: float) -> Tensor:
-    """Apply a Gaussian blur to (1, 3, h, w), repeating the border."""
+def _blur(picture: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
+    """Apply a Gaussian blur to (h, w, 3), repeating the border."""
     radius = max(1, math.ceil(3 * deviation))
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (offsets / deviation) ** 2)
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
-    padded = functional.pad(picture, (radius, radius, radius, radius), mode="replicate")
-    across = functional.conv2d(padded, kernel, groups=3)
-    return functional.conv2d(across, kernel.transpose(2, 3), groups=3)
+    offsets = np.arange(-radius, radius + 1, dtype=np.float32)
+    kernel = np.exp(-0.5 * (offsets / np.float32(deviation)) ** 2)
+    kernel /= kernel.sum()
+    for axis in (1, 0):
+        margins = [(0, 0)] * 3
+        margins[axis] = (radius, radius)
+        padded = np.pad(picture, margins, mode="edge")
+        shifted = (np.take(padded, range(k, k + picture.shape[axis]), axis) for k in range(len(kernel)))
+        picture = np.sum(
+            [weight * part for weight, part in zip(kernel, shifted, strict=True)], axis=0, dtype=np.float32
+        )
+    return picture

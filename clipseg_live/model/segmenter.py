@@ -1,16 +1,17 @@
-"""Segmentation engine around CLIPSeg: from frames and prompts to probability maps."""
+"""Segmentation engine around CLIPSeg: from frames and prompts to probability maps.
 
-import copy
+A backend runs the network. Importing this module imports neither PyTorch nor transformers.
+"""
+
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from clipseg_live.core.errors import ClipsegLiveError, ModelError, NoPrediction, UsageError
 from clipseg_live.core.frame import Pixels
@@ -18,17 +19,27 @@ from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_bat
 from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, RESIZE_MODES, Detail, ResizeMode
-from clipseg_live.model import detail as details
-from clipseg_live.model import devices
-from clipseg_live.model.clipseg import ClipSeg, Features
-from clipseg_live.model.preprocess import Placement, Preprocessing, as_tensor, place_frame, resize
+from clipseg_live.model.backend import Backend, Embeddings, UnsupportedPrecision
+from clipseg_live.model.engines import EngineChoice, choose_engine
+from clipseg_live.model.preprocess import Placement, Preprocessing, place_frame
 from clipseg_live.model.prompt_encoder import CacheStatistics, PromptEncoder, no_prediction
 from clipseg_live.model.store import loading
 from clipseg_live.model.store.layout import ModelFiles
+from clipseg_live.model.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from clipseg_live.model.pytorch.clipseg import ClipSeg
 
 logger = logging.getLogger(__name__)
 
 _S = TypeVar("_S", bound="Segmenter")
+
+MOST_MEAN = 0.01
+MOST_HIGH = 0.05
+"""Largest mean and 99th percentile of the differences of probability between a precision and float32."""
+
+_NEXT_PRECISIONS = {"int8": ("int8", "bfloat16"), "bfloat16": ("bfloat16",), "float16": ("float16",)}
+"""Precisions to try, best first, before float32."""
 
 
 class Segmenter:
@@ -39,38 +50,26 @@ class Segmenter:
 
     def __init__(
         self,
-        model: loading.LoadedModel,
+        files: ModelFiles,
+        backend: Backend,
+        tokenizer: Tokenizer,
         *,
-        device: str = "auto",
-        dtype: str = "auto",
         size: int | None = None,
         fit: ResizeMode = "stretch",
-        detail: Detail = "off",
     ) -> None:
-        place_on, precision = check_options(device, dtype, fit, detail)
         # Guards the settings, all caches and the scratch memory of the network. It is reentrant because loading runs
         # ``segment`` to compare precisions.
         self._lock = threading.RLock()
-        self.files = model.files
-        self.tokenizer = model.tokenizer
+        self.files = files
+        self.backend = backend
         self.fit: ResizeMode = fit
         self.detail: Detail = "off"
-        self.preprocessing = Preprocessing.read(model.files.processor)
-        self.network = ClipSeg(model.network.to(place_on))
+        self.preprocessing = Preprocessing.read(files.processor)
         self.size = self._check_size(size)
-        self._prompts = PromptEncoder(self.network, model.tokenizer, self.preprocessing, model.files.identity())
-        self._upload = devices.Upload(place_on)
-        self._seen: dict[int, tuple[Tensor, Features]] = {}
-        self._chunk: int | None = None
+        self._prompts = PromptEncoder(backend, tokenizer, self.preprocessing, files.identity())
+        self._seen: dict[int, tuple[Any, Any]] = {}
         self._precision_notices: tuple[str, ...] = ()
         self.vision_passes = 0
-        if precision != torch.float32:
-            self._lower_precision(model, precision)
-        self.detail = detail
-        logger.info(
-            "Model ready: device=%s dtype=%s (asked for: %s) size=%d fit=%s detail=%s threads=%d",
-            self.device, self.dtype, dtype, self.size, self.fit, self.detail, torch.get_num_threads(),
-        )  # fmt: skip
 
     @classmethod
     def load(
@@ -82,39 +81,51 @@ class Segmenter:
         size: int | None = None,
         fit: ResizeMode = "stretch",
         detail: Detail = "off",
+        engine: str = "auto",
     ) -> _S:
         """Load a model by name, alias or folder, or from files that ``loading.find_model_files`` has found.
 
         Args:
             model: name, alias or folder, or the files of a model.
             device: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1" or "mps".
-            dtype: "auto" (float16 on a GPU, float32 on a CPU), "float32", "float16" or "bfloat16". A precision whose
-                masks differ visibly from those of float32 is not used, and a notice says so.
+            dtype: "auto" (float16 on a GPU, float32 on a CPU), "float32", "bfloat16", "float16" (PyTorch only) or
+                "int8" (OpenVINO only). A precision whose masks differ visibly from those of float32 is replaced by the
+                next one, and a notice says so.
             size: side of the network's square in pixels; None for the checkpoint's own.
             fit: "stretch", "letterbox" or "aspect".
             detail: "off", "zoom" (one more pass where small objects are close together) or "tiles" (further passes over
                 overlapping parts of large frames). Both give finer maps.
+            engine: "auto" (PyTorch on a GPU, else OpenVINO where it is installed, else PyTorch), "torch" or "openvino".
 
         Raises:
             UsageError: if a value is invalid.
             ModelError: if the model is missing, damaged or too large.
         """
-        check_options(device, dtype, fit, detail)  # check before a download of hundreds of megabytes
+        choice = check_options(device, dtype, fit, detail, engine)  # before a download of hundreds of megabytes
         files = loading.find_model_files(model) if isinstance(model, str) else model
         with _clear_memory_errors("load the model"):
-            loaded = loading.load_network(files)
             try:
-                segmenter = cls(loaded, device=device, dtype=dtype, size=size, fit=fit, detail=detail)
-                segmenter._try_out()
-            except (ClipsegLiveError, MemoryError, torch.OutOfMemoryError):
+                backend, tokenizer = _open(files, choice)
+                segmenter = cls(files, backend, tokenizer, size=size, fit=fit)
+                segmenter._lower_precision(choice.dtype)
+                segmenter.backend.try_out(segmenter.preprocessing, *segmenter._prompts.tokens(("a", "a red circle")))
+            except (ClipsegLiveError, MemoryError):
                 raise
-            except Exception as error:  # files that do not fit together fail anywhere in transformers and torch
+            except Exception as error:  # files that do not fit together fail anywhere in the libraries
+                if _is_memory_error(error):
+                    raise
                 logger.warning("The model cannot be run", exc_info=True)
                 reason = " ".join(str(error).split())[:160]
                 raise ModelError(
                     f"The model in {files.folder} cannot be run because its files are damaged or from different models "
                     f"({type(error).__name__}: {reason}): {files.remedy}."
                 ) from error
+        segmenter.detail = detail
+        logger.info(
+            "Model ready: engine=%s device=%s dtype=%s (asked for: %s) size=%d fit=%s detail=%s threads=%d",
+            segmenter.engine, segmenter.device, segmenter.dtype, dtype, segmenter.size, fit, detail,
+            segmenter.backend.threads,
+        )  # fmt: skip
         return segmenter
 
     def __getstate__(self) -> dict[str, Any]:
@@ -146,14 +157,25 @@ class Segmenter:
         return self.files.name
 
     @property
+    def engine(self) -> str:
+        """Name of the engine, "torch" or "openvino"."""
+        return self.backend.engine
+
+    @property
     def device(self) -> str:
         """Name of the device."""
-        return str(self.network.device)
+        return self.backend.device_name
 
     @property
     def dtype(self) -> str:
         """Name of the precision."""
-        return str(self.network.dtype).removeprefix("torch.")
+        return self.backend.dtype_name
+
+    @property
+    def network(self) -> "ClipSeg":
+        """Network of PyTorch; only with the engine torch."""
+        network: ClipSeg = self.backend.network  # type: ignore[attr-defined]
+        return network
 
     @property
     def prompt_cache(self) -> CacheStatistics:
@@ -166,8 +188,7 @@ class Segmenter:
         """Messages for the user, such as a prompt that was cut or a precision that was not accurate enough."""
         return (*self._precision_notices, *self._prompts.notices)
 
-    @torch.inference_mode()
-    def encode(self, prompts: PromptLike | Sequence[PromptLike]) -> NDArray[np.float32]:
+    def encode(self, prompts: PromptLike | Sequence[PromptLike]) -> Embeddings:
         """Return the conditional embeddings of prompts, float32 (prompts, embedding size), cached by content.
 
         Raises:
@@ -176,8 +197,7 @@ class Segmenter:
         """
         wanted = require_prompts(prompts)
         with self._lock, _clear_memory_errors("encode the prompts"):
-            embeddings: NDArray[np.float32] = self._prompts.encode(wanted).float().cpu().numpy()
-        return embeddings
+            return self._prompts.encode(wanted)
 
     @overload
     def segment(
@@ -193,7 +213,6 @@ class Segmenter:
         self, frame: ImageLike, prompts: PromptLike | Sequence[PromptLike], *, channels: Channels = "rgb"
     ) -> Segmentation: ...
 
-    @torch.inference_mode()
     def segment(
         self,
         frame: ImageLike | list[ImageLike] | tuple[ImageLike, ...],
@@ -235,143 +254,124 @@ class Segmenter:
             return self._segment(pixels, wanted)
 
     def _segment(self, pixels: Pixels, wanted: tuple[Prompt, ...]) -> Segmentation:
-        clock = devices.StageClock(self.network.device)
-        height, width = pixels.shape[:2]
+        clock = self.backend.clock()
+        frame = (pixels.shape[0], pixels.shape[1])
         with _clear_memory_errors("segment a frame"):
-            conditional = self._prompts.encode(wanted)
+            embeddings = self._prompts.encode(wanted)
             clock.mark("prompts")
-            picture = self._upload(as_tensor(pixels))
-            maps = self._look(0, picture, conditional, clock.mark)
+            image = self.backend.upload(pixels)
+            maps = self._look(0, image, frame, embeddings, clock.mark)
             if self.detail != "off":
-                maps = self._closer(maps, picture, conditional)
+                maps = self._closer(maps, image, frame, embeddings)
                 clock.mark(self.detail)
-            probabilities = devices.to_host(maps)
+            probabilities = self.backend.download(maps)
             clock.mark("download")
         if not np.isfinite(probabilities).all():
             self._seen.clear()  # these features may be the cause
-            raise NoPrediction(no_prediction(self.network.dtype))
+            raise NoPrediction(no_prediction(self.dtype))
         probabilities.setflags(write=False)
-        return Segmentation(probabilities, wanted, (height, width), clock.milliseconds())
+        return Segmentation(probabilities, wanted, frame, clock.milliseconds())
 
-    def _closer(self, whole: Tensor, picture: Tensor, conditional: Tensor) -> Tensor:
+    def _closer(self, whole: Any, image: Any, frame: tuple[int, int], embeddings: Embeddings) -> Any:
         """Return the maps of the whole frame with those of its parts merged in."""
-        height, width = picture.shape[2:]
 
-        def look(number: int, part: details.DetailTile) -> Tensor:
-            rows, columns = part.slices(height, width)
-            return self._look(number, picture[:, :, rows, columns], conditional, lambda stage: None)
+        def look(number: int, rows: slice, columns: slice) -> Any:
+            part = self.backend.crop(image, rows, columns)
+            size = (rows.stop - rows.start, columns.stop - columns.start)
+            return self._look(number, part, size, embeddings, lambda stage: None)
 
-        if self.detail == "zoom":
-            return details.zoomed(whole, look)
-        return details.tiled(whole, height, width, self.size, look)
+        return self.backend.add_detail(whole, self.detail, frame, self.size, look)
 
-    def _look(self, number: int, picture: Tensor, conditional: Tensor, mark: Callable[[str], None]) -> Tensor:
-        """Return the maps of an image, (prompts, rows, columns), on the device.
+    def _look(
+        self, number: int, image: Any, size: tuple[int, int], embeddings: Embeddings, mark: Callable[[str], None]
+    ) -> Any:
+        """Return the maps of an image, (prompts, rows, columns), as a value of the backend.
 
         Args:
             number: 0 for the whole frame, else the number of the part; the last network input is cached by it.
-            picture: (1, 3, h, w), on the device.
-            conditional: embeddings of the prompts.
+            image: value of the backend.
+            size: height and width of the image in pixels.
+            embeddings: embeddings of the prompts.
             mark: ends a stage of the clock.
         """
-        height, width = picture.shape[2:]
-        placement = place_frame(height, width, size=self.size, patch=self.network.patch, fit=self.fit)
-        features = self._see(number, picture, placement, mark)
-        maps = self._decode(features, conditional, placement)
+        placement = place_frame(*size, size=self.size, patch=self.backend.patch, fit=self.fit)
+        features = self._see(number, image, placement, mark)
+        maps = self.backend.maps(features, embeddings, placement)
         mark("decoder")
         return maps
 
-    def _see(self, number: int, whole: Tensor, placement: Placement, mark: Callable[[str], None]) -> Features:
+    def _see(self, number: int, image: Any, placement: Placement, mark: Callable[[str], None]) -> Any:
         """Return the features of an image; the cached ones if the network input is identical."""
-        picture = resize(whole, placement, self.preprocessing)
+        prepared = self.backend.prepare(image, placement, self.preprocessing)
         mark("prepare")
         seen = self._seen.get(number)
-        if seen is not None and seen[0].shape == picture.shape and torch.equal(seen[0], picture):
+        if seen is not None and self.backend.is_same(seen[0], prepared):
             mark("vision")
             return seen[1]
         self._seen.pop(number, None)
-        features = self.network.features(self.preprocessing.normalise(picture, self.network.dtype))
-        # a frame of the input's size is not copied by resizing, so the cache needs a copy
-        own = picture.shape == whole.shape
-        self._seen[number] = (picture.clone() if own else picture), features
+        features = self.backend.features(prepared, self.preprocessing)
+        self._seen[number] = prepared, features
         self.vision_passes += 1
         mark("vision")
         return features
 
-    def _decode(self, features: Features, conditional: Tensor, placement: Placement) -> Tensor:
-        """Return the maps, (prompts, rows, columns), on the device, cut to the frame.
-
-        The chunks become smaller if memory is short.
-        """
-        scale = self.network.scale / self.network.patch
-        chunk = self._chunk
-        while True:
-            try:
-                parts = [
-                    placement.crop(part, scale) for part in self.network.probabilities(features, conditional, chunk)
-                ]
-                self._chunk = chunk  # the next frame begins with the size that fitted
-                return parts[0] if len(parts) == 1 else torch.cat(parts)
-            except torch.OutOfMemoryError:
-                chunk = min(len(conditional), chunk or self.network.chunk(features.grid[0] * features.grid[1])) // 2
-                if chunk == 0:
-                    raise
-            devices.free_memory(self.network.device)
-
     def _check_size(self, size: int | None) -> int:
         size = self.preprocessing.size if size is None else size
-        patch = self.network.patch
+        patch = self.backend.patch
         if size < patch or size > 2048:
             raise UsageError(f"A size of {size} is out of range: use {patch} to 2048, in steps of {patch}.")
         if size % patch:
             raise UsageError(f"A size of {size} is not a multiple of {patch}: use {round(size / patch) * patch}.")
         return size
 
-    def _lower_precision(self, model: loading.LoadedModel, precision: torch.dtype) -> None:
-        """Switch to ``precision`` if it gives the same masks as float32 on one image.
+    def _lower_precision(self, dtype: str) -> None:
+        """Switch to a precision if it gives the same masks as float32 on one image.
 
-        Otherwise keep float32 and add a notice.
+        Otherwise try the next one, and add a notice.
         """
-        name = str(precision).removeprefix("torch.")
-        full = self.network
-        reference = self._trial()
-        self._adopt(ClipSeg(copy.deepcopy(model.network).to(precision)))
+        candidates = _NEXT_PRECISIONS.get(dtype, ())
+        if not candidates:
+            return
+        full, reference, reasons = self.backend, self._trial(), []
+        for name in candidates:
+            reason = self._refuses(full, name, reference)
+            if reason is None:
+                break
+            reasons.append(reason)
+            self._use(full)
+        self._precision_notices = tuple(f"{reason}, so {self.dtype} is used." for reason in reasons)
+        for notice in self._precision_notices:
+            logger.warning("%s", notice)
+
+    def _refuses(self, full: Backend, name: str, reference: NDArray[np.float32]) -> str | None:
+        """Switch to a precision, and return why it cannot be used, or None."""
         mean = high = float("inf")
-        reason = f"{name} changes this model's masks visibly on {self.device}"
+        reason = f"{name} changes this model's masks visibly on {full.device_name}"
         try:
+            self._use(full.in_precision(name))
             difference = np.abs(self._trial() - reference)
             mean, high = float(difference.mean()), float(np.quantile(difference, 0.99))
+        except UnsupportedPrecision as error:
+            logger.warning("%s is not used", name, exc_info=True)
+            return str(error)
         except NoPrediction:
             logger.warning("No finite prediction in %s", name, exc_info=True)
-        except RuntimeError:  # PyTorch lacks an operation in this precision for this device
-            logger.warning("%s failed on %s", name, self.device, exc_info=True)
-            reason = f"{name} does not work on {self.device}"
+        except RuntimeError:  # the library lacks an operation in this precision for this device
+            logger.warning("%s failed on %s", name, full.device_name, exc_info=True)
+            reason = f"{name} does not work on {full.device_name}"
         logger.info("Differences of %s from float32: %.2g on average, %.2g at the 99th percentile", name, mean, high)
-        if mean > 0.01 or high > 0.05:
-            self._adopt(full)
-            notice = f"{reason}, so float32 is used."
-            logger.warning("%s", notice)
-            self._precision_notices = (notice,)
+        return reason if mean > MOST_MEAN or high > MOST_HIGH else None
 
-    def _adopt(self, network: ClipSeg) -> None:
-        self.network = network
-        self._prompts.use(network)
+    def _use(self, backend: Backend) -> None:
+        self.backend = backend
+        self._prompts.use(backend)
         self._seen.clear()
 
-    @torch.inference_mode()
-    def _try_out(self) -> None:
-        """Run all parts of the network on a tiny image.
+    def _adopt(self, network: "ClipSeg") -> None:
+        """Run another network of PyTorch; only with the engine torch."""
+        from clipseg_live.model.pytorch.backend import TorchBackend
 
-        Raises:
-            Exception: any error of a damaged model.
-        """
-        patch = self.network.patch
-        picture = self.preprocessing.normalise(
-            torch.zeros(1, 3, patch, 2 * patch, device=self.network.device), self.network.dtype
-        )
-        embeddings = self._prompts.encode_sentences(("a", "a red circle"))
-        for _ in self.network.probabilities(self.network.features(picture), embeddings):
-            pass
+        self._use(TorchBackend(network.network))
 
     def _trial(self) -> NDArray[np.float32]:
         """Return the maps of a drawn image (gradients, a disc, noise) for three texts."""
@@ -387,15 +387,37 @@ class Segmenter:
         return probabilities
 
 
-def check_options(device: str, dtype: str, fit: str, detail: str = "off") -> tuple[torch.device, torch.dtype]:
-    """Return the device and the precision of these names.
+def _open(files: ModelFiles, choice: EngineChoice) -> tuple[Backend, Tokenizer]:
+    """Return the network in float32, and the tokenizer."""
+    if choice.engine == "openvino":
+        from clipseg_live.model.openvino import backend
+
+        try:
+            return backend.open_model(files)
+        except (ClipsegLiveError, MemoryError):
+            raise
+        except Exception as error:  # the converter and the compiler raise anything
+            if not choice.fallback:
+                reason = " ".join(str(error).split())[:160]
+                raise ModelError(
+                    f"OpenVINO cannot run the model in {files.folder} ({type(error).__name__}: {reason}): use the "
+                    "engine torch."
+                ) from error
+            logger.warning("OpenVINO cannot run the model, so PyTorch is used", exc_info=True)
+    from clipseg_live.model.pytorch.backend import TorchBackend
+
+    loaded = loading.load_network(files)
+    return TorchBackend(loaded.network.to(choice.device)), Tokenizer.of(loaded.tokenizer)
+
+
+def check_options(device: str, dtype: str, fit: str, detail: str = "off", engine: str = "auto") -> EngineChoice:
+    """Return the engine, device and precision of these names.
 
     Raises:
         UsageError: if a value is invalid, or not available on this machine.
     """
     _check_choices(fit, detail)
-    chosen = devices.choose_device(device)
-    return chosen, devices.choose_dtype(dtype, chosen)
+    return choose_engine(engine, device, dtype)
 
 
 def _check_choices(fit: str, detail: str) -> None:
@@ -409,5 +431,13 @@ def _check_choices(fit: str, detail: str) -> None:
 def _clear_memory_errors(what: str) -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not _is_memory_error(error):
+            raise
         raise ModelError(f"There is not enough GPU memory to {what}: use a smaller --size, or --device cpu.") from error
+
+
+def _is_memory_error(error: Exception) -> bool:
+    """Return whether PyTorch, if it is imported at all, has run out of memory."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)

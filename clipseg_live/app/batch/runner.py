@@ -369,7 +369,7 @@ def prepare_process(template: ExportRequest, size: int) -> process_pool.Work:
         template: Export whose files and photos are replaced for each job.
         size: Number of processes.
     """
-    from clipseg_live.model.devices import share_cores
+    from clipseg_live.model.threads import share_cores
 
     share_cores(size)
     engine = _LazyEngine(template)

@@ -21,6 +21,7 @@ BUILT_IN_MODEL = "shapes"
 ResizeMode = Literal["stretch", "letterbox", "aspect"]
 Role = Literal["positive", "negative", "contrast"]
 Detail = Literal["off", "zoom", "tiles"]
+EngineName = Literal["auto", "torch", "openvino"]
 Codec = Literal["h264", "h265", "vp9", "av1", "ffv1", "prores"]
 
 
@@ -36,6 +37,8 @@ DataFormat = Annotated[str, AfterValidator(_known_format)]
 
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 DETAILS: tuple[Detail, ...] = get_args(Detail)
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+DTYPES: tuple[str, ...] = ("auto", "float32", "bfloat16", "float16", "int8")
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
 UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -166,11 +169,12 @@ class EngineSettings(Frozen):
     Attributes:
         model: Name of a model, or a folder with weights.
         device: Device that runs the model.
-        dtype: Floating-point type of the model.
+        dtype: Precision of the model, one of ``DTYPES``.
         size: Side of the model's square input in pixels; None for the size of the checkpoint.
         resize_mode: How a frame is fitted into the model's square input.
         detail: "zoom" adds a closer pass where there are groups of small objects. "tiles" also segments overlapping
             parts of the whole frame, in four passes or more.
+        engine: Library that runs the model. "auto" takes PyTorch on a GPU, else OpenVINO where it is installed.
     """
 
     model: str = DEFAULT_MODEL
@@ -179,6 +183,7 @@ class EngineSettings(Frozen):
     size: Annotated[int, Field(ge=32, le=2048)] | None = None
     resize_mode: Annotated[ResizeMode, renamed("resize_mode", "fit")] = "stretch"
     detail: Detail = "off"
+    engine: EngineName = "auto"
 
 
 def parse_colour(text: str) -> RGB:

@@ -6,6 +6,7 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.settings.base import DEFAULT_MODEL
 from clipseg_live.model.store import hub, loading
+from clipseg_live.model.store.converted import converted_models
 from clipseg_live.model.store.layout import check_weights
 
 
@@ -23,6 +24,7 @@ class CatalogueEntry:
         bytes: its size on disk; 0 without a folder.
         whole: True if every needed file exists and the weights are not cut short.
         problem: the reason if it is not whole, else None.
+        converted_bytes: size of its converted forms in this user's cache.
     """
 
     name: str
@@ -34,6 +36,7 @@ class CatalogueEntry:
     bytes: int
     whole: bool
     problem: str | None
+    converted_bytes: int = 0
 
 
 def catalogue() -> tuple[CatalogueEntry, ...]:
@@ -64,6 +67,7 @@ def _entry(model: loading.KnownModel) -> CatalogueEntry:
         bytes=hub.folder_bytes(home) if path is not None else 0,
         whole=path is not None and problem is None,
         problem=problem,
+        converted_bytes=sum(each.bytes for each in converted_models() if each.model == model.name),
     )
 
 

@@ -13,6 +13,7 @@ from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.settings.base import DEFAULT_MODEL
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.model.store import hub
+from clipseg_live.model.store.converted import remove_converted
 from clipseg_live.model.store.layout import ModelFiles, check_folder, read_weights
 
 if TYPE_CHECKING:
@@ -223,13 +224,14 @@ def find_removable(name: str) -> Removable:
 
 
 def remove_model(found: Removable) -> None:
-    """Delete a downloaded model.
+    """Delete a downloaded model and its converted forms.
 
     Raises:
         ModelError: if its files cannot be deleted.
     """
     if found.model.repository is not None:
         hub.delete_repository(found.model.repository)
+        remove_converted(found.model.name)
 
 
 def _named(name: str, done: str) -> KnownModel:

@@ -133,7 +133,7 @@ def test_defaults_are_told_as_they_are(name: str) -> None:
             expected = words[value] if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else value
             assert told == str(expected), field
             seen += 1
-    assert seen == 21
+    assert seen == 22
     assert options["effect"].show_default == "+".join(effect.kind for effect in DEFAULT_EFFECTS)
 
 
@@ -164,6 +164,7 @@ CASES: list[tuple[list[object], Callable[[Segmented], object], object]] = [
     (["--size", 224], lambda found: found.engine.size, 224),
     (["--resize-mode", "aspect"], lambda found: found.engine.resize_mode, "aspect"),
     (["--detail", "tiles"], lambda found: found.engine.detail, "tiles"),
+    (["--engine", "torch"], lambda found: found.engine.engine, "torch"),
     (["--smoothing", 0.9], lambda found: found.matte.smoothing, 0.9),
     (["--motion-tracking"], lambda found: found.matte.motion_tracking, True),
     (["--no-motion-tracking"], lambda found: found.matte.motion_tracking, False),

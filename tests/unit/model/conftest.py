@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import CLIPSegConfig
 
+from clipseg_live.model.openvino import library
 from clipseg_live.model.random_weights import write_random_model
 from clipseg_live.model.segmenter import Segmenter
 
@@ -34,6 +35,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def default_engine() -> Iterator[None]:
+    """Let "auto" be PyTorch, whether or not OpenVINO is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "is_installed", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

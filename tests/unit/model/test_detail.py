@@ -13,8 +13,8 @@ from torch import Tensor
 from clipseg_live import Prompt, Segmenter, UsageError
 from clipseg_live.core.settings.base import Detail
 from clipseg_live.demo.scenes import STAPLES, Scene, SceneSettings
-from clipseg_live.model import detail
-from clipseg_live.model.detail import CELLS, DetailTile
+from clipseg_live.model.pytorch import detail
+from clipseg_live.model.pytorch.detail import CELLS, DetailTile
 from scripts.training.truth import scene_truth
 from tests.helpers.tolerances import SAME_MAPS
 

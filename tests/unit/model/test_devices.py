@@ -5,17 +5,20 @@ import os
 import pytest
 import torch
 
-from clipseg_live.model.devices import leave_a_core, share_cores
+from clipseg_live.model import threads as network_threads
+from clipseg_live.model.threads import leave_a_core, share_cores
 
 
 @pytest.mark.parametrize(("cores", "given", "expected"), [(1, 1, 1), (2, 2, 1), (4, 4, 3), (16, 8, 8)])
 def test_a_core_is_left_to_others(monkeypatch: pytest.MonkeyPatch, cores: int, given: int, expected: int) -> None:
     threads = [given]
+    monkeypatch.setattr(network_threads, "_limit", None)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    assert leave_a_core() == expected
+    leave_a_core()
+    assert threads[-1] == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     threads.append(2)
     assert leave_a_core() == 2 and threads[-1] == 2
@@ -29,11 +32,13 @@ def test_cores_are_shared(
     monkeypatch: pytest.MonkeyPatch, cores: int, given: int, processes: int, expected: int
 ) -> None:
     threads = [given]
+    monkeypatch.setattr(network_threads, "_limit", None)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    assert share_cores(processes) == expected
+    share_cores(processes)
+    assert threads[-1] == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     threads.append(3)
     assert share_cores(processes) == 3 and threads[-1] == 3

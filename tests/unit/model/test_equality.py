@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import CLIPSegForImageSegmentation, CLIPTokenizer
 
 from clipseg_live import Prompt, Segmenter
-from clipseg_live.model.clipseg import ClipSeg, Features
+from clipseg_live.model.pytorch.clipseg import ClipSeg, Features
 from tests.helpers.tolerances import SAME_MAPS
 
 Activations = tuple[torch.Tensor, ...]

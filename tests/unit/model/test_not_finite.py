@@ -15,9 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from clipseg_live import Prompt, Segmenter, export
 from clipseg_live.core.errors import ModelError, NoPrediction
-from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.driver import DriverSegmenter
 from clipseg_live.model.preprocess import Preprocessing
+from clipseg_live.model.pytorch.clipseg import ClipSeg
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("sky")]
 PLACES = (

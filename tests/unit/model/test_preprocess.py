@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipseg_live import Prompt, UsageError
-from clipseg_live.model.preprocess import DIMMED, Preprocessing, as_tensor, place_frame, prepare_image_prompt, resize
+from clipseg_live.model import preprocess
+from clipseg_live.model.preprocess import DIMMED, Preprocessing, place_frame, prepare_image_prompt
+from clipseg_live.model.pytorch.images import as_tensor, normalise, resize
+from clipseg_live.model.resampling import bicubic_matrix, resample_map, resize_pixels
+from tests.helpers.tolerances import SAME_INTERPOLATION
 
 PREPROCESSING = Preprocessing(352, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -51,7 +55,7 @@ def test_resizing_is_pillows(shape: tuple[int, int]) -> None:
 def test_letterbox_pads_with_the_mean_which_normalises_to_almost_nothing() -> None:
     pixels = np.full((100, 200, 3), 255, np.uint8)
     picture = resize(as_tensor(pixels), place_frame(100, 200, size=352, patch=16, fit="letterbox"), PREPROCESSING)
-    values = PREPROCESSING.normalise(picture, torch.float32)
+    values = normalise(picture, PREPROCESSING, torch.float32)
     assert values[:, :, :88].abs().max() < 0.01
     assert values[:, :, 88:264].min() > 2
     assert values[:, :, 264:].abs().max() < 0.01
@@ -61,13 +65,47 @@ def test_a_box_is_cropped_square_and_its_outside_dimmed() -> None:
     pixels = np.full((200, 300, 3), 100, np.uint8)
     pixels[50:90, 100:180] = 200
     prepared = prepare_image_prompt(Prompt.image(pixels, box=(100, 50, 80, 40)), PREPROCESSING, 96)
-    assert prepared.shape == (1, 3, 96, 96)
-    assert prepared[0, :, 48, 48].tolist() == pytest.approx([200] * 3, abs=1)
-    assert prepared[0, :, 5, 48].tolist() == pytest.approx([100 * DIMMED] * 3, abs=1)
+    assert prepared.shape == (96, 96, 3)
+    assert prepared[48, 48].tolist() == pytest.approx([200] * 3, abs=1)
+    assert prepared[5, 48].tolist() == pytest.approx([100 * DIMMED] * 3, abs=1)
 
 
 def test_a_box_at_the_border_reaches_beyond_the_picture() -> None:
     pixels = np.full((40, 40, 3), 250, np.uint8)
     prepared = prepare_image_prompt(Prompt.image(pixels, box=(0, 0, 40, 2)), PREPROCESSING, 96)
     assert prepared.max() > 100
-    assert prepared[0, :, 0, 48].max() < 1
+    assert prepared[0, 48].max() < 1
+
+
+@pytest.mark.parametrize("resampling", ["nearest-exact", "bilinear", "bicubic"])
+@pytest.mark.parametrize(
+    ("shape", "target"),
+    [((90, 160), (44, 44)), ((53, 37), (64, 64)), ((1, 1), (64, 64)), ((3, 2000), (64, 64)), ((700, 40), (16, 96))],
+)
+def test_without_pytorch_the_levels_are_the_same(
+    shape: tuple[int, int], target: tuple[int, int], resampling: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    smooth = resampling != "nearest-exact"
+    expected = torch.nn.functional.interpolate(as_tensor(pixels), size=target, mode=resampling, antialias=smooth)
+    found = resize_pixels(pixels, target, resampling)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, expected[0].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "aspect"])
+def test_without_pytorch_a_frame_has_the_same_place(fit: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
+    placement = place_frame(50, 90, size=64, patch=16, fit=fit)  # type: ignore[arg-type]
+    expected = resize(as_tensor(pixels), placement, PREPROCESSING)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(preprocess.resize_frame(pixels, placement, PREPROCESSING), expected)
+
+
+@pytest.mark.parametrize("target", [(22, 22), (7, 40), (14, 14), (2, 4)])
+def test_without_pytorch_maps_are_interpolated_the_same(target: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).random((14, 14), np.float32)
+    tensor = torch.from_numpy(values)[None, None]
+    soft = torch.nn.functional.interpolate(tensor, size=target, mode="bilinear", antialias=True)[0, 0].numpy()
+    np.testing.assert_allclose(resample_map(values, target), soft, atol=SAME_INTERPOLATION)
+    cubic = torch.nn.functional.interpolate(tensor, size=target, mode="bicubic", align_corners=False)[0, 0].numpy()
+    found = bicubic_matrix(14, target[0]) @ values @ bicubic_matrix(14, target[1]).T
+    np.testing.assert_allclose(found, cubic, atol=SAME_INTERPOLATION)

@@ -7,10 +7,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from clipseg_live import Failure, Prompt, Segmenter, UsageError
-from clipseg_live.model.clipseg import ClipSeg
 from clipseg_live.model.preprocess import Preprocessing
 from clipseg_live.model.prompt_encoder import PromptEncoder
+from clipseg_live.model.pytorch.backend import TorchBackend
 from clipseg_live.model.store.loading import check_folder, load_network
+from clipseg_live.model.tokenizer import Tokenizer
 from tests.helpers.tolerances import SAME_EMBEDDINGS
 
 
@@ -108,7 +109,9 @@ def test_any_text_is_accepted(tiny: Segmenter) -> None:
 def test_the_cache_is_bounded_and_keeps_what_is_used(tiny_folder: Path) -> None:
     model = load_network(check_folder(tiny_folder, "tiny"))
     preprocessing = Preprocessing.read(tiny_folder / "preprocessor_config.json")
-    encoder = PromptEncoder(ClipSeg(model.network), model.tokenizer, preprocessing, "tiny", capacity=3)
+    encoder = PromptEncoder(
+        TorchBackend(model.network), Tokenizer.of(model.tokenizer), preprocessing, "tiny", capacity=3
+    )
     kept = Prompt.text("kept")
     for number in range(5):
         encoder.encode([kept, Prompt.text(f"other {number}")])

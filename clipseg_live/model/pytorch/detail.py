@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from clipseg_live.core.settings.base import Detail
+
 CELLS = 32
 """Cells along each side of the grid along which parts of a frame are cut."""
 FIRES = 0.3
@@ -72,6 +74,25 @@ class DetailTile:
 
 PredictView = Callable[[int, DetailTile], Tensor]
 """Function that runs the model on a part: (its number, from 1; the part) → maps (prompts, rows, columns)."""
+
+
+def with_detail(
+    maps: Tensor, detail: Detail, frame: tuple[int, int], size: int, predict: Callable[[int, slice, slice], Tensor]
+) -> Tensor:
+    """Return the maps of a frame with those of its parts merged in.
+
+    Args:
+        maps: (prompts, rows, columns), maps of the whole frame.
+        detail: "zoom" or "tiles".
+        frame: height and width of the frame in pixels.
+        size: side of the network's square in pixels.
+        predict: runs the model on a part: (its number, from 1; its rows; its columns) → maps.
+    """
+
+    def look(number: int, part: DetailTile) -> Tensor:
+        return predict(number, *part.slices(*frame))
+
+    return zoomed(maps, look) if detail == "zoom" else tiled(maps, *frame, size, look)
 
 
 def zoomed(whole: Tensor, look: PredictView) -> Tensor:

@@ -1,0 +1,226 @@
+"""Backend that runs converted networks with OpenVINO on the CPU, without PyTorch and transformers."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipseg_live._version import __version__
+from clipseg_live.core.frame import Pixels
+from clipseg_live.core.settings.base import Detail
+from clipseg_live.model import threads
+from clipseg_live.model.backend import Embeddings, PredictPart, StageClock, UnsupportedPrecision
+from clipseg_live.model.openvino import library
+from clipseg_live.model.openvino.files import (
+    DECODER,
+    IMAGE_ENCODER,
+    POSITIONS,
+    TEXT_ENCODER,
+    TOKENIZER,
+    VISION_ENCODER,
+    Geometry,
+)
+from clipseg_live.model.preprocess import Placement, Preprocessing, resize_frame
+from clipseg_live.model.resampling import bicubic_matrix
+from clipseg_live.model.store import converted
+from clipseg_live.model.store.layout import ModelFiles
+from clipseg_live.model.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = "1"
+"""Version of the converted files; a new one makes older files unused."""
+
+_HIDDEN = -np.inf
+"""Attention score of tokens that must not be read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Features:
+    """Output of the vision encoder for the decoder, and the rows and columns of tokens."""
+
+    values: NDArray[np.float32]
+    grid: tuple[int, int]
+
+
+def open_model(files: ModelFiles) -> tuple["OpenVinoBackend", Tokenizer]:
+    """Return the network in float32 and its tokenizer, from the cache; convert the model first if it is not there.
+
+    Raises:
+        ModelError: if the model is damaged.
+        Exception: any error of OpenVINO.
+    """
+    openvino = library.load()
+    key = converted.cache_key(files, (_FORMAT, __version__, openvino.get_version()))
+    folder = converted.find(key)
+    if folder is not None:
+        try:
+            return _read(folder)
+        except Exception:  # a damaged file fails anywhere in the readers
+            logger.warning("The converted model %s cannot be read, so it is converted again", folder, exc_info=True)
+            converted.discard(key)
+    from clipseg_live.model.openvino.conversion import convert
+
+    logger.info("Converting %s for OpenVINO", files.folder)
+    return _read(converted.store(key, files, lambda target: convert(files, target)))
+
+
+def _read(folder: Path) -> tuple["OpenVinoBackend", Tokenizer]:
+    geometry = Geometry.read(folder)
+    return OpenVinoBackend(folder, geometry), Tokenizer.read(folder / TOKENIZER, geometry.padding)
+
+
+class OpenVinoBackend:
+    """``Backend`` around converted networks. Images are uint8 arrays (h, w, 3); maps and features are float32 arrays.
+
+    The encoders of prompts are compiled when they are first needed.
+
+    Args:
+        folder: folder of the converted model.
+        geometry: sizes of the model.
+        dtype: precision of the network.
+
+    Raises:
+        Exception: any error of OpenVINO about a damaged file.
+    """
+
+    engine = "openvino"
+    device_name = "cpu"
+
+    def __init__(self, folder: Path, geometry: Geometry, dtype: str = "float32") -> None:
+        self._folder = folder
+        self._geometry = geometry
+        self.dtype_name = dtype
+        self.patch, self.scale = geometry.patch, geometry.scale
+        self.embedding_size, self.text_limit = geometry.embedding_size, geometry.text_limit
+        self._table: NDArray[np.float32] = np.load(folder / POSITIONS)
+        self._positions: dict[tuple[int, int], NDArray[np.float32]] = {}
+        core = library.load().Core()
+        self._networks = {
+            name: core.read_model(folder / name) for name in (VISION_ENCODER, DECODER, TEXT_ENCODER, IMAGE_ENCODER)
+        }
+        self._requests = {name: self._compile(name) for name in (VISION_ENCODER, DECODER)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy or a pickle needs: compiled networks cannot be copied, so they are read again."""
+        return OpenVinoBackend, (self._folder, self._geometry, self.dtype_name)
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of OpenVINO."""
+        count: int = self._requests[VISION_ENCODER].get_compiled_model().get_property("INFERENCE_NUM_THREADS")
+        return count
+
+    def clock(self) -> StageClock:
+        """Return a clock that has just started."""
+        return StageClock()
+
+    def upload(self, pixels: Pixels) -> Pixels:
+        """Return the pixels."""
+        return pixels
+
+    def crop(self, image: Pixels, rows: slice, columns: slice) -> Pixels:
+        """Return a part of an image."""
+        return image[rows, columns]
+
+    def prepare(self, image: Pixels, placement: Placement, preprocessing: Preprocessing) -> Pixels:
+        """Return the input, uint8 (height, width, 3)."""
+        picture = resize_frame(image, placement, preprocessing)
+        return picture.copy() if np.shares_memory(picture, image) else picture
+
+    def is_same(self, first: Pixels, second: Pixels) -> bool:
+        """Return whether two inputs are identical."""
+        return np.array_equal(first, second)
+
+    def features(self, prepared: Pixels, preprocessing: Preprocessing) -> _Features:
+        """Run the vision encoder on an input."""
+        grid = (prepared.shape[0] // self.patch, prepared.shape[1] // self.patch)
+        values = self._run(VISION_ENCODER, prepared[None].astype(np.float32), self._positions_of(grid))[0]
+        return _Features(values, grid)
+
+    def maps(self, features: _Features, embeddings: Embeddings, placement: Placement) -> NDArray[np.float32]:
+        """Decode features for all prompts."""
+        found = self._run(DECODER, embeddings, features.values, np.zeros(features.grid, np.float32))[0]
+        return placement.crop(found, self.scale / self.patch)
+
+    def add_detail(
+        self, maps: NDArray[np.float32], detail: Detail, frame: tuple[int, int], size: int, predict: PredictPart
+    ) -> NDArray[np.float32]:
+        """Return maps with those of parts of the frame merged in. This alone needs PyTorch."""
+        import torch
+
+        from clipseg_live.model.pytorch.detail import with_detail
+
+        def look(number: int, rows: slice, columns: slice) -> torch.Tensor:
+            return torch.from_numpy(predict(number, rows, columns))
+
+        with torch.inference_mode():
+            return with_detail(torch.from_numpy(maps), detail, frame, size, look).numpy()
+
+    def download(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the maps with memory of their own."""
+        return np.ascontiguousarray(maps)
+
+    def text_embeddings(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Embeddings:
+        """Encode texts."""
+        tokens = ids.shape[1]
+        hidden = np.triu(np.ones((tokens, tokens), bool), 1) | (mask[:, None, None] == 0)
+        scores = np.where(hidden, np.float32(_HIDDEN), np.float32(0))
+        if self._geometry.end_token == 2:
+            ends = ids.argmax(axis=1)
+        else:
+            ends = (ids == self._geometry.end_token).argmax(axis=1)
+        last = np.eye(tokens, dtype=np.float32)[ends][:, None]
+        return self._run(TEXT_ENCODER, ids, scores, last)[0]
+
+    def image_embedding(self, picture: NDArray[np.float32], preprocessing: Preprocessing) -> Embeddings:
+        """Encode an image prompt."""
+        grid = (picture.shape[0] // self.patch, picture.shape[1] // self.patch)
+        hidden = self._run(VISION_ENCODER, picture[None], self._positions_of(grid))[1]
+        return self._run(IMAGE_ENCODER, hidden)[0]
+
+    def rounded(self, embeddings: Embeddings) -> Embeddings:
+        """Return the embeddings: they stay in float32."""
+        return embeddings
+
+    def in_precision(self, dtype: str) -> "OpenVinoBackend":
+        """Return the same network in another precision."""
+        raise UnsupportedPrecision(f"{dtype} does not work with OpenVINO yet")
+
+    def try_out(self, preprocessing: Preprocessing, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> None:
+        """Run all parts of the network on a tiny image."""
+        tiny = np.zeros((self.patch, 2 * self.patch, 3), np.uint8)
+        features = self.features(tiny, preprocessing)
+        placement = Placement(*tiny.shape[:2], 0, 0, *tiny.shape[:2])
+        self.maps(features, self.text_embeddings(ids, mask), placement)
+
+    def _compile(self, name: str) -> Any:
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        limit = threads.limit()
+        if limit is not None:
+            options["INFERENCE_NUM_THREADS"] = limit
+        compiled = library.load().Core().compile_model(self._networks.pop(name), "CPU", options)
+        return compiled.create_infer_request()
+
+    def _run(self, name: str, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """Run a network and return copies of its outputs."""
+        if name not in self._requests:
+            self._requests[name] = self._compile(name)
+        outputs = self._requests[name].infer([np.ascontiguousarray(each) for each in inputs], share_inputs=True)
+        return [np.array(values) for values in outputs.values()]
+
+    def _positions_of(self, grid: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the position embeddings of a grid, (1, 1 + rows · columns, channels); those of the last are cached."""
+        found = self._positions.get(grid)
+        if found is None:
+            side = round((len(self._table) - 1) ** 0.5)
+            table = self._table[1:].reshape(side, side, -1)
+            if grid != (side, side):
+                down, across = bicubic_matrix(side, grid[0]), bicubic_matrix(side, grid[1])
+                table = np.einsum("rh,hwc,kw->rkc", down, table, across, optimize=True)
+            found = np.concatenate([self._table[:1], table.reshape(-1, table.shape[-1])])[None].astype(np.float32)
+            self._positions = {grid: found}
+        return found

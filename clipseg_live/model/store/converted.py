@@ -1,0 +1,194 @@
+"""Cache of models that were converted for another library than PyTorch: one folder for each, complete or absent.
+
+A folder is written under another name and renamed. Its name is a digest of everything that decides its content. Its
+manifest lists the files with their sizes, so that an incomplete folder is noticed and written again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipseg_live.model.store.layout import ModelFiles
+
+logger = logging.getLogger(__name__)
+
+LARGEST_CACHE = 4 * 10**9
+"""Size of the whole cache; the models that were not used for longest are removed."""
+
+_MANIFEST = "manifest.json"
+_DIGESTS = "digests.json"
+_UNFINISHED = ".unfinished-"
+_STALE_SECONDS = 24 * 3600.0
+_MOST_DIGESTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedModel:
+    """A converted model in the cache.
+
+    Attributes:
+        model: name or folder of the model.
+        folder: its folder.
+        bytes: its size on disk.
+        used: time of its last use in seconds since the epoch.
+    """
+
+    model: str
+    folder: Path
+    bytes: int
+    used: float
+
+
+def cache_root() -> Path:
+    """Return the folder of all converted models of this user."""
+    from platformdirs import user_cache_path
+
+    return Path(user_cache_path("clipseg-live", appauthor=False)) / "converted"
+
+
+def cache_key(files: ModelFiles, versions: Sequence[str]) -> str:
+    """Return the name of the folder for a model: a digest of its files and of the versions that convert it."""
+    digest = hashlib.sha256("\n".join((*versions, _weights_digest(files))).encode())
+    for path in sorted(files.folder.iterdir()):
+        if path.suffix in (".json", ".txt") and path.is_file():
+            digest.update(f"\n{path.name}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def find(key: str) -> Path | None:
+    """Return the folder of a converted model, or None if it is absent or incomplete. It counts as used now."""
+    folder = cache_root() / key
+    try:
+        sizes = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["sizes"]
+        whole = bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except FileNotFoundError:
+        whole = False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        logger.warning("The converted model %s is damaged", key, exc_info=True)
+        whole = False
+    if not whole:
+        return None
+    try:
+        os.utime(folder / _MANIFEST)
+    except OSError:  # a cache that may only be read
+        logger.debug("The use of %s cannot be noted", key, exc_info=True)
+    return folder
+
+
+def store(key: str, files: ModelFiles, write: Callable[[Path], None]) -> Path:
+    """Write a converted model and return its folder; a damaged one is replaced. Older ones make room.
+
+    Args:
+        key: its name, from ``cache_key``.
+        files: files of the model.
+        write: writes all files into an empty folder.
+
+    Raises:
+        OSError: if the cache cannot be written.
+    """
+    root = cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    unfinished = root / f"{_UNFINISHED}{secrets.token_hex(8)}"
+    unfinished.mkdir()
+    try:
+        write(unfinished)
+        sizes = {path.name: path.stat().st_size for path in unfinished.iterdir()}
+        manifest = {"model": files.name, "sizes": sizes}
+        (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        _move(unfinished, root / key, key)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _make_room(keep=key)
+    return root / key
+
+
+def discard(key: str) -> None:
+    """Remove a converted model that cannot be used."""
+    shutil.rmtree(cache_root() / key, ignore_errors=True)
+
+
+def converted_models() -> tuple[ConvertedModel, ...]:
+    """Return all converted models, the last used first."""
+    found = []
+    for path in cache_root().glob(f"*/{_MANIFEST}"):
+        if path.parent.name.startswith(_UNFINISHED):
+            continue
+        try:
+            model = str(json.loads(path.read_text(encoding="utf-8"))["model"])
+            size = sum(each.stat().st_size for each in path.parent.iterdir() if each.is_file())
+            found.append(ConvertedModel(model, path.parent, size, path.stat().st_mtime))
+        except (OSError, ValueError, KeyError, TypeError):
+            logger.warning("The converted model %s cannot be read", path.parent.name, exc_info=True)
+    return tuple(sorted(found, key=lambda each: each.used, reverse=True))
+
+
+def remove_converted(model: str | None = None) -> int:
+    """Remove the converted forms of a model, or of all models, and return the bytes that are free again."""
+    freed = 0
+    for each in converted_models():
+        if model is None or each.model == model:
+            shutil.rmtree(each.folder, ignore_errors=True)
+            freed += each.bytes
+    return freed
+
+
+def _move(unfinished: Path, folder: Path, key: str) -> None:
+    """Rename a finished folder. If another process was faster, its folder is used."""
+    for _ in range(2):
+        try:
+            unfinished.rename(folder)
+            return
+        except OSError:
+            if find(key) is not None:
+                logger.debug("Another process has converted %s", key, exc_info=True)
+                return
+            discard(key)
+    unfinished.rename(folder)
+
+
+def _make_room(keep: str) -> None:
+    total = 0
+    for each in converted_models():
+        total += each.bytes
+        if total > LARGEST_CACHE and each.folder.name != keep:
+            logger.info("The converted model %s makes room", each.folder)
+            shutil.rmtree(each.folder, ignore_errors=True)
+    for path in cache_root().glob(f"{_UNFINISHED}*"):  # of processes that were killed
+        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _weights_digest(files: ModelFiles) -> str:
+    """Return ``files.digest()``, remembered on disk while the weights stay: reading 600 MB takes seconds."""
+    path = cache_root() / _DIGESTS
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        digest = known[files.identity()]
+        if isinstance(digest, str):
+            return digest
+    except FileNotFoundError:
+        known = {}
+    except KeyError:
+        logger.debug("These weights are new")
+    except (OSError, ValueError, TypeError):
+        logger.warning("The list of digests is damaged", exc_info=True)
+        known = {}
+    digest = files.digest()
+    newest = dict(list(known.items())[-_MOST_DIGESTS:]) | {files.identity(): digest}
+    own = path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(json.dumps(newest), encoding="utf-8")
+        own.replace(path)
+    except OSError:  # a cache that may only be read
+        logger.debug("The digest of the weights cannot be kept", exc_info=True)
+        own.unlink(missing_ok=True)
+    return digest

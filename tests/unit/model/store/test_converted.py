@@ -1,0 +1,134 @@
+"""The cache of converted models."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from clipseg_live.model.store import catalogue, converted, layout, loading
+from clipseg_live.model.store.layout import ModelFiles
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(converted, "cache_root", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ModelFiles:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    weights = folder / "model.safetensors"
+    return ModelFiles("mine", folder, folder / "preprocessor_config.json", weights, (weights,))
+
+
+def write(folder: Path) -> None:
+    (folder / "network.bin").write_bytes(b"x" * 1000)
+
+
+def stored(files: ModelFiles, key: str, used: float) -> Path:
+    folder = converted.store(key, files, write)
+    os.utime(folder / "manifest.json", (used, used))
+    return folder
+
+
+def test_what_was_stored_is_found(files: ModelFiles) -> None:
+    assert converted.find("key") is None
+    folder = converted.store("key", files, write)
+    assert converted.find("key") == folder and (folder / "network.bin").read_bytes() == b"x" * 1000
+    (entry,) = converted.converted_models()
+    assert (entry.model, entry.folder) == ("mine", folder) and entry.bytes > 1000
+
+
+def test_a_failure_leaves_nothing(files: ModelFiles, root: Path) -> None:
+    def fail(folder: Path) -> None:
+        write(folder)
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        converted.store("key", files, fail)
+    assert list(root.iterdir()) == [] and converted.find("key") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sizes": {}}', b'{"sizes": {"network.bin": 7}}', b"\xff"])
+def test_an_incomplete_one_is_absent_and_replaced(files: ModelFiles, content: bytes) -> None:
+    folder = converted.store("key", files, write)
+    (folder / "manifest.json").write_bytes(content)
+    assert converted.find("key") is None
+    assert converted.find(converted.store("key", files, write).name) is not None
+
+
+def test_the_faster_of_two_processes_wins(files: ModelFiles) -> None:
+    def slow(folder: Path) -> None:
+        converted.store("key", files, write)
+        (folder / "network.bin").write_bytes(b"late")
+
+    assert (converted.store("key", files, slow) / "network.bin").read_bytes() == b"x" * 1000
+    assert len(converted.converted_models()) == 1
+
+
+def test_the_key_is_that_of_the_content(files: ModelFiles, tmp_path: Path) -> None:
+    key = converted.cache_key(files, ("1", "2026.4"))
+    assert key == converted.cache_key(files, ("1", "2026.4"))
+    assert key != converted.cache_key(files, ("1", "2026.5"))
+    (files.folder / "config.json").write_text('{"a": 1}')
+    other = converted.cache_key(files, ("1", "2026.4"))
+    assert other != key
+    files.weights.write_bytes(b"WEIGHTS")
+    os.utime(files.weights, (1, 1))
+    assert converted.cache_key(files, ("1", "2026.4")) not in (key, other)
+
+
+def test_weights_that_stay_are_read_once(files: ModelFiles, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    key = converted.cache_key(files, ())
+    monkeypatch.setattr(layout, "_sha256", lambda *arguments: pytest.fail("the weights were read again"))
+    assert converted.cache_key(files, ()) == key
+    monkeypatch.undo()
+    monkeypatch.setattr(converted, "cache_root", lambda: root)
+    (root / "digests.json").write_text("damaged")
+    assert converted.cache_key(files, ()) == key
+    assert len(json.loads((root / "digests.json").read_text())) == 1
+
+
+def test_those_used_long_ago_make_room(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        stored(files, f"key{number}", used=1000.0 + number)
+    converted.find("key0")  # is used now
+    monkeypatch.setattr(converted, "LARGEST_CACHE", 2500)
+    converted.store("key3", files, write)
+    assert {entry.folder.name for entry in converted.converted_models()} == {"key3", "key0"}
+
+
+def test_one_larger_than_the_cache_stays_alone(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted.store("old", files, write)
+    monkeypatch.setattr(converted, "LARGEST_CACHE", 10)
+    converted.store("new", files, write)
+    assert [entry.folder.name for entry in converted.converted_models()] == ["new"]
+
+
+def test_all_or_those_of_one_model_are_removed(files: ModelFiles) -> None:
+    converted.store("a", files, write)
+    converted.store("b", ModelFiles("other", files.folder, files.processor, files.weights, files.shards), write)
+    assert converted.remove_converted("mine") > 1000
+    assert [entry.model for entry in converted.converted_models()] == ["other"]
+    converted.remove_converted()
+    assert converted.converted_models() == ()
+
+
+def test_the_catalogue_lists_them(files: ModelFiles) -> None:
+    shapes = ModelFiles("shapes", files.folder, files.processor, files.weights, files.shards)
+    converted.store("a", shapes, write)
+    sizes = {entry.name: entry.converted_bytes for entry in catalogue.catalogue()}
+    assert sizes["shapes"] > 1000 and not any(size for name, size in sizes.items() if name != "shapes")
+
+
+def test_a_removed_model_takes_its_conversions_along(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = next(known for known in loading.KNOWN_MODELS.values() if known.repository)
+    converted.store("a", ModelFiles(model.name, files.folder, files.processor, files.weights, files.shards), write)
+    monkeypatch.setattr(loading.hub, "delete_repository", lambda repository: None)
+    loading.remove_model(loading.Removable(model, files.folder, 1))
+    assert converted.converted_models() == ()
