@@ -1,0 +1,77 @@
+"""Lower precisions of the vision encoder: used where they are faster and give the same masks, else replaced."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from clipseg_live import Prompt, Segmenter
+from clipseg_live.model import segmenter as segmenter_module
+from clipseg_live.model.openvino import backend as openvino_backend
+from clipseg_live.model.openvino import library, quantization
+from clipseg_live.model.openvino.files import VISION_ENCODER
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_openvino")]
+
+TEXTS = [Prompt.text("red circle"), Prompt.text("sky")]
+
+
+@pytest.fixture
+def faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every other precision be faster than float32."""
+    seconds = {"float32": 2.0}
+    monkeypatch.setattr(openvino_backend, "_vision_seconds", lambda backend: seconds.get(backend.dtype_name, 1.0))
+
+
+@pytest.mark.usefixtures("faster")
+def test_eight_bits_give_nearly_the_same_maps(tiny_folder: Path, picture: np.ndarray) -> None:
+    full, low = (Segmenter.load(str(tiny_folder), device="cpu", size=64, dtype=name) for name in ("float32", "int8"))
+    assert (low.engine, low.dtype, low.notices) == ("openvino", "int8", ())
+    difference = np.abs(low.segment(picture, TEXTS).probabilities - full.segment(picture, TEXTS).probabilities)
+    assert 0 < difference.mean() < segmenter_module.MOST_MEAN
+
+
+@pytest.mark.usefixtures("faster")
+def test_outliers_never_change_the_masks_visibly(tiny_folder: Path, tmp_path: Path, picture: np.ndarray) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "outliers")
+    state = load_file(folder / "model.safetensors")
+    for layer in range(3):  # a few channels of the activations grow, as in the weights of CLIP
+        name = f"clip.vision_model.encoder.layers.{layer}"
+        state[f"{name}.mlp.fc2.weight"][:3].mul_(50)
+        state[f"{name}.layer_norm1.weight"][5:8].mul_(50)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    full, low = (Segmenter.load(str(folder), device="cpu", size=64, dtype=name) for name in ("float32", "int8"))
+    difference = np.abs(low.segment(picture, TEXTS).probabilities - full.segment(picture, TEXTS).probabilities)
+    assert difference.mean() < 2 * segmenter_module.MOST_MEAN
+    assert (low.dtype == "int8") == (low.notices == ())
+
+
+@pytest.mark.usefixtures("faster")
+def test_a_precision_that_changes_masks_is_replaced_with_a_notice(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantization, "_LEVELS", 1)  # as if there were two bits
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, dtype="int8")
+    assert segmenter.dtype in ("bfloat16", "float32")
+    assert segmenter.notices[0] == f"int8 changes this model's masks visibly on cpu, so {segmenter.dtype} is used."
+
+
+def test_a_precision_that_is_slower_is_replaced_with_a_notice(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"float32": 1.0}
+    monkeypatch.setattr(openvino_backend, "_vision_seconds", lambda backend: seconds.get(backend.dtype_name, 2.0))
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, dtype="bfloat16")
+    assert segmenter.dtype == "float32"
+    assert segmenter.notices == ("bfloat16 is not faster than float32 on this processor, so float32 is used.",)
+
+
+def test_only_the_layers_of_the_encoder_are_compressed(tiny_folder: Path, cache: Path) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", engine="openvino")
+    folder = segmenter.backend._folder  # type: ignore[attr-defined]
+    network = library.load().Core().read_model(folder / VISION_ENCODER)
+    assert quantization.compress_weights(network) == 3 * 6  # three layers of six products
+    kinds = [str(each.get_element_type()) for op in network.get_ops() for each in op.outputs()]
+    assert sum("i8" in kind or "int8" in kind for kind in kinds) == 3 * 6
