@@ -11,6 +11,7 @@ from clipseg_live.core.errors import SinkError
 from clipseg_live.core.frame import Pixels
 from clipseg_live.core.privacy import was_drawn_hiding
 from clipseg_live.core.rendered_frame import RenderedFrame
+from clipseg_live.core.settings.base import ENGINES
 from clipseg_live.core.settings.live import FrameTransform, LiveSettings
 from clipseg_live.core.system.files import replace_file
 
@@ -40,6 +41,13 @@ def available_models() -> Sequence[tuple[str, str]]:
 def available_devices() -> Sequence[str]:
     """Return the devices that may exist on this system. The worker finds out whether they do."""
     return ("auto", "cpu", "mps") if sys.platform == "darwin" else ("auto", "cpu", "cuda")
+
+
+def installed_engines() -> Sequence[str]:
+    """Return the engines that are installed, "auto" first."""
+    from clipseg_live.model.openvino import library
+
+    return tuple(name for name in ENGINES if name != "openvino" or library.is_installed())
 
 
 def has_screen() -> bool:

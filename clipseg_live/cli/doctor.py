@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clipseg_live.model.benchmark import MatrixSpeed, Precision
     from clipseg_live.model.probe import Devices
 
-PACKAGES = ("torch", "transformers", "opencv-python", "av", "numpy", "pydantic")
+PACKAGES = ("torch", "transformers", "openvino", "opencv-python", "av", "numpy", "pydantic")
 APPLICATION = "clipseg-live"
 
 _LABEL = 14
@@ -83,6 +83,9 @@ def doctor(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Device on which precisions are compared: auto, cpu, cuda or mps.")
     ] = "auto",
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="Engine whose precisions are compared: auto, torch or openvino.")
+    ] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check this machine: versions, devices, precision, codecs, cameras and caches, with advice on speed."""
@@ -96,7 +99,9 @@ def doctor(
 
     # no automatic refresh: rich does not wait for the end of its refresh thread
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        report = examine(device, lambda what: live.update(Text(f"Checking {what} ...", style="dim"), refresh=True))
+        report = examine(
+            device, engine, lambda what: live.update(Text(f"Checking {what} ...", style="dim"), refresh=True)
+        )
     if json_output:
         json.dump(asdict(report), sys.stdout, indent=2, default=str)
         sys.stdout.write("\n")
@@ -104,11 +109,12 @@ def doctor(
         show(report, Console(highlight=False))
 
 
-def examine(device: str, say: Callable[[str], None]) -> Report:
+def examine(device: str, engine: str, say: Callable[[str], None]) -> Report:
     """Do every check. A failed check does not affect the others.
 
     Args:
         device: Device on which precisions are compared.
+        engine: Engine whose precisions are compared.
         say: Called with the name of each check.
     """
 
@@ -127,7 +133,7 @@ def examine(device: str, say: Callable[[str], None]) -> Report:
     caches = attempt("caches", _caches)
     devices = attempt("devices", _devices)
     speed = attempt("speed", lambda: _speed(devices))
-    precision = attempt("precision", lambda: _precision(device))
+    precision = attempt("precision", lambda: _precision(device, engine))
     faster = attempt("advice", lambda: _advice(devices, speed, precision))
     return Report(versions, devices, precision, speed, codecs, cameras, caches, faster, log)
 
@@ -184,7 +190,7 @@ def _speed(devices: "Devices | Problem") -> "MatrixSpeed":
     return benchmark.matrix_speed(None if isinstance(devices, Problem) else devices.cpu.cores)
 
 
-def _precision(device: str) -> "tuple[Precision, ...] | Problem":
+def _precision(device: str, engine: str) -> "tuple[Precision, ...] | Problem":
     from clipseg_live.model import benchmark
     from clipseg_live.model.store import catalogue, loading
 
@@ -193,7 +199,7 @@ def _precision(device: str) -> "tuple[Precision, ...] | Problem":
         return Problem(
             f"The model {loading.SHAPES_MODEL} is missing from this installation, so precisions were not compared."
         )
-    return benchmark.precisions(device)
+    return benchmark.precisions(device, engine)
 
 
 def _advice(
@@ -259,7 +265,7 @@ def _device_lines(found: "Devices") -> "list[RenderableType]":
         lines.append(_line(gpu.device, f"{gpu.name}{memory}{free}"))
     if not found.gpus:
         lines.append(_line("gpu", f"none that PyTorch (built for {found.build}) can use"))
-    return [*lines, _line("--device auto", found.chosen)]
+    return [*lines, _line("--device auto", found.chosen), _line("--engine auto", found.engine)]
 
 
 def _precision_lines(found: "tuple[Precision, ...]") -> "list[RenderableType]":
@@ -270,7 +276,11 @@ def _precision_lines(found: "tuple[Precision, ...]") -> "list[RenderableType]":
             continue
         lines.append(_line(one.dtype, f"differs from float32 by {one.largest:.4f} at most, {one.mean:.5f} on average"))
         lines.append(
-            _line("", f"{one.milliseconds:.1f} ms a frame on {one.device}, float32 {one.float32_milliseconds:.1f} ms")
+            _line(
+                "",
+                f"{one.milliseconds:.1f} ms a frame with {one.engine} on {one.device}, "
+                f"float32 {one.float32_milliseconds:.1f} ms",
+            )
         )
     return [*lines, _sentence("Probabilities of the model shapes for a drawn image and three prompts.", "dim")]
 

@@ -165,7 +165,8 @@ class WorkerStatus:
         problem: One sentence on why the worker is not ready.
         model: Model that runs; empty before that.
         device: Device that runs the model; empty before that.
-        dtype: Floating-point type of the model; empty before that.
+        dtype: Precision of the model; empty before that.
+        engine: Library that runs the model; empty before that.
         version: Version of the newest prompts with a prediction.
         process_id: Process id of the worker.
         restarts: Number of restarts.
@@ -177,6 +178,7 @@ class WorkerStatus:
     model: str = ""
     device: str = ""
     dtype: str = ""
+    engine: str = ""
     version: int = 0
     process_id: int | None = None
     restarts: int = 0

@@ -164,7 +164,10 @@ def panels_for(folder: Path) -> MakePanels:
 
         history = PromptHistory(folder / "prompts.json")
         return PromptPanel(store, history), SettingsPanel(
-            store, models=devices.available_models(), devices=devices.available_devices()
+            store,
+            models=devices.available_models(),
+            devices=devices.available_devices(),
+            engines=devices.installed_engines(),
         )
 
     return make

@@ -82,6 +82,7 @@ class Precision:
         mean: mean absolute difference of probability; None if it was refused.
         milliseconds: time of a frame, the fastest of some alternating rounds; None if it was refused.
         float32_milliseconds: the same in float32.
+        engine: name of the engine.
     """
 
     dtype: str
@@ -91,6 +92,7 @@ class Precision:
     mean: float | None
     milliseconds: float | None
     float32_milliseconds: float
+    engine: str = "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +137,19 @@ def benchmark_all(segmenters: Sequence[Segmenter], counts: Sequence[int], *, rou
         yield from _rows(segmenters, reference, prompts, frames, rounds, shares)
 
 
-def precisions(device: str = "auto", model: str = SHAPES_MODEL) -> tuple[Precision, ...]:
-    """Compare PyTorch's low precisions on a device with float32: bfloat16, and float16 on a GPU.
+def precisions(device: str = "auto", engine: str = "auto", model: str = SHAPES_MODEL) -> tuple[Precision, ...]:
+    """Compare an engine's low precisions with float32: bfloat16, and int8 (OpenVINO) or float16 (PyTorch on a GPU).
 
     Raises:
         ModelError: if the model is missing.
-        UsageError: if the device is not available.
+        UsageError: if the device or the engine is not available.
     """
-    full = Segmenter.load(model, device=device, dtype="float32", engine="torch")
-    names = ("bfloat16",) if full.device == "cpu" else ("float16", "bfloat16")
-    low = (Segmenter.load(model, device=device, dtype=name, engine="torch") for name in names)
+    full = Segmenter.load(model, device=device, dtype="float32", engine=engine)
+    if full.engine == "openvino":
+        names: tuple[str, ...] = ("bfloat16", "int8")
+    else:
+        names = ("bfloat16",) if full.device == "cpu" else ("float16", "bfloat16")
+    low = (Segmenter.load(model, device=device, dtype=name, engine=full.engine) for name in names)
     return tuple(_compare(full, each, name) for each, name in zip(low, names, strict=True))
 
 
@@ -293,11 +298,12 @@ def _compare(full: Segmenter, low: Segmenter, name: str) -> Precision:
     if low.dtype != name:
         reference = _fastest([_turns(full, pictures, phrases)], _ROUNDS)[0]
         refusal = low.notices[0] if low.notices else f"{low.dtype} is used instead."
-        return Precision(name, full.device, refusal, None, None, None, reference)
+        return Precision(name, full.device, refusal, None, None, None, reference, full.engine)
     expected, actual = (one.segment(pictures[0], phrases).probabilities for one in (full, low))
     difference = np.abs(actual - expected)
     reference, time_taken = _fastest([_turns(one, pictures, phrases) for one in (full, low)], _ROUNDS)
-    return Precision(name, full.device, None, float(difference.max()), float(difference.mean()), time_taken, reference)
+    largest, mean = float(difference.max()), float(difference.mean())
+    return Precision(name, full.device, None, largest, mean, time_taken, reference, full.engine)
 
 
 def _turns(segmenter: Segmenter, pictures: tuple[Pixels, Pixels], phrases: Sequence[Prompt]) -> Callable[[], object]:

@@ -22,7 +22,7 @@ class FakeLiveEngine:
     hour. "refused" is a prompt that the model cannot take.
     """
 
-    name, device, dtype = "fake", "cpu", "float32"
+    name, device, dtype, engine = "fake", "cpu", "float32", "fake"
     notices: tuple[str, ...] = ()
 
     def __init__(self) -> None:

@@ -23,12 +23,13 @@ from clipseg_live.core.rendered_frame import RenderedFrame
 from clipseg_live.core.settings.base import DEFAULT_MODEL, EngineSettings, PromptStyle
 from clipseg_live.core.settings.effects import Glow, Outline, Tint
 from clipseg_live.core.settings.live import LiveSettings, PromptRow, SourceSpec
+from clipseg_live.model.openvino import library
 from clipseg_live.runtime.session import Session
 from tests.helpers.live_engine import fake
 from tests.helpers.matting import causal
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
-HEAVY = ("torch", "transformers", "cv2", "av", "PIL", "huggingface_hub")
+HEAVY = ("torch", "transformers", "openvino", "cv2", "av", "PIL", "huggingface_hub")
 
 
 @pytest.mark.slow
@@ -37,6 +38,12 @@ def test_importing_the_assembly_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert output.stdout.strip() == "[]"
+
+
+def test_only_installed_engines_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for installed, offered in ((True, ("auto", "torch", "openvino")), (False, ("auto", "torch"))):
+        monkeypatch.setattr(library, "is_installed", lambda installed=installed: installed)
+        assert devices.installed_engines() == offered
 
 
 def test_the_demo_can_be_sought() -> None:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from clipseg_live.core.settings.base import DETAILS, RESIZE_MODES
+from clipseg_live.core.settings.base import DETAILS, DTYPES, RESIZE_MODES
 from clipseg_live.core.settings.effects import is_private
 from clipseg_live.core.settings.live import DISPLAY_MODES, LiveSettings
 from clipseg_live.gui.settings.effect_list import EffectList
@@ -28,6 +28,7 @@ class SettingsPanel(QScrollArea):
         store: the settings.
         models: (name, text shown to the user) of each model; a folder can be chosen too.
         devices: names of the devices, "auto" first.
+        engines: names of the engines, "auto" first.
         parent: parent widget.
     """
 
@@ -37,12 +38,14 @@ class SettingsPanel(QScrollArea):
         *,
         models: Sequence[tuple[str, str]],
         devices: Sequence[str],
+        engines: Sequence[str],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._store = store
         self._models = tuple(models)
         self._devices = tuple(devices)
+        self._engines = tuple(engines)
         self.setStyleSheet(panel_style_sheet())
         self.setMinimumWidth(300)
         self.setAccessibleName(self.tr("Settings"))
@@ -85,6 +88,8 @@ class SettingsPanel(QScrollArea):
     def _make_engine(self) -> None:
         self.model = ChoiceBox(self.tr("Model"), self._body)
         self.device = ChoiceBox(self.tr("Device"), self._body)
+        self.engine = ChoiceBox(self.tr("Engine"), self._body)
+        self.precision = ChoiceBox(self.tr("Precision"), self._body)
         self.input_size = ChoiceBox(self.tr("Inference size"), self._body)
         names = {
             "stretch": self.tr("Stretch"),
@@ -119,6 +124,7 @@ class SettingsPanel(QScrollArea):
         engine = self._section(column, self.tr("Inference"))
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Model"), self.model), (self.tr("Device"), self.device),
+            (self.tr("Engine"), self.engine), (self.tr("Precision"), self.precision),
             (self.tr("Size"), self.input_size), (self.tr("Detail"), self.detail), (self.tr("Fit"), self.resize_mode),
         )  # fmt: skip
         for row, (text, control) in enumerate(rows):
@@ -154,6 +160,8 @@ class SettingsPanel(QScrollArea):
         self.mode.picked.connect(lambda mode: self._store.update(mode=mode))
         self.model.picked.connect(self._set_model)
         self.device.picked.connect(lambda device: self._edit_engine(device=device))
+        self.engine.picked.connect(lambda engine: self._edit_engine(engine=engine))
+        self.precision.picked.connect(lambda dtype: self._edit_engine(dtype=dtype))
         self.input_size.picked.connect(lambda size: self._edit_engine(size=size))
         self.resize_mode.picked.connect(lambda mode: self._edit_engine(resize_mode=mode))
         self.detail.picked.connect(lambda detail: self._edit_engine(detail=detail))
@@ -186,9 +194,10 @@ class SettingsPanel(QScrollArea):
         name = dict(self._models).get(engine.model, engine.model)
         self.model.setToolTip(name if name == engine.model else f"{name}\n{engine.model}")
         names = {"auto": self.tr("Automatic"), "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
-        devices = [*self._devices, *([engine.device] if engine.device not in self._devices else [])]
-        self.device.set_choices([(device, names.get(device, device)) for device in devices])
-        self.device.show_value(engine.device)
+        _offer(self.device, self._devices, engine.device, names)
+        names = {"auto": self.tr("Automatic"), "torch": "PyTorch", "openvino": "OpenVINO"}
+        _offer(self.engine, self._engines, engine.engine, names)
+        _offer(self.precision, DTYPES, engine.dtype, names)
         sizes = [*MODEL_SIZES, *([engine.size] if engine.size not in MODEL_SIZES else [])]
         self.input_size.set_choices([(size, self._size_text(size)) for size in sizes])
         self.input_size.show_value(engine.size)
@@ -213,6 +222,8 @@ class SettingsPanel(QScrollArea):
             (self.mode, self.tr("Smooth: full frame rate. Locked: each frame waits for its own mask.")),
             (self.model, self.tr("Segmentation model. Choose a folder to use your own CLIPSeg weights.")),
             (self.device, self.tr("Device that runs the model.")),
+            (self.engine, self.tr("Library that runs the model. OpenVINO runs on the CPU.")),
+            (self.precision, self.tr("A lower precision is faster. It is used only if the masks stay the same.")),
             (self.input_size, self.tr("A larger input finds smaller objects but is slower.")),
             (self.resize_mode, self.tr("How the frame is fitted to the model's input.")),
             (self.detail, self.tr("Extra passes over small objects or over tiles of the frame.")),
@@ -234,3 +245,10 @@ class SettingsPanel(QScrollArea):
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         dialog.fileSelected.connect(lambda path: self._edit_engine(model=path))
         dialog.open()
+
+
+def _offer(box: ChoiceBox, values: Sequence[str], chosen: str, names: dict[str, str]) -> None:
+    """Offer values by their names, and the chosen one, and show the chosen one."""
+    offered = [*values, *([chosen] if chosen not in values else [])]
+    box.set_choices([(value, names.get(value, value)) for value in offered])
+    box.show_value(chosen)

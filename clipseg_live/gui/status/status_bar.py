@@ -151,7 +151,8 @@ def diagnostics(status: SessionStatus, settings: LiveSettings) -> str:
         (
             f"clipseg-live {__version__}, Python {platform.python_version()}, {platform.platform()}",
             f"source: {kind}, {source.width}×{source.height}, {rate} fps, {source.state.value}",
-            f"worker: {worker.state.value}, {worker.device or '-'} {worker.dtype}, {worker.restarts} restarts",
+            f"worker: {worker.state.value}, {worker.engine or '-'} {worker.device} {worker.dtype}, "
+            f"{worker.restarts} restarts",
             f"prompts: {len(settings.rows)}, effects {effects}, mode {settings.display}, "
             f"smoothing {settings.matte.smoothing:g}, size {settings.engine.size or 'own'}, "
             f"resize mode {settings.engine.resize_mode}",

@@ -276,9 +276,10 @@ class InferenceClient:
                 run.make_maps(size)
             case messages.Loading(progress):
                 self._tell(WorkerState.LOADING, progress=progress)
-            case messages.EngineReady(model, device, dtype, notices):
+            case messages.EngineReady(model, device, dtype, engine, notices):
                 run.listening = True
-                self._tell(WorkerState.READY, progress="", problem="", model=model, device=device, dtype=dtype)
+                ready = {"model": model, "device": device, "dtype": dtype, "engine": engine}
+                self._tell(WorkerState.READY, progress="", problem="", **ready)
                 self._pass_on(notices)
                 self._hand_over(run)
             case messages.EngineRefused(problem, still_runs):

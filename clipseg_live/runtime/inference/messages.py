@@ -88,13 +88,15 @@ class EngineReady:
     Attributes:
         model: Name of the model.
         device: Device that runs the model.
-        dtype: Dtype of the computation.
+        dtype: Precision of the computation.
+        engine: Library that runs the model.
         notices: Messages for the user.
     """
 
     model: str
     device: str
     dtype: str
+    engine: str
     notices: tuple[str, ...] = ()
 
 

@@ -44,7 +44,11 @@ class LiveEngine(Engine, Protocol):
 
     @property
     def dtype(self) -> str:
-        """Return the dtype of the computation."""
+        """Return the precision of the computation."""
+
+    @property
+    def engine(self) -> str:
+        """Return the library that runs the model."""
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -231,7 +235,7 @@ class _InferenceServer:
             self._send(messages.EngineRefused(str(error), self._engine is not None))
             return
         engine = self._engine
-        self._send(messages.EngineReady(engine.name, engine.device, engine.dtype, tuple(engine.notices)))
+        self._send(messages.EngineReady(engine.name, engine.device, engine.dtype, engine.engine, tuple(engine.notices)))
 
     def _receive(self) -> None:
         try:

@@ -21,12 +21,13 @@ from tests.helpers.packages import forget_packages, install
 
 MODELS = [(DEFAULT_MODEL, "CLIPSeg, refined"), ("shapes", "Shapes, built in")]
 DEVICES = ["auto", "cpu", "cuda"]
+ENGINES = ["auto", "torch", "openvino"]
 
 
 @pytest.fixture
 def make(qtbot):
     def make(size=(340, 620), **settings) -> SettingsPanel:
-        panel = SettingsPanel(Store(LiveSettings(**settings)), models=MODELS, devices=DEVICES)
+        panel = SettingsPanel(Store(LiveSettings(**settings)), models=MODELS, devices=DEVICES, engines=ENGINES)
         panel.store = panel._store
         window = panel.kept = QWidget()
         column = QVBoxLayout(window)
@@ -57,6 +58,8 @@ def pick(qtbot, choice, text: str) -> None:
         ("detail", "Tiles (slow)", lambda s: s.engine.detail == "tiles"),
         ("model", "Shapes, built in", lambda s: s.engine.model == "shapes"),
         ("device", "CPU", lambda s: s.engine.device == "cpu"),
+        ("engine", "OpenVINO", lambda s: s.engine.engine == "openvino"),
+        ("precision", "bfloat16", lambda s: s.engine.dtype == "bfloat16"),
         ("input_size", "224 pixels", lambda s: s.engine.size == 224),
         ("resize_mode", "Letterbox", lambda s: s.engine.resize_mode == "letterbox"),
     ],

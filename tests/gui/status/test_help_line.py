@@ -48,7 +48,7 @@ def test_a_part_of_a_control_has_its_help(window: MainWindow, qtbot: QtBot) -> N
 
 
 def test_every_effect_and_every_control_of_the_look_has_help(qtbot: QtBot) -> None:
-    panel = SettingsPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"])
+    panel = SettingsPanel(Store(LiveSettings()), models=[("shapes", "Shapes")], devices=["auto"], engines=["auto"])
     qtbot.addWidget(panel)
     assert all(effect_help(kind).endswith(".") for kind in KINDS)
     controls = [entry for kind in (SegmentedControl, SliderField, ChoiceBox) for entry in panel.findChildren(kind)]

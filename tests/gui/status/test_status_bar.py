@@ -154,5 +154,5 @@ def test_diagnostics_hold_figures_but_no_prompts_paths_or_addresses() -> None:
     source = replace(running(), name="rtsp://user:secret@cam/one", problem="rtsp://secret was cut")
     text = diagnostics(SessionStatus(source, READY, rates=RATES), settings)
     assert "secret" not in text
-    for part in ("1280×720", "cpu float32", "prompts: 1", "412 skipped", "encode 92.0", "median 34 ms"):
+    for part in ("1280×720", "torch cpu float32", "prompts: 1", "412 skipped", "encode 92.0", "median 34 ms"):
         assert part in text

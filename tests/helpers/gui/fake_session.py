@@ -167,7 +167,9 @@ def playing(position: float = 12, duration: float = 60, state: SourceState = Sou
     )
 
 
-READY = WorkerStatus(WorkerState.READY, model="CIDAS/clipseg-rd64-refined", device="cpu", dtype="float32")
+READY = WorkerStatus(
+    WorkerState.READY, model="CIDAS/clipseg-rd64-refined", device="cpu", dtype="float32", engine="torch"
+)
 RATES = Rates(
     capture=30.0, inference=7.4, display=30.0, delay=(34.0, 51.0), dropped=2, skipped=412, unchanged=3,
     stages={"frame": 1.0, "encode": 92.0, "decode": 31.0, "compose": 6.0},

@@ -33,7 +33,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(catalogue, "catalogue", lambda: (whole,))
     monkeypatch.setattr(model_probe, "find_devices", lambda: DEVICES)
     monkeypatch.setattr(benchmark, "matrix_speed", lambda cores: SPEED)
-    monkeypatch.setattr(benchmark, "precisions", lambda device: (BFLOAT16,))
+    monkeypatch.setattr(benchmark, "precisions", lambda device, engine: (BFLOAT16,))
     monkeypatch.setattr(video_probe, "cameras", tuple)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("COLUMNS", "100")
@@ -114,15 +114,15 @@ def test_without_the_shapes_model_nothing_is_compared(monkeypatch: pytest.Monkey
 
 
 def test_a_device_that_is_not_there_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, str]] = []
 
-    def refuse(device: str) -> None:
-        asked.append(device)
+    def refuse(device: str, engine: str) -> None:
+        asked.append((device, engine))
         raise ValueError("The device cuda:7 is not there.")
 
     monkeypatch.setattr(benchmark, "precisions", refuse)
-    assert "cuda:7 is not there" in page("--device", "cuda:7")
-    assert asked == ["cuda:7"]
+    assert "cuda:7 is not there" in page("--device", "cuda:7", "--engine", "torch")
+    assert asked == [("cuda:7", "torch")]
 
 
 def test_cameras_encoders_and_packages_that_have_something_to_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_there_are_phrases_for_sixteen_prompts() -> None:
 
 @pytest.mark.slow
 def test_precision_is_the_difference_of_the_two_segmenters(tiny_folder: Path) -> None:
-    (found,) = benchmark.precisions("cpu", str(tiny_folder))
+    (found,) = benchmark.precisions("cpu", model=str(tiny_folder))
     full, low = (Segmenter.load(str(tiny_folder), device="cpu", dtype=name) for name in ("float32", "bfloat16"))
     assert (found.dtype, found.device) == ("bfloat16", "cpu")
     if low.dtype == "float32":  # a CPU without bfloat16
@@ -67,7 +67,7 @@ def test_the_pictures_differ_and_are_pictures() -> None:
 
 def test_a_device_that_is_not_there(tiny_folder: Path) -> None:
     with pytest.raises(UsageError):
-        benchmark.precisions("cuda:99", str(tiny_folder))
+        benchmark.precisions("cuda:99", model=str(tiny_folder))
 
 
 @pytest.mark.slow

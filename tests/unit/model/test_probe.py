@@ -57,6 +57,7 @@ def test_devices_of_this_machine() -> None:
     found = probe.find_devices()
     assert found.cpu.threads == torch.get_num_threads()
     assert (found.chosen == "cpu") is (not found.gpus)
+    assert found.engine == "torch"  # the folder's conftest makes OpenVINO absent
 
 
 def test_nvidia_gpus_from_the_driver(tmp_path: Path) -> None:
@@ -90,6 +91,18 @@ def test_bfloat16_is_advised_with_what_was_measured() -> None:
     assert "was not measured" in unsure
     refused = replace(BFLOAT16, refusal="no", largest=None, mean=None, milliseconds=None)
     assert probe.advice(DEVICES, FAST, (refused,)) == ()
+
+
+def test_precisions_of_openvino_are_advised_by_their_own_times() -> None:
+    found = replace(DEVICES, engine="openvino")
+    low = replace(BFLOAT16, engine="openvino")
+    slow = replace(low, dtype="int8", milliseconds=39.0)
+    (said,) = probe.advice(found, FAST, (low, slow))
+    for part in ("--dtype bfloat16", "2.0 times as fast", "with OpenVINO", "0.013 at most"):
+        assert part in said
+    assert probe.advice(found, FAST, (BFLOAT16,)) == ()  # PyTorch's
+    refused = replace(low, refusal="no", largest=None, mean=None, milliseconds=None)
+    assert probe.advice(found, FAST, (refused,)) == ()
 
 
 def test_idle_cores_are_told_when_they_were_seen_to_help(monkeypatch: pytest.MonkeyPatch) -> None:

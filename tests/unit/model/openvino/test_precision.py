@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from clipseg_live import Prompt, Segmenter
 from clipseg_live.model import segmenter as segmenter_module
+from clipseg_live.model.benchmark import precisions
 from clipseg_live.model.openvino import backend as openvino_backend
 from clipseg_live.model.openvino import library, quantization
 from clipseg_live.model.openvino.files import VISION_ENCODER
@@ -56,6 +57,15 @@ def test_a_precision_that_changes_masks_is_replaced_with_a_notice(
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", size=64, dtype="int8")
     assert segmenter.dtype in ("bfloat16", "float32")
     assert segmenter.notices[0] == f"int8 changes this model's masks visibly on cpu, so {segmenter.dtype} is used."
+
+
+@pytest.mark.usefixtures("faster")
+def test_the_precisions_of_openvino_are_measured(tiny_folder: Path) -> None:
+    found = {each.dtype: each for each in precisions("cpu", model=str(tiny_folder))}
+    assert list(found) == ["bfloat16", "int8"]
+    assert all(each.engine == "openvino" for each in found.values())
+    low = found["int8"]
+    assert low.refusal is None and low.milliseconds and low.largest is not None and 0 < low.largest < 0.5
 
 
 def test_a_precision_that_is_slower_is_replaced_with_a_notice(
