@@ -109,8 +109,25 @@ def load_engine(files: "ModelFiles", settings: EngineSettings, prompts: Sequence
     return engine
 
 
+def loading_message(files: "ModelFiles", settings: EngineSettings) -> str:
+    """Return a message that the model is loaded, or that it is converted first, which takes longer.
+
+    Raises:
+        UsageError: The settings are invalid.
+    """
+    from clipseg_live.model.segmenter import check_options
+
+    choice = check_options(settings.device, settings.dtype, settings.resize_mode, engine=settings.engine)
+    if choice.engine == "openvino":
+        from clipseg_live.model.openvino.backend import is_converted
+
+        if not is_converted(files):
+            return f"Converting {files.name} for OpenVINO, once"
+    return f"Loading {files.name}"
+
+
 def _load(files: "ModelFiles", settings: EngineSettings, on_progress: ReportProgress) -> LiveEngine:
-    on_progress(f"Loading {files.name}")
+    on_progress(loading_message(files, settings))
     return load_engine(files, settings)
 
 

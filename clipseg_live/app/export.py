@@ -12,7 +12,7 @@ from typing import Any
 
 from clipseg_live._version import __version__
 from clipseg_live.app.batch.photo_sets import Photo, open_photo_writer, with_photos
-from clipseg_live.app.engine import ReadyEngine, find_model, load_engine
+from clipseg_live.app.engine import ReadyEngine, find_model, load_engine, loading_message
 from clipseg_live.core.errors import UsageError
 from clipseg_live.core.frame import SourceInfo
 from clipseg_live.core.privacy import is_cautious, untouched_files, untouched_warning
@@ -136,7 +136,7 @@ def run_export(
         ready = None if engine is None else engine()
         files = find_model(settings.engine) if ready is None else ready.files
         if ready is None:
-            on_stage(f"Loading {files.name}")
+            on_stage(loading_message(files, settings.engine))
         data = _data_of(request, mask_header(request, files))
         if ready is None:
             ready = load_engine(files, settings.engine, prompts)

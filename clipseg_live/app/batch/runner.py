@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from clipseg_live.app.batch.manifest import Manifest, ManifestEntry, entry_of, is_left_over, judged, standing
 from clipseg_live.app.batch.photos import PhotoPlan, plan_photos
 from clipseg_live.app.batch.plan import BatchRequest
-from clipseg_live.app.engine import ReadyEngine, find_model, load_engine
+from clipseg_live.app.engine import ReadyEngine, find_model, load_engine, loading_message
 from clipseg_live.app.export import ExportRequest, run_export
 from clipseg_live.core.errors import ClipsegLiveError, Failure, ModelError, SourceError
 from clipseg_live.model.store import loading
@@ -313,7 +313,7 @@ class _LazyEngine:
             settings = self._request.settings.engine
             try:
                 files = find_model(settings)
-                self._on_stage(f"Loading {files.name}")
+                self._on_stage(loading_message(files, settings))
                 self._engine = load_engine(files, settings, self._request.prompts)
             except ClipsegLiveError as error:
                 raise EngineLoadError(error) from error

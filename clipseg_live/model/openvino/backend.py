@@ -59,8 +59,7 @@ def open_model(files: ModelFiles) -> tuple["OpenVinoBackend", Tokenizer]:
         ModelError: if the model is damaged.
         Exception: any error of OpenVINO.
     """
-    openvino = library.load()
-    key = converted.cache_key(files, (_FORMAT, __version__, openvino.get_version()))
+    key = _cache_key(files)
     folder = converted.find(key)
     if folder is not None:
         try:
@@ -72,6 +71,15 @@ def open_model(files: ModelFiles) -> tuple["OpenVinoBackend", Tokenizer]:
 
     logger.info("Converting %s for OpenVINO", files.folder)
     return _read(converted.store(key, files, lambda target: convert(files, target)))
+
+
+def is_converted(files: ModelFiles) -> bool:
+    """Return whether the cache has the converted model."""
+    return converted.find(_cache_key(files)) is not None
+
+
+def _cache_key(files: ModelFiles) -> str:
+    return converted.cache_key(files, (_FORMAT, __version__, library.load().get_version()))
 
 
 def _read(folder: Path) -> tuple["OpenVinoBackend", Tokenizer]:
