@@ -1,4 +1,4 @@
-"""``clipseg-live models``: list the known models, download one, or remove it from this machine."""
+"""``clipseg-live models``: list, download and remove models, and clear the cache of converted ones."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clipseg_live.model.store.catalogue import CatalogueEntry
+    from clipseg_live.model.store.converted import ConvertedModel
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or short name of a model (see: clipseg-live models).")]
 
@@ -27,7 +28,7 @@ def models(
 
     from rich.console import Console
 
-    from clipseg_live.model.store.catalogue import catalogue
+    from clipseg_live.model.store.catalogue import catalogue, converted_folders
 
     entries = catalogue()
     if json_output:
@@ -37,6 +38,7 @@ def models(
     console = Console(highlight=False)
     for entry in entries:
         _print_entry(console, entry)
+    _print_folders(console, converted_folders())
     console.print("--model takes a name, a short name, or any folder in the same format.", style="dim")
 
 
@@ -83,18 +85,39 @@ def remove(
     typer.echo(f"{found.model.name} was deleted; {decimal(found.bytes)} are free again.")
 
 
+def clear(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name, short name or folder of a model; all without it.")
+    ] = None,
+) -> None:
+    """Delete models that were converted for OpenVINO. Their next use converts them again."""
+    from rich.filesize import decimal
+
+    from clipseg_live.model.store import loading
+    from clipseg_live.model.store.converted import remove_converted
+
+    model = loading.known(name) if name is not None else None
+    gone = remove_converted(model.name if model is not None else name)
+    if not gone:
+        typer.echo("There is no converted model to delete.")
+        return
+    for each in gone:
+        typer.echo(f"The converted form of {each.model} was deleted; {decimal(each.bytes)} are free again.")
+
+
 def group() -> typer.Typer:
     """Return the group with its commands."""
     commands = typer.Typer(
         invoke_without_command=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
     )
     commands.callback()(with_options()(models))
-    for command in (fetch, remove):
+    for command in (fetch, remove, clear):
         commands.command(cls=GroupedCommand)(with_options()(command))
     return commands
 
 
 def _print_entry(console: "Console", entry: "CatalogueEntry") -> None:
+    from rich.filesize import decimal
     from rich.text import Text
 
     heading = Text(entry.name, style="bold")
@@ -105,7 +128,19 @@ def _print_entry(console: "Console", entry: "CatalogueEntry") -> None:
     console.print(heading)
     console.print(Text(f"  {entry.summary}"))
     console.print(_state(entry), soft_wrap=True)  # a wrapped path could not be copied
+    if entry.converted_bytes:
+        console.print(Text(f"  converted for OpenVINO, {decimal(entry.converted_bytes)}"))
     console.print()
+
+
+def _print_folders(console: "Console", found: "tuple[ConvertedModel, ...]") -> None:
+    from rich.filesize import decimal
+    from rich.text import Text
+
+    for each in found:
+        console.print(Text(each.model, style="bold"), soft_wrap=True)
+        console.print(Text(f"  a folder of yours, converted for OpenVINO, {decimal(each.bytes)}"))
+        console.print()
 
 
 def _state(entry: "CatalogueEntry") -> "object":

@@ -6,7 +6,7 @@ from pathlib import Path
 from clipseg_live.core.errors import ClipsegLiveError
 from clipseg_live.core.settings.base import DEFAULT_MODEL
 from clipseg_live.model.store import hub, loading
-from clipseg_live.model.store.converted import converted_models
+from clipseg_live.model.store.converted import ConvertedModel, converted_bytes, converted_models
 from clipseg_live.model.store.layout import check_weights
 
 
@@ -44,6 +44,11 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     return tuple(_entry(model) for model in loading.KNOWN_MODELS.values())
 
 
+def converted_folders() -> tuple[ConvertedModel, ...]:
+    """Return the converted forms of models that are not known by name, such as a folder of the user."""
+    return tuple(each for each in converted_models() if each.model not in loading.KNOWN_MODELS)
+
+
 def _entry(model: loading.KnownModel) -> CatalogueEntry:
     home = _home(model)
     path = home if home.is_dir() else None
@@ -67,7 +72,7 @@ def _entry(model: loading.KnownModel) -> CatalogueEntry:
         bytes=hub.folder_bytes(home) if path is not None else 0,
         whole=path is not None and problem is None,
         problem=problem,
-        converted_bytes=sum(each.bytes for each in converted_models() if each.model == model.name),
+        converted_bytes=converted_bytes(model.name),
     )
 
 

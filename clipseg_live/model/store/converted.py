@@ -34,7 +34,7 @@ class ConvertedModel:
     """A converted model in the cache.
 
     Attributes:
-        model: name or folder of the model.
+        model: name of the model, or its whole path if it is a folder of the user.
         folder: its folder.
         bytes: its size on disk.
         used: time of its last use in seconds since the epoch.
@@ -101,7 +101,7 @@ def store(key: str, files: ModelFiles, write: Callable[[Path], None]) -> Path:
     try:
         write(unfinished)
         sizes = {path.name: path.stat().st_size for path in unfinished.iterdir()}
-        manifest = {"model": files.name, "sizes": sizes}
+        manifest = {"model": _lasting_name(files), "sizes": sizes}
         (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         _move(unfinished, root / key, key)
     finally:
@@ -130,14 +130,36 @@ def converted_models() -> tuple[ConvertedModel, ...]:
     return tuple(sorted(found, key=lambda each: each.used, reverse=True))
 
 
-def remove_converted(model: str | None = None) -> int:
-    """Remove the converted forms of a model, or of all models, and return the bytes that are free again."""
-    freed = 0
-    for each in converted_models():
-        if model is None or each.model == model:
-            shutil.rmtree(each.folder, ignore_errors=True)
-            freed += each.bytes
-    return freed
+def converted_bytes(model: str) -> int:
+    """Return the size on disk of the converted forms of a model."""
+    return sum(each.bytes for each in converted_models() if each.model == model)
+
+
+def remove_converted(model: str | None = None) -> tuple[ConvertedModel, ...]:
+    """Remove the converted forms of a model, or of all models, and return those that are gone.
+
+    Args:
+        model: name of a model, or path of its folder.
+    """
+    names = None if model is None else (model, _absolute(model))
+    wanted = [each for each in converted_models() if names is None or each.model in names]
+    for each in wanted:
+        shutil.rmtree(each.folder, ignore_errors=True)
+    return tuple(each for each in wanted if not each.folder.exists())
+
+
+def _lasting_name(files: ModelFiles) -> str:
+    """Return the name of a model; of a folder the whole path, which means the same from anywhere."""
+    whole = _absolute(files.name)
+    return whole if whole == str(files.folder.resolve()) else files.name
+
+
+def _absolute(name: str) -> str:
+    try:
+        return str(Path(name).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError):  # too long, or an unknown user's home
+        logger.debug("%s is not a path", name, exc_info=True)
+        return name
 
 
 def _move(unfinished: Path, folder: Path, key: str) -> None:

@@ -13,7 +13,7 @@ from clipseg_live.core.errors import ModelError, UsageError
 from clipseg_live.core.settings.base import DEFAULT_MODEL
 from clipseg_live.core.system.quoting import shorten
 from clipseg_live.model.store import hub
-from clipseg_live.model.store.converted import remove_converted
+from clipseg_live.model.store.converted import converted_bytes, remove_converted
 from clipseg_live.model.store.layout import ModelFiles, check_folder, read_weights
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def fetch_model(name: str, *, force: bool = False) -> Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Removable:
-    """Downloaded model that can be deleted: its folder in the hub's cache, and its size on disk."""
+    """Downloaded model that can be deleted: its folder in the hub's cache, and its size with its converted forms."""
 
     model: KnownModel
     folder: Path
@@ -220,7 +220,7 @@ def find_removable(name: str) -> Removable:
     folder = hub.repository_folder(model.repository)
     if not folder.exists():
         raise ModelError(f"The model {model.name} is not on this machine, so there is nothing to remove.")
-    return Removable(model, folder, hub.folder_bytes(folder))
+    return Removable(model, folder, hub.folder_bytes(folder) + converted_bytes(model.name))
 
 
 def remove_model(found: Removable) -> None:

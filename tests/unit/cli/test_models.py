@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from clipseg_live.cli.main import app
 from clipseg_live.core.settings.base import DEFAULT_MODEL
 from clipseg_live.model.random_weights import write_random_model
-from clipseg_live.model.store import hub, loading
+from clipseg_live.model.store import converted, hub, loading
+from clipseg_live.model.store.layout import ModelFiles
 
 RUNNER = CliRunner()
 REVISION = "0" * 40
@@ -120,6 +121,57 @@ def test_the_page_for_people(cache: Path, tiny: Path, monkeypatch: pytest.Monkey
     assert f"{DEFAULT_MODEL}  rd64-refined  default" in page
     assert "incomplete" in page and "merges.txt" in page
     assert str(cache) in page  # in one piece, to be copied
+
+
+def keep_converted(root: Path, model: str) -> Path:
+    """Lay a converted model of 5.1 kB into the cache, and return its folder."""
+    files = ModelFiles(model, root / "elsewhere", root, root, (root,))
+    return converted.store(model.rpartition("/")[2], files, lambda folder: (folder / "a.bin").write_bytes(b"x" * 5020))
+
+
+@pytest.fixture
+def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Three models in a cache of converted ones, by their names."""
+    monkeypatch.setattr(converted, "cache_root", lambda: tmp_path / "converted")
+    return {name: keep_converted(tmp_path, name) for name in (DEFAULT_MODEL, "shapes", "/my/own")}
+
+
+def test_converted_models_are_listed_with_their_sizes(
+    cache: Path, conversions: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    page = RUNNER.invoke(app, ["models"]).stdout
+    assert page.count("converted for OpenVINO, 5.1 kB") == 3 and "\n/my/own\n" in page
+    sizes = {name: entry["converted_bytes"] for name, entry in listed().items() if entry["converted_bytes"]}
+    assert set(sizes) == {DEFAULT_MODEL, "shapes"} and all(5020 < int(str(size)) < 5200 for size in sizes.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        ((), set()),
+        (("rd64-refined",), {"shapes", "/my/own"}),
+        (("/my/own",), {DEFAULT_MODEL, "shapes"}),
+        (("nothing",), {DEFAULT_MODEL, "shapes", "/my/own"}),
+    ],
+)
+def test_converted_models_are_cleared(
+    cache: Path, conversions: dict[str, Path], arguments: tuple[str, ...], left: set[str]
+) -> None:
+    result = RUNNER.invoke(app, ["models", "clear", *arguments])
+    assert result.exit_code == 0, result.output
+    assert {name for name, folder in conversions.items() if folder.exists()} == left
+    gone = set(conversions) - left
+    assert result.stdout.count("was deleted; 5.1 kB are free again.") == len(gone)
+    assert ("There is no converted model" in result.stdout) is (not gone)
+
+
+def test_a_removed_model_frees_its_conversions_too(cache: Path, tiny: Path, conversions: dict[str, Path]) -> None:
+    keep_in_cache(cache, tiny)
+    assert loading.find_removable("rd64-refined").bytes > hub.folder_bytes(cache) + 5020
+    result = RUNNER.invoke(app, ["models", "remove", "rd64-refined", "--yes"])
+    assert result.exit_code == 0, result.output
+    assert [name for name, folder in conversions.items() if folder.exists()] == ["shapes", "/my/own"]
 
 
 def test_links_are_counted_once(tmp_path: Path) -> None:

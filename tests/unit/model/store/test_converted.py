@@ -113,10 +113,21 @@ def test_one_larger_than_the_cache_stays_alone(files: ModelFiles, monkeypatch: p
 def test_all_or_those_of_one_model_are_removed(files: ModelFiles) -> None:
     converted.store("a", files, write)
     converted.store("b", ModelFiles("other", files.folder, files.processor, files.weights, files.shards), write)
-    assert converted.remove_converted("mine") > 1000
+    assert converted.converted_bytes("mine") > 1000
+    assert [entry.model for entry in converted.remove_converted("mine")] == ["mine"]
     assert [entry.model for entry in converted.converted_models()] == ["other"]
-    converted.remove_converted()
+    assert [entry.model for entry in converted.remove_converted()] == ["other"]
     assert converted.converted_models() == ()
+
+
+def test_a_folder_has_its_whole_path_as_its_name(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(files.folder.parent)
+    folder = ModelFiles("./model", files.folder, files.processor, files.weights, files.shards)
+    converted.store("key", folder, write)
+    assert [entry.model for entry in converted.converted_models()] == [str(files.folder.resolve())]
+    assert [entry.model for entry in catalogue.converted_folders()] == [str(files.folder.resolve())]
+    assert converted.remove_converted("\0") == () and converted.remove_converted("x" * 5000) == ()
+    assert len(converted.remove_converted("model")) == 1
 
 
 def test_the_catalogue_lists_them(files: ModelFiles) -> None:
