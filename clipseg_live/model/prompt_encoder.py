@@ -75,6 +75,10 @@ class PromptEncoder:
         """Statistics of the cache."""
         return CacheStatistics(self._hits, self._misses, len(self._cache), self._capacity)
 
+    def for_backend(self, backend: Backend) -> "PromptEncoder":
+        """Return an encoder with another network of the same model, and with an empty cache of its own."""
+        return PromptEncoder(backend, self._tokenizer, self._preprocessing, self._identity, self._capacity)
+
     def use(self, backend: Backend) -> None:
         """Switch to the same model in another precision; embeddings of the old one are dropped."""
         self._backend = backend

@@ -19,6 +19,7 @@ from clipseg_live.core.image_input import Channels, ImageLike, as_pixels, is_bat
 from clipseg_live.core.prompts import Prompt, PromptLike, require_prompts
 from clipseg_live.core.segmentation import Segmentation
 from clipseg_live.core.settings.base import DEFAULT_MODEL, DETAILS, RESIZE_MODES, Detail, ResizeMode
+from clipseg_live.model import precision
 from clipseg_live.model.backend import Backend, Embeddings, UnsupportedPrecision
 from clipseg_live.model.engines import EngineChoice, choose_engine
 from clipseg_live.model.preprocess import Placement, Preprocessing, place_frame
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _S = TypeVar("_S", bound="Segmenter")
-
-MOST_MEAN = 0.01
-MOST_HIGH = 0.05
-"""Largest mean and 99th percentile of the differences of probability between a precision and float32."""
-
-_NEXT_PRECISIONS = {"int8": ("int8", "bfloat16"), "bfloat16": ("bfloat16",), "float16": ("float16",)}
-"""Precisions to try, best first, before float32."""
 
 
 class Segmenter:
@@ -68,7 +62,8 @@ class Segmenter:
         self.size = self._check_size(size)
         self._prompts = PromptEncoder(backend, tokenizer, self.preprocessing, files.identity())
         self._seen: dict[int, tuple[Any, Any]] = {}
-        self._precision_notices: tuple[str, ...] = ()
+        self._precision_notices: list[str] = []
+        self._reference: precision.Reference | None = None
         self.vision_passes = 0
 
     @classmethod
@@ -257,6 +252,8 @@ class Segmenter:
         clock = self.backend.clock()
         frame = (pixels.shape[0], pixels.shape[1])
         with _clear_memory_errors("segment a frame"):
+            if self._reference is not None and self._compare_frame(self._reference, pixels, wanted):
+                clock.mark("comparison")
             embeddings = self._prompts.encode(wanted)
             clock.mark("prompts")
             image = self.backend.upload(pixels)
@@ -294,11 +291,14 @@ class Segmenter:
             embeddings: embeddings of the prompts.
             mark: ends a stage of the clock.
         """
-        placement = place_frame(*size, size=self.size, patch=self.backend.patch, fit=self.fit)
+        placement = self._place(*size)
         features = self._see(number, image, placement, mark)
         maps = self.backend.maps(features, embeddings, placement)
         mark("decoder")
         return maps
+
+    def _place(self, height: int, width: int) -> Placement:
+        return place_frame(height, width, size=self.size, patch=self.backend.patch, fit=self.fit)
 
     def _see(self, number: int, image: Any, placement: Placement, mark: Callable[[str], None]) -> Any:
         """Return the features of an image; the cached ones if the network input is identical."""
@@ -325,42 +325,92 @@ class Segmenter:
         return size
 
     def _lower_precision(self, dtype: str) -> None:
-        """Switch to a precision if it gives the same masks as float32 on one image.
+        """Switch to a precision if it gives the same masks as float32 on a drawn image, else to the next one."""
+        candidates = precision.NEXT_PRECISIONS.get(dtype, ())
+        if candidates:
+            full = self.backend
+            self._take_next(precision.Reference(full, self._prompts.for_backend(full), self._trial(), candidates), [])
 
-        Otherwise try the next one, and add a notice.
+    def _compare_frame(self, reference: precision.Reference, pixels: Pixels, wanted: tuple[Prompt, ...]) -> bool:
+        """Compare some of the first frames with float32. If one differs visibly, switch to the next precision.
+
+        Return whether this frame was one of them.
         """
-        candidates = _NEXT_PRECISIONS.get(dtype, ())
-        if not candidates:
+        number = reference.frames + 1
+        compared = number in precision.COMPARED_FRAMES
+        if compared:
+            self._compare(reference, pixels, wanted)
+        reference.frames = number
+        if self.backend is reference.backend or number >= max(precision.COMPARED_FRAMES):
+            self._reference = None  # free its memory
+        return compared
+
+    def _compare(self, reference: precision.Reference, pixels: Pixels, wanted: tuple[Prompt, ...]) -> None:
+        placement = self._place(pixels.shape[0], pixels.shape[1])
+        try:
+            expected = reference.maps(pixels, wanted, placement, self.preprocessing)
+        except Exception as error:
+            if not _is_memory_error(error):
+                raise
+            logger.warning("There is no memory to compare a frame in %s with float32", self.dtype, exc_info=True)
             return
-        full, reference, reasons = self.backend, self._trial(), []
-        for name in candidates:
-            reason = self._refuses(full, name, reference)
+        reasons: list[str] = []
+        while self.backend is not reference.backend and self._changes(pixels, wanted, placement, expected):
+            reasons.append(f"{self.dtype} changes the masks of this source visibly on {self.device}")
+            self._take_next(reference, reasons)
+
+    def _changes(
+        self, pixels: Pixels, wanted: tuple[Prompt, ...], placement: Placement, expected: NDArray[np.float32]
+    ) -> bool:
+        """Return whether the maps of a frame differ visibly from those in float32. Its features are cached."""
+        try:
+            embeddings = self._prompts.encode(wanted)
+            features = self._see(0, self.backend.upload(pixels), placement, lambda stage: None)
+        except NoPrediction:
+            logger.warning("No finite prediction in %s", self.dtype, exc_info=True)
+            return True
+        found = self.backend.download(self.backend.maps(features, embeddings, placement))
+        return precision.differs_visibly(found, expected, self.dtype)
+
+    def _take_next(self, reference: precision.Reference, reasons: list[str]) -> None:
+        """Switch to the first candidate that can be used, or to float32, and add notices.
+
+        Args:
+            reference: model in float32. It is kept for the first frames if a candidate is used.
+            reasons: why the precisions so far cannot be used; those of this call are added.
+        """
+        self._reference = None
+        while reference.candidates:
+            name, *others = reference.candidates
+            reference.candidates = tuple(others)
+            reason = self._refuses(reference.backend, name, reference.trial)
             if reason is None:
+                self._reference = reference
                 break
             reasons.append(reason)
-            self._use(full)
-        self._precision_notices = tuple(f"{reason}, so {self.dtype} is used." for reason in reasons)
-        for notice in self._precision_notices:
+        else:
+            self._use(reference.backend)
+        for reason in reasons:
+            notice = f"{reason}, so {self.dtype} is used."
+            self._precision_notices.append(notice)
             logger.warning("%s", notice)
+        reasons.clear()
 
-    def _refuses(self, full: Backend, name: str, reference: NDArray[np.float32]) -> str | None:
+    def _refuses(self, full: Backend, name: str, expected: NDArray[np.float32]) -> str | None:
         """Switch to a precision, and return why it cannot be used, or None."""
-        mean = high = float("inf")
         reason = f"{name} changes this model's masks visibly on {full.device_name}"
         try:
             self._use(full.in_precision(name))
-            difference = np.abs(self._trial() - reference)
-            mean, high = float(difference.mean()), float(np.quantile(difference, 0.99))
+            return reason if precision.differs_visibly(self._trial(), expected, name) else None
         except UnsupportedPrecision as error:
             logger.warning("%s is not used", name, exc_info=True)
             return str(error)
         except NoPrediction:
             logger.warning("No finite prediction in %s", name, exc_info=True)
+            return reason
         except RuntimeError:  # the library lacks an operation in this precision for this device
             logger.warning("%s failed on %s", name, full.device_name, exc_info=True)
-            reason = f"{name} does not work on {full.device_name}"
-        logger.info("Differences of %s from float32: %.2g on average, %.2g at the 99th percentile", name, mean, high)
-        return reason if mean > MOST_MEAN or high > MOST_HIGH else None
+            return f"{name} does not work on {full.device_name}"
 
     def _use(self, backend: Backend) -> None:
         self.backend = backend
@@ -371,19 +421,15 @@ class Segmenter:
         """Run another network of PyTorch; only with the engine torch."""
         from clipseg_live.model.pytorch.backend import TorchBackend
 
+        self._reference = None
         self._use(TorchBackend(network.network))
 
     def _trial(self) -> NDArray[np.float32]:
-        """Return the maps of a drawn image (gradients, a disc, noise) for three texts."""
-        side = 256
-        ramp = np.linspace(0, 255, side, dtype=np.float32)
-        picture = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 255 - ramp), axis=-1)
-        rows, columns = np.ogrid[:side, :side]
-        picture[(rows - 150) ** 2 + (columns - 100) ** 2 < 50**2] = (220, 30, 40)
-        picture[:80] += np.random.default_rng(0).normal(0, 40, (80, side, 3))
-        phrases = [Prompt.text(text) for text in ("a red circle", "the sky", "everything")]
-        probabilities = Segmenter._segment(self, picture.clip(0, 255).astype(np.uint8), tuple(phrases)).probabilities
-        self.vision_passes = 0
+        """Return the maps of a drawn image for three texts."""
+        passes = self.vision_passes
+        texts = tuple(Prompt.text(text) for text in precision.TRIAL_TEXTS)
+        probabilities = Segmenter._segment(self, precision.trial_picture(), texts).probabilities
+        self.vision_passes = passes
         return probabilities
 
 

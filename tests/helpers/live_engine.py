@@ -19,7 +19,7 @@ class FakeLiveEngine:
     """For each prompt a map of 4×4 that says where its colour word ("red", "green", "blue") is the largest channel.
 
     Words do things to the process: "crash" ends it, "memory" runs out of it, "slow" takes a second, "hang" takes an
-    hour. "refused" is a prompt that the model cannot take.
+    hour. "refused" is a prompt that the model cannot take. "imprecise" makes it change its precision.
     """
 
     name, device, dtype, engine = "fake", "cpu", "float32", "fake"
@@ -41,6 +41,8 @@ class FakeLiveEngine:
             time.sleep(1.0 if "slow" in words else 3600.0)
         if "refused" in words:
             raise UsageError("The prompt is not for this model.")
+        if "imprecise" in words:
+            self.dtype = "float64"
         maps = np.stack([self._map(frame, word) for word in words])
         return Segmentation(maps, tuple(prompts), frame.shape[:2], {"vision": 1.0, "decoder": 0.5})
 

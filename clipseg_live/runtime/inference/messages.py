@@ -83,7 +83,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """The engine is loaded or changed.
+    """The engine is loaded or changed, or has changed its precision.
 
     Attributes:
         model: Name of the model.

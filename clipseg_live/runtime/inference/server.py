@@ -96,6 +96,7 @@ class _InferenceServer:
         # Owned by the main thread.
         self._engine: LiveEngine | None = None
         self._loaded: EngineSettings | None = None
+        self._dtype = ""
         self._slots: FrameDoubleBuffer | None = None
         self._maps: SharedBlock | None = None
         self._frame: tuple[Pixels, int, int] | None = None
@@ -198,6 +199,8 @@ class _InferenceServer:
                 index, epoch, prompts.version, prompts.ids, shape, milliseconds, tuple(engine.notices)
             )
         )
+        if engine.dtype != self._dtype:  # it was not precise enough for this source
+            self._describe(engine)
 
     def _deliver(self, maps: NDArray[np.float32]) -> None:
         """Write maps for the application, after it has read the last ones."""
@@ -234,7 +237,10 @@ class _InferenceServer:
             self._loaded = before if self._engine is not None else None
             self._send(messages.EngineRefused(str(error), self._engine is not None))
             return
-        engine = self._engine
+        self._describe(self._engine)
+
+    def _describe(self, engine: LiveEngine) -> None:
+        self._dtype = engine.dtype
         self._send(messages.EngineReady(engine.name, engine.device, engine.dtype, engine.engine, tuple(engine.notices)))
 
     def _receive(self) -> None:

@@ -12,6 +12,7 @@ from clipseg_live import Prompt, Segmenter, UsageError
 from clipseg_live.core.errors import ModelError
 from clipseg_live.core.frame import Frame
 from clipseg_live.model import segmenter as segmenter_module
+from clipseg_live.model.precision import Reference
 from tests.helpers.tolerances import SAME_MAPS
 
 TEXTS = [Prompt.text("red circle"), Prompt.text("blue star"), Prompt.text("sky")]
@@ -142,6 +143,36 @@ def test_low_precision_that_changes_masks_is_left_with_a_notice(
     segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
     assert segmenter.dtype == "float32"
     assert "float32 is used" in segmenter.notices[0]
+
+
+@pytest.mark.slow
+def test_low_precision_that_changes_the_first_frame_is_left_with_a_notice(
+    tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = Segmenter.load(str(tiny_folder), device="cpu").segment(picture, TEXTS).probabilities
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
+    if segmenter.dtype != "bfloat16":
+        pytest.skip("this processor does not run the network in bfloat16")
+    real: Callable[..., torch.Tensor] = segmenter.backend.maps
+    monkeypatch.setattr(segmenter.backend, "maps", lambda *arguments: 1 - real(*arguments))
+    np.testing.assert_array_equal(segmenter.segment(picture, TEXTS).probabilities, exact)
+    assert segmenter.notices == ("bfloat16 changes the masks of this source visibly on cpu, so float32 is used.",)
+
+
+@pytest.mark.slow
+def test_low_precision_without_memory_to_compare_a_frame_is_used(
+    tiny_folder: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter.load(str(tiny_folder), device="cpu", dtype="bfloat16")
+    if segmenter.dtype != "bfloat16":
+        pytest.skip("this processor does not run the network in bfloat16")
+
+    def short_of_memory(*arguments: object) -> np.ndarray:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Reference, "maps", short_of_memory)
+    assert np.isfinite(segmenter.segment(picture, TEXTS).probabilities).all()
+    assert segmenter.dtype == "bfloat16"
 
 
 @pytest.mark.slow

@@ -193,6 +193,16 @@ def test_size_changes_without_a_restart(watched: Callable[..., Watched]) -> None
     assert one.worker.status.process_id == process
 
 
+def test_a_change_of_precision_is_told(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    one.wait_state(WorkerState.READY)
+    assert (one.worker.status.engine, one.worker.status.dtype) == ("fake", "float32")
+    one.ask(1, "imprecise")
+    one.worker.submit(frame(1, RED))
+    one.wait(lambda: one.worker.status.dtype == "float64")
+    assert one.worker.status.state is WorkerState.READY
+
+
 def test_a_model_that_cannot_be_loaded_waits_for_another(watched: Callable[..., Watched]) -> None:
     one = watched("missing")
     one.ask(1, "red")
