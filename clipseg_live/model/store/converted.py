@@ -1,7 +1,8 @@
 """Cache of models that were converted for another library than PyTorch: one folder for each, complete or absent.
 
 A folder is written under another name and renamed. Its name is a digest of everything that decides its content. Its
-manifest lists the files with their sizes, so that an incomplete folder is noticed and written again.
+manifest lists the files with their sizes and checksums, so that a folder that is incomplete or damaged is noticed and
+written again. Files that were not written since the last look, by their times, are not read for that.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipseg_live.core.system.files import replace_file
 from clipseg_live.model.store.layout import ModelFiles
 
 logger = logging.getLogger(__name__)
@@ -67,17 +69,21 @@ def find(key: str) -> Path | None:
     """Return the folder of a converted model, or None if it is absent or incomplete. It counts as used now."""
     folder = cache_root() / key
     try:
-        sizes = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["sizes"]
-        whole = bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        recorded = manifest["files"]
+        found = {name: _checked(folder / name, **file) for name, file in recorded.items()}
     except FileNotFoundError:
-        whole = False
+        return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         logger.warning("The converted model %s is damaged", key, exc_info=True)
-        whole = False
-    if not whole:
+        return None
+    if not found:
         return None
     try:
-        os.utime(folder / _MANIFEST)
+        if found == recorded:
+            os.utime(folder / _MANIFEST)
+        else:  # files were copied or touched
+            replace_file(folder / _MANIFEST, json.dumps(manifest | {"files": found}))
     except OSError:  # a cache that may only be read
         logger.debug("The use of %s cannot be noted", key, exc_info=True)
     return folder
@@ -100,8 +106,8 @@ def store(key: str, files: ModelFiles, write: Callable[[Path], None]) -> Path:
     unfinished.mkdir()
     try:
         write(unfinished)
-        sizes = {path.name: path.stat().st_size for path in unfinished.iterdir()}
-        manifest = {"model": _lasting_name(files), "sizes": sizes}
+        recorded = {path.name: _record(path) for path in unfinished.iterdir()}
+        manifest = {"model": _lasting_name(files), "files": recorded}
         (unfinished / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         _move(unfinished, root / key, key)
     finally:
@@ -146,6 +152,30 @@ def remove_converted(model: str | None = None) -> tuple[ConvertedModel, ...]:
     for each in wanted:
         shutil.rmtree(each.folder, ignore_errors=True)
     return tuple(each for each in wanted if not each.folder.exists())
+
+
+def _record(path: Path) -> dict[str, int | str]:
+    """Return the size, time and checksum of a file."""
+    status = path.stat()
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size": status.st_size, "written": status.st_mtime_ns, "sha256": checksum}
+
+
+def _checked(path: Path, *, size: int, written: int, sha256: str) -> dict[str, int | str]:
+    """Return the record of a file that has its recorded content. It is read only if its time is another one.
+
+    Raises:
+        ValueError: if its content is another one.
+        OSError: if it cannot be read.
+    """
+    status = path.stat()
+    if (status.st_size, status.st_mtime_ns) == (size, written):
+        return {"size": size, "written": written, "sha256": sha256}
+    found = _record(path) if status.st_size == size else {}
+    if found.get("sha256") != sha256:
+        raise ValueError(f"{path.name} has changed")
+    return found
 
 
 def _lasting_name(files: ModelFiles) -> str:
@@ -205,12 +235,9 @@ def _weights_digest(files: ModelFiles) -> str:
         known = {}
     digest = files.digest()
     newest = dict(list(known.items())[-_MOST_DIGESTS:]) | {files.identity(): digest}
-    own = path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        own.write_text(json.dumps(newest), encoding="utf-8")
-        own.replace(path)
+        replace_file(path, json.dumps(newest))
     except OSError:  # a cache that may only be read
         logger.debug("The digest of the weights cannot be kept", exc_info=True)
-        own.unlink(missing_ok=True)
     return digest

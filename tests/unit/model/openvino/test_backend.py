@@ -165,13 +165,26 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def flip(path: Path) -> None:
+    """Flip bits in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+
+
 def overwrite(path: Path) -> None:
     path.write_bytes(b"\0" * path.stat().st_size)
 
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("vision.bin", cut), ("text.xml", overwrite), ("tokenizer.json", overwrite), ("positions.npy", Path.unlink)],
+    [
+        ("vision.bin", cut),
+        ("decoder.bin", flip),
+        ("text.xml", overwrite),
+        ("tokenizer.json", overwrite),
+        ("positions.npy", Path.unlink),
+    ],
 )
 def test_a_damaged_conversion_is_converted_again(
     tiny_folder: Path, picture: np.ndarray, own_cache: Path, name: str, damage: object

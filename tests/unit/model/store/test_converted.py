@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,12 +55,49 @@ def test_a_failure_leaves_nothing(files: ModelFiles, root: Path) -> None:
     assert list(root.iterdir()) == [] and converted.find("key") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sizes": {}}', b'{"sizes": {"network.bin": 7}}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"files": {}}',
+        b'{"files": {"network.bin": 7}}',
+        b'{"files": {"network.bin": {}}}',
+        b"\xff",
+    ],
+)
 def test_an_incomplete_one_is_absent_and_replaced(files: ModelFiles, content: bytes) -> None:
     folder = converted.store("key", files, write)
     (folder / "manifest.json").write_bytes(content)
     assert converted.find("key") is None
     assert converted.find(converted.store("key", files, write).name) is not None
+
+
+@pytest.mark.parametrize("change", [lambda content: b"y" + content[1:], lambda content: content[:-1]])
+def test_a_changed_file_is_noticed(files: ModelFiles, change: Callable[[bytes], bytes]) -> None:
+    path = converted.store("key", files, write) / "network.bin"
+    path.write_bytes(change(path.read_bytes()))
+    os.utime(path, (1, 1))
+    assert converted.find("key") is None
+
+
+def test_files_are_read_only_after_they_were_written(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = converted.store("key", files, write)
+    read: list[str] = []
+    record = converted._record
+
+    def count(path: Path) -> dict[str, int | str]:
+        read.append(path.name)
+        return record(path)
+
+    monkeypatch.setattr(converted, "_record", count)
+    assert converted.find("key") == folder and read == []
+    os.utime(folder / "network.bin", (1, 1))  # as by a copy
+    assert converted.find("key") == folder and converted.find("key") == folder
+    assert read == ["network.bin"]
+    (entry,) = converted.converted_models()
+    assert entry.model == "mine"
 
 
 def test_the_faster_of_two_processes_wins(files: ModelFiles) -> None:
